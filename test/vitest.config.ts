@@ -1,0 +1,31 @@
+import { defineConfig } from 'vitest/config'
+
+/** One project a suite, so that `npm test` runs the fast ones and `.ci/run` the rest by name. */
+const suite = (name: string, include: string[], seconds = 30) => ({
+  test: {
+    name,
+    include,
+    testTimeout: seconds * 1000,
+    hookTimeout: seconds * 1000,
+    pool: 'forks' as const,
+  },
+})
+
+export default defineConfig({
+  root: new URL('..', import.meta.url).pathname,
+  test: {
+    globalSetup: ['test/support/build-once.ts'],
+    projects: [
+      suite('tidy', ['test/tidy.test.ts']),
+      suite('unit', [
+        'test/unit/**/*.test.ts',
+        'test/property/**/*.test.ts',
+        'test/ports/**/*.test.ts',
+      ]),
+      suite('http', ['test/http/**/*.test.ts'], 60),
+      suite('fuzz', ['test/fuzz/**/*.test.ts'], 120),
+      suite('clients', ['test/clients/**/*.test.ts'], 600),
+      suite('conformance', ['test/conformance/**/*.test.ts'], 300),
+    ],
+  },
+})
