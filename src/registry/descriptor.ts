@@ -1,0 +1,75 @@
+/**
+ * @module Descriptors (image-spec, descriptor.md): the shape that every manifest's references have,
+ * and what is judged about them beyond their shape.
+ */
+import * as v from 'valibot'
+import { type ForeignDigest, judgeDigest } from './digest.ts'
+import { RegistryError } from './errors.ts'
+
+const annotationsSchema = v.record(v.string(), v.string('annotations must be strings'))
+
+/** Unknown fields are accepted everywhere: the specification lets others extend it. */
+export const descriptorSchema = v.looseObject({
+  mediaType: v.pipe(v.string(), v.nonEmpty('mediaType must not be empty')),
+  digest: v.string(),
+  size: v.pipe(
+    v.number(),
+    v.check((size) => Number.isSafeInteger(size) && size >= 0, 'size must be an integer >= 0'),
+  ),
+  urls: v.optional(v.array(v.string())),
+  annotations: v.optional(annotationsSchema),
+  data: v.optional(v.string()),
+  artifactType: v.optional(v.string()),
+})
+
+export { annotationsSchema }
+
+export type RawDescriptor = v.InferOutput<typeof descriptorSchema>
+
+export interface Descriptor {
+  readonly mediaType: string
+  readonly digest: Exclude<ForeignDigest, { kind: 'malformed' }>
+  readonly sizeBytes: number
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+
+/**
+ * Judges digest grammar and embedded `data`. Throws DIGEST_INVALID or MANIFEST_INVALID with the
+ * field's place in the manifest.
+ */
+export function checkDescriptor(
+  raw: RawDescriptor,
+  place: string,
+  digestOf: (algorithm: string, bytes: Uint8Array) => string | undefined,
+): Descriptor {
+  const digest = judgeDigest(raw.digest)
+  if (digest.kind === 'malformed') {
+    throw new RegistryError('DIGEST_INVALID', {
+      message: `${place}.digest is malformed`,
+      detail: { field: `${place}.digest`, digest: raw.digest.slice(0, 256) },
+    })
+  }
+  if (raw.data !== undefined) checkData(raw, raw.data, place, digestOf)
+  return { mediaType: raw.mediaType, digest, sizeBytes: raw.size }
+}
+
+function checkData(
+  raw: RawDescriptor,
+  data: string,
+  place: string,
+  digestOf: (algorithm: string, bytes: Uint8Array) => string | undefined,
+): void {
+  const refuse = (message: string) =>
+    new RegistryError('MANIFEST_INVALID', {
+      message: `${place}.data ${message}`,
+      detail: { field: `${place}.data`, digest: raw.digest },
+    })
+  if (!BASE64.test(data)) throw refuse('is not base64')
+  const bytes = Buffer.from(data, 'base64')
+  if (bytes.byteLength !== raw.size) throw refuse('does not have the size of its descriptor')
+  const actual = digestOf(raw.digest.slice(0, raw.digest.indexOf(':')), bytes)
+  if (actual !== undefined && actual !== raw.digest) {
+    throw refuse('does not have the digest of its descriptor')
+  }
+}

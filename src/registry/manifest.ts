@@ -1,0 +1,184 @@
+/**
+ * @module Manifests on their way in: media type, JSON, shape, descriptors. The bytes are kept as
+ * received (the digest covers them); what is parsed here is only for reading. Rules and their
+ * order: image-spec manifest.md and image-index.md, distribution-spec pushing-manifests.
+ */
+import * as v from 'valibot'
+import {
+  annotationsSchema,
+  checkDescriptor,
+  type Descriptor,
+  descriptorSchema,
+} from './descriptor.ts'
+import { RegistryError } from './errors.ts'
+import { checkDepth } from './json-depth.ts'
+import { manifestDepthMax, manifestDescriptorsMax } from './limits.ts'
+import {
+  isImageIndex,
+  isImageManifest,
+  isNonDistributable,
+  isSchema1,
+  manifestTypeOf,
+  mediaTypes,
+} from './media-type.ts'
+
+export interface ManifestChild extends Descriptor {
+  readonly kind: 'config' | 'layer' | 'manifest'
+  /** Whether the registry must hold it before it accepts the manifest (policy apart). */
+  readonly isRequired: boolean
+}
+
+export interface Manifest {
+  readonly mediaType: string
+  /** As a referrers list shows it: the field, else an image manifest's config type. */
+  readonly artifactType: string | undefined
+  readonly subject: Descriptor | undefined
+  readonly annotations: Readonly<Record<string, string>> | undefined
+  readonly children: readonly ManifestChild[]
+}
+
+const schemaVersion = v.literal(2, 'schemaVersion must be 2')
+
+const common = {
+  mediaType: v.optional(v.string()),
+  artifactType: v.optional(v.string()),
+  subject: v.nullish(descriptorSchema),
+  annotations: v.nullish(annotationsSchema),
+}
+
+const imageManifestSchema = v.looseObject({
+  ...common,
+  schemaVersion,
+  config: descriptorSchema,
+  layers: v.pipe(v.array(descriptorSchema), v.maxLength(manifestDescriptorsMax)),
+  manifests: v.optional(v.never('an image manifest must not have "manifests"')),
+})
+
+const imageIndexSchema = v.looseObject({
+  ...common,
+  schemaVersion,
+  manifests: v.pipe(v.array(descriptorSchema), v.maxLength(manifestDescriptorsMax)),
+  config: v.optional(v.never('an image index must not have "config"')),
+  layers: v.optional(v.never('an image index must not have "layers"')),
+})
+
+/** Types we do not know: only what we could index is looked at, and only if it is well-formed. */
+const unknownSchema = v.looseObject({
+  mediaType: v.optional(v.string()),
+  artifactType: v.optional(v.string()),
+  subject: v.fallback(v.nullish(descriptorSchema), undefined),
+  annotations: v.fallback(v.nullish(annotationsSchema), undefined),
+})
+
+type DigestOf = (algorithm: string, bytes: Uint8Array) => string | undefined
+
+/**
+ * Parses a manifest of at most 4 MiB. `digestOf` computes digests for embedded `data` (undefined
+ * for algorithms that it does not know). Throws MANIFEST_INVALID or DIGEST_INVALID.
+ */
+export function parseManifest(
+  bytes: Uint8Array,
+  contentType: string | undefined,
+  digestOf: DigestOf,
+): Manifest {
+  const json = parseJsonObject(bytes)
+  const mediaType = decideMediaType(json, contentType)
+  if (isSchema1(mediaType)) {
+    throw invalid('Docker schema 1 manifests are not supported; push an OCI or schema 2 image')
+  }
+  if (isImageManifest(mediaType))
+    return imageManifest(check(imageManifestSchema, json), mediaType, digestOf)
+  if (isImageIndex(mediaType)) return imageIndex(check(imageIndexSchema, json), mediaType, digestOf)
+  const unknown = check(unknownSchema, json)
+  return { mediaType, ...describe(unknown, unknown.artifactType, digestOf), children: [] }
+}
+
+function parseJsonObject(bytes: Uint8Array): Record<string, unknown> {
+  let json: unknown
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    checkDepth(text, manifestDepthMax)
+    json = JSON.parse(text)
+  } catch (error) {
+    throw invalid(`manifest is not JSON: ${error instanceof Error ? error.message : ''}`)
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+    throw invalid('manifest is not a JSON object')
+  }
+  return json as Record<string, unknown>
+}
+
+/** The header's type and the body's must agree; the shape decides when neither says anything. */
+function decideMediaType(json: Record<string, unknown>, contentType: string | undefined): string {
+  const fromHeader = manifestTypeOf(contentType)
+  const raw = json['mediaType']
+  if (raw !== undefined && typeof raw !== 'string') throw invalid('mediaType must be a string')
+  if (fromHeader !== undefined && raw !== undefined && raw.toLowerCase() !== fromHeader) {
+    throw invalid(`mediaType ${raw} is not the Content-Type ${fromHeader}`)
+  }
+  const fromBody = manifestTypeOf(raw)
+  const mediaType = fromHeader ?? fromBody
+  if (mediaType !== undefined) return mediaType
+  if (Array.isArray(json['manifests'])) return mediaTypes.ociIndex
+  if ('config' in json && Array.isArray(json['layers'])) return mediaTypes.ociManifest
+  throw invalid('the type of the manifest is not known: set Content-Type or mediaType')
+}
+
+function imageManifest(
+  raw: v.InferOutput<typeof imageManifestSchema>,
+  mediaType: string,
+  digestOf: DigestOf,
+): Manifest {
+  const config = checkDescriptor(raw.config, 'config', digestOf)
+  const layers = raw.layers.map((layer, index): ManifestChild => {
+    const checked = checkDescriptor(layer, `layers[${index}]`, digestOf)
+    return { ...checked, kind: 'layer', isRequired: !isNonDistributable(layer.mediaType) }
+  })
+  return {
+    mediaType,
+    ...describe(raw, raw.artifactType ?? raw.config.mediaType, digestOf),
+    children: [{ ...config, kind: 'config', isRequired: true }, ...layers],
+  }
+}
+
+function imageIndex(
+  raw: v.InferOutput<typeof imageIndexSchema>,
+  mediaType: string,
+  digestOf: DigestOf,
+): Manifest {
+  const children = raw.manifests.map((child, index): ManifestChild => {
+    const checked = checkDescriptor(child, `manifests[${index}]`, digestOf)
+    return { ...checked, kind: 'manifest', isRequired: true }
+  })
+  return { mediaType, ...describe(raw, raw.artifactType, digestOf), children }
+}
+
+function describe(
+  raw: Pick<v.InferOutput<typeof unknownSchema>, 'subject' | 'annotations'>,
+  artifactType: string | undefined,
+  digestOf: DigestOf,
+): Pick<Manifest, 'artifactType' | 'subject' | 'annotations'> {
+  return {
+    artifactType,
+    subject: raw.subject ? checkDescriptor(raw.subject, 'subject', digestOf) : undefined,
+    annotations: raw.annotations ?? undefined,
+  }
+}
+
+function check<S extends v.GenericSchema>(schema: S, json: unknown): v.InferOutput<S> {
+  const result = v.safeParse(schema, json, { abortPipeEarly: true })
+  if (result.success) return result.output
+  const problems = result.issues.slice(0, 20).map((issue) => {
+    const field = v.getDotPath(issue) ?? ''
+    return { field, problem: issue.message }
+  })
+  const [first] = problems
+  throw new RegistryError('MANIFEST_INVALID', {
+    message: `manifest is not valid: ${first?.field || 'it'}: ${first?.problem}`,
+    detail: problems,
+  })
+}
+
+function invalid(message: string): RegistryError {
+  return new RegistryError('MANIFEST_INVALID', { message })
+}
