@@ -1,0 +1,82 @@
+/**
+ * @module Network addresses: the short text of a peer's address, and the sentences for a listener
+ * that cannot start.
+ */
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { ListenAddress, TlsFiles } from './engine.ts'
+
+/** Text of 4 or 16 address bytes: dotted for IPv4 (mapped too), RFC 5952 for IPv6. */
+export function formatAddress(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join('.')
+  if (bytes.length !== 16) return ''
+  const words: number[] = []
+  for (let index = 0; index < 16; index += 2) words.push(bytes[index]! * 256 + bytes[index + 1]!)
+  if (words.slice(0, 5).every((word) => word === 0) && words[5] === 0xffff) {
+    return bytes.subarray(12).join('.')
+  }
+  const full = words.map((word) => word.toString(16)).join(':')
+  // The longest run of at least two zero words, the first of equals, becomes `::`.
+  const runs = full.match(/\b0(?::0)+\b/g) ?? []
+  const longest = runs.reduce((best, run) => (run.length > best.length ? run : best), '')
+  if (longest === '') return full
+  const start = full.search(new RegExp(`\\b${longest}\\b`))
+  const before = full.slice(0, start).replace(/:$/, '')
+  return `${before}::${full.slice(start + longest.length).replace(/^:/, '')}`
+}
+
+/** The short text of an address that node gives as text (`::ffff:127.0.0.1`). */
+export function shortAddress(address: string | undefined): string {
+  return (address ?? '').replace(/^::ffff:(?=\d+\.)/i, '')
+}
+
+/** `host:port` for messages; an empty host reads `*`. */
+export function describeAddress({ host, port }: ListenAddress): string {
+  if (host === '') return `*:${port}`
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** Reads and checks the TLS files; throws with the file's name and what is wrong with it. */
+export async function readTls(files: TlsFiles): Promise<{ cert: Buffer; key: Buffer }> {
+  const cert = readTlsFile('certificate', files.cert)
+  const key = readTlsFile('key', files.key)
+  const { createSecureContext } = await import('node:tls')
+  try {
+    createSecureContext({ cert, key })
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(`TLS certificate ${files.cert} and key ${files.key} do not work: ${reason}`)
+  }
+  return { cert, key }
+}
+
+function readTlsFile(role: string, path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new Error(`TLS ${role} ${path} cannot be read (${code}): check the path and its owner`)
+  }
+}
+
+/** Why a listener did not start, as an error that says what to do. */
+export function listenError(address: ListenAddress, code: string | undefined): Error {
+  const where = describeAddress(address)
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'the port is in use: stop the other process or choose another port',
+    EACCES: 'ports below 1024 need CAP_NET_BIND_SERVICE: choose another port or grant it',
+    EADDRNOTAVAIL: 'this machine does not have that address',
+    ENOTFOUND: 'the host name does not resolve',
+  }
+  return new Error(`cannot listen on ${where}: ${reasons[code ?? ''] ?? code ?? 'unknown reason'}`)
+}
+
+/** Asks node for the reason, for an engine that only says "no". */
+export function probeListen(address: ListenAddress): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const probe = createServer()
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
+    const host = address.host === '' ? undefined : address.host
+    probe.listen({ host, port: address.port }, () => probe.close(() => resolve(undefined)))
+  })
+}

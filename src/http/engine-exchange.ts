@@ -1,0 +1,245 @@
+/**
+ * @module What a request and its response are in both engines: the state machine of the port, the
+ * handler's supervision, the abort signal, and the end that is told once. One object is request
+ * and response, so an exchange costs one allocation. Sockets are the subclasses' business.
+ */
+import { randomBytes } from 'node:crypto'
+import {
+  type ByteSource,
+  ClientGone,
+  type EngineOptions,
+  type HttpRequest,
+  type HttpResponse,
+  type ResponseHead,
+} from './engine.ts'
+import { isBodyless } from './engine-framing.ts'
+import { Pump, type PumpTarget } from './engine-pump.ts'
+import { TurnQueue } from './engine-turns.ts'
+
+/** Tells this run of the process from all others; a counter tells its requests apart. */
+const runId = randomBytes(6).toString('hex')
+let lastId = 0
+
+/** What all exchanges of one engine share. */
+export class EngineCore {
+  readonly options: EngineOptions
+  readonly turns = new TurnQueue()
+  openConnections = 0
+  openRequests = 0
+  /** Answers carry `Connection: close`: the engine takes no new connections. */
+  isDraining = false
+
+  constructor(options: EngineOptions) {
+    this.options = options
+  }
+}
+
+export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpTarget {
+  readonly startedAt = performance.now()
+  routeKind = 'none'
+  method = ''
+  path = ''
+  query = ''
+  /** `name, value, name, value …`, names in lower case, one pair a line. */
+  headers: string[] = []
+  bodyBytes: number | undefined = 0
+  state: HttpResponse['state'] = 'open'
+  status = 0
+  readonly isTls: boolean
+  protected readonly core: EngineCore
+  protected pump: Pump | undefined = undefined
+  /** Body bytes handed to the socket outside a pump. */
+  protected sentBytes = 0
+  private idText: string | undefined = undefined
+  private aborter: AbortController | undefined = undefined
+  private drain: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
+
+  constructor(core: EngineCore, isTls: boolean) {
+    this.core = core
+    this.isTls = isTls
+    this.drain = undefined
+    core.openRequests += 1
+  }
+
+  abstract readonly remoteAddress: string
+  abstract readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
+  abstract pause(): void
+  abstract resume(): void
+  abstract write(bytes: string | Uint8Array): Promise<void>
+  abstract end(): void
+  abstract cut(): void
+  abstract take(bytes: Uint8Array): number
+  abstract runPump(): void
+  abstract pumpEnded(): void
+  protected abstract sendBody(head: ResponseHead, body: string | Uint8Array): void
+  protected abstract sendBodyless(head: ResponseHead, sizeBytes: number | undefined): void
+  protected abstract sendChunkedHead(head: ResponseHead): void
+  protected abstract startStream(head: ResponseHead, pump: Pump, sizeBytes: number): void
+  /** Largest window that the socket is offered at once, bytes. */
+  protected abstract readonly windowBytes: number
+  /** Lets go of the socket and of the body's reader. */
+  protected abstract released(): void
+
+  get id(): string {
+    if (this.idText === undefined) {
+      lastId += 1
+      this.idText = `${runId}-${lastId.toString(36)}`
+    }
+    return this.idText
+  }
+
+  header(name: string): string | undefined {
+    const { headers } = this
+    let value: string | undefined
+    for (let index = 0; index < headers.length; index += 2) {
+      if (headers[index] !== name) continue
+      value = value === undefined ? headers[index + 1]! : `${value}, ${headers[index + 1]!}`
+    }
+    return value
+  }
+
+  get signal(): AbortSignal {
+    if (this.aborter === undefined) {
+      this.aborter = new AbortController()
+      if (this.state === 'aborted') this.aborter.abort(new ClientGone())
+    }
+    return this.aborter.signal
+  }
+
+  get bytesSent(): number {
+    return this.pump === undefined ? this.sentBytes : this.pump.offset
+  }
+
+  send(head: ResponseHead, body: string | Uint8Array): void {
+    if (this.state !== 'open') return
+    const sizeBytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length
+    if (!this.hasBody(head)) {
+      this.sendHead(head, sizeBytes)
+    } else {
+      this.opened(head)
+      this.sentBytes = sizeBytes
+      this.sendBody(head, body)
+    }
+  }
+
+  sendHead(head: ResponseHead, sizeBytes: number | undefined): void {
+    if (this.state !== 'open') return
+    this.opened(head)
+    this.sendBodyless(head, isBodyless(head.status) ? undefined : sizeBytes)
+  }
+
+  stream(head: ResponseHead, source: ByteSource): void {
+    const { sizeBytes } = source
+    if (this.state !== 'open' || !this.hasBody(head)) {
+      source.close()
+      this.sendHead(head, sizeBytes)
+    } else if (sizeBytes === 0) {
+      source.close()
+      this.send(head, '')
+    } else {
+      this.opened(head)
+      this.pump = new Pump(this, source, this.core.turns, this.windowBytes)
+      this.startStream(head, this.pump, sizeBytes)
+    }
+  }
+
+  startChunked(head: ResponseHead): void {
+    if (this.state !== 'open' || !this.hasBody(head)) {
+      this.sendHead(head, undefined)
+    } else {
+      this.opened(head)
+      this.sendChunkedHead(head)
+    }
+  }
+
+  pumpFailed(error: unknown): void {
+    this.cut()
+    this.fail(error)
+  }
+
+  /** Runs the handler and supervises what it returns. Never throws. */
+  serve(): void {
+    try {
+      const pending = this.core.options.handler(this, this)
+      if (pending instanceof Promise) {
+        pending.then(
+          () => this.returned(),
+          (error: unknown) => this.fail(error),
+        )
+      } else {
+        this.returned()
+      }
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  /** A handler that is through must have answered, or the client would wait for ever. */
+  private returned(): void {
+    if (this.state === 'open') this.fail(new Error('handler returned without an answer'))
+  }
+
+  /** Hands an error to `onError`; what is still unanswered after it is cut. Never throws. */
+  protected fail(error: unknown): void {
+    // The reader of a body that nobody wants any more ends this way: no fault of anyone's.
+    if (error instanceof ClientGone && this.isOver) return
+    try {
+      this.core.options.onError(this, this, error)
+    } catch {
+      this.cut()
+    }
+    if (this.state === 'open') this.cut()
+  }
+
+  protected get isOver(): boolean {
+    return this.state === 'done' || this.state === 'aborted'
+  }
+
+  private hasBody(head: ResponseHead): boolean {
+    return this.method !== 'HEAD' && !isBodyless(head.status)
+  }
+
+  protected opened(head: ResponseHead): void {
+    this.state = 'headersSent'
+    this.status = head.status
+  }
+
+  /** Enters the last state, once: everything that hangs on the exchange is let go. Never throws. */
+  protected finish(state: 'done' | 'aborted'): void {
+    if (this.isOver) return
+    this.state = state
+    this.core.openRequests -= 1
+    try {
+      this.released()
+      this.writable()
+      this.pump?.close()
+      if (state === 'aborted') this.aborter?.abort(new ClientGone())
+      this.core.options.onExchange(this, this)
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  /** Resolves when the socket takes more, or when the exchange is over. */
+  protected untilWritable(): Promise<void> {
+    if (this.drain === undefined) {
+      let resolve = () => {}
+      const promise = new Promise<void>((settle) => {
+        resolve = settle
+      })
+      this.drain = { promise, resolve }
+    }
+    return this.drain.promise
+  }
+
+  /** True while an answer waits for the client to take what it was sent. */
+  protected get isBlocked(): boolean {
+    return this.drain !== undefined || this.pump?.isWaitingForSocket === true
+  }
+
+  protected writable(): void {
+    const { drain } = this
+    this.drain = undefined
+    drain?.resolve()
+  }
+}

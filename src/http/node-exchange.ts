@@ -1,0 +1,193 @@
+/**
+ * @module One exchange on node:http, with the meaning of `uws-exchange.ts`. Node buffers what it is
+ * given, so windows are copied and smaller, and a response is done when its last byte has left
+ * node's buffer.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ClientGone, type ResponseHead } from './engine.ts'
+import { shortAddress } from './engine-address.ts'
+import { type EngineCore, EngineExchange } from './engine-exchange.ts'
+import { CHUNKED, isPlainTarget, readFraming } from './engine-framing.ts'
+import type { Pump } from './engine-pump.ts'
+
+/** Window of a copied stream, bytes: the copy of a slow reader is all it costs. */
+const copyBytesMax = 256 * 1024
+
+export class NodeExchange extends EngineExchange {
+  protected readonly windowBytes = copyBytesMax
+  private readonly req: IncomingMessage
+  private readonly res: ServerResponse
+  private isReading = false
+  private isHeld = false
+  private isWanted = true
+  private isDrainWatched = false
+  private rejectBody: ((error: unknown) => void) | undefined = undefined
+
+  constructor(core: EngineCore, isTls: boolean, req: IncomingMessage, res: ServerResponse) {
+    super(core, isTls)
+    this.req = req
+    this.res = res
+    // Told by `close` as well; without a listener it would end the process.
+    req.on('error', () => {})
+    res.on('error', () => {})
+    res.on('finish', () => this.finish('done'))
+    res.on('close', () => this.finish('aborted'))
+  }
+
+  /** Copies the request; a sentence says why it must be refused. */
+  copyRequest(): string | undefined {
+    const { req } = this
+    const target = req.url ?? ''
+    const mark = target.indexOf('?')
+    this.method = req.method ?? ''
+    this.path = mark < 0 ? target : target.slice(0, mark)
+    this.query = mark < 0 ? '' : target.slice(mark + 1)
+    this.headers = req.rawHeaders.map((text, index) =>
+      index % 2 === 0 ? text.toLowerCase() : text,
+    )
+    const framing = readFraming(this.headers)
+    if (typeof framing === 'string') return framing
+    // Node itself refuses a missing one only.
+    if (this.header('host')?.includes(', ') === true) return 'Host is given twice'
+    this.bodyBytes = framing === CHUNKED ? undefined : framing
+    return isPlainTarget(this.path, this.query) ? undefined : 'request target is not plain ASCII'
+  }
+
+  refuse(status: number, message: string): void {
+    const { head, body } = this.core.options.refusal(status, message)
+    this.res.shouldKeepAlive = false
+    this.send(head, body)
+  }
+
+  get remoteAddress(): string {
+    return shortAddress(this.req.socket.remoteAddress)
+  }
+
+  readBody(onChunk: (bytes: Uint8Array) => void): Promise<void> {
+    if (this.state !== 'open') return Promise.reject(new ClientGone())
+    if (this.bodyBytes === 0) return Promise.resolve()
+    if (this.isReading) return Promise.reject(new Error('readBody was called twice'))
+    this.isReading = true
+    const { req } = this
+    const whole = new Promise<void>((resolve, reject) => {
+      this.rejectBody = reject
+      req.on('data', (chunk: Buffer) => this.deliver(chunk, onChunk))
+      req.on('end', resolve)
+      req.on('close', () => reject(new ClientGone()))
+    })
+    // The handler may look at it only after other work: not an unhandled rejection till then.
+    whole.catch(() => {})
+    this.flowAsWanted()
+    return whole
+  }
+
+  pause(): void {
+    this.isHeld = true
+    this.flowAsWanted()
+  }
+
+  resume(): void {
+    this.isHeld = false
+    this.flowAsWanted()
+  }
+
+  private deliver(chunk: Buffer, onChunk: (bytes: Uint8Array) => void): void {
+    if (!this.isWanted) return
+    try {
+      onChunk(chunk)
+    } catch (error) {
+      this.isWanted = false
+      this.rejectBody?.(error)
+    }
+  }
+
+  /** Without a reader nothing is read, and node itself holds the client back. */
+  private flowAsWanted(): void {
+    if (!this.isReading) return
+    if (this.isHeld && this.isWanted) this.req.pause()
+    else this.req.resume()
+  }
+
+  protected sendBody(head: ResponseHead, body: string | Uint8Array): void {
+    this.writeHead(head, Buffer.byteLength(body))
+    this.res.end(body)
+  }
+
+  protected sendBodyless(head: ResponseHead, sizeBytes: number | undefined): void {
+    this.writeHead(head, sizeBytes)
+    this.res.end()
+  }
+
+  protected startStream(head: ResponseHead, pump: Pump, sizeBytes: number): void {
+    this.writeHead(head, sizeBytes)
+    pump.run()
+    if (pump.isWaitingForSource && pump.offset === 0) this.res.flushHeaders()
+  }
+
+  take(bytes: Uint8Array): number {
+    if (!this.res.write(Buffer.from(bytes))) {
+      this.pump!.block()
+      this.watchDrain()
+    }
+    return bytes.length
+  }
+
+  runPump(): void {
+    this.pump!.run()
+  }
+
+  pumpEnded(): void {
+    this.res.end()
+  }
+
+  protected sendChunkedHead(head: ResponseHead): void {
+    this.writeHead(head, undefined)
+  }
+
+  write(bytes: string | Uint8Array): Promise<void> {
+    if (this.state !== 'headersSent' || this.res.writableEnded) return Promise.resolve()
+    this.sentBytes += Buffer.byteLength(bytes)
+    if (this.res.write(bytes)) return Promise.resolve()
+    this.watchDrain()
+    return this.untilWritable()
+  }
+
+  end(): void {
+    if (this.state === 'headersSent' && this.pump === undefined) this.res.end()
+  }
+
+  cut(): void {
+    if (this.isOver) return
+    this.req.socket.destroy()
+    this.finish('aborted')
+  }
+
+  protected released(): void {
+    this.discardBody()
+    this.rejectBody?.(new ClientGone())
+  }
+
+  /** What is left of a body that is being read flows off; node drops an untouched one itself. */
+  private discardBody(): void {
+    this.isWanted = false
+    this.flowAsWanted()
+  }
+
+  private watchDrain(): void {
+    if (this.isDrainWatched) return
+    this.isDrainWatched = true
+    this.res.on('drain', () => {
+      this.writable()
+      this.pump?.drained()
+    })
+  }
+
+  private writeHead(head: ResponseHead, sizeBytes: number | undefined): void {
+    this.discardBody()
+    const { res } = this
+    if (this.core.isDraining) res.shouldKeepAlive = false
+    const headers = head.headers.flat()
+    if (sizeBytes !== undefined) headers.push('Content-Length', String(sizeBytes))
+    res.writeHead(head.status, headers)
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * @module One exchange on uWebSockets.js. `res` dies with the response or the client and throws
+ * from then on, so it is dropped in the same moment; `req` dies when the native callback returns,
+ * so all of it is copied first.
+ *
+ * The native side has corked the socket while its callback runs (`isCorked`); everything later is
+ * wrapped in `res.cork`, so that head and body leave in one write.
+ */
+import { windowBytesMax } from '../registry/limits.ts'
+import { ClientGone, type ResponseHead } from './engine.ts'
+import { formatAddress } from './engine-address.ts'
+import { type EngineCore, EngineExchange } from './engine-exchange.ts'
+import { CHUNKED, isPlainTarget, readFraming, statusLine } from './engine-framing.ts'
+import type { Pump } from './engine-pump.ts'
+import { UwsBody } from './uws-body.ts'
+import { type Kept, stalledTicksMax, type UwsKeeper } from './uws-keeper.ts'
+import type { UwsRequest, UwsResponse } from './uws-types.ts'
+
+export class UwsExchange extends EngineExchange implements Kept {
+  protected readonly windowBytes = windowBytesMax
+  private res: UwsResponse | undefined
+  private body: UwsBody | undefined = undefined
+  private isCorked = true
+  private isWritableWatched = false
+  private totalBytes = 0
+  private address: string | undefined = undefined
+  private readonly keeper: UwsKeeper
+  private movedBytes = 0
+  private stalledTicks = 0
+
+  /** `onAborted` comes first: without it an unanswered request aborts the process. */
+  constructor(core: EngineCore, keeper: UwsKeeper, isTls: boolean, res: UwsResponse) {
+    super(core, isTls)
+    this.keeper = keeper
+    this.res = res
+    res.onAborted(() => this.finish('aborted'))
+  }
+
+  /** The whole synchronous part of a request. Never throws: that would end the process. */
+  accept(res: UwsResponse, req: UwsRequest): void {
+    try {
+      const fault = this.copyRequest(req)
+      if (fault === undefined) {
+        if (this.bodyBytes !== 0) {
+          this.body = new UwsBody(res)
+          this.keeper.add(this)
+        }
+        this.serve()
+      } else {
+        this.refuseLater(400, fault)
+      }
+    } catch (error) {
+      this.fail(error)
+    } finally {
+      this.isCorked = false
+    }
+  }
+
+  private copyRequest(req: UwsRequest): string | undefined {
+    this.method = req.getCaseSensitiveMethod()
+    this.path = req.getUrl()
+    this.query = req.getQuery() ?? ''
+    collecting = this.headers
+    req.forEach(collect)
+    const framing = readFraming(this.headers)
+    if (typeof framing === 'string') return framing
+    this.bodyBytes = framing === CHUNKED ? undefined : framing
+    return isPlainTarget(this.path, this.query) ? undefined : 'request target is not plain ASCII'
+  }
+
+  /**
+   * Not at once: answered now, requests behind this one in the same packet would be served, even
+   * with `Connection: close`. While it is unanswered the native side closes on them instead.
+   */
+  private refuseLater(status: number, message: string): void {
+    setImmediate(() => {
+      const { res } = this
+      if (res === undefined) return
+      const { head, body } = this.core.options.refusal(status, message)
+      this.opened(head)
+      res.cork(() => {
+        writeHead(res, head, '')
+        res.end(this.method === 'HEAD' ? '' : body, true)
+      })
+      this.finish('done')
+    })
+  }
+
+  get remoteAddress(): string {
+    if (this.address === undefined && this.res !== undefined) {
+      this.address = formatAddress(new Uint8Array(this.res.getRemoteAddress()))
+    }
+    return this.address ?? ''
+  }
+
+  readBody(onChunk: (bytes: Uint8Array) => void): Promise<void> {
+    if (this.state !== 'open') return Promise.reject(new ClientGone())
+    return this.body === undefined ? Promise.resolve() : this.body.read(onChunk)
+  }
+
+  pause(): void {
+    this.body?.hold(true)
+  }
+
+  resume(): void {
+    this.body?.hold(false)
+  }
+
+  protected sendBody(head: ResponseHead, body: string | Uint8Array): void {
+    this.corked((res) => {
+      writeHead(res, head, '')
+      res.end(body, this.core.isDraining)
+    })
+    this.finish('done')
+  }
+
+  /**
+   * The length goes out as a plain header: `endWithoutBody(n)` leaves the response pending on the
+   * native side, which then closes the connection on the client's next request.
+   */
+  protected sendBodyless(head: ResponseHead, sizeBytes: number | undefined): void {
+    const length = sizeBytes === undefined ? '' : `\r\nContent-Length: ${sizeBytes}`
+    this.corked((res) => {
+      writeHead(res, head, this.core.isDraining ? `${length}\r\nConnection: close` : length)
+      res.endWithoutBody()
+    })
+    this.finish('done')
+  }
+
+  protected startStream(head: ResponseHead, pump: Pump, sizeBytes: number): void {
+    this.totalBytes = sizeBytes
+    this.corked((res) => {
+      writeHead(res, head, this.core.isDraining ? '\r\nConnection: close' : '')
+      pump.run()
+      // Nothing to send yet: the client gets the head now rather than with the first bytes.
+      if (pump.isWaitingForSource && pump.offset === 0) res.tryEnd('', sizeBytes)
+    })
+  }
+
+  take(bytes: Uint8Array): number {
+    const res = this.res!
+    const [isOpen, isComplete] = res.tryEnd(bytes, this.totalBytes)
+    if (isOpen || isComplete) return bytes.length
+    this.pump!.block()
+    this.watchWritable(res)
+    // The native offset counts body bytes alone.
+    return res.getWriteOffset() - this.pump!.offset
+  }
+
+  runPump(): void {
+    this.corked(() => this.pump!.run())
+  }
+
+  pumpEnded(): void {
+    this.finish('done')
+  }
+
+  protected sendChunkedHead(head: ResponseHead): void {
+    this.corked((res) => {
+      writeHead(res, head, this.core.isDraining ? '\r\nConnection: close' : '')
+    })
+  }
+
+  write(bytes: string | Uint8Array): Promise<void> {
+    const { res } = this
+    if (res === undefined || this.state !== 'headersSent') return Promise.resolve()
+    this.sentBytes += Buffer.byteLength(bytes)
+    let isOpen = true
+    this.corked(() => {
+      isOpen = res.write(bytes)
+    })
+    if (isOpen) return Promise.resolve()
+    this.watchWritable(res)
+    return this.untilWritable()
+  }
+
+  end(): void {
+    if (this.state !== 'headersSent' || this.pump !== undefined) return
+    this.corked((res) => res.end('', this.core.isDraining))
+    this.finish('done')
+  }
+
+  cut(): void {
+    // Closing reports the abort; `finish` also covers a client that is gone already.
+    if (!this.isOver) this.res?.close()
+    this.finish('aborted')
+  }
+
+  protected released(): void {
+    this.res = undefined
+    this.body?.release()
+    this.keeper.delete(this)
+  }
+
+  tick(): void {
+    const moved = this.bytesSent + (this.body?.receivedBytes ?? 0)
+    this.stalledTicks = moved === this.movedBytes ? this.stalledTicks + 1 : 0
+    this.movedBytes = moved
+    const isStalled = this.stalledTicks > stalledTicksMax
+    if (this.body?.refresh(isStalled) === true) return
+    if (this.isBlocked && !isStalled) {
+      this.res?.pause()
+      this.res?.resume()
+    } else if (!this.isBlocked) {
+      this.stalledTicks = 0
+    }
+  }
+
+  /** Once per response: a second registration would replace what the first waits for. */
+  private watchWritable(res: UwsResponse): void {
+    if (this.isWritableWatched) return
+    this.isWritableWatched = true
+    this.keeper.add(this)
+    res.onWritable(() => {
+      this.writable()
+      this.pump?.drained()
+      return true
+    })
+  }
+
+  /** The body is discarded before the first byte of an answer. */
+  private corked(write: (res: UwsResponse) => void): void {
+    const { res } = this
+    if (res === undefined) return
+    this.body?.discard()
+    if (this.isCorked) write(res)
+    else res.cork(() => write(res))
+  }
+}
+
+/** The header list being filled: `forEach` is synchronous, so one callback does for all. */
+let collecting: string[] = []
+const collect = (name: string, value: string): void => {
+  collecting.push(name, value)
+}
+
+/**
+ * All headers in one native call: the value of the first carries the lines of the others, which is
+ * safe because `ResponseHead` refuses CR and LF. `more` starts with CR LF.
+ */
+function writeHead(res: UwsResponse, head: ResponseHead, more: string): void {
+  if (head.status !== 200) res.writeStatus(statusLine(head.status))
+  const first = head.headers[0]
+  if (first !== undefined) {
+    head.wire ??= first[1] + head.headers.slice(1).map(asLine).join('')
+    res.writeHeader(first[0], head.wire + more)
+  } else if (more !== '') {
+    const [name = '', value = ''] = more.slice(2).split(': ')
+    res.writeHeader(name, value)
+  }
+}
+
+function asLine([name, value]: readonly [string, string]): string {
+  return `\r\n${name}: ${value}`
+}

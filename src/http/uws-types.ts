@@ -1,0 +1,65 @@
+/**
+ * @module The part of uWebSockets.js that we use, as types of our own: the API of 20.51, which is
+ * the oldest binary that the loader takes. Nothing here runs.
+ */
+
+/** What the native side takes as text or bytes. */
+export type UwsBytes = string | ArrayBuffer | Uint8Array
+
+export interface UwsRequest {
+  /** Called before `getMethod`, which lower-cases in place (and is never called here). */
+  getCaseSensitiveMethod(): string
+  getUrl(): string
+  /** Undefined when the target has no `?`. */
+  getQuery(): string | undefined
+  /** Names arrive in lower case, in the order sent, repeated lines one by one. */
+  forEach(callback: (name: string, value: string) => void): void
+}
+
+/** Any use after the end or the abort throws. */
+export interface UwsResponse {
+  onAborted(callback: () => void): UwsResponse
+  /** The chunk is emptied when the callback returns. */
+  onData(callback: (chunk: ArrayBuffer, isLast: boolean) => void): UwsResponse
+  onWritable(callback: (offset: number) => boolean): UwsResponse
+  pause(): void
+  resume(): void
+  cork(callback: () => void): UwsResponse
+  writeStatus(status: string): UwsResponse
+  writeHeader(name: string, value: string): UwsResponse
+  write(bytes: UwsBytes): boolean
+  end(bytes?: UwsBytes, closeConnection?: boolean): UwsResponse
+  endWithoutBody(): UwsResponse
+  /** `[socket takes more, response is complete]`. */
+  tryEnd(bytes: UwsBytes, totalBytes: number): [boolean, boolean]
+  getWriteOffset(): number
+  getRemoteAddress(): ArrayBuffer
+  close(): UwsResponse
+}
+
+/** False when the socket could not be opened. */
+export type UwsListenSocket = object | false
+
+export interface UwsApp {
+  any(pattern: string, handler: (res: UwsResponse, req: UwsRequest) => void): UwsApp
+  /** Called with 1 for a connection opened, -1 for one closed. */
+  filter(callback: (res: unknown, delta: number) => void): UwsApp
+  listen(port: number, options: number, callback: (socket: UwsListenSocket) => void): UwsApp
+  listen(
+    host: string,
+    port: number,
+    options: number,
+    callback: (socket: UwsListenSocket) => void,
+  ): UwsApp
+  /** Closes every socket of the app, the listening ones too. */
+  close(): UwsApp
+}
+
+export interface UwsModule {
+  App(): UwsApp
+  /** Throws when the files do not make a TLS context. */
+  SSLApp(options: { key_file_name: string; cert_file_name: string }): UwsApp
+  us_listen_socket_close(socket: object): void
+  us_socket_local_port(socket: object): number
+  readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number
+}

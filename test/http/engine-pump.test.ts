@@ -1,0 +1,75 @@
+/** @module The pump and its turns against a socket that is never full: shares are exact. */
+import { expect, test } from 'vitest'
+import { Pump, type PumpTarget } from '../../src/http/engine-pump.ts'
+import { TurnQueue } from '../../src/http/engine-turns.ts'
+import { turnBytesMax, windowBytesMax } from '../../src/registry/limits.ts'
+import { MemorySource, MiB, until } from './engine-harness.ts'
+
+class Sink implements PumpTarget {
+  readonly pump: Pump
+  hasEnded = false
+  windowMax = 0
+
+  constructor(source: MemorySource, turns: TurnQueue) {
+    this.pump = new Pump(this, source, turns, windowBytesMax)
+  }
+
+  take(bytes: Uint8Array): number {
+    this.windowMax = Math.max(this.windowMax, bytes.length)
+    return bytes.length
+  }
+
+  runPump(): void {
+    this.pump.run()
+  }
+
+  pumpEnded(): void {
+    this.hasEnded = true
+    this.pump.close()
+  }
+
+  pumpFailed(error: unknown): void {
+    throw error
+  }
+}
+
+test('streams that start together stay within one share of each other', async () => {
+  const turns = new TurnQueue()
+  const bytes = Buffer.alloc(16 * MiB)
+  const sources = Array.from({ length: 8 }, () => new MemorySource(bytes))
+  const sinks = sources.map((source) => new Sink(source, turns))
+  for (const sink of sinks) sink.runPump()
+  const spread = () => {
+    const offsets = sinks.map((sink) => sink.pump.offset)
+    return Math.max(...offsets) - Math.min(...offsets)
+  }
+  await until(() => {
+    expect(spread()).toBeLessThanOrEqual(turnBytesMax)
+    return sinks.every((sink) => sink.hasEnded)
+  })
+  expect(Math.max(...sinks.map((sink) => sink.windowMax))).toBeLessThanOrEqual(windowBytesMax)
+  expect(sources.map((source) => source.closes)).toEqual(sources.map(() => 1))
+})
+
+test('a stream sends no more than one share a turn', async () => {
+  const sink = new Sink(new MemorySource(Buffer.alloc(4 * MiB)), new TurnQueue())
+  sink.runPump()
+  expect(sink.pump.offset).toBe(turnBytesMax)
+  // A drain that the socket reports meanwhile takes nothing extra.
+  sink.pump.drained()
+  expect(sink.pump.offset).toBe(turnBytesMax)
+  await until(() => sink.hasEnded)
+  expect(sink.pump.offset).toBe(4 * MiB)
+})
+
+test('a closed pump neither sends nor closes its source again', async () => {
+  const turns = new TurnQueue()
+  const source = new MemorySource(Buffer.alloc(4 * MiB))
+  const sink = new Sink(source, turns)
+  sink.runPump()
+  sink.pump.close()
+  sink.pump.close()
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(sink.pump.offset).toBe(turnBytesMax)
+  expect(source.closes).toBe(1)
+})

@@ -1,0 +1,72 @@
+/** @module The engine suite on uWebSockets.js, and what is this adapter's own. */
+import { describe, expect, test } from 'vitest'
+import { formatAddress } from '../../src/http/engine-address.ts'
+import { loadEngine } from '../../src/http/load-engine.ts'
+import { UwsEngine } from '../../src/http/uws-engine.ts'
+import { loadUws } from '../../src/http/uws-loader.ts'
+import { deferred, type MakeEngine, ok, serve } from './engine-harness.ts'
+import { engineSuite } from './engine-suite.ts'
+
+const load = loadUws()
+
+describe.skipIf(!load.ok)('with a binary', () => {
+  const make: MakeEngine = (options) => {
+    if (!load.ok) throw new Error(load.reason)
+    return new UwsEngine(options, load.uws)
+  }
+  engineSuite('uWebSockets.js', make)
+
+  test('a request behind one that is still unanswered closes the connection', async () => {
+    const outcome = deferred<AbortSignal>()
+    const paths: string[] = []
+    const served = await serve(make, async (request, response) => {
+      paths.push(request.path)
+      const { signal } = request
+      await new Promise((resolve) => setImmediate(resolve))
+      response.send(ok, 'late')
+      outcome.resolve(signal)
+    })
+    const client = await served.connect()
+    await client.send('GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n')
+    expect((await client.readToEnd()).length).toBe(0)
+    expect((await outcome.promise).aborted).toBe(true)
+    expect(paths).toEqual(['/1'])
+  })
+
+  test('auto takes it and says which binary runs', async () => {
+    const { engine, notice, isFallback } = await loadEngine('auto', {
+      handler: () => {},
+      onError: () => {},
+      refusal: () => ({ head: ok, body: '' }),
+      onExchange: () => {},
+    })
+    expect(engine.kind).toBe('uws')
+    expect(notice).toMatch(/^uWebSockets\.js 20\.\d+\.\d+ serves \(uWebSockets\.js-node\d+/)
+    expect(isFallback).toBe(false)
+    engine.close()
+  })
+})
+
+test('the loader says why nothing loads', () => {
+  expect(loadUws('18.20.0')).toEqual({
+    ok: false,
+    reason: 'there is no binary for Node 18 (there are for 20, 22, 24, 26)',
+  })
+  const other = process.versions.node.startsWith('26.') ? '24.0.0' : '26.0.0'
+  const refused = loadUws(other)
+  expect(refused.ok).toBe(false)
+  if (!refused.ok) expect(refused.reason).toMatch(/^uWebSockets\.js-node2\d: Cannot find module/)
+})
+
+test('addresses are written short', () => {
+  const text = (hex: string) => formatAddress(Buffer.from(hex, 'hex'))
+  expect(text('7f000001')).toBe('127.0.0.1')
+  expect(text('00000000000000000000ffffc0000201')).toBe('192.0.2.1')
+  expect(text('00000000000000000000000000000001')).toBe('::1')
+  expect(text('00000000000000000000000000000000')).toBe('::')
+  expect(text('20010db8000000000000000000000010')).toBe('2001:db8::10')
+  expect(text('20010db8000000010000000000000000')).toBe('2001:db8:0:1::')
+  expect(text('fe800000000000000a0b00000000000c')).toBe('fe80::a0b:0:0:c')
+  expect(text('00010002000300040005000600070000')).toBe('1:2:3:4:5:6:7:0')
+  expect(text('')).toBe('')
+})
