@@ -1,0 +1,88 @@
+/**
+ * @module From checked settings to the `Config` that the program uses: fields by name, pairs that
+ * belong together as one. The compiler holds it against both the schema and the type.
+ */
+import { resolve } from 'node:path'
+import type { CheckedSettings } from './check.ts'
+import type { Config, ListenAddress } from './config.ts'
+import type { Problem } from './explain.ts'
+import type { SettingKey, Values } from './schema.ts'
+
+/** Relative paths count from the working directory. Assumes that `checkRelations` found nothing. */
+export function assembleConfig(values: Values): Config {
+  const [certFile, keyFile] = [values['server.tls.cert'], values['server.tls.key']]
+  return deepFreeze({
+    server: {
+      addr: values['server.addr'],
+      alsoListen: values['server.also_listen'],
+      engine: values['server.engine'],
+      tls:
+        certFile === '' || keyFile === ''
+          ? undefined
+          : { certFile: resolve(certFile), keyFile: resolve(keyFile) },
+      maxConnections: values['server.max_connections'],
+      maxUploadsPerClient: values['server.max_uploads_per_client'],
+      shutdownTimeoutMs: values['server.shutdown_timeout'],
+    },
+    storage: {
+      path: resolve(values['storage.path']),
+      cacheSizeMb: values['storage.cache_size_mb'],
+      inlineLimitBytes: values['storage.inline_limit'],
+      durability: values['storage.durability'],
+      uploadTtlMs: values['storage.upload_ttl'],
+      reader: values['storage.reader'],
+    },
+    policy: {
+      allowSparseIndex: values['policy.allow_sparse_index'],
+      allowMissingBlobs: values['policy.allow_missing_blobs'],
+      checkSizes: values['policy.check_sizes'],
+      delete: values['policy.delete'],
+    },
+    workers: { ingestThreads: values['workers.ingest_threads'] },
+    log: {
+      level: values['log.level'],
+      access: values['log.access'],
+      accessSample: values['log.access_sample'],
+    },
+    metrics: { enabled: values['metrics.enabled'] },
+  })
+}
+
+/** What no setting can tell alone: pairs that need each other, and addresses that collide. */
+export function checkRelations(checked: CheckedSettings): readonly Problem[] {
+  const { values } = checked
+  const problems: Problem[] = []
+  const refuse = (key: SettingKey, message: string) =>
+    problems.push({ ...(checked.given.get(key) ?? { source: key }), message: `${key}: ${message}` })
+  const hasCert = values['server.tls.cert'] !== ''
+  const hasKey = values['server.tls.key'] !== ''
+  if (hasCert && !hasKey && !isRefused(checked, 'server.tls.key')) {
+    refuse('server.tls.cert', 'server.tls.key is missing; give both files or neither')
+  }
+  if (hasKey && !hasCert && !isRefused(checked, 'server.tls.cert')) {
+    refuse('server.tls.key', 'server.tls.cert is missing; give both files or neither')
+  }
+  const isAddrKnown = !isRefused(checked, 'server.addr')
+  if (isAddrKnown && collides(values['server.addr'], values['server.also_listen'])) {
+    refuse('server.also_listen', 'is the same address as server.addr; choose another port')
+  }
+  return problems
+}
+
+/** Given, but its value was refused already: then nothing more is said about it. */
+function isRefused(checked: CheckedSettings, key: SettingKey): boolean {
+  const place = checked.given.get(key)?.position
+  return place !== undefined && checked.problems.some(({ position }) => position === place)
+}
+
+function collides(a: ListenAddress, b: ListenAddress | undefined): boolean {
+  return b !== undefined && a.port !== 0 && a.port === b.port && a.host === b.host
+}
+
+/** Freezes the object and all that it holds. */
+export function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) {
+    if (typeof part === 'object' && part !== null) deepFreeze(part)
+  }
+  return Object.freeze(value)
+}

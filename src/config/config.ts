@@ -1,0 +1,71 @@
+/**
+ * @module The configuration as the rest of the program sees it: checked, complete and frozen. A
+ * field is its key in camel case, with its unit at the end of the name; what each one means, its
+ * default and its bounds stand in `schema.ts`, and `load.ts` alone makes a `Config`.
+ */
+
+/** Where to listen. An empty host means every interface, IPv4 and IPv6; port 0 means a free one. */
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** Two readable PEM files. */
+export interface TlsFiles {
+  readonly certFile: string
+  readonly keyFile: string
+}
+
+export interface ServerConfig {
+  readonly addr: ListenAddress
+  /** A second listener, always plain HTTP, with the same routes. */
+  readonly alsoListen: ListenAddress | undefined
+  readonly engine: 'auto' | 'uws' | 'node'
+  /** Of the main listener; `undefined` means plain HTTP. */
+  readonly tls: TlsFiles | undefined
+  readonly maxConnections: number
+  readonly maxUploadsPerClient: number
+  readonly shutdownTimeoutMs: number
+}
+
+export interface StorageConfig {
+  /** Absolute. */
+  readonly path: string
+  readonly cacheSizeMb: number
+  readonly inlineLimitBytes: number
+  readonly durability: 'full' | 'relaxed'
+  readonly uploadTtlMs: number
+  readonly reader: 'auto' | 'map' | 'file'
+}
+
+export interface PolicyConfig {
+  readonly allowSparseIndex: boolean
+  readonly allowMissingBlobs: boolean
+  readonly checkSizes: boolean
+  readonly delete: boolean
+}
+
+export interface WorkersConfig {
+  /** 0 means one a processor core. */
+  readonly ingestThreads: number
+}
+
+export interface LogConfig {
+  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'
+  readonly access: boolean
+  /** One request in this many is logged; those that fail always are. */
+  readonly accessSample: number
+}
+
+export interface MetricsConfig {
+  readonly enabled: boolean
+}
+
+export interface Config {
+  readonly server: ServerConfig
+  readonly storage: StorageConfig
+  readonly policy: PolicyConfig
+  readonly workers: WorkersConfig
+  readonly log: LogConfig
+  readonly metrics: MetricsConfig
+}

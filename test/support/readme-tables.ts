@@ -1,0 +1,41 @@
+/**
+ * @module Generated blocks of README.md: `<!-- begin:NAME -->` to `<!-- end:NAME -->`. The tidy test
+ * compares them with the code; run with UPDATE_DOCS=1 it writes them.
+ */
+import { settingsMarkdown } from '../../src/config/document.ts'
+import { ERRORS } from '../../src/registry/errors.ts'
+
+/** What each block must contain, by name. */
+export const README_BLOCKS: Readonly<Record<string, () => string>> = {
+  config: settingsMarkdown,
+  errors: errorsMarkdown,
+}
+
+/** The text between the markers, or `undefined` where README has no such block. */
+export function readBlock(readme: string, name: string): string | undefined {
+  const { begin, end } = markers(name)
+  const from = readme.indexOf(begin)
+  const to = readme.indexOf(end)
+  if (from === -1 || to < from) return undefined
+  return readme.slice(from + begin.length, to).trim()
+}
+
+/** README with the block's text replaced; throws where the markers are missing. */
+export function replaceBlock(readme: string, name: string, body: string): string {
+  const { begin, end } = markers(name)
+  const from = readme.indexOf(begin)
+  const to = readme.indexOf(end)
+  if (from === -1 || to < from) throw new Error(`README.md needs ${begin} and ${end}`)
+  return `${readme.slice(0, from)}${begin}\n\n${body}\n\n${readme.slice(to)}`
+}
+
+function markers(name: string): { readonly begin: string; readonly end: string } {
+  return { begin: `<!-- begin:${name} -->`, end: `<!-- end:${name} -->` }
+}
+
+function errorsMarkdown(): string {
+  const rows = Object.entries(ERRORS).map(
+    ([code, { status, message }]) => `| \`${code}\` | ${status} | ${message} |`,
+  )
+  return ['| Code | Usual status | Message |', '| --- | --- | --- |', ...rows].join('\n')
+}

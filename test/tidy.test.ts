@@ -1,0 +1,268 @@
+/**
+ * @module The rules of the source tree that a compiler does not know. Each failure lists the places
+ * and says why the rule exists.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { README_BLOCKS, readBlock, replaceBlock } from './support/readme-tables.ts'
+import { findCycle, findImports, readSourceFiles, type SourceFile } from './support/source-tree.ts'
+
+const root = new URL('../', import.meta.url)
+const { UPDATE_DOCS } = process.env
+const files = readSourceFiles('src', 'workers')
+
+/** Imports point to a line above, or stay in their own folder. Siblings share a line. */
+const LAYERS: readonly (readonly string[])[] = [
+  ['src/registry'],
+  ['src/config', 'src/runtime', 'src/observability'],
+  ['src/storage', 'src/auth', 'src/signing'],
+  ['src/distribution'],
+  ['src/mirror', 'src/gc', 'src/sync', 'src/mesh'],
+  ['src/http', 'src/admin', 'src/ui'],
+  ['src/server.ts'],
+  ['src/cli', 'src/cli.ts'],
+]
+
+/** The command line is one part: the executable and its folder. */
+const SAME_PART: readonly (readonly string[])[] = [['src/cli', 'src/cli.ts']]
+
+/** What a worker may load besides `src/registry`: pure or worker-side code without a main thread. */
+const WORKERS_MAY_USE = [
+  // The messages that cross the port, and seams such as clock, random and file system.
+  /^src\/runtime\//,
+  // The disk layout is drawn once, for both sides.
+  /^src\/storage\/paths\.ts$/,
+  // Code of the store that runs in workers only and knows neither LMDB nor mappings.
+  /^src\/storage\/worker-[a-z-]+\.ts$/,
+  // The metadata writer commits on a thread of its own, the pager touches pages of the same file:
+  // LMDB's environment, the names of its databases, transactions as data.
+  /^src\/storage\/(lmdb-environment|schema|transaction)\.ts$/,
+  // An upload's file and running hash live inside the worker; early write-back and page touching
+  // are calls of the C library.
+  /^src\/storage\/(upload-file|hasher|libc)\.ts$/,
+]
+
+/** One owner per heavy dependency: swapping or mocking it touches that file only. */
+const OWNERS: readonly { readonly dependency: RegExp; readonly owners: RegExp }[] = [
+  { dependency: /^uWebSockets\.js/, owners: /^src\/http\/uws-loader\.ts$/ },
+  { dependency: /^lmdb$/, owners: /^src\/storage\/(metadata-store|lmdb[a-z-]*)\.ts$/ },
+  { dependency: /^piscina$/, owners: /^src\/runtime\/worker-pool\.ts$/ },
+  { dependency: /^koffi$/, owners: /^src\/storage\/libc\.ts$/ },
+  { dependency: /^pino$/, owners: /^src\/observability\/logger\.ts$/ },
+  { dependency: /^prom-client$/, owners: /^src\/observability\/metrics\.ts$/ },
+  { dependency: /^yaml$/, owners: /^src\/config\/load\.ts$/ },
+  // Bounded caches live where the thing that they cache lives.
+  {
+    dependency: /^lru-cache$/,
+    owners: /^src\/storage\/([a-z-]+-)?(cache|map|table|reader)[a-z-]*\.ts$/,
+  },
+]
+
+/** Casts to these brands would walk around the grammar; only the parser may make one. */
+const BRAND_HOMES: Readonly<Record<string, string>> = {
+  Digest: 'src/registry/digest.ts',
+  RepositoryName: 'src/registry/name.ts',
+  Tag: 'src/registry/tag.ts',
+}
+
+interface Part {
+  readonly layer: number
+  readonly name: string
+}
+
+function partOf(path: string): Part | undefined {
+  for (const [layer, names] of LAYERS.entries()) {
+    const name = names.find((part) => path === part || path.startsWith(`${part}/`))
+    if (name !== undefined) return { layer, name }
+  }
+  return undefined
+}
+
+function mayImport(from: Part, to: Part): boolean {
+  if (from.name === to.name || to.layer < from.layer) return true
+  return SAME_PART.some((names) => names.includes(from.name) && names.includes(to.name))
+}
+
+/** `path: what is wrong`, one for each violation that the rule finds in a file. */
+function violations(rule: (file: SourceFile) => readonly string[]): readonly string[] {
+  return files.flatMap((file) => rule(file).map((problem) => `${file.path}: ${problem}`))
+}
+
+describe('the direction of imports', () => {
+  test('every file belongs to a layer', () => {
+    const strays = files.filter(({ path }) => path.startsWith('src/') && !partOf(path))
+    const reason = 'a newcomer finds code by its layer (style guide, sections 1 and 2)'
+    expect(
+      strays.map(({ path }) => path),
+      reason,
+    ).toEqual([])
+  })
+
+  test('nothing points up, or sideways between siblings', () => {
+    const found = violations(({ path, imports }) => {
+      const from = partOf(path)
+      if (from === undefined) return []
+      return imports
+        .filter(({ isOwn, target }) => {
+          const to = partOf(target)
+          return isOwn && (to === undefined || !mayImport(from, to))
+        })
+        .map(({ target }) => `imports ${target}`)
+    })
+    const reason =
+      'lower layers receive what they need as constructor arguments; a feature reaches a sibling through a port wired in server.ts'
+    expect(found, reason).toEqual([])
+  })
+
+  test('only the composition root and the command line use more of the configuration than its types', () => {
+    const found = violations(({ path, imports }) => {
+      if (/^src\/(config|cli)\/|^src\/(cli|server)\.ts$/.test(path)) return []
+      return imports
+        .filter(({ target, isTypeOnly }) => target.startsWith('src/config/') && !isTypeOnly)
+        .map(({ target }) => `loads ${target}`)
+    })
+    expect(found, 'a part is given its settings; it does not read or parse them').toEqual([])
+  })
+
+  test('workers load pure code only', () => {
+    const found = violations(({ path, imports }) => {
+      if (!path.startsWith('workers/')) return []
+      return imports
+        .filter(({ isOwn }) => isOwn)
+        .map(({ target }) => target)
+        .filter((target) => !/^(workers|src\/registry)\//.test(target))
+        .filter((target) => !WORKERS_MAY_USE.some((allowed) => allowed.test(target)))
+        .map((target) => `imports ${target}`)
+    })
+    expect(found, 'a worker is message in, pure function, message out').toEqual([])
+  })
+
+  test('there are no cycles', () => {
+    expect(findCycle(files), 'a cycle has no reading order').toBeUndefined()
+  })
+})
+
+describe('dependencies', () => {
+  const { dependencies, optionalDependencies } = JSON.parse(
+    readFileSync(new URL('package.json', root), 'utf8'),
+  ) as Readonly<Record<'dependencies' | 'optionalDependencies', Record<string, string>>>
+
+  test('each heavy one has one owner', () => {
+    const found = violations(({ path, imports }) =>
+      imports
+        .filter(({ target, isOwn }) => {
+          const rule = OWNERS.find(({ dependency }) => dependency.test(target))
+          return !isOwn && rule !== undefined && !rule.owners.test(path)
+        })
+        .map(({ target }) => `imports ${target}`),
+    )
+    expect(found, 'swapping or mocking a dependency touches one file').toEqual([])
+  })
+
+  test('each one that is imported is declared', () => {
+    const declared = { ...dependencies, ...optionalDependencies }
+    const found = violations(({ imports }) =>
+      imports
+        .filter(({ isOwn, target }) => !isOwn && !target.startsWith('node:'))
+        .filter(({ target }) => !Object.hasOwn(declared, target))
+        .map(({ target }) => `imports ${target}`),
+    )
+    expect(found, 'what is not in package.json is not there after npm ci').toEqual([])
+  })
+
+  test('each one has an exact version', () => {
+    const versions = Object.entries({ ...dependencies, ...optionalDependencies })
+    const loose = versions.filter(([, version]) => !/^(npm:@?[^@]+@)?\d+\.\d+\.\d+$/.test(version))
+    expect(loose, 'two installations must be the same program').toEqual([])
+  })
+})
+
+describe('files', () => {
+  test('each one says what it is in a @module header', () => {
+    const header = /^(#!.*\n)?\/\*\*\n \* @module \S/
+    const found = violations(({ text }) => (header.test(text) ? [] : ['has no @module header']))
+    expect(
+      found,
+      'the header says what a file is, what it is not, and which spec it serves',
+    ).toEqual([])
+  })
+
+  test('they are short', () => {
+    const lengths = files.map(({ lines }) => lines).sort((a, b) => a - b)
+    const quantile = (share: number) => lengths[Math.floor((lengths.length - 1) * share)] ?? 0
+    const reason = 'a file is one noun or one use case; split what has grown to two'
+    expect(
+      violations(({ lines }) => (lines > 400 ? [`${lines} lines`] : [])),
+      reason,
+    ).toEqual([])
+    expect(quantile(0.9), `90% of the files: ${reason}`).toBeLessThanOrEqual(300)
+    expect(quantile(0.5), `half of the files: ${reason}`).toBeLessThanOrEqual(130)
+  })
+
+  test('brands are made by their parsers only', () => {
+    const found = violations(({ path, text }) => {
+      const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
+      return [...code.matchAll(/\bas (Digest|RepositoryName|Tag)\b/g)]
+        .filter(([, brand]) => BRAND_HOMES[brand!] !== path)
+        .map(([cast]) => `casts "${cast}"`)
+    })
+    expect(found, 'holding a Digest means that the grammar was checked').toEqual([])
+  })
+
+  test('a TODO names its issue', () => {
+    const found = violations(({ text }) =>
+      [...text.matchAll(/\bTODO\b(?! ?\((#|issue )\d+\)).*/g)].map(([line]) => line.trim()),
+    )
+    expect(found, 'a TODO without an issue is forgotten; write TODO(#12)').toEqual([])
+  })
+})
+
+describe('README.md', () => {
+  const file = new URL('README.md', root)
+
+  test.each(Object.keys(README_BLOCKS))('its block "%s" is what the code says', (name) => {
+    const expected = README_BLOCKS[name]!()
+    if (UPDATE_DOCS === '1') {
+      writeFileSync(file, replaceBlock(readFileSync(file, 'utf8'), name, expected))
+    }
+    const reason = 'run the tidy test with UPDATE_DOCS=1 to write it anew'
+    expect(readBlock(readFileSync(file, 'utf8'), name), reason).toBe(expected)
+  })
+})
+
+describe('the reader of imports', () => {
+  test('sees every form of import', () => {
+    const text = [
+      "import { a } from './a.ts'",
+      "import type { B } from '../b.ts'",
+      'import {',
+      '  type C,',
+      '  d,',
+      "} from './c.ts'",
+      "export * from './d.ts'",
+      "import './e.ts'",
+      "const f = await import('yaml')",
+      "type G = typeof import('@scope/g/sub')",
+      "const h = require('lmdb')",
+      "const i = createRequire(import.meta.url)('koffi')",
+      "// import './comment.ts'",
+    ].join('\n')
+    expect(
+      findImports('src/x/y.ts', text)
+        .map(({ target, isTypeOnly }) => (isTypeOnly ? `type ${target}` : target))
+        .sort(),
+    ).toEqual(
+      [
+        'src/x/a.ts',
+        'type src/b.ts',
+        'src/x/c.ts',
+        'src/x/d.ts',
+        'src/x/e.ts',
+        'yaml',
+        'type @scope/g',
+        'lmdb',
+        'koffi',
+      ].sort(),
+    )
+  })
+})

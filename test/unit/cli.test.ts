@@ -1,0 +1,218 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: ${NAME} is the syntax under test
+import { EventEmitter } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseArguments } from '../../src/cli/arguments.ts'
+import { main, type Terminal } from '../../src/cli/main.ts'
+import type { Config } from '../../src/config/config.ts'
+import { createLogger } from '../../src/observability/logger.ts'
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'cli-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+function writeConfig(text: string): string {
+  const file = join(folder, `${Math.abs(hash(text))}.yaml`)
+  writeFileSync(file, text)
+  return file
+}
+
+function hash(text: string): number {
+  let value = 0
+  for (const letter of text) value = (value * 31 + letter.codePointAt(0)!) | 0
+  return value
+}
+
+/** A terminal that remembers, with a server that only tells what happens to it. */
+function stage(start: (config: Config) => Promise<void> = async () => {}) {
+  const lines: string[] = []
+  const log: string[] = []
+  const signals = new EventEmitter()
+  const exits: number[] = []
+  const started: Config[] = []
+  let finishStop = () => {}
+  const stopFinished = new Promise<void>((resolve) => {
+    finishStop = resolve
+  })
+  const terminal: Terminal = {
+    environment: { STORE: '/from/env' },
+    signals,
+    print: (line) => lines.push(line),
+    printError: (line) => lines.push(`stderr: ${line}`),
+    exit: (code) => exits.push(code),
+    loadLogger: async () => ({
+      createLogger: (level) => createLogger(level, { write: (text) => log.push(text) }),
+    }),
+    loadServer: async () => ({
+      startServer: async (config: Config) => {
+        await start(config)
+        started.push(config)
+        return { ports: [5000], stop: () => stopFinished }
+      },
+    }),
+  }
+  const messages = () => log.map((line) => (JSON.parse(line) as { msg: string }).msg)
+  return { terminal, lines, log, messages, signals, exits, started, finishStop }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5))
+}
+
+describe('the command line', () => {
+  test.each([
+    [[], 'serve', undefined, {}],
+    [['serve'], 'serve', undefined, {}],
+    [['-config=c.yaml'], 'serve', 'c.yaml', {}],
+    [['--config', 'c.yaml', 'serve'], 'serve', 'c.yaml', {}],
+    [
+      ['-storage=/d', '-addr=:8080'],
+      'serve',
+      undefined,
+      { 'storage.path': '/d', 'server.addr': ':8080' },
+    ],
+    [
+      ['serve', '--storage', './d', '-addr', ':1'],
+      'serve',
+      undefined,
+      { 'storage.path': './d', 'server.addr': ':1' },
+    ],
+    [['--addr=:1', '--addr=:2'], 'serve', undefined, { 'server.addr': ':2' }],
+    [['check-config', 'c.yaml'], 'check-config', 'c.yaml', {}],
+    [['verify-config', '--config=c.yaml'], 'check-config', 'c.yaml', {}],
+    [['check-config'], 'check-config', undefined, {}],
+    [['version'], 'version', undefined, {}],
+    [['-version'], 'version', undefined, {}],
+    [['--version'], 'version', undefined, {}],
+    [['serve', '--help'], 'help', undefined, {}],
+    [['-h'], 'help', undefined, {}],
+  ] as const)('%j is understood', (args, command, file, settings) => {
+    const result = parseArguments(args)
+    expect(result.ok).toBe(true)
+    if (!result.ok) return
+    expect(result.value).toMatchObject({ command, file })
+    expect(Object.fromEntries(result.value.settings)).toEqual(settings)
+  })
+
+  test.each([
+    [['serv'], 'unknown command "serv"; did you mean "serve"?'],
+    [['check-conifg', 'x'], 'unknown command "check-conifg"; did you mean "check-config"?'],
+    [['frobnicate'], 'unknown command "frobnicate"; see fastregistry help'],
+    [['--adr=:1'], 'unknown flag "--adr"; did you mean "--addr"?'],
+    [['-confg', 'x'], 'unknown flag "--confg"; did you mean "--config"?'],
+    [['--'], 'unknown flag "--"; see fastregistry help'],
+    [['-'], 'unknown flag "-"; see fastregistry help'],
+    [['---config=x'], 'unknown flag "---config=x"; see fastregistry help'],
+    [['--config'], 'flag --config needs a value, such as --config=config.yaml'],
+    [['--config='], 'flag --config needs a value, such as --config=config.yaml'],
+    [['--storage', '--addr=:1'], 'flag --storage needs a value, such as --storage=./data'],
+    [['serve', 'c.yaml'], 'unexpected "c.yaml" after serve; see fastregistry help'],
+    [['check-config', 'a', 'b'], 'unexpected "b" after check-config; see fastregistry help'],
+    [
+      ['check-config', '--config=a', 'b'],
+      'unexpected "b" after check-config; see fastregistry help',
+    ],
+  ])('%j is refused with advice, and ends with 2', async (args, message) => {
+    const { terminal, lines } = stage()
+    expect(await main(args, terminal)).toBe(2)
+    expect(lines).toEqual([`stderr: fastregistry: ${message}`])
+  })
+})
+
+describe('short commands', () => {
+  test('version prints the version of package.json and of Node', async () => {
+    const file = new URL('../../package.json', import.meta.url)
+    const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string }
+    const { terminal, lines } = stage()
+    expect(await main(['version'], terminal)).toBe(0)
+    expect(lines).toEqual([`fastregistry ${version} (node ${process.version})`])
+  })
+
+  test('help names every command and flag', async () => {
+    const { terminal, lines } = stage()
+    expect(await main(['help'], terminal)).toBe(0)
+    for (const word of ['serve', 'check-config', 'version', '--config', '--storage', '--addr']) {
+      expect(lines[0]).toContain(word)
+    }
+  })
+
+  test('check-config says ok, or everything that is wrong', async () => {
+    const good = writeConfig('storage: { path: "${STORE}" }')
+    const bad = writeConfig('log:\n  level: loud\nmesh: { enabled: true }')
+    const fine = stage()
+    expect(await main(['check-config', good], fine.terminal)).toBe(0)
+    expect(fine.lines).toEqual([`${good}: ok`])
+    const wrong = stage()
+    expect(await main(['check-config', bad], wrong.terminal)).toBe(1)
+    expect(wrong.lines.join()).toMatch(/stderr: .*:2:10: log\.level: .*\n.*:3:18: "mesh\.enabled/)
+  })
+})
+
+describe('serve', () => {
+  test('starts with the configuration, says that it is ready, stops at a signal and ends with 0', async () => {
+    const { terminal, messages, log, signals, started, finishStop } = stage()
+    const file = writeConfig('storage: { path: "${STORE}" }')
+    const ended = main(['--config', file, '--addr=:1234'], terminal)
+    await until(() => messages().includes('ready'))
+    expect(started[0]?.storage.path).toBe('/from/env')
+    expect(started[0]?.server.addr.port).toBe(1234)
+    expect(JSON.parse(log[0]!)).toMatchObject({ ports: [5000], storage: '/from/env' })
+    signals.emit('SIGTERM')
+    await until(() => messages().includes('stopping'))
+    finishStop()
+    expect(await ended).toBe(0)
+    expect(messages()).toEqual(['ready', 'stopping', 'stopped'])
+  })
+
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ])('a second %s ends at once with %i', async (signal, code) => {
+    const { terminal, messages, signals, exits } = stage()
+    void main([], terminal)
+    await until(() => messages().includes('ready'))
+    signals.emit('SIGTERM')
+    expect(exits).toEqual([])
+    signals.emit(signal)
+    expect(exits).toEqual([code])
+  })
+
+  test('a signal while starting stops what has started', async () => {
+    let finishStart = () => {}
+    const startFinished = new Promise<void>((resolve) => {
+      finishStart = resolve
+    })
+    const { terminal, signals, finishStop } = stage(() => startFinished)
+    const ended = main([], terminal)
+    await until(() => signals.listenerCount('SIGTERM') > 0)
+    signals.emit('SIGTERM')
+    finishStart()
+    finishStop()
+    expect(await ended).toBe(0)
+  })
+
+  test.each([
+    ['EADDRINUSE', 'in use by another process'],
+    ['EACCES', 'check the rights on storage.path'],
+    ['EOTHER', 'two lines'],
+  ])('a start that fails with %s is told in one line, and ends with 1', async (code, advice) => {
+    const { terminal, lines } = stage(async () => {
+      throw Object.assign(new Error('two\nlines'), { code })
+    })
+    expect(await main([], terminal)).toBe(1)
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toMatch(/^stderr: fastregistry: cannot start: [^\n]*$/)
+    expect(lines[0]).toContain(advice)
+  })
+
+  test('a wrong configuration starts nothing, and ends with 1', async () => {
+    const { terminal, lines, started } = stage()
+    expect(await main(['--addr=5000'], terminal)).toBe(1)
+    expect(lines).toEqual(['stderr: --addr: expected an address with a port, such as ":5000"'])
+    expect(started).toEqual([])
+  })
+})
