@@ -1,0 +1,75 @@
+/**
+ * @module Worker threads. The only user of Piscina. Long work is one task that owns a MessagePort
+ * for as long as it lives (Piscina has no affinity, a port has): an upload, the metadata writer,
+ * the pager. Workers load from `dist/`, because Node 20 cannot run TypeScript in a worker.
+ */
+import { fileURLToPath } from 'node:url'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { Piscina } from 'piscina'
+
+export type WorkerName = 'ingest' | 'metadata-writer' | 'pager'
+
+export interface WorkerPoolOptions {
+  readonly worker: WorkerName
+  /** Threads, started at once and kept. */
+  readonly threads: number
+  /** Long tasks that one thread carries at a time. */
+  readonly tasksPerThread: number
+}
+
+/** A running task: messages go through `port`; `ended` settles when it returns, throws or dies. */
+export interface LongTask {
+  readonly port: MessagePort
+  readonly ended: Promise<void>
+}
+
+/** The compiled worker, from `src/` (under the test runner) and from `dist/src/` alike. */
+export function workerUrl(worker: WorkerName): string {
+  const isCompiled = import.meta.url.includes('/dist/src/')
+  const base = isCompiled ? '../../workers/' : '../../dist/workers/'
+  return fileURLToPath(new URL(`${base}${worker}.js`, import.meta.url))
+}
+
+export class WorkerPool {
+  readonly #pool: Piscina
+  readonly #capacity: number
+  #running = 0
+
+  constructor(options: WorkerPoolOptions) {
+    this.#capacity = options.threads * options.tasksPerThread
+    this.#pool = new Piscina({
+      filename: workerUrl(options.worker),
+      minThreads: options.threads,
+      maxThreads: options.threads,
+      concurrentTasksPerWorker: options.tasksPerThread,
+      atomics: 'disabled',
+    })
+  }
+
+  /** Whether another long task would start at once; one that only queues would never be answered. */
+  get hasRoom(): boolean {
+    return this.#running < this.#capacity
+  }
+
+  /**
+   * Starts a long task with `setup` and a port of its own. The port does not keep the process
+   * alive. Throws when there is no room: callers look at `hasRoom` first.
+   */
+  start(setup: object): LongTask {
+    if (!this.hasRoom) throw new Error('worker pool is full')
+    const { port1, port2 } = new MessageChannel()
+    this.#running += 1
+    const ended = this.#pool
+      .run({ ...setup, port: port2 }, { transferList: [port2] })
+      .finally(() => {
+        this.#running -= 1
+        port1.close()
+      })
+    return { port: port1, ended: ended as Promise<void> }
+  }
+
+  /** Ends every thread; tasks that still run are cut off. */
+  async close(): Promise<void> {
+    await this.#pool.destroy()
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * @module The twin of `blob-map.ts` for machines where files cannot be mapped: reads windows
+ * asynchronously into buffers of a bounded pool. Same port, same promises, slower.
+ */
+import { type FileHandle, open } from 'node:fs/promises'
+import type { Digest } from '../registry/digest.ts'
+import { windowBytesMax } from '../registry/limits.ts'
+import { blobPath, type StoragePaths } from './paths.ts'
+import type { BlobReader, BlobSource } from './ports.ts'
+import type { BlobRow } from './schema.ts'
+import { storageFault } from './storage-fault.ts'
+
+/** Window read at once, bytes: half the bound, because every reader holds one. */
+const readBytesMax = windowBytesMax / 2
+
+export class BlobFiles implements BlobReader {
+  readonly #paths: StoragePaths
+  readonly #buffers: BufferPool
+
+  /** `cacheBytes` bounds the buffers of all readers; a reader without one waits its turn. */
+  constructor(paths: StoragePaths, cacheBytes: number) {
+    this.#paths = paths
+    this.#buffers = new BufferPool(Math.max(8, Math.floor(cacheBytes / readBytesMax)))
+  }
+
+  async open(digest: Digest, row: BlobRow): Promise<BlobSource> {
+    let file: FileHandle | undefined
+    try {
+      file = await open(blobPath(this.#paths, digest), 'r')
+      const actual = (await file.stat()).size
+      if (actual !== row.sizeBytes) {
+        throw new Error(`file holds ${actual} bytes, its row says ${row.sizeBytes}`)
+      }
+      return new FileReader(file, row.sizeBytes, this.#buffers)
+    } catch (error) {
+      await file?.close()
+      throw storageFault(error)
+    }
+  }
+}
+
+class FileReader implements BlobSource {
+  readonly sizeBytes: number
+  readonly #file: FileHandle
+  readonly #buffers: BufferPool
+  #buffer: Uint8Array | undefined
+  #windowOffset = 0
+  #windowBytes = 0
+  #reading: Promise<void> | undefined
+  #isClosed = false
+
+  constructor(file: FileHandle, sizeBytes: number, buffers: BufferPool) {
+    this.#file = file
+    this.sizeBytes = sizeBytes
+    this.#buffers = buffers
+  }
+
+  ready(offset: number, length: number): number | Promise<void> {
+    const inWindow = offset - this.#windowOffset
+    if (inWindow >= 0 && inWindow < this.#windowBytes) {
+      return Math.min(length, this.#windowBytes - inWindow)
+    }
+    this.#reading ??= this.#read(offset).finally(() => {
+      this.#reading = undefined
+    })
+    return this.#reading
+  }
+
+  async #read(offset: number): Promise<void> {
+    this.#buffer ??= await this.#buffers.take()
+    if (this.#isClosed) return this.#release()
+    const { bytesRead } = await this.#file.read(this.#buffer, 0, readBytesMax, offset)
+    if (bytesRead === 0) throw new Error(`file ended before byte ${offset}`)
+    this.#windowOffset = offset
+    this.#windowBytes = bytesRead
+    if (this.#isClosed) this.#release()
+  }
+
+  use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R {
+    const start = offset - this.#windowOffset
+    return callback(this.#buffer!.subarray(start, start + length))
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    if (this.#reading === undefined) this.#release()
+    this.#file.close().catch(() => undefined)
+  }
+
+  #release(): void {
+    if (this.#buffer !== undefined) this.#buffers.give(this.#buffer)
+    this.#buffer = undefined
+    this.#windowBytes = 0
+  }
+}
+
+/** A fixed number of equal buffers; whoever comes when none is left waits in line. */
+class BufferPool {
+  readonly #free: Uint8Array[] = []
+  readonly #waiting: ((buffer: Uint8Array) => void)[] = []
+  #canMake: number
+
+  constructor(count: number) {
+    this.#canMake = count
+  }
+
+  take(): Promise<Uint8Array> {
+    const buffer = this.#free.pop()
+    if (buffer !== undefined) return Promise.resolve(buffer)
+    if (this.#canMake > 0) {
+      this.#canMake -= 1
+      return Promise.resolve(new Uint8Array(readBytesMax))
+    }
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  give(buffer: Uint8Array): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#free.push(buffer)
+    else next(buffer)
+  }
+}

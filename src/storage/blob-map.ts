@@ -1,0 +1,207 @@
+/**
+ * @module Blob files as read-only mappings: one mapping a blob, shared and counted by its readers,
+ * kept in a bounded table. The operating system's page cache is the cache; this table only saves
+ * mapping the same file again.
+ *
+ * Discipline: bytes leave only inside the synchronous callback of `use`; a mapping is unmapped only
+ * at zero readers, never inside a callback (a view kept longer would touch freed memory).
+ *
+ * Residency: the main thread must not wait for the disk, so a window that was not populated within
+ * `residentMs` is first populated by the pager, one window ahead of the socket.
+ */
+import { LRUCache } from 'lru-cache'
+import type { Digest } from '../registry/digest.ts'
+import { windowBytesMax } from '../registry/limits.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Libc } from './libc.ts'
+import type { Pager } from './pager.ts'
+import { blobPath, type StoragePaths } from './paths.ts'
+import type { BlobReader, BlobSource } from './ports.ts'
+import type { BlobRow } from './schema.ts'
+import { storageFault } from './storage-fault.ts'
+
+/** Unit of residency, bytes: what one trip to the pager brings in. */
+const populateBytes = 4 * windowBytesMax
+
+/** How long a window that was populated counts as resident, ms. */
+const residentMs = 10_000
+
+/** Mappings at a time, whatever their size: well below the kernel's default of 65,530. */
+const mappingsMax = 16_384
+
+export interface BlobMapOptions {
+  readonly paths: StoragePaths
+  readonly pager: Pager
+  readonly libc: Libc
+  readonly clock: Clock
+  /** Bytes of mappings that are kept for later readers; those in use do not count as evictable. */
+  readonly cacheBytes: number
+}
+
+export class BlobMap implements BlobReader {
+  readonly #options: BlobMapOptions
+  /** Mappings without readers, least recently used first out. */
+  readonly #idle: LRUCache<Digest, Mapping>
+  readonly #inUse = new Map<Digest, Mapping>()
+  readonly #opening = new Map<Digest, Promise<Mapping>>()
+  #mappedBytes = 0
+
+  constructor(options: BlobMapOptions) {
+    this.#options = options
+    this.#idle = new LRUCache<Digest, Mapping>({
+      maxSize: Math.max(1, options.cacheBytes),
+      max: mappingsMax,
+      sizeCalculation: (mapping) => mapping.sizeBytes,
+      dispose: (mapping, _digest, reason) => {
+        if (reason !== 'delete') this.#unmap(mapping)
+      },
+    })
+  }
+
+  /** Bytes of address space mapped now: for the metric. */
+  get mappedBytes(): number {
+    return this.#mappedBytes
+  }
+
+  open(digest: Digest, row: BlobRow): BlobSource | Promise<BlobSource> {
+    const mapping = this.#inUse.get(digest) ?? this.#idle.get(digest)
+    if (mapping !== undefined) return this.#lend(digest, mapping)
+    return this.#openCold(digest, row).then((opened) => this.#lend(digest, opened))
+  }
+
+  /** Forgets a blob whose file is being removed; readers that have it open keep their bytes. */
+  forget(digest: Digest): void {
+    const mapping = this.#idle.get(digest)
+    if (mapping === undefined) return
+    this.#idle.delete(digest)
+    this.#unmap(mapping)
+  }
+
+  #openCold(digest: Digest, row: BlobRow): Promise<Mapping> {
+    const opening = this.#opening.get(digest) ?? this.#map(digest, row.sizeBytes)
+    this.#opening.set(digest, opening)
+    return opening
+  }
+
+  async #map(digest: Digest, sizeBytes: number): Promise<Mapping> {
+    const { paths, pager, libc, clock } = this.#options
+    try {
+      const firstBytes = Math.min(populateBytes, sizeBytes)
+      const address = await pager.map(blobPath(paths, digest), sizeBytes, firstBytes)
+      this.#mappedBytes += sizeBytes
+      const mapping = new Mapping(address, sizeBytes, libc.view(address, sizeBytes), pager, clock)
+      // Counted as in use until the first of the waiting readers takes it.
+      this.#inUse.set(digest, mapping)
+      return mapping
+    } catch (error) {
+      throw storageFault(error)
+    } finally {
+      this.#opening.delete(digest)
+    }
+  }
+
+  #lend(digest: Digest, mapping: Mapping): BlobSource {
+    if (mapping.readers === 0) {
+      this.#idle.delete(digest)
+      this.#inUse.set(digest, mapping)
+    }
+    mapping.readers += 1
+    return new Reader(mapping, () => this.#giveBack(digest, mapping))
+  }
+
+  #giveBack(digest: Digest, mapping: Mapping): void {
+    mapping.readers -= 1
+    if (mapping.readers > 0) return
+    this.#inUse.delete(digest)
+    if (mapping.sizeBytes > this.#options.cacheBytes) this.#unmap(mapping)
+    else this.#idle.set(digest, mapping)
+  }
+
+  #unmap(mapping: Mapping): void {
+    this.#mappedBytes -= mapping.sizeBytes
+    mapping.bytes = undefined
+    this.#options.pager.unmap(mapping.address, mapping.sizeBytes)
+  }
+}
+
+class Mapping {
+  readonly address: bigint
+  readonly sizeBytes: number
+  readonly #pager: Pager
+  readonly #clock: Clock
+  /** When each part of `populateBytes` was last known to be resident, on the monotonic clock. */
+  readonly #residentAt: Float64Array
+  readonly #populating = new Map<number, Promise<void>>()
+  bytes: ArrayBuffer | undefined
+  readers = 0
+
+  constructor(address: bigint, sizeBytes: number, bytes: ArrayBuffer, pager: Pager, clock: Clock) {
+    this.address = address
+    this.sizeBytes = sizeBytes
+    this.bytes = bytes
+    this.#pager = pager
+    this.#clock = clock
+    this.#residentAt = new Float64Array(Math.ceil(sizeBytes / populateBytes)).fill(
+      Number.NEGATIVE_INFINITY,
+    )
+    this.#residentAt[0] = clock.monotonic()
+  }
+
+  /** Bytes from `offset` on that are resident, or the promise of the part that is on its way. */
+  resident(offset: number): number | Promise<void> {
+    const part = Math.floor(offset / populateBytes)
+    const oldest = this.#clock.monotonic() - residentMs
+    const isResident = this.#residentAt[part]! >= oldest
+    // The next part is fetched while this one goes out.
+    const ahead = part + 1
+    if (ahead < this.#residentAt.length && this.#residentAt[ahead]! < oldest) {
+      this.#populate(ahead).catch(() => undefined)
+    }
+    return isResident ? (part + 1) * populateBytes - offset : this.#populate(part)
+  }
+
+  #populate(part: number): Promise<void> {
+    const running = this.#populating.get(part)
+    if (running !== undefined) return running
+    const offset = part * populateBytes
+    const length = Math.min(populateBytes, this.sizeBytes - offset)
+    const populated = this.#pager
+      .populate(this.address + BigInt(offset), length)
+      .then(() => {
+        this.#residentAt[part] = this.#clock.monotonic()
+      })
+      .finally(() => this.#populating.delete(part))
+    this.#populating.set(part, populated)
+    return populated
+  }
+}
+
+class Reader implements BlobSource {
+  readonly #mapping: Mapping
+  readonly #onClose: () => void
+  #isClosed = false
+
+  constructor(mapping: Mapping, onClose: () => void) {
+    this.#mapping = mapping
+    this.#onClose = onClose
+  }
+
+  get sizeBytes(): number {
+    return this.#mapping.sizeBytes
+  }
+
+  ready(offset: number, length: number): number | Promise<void> {
+    const resident = this.#mapping.resident(offset)
+    return typeof resident === 'number' ? Math.min(resident, length) : resident
+  }
+
+  use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R {
+    return callback(new Uint8Array(this.#mapping.bytes!, offset, length))
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#onClose()
+  }
+}

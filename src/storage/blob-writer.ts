@@ -1,0 +1,234 @@
+/**
+ * @module Uploads on their way to files, seen from the main thread: copies each chunk once into a
+ * pooled buffer, hands full buffers to the worker that owns the upload, and says when the socket
+ * has to wait.
+ */
+import { unlink } from 'node:fs/promises'
+import type { MessagePort } from 'node:worker_threads'
+import type { Algorithm, Digest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import {
+  chunkBytesMax,
+  sessionInFlightBytesMax,
+  totalInFlightBytesMax,
+} from '../registry/limits.ts'
+import { type IngestReply, type IngestRequest, WorkerError } from '../runtime/worker-messages.ts'
+import type { LongTask, WorkerPool } from '../runtime/worker-pool.ts'
+import { ChunkPool } from './chunk-pool.ts'
+import { blobPath, type StoragePaths, uploadPath } from './paths.ts'
+import type { BlobWriter, PendingBlob } from './ports.ts'
+import { storageFault } from './storage-fault.ts'
+
+/** Omit over each member of the union. */
+type WithoutId<R> = R extends { readonly id: number } ? Omit<R, 'id'> : never
+
+export class FileBlobWriter implements BlobWriter {
+  readonly #paths: StoragePaths
+  readonly #workers: WorkerPool
+  readonly #isFlushed: boolean
+  readonly #chunks = new ChunkPool(chunkBytesMax, totalInFlightBytesMax)
+
+  /** `isFlushed: false` is the relaxed durability: files are left to the kernel's own time. */
+  constructor(paths: StoragePaths, workers: WorkerPool, isFlushed: boolean) {
+    this.#paths = paths
+    this.#workers = workers
+    this.#isFlushed = isFlushed
+  }
+
+  get isOverBudget(): boolean {
+    return this.#chunks.isOverBudget
+  }
+
+  adopt(uploadId: string, algorithm: Algorithm, offsetBytes: number): PendingBlob {
+    if (!this.#workers.hasRoom) {
+      throw new RegistryError('UNAVAILABLE', {
+        message: 'too many large uploads at once; try again in a moment',
+        headers: { 'Retry-After': '2' },
+      })
+    }
+    const path = uploadPath(this.#paths, uploadId)
+    const task = this.#workers.start({ path, algorithm, offsetBytes })
+    const target = (digest: Digest) => blobPath(this.#paths, digest)
+    return new WorkerUpload(task, this.#chunks, offsetBytes, target, this.#isFlushed)
+  }
+
+  async discardFile(uploadId: string): Promise<void> {
+    await unlink(uploadPath(this.#paths, uploadId)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+  }
+}
+
+class WorkerUpload implements PendingBlob {
+  readonly #port: MessagePort
+  readonly #chunks: ChunkPool
+  readonly #target: (digest: Digest) => string
+  readonly #isFlushed: boolean
+  readonly #asked = new Map<
+    number,
+    { resolve: (reply: IngestReply) => void; reject: (error: unknown) => void }
+  >()
+  #filling: Uint8Array | undefined
+  #filledBytes = 0
+  #inFlightBytes = 0
+  /** Buffers taken from the pool and not back yet: being filled or with the worker. */
+  #chunksAway = 0
+  #offsetBytes: number
+  #markedBytes = 0
+  #nextId = 1
+  #onDrained: (() => void) | undefined
+  #gone: Error | undefined
+
+  constructor(
+    task: LongTask,
+    chunks: ChunkPool,
+    offsetBytes: number,
+    target: (digest: Digest) => string,
+    isFlushed: boolean,
+  ) {
+    this.#port = task.port
+    this.#chunks = chunks
+    this.#offsetBytes = offsetBytes
+    this.#target = target
+    this.#isFlushed = isFlushed
+    this.#port.on('message', (reply: IngestReply) => this.#onReply(reply))
+    task.ended.then(
+      () => this.#onGone(new Error('upload worker has ended')),
+      (error: unknown) => this.#onGone(new Error(`upload worker died: ${String(error)}`)),
+    )
+  }
+
+  get offsetBytes(): number {
+    return this.#offsetBytes
+  }
+
+  append(bytes: Uint8Array): void {
+    if (this.#gone !== undefined) throw storageFault(this.#gone)
+    this.#offsetBytes += bytes.byteLength
+    let taken = 0
+    while (taken < bytes.byteLength) {
+      this.#filling ??= this.#takeChunk()
+      const room = this.#filling.byteLength - this.#filledBytes
+      const part = bytes.subarray(taken, taken + room)
+      this.#filling.set(part, this.#filledBytes)
+      this.#filledBytes += part.byteLength
+      taken += part.byteLength
+      if (this.#filledBytes === this.#filling.byteLength) this.#sendFilled()
+    }
+    // As Nagle does: fill buffers while one is on its way, hold none back from an idle worker.
+    if (this.#inFlightBytes === 0) this.#sendFilled()
+  }
+
+  #takeChunk(): Uint8Array {
+    this.#chunksAway += 1
+    return new Uint8Array(this.#chunks.take())
+  }
+
+  #sendFilled(): void {
+    if (this.#filling === undefined) return
+    const buffer = this.#filling.buffer as ArrayBuffer
+    const length = this.#filledBytes
+    this.#filling = undefined
+    this.#filledBytes = 0
+    this.#inFlightBytes += length
+    this.#post({ kind: 'chunk', buffer, length }, [buffer])
+  }
+
+  mustPause(onDrained: () => void): boolean {
+    if (this.#inFlightBytes < sessionInFlightBytesMax && !this.#chunks.isOverBudget) return false
+    if (this.#inFlightBytes === 0) {
+      this.#chunks.whenFree(onDrained)
+      return true
+    }
+    this.#onDrained = onDrained
+    return true
+  }
+
+  async settle(): Promise<void> {
+    this.#sendFilled()
+    await this.#ask({ kind: 'settle' })
+  }
+
+  mark(): void {
+    this.#sendFilled()
+    this.#markedBytes = this.#offsetBytes
+    this.#post({ kind: 'mark' })
+  }
+
+  async rollback(): Promise<void> {
+    this.#sendFilled()
+    await this.#ask({ kind: 'rollback' })
+    this.#offsetBytes = this.#markedBytes
+  }
+
+  async commit(digest: Digest): Promise<void> {
+    this.#sendFilled()
+    const target = this.#target(digest)
+    const reply = await this.#ask({ kind: 'commit', digest, target, isFlushed: this.#isFlushed })
+    if (reply.kind === 'mismatch') {
+      throw new RegistryError('DIGEST_INVALID', {
+        message: 'the bytes received do not have this digest',
+        detail: { digest, received: reply.actual },
+      })
+    }
+  }
+
+  park(): void {
+    this.#end({ kind: 'park' })
+  }
+
+  discard(): void {
+    this.#end({ kind: 'discard' })
+  }
+
+  #end(request: IngestRequest): void {
+    this.#sendFilled()
+    this.#post(request)
+    this.#gone ??= new Error('upload was let go')
+  }
+
+  #ask(request: WithoutId<IngestRequest>): Promise<IngestReply> {
+    if (this.#gone !== undefined) return Promise.reject(storageFault(this.#gone))
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      this.#asked.set(id, { resolve, reject })
+      this.#post({ ...request, id } as IngestRequest)
+    })
+  }
+
+  #post(request: IngestRequest, transfer: ArrayBuffer[] = []): void {
+    this.#port.postMessage(request, transfer)
+  }
+
+  #onReply(reply: IngestReply): void {
+    if (reply.kind === 'buffer') {
+      this.#chunks.give(reply.buffer)
+      this.#chunksAway -= 1
+      this.#inFlightBytes -= reply.length
+      if (this.#inFlightBytes === 0) this.#sendFilled()
+      if (this.#inFlightBytes < sessionInFlightBytesMax / 2) this.#wake()
+      return
+    }
+    const asked = this.#asked.get(reply.id)!
+    this.#asked.delete(reply.id)
+    if (reply.kind === 'failed') asked.reject(storageFault(new WorkerError(reply.failure)))
+    else asked.resolve(reply)
+  }
+
+  #wake(): void {
+    const onDrained = this.#onDrained
+    this.#onDrained = undefined
+    onDrained?.()
+  }
+
+  #onGone(error: Error): void {
+    this.#gone ??= error
+    for (const asked of this.#asked.values()) asked.reject(storageFault(error))
+    this.#asked.clear()
+    // Buffers that were with the worker are lost with it; the budget gets them back.
+    this.#chunks.forget(this.#chunksAway)
+    this.#chunksAway = 0
+    this.#inFlightBytes = 0
+    this.#wake()
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * @module The C library's calls for mapped files and early write-back. The only user of koffi.
+ * Loaded on demand, on the main thread and in workers: where it does not load (or not on Linux)
+ * `loadLibc` says why and callers fall back.
+ *
+ * A view made here reads memory that `unmap` takes away: whoever maps owns the discipline.
+ */
+import { createRequire } from 'node:module'
+
+const PROT_READ = 1
+const MAP_SHARED = 1
+const MADV_POPULATE_READ = 22
+const SYNC_FILE_RANGE_WRITE = 2
+
+export interface Libc {
+  /** Maps a whole file read-only; the descriptor may be closed afterwards. Throws with `code`. */
+  map(descriptor: number, length: number): bigint
+  unmap(address: bigint, length: number): void
+  /** The mapped bytes as an ArrayBuffer without a copy (25 µs). Never touch it after `unmap`. */
+  view(address: bigint, length: number): ArrayBuffer
+  /**
+   * Reads pages into memory and into this process's page table. A disk error or a truncated file
+   * throws instead of raising SIGBUS. Linux 5.14 or newer.
+   */
+  populate(address: bigint, length: number): void
+  /** Starts writing a range of a file back without waiting. Errors are left for `fdatasync`. */
+  startWriteBack(descriptor: number, offset: number, length: number): void
+}
+
+type Call = (...parameters: unknown[]) => unknown
+
+interface Koffi {
+  load(name: string): { func(prototype: string): Call }
+  view(pointer: bigint, length: number): ArrayBuffer
+  errno(): number
+}
+
+const ERRNO: Readonly<Record<number, string>> = {
+  5: 'EIO',
+  12: 'ENOMEM',
+  14: 'EFAULT',
+  22: 'EINVAL',
+  23: 'ENFILE',
+  24: 'EMFILE',
+}
+
+/** The calls, or the reason why they cannot be had here. */
+export function loadLibc(): Libc | { readonly unavailable: string } {
+  if (process.platform !== 'linux') return { unavailable: `not on ${process.platform}` }
+  try {
+    return bind(createRequire(import.meta.url)('koffi') as Koffi)
+  } catch (error) {
+    return { unavailable: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+function bind(koffi: Koffi): Libc {
+  const libc = koffi.load('libc.so.6')
+  const mmap = libc.func('int64_t mmap(int64_t, size_t, int, int, int, int64_t)')
+  const munmap = libc.func('int munmap(int64_t, size_t)')
+  const madvise = libc.func('int madvise(int64_t, size_t, int)')
+  const syncFileRange = libc.func('int sync_file_range(int, int64_t, int64_t, unsigned int)')
+  const fault = (call: string) => {
+    const errno = koffi.errno()
+    const code = ERRNO[errno] ?? `E${errno}`
+    return Object.assign(new Error(`${call} failed: ${code}`), { code })
+  }
+  return {
+    map(descriptor, length) {
+      const address = BigInt(mmap(0, length, PROT_READ, MAP_SHARED, descriptor, 0) as number)
+      if (address === -1n) throw fault('mmap')
+      return address
+    },
+    unmap(address, length) {
+      if (munmap(address, length) !== 0) throw fault('munmap')
+    },
+    view: (address, length) => koffi.view(address, length),
+    populate(address, length) {
+      if (madvise(address, length, MADV_POPULATE_READ) !== 0) throw fault('madvise')
+    },
+    startWriteBack(descriptor, offset, length) {
+      syncFileRange(descriptor, offset, length, SYNC_FILE_RANGE_WRITE)
+    },
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * @module The metadata on LMDB: reads from the memory map on this thread, writes as data to the
+ * writer thread. Transactions of one turn of the event loop travel together and share one flush.
+ */
+import type { MessagePort } from 'node:worker_threads'
+import type { Digest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import {
+  type MetadataWriterReply,
+  WorkerError,
+  type WorkerFailure,
+} from '../runtime/worker-messages.ts'
+import type { LongTask } from '../runtime/worker-pool.ts'
+import { type LmdbEnvironment, prefixRange } from './lmdb-environment.ts'
+import type { Pager } from './pager.ts'
+import type { MetadataStore } from './ports.ts'
+import type { DatabaseName, Databases } from './schema.ts'
+import { storageFault } from './storage-fault.ts'
+import type { CommitOutcome, Transaction } from './transaction.ts'
+
+/** Transactions between the callers and the disk; beyond it callers hear 503. */
+const waitingTransactionsMax = 20_000
+
+interface Waiting {
+  readonly transaction: Transaction
+  readonly resolve: (outcome: CommitOutcome) => void
+  readonly reject: (error: unknown) => void
+}
+
+export class LmdbMetadataStore implements MetadataStore {
+  readonly #environment: LmdbEnvironment
+  readonly #port: MessagePort
+  readonly #pager: Pager
+  readonly #sent = new Map<number, readonly Waiting[]>()
+  #queue: Waiting[] = []
+  #waitingCount = 0
+  #nextBatchId = 1
+  #writerFailure: WorkerError | undefined
+
+  /** `writer` runs `workers/metadata-writer.ts` on the same path and has said that it is ready. */
+  constructor(environment: LmdbEnvironment, writer: LongTask, pager: Pager) {
+    this.#environment = environment
+    this.#port = writer.port
+    this.#pager = pager
+    this.#port.on('message', (reply: MetadataWriterReply) => this.#onReply(reply))
+    writer.ended.catch((error: unknown) => this.#onWriterGone(String(error)))
+  }
+
+  get<N extends DatabaseName>(
+    database: N,
+    key: Databases[N]['key'],
+  ): Databases[N]['row'] | undefined {
+    return this.#environment.get(database, key) as Databases[N]['row'] | undefined
+  }
+
+  getBytes(database: 'manifestBytes' | 'blobBytes', key: Digest): Uint8Array | undefined {
+    return this.#environment.getBytes(database, key)
+  }
+
+  keys<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    last: string | undefined,
+    limit: number,
+  ): Databases[N]['key'][] {
+    const range = { ...prefixRange(prefix, last), limit }
+    return [...this.#environment.keys(database, range)] as Databases[N]['key'][]
+  }
+
+  entries<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    last: string | undefined,
+    limit: number,
+  ): { key: Databases[N]['key']; row: Databases[N]['row'] }[] {
+    const range = { ...prefixRange(prefix, last), limit }
+    const found: { key: Databases[N]['key']; row: Databases[N]['row'] }[] = []
+    for (const { key, value } of this.#environment.entries(database, range)) {
+      found.push({ key, row: value } as (typeof found)[number])
+    }
+    return found
+  }
+
+  touch(database: 'manifestBytes' | 'blobBytes', key: Digest): Promise<void> | undefined {
+    return this.#pager.touch(database, key)
+  }
+
+  commit(transaction: Transaction): Promise<CommitOutcome> {
+    if (this.#writerFailure !== undefined) return Promise.reject(storageFault(this.#writerFailure))
+    if (this.#waitingCount >= waitingTransactionsMax) {
+      return Promise.reject(new RegistryError('UNAVAILABLE', { headers: { 'Retry-After': '1' } }))
+    }
+    this.#waitingCount += 1
+    return new Promise((resolve, reject) => {
+      if (this.#queue.length === 0) setImmediate(() => this.#send())
+      this.#queue.push({ transaction, resolve, reject })
+    })
+  }
+
+  #send(): void {
+    const batch = this.#queue
+    const id = this.#nextBatchId++
+    this.#queue = []
+    this.#sent.set(id, batch)
+    this.#port.postMessage({ id, transactions: batch.map((it) => it.transaction) })
+  }
+
+  #onReply(reply: MetadataWriterReply): void {
+    if (reply.kind === 'ready') return
+    const batch = this.#sent.get(reply.id)!
+    this.#sent.delete(reply.id)
+    this.#waitingCount -= batch.length
+    if (reply.kind === 'failed') return this.#refuse(batch, reply.failure)
+    this.#environment.refresh()
+    batch.forEach((waiting, index) => {
+      waiting.resolve(reply.outcomes[index] as CommitOutcome)
+    })
+  }
+
+  #refuse(batch: readonly Waiting[], failure: WorkerFailure): void {
+    const error = storageFault(new WorkerError(failure))
+    for (const waiting of batch) waiting.reject(error)
+  }
+
+  /** Without its writer the store answers reads and refuses writes. */
+  #onWriterGone(message: string): void {
+    const failure = { errno: undefined, message: `metadata writer ended: ${message}` }
+    this.#writerFailure = new WorkerError(failure)
+    for (const batch of [...this.#sent.values(), this.#queue]) this.#refuse(batch, failure)
+    this.#sent.clear()
+    this.#queue = []
+    this.#waitingCount = 0
+  }
+
+  /** Whether a read of the memory map and the writer both work: for the health check. */
+  get isHealthy(): boolean {
+    return this.#writerFailure === undefined
+  }
+
+  /** Lets the writer finish what it was given, then closes both sides. */
+  async close(writer: LongTask): Promise<void> {
+    if (this.#queue.length > 0) this.#send()
+    while (this.#sent.size > 0) await new Promise((resolve) => setImmediate(resolve))
+    this.#port.close()
+    await writer.ended.catch(() => undefined)
+    await this.#environment.close()
+  }
+}

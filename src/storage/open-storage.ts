@@ -1,0 +1,101 @@
+/**
+ * @module Opens everything below `storage.path` and starts the threads that serve it; closes them
+ * in reverse. The one place where the parts of storage are put together.
+ */
+import { mkdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import type { Digest } from '../registry/digest.ts'
+import { adoptedSessionsMax } from '../registry/limits.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { WorkerPool } from '../runtime/worker-pool.ts'
+import { BlobFiles } from './blob-files.ts'
+import { BlobMap } from './blob-map.ts'
+import { FileBlobWriter } from './blob-writer.ts'
+import { type Libc, loadLibc } from './libc.ts'
+import { LmdbEnvironment } from './lmdb-environment.ts'
+import { LmdbMetadataStore } from './metadata-store.ts'
+import { Pager } from './pager.ts'
+import { type StoragePaths, storagePaths } from './paths.ts'
+import type { BlobReader, BlobWriter } from './ports.ts'
+import { checkSchemaVersion } from './schema-version.ts'
+
+export interface StorageOptions {
+  readonly path: string
+  readonly cacheBytes: number
+  readonly durability: 'full' | 'relaxed'
+  readonly reader: 'auto' | 'map' | 'file'
+  /** 0: one a core. */
+  readonly ingestThreads: number
+  readonly clock: Clock
+}
+
+export interface Storage {
+  readonly paths: StoragePaths
+  readonly metadata: LmdbMetadataStore
+  readonly blobs: BlobReader
+  readonly writer: BlobWriter
+  /** `map`, or `file` with the reason why files are not mapped. */
+  readonly reader: { readonly kind: 'map' | 'file'; readonly reason: string | undefined }
+  readonly mappedBytes: () => number
+  /** Forgets what is cached of a blob whose file was replaced or removed. */
+  readonly forget: (digest: Digest) => void
+  close(): Promise<void>
+}
+
+export async function openStorage(options: StorageOptions): Promise<Storage> {
+  const paths = storagePaths(options.path)
+  for (const folder of [paths.blobs, paths.uploads, paths.metadata, paths.trash]) {
+    mkdirSync(folder, { recursive: true, mode: 0o750 })
+  }
+  const isRelaxed = options.durability === 'relaxed'
+  const writers = new WorkerPool({ worker: 'metadata-writer', threads: 1, tasksPerThread: 1 })
+  const pagers = new WorkerPool({ worker: 'pager', threads: 1, tasksPerThread: 1 })
+  const ingest = new WorkerPool({
+    worker: 'ingest',
+    threads: options.ingestThreads === 0 ? availableParallelism() : options.ingestThreads,
+    tasksPerThread: adoptedSessionsMax,
+  })
+  const environment = new LmdbEnvironment(paths.metadata, isRelaxed)
+  const writerTask = writers.start({ path: paths.metadata, isRelaxed })
+  const pagerTask = pagers.start({ metadataPath: paths.metadata })
+  const pager = new Pager(pagerTask)
+  const metadata = new LmdbMetadataStore(environment, writerTask, pager)
+  await checkSchemaVersion(metadata)
+
+  const loaded = options.reader === 'file' ? { unavailable: 'storage.reader: file' } : loadLibc()
+  const { blobs, reason } = makeReader(options, paths, pager, loaded)
+  return {
+    paths,
+    metadata,
+    blobs,
+    writer: new FileBlobWriter(paths, ingest, !isRelaxed),
+    reader: { kind: blobs instanceof BlobMap ? 'map' : 'file', reason },
+    mappedBytes: () => (blobs instanceof BlobMap ? blobs.mappedBytes : 0),
+    forget: (digest) => {
+      if (blobs instanceof BlobMap) blobs.forget(digest)
+    },
+    close: async () => {
+      await metadata.close(writerTask)
+      pager.close()
+      await pagerTask.ended.catch(() => undefined)
+      await Promise.all([ingest.close(), writers.close(), pagers.close()])
+    },
+  }
+}
+
+function makeReader(
+  options: StorageOptions,
+  paths: StoragePaths,
+  pager: Pager,
+  loaded: Libc | { readonly unavailable: string },
+): { blobs: BlobReader; reason: string | undefined } {
+  const { cacheBytes, clock } = options
+  if ('unavailable' in loaded) {
+    if (options.reader === 'map') {
+      throw new Error(`storage.reader is map, but files cannot be mapped: ${loaded.unavailable}`)
+    }
+    return { blobs: new BlobFiles(paths, cacheBytes), reason: loaded.unavailable }
+  }
+  const blobs = new BlobMap({ paths, pager, libc: loaded, clock, cacheBytes })
+  return { blobs, reason: undefined }
+}

@@ -1,0 +1,39 @@
+/**
+ * @module The layout below `storage.path`, drawn once:
+ *
+ *   blobs/<algorithm>/<first two hex>/<hex>   one file a blob above the inline limit, immutable
+ *   uploads/<upload id>                       bytes received so far
+ *   meta/                                     the LMDB environment
+ *   trash/                                    blobs that collection swept, until the window ends
+ *
+ * The blob tree is the one that the Go FastRegistry wrote, so its data can be adopted in place.
+ */
+import { join } from 'node:path'
+import { algorithmOf, type Digest, encodedOf } from '../registry/digest.ts'
+
+export interface StoragePaths {
+  readonly root: string
+  readonly blobs: string
+  readonly uploads: string
+  readonly metadata: string
+  readonly trash: string
+}
+
+export function storagePaths(root: string): StoragePaths {
+  return {
+    root,
+    blobs: join(root, 'blobs'),
+    uploads: join(root, 'uploads'),
+    metadata: join(root, 'meta'),
+    trash: join(root, 'trash'),
+  }
+}
+
+export function blobPath(paths: StoragePaths, digest: Digest): string {
+  const encoded = encodedOf(digest)
+  return join(paths.blobs, algorithmOf(digest), encoded.slice(0, 2), encoded)
+}
+
+export function uploadPath(paths: StoragePaths, uploadId: string): string {
+  return join(paths.uploads, uploadId)
+}

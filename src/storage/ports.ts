@@ -1,0 +1,98 @@
+/**
+ * @module What the use cases need of storage, as ports: metadata, blobs to read, blobs to write.
+ * The LMDB and file adapters implement them for real; a twin in memory serves unit tests.
+ */
+import type { Algorithm, Digest } from '../registry/digest.ts'
+import type { BlobRow, DatabaseName, Databases } from './schema.ts'
+import type { CommitOutcome, Transaction } from './transaction.ts'
+
+export interface MetadataReader {
+  /** The row as last committed, straight from the memory map. */
+  get<N extends DatabaseName>(
+    database: N,
+    key: Databases[N]['key'],
+  ): Databases[N]['row'] | undefined
+  /** Bytes of a binary row: a view that is valid only until the next call. Use it before an await. */
+  getBytes(database: 'manifestBytes' | 'blobBytes', key: Digest): Uint8Array | undefined
+  /**
+   * Keys below `prefix` in byte order, after `last` when given; at most `limit` (bounded by
+   * `scanEntriesPerTurn`: longer scans go on in a later turn of the event loop).
+   */
+  keys<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    last: string | undefined,
+    limit: number,
+  ): Databases[N]['key'][]
+  entries<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    last: string | undefined,
+    limit: number,
+  ): { key: Databases[N]['key']; row: Databases[N]['row'] }[]
+  /**
+   * Brings a binary row into memory from another thread, when it was not read lately: undefined
+   * when it is known to be resident, so that the fast path has nothing to wait for.
+   */
+  touch(database: 'manifestBytes' | 'blobBytes', key: Digest): Promise<void> | undefined
+}
+
+export interface MetadataStore extends MetadataReader {
+  /**
+   * Applies all of it or nothing. On disk when it resolves, and visible to every later read.
+   * Throws UNAVAILABLE when too much waits, and a 507 or 500 RegistryError when the disk refuses;
+   * then nothing was applied.
+   */
+  commit(transaction: Transaction): Promise<CommitOutcome>
+}
+
+/** Bytes that can be served in windows; the HTTP engine's `ByteSource` without knowing it. */
+export interface BlobSource {
+  readonly sizeBytes: number
+  ready(offset: number, length: number): number | Promise<void>
+  use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R
+  close(): void
+}
+
+export interface BlobReader {
+  /**
+   * Opens a blob of `place: 'file'`. At once when it is in use or was lately, else after a worker
+   * has opened it. The file's length is compared with the row. Throws UNKNOWN (500) when the file
+   * is missing or short: the row promises bytes that are not there.
+   */
+  open(digest: Digest, row: BlobRow): BlobSource | Promise<BlobSource>
+}
+
+/** Bytes of one upload on their way to a file, owned by a worker. One caller at a time. */
+export interface PendingBlob {
+  /** Bytes appended so far, settled or not. */
+  readonly offsetBytes: number
+  /** Copies the bytes and hands them on. Never waits: look at `mustPause` afterwards. */
+  append(bytes: Uint8Array): void
+  /** Whether the socket should be paused, and (once) what to call when it may go on. */
+  mustPause(onDrained: () => void): boolean
+  /** Resolves when all that was appended has reached the operating system. */
+  settle(): Promise<void>
+  /** Remembers this point; `rollback` returns to it, in the file and in the hash. */
+  mark(): void
+  rollback(): Promise<void>
+  /**
+   * Compares the digest, flushes the file, moves it into place and flushes the folder. The blob's
+   * bytes are durable when it resolves; its row is the caller's. Throws DIGEST_INVALID when the
+   * bytes are others (the file stays as it is).
+   */
+  commit(digest: Digest): Promise<void>
+  /** Lets go of file and hash, keeps the bytes for a later `resume`. */
+  park(): void
+  /** Removes the bytes. */
+  discard(): void
+}
+
+export interface BlobWriter {
+  /** Takes up a new or an interrupted upload: cuts the file at `offsetBytes` and hashes it anew. */
+  adopt(uploadId: string, algorithm: Algorithm, offsetBytes: number): PendingBlob
+  /** Whether sockets of all uploads should be paused: the bound on bytes in flight is reached. */
+  readonly isOverBudget: boolean
+  /** Removes the file of an upload that no worker owns. */
+  discardFile(uploadId: string): Promise<void>
+}

@@ -1,0 +1,122 @@
+/**
+ * @module The metadata's databases: names, keys, rows. One named LMDB database each; keys are
+ * strings or arrays that sort component by component in byte order; values are MessagePack but for
+ * the two databases of bytes.
+ */
+import type { Algorithm, Digest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Tag } from '../registry/tag.ts'
+
+/** Raised by every migration; a store of a newer version is refused. */
+export const schemaVersion = 1
+
+/** Milliseconds since the epoch. */
+export type Timestamp = number
+
+export interface RepositoryRow {
+  readonly createdAt: Timestamp
+}
+
+export interface PreviousTarget {
+  readonly digest: Digest
+  readonly replacedAt: Timestamp
+}
+
+export interface TagRow {
+  readonly digest: Digest
+  readonly pushedAt: Timestamp
+  /** What the tag pointed at before, newest first; bounded by `tagHistoryMax`. */
+  readonly previous: readonly PreviousTarget[]
+}
+
+export const tagHistoryMax = 16
+
+export interface ManifestRow {
+  readonly mediaType: string
+  readonly sizeBytes: number
+  readonly artifactType?: string
+  readonly subject?: string
+  readonly imageConfig?: string
+  readonly pushedAt: Timestamp
+}
+
+/** How a manifest refers to a child: what collection and "who uses this" follow. */
+export type EdgeKind = 'config' | 'layer' | 'manifest'
+
+export interface EdgeRow {
+  readonly kind: EdgeKind
+}
+
+export interface BlobRow {
+  readonly sizeBytes: number
+  readonly place: 'inline' | 'file'
+  readonly createdAt: Timestamp
+  /** When a commit, a mount or a manifest last relied on it: collection checks and compares it. */
+  readonly linkedAt: Timestamp
+}
+
+export interface LinkRow {
+  readonly linkedAt: Timestamp
+}
+
+export interface UploadRow {
+  readonly repository: RepositoryName
+  readonly algorithm: Algorithm
+  /** Bytes acknowledged: they have reached the operating system. */
+  readonly offsetBytes: number
+  readonly startedAt: Timestamp
+  readonly touchedAt: Timestamp
+  /** Address of the client that opened it, for the bound on sessions per client. */
+  readonly client: string
+  /** The bytes themselves while they are few; absent once the session has a file. */
+  readonly bytes?: Uint8Array
+}
+
+/** What a referrers list shows of one manifest (image-spec, descriptor). */
+export interface ReferrerRow {
+  readonly mediaType: string
+  readonly digest: string
+  readonly size: number
+  readonly artifactType?: string
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+/** Key and row of each database. `true` stands for "the key says it all". */
+export interface Databases {
+  readonly repositories: { key: RepositoryName; row: RepositoryRow }
+  readonly tags: { key: readonly [RepositoryName, Tag]; row: TagRow }
+  readonly manifests: { key: readonly [RepositoryName, Digest]; row: ManifestRow }
+  readonly manifestBytes: { key: Digest; row: Uint8Array }
+  readonly tagsByDigest: { key: readonly [RepositoryName, Digest, Tag]; row: true }
+  readonly children: { key: readonly [Digest, string]; row: EdgeRow }
+  readonly parents: { key: readonly [string, RepositoryName, Digest]; row: true }
+  readonly referrers: { key: readonly [RepositoryName, string, Digest]; row: ReferrerRow }
+  readonly blobs: { key: Digest; row: BlobRow }
+  readonly blobBytes: { key: Digest; row: Uint8Array }
+  /** The blob is in this repository: what every pull of a blob looks at. */
+  readonly links: { key: readonly [RepositoryName, Digest]; row: LinkRow }
+  /** The same the other way round: who holds a blob (mounts without `from`, collection). */
+  readonly holders: { key: readonly [Digest, RepositoryName]; row: true }
+  readonly uploads: { key: string; row: UploadRow }
+  readonly system: { key: string; row: number }
+}
+
+export type DatabaseName = keyof Databases
+
+/** Every database, with how its values are stored. */
+export const DATABASES: Readonly<Record<DatabaseName, 'msgpack' | 'binary'>> = {
+  repositories: 'msgpack',
+  tags: 'msgpack',
+  manifests: 'msgpack',
+  manifestBytes: 'binary',
+  tagsByDigest: 'msgpack',
+  children: 'msgpack',
+  parents: 'msgpack',
+  referrers: 'msgpack',
+  blobs: 'msgpack',
+  blobBytes: 'binary',
+  links: 'msgpack',
+  holders: 'msgpack',
+  uploads: 'msgpack',
+  system: 'msgpack',
+}

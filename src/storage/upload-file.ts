@@ -1,0 +1,205 @@
+/**
+ * @module One upload inside its worker: the file, the running hash, the offset. Hashing runs on the
+ * worker's thread while earlier chunks are being written by the thread pool, so the two overlap.
+ */
+import { createReadStream } from 'node:fs'
+import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { type Algorithm, algorithmOf, type Digest } from '../registry/digest.ts'
+import { createHasher, type Hasher } from './hasher.ts'
+import type { Libc } from './libc.ts'
+
+/** Bytes after which the kernel is told to start writing back, so that the flush finds little. */
+const writeBackBytes = 8 * 1024 * 1024
+
+export class UploadFile {
+  readonly #path: string
+  readonly #algorithm: Algorithm
+  readonly #file: FileHandle
+  readonly #libc: Libc | undefined
+  #hasher: Hasher
+  #offsetBytes: number
+  #writtenBackBytes: number
+  #marked: { readonly offsetBytes: number; readonly hasher: Hasher | undefined } | undefined
+  readonly #writes = new Set<Promise<void>>()
+  #failure: unknown
+
+  private constructor(
+    path: string,
+    algorithm: Algorithm,
+    file: FileHandle,
+    hasher: Hasher,
+    offsetBytes: number,
+    libc: Libc | undefined,
+  ) {
+    this.#path = path
+    this.#algorithm = algorithm
+    this.#file = file
+    this.#hasher = hasher
+    this.#offsetBytes = offsetBytes
+    this.#writtenBackBytes = offsetBytes
+    this.#libc = libc
+  }
+
+  /** Opens the file, cuts it at `offsetBytes` and hashes what is left. Throws when it is shorter. */
+  static async open(
+    path: string,
+    algorithm: Algorithm,
+    offsetBytes: number,
+    libc: Libc | undefined,
+  ): Promise<UploadFile> {
+    const file = await open(path, offsetBytes === 0 ? 'w+' : 'r+')
+    try {
+      if (offsetBytes > 0) {
+        if ((await file.stat()).size < offsetBytes) throw new Error('upload file is too short')
+        await file.truncate(offsetBytes)
+      }
+      const hasher = await hashPrefix(path, algorithm, offsetBytes)
+      return new UploadFile(path, algorithm, file, hasher, offsetBytes, libc)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  }
+
+  get offsetBytes(): number {
+    return this.#offsetBytes
+  }
+
+  /** Hashes and writes; resolves when the bytes have reached the operating system. */
+  append(bytes: Uint8Array): Promise<void> {
+    const position = this.#offsetBytes
+    this.#offsetBytes += bytes.byteLength
+    const writing = this.#write(bytes, position)
+      .catch((error: unknown) => {
+        this.#failure ??= error
+      })
+      .finally(() => this.#writes.delete(writing))
+    this.#writes.add(writing)
+    this.#hasher.update(bytes)
+    return writing
+  }
+
+  async #write(bytes: Uint8Array, position: number): Promise<void> {
+    let done = 0
+    while (done < bytes.byteLength) {
+      const { bytesWritten } = await this.#file.write(
+        bytes,
+        done,
+        bytes.byteLength - done,
+        position + done,
+      )
+      done += bytesWritten
+    }
+  }
+
+  /** Resolves when every byte so far has reached the operating system; throws what failed. */
+  async settle(): Promise<void> {
+    while (this.#writes.size > 0) await Promise.all(this.#writes)
+    if (this.#failure !== undefined) throw this.#failure
+    this.#startWriteBack()
+  }
+
+  /** Called between chunks: flushing at the end then waits for little. */
+  #startWriteBack(): void {
+    const length = this.#offsetBytes - this.#writtenBackBytes
+    if (length <= 0 || this.#libc === undefined) return
+    this.#libc.startWriteBack(this.#file.fd, this.#writtenBackBytes, length)
+    this.#writtenBackBytes = this.#offsetBytes
+  }
+
+  /** Starts write-back once enough has come in since the last time. */
+  relieve(): void {
+    if (this.#offsetBytes - this.#writtenBackBytes >= writeBackBytes) this.#startWriteBack()
+  }
+
+  mark(): void {
+    this.#marked = { offsetBytes: this.#offsetBytes, hasher: this.#hasher.copy() }
+  }
+
+  /** Returns to the mark: the file is cut, the hash is as it was, a failed write is forgotten. */
+  async rollback(): Promise<void> {
+    const marked = this.#marked
+    if (marked === undefined) throw new Error('rollback without a mark')
+    while (this.#writes.size > 0) await Promise.all(this.#writes)
+    await this.#file.truncate(marked.offsetBytes)
+    const { offsetBytes } = marked
+    this.#hasher =
+      marked.hasher?.copy() ?? (await hashPrefix(this.#path, this.#algorithm, offsetBytes))
+    this.#offsetBytes = offsetBytes
+    this.#writtenBackBytes = Math.min(this.#writtenBackBytes, offsetBytes)
+    this.#failure = undefined
+  }
+
+  /** The digest of everything so far; re-reads the file only for another algorithm. */
+  async digest(algorithm: Algorithm): Promise<Digest> {
+    const running = algorithm === this.#algorithm ? this.#hasher.copy() : undefined
+    const hasher = running ?? (await hashPrefix(this.#path, algorithm, this.#offsetBytes))
+    return hasher.digest()
+  }
+
+  /**
+   * Compares, flushes, renames, flushes the folder. Returns the actual digest when it is another
+   * one (and leaves the file). Durable when it resolves, if `isFlushed`.
+   */
+  async commit(expected: Digest, target: string, isFlushed: boolean): Promise<Digest> {
+    await this.settle()
+    const flushing = isFlushed ? this.#file.datasync() : undefined
+    // The comparison may re-read the file; the flush runs meanwhile. Neither is left unawaited.
+    const [actual] = await Promise.all([this.digest(algorithmOf(expected)), flushing])
+    if (actual !== expected) return actual
+    await this.#file.close()
+    await moveInto(this.#path, target)
+    if (isFlushed) await flushFolder(dirname(target))
+    return actual
+  }
+
+  async close(): Promise<void> {
+    while (this.#writes.size > 0) await Promise.all(this.#writes)
+    await this.#file.close().catch(() => undefined)
+  }
+
+  async discard(): Promise<void> {
+    await this.close()
+    await unlink(this.#path).catch(ignoreMissing)
+  }
+}
+
+async function hashPrefix(
+  path: string,
+  algorithm: Algorithm,
+  lengthBytes: number,
+): Promise<Hasher> {
+  const hasher = createHasher(algorithm)
+  if (lengthBytes === 0) return hasher
+  const chunks = createReadStream(path, { end: lengthBytes - 1, highWaterMark: 1024 * 1024 })
+  for await (const chunk of chunks) hasher.update(chunk as Uint8Array)
+  return hasher
+}
+
+/** Renames, making the folder (and its name durable) when this is its first blob. */
+async function moveInto(path: string, target: string): Promise<void> {
+  try {
+    await rename(path, target)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const folder = dirname(target)
+    await mkdir(folder, { recursive: true })
+    await flushFolder(dirname(folder))
+    await flushFolder(dirname(dirname(folder)))
+    await rename(path, target)
+  }
+}
+
+async function flushFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error
+}

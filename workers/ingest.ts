@@ -1,0 +1,117 @@
+/**
+ * @module One upload's long-running task: takes chunks from its port in order, answers when bytes
+ * have reached the operating system or the blob is in place. Several run on one thread at a time.
+ */
+import type { MessagePort } from 'node:worker_threads'
+import {
+  type IngestReply,
+  type IngestRequest,
+  type IngestSetup,
+  toWorkerFailure,
+} from '../src/runtime/worker-messages.ts'
+import { type Libc, loadLibc } from '../src/storage/libc.ts'
+import { UploadFile } from '../src/storage/upload-file.ts'
+
+const loaded = loadLibc()
+const libc: Libc | undefined = 'unavailable' in loaded ? undefined : loaded
+
+export default async function ingest(setup: IngestSetup): Promise<void> {
+  const { port } = setup
+  const requests = receive(port)
+  let file: UploadFile | undefined
+  let failure: unknown
+  try {
+    file = await UploadFile.open(setup.path, setup.algorithm, setup.offsetBytes, libc)
+  } catch (error) {
+    failure = error
+  }
+  for await (const request of requests) {
+    if (request.kind === 'park' || request.kind === 'discard') {
+      await (request.kind === 'park' ? file?.close() : file?.discard())
+      return
+    }
+    if (file === undefined) refuse(port, request, failure)
+    else if (await perform(port, file, request)) return
+  }
+  await file?.close()
+}
+
+/** Requests in order. Chunks that wait here are bounded by the sender (4 MiB a session). */
+function receive(port: MessagePort): AsyncIterable<IngestRequest> {
+  const waiting: IngestRequest[] = []
+  let wake: (() => void) | undefined
+  let isClosed = false
+  port.on('message', (request: IngestRequest) => {
+    waiting.push(request)
+    wake?.()
+  })
+  port.on('close', () => {
+    isClosed = true
+    wake?.()
+  })
+  return {
+    async *[Symbol.asyncIterator]() {
+      while (true) {
+        const request = waiting.shift()
+        if (request !== undefined) yield request
+        else if (isClosed) return
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
+      }
+    },
+  }
+}
+
+/** Returns true when the upload is committed and the task is over. */
+async function perform(
+  port: MessagePort,
+  file: UploadFile,
+  request: Exclude<IngestRequest, { kind: 'park' | 'discard' }>,
+): Promise<boolean> {
+  switch (request.kind) {
+    case 'chunk': {
+      const { buffer, length } = request
+      void file.append(new Uint8Array(buffer, 0, length)).then(() => giveBack(port, buffer, length))
+      file.relieve()
+      return false
+    }
+    case 'mark':
+      file.mark()
+      return false
+    default:
+      break
+  }
+  try {
+    if (request.kind === 'commit') {
+      const actual = await file.commit(request.digest, request.target, request.isFlushed)
+      if (actual !== request.digest) {
+        reply(port, { kind: 'mismatch', id: request.id, actual })
+        return false
+      }
+    } else if (request.kind === 'rollback') await file.rollback()
+    else await file.settle()
+    reply(port, { kind: 'done', id: request.id, offsetBytes: file.offsetBytes })
+    return request.kind === 'commit'
+  } catch (error) {
+    reply(port, { kind: 'failed', id: request.id, failure: toWorkerFailure(error) })
+    return false
+  }
+}
+
+function refuse(port: MessagePort, request: IngestRequest, failure: unknown): void {
+  if (request.kind === 'chunk') giveBack(port, request.buffer, request.length)
+  else if ('id' in request) {
+    reply(port, { kind: 'failed', id: request.id, failure: toWorkerFailure(failure) })
+  }
+}
+
+function giveBack(port: MessagePort, buffer: ArrayBuffer, length: number): void {
+  const message: IngestReply = { kind: 'buffer', buffer, length }
+  port.postMessage(message, [buffer])
+}
+
+function reply(port: MessagePort, message: IngestReply): void {
+  port.postMessage(message)
+}

@@ -1,0 +1,58 @@
+/**
+ * @module The one thread that writes metadata. Takes batches of transactions, applies all that wait
+ * in one LMDB transaction (so they share one flush) and answers when they are on disk.
+ */
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import {
+  type MetadataWriterReply,
+  type MetadataWriterRequest,
+  type MetadataWriterSetup,
+  toWorkerFailure,
+} from '../src/runtime/worker-messages.ts'
+import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
+import { applyTransaction, type Transaction } from '../src/storage/transaction.ts'
+
+/** Transactions in one flush; more would make the first wait for the last. */
+const transactionsPerFlushMax = 2048
+
+export default function writeMetadata({ port, path, isRelaxed }: MetadataWriterSetup) {
+  const environment = new LmdbEnvironment(path, isRelaxed)
+  port.on('message', (first: MetadataWriterRequest) => {
+    const batches = takeWaiting(port, first)
+    for (const reply of commit(environment, batches)) port.postMessage(reply)
+  })
+  port.postMessage({ kind: 'ready' } satisfies MetadataWriterReply)
+  return new Promise<void>((resolve, reject) => {
+    port.on('close', () => environment.close().then(resolve, reject))
+  })
+}
+
+function takeWaiting(port: MessagePort, first: MetadataWriterRequest): MetadataWriterRequest[] {
+  const batches = [first]
+  let count = first.transactions.length
+  while (count < transactionsPerFlushMax) {
+    const next = receiveMessageOnPort(port) as { message: MetadataWriterRequest } | undefined
+    if (next === undefined) break
+    batches.push(next.message)
+    count += next.message.transactions.length
+  }
+  return batches
+}
+
+function commit(
+  environment: LmdbEnvironment,
+  batches: readonly MetadataWriterRequest[],
+): MetadataWriterReply[] {
+  try {
+    return environment.writeSync(() =>
+      batches.map(({ id, transactions }) => ({
+        kind: 'committed',
+        id,
+        outcomes: transactions.map((it) => applyTransaction(environment, it as Transaction)),
+      })),
+    )
+  } catch (error) {
+    const failure = toWorkerFailure(error)
+    return batches.map(({ id }) => ({ kind: 'failed', id, failure }))
+  }
+}
