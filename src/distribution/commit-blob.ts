@@ -1,0 +1,50 @@
+/**
+ * @module The last step of every blob push: the rows that make bytes a blob of a repository, in one
+ * transaction with the end of its upload session.
+ */
+import type { Digest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { MetadataStore } from '../storage/ports.ts'
+import type { BlobRow, Timestamp } from '../storage/schema.ts'
+import type { Change } from '../storage/transaction.ts'
+
+/** Rows that put a blob into a repository (and create the repository by its first push). */
+export function linkChanges(repository: RepositoryName, digest: Digest, now: Timestamp): Change[] {
+  return [
+    { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: now } },
+    { change: 'put', in: 'links', key: [repository, digest], row: { linkedAt: now } },
+    { change: 'put', in: 'holders', key: [digest, repository], row: true },
+  ]
+}
+
+export interface ArrivedBlob {
+  readonly digest: Digest
+  readonly sizeBytes: number
+  /** The bytes, where they are to live in the metadata; undefined when the file is in place. */
+  readonly inlineBytes: Uint8Array | undefined
+}
+
+/**
+ * Makes arrived bytes a blob of `repository`; ends `uploadId` in the same transaction. On disk when
+ * it resolves. The same blob again is the same rows again: commits are idempotent.
+ */
+export async function commitBlob(
+  metadata: MetadataStore,
+  repository: RepositoryName,
+  blob: ArrivedBlob,
+  uploadId: string | undefined,
+  now: Timestamp,
+): Promise<void> {
+  const { digest, sizeBytes, inlineBytes } = blob
+  const place = inlineBytes === undefined ? 'file' : 'inline'
+  const row: BlobRow = { sizeBytes, place, createdAt: now, linkedAt: now }
+  const changes: Change[] = [
+    { change: 'put', in: 'blobs', key: digest, row },
+    ...linkChanges(repository, digest, now),
+  ]
+  if (inlineBytes !== undefined) {
+    changes.push({ change: 'put', in: 'blobBytes', key: digest, row: inlineBytes })
+  }
+  if (uploadId !== undefined) changes.push({ change: 'delete', in: 'uploads', key: uploadId })
+  await metadata.commit({ checks: [], changes })
+}

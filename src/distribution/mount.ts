@@ -1,0 +1,56 @@
+/**
+ * @module Mounting: a blob of one repository becomes a blob of another without moving a byte
+ * (distribution-spec, mounting-a-blob-from-another-repository).
+ */
+import type { Digest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { MetadataStore } from '../storage/ports.ts'
+import { linkChanges } from './commit-blob.ts'
+
+/** Holders looked at for a mount without `from`; beyond that the client uploads instead. */
+const holdersLookedAtMax = 64
+
+export class Mounts {
+  readonly #metadata: MetadataStore
+  readonly #clock: Clock
+
+  constructor(metadata: MetadataStore, clock: Clock) {
+    this.#metadata = metadata
+    this.#clock = clock
+  }
+
+  /**
+   * Links `digest` into `repository` when `from` holds it (or, without `from`, when any repository
+   * does that `mayPull` allows). False means: open an upload session instead; a failed mount is
+   * never an error. Durable when it resolves to true.
+   */
+  async mount(
+    repository: RepositoryName,
+    digest: Digest,
+    from: RepositoryName | undefined,
+    mayPull: (repository: RepositoryName) => boolean,
+  ): Promise<boolean> {
+    const source = from === undefined ? this.#findHolder(digest, mayPull) : from
+    if (source === undefined || !mayPull(source)) return false
+    const now = this.#clock.now()
+    // The source must still hold it and the row must still be there when the link is written:
+    // a delete or a collection that came first turns this into an ordinary upload.
+    const outcome = await this.#metadata.commit({
+      checks: [{ check: 'present', in: 'links', key: [source, digest] }],
+      changes: [
+        { change: 'touch', in: 'blobs', key: digest, at: now },
+        ...linkChanges(repository, digest, now),
+      ],
+    })
+    return outcome.applied
+  }
+
+  #findHolder(
+    digest: Digest,
+    mayPull: (repository: RepositoryName) => boolean,
+  ): RepositoryName | undefined {
+    const holders = this.#metadata.keys('holders', [digest], undefined, holdersLookedAtMax)
+    return holders.map(([, repository]) => repository).find(mayPull)
+  }
+}

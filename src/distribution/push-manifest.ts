@@ -1,0 +1,178 @@
+/**
+ * @module Pushing a manifest (distribution-spec, pushing-manifests): digest over the exact bytes,
+ * parse once, check descriptors and existence, then one transaction: bytes, row, edges, referrer
+ * entry, tags. Readers see the old or the new tag, never none.
+ */
+import { type Digest, isAlgorithm } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import { commitAttemptsMax } from '../registry/limits.ts'
+import { type Manifest, parseManifest } from '../registry/manifest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Reference } from '../registry/reference.ts'
+import type { Tag } from '../registry/tag.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { digestOf } from '../storage/hasher.ts'
+import type { MetadataStore } from '../storage/ports.ts'
+import { type ManifestRow, type TagRow, type Timestamp, tagHistoryMax } from '../storage/schema.ts'
+import type { Change, Check } from '../storage/transaction.ts'
+import { checkChildren } from './check-children.ts'
+import type { Policy } from './policy.ts'
+import { checkTagCondition, type TagCondition } from './tag-condition.ts'
+
+export interface ManifestPush {
+  readonly repository: RepositoryName
+  readonly reference: Reference
+  /** Further tags (`?tag=`), with a digest reference. */
+  readonly tags: readonly Tag[]
+  /** Digest that the client expects of a push by tag (`?digest=`). */
+  readonly expected: Digest | undefined
+  readonly contentType: string | undefined
+  readonly bytes: Uint8Array
+  readonly condition: TagCondition
+}
+
+export interface PushedManifest {
+  readonly digest: Digest
+  readonly subject: string | undefined
+}
+
+export class ManifestPushes {
+  readonly #metadata: MetadataStore
+  readonly #policy: Policy
+  readonly #clock: Clock
+
+  constructor(metadata: MetadataStore, policy: Policy, clock: Clock) {
+    this.#metadata = metadata
+    this.#policy = policy
+    this.#clock = clock
+  }
+
+  /**
+   * Stores a manifest and moves its tags. On disk and visible when it resolves. Throws
+   * DIGEST_INVALID, MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN (one entry a missing digest), and 412
+   * when a condition on the tag does not hold.
+   */
+  async push(push: ManifestPush): Promise<PushedManifest> {
+    const digest = verifiedDigest(push)
+    const manifest = parseManifest(push.bytes, push.contentType, digestOfData)
+    const tags = push.reference.kind === 'tag' ? [push.reference.tag] : push.tags
+    // A check that fails means that the world moved between our reads and the commit: look again.
+    for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
+      const now = this.#clock.now()
+      const changes = this.#manifestChanges(push, digest, manifest, now)
+      const checks: Check[] = []
+      for (const tag of tags) this.#moveTag(push, tag, digest, now, checks, changes)
+      checks.push(...checkChildren(this.#metadata, push.repository, manifest, this.#policy))
+      changes.push(...this.#touches(manifest, now))
+      const outcome = await this.#metadata.commit({ checks, changes })
+      if (outcome.applied) return { digest, subject: manifest.subject?.digest.digest }
+    }
+    throw new RegistryError('UNAVAILABLE', {
+      message: 'the repository is changing too fast; try again',
+      headers: { 'Retry-After': '1' },
+    })
+  }
+
+  /** Every blob that the manifest relies on is touched, so that collection leaves it alone. */
+  #touches(manifest: Manifest, now: Timestamp): Change[] {
+    const touches: Change[] = []
+    for (const { digest: child } of manifest.children) {
+      if (child.kind !== 'computed') continue
+      if (this.#metadata.get('blobs', child.digest) === undefined) continue
+      touches.push({ change: 'touch', in: 'blobs', key: child.digest, at: now })
+    }
+    return touches
+  }
+
+  #manifestChanges(
+    { repository, bytes }: ManifestPush,
+    digest: Digest,
+    manifest: Manifest,
+    now: Timestamp,
+  ): Change[] {
+    const imageConfig = manifest.children.find((child) => child.kind === 'config')
+    const row: ManifestRow = {
+      mediaType: manifest.mediaType,
+      sizeBytes: bytes.byteLength,
+      ...(manifest.artifactType === undefined ? {} : { artifactType: manifest.artifactType }),
+      ...(manifest.subject === undefined ? {} : { subject: manifest.subject.digest.digest }),
+      ...(imageConfig === undefined ? {} : { imageConfig: imageConfig.digest.digest }),
+      pushedAt: now,
+    }
+    const changes: Change[] = [
+      { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: now } },
+      { change: 'put', in: 'manifestBytes', key: digest, row: bytes },
+      { change: 'put', in: 'manifests', key: [repository, digest], row },
+    ]
+    for (const child of manifest.children) {
+      const childDigest = child.digest.digest
+      changes.push(
+        { change: 'put', in: 'children', key: [digest, childDigest], row: { kind: child.kind } },
+        { change: 'put', in: 'parents', key: [childDigest, repository, digest], row: true },
+      )
+    }
+    if (manifest.subject !== undefined) {
+      changes.push({
+        change: 'put',
+        in: 'referrers',
+        key: [repository, manifest.subject.digest.digest, digest],
+        row: {
+          mediaType: manifest.mediaType,
+          digest,
+          size: bytes.byteLength,
+          ...(manifest.artifactType === undefined ? {} : { artifactType: manifest.artifactType }),
+          ...(manifest.annotations === undefined ? {} : { annotations: manifest.annotations }),
+        },
+      })
+    }
+    return changes
+  }
+
+  #moveTag(
+    push: ManifestPush,
+    tag: Tag,
+    digest: Digest,
+    now: Timestamp,
+    checks: Check[],
+    changes: Change[],
+  ): void {
+    const key = [push.repository, tag] as const
+    const before = this.#metadata.get('tags', key)
+    checkTagCondition(push.condition, before?.digest)
+    // The history, the index by digest and the condition rest on what the tag is now.
+    if (before === undefined) checks.push({ check: 'absent', in: 'tags', key })
+    else checks.push({ check: 'unchanged', in: 'tags', key, row: before })
+    if (before !== undefined && before.digest !== digest) {
+      const old = [push.repository, before.digest, tag] as const
+      changes.push({ change: 'delete', in: 'tagsByDigest', key: old })
+    }
+    changes.push(
+      { change: 'put', in: 'tags', key, row: movedTag(before, digest, now) },
+      { change: 'put', in: 'tagsByDigest', key: [push.repository, digest, tag], row: true },
+    )
+  }
+}
+
+function movedTag(before: TagRow | undefined, digest: Digest, now: Timestamp): TagRow {
+  if (before === undefined) return { digest, pushedAt: now, previous: [] }
+  if (before.digest === digest) return { ...before, pushedAt: now }
+  const previous = [{ digest: before.digest, replacedAt: now }, ...before.previous]
+  return { digest, pushedAt: now, previous: previous.slice(0, tagHistoryMax) }
+}
+
+function verifiedDigest({ reference, expected, bytes }: ManifestPush): Digest {
+  const claimed = reference.kind === 'digest' ? reference.digest : expected
+  const algorithm = claimed?.slice(0, claimed.indexOf(':')) ?? 'sha256'
+  const actual = digestOf(isAlgorithm(algorithm) ? algorithm : 'sha256', bytes)
+  if (claimed !== undefined && claimed !== actual) {
+    throw new RegistryError('DIGEST_INVALID', {
+      message: 'the manifest received does not have this digest',
+      detail: { digest: claimed, received: actual },
+    })
+  }
+  return actual
+}
+
+function digestOfData(algorithm: string, bytes: Uint8Array): string | undefined {
+  return isAlgorithm(algorithm) ? digestOf(algorithm, bytes) : undefined
+}

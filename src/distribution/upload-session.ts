@@ -1,0 +1,210 @@
+/**
+ * @module One upload session while it is in use: bytes in memory up to the inline limit, beyond it
+ * a file that a worker owns. Knows nothing of HTTP; `uploads.ts` drives it, one request at a time.
+ *
+ *   open ──receive──► open ──commit──► committed
+ *     │                │ └─mismatch──► cancelled
+ *     └────cancel──────┴─────────────► cancelled        (expired: nobody touched it for a day)
+ */
+import { type Algorithm, algorithmOf, type Digest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import { digestOf } from '../storage/hasher.ts'
+import type { BlobWriter, PendingBlob } from '../storage/ports.ts'
+import type { UploadRow } from '../storage/schema.ts'
+import type { ArrivedBlob } from './commit-blob.ts'
+import { joinBytes, type UploadBody } from './upload-body.ts'
+
+export class UploadSession {
+  readonly id: string
+  readonly row: UploadRow
+  readonly #writer: BlobWriter
+  readonly #inlineLimitBytes: number
+  #algorithm: Algorithm
+  #inline: Uint8Array[] = []
+  #inlineBytes = 0
+  #pending: PendingBlob | undefined
+  /** Bytes acknowledged or about to be. */
+  #offsetBytes: number
+
+  constructor(id: string, row: UploadRow, writer: BlobWriter, inlineLimitBytes: number) {
+    this.id = id
+    this.row = row
+    this.#writer = writer
+    this.#inlineLimitBytes = inlineLimitBytes
+    this.#algorithm = row.algorithm
+    this.#offsetBytes = row.offsetBytes
+    if (row.bytes !== undefined) this.#keepInline(row.bytes)
+  }
+
+  get offsetBytes(): number {
+    return this.#offsetBytes
+  }
+
+  /** Whether a worker holds a file for it. */
+  get isAdopted(): boolean {
+    return this.#pending !== undefined
+  }
+
+  /** The row as it is now. */
+  rowNow(touchedAt: number): UploadRow {
+    const { bytes: _bytes, ...rest } = this.row
+    const row = { ...rest, algorithm: this.#algorithm, offsetBytes: this.#offsetBytes, touchedAt }
+    return this.#isInFile ? row : { ...row, bytes: joinBytes(this.#inline, this.#inlineBytes) }
+  }
+
+  get #isInFile(): boolean {
+    return this.#pending !== undefined || this.#offsetBytes > this.#inlineBytes
+  }
+
+  /** The algorithm that the final digest will have, when it is told before the first byte. */
+  expectAlgorithm(digest: Digest): void {
+    if (this.#offsetBytes === 0 && this.#pending === undefined) {
+      this.#algorithm = algorithmOf(digest)
+    }
+  }
+
+  /**
+   * Takes a request's body. Resolves when every byte has reached the operating system. When it
+   * rejects, the session stands where it stood before, unless `keepsPrefix` (a ranged chunk): then
+   * it stands behind the bytes that did arrive. `lengthBytes` is what the chunk must have.
+   */
+  async receive(
+    body: UploadBody,
+    lengthBytes: number | undefined,
+    keepsPrefix: boolean,
+  ): Promise<void> {
+    const before = {
+      offset: this.#offsetBytes,
+      chunks: this.#inline.length,
+      bytes: this.#inlineBytes,
+    }
+    const declared = lengthBytes ?? body.bodyBytes
+    if (this.#isInFile || (declared ?? 0) + this.#offsetBytes > this.#inlineLimitBytes) {
+      this.#adopt()
+    }
+    this.#pending?.mark()
+    if (this.#writer.isOverBudget) this.#pauseUntilDrained(body)
+    try {
+      await body.readBody((bytes) => {
+        if (
+          lengthBytes !== undefined &&
+          this.#offsetBytes - before.offset + bytes.byteLength > lengthBytes
+        ) {
+          throw wrongLength(lengthBytes)
+        }
+        this.#take(bytes, body, before.offset)
+      })
+      if (lengthBytes !== undefined && this.#offsetBytes - before.offset !== lengthBytes) {
+        throw wrongLength(lengthBytes)
+      }
+      await this.#pending?.settle()
+    } catch (error) {
+      const isRefused = error instanceof RegistryError
+      if (!keepsPrefix || isRefused) await this.#rollback(before)
+      else await this.#pending?.settle()
+      throw error
+    }
+  }
+
+  #take(bytes: Uint8Array, body: UploadBody, offsetBefore: number): void {
+    if (this.#pending === undefined) {
+      if (this.#offsetBytes + bytes.byteLength <= this.#inlineLimitBytes) {
+        this.#keepInline(bytes.slice())
+        this.#offsetBytes += bytes.byteLength
+        return
+      }
+      this.#adoptAt(offsetBefore)
+    }
+    this.#pending!.append(bytes)
+    this.#offsetBytes += bytes.byteLength
+    this.#pauseUntilDrained(body)
+  }
+
+  #pauseUntilDrained(body: UploadBody): void {
+    if (this.#pending?.mustPause(() => body.resume()) === true) body.pause()
+  }
+
+  #keepInline(bytes: Uint8Array): void {
+    this.#inline.push(bytes)
+    this.#inlineBytes += bytes.byteLength
+  }
+
+  /** Moves from memory to a file, with the mark where this request began. */
+  #adoptAt(markBytes: number): void {
+    const inline = joinBytes(this.#inline, this.#inlineBytes)
+    const pending = this.#writer.adopt(this.id, this.#algorithm, 0)
+    pending.append(inline.subarray(0, markBytes))
+    pending.mark()
+    pending.append(inline.subarray(markBytes))
+    this.#becomeFile(pending)
+  }
+
+  #adopt(): void {
+    if (this.#pending !== undefined) return
+    const isInMemory = this.#inlineBytes === this.#offsetBytes
+    const pending = this.#writer.adopt(this.id, this.#algorithm, isInMemory ? 0 : this.#offsetBytes)
+    if (isInMemory) pending.append(joinBytes(this.#inline, this.#inlineBytes))
+    this.#becomeFile(pending)
+  }
+
+  #becomeFile(pending: PendingBlob): void {
+    this.#pending = pending
+    this.#inline = []
+    this.#inlineBytes = 0
+  }
+
+  async #rollback(before: { offset: number; chunks: number; bytes: number }): Promise<void> {
+    this.#offsetBytes = before.offset
+    if (this.#pending === undefined) {
+      this.#inline = this.#inline.slice(0, before.chunks)
+      this.#inlineBytes = before.bytes
+      return
+    }
+    // A worker that cannot roll back is let go: its row still says what was acknowledged, and the
+    // next request hashes that prefix anew.
+    await this.#pending.rollback().catch(() => this.park())
+  }
+
+  /**
+   * Verifies the digest and makes the bytes durable. Throws DIGEST_INVALID on other bytes. What is
+   * left is the rows: `commitBlob`.
+   */
+  async seal(digest: Digest): Promise<ArrivedBlob> {
+    const sizeBytes = this.#offsetBytes
+    if (this.#isInFile) {
+      this.#adopt()
+      await this.#pending!.commit(digest)
+      return { digest, sizeBytes, inlineBytes: undefined }
+    }
+    const inlineBytes = joinBytes(this.#inline, this.#inlineBytes)
+    const actual = digestOf(algorithmOf(digest), inlineBytes)
+    if (actual !== digest) {
+      throw new RegistryError('DIGEST_INVALID', {
+        message: 'the bytes received do not have this digest',
+        detail: { digest, received: actual },
+      })
+    }
+    return { digest, sizeBytes, inlineBytes }
+  }
+
+  /** Lets go of worker and memory; the row and the file go on. */
+  park(): void {
+    this.#pending?.park()
+    this.#pending = undefined
+  }
+
+  /** Removes the bytes, wherever they are. */
+  async discard(): Promise<void> {
+    const hadFile = this.#isInFile || this.row.bytes === undefined
+    this.#pending?.discard()
+    if (this.#pending === undefined && hadFile) await this.#writer.discardFile(this.id)
+    this.#pending = undefined
+  }
+}
+
+function wrongLength(expectedBytes: number): RegistryError {
+  return new RegistryError('SIZE_INVALID', {
+    message: 'the body does not have the length that Content-Range says',
+    detail: { expected: expectedBytes },
+  })
+}

@@ -1,0 +1,334 @@
+/**
+ * @module Upload sessions: opened, continued, asked about, finished, cancelled, expired
+ * (distribution-spec, pushing-blobs). One writer a session: requests on one session wait for each
+ * other. Every acknowledged offset is in the metadata before the client hears of it.
+ */
+import { type Algorithm, type Digest, defaultAlgorithm } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import { adoptedSessionsMax } from '../registry/limits.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import { type ByteSpan, formatUploadRange } from '../registry/range.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { KeyedLock } from '../runtime/keyed-lock.ts'
+import { type Random, randomHexId } from '../runtime/random.ts'
+import type { BlobWriter, MetadataStore } from '../storage/ports.ts'
+import type { UploadRow } from '../storage/schema.ts'
+import { ClientQuota } from './client-quota.ts'
+import { commitBlob } from './commit-blob.ts'
+import type { UploadBody } from './upload-body.ts'
+import { UploadSession } from './upload-session.ts'
+
+export interface UploadsOptions {
+  readonly metadata: MetadataStore
+  readonly writer: BlobWriter
+  readonly clock: Clock
+  readonly random: Random
+  /** Bytes up to which a blob lives in the metadata. */
+  readonly inlineLimitBytes: number
+  readonly uploadsPerClientMax: number
+  /** Idle time after which a session is removed, ms. */
+  readonly uploadTtlMs: number
+  /** Serialises what is done to one blob's file: commits here, collection elsewhere. */
+  readonly digestLock: KeyedLock
+  /** Told when a blob's file was put in place anew, so that mappings of an older one go. */
+  readonly onFileReplaced: (digest: Digest) => void
+}
+
+/** What a chunk says of itself: its span, when it has a Content-Range. */
+export type ChunkSpan = ByteSpan | undefined
+
+/** Sessions nobody wrote to for this long give their worker back, ms. */
+const parkAfterMs = 60_000
+
+/** Expired sessions removed in one sweep; the next sweep takes the rest. */
+const sweepMax = 1_000
+
+export class Uploads {
+  readonly #options: UploadsOptions
+  readonly #locks = new KeyedLock()
+  /** Sessions whose worker is kept between requests, oldest use first. */
+  readonly #adopted = new Map<string, { session: UploadSession; usedAt: number }>()
+  readonly #quota: ClientQuota
+
+  constructor(options: UploadsOptions) {
+    this.#options = options
+    this.#quota = new ClientQuota(options.uploadsPerClientMax)
+  }
+
+  /** Sessions open now: for the metric. */
+  get openCount(): number {
+    return this.#quota.total
+  }
+
+  /** Counts the sessions that an earlier run left. Call once, before the first request. */
+  recover(): void {
+    for (const { row } of this.#options.metadata.entries('uploads', [], undefined, 1_000_000)) {
+      this.#quota.restore(row.client)
+    }
+  }
+
+  /** Opens a session. Its row is on disk when this resolves to its id. */
+  async open(
+    repository: RepositoryName,
+    algorithm: Algorithm | undefined,
+    client: string,
+  ): Promise<string> {
+    const { metadata, clock, random } = this.#options
+    this.#quota.take(client)
+    const id = randomHexId(random)
+    const now = clock.now()
+    const row: UploadRow = {
+      repository,
+      algorithm: algorithm ?? defaultAlgorithm,
+      offsetBytes: 0,
+      startedAt: now,
+      touchedAt: now,
+      client,
+      bytes: new Uint8Array(0),
+    }
+    try {
+      await metadata.commit({
+        checks: [],
+        changes: [{ change: 'put', in: 'uploads', key: id, row }],
+      })
+    } catch (error) {
+      this.#quota.give(client)
+      throw error
+    }
+    return id
+  }
+
+  /** Bytes received so far. Throws BLOB_UPLOAD_UNKNOWN. */
+  offset(repository: RepositoryName, id: string): number {
+    return this.#row(repository, id).offsetBytes
+  }
+
+  /** Appends a chunk (ranged) or a stream (all or nothing); resolves to the new offset. */
+  append(
+    repository: RepositoryName,
+    id: string,
+    span: ChunkSpan,
+    body: UploadBody,
+  ): Promise<number> {
+    return this.#locks.run(id, async () => {
+      const session = this.#load(repository, id)
+      await this.#receive(session, span, body)
+      await this.#acknowledge(session)
+      return session.offsetBytes
+    })
+  }
+
+  /**
+   * Takes the last bytes (if any), verifies, makes the blob durable and visible in the repository.
+   * A session that is gone is no error when the blob is there: the first answer was lost.
+   */
+  finish(
+    repository: RepositoryName,
+    id: string,
+    digest: Digest,
+    span: ChunkSpan,
+    body: UploadBody,
+  ): Promise<void> {
+    return this.#locks.run(id, async () => {
+      const { metadata } = this.#options
+      const isGone = metadata.get('uploads', id) === undefined
+      if (isGone && metadata.get('links', [repository, digest]) !== undefined) return
+      const session = this.#load(repository, id)
+      session.expectAlgorithm(digest)
+      const isEmpty = body.bodyBytes === 0
+      if (!isEmpty || span !== undefined) await this.#receive(session, span, body)
+      await this.#seal(session, digest)
+    })
+  }
+
+  /** A whole blob in one request: no session is ever visible (`POST …?digest=`). */
+  async pushWhole(
+    repository: RepositoryName,
+    digest: Digest,
+    client: string,
+    body: UploadBody,
+  ): Promise<void> {
+    if ((body.bodyBytes ?? Number.POSITIVE_INFINITY) > this.#options.inlineLimitBytes) {
+      const id = await this.open(repository, undefined, client)
+      await this.#pushThrough(repository, id, digest, body)
+      return
+    }
+    const now = this.#options.clock.now()
+    const row: UploadRow = {
+      repository,
+      algorithm: defaultAlgorithm,
+      offsetBytes: 0,
+      startedAt: now,
+      touchedAt: now,
+      client,
+    }
+    const session = this.#newSession('', { ...row, bytes: new Uint8Array(0) })
+    await session.receive(body, body.bodyBytes, false)
+    await this.#commit(session, digest, undefined)
+  }
+
+  async #pushThrough(
+    repository: RepositoryName,
+    id: string,
+    digest: Digest,
+    body: UploadBody,
+  ): Promise<void> {
+    try {
+      await this.finish(repository, id, digest, undefined, body)
+    } catch (error) {
+      // Nobody knows the id: what is left of the session would only wait for its expiry.
+      await this.cancel(repository, id).catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** Ends a session and removes its bytes. Throws BLOB_UPLOAD_UNKNOWN. */
+  cancel(repository: RepositoryName, id: string): Promise<void> {
+    return this.#locks.run(id, () => this.#drop(this.#load(repository, id)))
+  }
+
+  /** Parks idle workers and removes sessions that expired. Called on a timer. */
+  async sweep(): Promise<void> {
+    const { metadata, clock, uploadTtlMs } = this.#options
+    for (const [id, { session, usedAt }] of this.#adopted) {
+      if (clock.monotonic() - usedAt < parkAfterMs) break
+      if (!this.#locks.isHeld(id)) this.#park(session)
+    }
+    const expired = metadata
+      .entries('uploads', [], undefined, sweepMax)
+      .filter(({ row }) => clock.now() - row.touchedAt > uploadTtlMs)
+    for (const { key } of expired) {
+      await this.#locks.run(key, async () => {
+        const row = metadata.get('uploads', key)
+        if (row === undefined || clock.now() - row.touchedAt <= uploadTtlMs) return
+        await this.#drop(this.#adopted.get(key)?.session ?? this.#newSession(key, row))
+      })
+    }
+  }
+
+  /** Lets every worker go; files and rows stay for the next run. */
+  close(): void {
+    for (const { session } of this.#adopted.values()) session.park()
+    this.#adopted.clear()
+  }
+
+  #row(repository: RepositoryName, id: string): UploadRow {
+    const row = this.#options.metadata.get('uploads', id)
+    if (row === undefined || row.repository !== repository) {
+      throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id } })
+    }
+    return row
+  }
+
+  #load(repository: RepositoryName, id: string): UploadSession {
+    const row = this.#row(repository, id)
+    return this.#adopted.get(id)?.session ?? this.#newSession(id, row)
+  }
+
+  #newSession(id: string, row: UploadRow): UploadSession {
+    return new UploadSession(id, row, this.#options.writer, this.#options.inlineLimitBytes)
+  }
+
+  /** Takes the body; what a failure leaves of the session is written down at once. */
+  async #receive(session: UploadSession, span: ChunkSpan, body: UploadBody): Promise<void> {
+    if (span !== undefined) checkSpan(session, span, body)
+    try {
+      await session.receive(body, span?.length ?? body.bodyBytes, span !== undefined)
+    } catch (error) {
+      await this.#acknowledge(session).catch(() => undefined)
+      throw error
+    } finally {
+      this.#keep(session)
+    }
+  }
+
+  /** Writes down where the session stands; nothing is told to a client before. */
+  async #acknowledge(session: UploadSession): Promise<void> {
+    const { metadata, clock } = this.#options
+    const row = session.rowNow(clock.now())
+    await metadata.commit({
+      checks: [{ check: 'present', in: 'uploads', key: session.id }],
+      changes: [{ change: 'put', in: 'uploads', key: session.id, row }],
+    })
+  }
+
+  async #seal(session: UploadSession, digest: Digest): Promise<void> {
+    try {
+      await this.#commit(session, digest, session.id)
+    } catch (error) {
+      const isMismatch = error instanceof RegistryError && error.code === 'DIGEST_INVALID'
+      if (isMismatch) await this.#drop(session)
+      else this.#park(session)
+      throw error
+    }
+    this.#adopted.delete(session.id)
+    this.#quota.give(session.row.client)
+  }
+
+  async #commit(
+    session: UploadSession,
+    digest: Digest,
+    uploadId: string | undefined,
+  ): Promise<void> {
+    const { metadata, clock, digestLock, onFileReplaced } = this.#options
+    // From the rename to the row nobody else moves this blob's file.
+    await digestLock.run(digest, async () => {
+      const blob = await session.seal(digest)
+      await commitBlob(metadata, session.row.repository, blob, uploadId, clock.now())
+      if (blob.inlineBytes === undefined) onFileReplaced(digest)
+    })
+  }
+
+  async #drop(session: UploadSession): Promise<void> {
+    await this.#options.metadata.commit({
+      checks: [],
+      changes: [{ change: 'delete', in: 'uploads', key: session.id }],
+    })
+    this.#adopted.delete(session.id)
+    this.#quota.give(session.row.client)
+    await session.discard()
+  }
+
+  /** Remembers a session whose worker goes on between requests; the oldest makes room. */
+  #keep(session: UploadSession): void {
+    this.#adopted.delete(session.id)
+    if (!session.isAdopted) return
+    const usedAt = this.#options.clock.monotonic()
+    this.#adopted.set(session.id, { session, usedAt })
+    if (this.#adopted.size <= adoptedSessionsMax) return
+    for (const [id, oldest] of this.#adopted) {
+      if (this.#locks.isHeld(id)) continue
+      this.#park(oldest.session)
+      return
+    }
+  }
+
+  #park(session: UploadSession): void {
+    session.park()
+    this.#adopted.delete(session.id)
+  }
+}
+
+function checkSpan(session: UploadSession, span: ByteSpan, body: UploadBody): void {
+  if (span.offset !== session.offsetBytes) throw outOfOrder(session)
+  if (body.bodyBytes !== undefined && body.bodyBytes !== span.length) {
+    throw new RegistryError('SIZE_INVALID', {
+      message: 'Content-Length is not the length that Content-Range says',
+      detail: { contentRangeBytes: span.length, contentLength: body.bodyBytes },
+    })
+  }
+}
+
+/** 416 with where the session stands, so that the client can go on from there. */
+function outOfOrder(session: UploadSession): RegistryError {
+  return new RegistryError('BLOB_UPLOAD_INVALID', {
+    status: 416,
+    message: 'the chunk does not start where the session stands',
+    detail: { offset: session.offsetBytes },
+    headers: {
+      Location: `/v2/${session.row.repository}/blobs/uploads/${session.id}`,
+      Range: formatUploadRange(session.offsetBytes),
+      'Docker-Upload-UUID': session.id,
+    },
+  })
+}

@@ -1,0 +1,174 @@
+/**
+ * @module `/v2/<name>/blobs/<digest>`: pull (whole, ranges, conditional), delete.
+ */
+import type { Deletes } from '../../distribution/management.ts'
+import { findBlob } from '../../distribution/pull.ts'
+import { type Digest, parseDigest } from '../../registry/digest.ts'
+import { isSameEntityTag, matchesEntityTag } from '../../registry/entity-tag.ts'
+import { RegistryError } from '../../registry/errors.ts'
+import { rangesMax } from '../../registry/limits.ts'
+import type { RepositoryName } from '../../registry/name.ts'
+import { type ByteSpan, formatContentRange, parseRange } from '../../registry/range.ts'
+import { unwrap } from '../../registry/result.ts'
+import type { BlobReader, BlobSource, MetadataReader } from '../../storage/ports.ts'
+import type { BlobRow } from '../../storage/schema.ts'
+import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
+import { MultipartSource, multipartType, SpanSource } from '../multipart.ts'
+import { type HeaderList, respondEmpty, versionHeader } from '../respond.ts'
+
+export interface BlobRoute {
+  readonly repository: RepositoryName
+  readonly digest: string
+}
+
+export class BlobHandlers {
+  readonly #metadata: MetadataReader
+  readonly #blobs: BlobReader
+  readonly #deletes: Deletes
+
+  constructor(metadata: MetadataReader, blobs: BlobReader, deletes: Deletes) {
+    this.#metadata = metadata
+    this.#blobs = blobs
+    this.#deletes = deletes
+  }
+
+  /** GET and HEAD. Synchronous when the bytes are known to be in memory. */
+  get(route: BlobRoute, request: HttpRequest, response: HttpResponse): void | Promise<void> {
+    const digest = unwrap(parseDigest(route.digest))
+    const row = findBlob(this.#metadata, route.repository, digest)
+    const ifNoneMatch = request.header('if-none-match')
+    if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
+      return respondEmpty(response, 304, blobHeaders(digest))
+    }
+    if (request.method === 'HEAD') {
+      return response.sendHead(blobHead(200, digest), row.sizeBytes)
+    }
+    const range = request.header('range')
+    const isWhole = range === undefined || !isRangeWelcome(request, digest)
+    const verdict = isWhole ? WHOLE : parseRange(range, row.sizeBytes)
+    switch (verdict.kind) {
+      case 'whole':
+        return this.#send(digest, row, response, undefined)
+      case 'parts':
+        return this.#send(digest, row, response, verdict.spans)
+      case 'unsatisfiable':
+        throw new RegistryError('BLOB_UPLOAD_INVALID', {
+          status: 416,
+          message: 'the blob has no such range',
+          detail: { sizeBytes: row.sizeBytes },
+          headers: { 'Content-Range': `bytes */${row.sizeBytes}` },
+        })
+      case 'abusive':
+        throw new RegistryError('BLOB_UPLOAD_INVALID', {
+          message: `at most ${rangesMax} ranges that do not overlap can be asked for at once`,
+          detail: { maxRanges: rangesMax },
+        })
+    }
+  }
+
+  async delete(route: BlobRoute, _request: HttpRequest, response: HttpResponse): Promise<void> {
+    await this.#deletes.deleteBlob(route.repository, unwrap(parseDigest(route.digest)))
+    respondEmpty(response, 202, [])
+  }
+
+  #send(
+    digest: Digest,
+    row: BlobRow,
+    response: HttpResponse,
+    spans: readonly ByteSpan[] | undefined,
+  ): void | Promise<void> {
+    if (row.place === 'inline') {
+      const touching = this.#metadata.touch('blobBytes', digest)
+      if (touching === undefined) return this.#sendInline(digest, row, response, spans)
+      return touching.then(() => this.#sendInline(digest, row, response, spans))
+    }
+    const opened = this.#blobs.open(digest, row)
+    if (!(opened instanceof Promise)) return sendSource(digest, response, opened, spans)
+    return opened.then((source) => sendSource(digest, response, source, spans))
+  }
+
+  #sendInline(
+    digest: Digest,
+    row: BlobRow,
+    response: HttpResponse,
+    spans: readonly ByteSpan[] | undefined,
+  ): void {
+    const bytes = this.#metadata.getBytes('blobBytes', digest)
+    if (bytes === undefined || bytes.byteLength !== row.sizeBytes) {
+      throw new RegistryError('UNKNOWN', { cause: new Error(`inline bytes of ${digest} are gone`) })
+    }
+    if (spans === undefined) return response.send(blobHead(200, digest), bytes)
+    sendSource(digest, response, new MemorySource(bytes.slice()), spans)
+  }
+}
+
+const WHOLE = { kind: 'whole' } as const
+
+/** If-Range: the range counts only for the very blob that the client has a part of. */
+function isRangeWelcome(request: HttpRequest, digest: Digest): boolean {
+  const ifRange = request.header('if-range')
+  return ifRange === undefined || isSameEntityTag(ifRange, digest)
+}
+
+function sendSource(
+  digest: Digest,
+  response: HttpResponse,
+  source: BlobSource,
+  spans: readonly ByteSpan[] | undefined,
+): void {
+  if (response.state !== 'open') return source.close()
+  if (spans === undefined) return response.stream(blobHead(200, digest), source)
+  if (spans.length === 1) {
+    const contentRange = formatContentRange(spans[0]!, source.sizeBytes)
+    const head = blobHead(206, digest, [['Content-Range', contentRange]])
+    return response.stream(head, new SpanSource(source, spans[0]!))
+  }
+  const parts = new MultipartSource(source, spans)
+  const head = new ResponseHead(206, [
+    versionHeader,
+    ['Content-Type', multipartType(parts.boundary)],
+    ...blobHeaders(digest),
+  ])
+  response.stream(head, parts)
+}
+
+function blobHead(status: number, digest: Digest, more: HeaderList = []): ResponseHead {
+  return new ResponseHead(status, [
+    versionHeader,
+    ['Content-Type', 'application/octet-stream'],
+    ...blobHeaders(digest),
+    ...more,
+  ])
+}
+
+function blobHeaders(digest: Digest): HeaderList {
+  return [
+    ['Docker-Content-Digest', digest],
+    ['ETag', `"${digest}"`],
+    ['Accept-Ranges', 'bytes'],
+    ['Cache-Control', 'max-age=31536000, immutable'],
+  ]
+}
+
+/** Bytes that are at hand. */
+class MemorySource implements BlobSource {
+  readonly #bytes: Uint8Array
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
+
+  get sizeBytes(): number {
+    return this.#bytes.byteLength
+  }
+
+  ready(offset: number, length: number): number {
+    return Math.min(length, this.#bytes.byteLength - offset)
+  }
+
+  use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R {
+    return callback(this.#bytes.subarray(offset, offset + length))
+  }
+
+  close(): void {}
+}

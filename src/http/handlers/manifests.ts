@@ -1,0 +1,162 @@
+/**
+ * @module `/v2/<name>/manifests/<tag-or-digest>`: pull, push, delete.
+ */
+import type { Deletes } from '../../distribution/management.ts'
+import { findManifest } from '../../distribution/pull.ts'
+import type { ManifestPushes } from '../../distribution/push-manifest.ts'
+import { readWhole } from '../../distribution/upload-body.ts'
+import { parseDigest } from '../../registry/digest.ts'
+import { matchesEntityTag } from '../../registry/entity-tag.ts'
+import { RegistryError } from '../../registry/errors.ts'
+import { manifestBytesMax, manifestTagsMax } from '../../registry/limits.ts'
+import type { RepositoryName } from '../../registry/name.ts'
+import { parseReference, type Reference } from '../../registry/reference.ts'
+import { unwrap } from '../../registry/result.ts'
+import { parseTag, type Tag } from '../../registry/tag.ts'
+import type { MetadataReader } from '../../storage/ports.ts'
+import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
+import { Query } from '../query.ts'
+import { type HeaderList, respondEmpty, versionHeader } from '../respond.ts'
+
+export interface ManifestRoute {
+  readonly repository: RepositoryName
+  readonly reference: string
+}
+
+export class ManifestHandlers {
+  readonly #metadata: MetadataReader
+  readonly #pushes: ManifestPushes
+  readonly #deletes: Deletes
+
+  constructor(metadata: MetadataReader, pushes: ManifestPushes, deletes: Deletes) {
+    this.#metadata = metadata
+    this.#pushes = pushes
+    this.#deletes = deletes
+  }
+
+  /** GET and HEAD: the stored bytes and the stored type, whatever Accept says. */
+  get(
+    { repository, reference: text }: ManifestRoute,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): void | Promise<void> {
+    const reference = parseForPull(text)
+    const { digest, row } = findManifest(this.#metadata, repository, reference)
+    const isTag = reference.kind === 'tag'
+    const ifNoneMatch = request.header('if-none-match')
+    if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
+      return respondEmpty(response, 304, cacheHeaders(digest, isTag))
+    }
+    checkIfMatch(request, digest)
+    const head = new ResponseHead(200, [
+      versionHeader,
+      ['Content-Type', row.mediaType],
+      ...cacheHeaders(digest, isTag),
+    ])
+    if (request.method === 'HEAD') return response.sendHead(head, row.sizeBytes)
+    const send = () => {
+      const bytes = this.#metadata.getBytes('manifestBytes', digest)
+      if (bytes === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
+      response.send(head, bytes)
+    }
+    const touching = this.#metadata.touch('manifestBytes', digest)
+    return touching === undefined ? send() : touching.then(send)
+  }
+
+  async put(
+    { repository, reference: text }: ManifestRoute,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    const reference = unwrap(parseReference(text))
+    const { tags, expected } = parsePushQuery(request.query, reference)
+    const bytes = await readWhole(request, manifestBytesMax, manifestTooLarge)
+    const { digest, subject } = await this.#pushes.push({
+      repository,
+      reference,
+      tags,
+      expected,
+      contentType: request.header('content-type'),
+      bytes,
+      condition: {
+        ifMatch: request.header('if-match'),
+        ifNoneMatch: request.header('if-none-match'),
+      },
+    })
+    const headers: [string, string][] = [
+      ['Location', `/v2/${repository}/manifests/${digest}`],
+      ['Docker-Content-Digest', digest],
+    ]
+    if (subject !== undefined) headers.push(['OCI-Subject', subject])
+    if (tags.length > 0) headers.push(['OCI-Tag', tags.join(', ')])
+    respondEmpty(response, 201, headers)
+  }
+
+  async delete(
+    { repository, reference: text }: ManifestRoute,
+    _request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    const reference = parseForPull(text)
+    if (reference.kind === 'tag') await this.#deletes.deleteTag(repository, reference.tag)
+    else await this.#deletes.deleteManifest(repository, reference.digest)
+    respondEmpty(response, 202, [])
+  }
+}
+
+/** A tag that no push could have made is simply not there; a malformed digest is said so. */
+function parseForPull(text: string): Reference {
+  const reference = parseReference(text)
+  if (reference.ok) return reference.value
+  if (reference.error.code === 'DIGEST_INVALID') throw reference.error
+  throw new RegistryError('MANIFEST_UNKNOWN', { detail: reference.error.detail })
+}
+
+function cacheHeaders(digest: string, isTag: boolean): HeaderList {
+  return [
+    ['Docker-Content-Digest', digest],
+    ['ETag', `"${digest}"`],
+    ['Cache-Control', isTag ? 'no-cache' : 'max-age=31536000, immutable'],
+  ]
+}
+
+function checkIfMatch(request: HttpRequest, digest: string): void {
+  const ifMatch = request.header('if-match')
+  if (ifMatch === undefined || matchesEntityTag(ifMatch, digest)) return
+  throw new RegistryError('MANIFEST_INVALID', {
+    status: 412,
+    message: 'the manifest is not the one that If-Match names',
+    detail: { current: digest },
+  })
+}
+
+function parsePushQuery(
+  query: string,
+  reference: Reference,
+): { tags: Tag[]; expected: ReturnType<typeof expectedDigest> } {
+  if (query === '') return { tags: [], expected: undefined }
+  const parameters = new Query(query)
+  const texts = reference.kind === 'digest' ? parameters.getAll('tag') : []
+  if (texts.length > manifestTagsMax) {
+    throw new RegistryError('UNSUPPORTED', {
+      status: 414,
+      message: `a push may set at most ${manifestTagsMax} tags`,
+      detail: { tags: texts.length, max: manifestTagsMax },
+    })
+  }
+  const tags = [...new Set(texts.map((text) => unwrap(parseTag(text))))]
+  return { tags, expected: expectedDigest(parameters) }
+}
+
+function expectedDigest(parameters: Query) {
+  const text = parameters.get('digest')
+  return text === undefined ? undefined : unwrap(parseDigest(text))
+}
+
+function manifestTooLarge(): RegistryError {
+  return new RegistryError('SIZE_INVALID', {
+    status: 413,
+    message: `a manifest may have at most ${manifestBytesMax} bytes`,
+    detail: { maxBytes: manifestBytesMax },
+  })
+}

@@ -1,0 +1,64 @@
+/**
+ * @module The server's own pages: what this is, is it well, its metrics, its status.
+ */
+import type { Health } from '../../observability/health.ts'
+import type { Metrics } from '../../observability/metrics.ts'
+import { RegistryError } from '../../registry/errors.ts'
+import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
+import { respondJson, respondText } from '../respond.ts'
+
+export interface ServiceOptions {
+  readonly version: string
+  readonly health: Health
+  /** Undefined when metrics are switched off. */
+  readonly metrics: Metrics | undefined
+  /** What `/admin/status` shows beside state and version. */
+  readonly describe: () => Readonly<Record<string, unknown>>
+}
+
+const TEXT = new ResponseHead(200, [['Content-Type', 'text/plain; charset=utf-8']])
+
+export class ServiceHandlers {
+  readonly #options: ServiceOptions
+  readonly #indexText: string
+
+  constructor(options: ServiceOptions) {
+    this.#options = options
+    this.#indexText = [
+      `FastRegistry ${options.version}: an OCI and Docker container registry.`,
+      '',
+      'docker push <this host>/<name>:<tag>   stores an image here',
+      '/v2/          the registry API (OCI distribution specification)',
+      '/healthz      live and ready',
+      '/metrics      Prometheus metrics',
+      '/admin/status version, uptime, storage',
+      '',
+    ].join('\n')
+  }
+
+  index(request: HttpRequest, response: HttpResponse): void {
+    respondText(request, response, TEXT, this.#indexText)
+  }
+
+  /** 200 while the metadata answers and the disk takes writes, else 503 with what is wrong. */
+  async health(request: HttpRequest, response: HttpResponse): Promise<void> {
+    const report = await this.#options.health.report()
+    const status = report.status === 'healthy' ? 200 : 503
+    respondJson(request, response, status, report, [['Cache-Control', 'no-store']])
+  }
+
+  async metrics(request: HttpRequest, response: HttpResponse): Promise<void> {
+    const { metrics } = this.#options
+    if (metrics === undefined) {
+      throw new RegistryError('UNSUPPORTED', { status: 404, message: 'metrics are switched off' })
+    }
+    const text = await metrics.render()
+    const head = new ResponseHead(200, [['Content-Type', metrics.contentType]])
+    respondText(request, response, head, text)
+  }
+
+  status(request: HttpRequest, response: HttpResponse): void {
+    const { version, describe } = this.#options
+    respondJson(request, response, 200, { status: 'running', version, ...describe() })
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * @module `/v2/<name>/blobs/uploads/` and the sessions below it (distribution-spec, pushing-blobs).
+ * Locations are path-absolute and plain: no scheme to guess behind a proxy, nothing to re-encode.
+ */
+import type { Mounts } from '../../distribution/mount.ts'
+import type { ChunkSpan, Uploads } from '../../distribution/uploads.ts'
+import { type Digest, parseAlgorithm, parseDigest } from '../../registry/digest.ts'
+import { RegistryError } from '../../registry/errors.ts'
+import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts'
+import { formatUploadRange, parseChunkRange } from '../../registry/range.ts'
+import { unwrap } from '../../registry/result.ts'
+import type { HttpRequest, HttpResponse } from '../engine.ts'
+import { Query } from '../query.ts'
+import { type HeaderList, respondEmpty } from '../respond.ts'
+
+export interface UploadsRoute {
+  readonly repository: RepositoryName
+}
+
+export interface UploadRoute extends UploadsRoute {
+  readonly id: string
+}
+
+export class UploadHandlers {
+  readonly #uploads: Uploads
+  readonly #mounts: Mounts
+
+  constructor(uploads: Uploads, mounts: Mounts) {
+    this.#uploads = uploads
+    this.#mounts = mounts
+  }
+
+  /** POST: a session, a whole blob (`digest`), or a mount (`mount`, `from`). */
+  async post(
+    { repository }: UploadsRoute,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    const query = new Query(request.query)
+    const client = request.remoteAddress
+    const whole = query.get('digest')
+    if (whole !== undefined) {
+      const digest = unwrap(parseDigest(whole))
+      await this.#uploads.pushWhole(repository, digest, client, request)
+      return respondCreated(response, repository, digest)
+    }
+    const mount = query.get('mount')
+    if (mount !== undefined && (await this.#mount(repository, mount, query.get('from')))) {
+      return respondCreated(response, repository, unwrap(parseDigest(mount)))
+    }
+    const hint = query.get('digest-algorithm')
+    const algorithm = hint === undefined ? undefined : unwrap(parseAlgorithm(hint))
+    const id = await this.#uploads.open(repository, algorithm, client)
+    respondEmpty(response, 202, sessionHeaders(repository, id, 0))
+  }
+
+  async #mount(repository: RepositoryName, mount: string, from: string | undefined) {
+    const digest = unwrap(parseDigest(mount))
+    const source = from === undefined || from === '' ? undefined : parseRepositoryName(from)
+    // A source that cannot exist is a mount that fails, and that is an ordinary session.
+    if (source?.ok === false) return false
+    return this.#mounts.mount(repository, digest, source?.value, () => true)
+  }
+
+  async patch(
+    { repository, id }: UploadRoute,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    const span = chunkSpan(request)
+    const offset = await this.#uploads.append(repository, id, span, request)
+    respondEmpty(response, 202, sessionHeaders(repository, id, offset))
+  }
+
+  async put(
+    { repository, id }: UploadRoute,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    const text = new Query(request.query).get('digest')
+    if (text === undefined) {
+      throw new RegistryError('DIGEST_INVALID', {
+        message: 'finish an upload with ?digest=<digest of the whole blob>',
+      })
+    }
+    const digest = unwrap(parseDigest(text))
+    await this.#uploads.finish(repository, id, digest, chunkSpan(request), request)
+    respondCreated(response, repository, digest)
+  }
+
+  /** GET and HEAD: where the session stands. */
+  get({ repository, id }: UploadRoute, _request: HttpRequest, response: HttpResponse): void {
+    const offset = this.#uploads.offset(repository, id)
+    respondEmpty(response, 204, sessionHeaders(repository, id, offset))
+  }
+
+  async delete(
+    { repository, id }: UploadRoute,
+    _request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    await this.#uploads.cancel(repository, id)
+    respondEmpty(response, 204, [])
+  }
+}
+
+function chunkSpan(request: HttpRequest): ChunkSpan {
+  const header = request.header('content-range')
+  if (header === undefined) return undefined
+  const span = parseChunkRange(header)
+  if (span !== undefined) return span
+  throw new RegistryError('BLOB_UPLOAD_INVALID', {
+    status: 416,
+    message: 'Content-Range must be <first byte>-<last byte>',
+    detail: { contentRange: header.slice(0, 128) },
+  })
+}
+
+function respondCreated(response: HttpResponse, repository: RepositoryName, digest: Digest): void {
+  respondEmpty(response, 201, [
+    ['Location', `/v2/${repository}/blobs/${digest}`],
+    ['Docker-Content-Digest', digest],
+  ])
+}
+
+function sessionHeaders(repository: RepositoryName, id: string, offset: number): HeaderList {
+  return [
+    ['Location', `/v2/${repository}/blobs/uploads/${id}`],
+    ['Range', formatUploadRange(offset)],
+    ['Docker-Upload-UUID', id],
+    ['Cache-Control', 'no-store'],
+  ]
+}

@@ -1,0 +1,69 @@
+/**
+ * @module Query strings. Unknown parameters are tolerated everywhere (`ns`, `origin`, `account` …).
+ */
+
+import type { PageRequest } from '../distribution/discovery.ts'
+import { RegistryError } from '../registry/errors.ts'
+
+/** Most parameters that are looked at; a hostile query costs no more. */
+const parametersMax = 2048
+
+export class Query {
+  readonly #parameters: URLSearchParams
+
+  constructor(query: string) {
+    this.#parameters = new URLSearchParams(query)
+    if (this.#parameters.size > parametersMax) {
+      throw new RegistryError('UNSUPPORTED', {
+        status: 414,
+        message: `a query may have at most ${parametersMax} parameters`,
+      })
+    }
+  }
+
+  get(name: string): string | undefined {
+    return this.#parameters.get(name) ?? undefined
+  }
+
+  getAll(name: string): string[] {
+    return this.#parameters.getAll(name)
+  }
+
+  /**
+   * Media types hold no spaces, but a `+` that was sent unescaped arrives as one (curl, some
+   * clients): put it back. Undefined when the parameter is absent.
+   */
+  mediaTypes(name: string): string[] | undefined {
+    const values = this.#parameters.getAll(name)
+    return values.length === 0 ? undefined : values.map((value) => value.replaceAll(' ', '+'))
+  }
+}
+
+const NO_PAGE: PageRequest = { count: undefined, last: undefined }
+
+/** `n` and `last`. Throws UNSUPPORTED (400) when `n` is not a whole number from 0 up. */
+export function parsePage(query: string): PageRequest {
+  if (query === '') return NO_PAGE
+  const parameters = new Query(query)
+  const count = parameters.get('n')
+  const last = parameters.get('last')
+  if (count !== undefined && !/^\d{1,15}$/.test(count)) {
+    throw new RegistryError('UNSUPPORTED', {
+      status: 400,
+      message: 'n must be a whole number from 0 up',
+      detail: { n: count.slice(0, 64) },
+    })
+  }
+  return {
+    count: count === undefined ? undefined : Number(count),
+    last: last === undefined || last === '' ? undefined : last.slice(0, 512),
+  }
+}
+
+/** `Link` of the next page (RFC 8288), path-absolute; other parameters of the request are kept. */
+export function nextLink(path: string, query: string, next: string, count: number): string {
+  const parameters = new URLSearchParams(query)
+  parameters.set('last', next)
+  parameters.set('n', String(count))
+  return `<${path}?${parameters.toString()}>; rel="next"`
+}

@@ -1,0 +1,95 @@
+/**
+ * @module The table of routes: which handler answers which method of which path. Wrong methods are
+ * 405 with `Allow`, unknown paths 404, both with a body that says so.
+ */
+import { RegistryError } from '../registry/errors.ts'
+import type { Handler, HttpRequest, HttpResponse } from './engine.ts'
+import type { BlobHandlers } from './handlers/blobs.ts'
+import type { DiscoveryHandlers } from './handlers/discovery.ts'
+import type { ManifestHandlers } from './handlers/manifests.ts'
+import type { ServiceHandlers } from './handlers/service.ts'
+import type { UploadHandlers } from './handlers/uploads.ts'
+import { parseRoute, type Route, type RouteKind } from './router.ts'
+
+export interface Handlers {
+  readonly manifests: ManifestHandlers
+  readonly blobs: BlobHandlers
+  readonly uploads: UploadHandlers
+  readonly discovery: DiscoveryHandlers
+  readonly service: ServiceHandlers
+}
+
+type Act<R> = (route: R, request: HttpRequest, response: HttpResponse) => void | Promise<void>
+
+type RouteTable = {
+  readonly [K in RouteKind]: Readonly<Record<string, Act<Route & { kind: K }>>>
+}
+
+function makeTable({ manifests, blobs, uploads, discovery, service }: Handlers): RouteTable {
+  const getAndHead = <K extends RouteKind>(act: Act<Route & { kind: K }>) => ({
+    GET: act,
+    HEAD: act,
+  })
+  return {
+    index: getAndHead((_route, request, response) => service.index(request, response)),
+    health: getAndHead((_route, request, response) => service.health(request, response)),
+    metrics: getAndHead((_route, request, response) => service.metrics(request, response)),
+    status: getAndHead((_route, request, response) => service.status(request, response)),
+    base: getAndHead((_route, request, response) => discovery.base(request, response)),
+    catalog: getAndHead((_route, request, response) => discovery.catalog(request, response)),
+    extensions: getAndHead((_route, request, response) => discovery.extensions(request, response)),
+    repositoryExtensions: getAndHead((_route, request, response) =>
+      discovery.extensions(request, response),
+    ),
+    tags: getAndHead<'tags'>((route, request, response) =>
+      discovery.tags(route, request, response),
+    ),
+    referrers: getAndHead<'referrers'>((route, request, response) =>
+      discovery.referrers(route, request, response),
+    ),
+    manifest: {
+      ...getAndHead<'manifest'>((route, request, response) =>
+        manifests.get(route, request, response),
+      ),
+      PUT: (route, request, response) => manifests.put(route, request, response),
+      DELETE: (route, request, response) => manifests.delete(route, request, response),
+    },
+    blob: {
+      ...getAndHead<'blob'>((route, request, response) => blobs.get(route, request, response)),
+      DELETE: (route, request, response) => blobs.delete(route, request, response),
+    },
+    uploads: { POST: (route, request, response) => uploads.post(route, request, response) },
+    upload: {
+      ...getAndHead<'upload'>((route, request, response) => uploads.get(route, request, response)),
+      PATCH: (route, request, response) => uploads.patch(route, request, response),
+      PUT: (route, request, response) => uploads.put(route, request, response),
+      DELETE: (route, request, response) => uploads.delete(route, request, response),
+    },
+  }
+}
+
+/** The handler of every request. Synchronous wherever its route's handler is. */
+export function createDispatcher(handlers: Handlers): Handler {
+  const table = makeTable(handlers)
+  return (request, response) => {
+    const route = parseRoute(request.path)
+    if (route === undefined) {
+      throw new RegistryError('UNSUPPORTED', {
+        status: 404,
+        message: 'no such path; the registry API is below /v2/',
+        detail: { path: request.path.slice(0, 512) },
+      })
+    }
+    request.routeKind = route.kind
+    // Each row's handlers take the route of its own kind; the lookup by kind cannot show that.
+    const methods = table[route.kind] as Readonly<Record<string, Act<Route>>>
+    const act = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined
+    if (act === undefined) {
+      throw new RegistryError('UNSUPPORTED', {
+        message: `method ${request.method.slice(0, 32)} is not supported here`,
+        headers: { Allow: Object.keys(methods).join(', ') },
+      })
+    }
+    return act(route, request, response)
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * @module Prometheus metrics: every name is declared here. The only user of prom-client. Values are
+ * read when somebody scrapes; the request path only counts in arrays (`request-metrics.ts`).
+ */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { LATENCY_BOUNDS, RequestMetrics } from './request-metrics.ts'
+
+/** What the server lets the metrics ask it. */
+export interface MetricSources {
+  readonly version: string
+  readonly engine: string
+  readonly openConnections: () => number
+  readonly openRequests: () => number
+  readonly openUploads: () => number
+  readonly mappedBytes: () => number
+  readonly droppedLogLines: () => number
+}
+
+/** Sampling interval of the event-loop delay, ms; it is taken off what is measured. */
+const delayResolutionMs = 5
+
+export class Metrics {
+  readonly requests = new RequestMetrics()
+  readonly #registry = new Registry()
+  readonly #delay = monitorEventLoopDelay({ resolution: delayResolutionMs })
+
+  constructor(sources: MetricSources) {
+    this.#delay.enable()
+    collectDefaultMetrics({ register: this.#registry })
+    this.#declareRequests()
+    this.#declareState(sources)
+    this.#declareDelay()
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  render(): Promise<string> {
+    return this.#registry.metrics()
+  }
+
+  stop(): void {
+    this.#delay.disable()
+  }
+
+  #declareRequests(): void {
+    const { requests } = this
+    new Counter({
+      name: 'fastregistry_http_requests_total',
+      help: 'Requests by route, method and status (0: the client left before an answer).',
+      labelNames: ['route', 'method', 'status'],
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        for (const { count, ...labels } of requests.counts()) this.inc(labels, count)
+      },
+    })
+    this.#registry.registerMetric(latencyMetric(requests) as never)
+    this.#counter('fastregistry_http_received_bytes_total', 'Body bytes received.', () => {
+      return requests.bytesReceived
+    })
+    this.#counter('fastregistry_http_sent_bytes_total', 'Body bytes sent.', () => {
+      return requests.bytesSent
+    })
+  }
+
+  #declareState(sources: MetricSources): void {
+    const { version, engine } = sources
+    new Gauge({
+      name: 'fastregistry_info',
+      help: 'Version and HTTP engine.',
+      labelNames: ['version', 'engine', 'node'],
+      registers: [this.#registry],
+    }).set({ version, engine, node: process.version }, 1)
+    this.#gauge('fastregistry_open_connections', 'Connections open.', sources.openConnections)
+    this.#gauge('fastregistry_open_requests', 'Requests being answered.', sources.openRequests)
+    this.#gauge('fastregistry_open_uploads', 'Upload sessions open.', sources.openUploads)
+    this.#gauge('fastregistry_mapped_bytes', 'Bytes of blob files mapped.', sources.mappedBytes)
+    this.#counter(
+      'fastregistry_log_dropped_lines_total',
+      'Log lines dropped because their reader was too slow.',
+      sources.droppedLogLines,
+    )
+  }
+
+  #declareDelay(): void {
+    const delay = this.#delay
+    const seconds = (nanoseconds: number) =>
+      Math.max(0, nanoseconds / 1e9 - delayResolutionMs / 1e3) || 0
+    new Gauge({
+      name: 'fastregistry_event_loop_delay_seconds',
+      help: 'How late the event loop ran since the last scrape.',
+      labelNames: ['quantile'],
+      registers: [this.#registry],
+      collect() {
+        this.set({ quantile: '0.5' }, seconds(delay.percentile(50)))
+        this.set({ quantile: '0.99' }, seconds(delay.percentile(99)))
+        this.set({ quantile: '1' }, seconds(delay.max))
+        delay.reset()
+      },
+    })
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+
+  #counter(name: string, help: string, read: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        this.inc(read())
+      },
+    })
+  }
+}
+
+/** A histogram whose buckets are counted elsewhere, in the form that prom-client renders. */
+function latencyMetric(requests: RequestMetrics) {
+  const name = 'fastregistry_http_request_duration_seconds'
+  const help = 'From the head of the request to the last byte of the answer.'
+  return {
+    name,
+    help,
+    get: async () => ({ name, help, type: 'histogram', values: latencyValues(name, requests) }),
+    reset: () => undefined,
+  }
+}
+
+function latencyValues(name: string, requests: RequestMetrics) {
+  const values: { labels: Record<string, string | number>; metricName: string; value: number }[] =
+    []
+  for (const { route, buckets, sumSeconds } of requests.latencies()) {
+    buckets.forEach((value, index) => {
+      const le = LATENCY_BOUNDS[index] ?? '+Inf'
+      values.push({ labels: { route, le }, metricName: `${name}_bucket`, value })
+    })
+    values.push({ labels: { route }, metricName: `${name}_sum`, value: sumSeconds })
+    values.push({ labels: { route }, metricName: `${name}_count`, value: buckets.at(-1)! })
+  }
+  return values
+}
