@@ -39,7 +39,7 @@ const WORKERS_MAY_USE = [
   /^src\/storage\/(lmdb-environment|schema|transaction)\.ts$/,
   // An upload's file and running hash live inside the worker; early write-back and page touching
   // are calls of the C library.
-  /^src\/storage\/(upload-file|hasher|libc)\.ts$/,
+  /^src\/storage\/(upload-file|hasher)\.ts$/,
 ]
 
 /** One owner per heavy dependency: swapping or mocking it touches that file only. */
@@ -47,7 +47,7 @@ const OWNERS: readonly { readonly dependency: RegExp; readonly owners: RegExp }[
   { dependency: /^uWebSockets\.js/, owners: /^src\/http\/uws-loader\.ts$/ },
   { dependency: /^lmdb$/, owners: /^src\/storage\/(metadata-store|lmdb[a-z-]*)\.ts$/ },
   { dependency: /^piscina$/, owners: /^src\/runtime\/worker-pool\.ts$/ },
-  { dependency: /^koffi$/, owners: /^src\/storage\/libc\.ts$/ },
+  { dependency: /^koffi$/, owners: /^src\/runtime\/libc\.ts$/ },
   { dependency: /^pino$/, owners: /^src\/observability\/logger\.ts$/ },
   { dependency: /^prom-client$/, owners: /^src\/observability\/metrics\.ts$/ },
   { dependency: /^yaml$/, owners: /^src\/config\/load\.ts$/ },

@@ -9,7 +9,7 @@ import {
   type IngestSetup,
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
-import { type Libc, loadLibc } from '../src/storage/libc.ts'
+import { type Libc, loadLibc } from '../src/runtime/libc.ts'
 import { UploadFile } from '../src/storage/upload-file.ts'
 
 const loaded = loadLibc()
@@ -31,7 +31,7 @@ export default async function ingest(setup: IngestSetup): Promise<void> {
       return
     }
     if (file === undefined) refuse(port, request, failure)
-    else if (await perform(port, file, request)) return
+    else await perform(port, file, request)
   }
   await file?.close()
 }
@@ -64,22 +64,25 @@ function receive(port: MessagePort): AsyncIterable<IngestRequest> {
   }
 }
 
-/** Returns true when the upload is committed and the task is over. */
+/**
+ * Even a committed upload's task goes on until it is told to end: its last answer and the end of
+ * the task travel on different channels, and the end could overtake the answer.
+ */
 async function perform(
   port: MessagePort,
   file: UploadFile,
   request: Exclude<IngestRequest, { kind: 'park' | 'discard' }>,
-): Promise<boolean> {
+): Promise<void> {
   switch (request.kind) {
     case 'chunk': {
       const { buffer, length } = request
       void file.append(new Uint8Array(buffer, 0, length)).then(() => giveBack(port, buffer, length))
       file.relieve()
-      return false
+      return
     }
     case 'mark':
       file.mark()
-      return false
+      return
     default:
       break
   }
@@ -88,15 +91,13 @@ async function perform(
       const actual = await file.commit(request.digest, request.target, request.isFlushed)
       if (actual !== request.digest) {
         reply(port, { kind: 'mismatch', id: request.id, actual })
-        return false
+        return
       }
     } else if (request.kind === 'rollback') await file.rollback()
     else await file.settle()
     reply(port, { kind: 'done', id: request.id, offsetBytes: file.offsetBytes })
-    return request.kind === 'commit'
   } catch (error) {
     reply(port, { kind: 'failed', id: request.id, failure: toWorkerFailure(error) })
-    return false
   }
 }
 

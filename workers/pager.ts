@@ -9,7 +9,7 @@ import {
   type PagerSetup,
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
-import { type Libc, loadLibc } from '../src/storage/libc.ts'
+import { type Libc, loadLibc } from '../src/runtime/libc.ts'
 import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
 import type { DatabaseName } from '../src/storage/schema.ts'
 

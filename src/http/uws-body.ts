@@ -7,6 +7,7 @@
  * poll mask that it never saved), so the socket's real state is tracked here.
  */
 import { ClientGone } from './engine.ts'
+import { chunksAfterPauseMax, type FastSenders } from './uws-fast-senders.ts'
 import type { UwsResponse } from './uws-types.ts'
 
 export class UwsBody {
@@ -21,10 +22,13 @@ export class UwsBody {
   private isWanted = true
   private isHeldByReader = false
   private isSocketPaused = false
+  private chunksAfterPause = 0
+  private readonly senders: FastSenders
 
   /** Must run before the request handler returns to the native side. */
-  constructor(res: UwsResponse) {
+  constructor(res: UwsResponse, senders: FastSenders) {
     this.res = res
+    this.senders = senders
     res.onData((chunk, isLast) => this.received(chunk, isLast))
   }
 
@@ -85,6 +89,10 @@ export class UwsBody {
     if (this.res === undefined) return
     this.receivedBytes += chunk.byteLength
     if (isLast) this.hasEnded = true
+    if (this.isSocketPaused) {
+      this.chunksAfterPause += 1
+      if (this.chunksAfterPause === chunksAfterPauseMax) this.senders.calm()
+    }
     if (chunk.byteLength > 0 && this.isWanted) {
       if (this.onChunk === undefined) {
         this.early ??= []

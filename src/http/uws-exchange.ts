@@ -42,7 +42,7 @@ export class UwsExchange extends EngineExchange implements Kept {
       const fault = this.copyRequest(req)
       if (fault === undefined) {
         if (this.bodyBytes !== 0) {
-          this.body = new UwsBody(res)
+          this.body = new UwsBody(res, this.keeper.senders)
           this.keeper.add(this)
         }
         this.serve()

@@ -171,6 +171,8 @@ class WorkerUpload implements PendingBlob {
         detail: { digest, received: reply.actual },
       })
     }
+    // The file has its name; all that is left of the upload is its task.
+    this.park()
   }
 
   park(): void {

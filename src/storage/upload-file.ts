@@ -6,8 +6,8 @@ import { createReadStream } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type Algorithm, algorithmOf, type Digest } from '../registry/digest.ts'
+import type { Libc } from '../runtime/libc.ts'
 import { createHasher, type Hasher } from './hasher.ts'
-import type { Libc } from './libc.ts'
 
 /** Bytes after which the kernel is told to start writing back, so that the flush finds little. */
 const writeBackBytes = 8 * 1024 * 1024

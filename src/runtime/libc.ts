@@ -1,5 +1,5 @@
 /**
- * @module The C library's calls for mapped files and early write-back. The only user of koffi.
+ * @module The C library's calls for mapped files, early write-back and receive queues. The only user of koffi.
  * Loaded on demand, on the main thread and in workers: where it does not load (or not on Linux)
  * `loadLibc` says why and callers fall back.
  *
@@ -11,6 +11,9 @@ const PROT_READ = 1
 const MAP_SHARED = 1
 const MADV_POPULATE_READ = 22
 const SYNC_FILE_RANGE_WRITE = 2
+const FIONREAD = 0x541b
+const SOL_SOCKET = 1
+const SO_RCVBUF = 8
 
 export interface Libc {
   /** Maps a whole file read-only; the descriptor may be closed afterwards. Throws with `code`. */
@@ -23,6 +26,12 @@ export interface Libc {
    * throws instead of raising SIGBUS. Linux 5.14 or newer.
    */
   populate(address: bigint, length: number): void
+  /**
+   * Bytes that wait in a socket's receive queue; 0 for what is no socket.
+   */
+  queuedBytes(descriptor: number): number
+  /** Bounds a connected socket's receive queue to about `bytes`. */
+  limitReceiveQueue(descriptor: number, bytes: number): void
   /** Starts writing a range of a file back without waiting. Errors are left for `fdatasync`. */
   startWriteBack(descriptor: number, offset: number, length: number): void
 }
@@ -59,6 +68,8 @@ function bind(koffi: Koffi): Libc {
   const mmap = libc.func('int64_t mmap(int64_t, size_t, int, int, int, int64_t)')
   const munmap = libc.func('int munmap(int64_t, size_t)')
   const madvise = libc.func('int madvise(int64_t, size_t, int)')
+  const ioctl = libc.func('int ioctl(int, unsigned long, _Out_ int *)')
+  const setsockopt = libc.func('int setsockopt(int, int, int, int *, unsigned int)')
   const syncFileRange = libc.func('int sync_file_range(int, int64_t, int64_t, unsigned int)')
   const fault = (call: string) => {
     const errno = koffi.errno()
@@ -77,6 +88,13 @@ function bind(koffi: Koffi): Libc {
     view: (address, length) => koffi.view(address, length),
     populate(address, length) {
       if (madvise(address, length, MADV_POPULATE_READ) !== 0) throw fault('madvise')
+    },
+    queuedBytes(descriptor) {
+      const count = [0]
+      return ioctl(descriptor, FIONREAD, count) === 0 ? count[0]! : 0
+    },
+    limitReceiveQueue(descriptor, bytes) {
+      setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, [bytes], 4)
     },
     startWriteBack(descriptor, offset, length) {
       syncFileRange(descriptor, offset, length, SYNC_FILE_RANGE_WRITE)
