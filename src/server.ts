@@ -16,6 +16,7 @@ import { ManifestHandlers } from './http/handlers/manifests.ts'
 import { ServiceHandlers } from './http/handlers/service.ts'
 import { UploadHandlers } from './http/handlers/uploads.ts'
 import { loadEngine } from './http/load-engine.ts'
+import { PreparedAnswers } from './http/prepared-answers.ts'
 import { RequestLog } from './http/request-log.ts'
 import { engineRefusal, respondError } from './http/respond-error.ts'
 import { createDispatcher } from './http/routes.ts'
@@ -139,13 +140,16 @@ async function makeEngine(
       mappedBytes: storage.mappedBytes(),
     }),
   })
-  const dispatch = createDispatcher({
-    manifests: new ManifestHandlers(metadata, pushes, deletes),
-    blobs: new BlobHandlers(metadata, storage.blobs, deletes),
+  const answers = new PreparedAnswers()
+  metadata.onApplied((transaction) => answers.drop(transaction))
+  const handlers = {
+    manifests: new ManifestHandlers(metadata, answers, pushes, deletes),
+    blobs: new BlobHandlers(metadata, answers, storage.blobs, deletes),
     uploads: new UploadHandlers(uploads, new Mounts(metadata, systemClock)),
     discovery: new DiscoveryHandlers(new Discovery(metadata)),
     service,
-  })
+  }
+  const dispatch = createDispatcher(handlers, answers)
   const { engine, notice, isFallback } = await loadEngine(config.server.engine, {
     handler: (request, response) => {
       // The log wants the address, and the socket does not tell it after the answer.

@@ -3,7 +3,7 @@
  * (distribution-spec, listing-tags and listing-referrers).
  */
 import { RegistryError } from '../registry/errors.ts'
-import { pageEntriesMax, referrersPageBytesMax, scanEntriesPerTurn } from '../registry/limits.ts'
+import { pageEntriesMax, referrersPageBytesMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { MetadataReader } from '../storage/ports.ts'
 import type { ReferrerRow } from '../storage/schema.ts'
@@ -57,6 +57,7 @@ export class Discovery {
   ): Promise<Page<ReferrerRow>> {
     const countMax = Math.min(request.count ?? pageEntriesMax, pageEntriesMax)
     const entries: ReferrerRow[] = []
+    if (countMax === 0) return { entries, next: undefined }
     let last = request.last
     let bytes = 0
     while (true) {
@@ -64,7 +65,7 @@ export class Discovery {
       const rows = this.#metadata.entries('referrers', prefix, last, referrersPerTurn)
       for (const { key, row } of rows) {
         if (artifactTypes === undefined || artifactTypes.includes(row.artifactType ?? '')) {
-          bytes += JSON.stringify(row).length + 1
+          bytes += Buffer.byteLength(JSON.stringify(row)) + 1
           if (
             entries.length === countMax ||
             (bytes > referrersPageBytesMax && entries.length > 0)
@@ -81,8 +82,8 @@ export class Discovery {
   }
 }
 
-/** Rows carry annotations of any size, so fewer of them are read in one turn. */
-const referrersPerTurn = Math.floor(scanEntriesPerTurn / 4)
+/** A row's annotations may have up to 4 MiB, so only few rows are in memory beside the page. */
+const referrersPerTurn = 16
 
 async function page(
   { count, last }: PageRequest,

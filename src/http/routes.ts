@@ -9,6 +9,7 @@ import type { DiscoveryHandlers } from './handlers/discovery.ts'
 import type { ManifestHandlers } from './handlers/manifests.ts'
 import type { ServiceHandlers } from './handlers/service.ts'
 import type { UploadHandlers } from './handlers/uploads.ts'
+import type { PreparedAnswers } from './prepared-answers.ts'
 import { parseRoute, type Route, type RouteKind } from './router.ts'
 
 export interface Handlers {
@@ -69,9 +70,19 @@ function makeTable({ manifests, blobs, uploads, discovery, service }: Handlers):
 }
 
 /** The handler of every request. Synchronous wherever its route's handler is. */
-export function createDispatcher(handlers: Handlers): Handler {
+export function createDispatcher(handlers: Handlers, answers: PreparedAnswers): Handler {
+  const { manifests, blobs } = handlers
   const table = makeTable(handlers)
   return (request, response) => {
+    if (request.method === 'GET' || request.method === 'HEAD') {
+      const prepared = answers.get(request.path)
+      if (prepared !== undefined) {
+        request.routeKind = prepared.kind
+        return prepared.kind === 'manifest'
+          ? manifests.answer(prepared, request, response)
+          : blobs.answer(prepared, request, response)
+      }
+    }
     const route = parseRoute(request.path)
     if (route === undefined) {
       throw new RegistryError('UNSUPPORTED', {

@@ -40,20 +40,20 @@ export interface BlobMapOptions {
 
 export class BlobMap implements BlobReader {
   readonly #options: BlobMapOptions
-  /** Mappings without readers, least recently used first out. */
-  readonly #idle: LRUCache<Digest, Mapping>
-  readonly #inUse = new Map<Digest, Mapping>()
+  /** Every mapping that later readers can share; the least recently used makes room. */
+  readonly #table: LRUCache<Digest, Mapping>
   readonly #opening = new Map<Digest, Promise<Mapping>>()
   #mappedBytes = 0
 
   constructor(options: BlobMapOptions) {
     this.#options = options
-    this.#idle = new LRUCache<Digest, Mapping>({
+    this.#table = new LRUCache<Digest, Mapping>({
       maxSize: Math.max(1, options.cacheBytes),
       max: mappingsMax,
       sizeCalculation: (mapping) => mapping.sizeBytes,
-      dispose: (mapping, _digest, reason) => {
-        if (reason !== 'delete') this.#unmap(mapping)
+      dispose: (mapping) => {
+        mapping.isShared = false
+        if (mapping.readers === 0) this.#unmap(mapping)
       },
     })
   }
@@ -64,23 +64,16 @@ export class BlobMap implements BlobReader {
   }
 
   open(digest: Digest, row: BlobRow): BlobSource | Promise<BlobSource> {
-    const mapping = this.#inUse.get(digest) ?? this.#idle.get(digest)
-    if (mapping !== undefined) return this.#lend(digest, mapping)
-    return this.#openCold(digest, row).then((opened) => this.#lend(digest, opened))
-  }
-
-  /** Forgets a blob whose file is being removed; readers that have it open keep their bytes. */
-  forget(digest: Digest): void {
-    const mapping = this.#idle.get(digest)
-    if (mapping === undefined) return
-    this.#idle.delete(digest)
-    this.#unmap(mapping)
-  }
-
-  #openCold(digest: Digest, row: BlobRow): Promise<Mapping> {
+    const mapping = this.#table.get(digest)
+    if (mapping !== undefined) return this.#lend(mapping)
     const opening = this.#opening.get(digest) ?? this.#map(digest, row.sizeBytes)
     this.#opening.set(digest, opening)
-    return opening
+    return opening.then((opened) => this.#lend(opened))
+  }
+
+  /** Forgets a blob whose file was replaced or removed; who has it open keeps the old bytes. */
+  forget(digest: Digest): void {
+    this.#table.delete(digest)
   }
 
   async #map(digest: Digest, sizeBytes: number): Promise<Mapping> {
@@ -90,8 +83,11 @@ export class BlobMap implements BlobReader {
       const address = await pager.map(blobPath(paths, digest), sizeBytes, firstBytes)
       this.#mappedBytes += sizeBytes
       const mapping = new Mapping(address, sizeBytes, libc.view(address, sizeBytes), pager, clock)
-      // Counted as in use until the first of the waiting readers takes it.
-      this.#inUse.set(digest, mapping)
+      // Held until everyone who waited for it has it: another opening may push it out at once.
+      mapping.readers += 1
+      setImmediate(() => this.#giveBack(mapping))
+      mapping.isShared = sizeBytes <= this.#options.cacheBytes
+      if (mapping.isShared) this.#table.set(digest, mapping)
       return mapping
     } catch (error) {
       throw storageFault(error)
@@ -100,21 +96,14 @@ export class BlobMap implements BlobReader {
     }
   }
 
-  #lend(digest: Digest, mapping: Mapping): BlobSource {
-    if (mapping.readers === 0) {
-      this.#idle.delete(digest)
-      this.#inUse.set(digest, mapping)
-    }
+  #lend(mapping: Mapping): BlobSource {
     mapping.readers += 1
-    return new Reader(mapping, () => this.#giveBack(digest, mapping))
+    return new Reader(mapping, () => this.#giveBack(mapping))
   }
 
-  #giveBack(digest: Digest, mapping: Mapping): void {
+  #giveBack(mapping: Mapping): void {
     mapping.readers -= 1
-    if (mapping.readers > 0) return
-    this.#inUse.delete(digest)
-    if (mapping.sizeBytes > this.#options.cacheBytes) this.#unmap(mapping)
-    else this.#idle.set(digest, mapping)
+    if (mapping.readers === 0 && !mapping.isShared) this.#unmap(mapping)
   }
 
   #unmap(mapping: Mapping): void {
@@ -134,6 +123,8 @@ class Mapping {
   readonly #populating = new Map<number, Promise<void>>()
   bytes: ArrayBuffer | undefined
   readers = 0
+  /** Whether the table holds it; one that it dropped goes with its last reader. */
+  isShared = true
 
   constructor(address: bigint, sizeBytes: number, bytes: ArrayBuffer, pager: Pager, clock: Clock) {
     this.address = address

@@ -32,6 +32,7 @@ export class LmdbMetadataStore implements MetadataStore {
   readonly #port: MessagePort
   readonly #pager: Pager
   readonly #sent = new Map<number, readonly Waiting[]>()
+  readonly #listeners: ((transaction: Transaction) => void)[] = []
   #queue: Waiting[] = []
   #waitingCount = 0
   #nextBatchId = 1
@@ -112,9 +113,15 @@ export class LmdbMetadataStore implements MetadataStore {
     this.#waitingCount -= batch.length
     if (reply.kind === 'failed') return this.#refuse(batch, reply.failure)
     this.#environment.refresh()
-    batch.forEach((waiting, index) => {
-      waiting.resolve(reply.outcomes[index] as CommitOutcome)
-    })
+    const outcomes = reply.outcomes as readonly CommitOutcome[]
+    for (const [index, { transaction }] of batch.entries()) {
+      if (outcomes[index]!.applied) for (const listener of this.#listeners) listener(transaction)
+    }
+    for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index]!)
+  }
+
+  onApplied(listener: (transaction: Transaction) => void): void {
+    this.#listeners.push(listener)
   }
 
   #refuse(batch: readonly Waiting[], failure: WorkerFailure): void {

@@ -44,6 +44,11 @@ export interface MetadataStore extends MetadataReader {
    * then nothing was applied.
    */
   commit(transaction: Transaction): Promise<CommitOutcome>
+  /**
+   * Calls back with every transaction that was applied, when reads see it and before its caller
+   * hears of it: what was derived from the old rows can be dropped without a gap.
+   */
+  onApplied(listener: (transaction: Transaction) => void): void
 }
 
 /** Bytes that can be served in windows; the HTTP engine's `ByteSource` without knowing it. */

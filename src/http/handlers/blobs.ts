@@ -14,6 +14,7 @@ import type { BlobReader, BlobSource, MetadataReader } from '../../storage/ports
 import type { BlobRow } from '../../storage/schema.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
 import { MultipartSource, multipartType, SpanSource } from '../multipart.ts'
+import { keptBodyBytesMax, type PreparedAnswers, type PreparedBlob } from '../prepared-answers.ts'
 import { type HeaderList, respondEmpty, versionHeader } from '../respond.ts'
 
 export interface BlobRoute {
@@ -23,11 +24,18 @@ export interface BlobRoute {
 
 export class BlobHandlers {
   readonly #metadata: MetadataReader
+  readonly #answers: PreparedAnswers
   readonly #blobs: BlobReader
   readonly #deletes: Deletes
 
-  constructor(metadata: MetadataReader, blobs: BlobReader, deletes: Deletes) {
+  constructor(
+    metadata: MetadataReader,
+    answers: PreparedAnswers,
+    blobs: BlobReader,
+    deletes: Deletes,
+  ) {
     this.#metadata = metadata
+    this.#answers = answers
     this.#blobs = blobs
     this.#deletes = deletes
   }
@@ -36,21 +44,42 @@ export class BlobHandlers {
   get(route: BlobRoute, request: HttpRequest, response: HttpResponse): void | Promise<void> {
     const digest = unwrap(parseDigest(route.digest))
     const row = findBlob(this.#metadata, route.repository, digest)
+    let bytes: Uint8Array | undefined
+    if (row.place === 'inline' && request.method !== 'HEAD') {
+      const touching = this.#metadata.touch('blobBytes', digest)
+      if (touching !== undefined) return touching.then(() => this.get(route, request, response))
+      bytes = this.#readInline(digest, row)
+    }
+    const prepared: PreparedBlob = { kind: 'blob', digest, row, head: blobHead(200, digest), bytes }
+    const isKept = bytes === undefined || bytes.byteLength <= keptBodyBytesMax
+    if (row.place === 'file' || (bytes !== undefined && isKept)) {
+      this.#answers.put(request.path, prepared)
+    }
+    return this.answer(prepared, request, response)
+  }
+
+  /** Answers a pull whose meaning is known. */
+  answer(
+    prepared: PreparedBlob,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): void | Promise<void> {
+    const { digest, row } = prepared
     const ifNoneMatch = request.header('if-none-match')
     if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
       return respondEmpty(response, 304, blobHeaders(digest))
     }
-    if (request.method === 'HEAD') {
-      return response.sendHead(blobHead(200, digest), row.sizeBytes)
-    }
+    if (request.method === 'HEAD') return response.sendHead(prepared.head, row.sizeBytes)
     const range = request.header('range')
-    const isWhole = range === undefined || !isRangeWelcome(request, digest)
-    const verdict = isWhole ? WHOLE : parseRange(range, row.sizeBytes)
+    if (range === undefined || !isRangeWelcome(request, digest)) {
+      return this.#send(prepared, response, undefined)
+    }
+    const verdict = parseRange(range, row.sizeBytes)
     switch (verdict.kind) {
       case 'whole':
-        return this.#send(digest, row, response, undefined)
+        return this.#send(prepared, response, undefined)
       case 'parts':
-        return this.#send(digest, row, response, verdict.spans)
+        return this.#send(prepared, response, verdict.spans)
       case 'unsatisfiable':
         throw new RegistryError('BLOB_UPLOAD_INVALID', {
           status: 416,
@@ -72,37 +101,29 @@ export class BlobHandlers {
   }
 
   #send(
-    digest: Digest,
-    row: BlobRow,
+    prepared: PreparedBlob,
     response: HttpResponse,
     spans: readonly ByteSpan[] | undefined,
   ): void | Promise<void> {
-    if (row.place === 'inline') {
-      const touching = this.#metadata.touch('blobBytes', digest)
-      if (touching === undefined) return this.#sendInline(digest, row, response, spans)
-      return touching.then(() => this.#sendInline(digest, row, response, spans))
+    const { digest, row, head, bytes } = prepared
+    if (bytes !== undefined) {
+      if (spans === undefined) return response.send(head, bytes)
+      return sendSource(prepared, response, new MemorySource(bytes), spans)
     }
     const opened = this.#blobs.open(digest, row)
-    if (!(opened instanceof Promise)) return sendSource(digest, response, opened, spans)
-    return opened.then((source) => sendSource(digest, response, source, spans))
+    if (!(opened instanceof Promise)) return sendSource(prepared, response, opened, spans)
+    return opened.then((source) => sendSource(prepared, response, source, spans))
   }
 
-  #sendInline(
-    digest: Digest,
-    row: BlobRow,
-    response: HttpResponse,
-    spans: readonly ByteSpan[] | undefined,
-  ): void {
+  /** A copy: the store's view is valid only until its next read. */
+  #readInline(digest: Digest, row: BlobRow): Uint8Array {
     const bytes = this.#metadata.getBytes('blobBytes', digest)
     if (bytes === undefined || bytes.byteLength !== row.sizeBytes) {
       throw new RegistryError('UNKNOWN', { cause: new Error(`inline bytes of ${digest} are gone`) })
     }
-    if (spans === undefined) return response.send(blobHead(200, digest), bytes)
-    sendSource(digest, response, new MemorySource(bytes.slice()), spans)
+    return bytes.slice()
   }
 }
-
-const WHOLE = { kind: 'whole' } as const
 
 /** If-Range: the range counts only for the very blob that the client has a part of. */
 function isRangeWelcome(request: HttpRequest, digest: Digest): boolean {
@@ -111,13 +132,13 @@ function isRangeWelcome(request: HttpRequest, digest: Digest): boolean {
 }
 
 function sendSource(
-  digest: Digest,
+  { digest, head: wholeHead }: PreparedBlob,
   response: HttpResponse,
   source: BlobSource,
   spans: readonly ByteSpan[] | undefined,
 ): void {
   if (response.state !== 'open') return source.close()
-  if (spans === undefined) return response.stream(blobHead(200, digest), source)
+  if (spans === undefined) return response.stream(wholeHead, source)
   if (spans.length === 1) {
     const contentRange = formatContentRange(spans[0]!, source.sizeBytes)
     const head = blobHead(206, digest, [['Content-Range', contentRange]])

@@ -15,6 +15,11 @@ import { unwrap } from '../../registry/result.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
 import type { MetadataReader } from '../../storage/ports.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
+import {
+  keptBodyBytesMax,
+  type PreparedAnswers,
+  type PreparedManifest,
+} from '../prepared-answers.ts'
 import { Query } from '../query.ts'
 import { type HeaderList, respondEmpty, versionHeader } from '../respond.ts'
 
@@ -25,11 +30,18 @@ export interface ManifestRoute {
 
 export class ManifestHandlers {
   readonly #metadata: MetadataReader
+  readonly #answers: PreparedAnswers
   readonly #pushes: ManifestPushes
   readonly #deletes: Deletes
 
-  constructor(metadata: MetadataReader, pushes: ManifestPushes, deletes: Deletes) {
+  constructor(
+    metadata: MetadataReader,
+    answers: PreparedAnswers,
+    pushes: ManifestPushes,
+    deletes: Deletes,
+  ) {
     this.#metadata = metadata
+    this.#answers = answers
     this.#pushes = pushes
     this.#deletes = deletes
   }
@@ -43,21 +55,50 @@ export class ManifestHandlers {
     const reference = parseForPull(text)
     const { digest, row } = findManifest(this.#metadata, repository, reference)
     const isTag = reference.kind === 'tag'
-    const ifNoneMatch = request.header('if-none-match')
-    if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
-      return respondEmpty(response, 304, cacheHeaders(digest, isTag))
-    }
-    checkIfMatch(request, digest)
     const head = new ResponseHead(200, [
       versionHeader,
       ['Content-Type', row.mediaType],
       ...cacheHeaders(digest, isTag),
     ])
-    if (request.method === 'HEAD') return response.sendHead(head, row.sizeBytes)
+    const { sizeBytes } = row
+    const prepared: PreparedManifest = {
+      kind: 'manifest',
+      digest,
+      isTag,
+      sizeBytes,
+      head,
+      bytes: undefined,
+    }
+    if (sizeBytes > keptBodyBytesMax) {
+      this.#answers.put(request.path, prepared)
+      return this.answer(prepared, request, response)
+    }
+    const touching = this.#metadata.touch('manifestBytes', digest)
+    if (touching !== undefined)
+      return touching.then(() => this.get({ repository, reference: text }, request, response))
+    prepared.bytes = this.#metadata.getBytes('manifestBytes', digest)?.slice()
+    this.#answers.put(request.path, prepared)
+    return this.answer(prepared, request, response)
+  }
+
+  /** Answers a pull whose meaning is known. */
+  answer(
+    prepared: PreparedManifest,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): void | Promise<void> {
+    const { digest, head, bytes } = prepared
+    const ifNoneMatch = request.header('if-none-match')
+    if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
+      return respondEmpty(response, 304, cacheHeaders(digest, prepared.isTag))
+    }
+    checkIfMatch(request, digest)
+    if (request.method === 'HEAD') return response.sendHead(head, prepared.sizeBytes)
+    if (bytes !== undefined) return response.send(head, bytes)
     const send = () => {
-      const bytes = this.#metadata.getBytes('manifestBytes', digest)
-      if (bytes === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
-      response.send(head, bytes)
+      const stored = this.#metadata.getBytes('manifestBytes', digest)
+      if (stored === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
+      response.send(head, stored)
     }
     const touching = this.#metadata.touch('manifestBytes', digest)
     return touching === undefined ? send() : touching.then(send)
