@@ -158,6 +158,7 @@ async function makeEngine(
     },
     onError: (request, response, error) => respondError(request, response, error, logger),
     refusal: engineRefusal,
+    maxConnections: config.server.maxConnections,
     onExchange: (request, response) => {
       const milliseconds = performance.now() - request.startedAt
       if (metrics !== undefined) {

@@ -54,7 +54,7 @@ const OWNERS: readonly { readonly dependency: RegExp; readonly owners: RegExp }[
   // Bounded caches live where the thing that they cache lives.
   {
     dependency: /^lru-cache$/,
-    owners: /^src\/storage\/([a-z-]+-)?(cache|map|table|reader)[a-z-]*\.ts$/,
+    owners: /^src\/(storage\/blob-map|http\/prepared-answers)\.ts$/,
   },
 ]
 

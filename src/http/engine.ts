@@ -142,6 +142,8 @@ export interface EngineOptions {
   /** Refusals of the engine itself (bad framing), as a body for a status. */
   readonly refusal: (status: number, message: string) => { head: ResponseHead; body: string }
   readonly onExchange: ExchangeObserver
+  /** Connections open at once; further ones are closed as they come. */
+  readonly maxConnections: number
 }
 
 export interface ListenAddress {

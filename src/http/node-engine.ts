@@ -77,6 +77,7 @@ export class NodeEngine implements HttpEngine {
     socket.once('close', () => {
       this.core.openConnections -= 1
     })
+    if (this.core.openConnections > this.core.options.maxConnections) socket.destroy()
   }
 
   private accept(req: IncomingMessage, res: ServerResponse, isTls: boolean): void {

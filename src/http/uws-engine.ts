@@ -8,7 +8,7 @@ import { listenError, probeListen, readTls } from './engine-address.ts'
 import { EngineCore } from './engine-exchange.ts'
 import { UwsExchange } from './uws-exchange.ts'
 import { UwsKeeper } from './uws-keeper.ts'
-import type { UwsApp, UwsListenSocket, UwsModule } from './uws-types.ts'
+import type { UwsApp, UwsListenSocket, UwsModule, UwsResponse } from './uws-types.ts'
 
 export class UwsEngine implements HttpEngine {
   readonly kind = 'uws'
@@ -67,8 +67,9 @@ export class UwsEngine implements HttpEngine {
 
   private prepare(app: UwsApp, isTls: boolean): UwsApp {
     const { core, keeper } = this
-    const count = (_res: unknown, delta: number): void => {
+    const count = (res: UwsResponse, delta: number): void => {
       core.openConnections += delta
+      if (delta > 0 && core.openConnections > core.options.maxConnections) res.close()
     }
     app.filter(count)
     app.any('/*', (res, req) => new UwsExchange(core, keeper, isTls, res).accept(res, req))

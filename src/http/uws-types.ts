@@ -43,7 +43,7 @@ export type UwsListenSocket = object | false
 export interface UwsApp {
   any(pattern: string, handler: (res: UwsResponse, req: UwsRequest) => void): UwsApp
   /** Called with 1 for a connection opened, -1 for one closed. */
-  filter(callback: (res: unknown, delta: number) => void): UwsApp
+  filter(callback: (res: UwsResponse, delta: number) => void): UwsApp
   listen(port: number, options: number, callback: (socket: UwsListenSocket) => void): UwsApp
   listen(
     host: string,

@@ -66,6 +66,7 @@ export class Served {
         head: status === 400 ? refusedHead : new ResponseHead(status, refusedHead.headers),
         body: JSON.stringify({ errors: [{ code: 'REFUSED', message }] }),
       }),
+      maxConnections: 400,
       onExchange: (request: HttpRequest, response: HttpResponse) => {
         const { state, status, bytesSent } = response
         this.exchanges.push({ path: request.path, state, status, bytesSent })

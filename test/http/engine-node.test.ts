@@ -27,6 +27,7 @@ test('it is chosen by name', async () => {
     handler: () => {},
     onError: () => {},
     refusal: () => ({ head: ok, body: '' }),
+    maxConnections: 400,
     onExchange: () => {},
   })
   expect(engine.kind).toBe('node')

@@ -38,6 +38,7 @@ describe.skipIf(!load.ok)('with a binary', () => {
       handler: () => {},
       onError: () => {},
       refusal: () => ({ head: ok, body: '' }),
+      maxConnections: 400,
       onExchange: () => {},
     })
     expect(engine.kind).toBe('uws')
