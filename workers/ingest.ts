@@ -3,13 +3,13 @@
  * have reached the operating system or the blob is in place. Several run on one thread at a time.
  */
 import type { MessagePort } from 'node:worker_threads'
+import { type Libc, loadLibc } from '../src/runtime/libc.ts'
 import {
   type IngestReply,
   type IngestRequest,
   type IngestSetup,
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
-import { type Libc, loadLibc } from '../src/runtime/libc.ts'
 import { UploadFile } from '../src/storage/upload-file.ts'
 
 const loaded = loadLibc()

@@ -3,13 +3,13 @@
  * files, brings pages into memory before the main thread reads them, unmaps.
  */
 import { closeSync, fstatSync, openSync } from 'node:fs'
+import { type Libc, loadLibc } from '../src/runtime/libc.ts'
 import {
   type PagerReply,
   type PagerRequest,
   type PagerSetup,
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
-import { type Libc, loadLibc } from '../src/runtime/libc.ts'
 import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
 import type { DatabaseName } from '../src/storage/schema.ts'
 
