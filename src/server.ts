@@ -142,6 +142,7 @@ async function makeEngine(
   })
   const answers = new PreparedAnswers()
   metadata.onApplied((transaction) => answers.drop(transaction))
+  metadata.onDoubt(() => answers.clear())
   const handlers = {
     manifests: new ManifestHandlers(metadata, answers, pushes, deletes),
     blobs: new BlobHandlers(metadata, answers, storage.blobs, deletes),

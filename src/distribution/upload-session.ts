@@ -23,6 +23,8 @@ export class UploadSession {
   #inline: Uint8Array[] = []
   #inlineBytes = 0
   #pending: PendingBlob | undefined
+  /** Once its bytes went to a file they stay there, whatever a rollback leaves of them. */
+  #isInFile: boolean
   /** Bytes acknowledged or about to be. */
   #offsetBytes: number
 
@@ -33,6 +35,7 @@ export class UploadSession {
     this.#inlineLimitBytes = inlineLimitBytes
     this.#algorithm = row.algorithm
     this.#offsetBytes = row.offsetBytes
+    this.#isInFile = row.bytes === undefined
     if (row.bytes !== undefined) this.#keepInline(row.bytes)
   }
 
@@ -50,10 +53,6 @@ export class UploadSession {
     const { bytes: _bytes, ...rest } = this.row
     const row = { ...rest, algorithm: this.#algorithm, offsetBytes: this.#offsetBytes, touchedAt }
     return this.#isInFile ? row : { ...row, bytes: joinBytes(this.#inline, this.#inlineBytes) }
-  }
-
-  get #isInFile(): boolean {
-    return this.#pending !== undefined || this.#offsetBytes > this.#inlineBytes
   }
 
   /** The algorithm that the final digest will have, when it is told before the first byte. */
@@ -149,6 +148,7 @@ export class UploadSession {
 
   #becomeFile(pending: PendingBlob): void {
     this.#pending = pending
+    this.#isInFile = true
     this.#inline = []
     this.#inlineBytes = 0
   }
@@ -171,7 +171,8 @@ export class UploadSession {
    */
   async seal(digest: Digest): Promise<ArrivedBlob> {
     const sizeBytes = this.#offsetBytes
-    if (this.#isInFile) {
+    // Nothing at all cannot be mapped, so it is never a file.
+    if (this.#isInFile && sizeBytes > 0) {
       this.#adopt()
       await this.#pending!.commit(digest)
       return { digest, sizeBytes, inlineBytes: undefined }
@@ -193,11 +194,15 @@ export class UploadSession {
     this.#pending = undefined
   }
 
+  /** Removes the file that a commit left behind: one of no bytes, after a rollback. */
+  async discardLeftover(): Promise<void> {
+    if (this.#isInFile && this.#offsetBytes === 0) await this.discard()
+  }
+
   /** Removes the bytes, wherever they are. */
   async discard(): Promise<void> {
-    const hadFile = this.#isInFile || this.row.bytes === undefined
     this.#pending?.discard()
-    if (this.#pending === undefined && hadFile) await this.#writer.discardFile(this.id)
+    if (this.#pending === undefined && this.#isInFile) await this.#writer.discardFile(this.id)
     this.#pending = undefined
   }
 }

@@ -263,6 +263,7 @@ export class Uploads {
     }
     this.#adopted.delete(session.id)
     this.#quota.give(session.row.client)
+    await session.discardLeftover()
   }
 
   async #commit(

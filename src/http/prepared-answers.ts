@@ -54,6 +54,11 @@ export class PreparedAnswers {
     if (!path.includes('%')) this.#byPath.set(path, prepared)
   }
 
+  /** Drops everything: what was committed is not known. */
+  clear(): void {
+    this.#byPath.clear()
+  }
+
   /** Drops what a committed transaction made untrue. */
   drop({ changes }: Transaction): void {
     for (const change of changes) this.#dropChanged(change)

@@ -2,11 +2,12 @@
  * @module The metadata on LMDB: reads from the memory map on this thread, writes as data to the
  * writer thread. Transactions of one turn of the event loop travel together and share one flush.
  */
-import type { MessagePort } from 'node:worker_threads'
 import type { Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
+import { SupervisedTask } from '../runtime/supervised-task.ts'
 import {
   type MetadataWriterReply,
+  type MetadataWriterRequest,
   WorkerError,
   type WorkerFailure,
 } from '../runtime/worker-messages.ts'
@@ -29,22 +30,23 @@ interface Waiting {
 
 export class LmdbMetadataStore implements MetadataStore {
   readonly #environment: LmdbEnvironment
-  readonly #port: MessagePort
+  readonly #writer: SupervisedTask<MetadataWriterRequest, MetadataWriterReply>
   readonly #pager: Pager
   readonly #sent = new Map<number, readonly Waiting[]>()
   readonly #listeners: ((transaction: Transaction) => void)[] = []
+  readonly #doubtListeners: (() => void)[] = []
   #queue: Waiting[] = []
   #waitingCount = 0
   #nextBatchId = 1
-  #writerFailure: WorkerError | undefined
 
-  /** `writer` runs `workers/metadata-writer.ts` on the same path and has said that it is ready. */
-  constructor(environment: LmdbEnvironment, writer: LongTask, pager: Pager) {
+  /** `startWriter` runs `workers/metadata-writer.ts` on the same path; it is run again if it dies. */
+  constructor(environment: LmdbEnvironment, startWriter: () => LongTask, pager: Pager) {
     this.#environment = environment
-    this.#port = writer.port
     this.#pager = pager
-    this.#port.on('message', (reply: MetadataWriterReply) => this.#onReply(reply))
-    writer.ended.catch((error: unknown) => this.#onWriterGone(String(error)))
+    this.#writer = new SupervisedTask(startWriter, {
+      onReply: (reply) => this.#onReply(reply),
+      onDown: (error) => this.#onWriterDown(error),
+    })
   }
 
   get<N extends DatabaseName>(
@@ -87,8 +89,7 @@ export class LmdbMetadataStore implements MetadataStore {
   }
 
   commit(transaction: Transaction): Promise<CommitOutcome> {
-    if (this.#writerFailure !== undefined) return Promise.reject(storageFault(this.#writerFailure))
-    if (this.#waitingCount >= waitingTransactionsMax) {
+    if (!this.#writer.isUp || this.#waitingCount >= waitingTransactionsMax) {
       return Promise.reject(new RegistryError('UNAVAILABLE', { headers: { 'Retry-After': '1' } }))
     }
     this.#waitingCount += 1
@@ -102,8 +103,10 @@ export class LmdbMetadataStore implements MetadataStore {
     const batch = this.#queue
     const id = this.#nextBatchId++
     this.#queue = []
+    if (batch.length === 0) return
     this.#sent.set(id, batch)
-    this.#port.postMessage({ id, transactions: batch.map((it) => it.transaction) })
+    const isSent = this.#writer.post({ id, transactions: batch.map((it) => it.transaction) })
+    if (!isSent) this.#onWriterDown(new Error('metadata writer is down'))
   }
 
   #onReply(reply: MetadataWriterReply): void {
@@ -124,32 +127,37 @@ export class LmdbMetadataStore implements MetadataStore {
     this.#listeners.push(listener)
   }
 
+  onDoubt(listener: () => void): void {
+    this.#doubtListeners.push(listener)
+  }
+
   #refuse(batch: readonly Waiting[], failure: WorkerFailure): void {
     const error = storageFault(new WorkerError(failure))
     for (const waiting of batch) waiting.reject(error)
   }
 
-  /** Without its writer the store answers reads and refuses writes. */
-  #onWriterGone(message: string): void {
-    const failure = { errno: undefined, message: `metadata writer ended: ${message}` }
-    this.#writerFailure = new WorkerError(failure)
+  /** What was under way may or may not be stored; nobody is told that it is. */
+  #onWriterDown(error: Error): void {
+    const failure = { errno: undefined, message: error.message }
     for (const batch of [...this.#sent.values(), this.#queue]) this.#refuse(batch, failure)
     this.#sent.clear()
     this.#queue = []
     this.#waitingCount = 0
+    // It may have committed before it died.
+    this.#environment.refresh()
+    for (const listener of this.#doubtListeners) listener()
   }
 
-  /** Whether a read of the memory map and the writer both work: for the health check. */
+  /** Whether writes are taken: for the health check. */
   get isHealthy(): boolean {
-    return this.#writerFailure === undefined
+    return this.#writer.isUp
   }
 
   /** Lets the writer finish what it was given, then closes both sides. */
-  async close(writer: LongTask): Promise<void> {
-    if (this.#queue.length > 0) this.#send()
+  async close(): Promise<void> {
+    this.#send()
     while (this.#sent.size > 0) await new Promise((resolve) => setImmediate(resolve))
-    this.#port.close()
-    await writer.ended.catch(() => undefined)
+    await this.#writer.close()
     await this.#environment.close()
   }
 }

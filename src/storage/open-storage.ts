@@ -56,10 +56,9 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     tasksPerThread: adoptedSessionsMax,
   })
   const environment = new LmdbEnvironment(paths.metadata, isRelaxed)
-  const writerTask = writers.start({ path: paths.metadata, isRelaxed })
-  const pagerTask = pagers.start({ metadataPath: paths.metadata })
-  const pager = new Pager(pagerTask)
-  const metadata = new LmdbMetadataStore(environment, writerTask, pager)
+  const pager = new Pager(() => pagers.start({ metadataPath: paths.metadata }))
+  const startWriter = () => writers.start({ path: paths.metadata, isRelaxed })
+  const metadata = new LmdbMetadataStore(environment, startWriter, pager)
   await checkSchemaVersion(metadata)
 
   const loaded = options.reader === 'file' ? { unavailable: 'storage.reader: file' } : loadLibc()
@@ -75,9 +74,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       if (blobs instanceof BlobMap) blobs.forget(digest)
     },
     close: async () => {
-      await metadata.close(writerTask)
-      pager.close()
-      await pagerTask.ended.catch(() => undefined)
+      await metadata.close()
+      await pager.close()
       await Promise.all([ingest.close(), writers.close(), pagers.close()])
     },
   }

@@ -2,7 +2,7 @@
  * @module The main thread's side of the pager: requests of one turn travel in one message. It also
  * remembers which metadata values were read lately, because those are resident and need no trip.
  */
-import type { MessagePort } from 'node:worker_threads'
+import { SupervisedTask } from '../runtime/supervised-task.ts'
 import { type PagerReply, type PagerRequest, WorkerError } from '../runtime/worker-messages.ts'
 import type { LongTask } from '../runtime/worker-pool.ts'
 import { RecentSet } from './recent-set.ts'
@@ -20,20 +20,20 @@ type Numbered = Exclude<PagerRequest, { kind: 'unmap' }>
 type Unnumbered<R> = R extends { readonly id: number } ? Omit<R, 'id'> : never
 
 export class Pager {
-  readonly #port: MessagePort
+  readonly #task: SupervisedTask<readonly PagerRequest[], readonly PagerReply[]>
   readonly #waiting = new Map<number, Waiting>()
   readonly #recentValues = new RecentSet(recentValuesMax)
   #queue: PagerRequest[] = []
   #nextId = 1
-  #gone: Error | undefined
 
-  /** `task` runs `workers/pager.ts`. */
-  constructor(task: LongTask) {
-    this.#port = task.port
-    this.#port.on('message', (replies: readonly PagerReply[]) => {
-      for (const reply of replies) this.#onReply(reply)
+  /** `start` runs `workers/pager.ts`; it is run again if it dies. */
+  constructor(start: () => LongTask) {
+    this.#task = new SupervisedTask(start, {
+      onReply: (replies) => {
+        for (const reply of replies) this.#onReply(reply)
+      },
+      onDown: (error) => this.#onDown(error),
     })
-    task.ended.catch((error: unknown) => this.#onGone(new Error(`pager ended: ${String(error)}`)))
   }
 
   /** Maps a blob file whose length must be `sizeBytes`; its first `populateBytes` are resident. */
@@ -58,7 +58,6 @@ export class Pager {
   }
 
   #ask(request: Unnumbered<Numbered>): Promise<bigint> {
-    if (this.#gone !== undefined) return Promise.reject(this.#gone)
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
@@ -67,14 +66,15 @@ export class Pager {
   }
 
   #post(request: PagerRequest): void {
-    if (this.#queue.length === 0) {
-      setImmediate(() => {
-        const requests = this.#queue
-        this.#queue = []
-        this.#port.postMessage(requests)
-      })
-    }
+    if (this.#queue.length === 0) setImmediate(() => this.#send())
     this.#queue.push(request)
+  }
+
+  /** A mapping whose `unmap` is lost with the worker stays mapped: address space, not memory. */
+  #send(): void {
+    const requests = this.#queue
+    this.#queue = []
+    if (!this.#task.post(requests)) this.#onDown(new Error('pager is down'))
   }
 
   #onReply(reply: PagerReply): void {
@@ -84,13 +84,12 @@ export class Pager {
     else waiting.resolve(reply.kind === 'mapped' ? reply.address : 0n)
   }
 
-  #onGone(error: Error): void {
-    this.#gone = error
+  #onDown(error: Error): void {
     for (const waiting of this.#waiting.values()) waiting.reject(error)
     this.#waiting.clear()
   }
 
-  close(): void {
-    this.#port.close()
+  close(): Promise<void> {
+    return this.#task.close()
   }
 }

@@ -49,6 +49,8 @@ export interface MetadataStore extends MetadataReader {
    * hears of it: what was derived from the old rows can be dropped without a gap.
    */
   onApplied(listener: (transaction: Transaction) => void): void
+  /** Calls back when transactions may have been applied whose outcome nobody learned. */
+  onDoubt(listener: () => void): void
 }
 
 /** Bytes that can be served in windows; the HTTP engine's `ByteSource` without knowing it. */
