@@ -24,7 +24,6 @@ import { Health } from './observability/health.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { Metrics } from './observability/metrics.ts'
 import { systemClock } from './runtime/clock.ts'
-import { KeyedLock } from './runtime/keyed-lock.ts'
 import { systemRandom } from './runtime/random.ts'
 import { readVersion } from './runtime/version.ts'
 import { openStorage, type Storage } from './storage/open-storage.ts'
@@ -56,6 +55,8 @@ export async function startServer(
     reader: config.storage.reader,
     ingestThreads: config.workers.ingestThreads,
     clock: systemClock,
+    reserveBytes: config.storage.reserveMb * 1024 * 1024,
+    onQuarantined: (digest, reason) => logger.error({ digest, reason }, 'blob quarantined'),
   })
   const uploads = makeUploads(config, storage)
   uploads.recover()
@@ -99,7 +100,7 @@ function makeUploads(config: Config, storage: Storage): Uploads {
     inlineLimitBytes: config.storage.inlineLimitBytes,
     uploadsPerClientMax: config.server.maxUploadsPerClient,
     uploadTtlMs: config.storage.uploadTtlMs,
-    digestLock: new KeyedLock(),
+    digestLock: storage.digestLock,
     onFileReplaced: storage.forget,
   })
 }
@@ -138,15 +139,18 @@ async function makeEngine(
       openUploads: uploads.openCount,
       blobReader: storage.reader.kind,
       mappedBytes: storage.mappedBytes(),
+      freeBytes: storage.space.freeBytes,
+      takesPushes: storage.space.hasRoom,
+      quarantinedBlobs: storage.quarantine.count,
     }),
   })
   const answers = new PreparedAnswers()
   metadata.onApplied((transaction) => answers.drop(transaction))
   metadata.onDoubt(() => answers.clear())
   const handlers = {
-    manifests: new ManifestHandlers(metadata, answers, pushes, deletes),
-    blobs: new BlobHandlers(metadata, answers, storage.blobs, deletes),
-    uploads: new UploadHandlers(uploads, new Mounts(metadata, systemClock)),
+    manifests: new ManifestHandlers(metadata, answers, pushes, deletes, storage.space),
+    blobs: new BlobHandlers(metadata, answers, storage.blobs, deletes, storage.quarantine),
+    uploads: new UploadHandlers(uploads, new Mounts(metadata, systemClock), storage.space),
     discovery: new DiscoveryHandlers(new Discovery(metadata)),
     service,
   }
@@ -184,6 +188,8 @@ async function makeEngine(
       openRequests: () => engine.openRequests,
       openUploads: () => uploads.openCount,
       mappedBytes: storage.mappedBytes,
+      freeBytes: () => storage.space.freeBytes,
+      quarantinedBlobs: () => storage.quarantine.count,
       droppedLogLines: () => logger.droppedLines,
     })
   }

@@ -36,7 +36,7 @@ const WORKERS_MAY_USE = [
   /^src\/storage\/worker-[a-z-]+\.ts$/,
   // The metadata writer commits on a thread of its own, the pager touches pages of the same file:
   // LMDB's environment, the names of its databases, transactions as data.
-  /^src\/storage\/(lmdb-environment|schema|transaction)\.ts$/,
+  /^src\/storage\/(lmdb-environment|ports|schema|transaction)\.ts$/,
   // An upload's file and running hash live inside the worker; early write-back and page touching
   // are calls of the C library.
   /^src\/storage\/(upload-file|hasher)\.ts$/,

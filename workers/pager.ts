@@ -11,6 +11,7 @@ import {
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
 import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
+import { damagedCode } from '../src/storage/ports.ts'
 import type { DatabaseName } from '../src/storage/schema.ts'
 
 export default function page({ port, metadataPath }: PagerSetup) {
@@ -60,7 +61,8 @@ function map(libc: Libc, request: PagerRequest & { kind: 'map' }): bigint {
   try {
     const actual = fstatSync(descriptor).size
     if (actual !== request.sizeBytes) {
-      throw new Error(`file holds ${actual} bytes, its row says ${request.sizeBytes}`)
+      const message = `file holds ${actual} bytes, its row says ${request.sizeBytes}`
+      throw Object.assign(new Error(message), { code: damagedCode })
     }
     const address = libc.map(descriptor, request.sizeBytes)
     try {

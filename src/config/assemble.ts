@@ -27,6 +27,7 @@ export function assembleConfig(values: Values): Config {
     storage: {
       path: resolve(values['storage.path']),
       cacheSizeMb: values['storage.cache_size_mb'],
+      reserveMb: values['storage.reserve_mb'],
       inlineLimitBytes: values['storage.inline_limit'],
       durability: values['storage.durability'],
       uploadTtlMs: values['storage.upload_ttl'],

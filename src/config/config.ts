@@ -32,6 +32,8 @@ export interface StorageConfig {
   /** Absolute. */
   readonly path: string
   readonly cacheSizeMb: number
+  /** Free space below which nothing new is taken. */
+  readonly reserveMb: number
   readonly inlineLimitBytes: number
   readonly durability: 'full' | 'relaxed'
   readonly uploadTtlMs: number

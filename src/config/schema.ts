@@ -75,6 +75,13 @@ export const SETTINGS = {
     doc: 'Blob files kept mapped for reading. Their pages belong to the page cache of the system.',
     since,
   }),
+  'storage.reserve_mb': setting({
+    type: type.integer(0, 16_777_216),
+    default: 512,
+    unit: 'MiB',
+    doc: 'Free disk space below which pushes are refused with 507, while pulls and deletes go on.',
+    since,
+  }),
   'storage.inline_limit': setting({
     type: type.size('0', '1MiB'),
     default: '64KiB',

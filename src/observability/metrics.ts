@@ -14,6 +14,8 @@ export interface MetricSources {
   readonly openRequests: () => number
   readonly openUploads: () => number
   readonly mappedBytes: () => number
+  readonly freeBytes: () => number
+  readonly quarantinedBlobs: () => number
   readonly droppedLogLines: () => number
 }
 
@@ -78,6 +80,12 @@ export class Metrics {
     this.#gauge('fastregistry_open_requests', 'Requests being answered.', sources.openRequests)
     this.#gauge('fastregistry_open_uploads', 'Upload sessions open.', sources.openUploads)
     this.#gauge('fastregistry_mapped_bytes', 'Bytes of blob files mapped.', sources.mappedBytes)
+    this.#gauge('fastregistry_disk_free_bytes', 'Disk space left.', sources.freeBytes)
+    this.#counter(
+      'fastregistry_quarantined_blobs_total',
+      'Blobs taken out of service because their bytes were not theirs.',
+      sources.quarantinedBlobs,
+    )
     this.#counter(
       'fastregistry_log_dropped_lines_total',
       'Log lines dropped because their reader was too slow.',

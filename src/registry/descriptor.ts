@@ -6,7 +6,11 @@ import * as v from 'valibot'
 import { type ForeignDigest, judgeDigest } from './digest.ts'
 import { RegistryError } from './errors.ts'
 
-const annotationsSchema = v.record(v.string(), v.string('annotations must be strings'))
+/** `v.record` alone takes an array for an object with the keys 0, 1, 2 …. */
+const annotationsSchema = v.pipe(
+  v.record(v.string(), v.string('annotations must be strings')),
+  v.check((value) => !Array.isArray(value), 'annotations must be an object'),
+)
 
 /** Unknown fields are accepted everywhere: the specification lets others extend it. */
 export const descriptorSchema = v.looseObject({

@@ -10,6 +10,7 @@ import {
   type Descriptor,
   descriptorSchema,
 } from './descriptor.ts'
+import { judgeDigest } from './digest.ts'
 import { RegistryError } from './errors.ts'
 import { checkDepth } from './json-depth.ts'
 import { manifestDepthMax, manifestDescriptorsMax } from './limits.ts'
@@ -64,9 +65,16 @@ const imageIndexSchema = v.looseObject({
 
 /** Types we do not know: only what we could index is looked at, and only if it is well-formed. */
 const unknownSchema = v.looseObject({
-  mediaType: v.optional(v.string()),
-  artifactType: v.optional(v.string()),
-  subject: v.fallback(v.nullish(descriptorSchema), undefined),
+  artifactType: v.fallback(v.optional(v.string()), undefined),
+  subject: v.fallback(
+    v.nullish(
+      v.pipe(
+        descriptorSchema,
+        v.check(({ digest }) => judgeDigest(digest).kind !== 'malformed'),
+      ),
+    ),
+    undefined,
+  ),
   annotations: v.fallback(v.nullish(annotationsSchema), undefined),
 })
 

@@ -6,9 +6,8 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { Digest } from '../registry/digest.ts'
 import { windowBytesMax } from '../registry/limits.ts'
 import { blobPath, type StoragePaths } from './paths.ts'
-import type { BlobReader, BlobSource } from './ports.ts'
+import { type BlobReader, type BlobSource, damagedCode } from './ports.ts'
 import type { BlobRow } from './schema.ts'
-import { storageFault } from './storage-fault.ts'
 
 /** Window read at once, bytes: half the bound, because every reader holds one. */
 const readBytesMax = windowBytesMax / 2
@@ -29,12 +28,13 @@ export class BlobFiles implements BlobReader {
       file = await open(blobPath(this.#paths, digest), 'r')
       const actual = (await file.stat()).size
       if (actual !== row.sizeBytes) {
-        throw new Error(`file holds ${actual} bytes, its row says ${row.sizeBytes}`)
+        const message = `file holds ${actual} bytes, its row says ${row.sizeBytes}`
+        throw Object.assign(new Error(message), { code: damagedCode })
       }
       return new FileReader(file, row.sizeBytes, this.#buffers)
     } catch (error) {
       await file?.close()
-      throw storageFault(error)
+      throw error
     }
   }
 }

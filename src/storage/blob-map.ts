@@ -18,7 +18,6 @@ import type { Pager } from './pager.ts'
 import { blobPath, type StoragePaths } from './paths.ts'
 import type { BlobReader, BlobSource } from './ports.ts'
 import type { BlobRow } from './schema.ts'
-import { storageFault } from './storage-fault.ts'
 
 /** Unit of residency, bytes: what one trip to the pager brings in. */
 const populateBytes = 4 * windowBytesMax
@@ -89,8 +88,6 @@ export class BlobMap implements BlobReader {
       mapping.isShared = sizeBytes <= this.#options.cacheBytes
       if (mapping.isShared) this.#table.set(digest, mapping)
       return mapping
-    } catch (error) {
-      throw storageFault(error)
     } finally {
       this.#opening.delete(digest)
     }

@@ -7,16 +7,19 @@ import { availableParallelism } from 'node:os'
 import type { Digest } from '../registry/digest.ts'
 import { adoptedSessionsMax } from '../registry/limits.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { KeyedLock } from '../runtime/keyed-lock.ts'
 import { type Libc, loadLibc } from '../runtime/libc.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
 import { BlobFiles } from './blob-files.ts'
 import { BlobMap } from './blob-map.ts'
 import { FileBlobWriter } from './blob-writer.ts'
+import { DiskSpace } from './disk-space.ts'
 import { LmdbEnvironment } from './lmdb-environment.ts'
 import { LmdbMetadataStore } from './metadata-store.ts'
 import { Pager } from './pager.ts'
 import { type StoragePaths, storagePaths } from './paths.ts'
 import type { BlobReader, BlobWriter } from './ports.ts'
+import { Quarantine } from './quarantine.ts'
 import { checkSchemaVersion } from './schema-version.ts'
 
 export interface StorageOptions {
@@ -27,6 +30,9 @@ export interface StorageOptions {
   /** 0: one a core. */
   readonly ingestThreads: number
   readonly clock: Clock
+  /** Free bytes below which pushes are refused. */
+  readonly reserveBytes: number
+  readonly onQuarantined: (digest: Digest, reason: string) => void
 }
 
 export interface Storage {
@@ -37,6 +43,10 @@ export interface Storage {
   /** `map`, or `file` with the reason why files are not mapped. */
   readonly reader: { readonly kind: 'map' | 'file'; readonly reason: string | undefined }
   readonly mappedBytes: () => number
+  /** Serialises what is done to one blob's file. */
+  readonly digestLock: KeyedLock
+  readonly quarantine: Quarantine
+  readonly space: DiskSpace
   /** Forgets what is cached of a blob whose file was replaced or removed. */
   readonly forget: (digest: Digest) => void
   close(): Promise<void>
@@ -61,19 +71,28 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const metadata = new LmdbMetadataStore(environment, startWriter, pager)
   await checkSchemaVersion(metadata)
 
+  const digestLock = new KeyedLock()
+  const space = new DiskSpace(options.path, options.reserveBytes)
+  await space.start()
   const loaded = options.reader === 'file' ? { unavailable: 'storage.reader: file' } : loadLibc()
   const { blobs, reason } = makeReader(options, paths, pager, loaded)
+  const forget = (digest: Digest) => {
+    if (blobs instanceof BlobMap) blobs.forget(digest)
+  }
+  const { onQuarantined } = options
   return {
     paths,
+    digestLock,
+    quarantine: new Quarantine({ paths, metadata, digestLock, forget, onQuarantined }),
+    space,
     metadata,
     blobs,
     writer: new FileBlobWriter(paths, ingest, !isRelaxed),
     reader: { kind: blobs instanceof BlobMap ? 'map' : 'file', reason },
     mappedBytes: () => (blobs instanceof BlobMap ? blobs.mappedBytes : 0),
-    forget: (digest) => {
-      if (blobs instanceof BlobMap) blobs.forget(digest)
-    },
+    forget,
     close: async () => {
+      space.stop()
       await metadata.close()
       await pager.close()
       await Promise.all([ingest.close(), writers.close(), pagers.close()])

@@ -61,11 +61,20 @@ export interface BlobSource {
   close(): void
 }
 
+/** `code` of the error with which a file is refused that is not what its row says. */
+export const damagedCode = 'EDAMAGED'
+
+/** Whether a failed `open` means that the bytes are not there, rather than that they are slow. */
+export function isDamage(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code
+  return code === damagedCode || code === 'ENOENT'
+}
+
 export interface BlobReader {
   /**
-   * Opens a blob of `place: 'file'`. At once when it is in use or was lately, else after a worker
-   * has opened it. The file's length is compared with the row. Throws UNKNOWN (500) when the file
-   * is missing or short: the row promises bytes that are not there.
+   * Opens a blob of `place: 'file'`. At once when it was read lately, else after a worker has
+   * opened it. The file's length is compared with the row: an error for which `isDamage` holds
+   * says that the row promises bytes that are not there. Other errors are the disk's.
    */
   open(digest: Digest, row: BlobRow): BlobSource | Promise<BlobSource>
 }

@@ -10,8 +10,15 @@ import { rangesMax } from '../../registry/limits.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import { type ByteSpan, formatContentRange, parseRange } from '../../registry/range.ts'
 import { unwrap } from '../../registry/result.ts'
-import type { BlobReader, BlobSource, MetadataReader } from '../../storage/ports.ts'
+import {
+  type BlobReader,
+  type BlobSource,
+  isDamage,
+  type MetadataReader,
+} from '../../storage/ports.ts'
+import type { Quarantine } from '../../storage/quarantine.ts'
 import type { BlobRow } from '../../storage/schema.ts'
+import { storageFault } from '../../storage/storage-fault.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
 import { MultipartSource, multipartType, SpanSource } from '../multipart.ts'
 import { keptBodyBytesMax, type PreparedAnswers, type PreparedBlob } from '../prepared-answers.ts'
@@ -27,13 +34,16 @@ export class BlobHandlers {
   readonly #answers: PreparedAnswers
   readonly #blobs: BlobReader
   readonly #deletes: Deletes
+  readonly #quarantine: Quarantine
 
   constructor(
     metadata: MetadataReader,
     answers: PreparedAnswers,
     blobs: BlobReader,
     deletes: Deletes,
+    quarantine: Quarantine,
   ) {
+    this.#quarantine = quarantine
     this.#metadata = metadata
     this.#answers = answers
     this.#blobs = blobs
@@ -112,7 +122,17 @@ export class BlobHandlers {
     }
     const opened = this.#blobs.open(digest, row)
     if (!(opened instanceof Promise)) return sendSource(prepared, response, opened, spans)
-    return opened.then((source) => sendSource(prepared, response, source, spans))
+    return opened.then(
+      (source) => sendSource(prepared, response, source, spans),
+      (error: unknown) => this.#openFailed(prepared, error),
+    )
+  }
+
+  /** A blob whose bytes are not there is one that the registry does not have. */
+  async #openFailed({ digest, row }: PreparedBlob, error: unknown): Promise<never> {
+    if (!isDamage(error)) throw storageFault(error)
+    await this.#quarantine.isolate(digest, row, String(error))
+    throw new RegistryError('BLOB_UNKNOWN', { detail: { digest }, cause: error })
   }
 
   /** A copy: the store's view is valid only until its next read. */

@@ -13,6 +13,7 @@ import type { RepositoryName } from '../../registry/name.ts'
 import { parseReference, type Reference } from '../../registry/reference.ts'
 import { unwrap } from '../../registry/result.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
+import type { DiskSpace } from '../../storage/disk-space.ts'
 import type { MetadataReader } from '../../storage/ports.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
 import {
@@ -33,13 +34,16 @@ export class ManifestHandlers {
   readonly #answers: PreparedAnswers
   readonly #pushes: ManifestPushes
   readonly #deletes: Deletes
+  readonly #space: DiskSpace
 
   constructor(
     metadata: MetadataReader,
     answers: PreparedAnswers,
     pushes: ManifestPushes,
     deletes: Deletes,
+    space: DiskSpace,
   ) {
+    this.#space = space
     this.#metadata = metadata
     this.#answers = answers
     this.#pushes = pushes
@@ -109,6 +113,7 @@ export class ManifestHandlers {
     request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
+    this.#space.requireRoom()
     const reference = unwrap(parseReference(text))
     const { tags, expected } = parsePushQuery(request.query, reference)
     const bytes = await readWhole(request, manifestBytesMax, manifestTooLarge)

@@ -9,6 +9,7 @@ import { RegistryError } from '../../registry/errors.ts'
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts'
 import { formatUploadRange, parseChunkRange } from '../../registry/range.ts'
 import { unwrap } from '../../registry/result.ts'
+import type { DiskSpace } from '../../storage/disk-space.ts'
 import type { HttpRequest, HttpResponse } from '../engine.ts'
 import { Query } from '../query.ts'
 import { type HeaderList, respondEmpty } from '../respond.ts'
@@ -24,10 +25,12 @@ export interface UploadRoute extends UploadsRoute {
 export class UploadHandlers {
   readonly #uploads: Uploads
   readonly #mounts: Mounts
+  readonly #space: DiskSpace
 
-  constructor(uploads: Uploads, mounts: Mounts) {
+  constructor(uploads: Uploads, mounts: Mounts, space: DiskSpace) {
     this.#uploads = uploads
     this.#mounts = mounts
+    this.#space = space
   }
 
   /** POST: a session, a whole blob (`digest`), or a mount (`mount`, `from`). */
@@ -36,6 +39,7 @@ export class UploadHandlers {
     request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
+    this.#space.requireRoom()
     const query = new Query(request.query)
     const client = request.remoteAddress
     const whole = query.get('digest')
@@ -67,6 +71,7 @@ export class UploadHandlers {
     request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
+    this.#space.requireRoom()
     const span = chunkSpan(request)
     const offset = await this.#uploads.append(repository, id, span, request)
     respondEmpty(response, 202, sessionHeaders(repository, id, offset))
@@ -83,6 +88,7 @@ export class UploadHandlers {
         message: 'finish an upload with ?digest=<digest of the whole blob>',
       })
     }
+    if (request.bodyBytes !== 0) this.#space.requireRoom()
     const digest = unwrap(parseDigest(text))
     await this.#uploads.finish(repository, id, digest, chunkSpan(request), request)
     respondCreated(response, repository, digest)

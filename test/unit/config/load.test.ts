@@ -34,6 +34,7 @@ const defaults = {
   storage: {
     path: '/var/lib/fastregistry',
     cacheSizeMb: 1024,
+    reserveMb: 512,
     inlineLimitBytes: 65_536,
     durability: 'full',
     uploadTtlMs: 86_400_000,

@@ -1,0 +1,60 @@
+/**
+ * @module How much the disk has left. Asked in the background once a second, so that a push is
+ * refused before the disk is full and without waiting for an answer.
+ */
+import { statfs } from 'node:fs/promises'
+import { RegistryError } from '../registry/errors.ts'
+
+/** How often the file system is asked, ms. */
+const askEveryMs = 1_000
+
+export class DiskSpace {
+  readonly #path: string
+  readonly #reserveBytes: number
+  #freeBytes = Number.POSITIVE_INFINITY
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(path: string, reserveBytes: number) {
+    this.#path = path
+    this.#reserveBytes = reserveBytes
+  }
+
+  /** Asks for the first time, then every second until `stop`. */
+  async start(): Promise<void> {
+    await this.#ask()
+    this.#timer = setInterval(() => void this.#ask(), askEveryMs)
+    this.#timer.unref()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+
+  /** Bytes that the process may still write, as of the last second. */
+  get freeBytes(): number {
+    return this.#freeBytes
+  }
+
+  get hasRoom(): boolean {
+    return this.#freeBytes > this.#reserveBytes
+  }
+
+  /** Throws UNAVAILABLE (507) when pushes are refused. */
+  requireRoom(): void {
+    if (this.hasRoom) return
+    throw new RegistryError('UNAVAILABLE', {
+      status: 507,
+      message: 'the registry is short of disk space and takes no pushes; pulls and deletes go on',
+    })
+  }
+
+  /** A file system that cannot be asked is taken to have room: writes tell the truth soon enough. */
+  async #ask(): Promise<void> {
+    try {
+      const { bavail, bsize } = await statfs(this.#path)
+      this.#freeBytes = bavail * bsize
+    } catch {
+      this.#freeBytes = Number.POSITIVE_INFINITY
+    }
+  }
+}
