@@ -8,13 +8,11 @@ import type { ListenAddress, TlsFiles } from './engine.ts'
 
 /** Text of 4 or 16 address bytes: dotted for IPv4 (mapped too), RFC 5952 for IPv6. */
 export function formatAddress(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join('.')
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`
   if (bytes.length !== 16) return ''
+  if (isMappedIpv4(bytes)) return `${bytes[12]}.${bytes[13]}.${bytes[14]}.${bytes[15]}`
   const words: number[] = []
   for (let index = 0; index < 16; index += 2) words.push(bytes[index]! * 256 + bytes[index + 1]!)
-  if (words.slice(0, 5).every((word) => word === 0) && words[5] === 0xffff) {
-    return bytes.subarray(12).join('.')
-  }
   const full = words.map((word) => word.toString(16)).join(':')
   // The longest run of at least two zero words, the first of equals, becomes `::`.
   const runs = full.match(/\b0(?::0)+\b/g) ?? []
@@ -23,6 +21,13 @@ export function formatAddress(bytes: Uint8Array): string {
   const start = full.search(new RegExp(`\\b${longest}\\b`))
   const before = full.slice(0, start).replace(/:$/, '')
   return `${before}::${full.slice(start + longest.length).replace(/^:/, '')}`
+}
+
+/** `::ffff:a.b.c.d`: an IPv4 client of a dual-stack listener. Once a request, so without a loop's arrays. */
+function isMappedIpv4(bytes: Uint8Array): boolean {
+  if (bytes[10] !== 0xff || bytes[11] !== 0xff) return false
+  for (let index = 0; index < 10; index += 1) if (bytes[index] !== 0) return false
+  return true
 }
 
 /** The short text of an address that node gives as text (`::ffff:127.0.0.1`). */

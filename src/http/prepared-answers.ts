@@ -24,8 +24,8 @@ export interface PreparedBlob {
   readonly digest: Digest
   readonly row: BlobRow
   readonly head: ResponseHead
-  /** A copy of an inline blob's bytes. */
-  bytes: Uint8Array | undefined
+  /** A copy of an inline blob's bytes, once they were asked for. */
+  readonly bytes: Uint8Array | undefined
 }
 
 export type Prepared = PreparedManifest | PreparedBlob
@@ -75,6 +75,9 @@ export class PreparedAnswers {
         return
       case 'blobs':
         // Any repository's path may rest on the row. It goes only by collection or quarantine.
+        if (change.change === 'delete') this.#byPath.clear()
+        return
+      case 'manifestBytes':
         if (change.change === 'delete') this.#byPath.clear()
         return
       default:

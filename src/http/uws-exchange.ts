@@ -107,10 +107,17 @@ export class UwsExchange extends EngineExchange implements Kept {
   }
 
   protected sendBody(head: ResponseHead, body: string | Uint8Array): void {
-    this.corked((res) => {
+    const { res } = this
+    if (res !== undefined && this.isCorked && this.body === undefined) {
+      // The fast path of small pulls: no closure.
       writeHead(res, head, '')
       res.end(body, this.core.isDraining)
-    })
+    } else {
+      this.corked((open) => {
+        writeHead(open, head, '')
+        open.end(body, this.core.isDraining)
+      })
+    }
     this.finish('done')
   }
 

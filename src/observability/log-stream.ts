@@ -7,7 +7,7 @@
 import { write, writeSync } from 'node:fs'
 
 /** Bytes gathered before a write; what is less waits for `flushEveryMs`. */
-const writeBytesMin = 4096
+const writeBytesMin = 64 * 1024
 const flushEveryMs = 100
 
 /** Text that waits for a slow reader, characters; what would go beyond is dropped and counted. */

@@ -54,17 +54,9 @@ export class BlobHandlers {
   get(route: BlobRoute, request: HttpRequest, response: HttpResponse): void | Promise<void> {
     const digest = unwrap(parseDigest(route.digest))
     const row = findBlob(this.#metadata, route.repository, digest)
-    let bytes: Uint8Array | undefined
-    if (row.place === 'inline' && request.method !== 'HEAD') {
-      const touching = this.#metadata.touch('blobBytes', digest)
-      if (touching !== undefined) return touching.then(() => this.get(route, request, response))
-      bytes = this.#readInline(digest, row)
-    }
-    const prepared: PreparedBlob = { kind: 'blob', digest, row, head: blobHead(200, digest), bytes }
-    const isKept = bytes === undefined || bytes.byteLength <= keptBodyBytesMax
-    if (row.place === 'file' || (bytes !== undefined && isKept)) {
-      this.#answers.put(request.path, prepared)
-    }
+    const head = blobHead(200, digest)
+    const prepared: PreparedBlob = { kind: 'blob', digest, row, head, bytes: undefined }
+    this.#answers.put(request.path, prepared)
     return this.answer(prepared, request, response)
   }
 
@@ -82,14 +74,14 @@ export class BlobHandlers {
     if (request.method === 'HEAD') return response.sendHead(prepared.head, row.sizeBytes)
     const range = request.header('range')
     if (range === undefined || !isRangeWelcome(request, digest)) {
-      return this.#send(prepared, response, undefined)
+      return this.#send(prepared, request, response, undefined)
     }
     const verdict = parseRange(range, row.sizeBytes)
     switch (verdict.kind) {
       case 'whole':
-        return this.#send(prepared, response, undefined)
+        return this.#send(prepared, request, response, undefined)
       case 'parts':
-        return this.#send(prepared, response, verdict.spans)
+        return this.#send(prepared, request, response, verdict.spans)
       case 'unsatisfiable':
         throw new RegistryError('BLOB_UPLOAD_INVALID', {
           status: 416,
@@ -112,13 +104,24 @@ export class BlobHandlers {
 
   #send(
     prepared: PreparedBlob,
+    request: HttpRequest,
     response: HttpResponse,
     spans: readonly ByteSpan[] | undefined,
   ): void | Promise<void> {
-    const { digest, row, head, bytes } = prepared
-    if (bytes !== undefined) {
-      if (spans === undefined) return response.send(head, bytes)
-      return sendSource(prepared, response, new MemorySource(bytes), spans)
+    const { digest, row, bytes } = prepared
+    if (bytes !== undefined) return sendBytes(prepared, bytes, response, spans)
+    if (row.place === 'inline') {
+      const touching = this.#metadata.touch('blobBytes', digest)
+      if (touching !== undefined) {
+        return touching.then(() => this.#send(prepared, request, response, spans))
+      }
+      const read = this.#readInline(digest, row)
+      // Only while the answer still holds: it may have been dropped while this waited.
+      const isCurrent = this.#answers.get(request.path) === prepared
+      if (isCurrent && read.byteLength <= keptBodyBytesMax) {
+        this.#answers.put(request.path, { ...prepared, bytes: read })
+      }
+      return sendBytes(prepared, read, response, spans)
     }
     const opened = this.#blobs.open(digest, row)
     if (!(opened instanceof Promise)) return sendSource(prepared, response, opened, spans)
@@ -143,6 +146,16 @@ export class BlobHandlers {
     }
     return bytes.slice()
   }
+}
+
+function sendBytes(
+  prepared: PreparedBlob,
+  bytes: Uint8Array,
+  response: HttpResponse,
+  spans: readonly ByteSpan[] | undefined,
+): void {
+  if (spans === undefined) response.send(prepared.head, bytes)
+  else sendSource(prepared, response, new MemorySource(bytes), spans)
 }
 
 /** If-Range: the range counts only for the very blob that the client has a part of. */

@@ -73,14 +73,14 @@ export class ManifestHandlers {
       head,
       bytes: undefined,
     }
-    if (sizeBytes > keptBodyBytesMax) {
-      this.#answers.put(request.path, prepared)
-      return this.answer(prepared, request, response)
-    }
     const touching = this.#metadata.touch('manifestBytes', digest)
-    if (touching !== undefined)
+    if (touching !== undefined) {
       return touching.then(() => this.get({ repository, reference: text }, request, response))
-    prepared.bytes = this.#metadata.getBytes('manifestBytes', digest)?.slice()
+    }
+    const stored = this.#metadata.getBytes('manifestBytes', digest)
+    // The row promises them; a scrub that found other bytes has taken them away.
+    if (stored === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
+    if (sizeBytes <= keptBodyBytesMax) prepared.bytes = stored.slice()
     this.#answers.put(request.path, prepared)
     return this.answer(prepared, request, response)
   }
