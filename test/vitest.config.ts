@@ -24,6 +24,8 @@ export default defineConfig({
       ]),
       suite('http', ['test/http/**/*.test.ts'], 60),
       suite('fuzz', ['test/fuzz/**/*.test.ts'], 120),
+      suite('crash', ['test/crash/**/*.test.ts'], 600),
+      suite('fault', ['test/fault/**/*.test.ts'], 60),
       suite('clients', ['test/clients/**/*.test.ts'], 600),
       suite('conformance', ['test/conformance/**/*.test.ts'], 300),
     ],

@@ -201,8 +201,9 @@ export class UploadSession {
 
   /** Removes the bytes, wherever they are. */
   async discard(): Promise<void> {
-    this.#pending?.discard()
-    if (this.#pending === undefined && this.#isInFile) await this.#writer.discardFile(this.id)
+    if (this.#pending !== undefined) this.#pending.discard()
+    // Also where the row says that there is no file: a request that failed may have left one.
+    else await this.#writer.discardFile(this.id)
     this.#pending = undefined
   }
 }

@@ -2,9 +2,9 @@
  * @module The twin of `blob-map.ts` for machines where files cannot be mapped: reads windows
  * asynchronously into buffers of a bounded pool. Same port, same promises, slower.
  */
-import { type FileHandle, open } from 'node:fs/promises'
 import type { Digest } from '../registry/digest.ts'
 import { windowBytesMax } from '../registry/limits.ts'
+import { disk, type FileHandle } from '../runtime/disk.ts'
 import { blobPath, type StoragePaths } from './paths.ts'
 import { type BlobReader, type BlobSource, damagedCode } from './ports.ts'
 import type { BlobRow } from './schema.ts'
@@ -25,7 +25,7 @@ export class BlobFiles implements BlobReader {
   async open(digest: Digest, row: BlobRow): Promise<BlobSource> {
     let file: FileHandle | undefined
     try {
-      file = await open(blobPath(this.#paths, digest), 'r')
+      file = await disk.open(blobPath(this.#paths, digest), 'r')
       const actual = (await file.stat()).size
       if (actual !== row.sizeBytes) {
         const message = `file holds ${actual} bytes, its row says ${row.sizeBytes}`
@@ -69,7 +69,7 @@ class FileReader implements BlobSource {
   async #read(offset: number): Promise<void> {
     this.#buffer ??= await this.#buffers.take()
     if (this.#isClosed) return this.#release()
-    const { bytesRead } = await this.#file.read(this.#buffer, 0, readBytesMax, offset)
+    const bytesRead = await disk.read(this.#file, this.#buffer, offset)
     if (bytesRead === 0) throw new Error(`file ended before byte ${offset}`)
     this.#windowOffset = offset
     this.#windowBytes = bytesRead

@@ -3,7 +3,6 @@
  * pooled buffer, hands full buffers to the worker that owns the upload, and says when the socket
  * has to wait.
  */
-import { unlink } from 'node:fs/promises'
 import type { MessagePort } from 'node:worker_threads'
 import type { Algorithm, Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
@@ -12,6 +11,7 @@ import {
   sessionInFlightBytesMax,
   totalInFlightBytesMax,
 } from '../registry/limits.ts'
+import { disk } from '../runtime/disk.ts'
 import { type IngestReply, type IngestRequest, WorkerError } from '../runtime/worker-messages.ts'
 import type { LongTask, WorkerPool } from '../runtime/worker-pool.ts'
 import { ChunkPool } from './chunk-pool.ts'
@@ -53,9 +53,7 @@ export class FileBlobWriter implements BlobWriter {
   }
 
   async discardFile(uploadId: string): Promise<void> {
-    await unlink(uploadPath(this.#paths, uploadId)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error
-    })
+    await disk.unlink(uploadPath(this.#paths, uploadId))
   }
 }
 

@@ -2,10 +2,9 @@
  * @module One upload inside its worker: the file, the running hash, the offset. Hashing runs on the
  * worker's thread while earlier chunks are being written by the thread pool, so the two overlap.
  */
-import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { type Algorithm, algorithmOf, type Digest } from '../registry/digest.ts'
+import { disk, type FileHandle } from '../runtime/disk.ts'
 import type { Libc } from '../runtime/libc.ts'
 import { createHasher, type Hasher } from './hasher.ts'
 
@@ -48,13 +47,13 @@ export class UploadFile {
     offsetBytes: number,
     libc: Libc | undefined,
   ): Promise<UploadFile> {
-    const file = await open(path, offsetBytes === 0 ? 'w+' : 'r+')
+    const file = await disk.open(path, offsetBytes === 0 ? 'w+' : 'r+')
     try {
       if (offsetBytes > 0) {
         if ((await file.stat()).size < offsetBytes) throw new Error('upload file is too short')
-        await file.truncate(offsetBytes)
+        await disk.truncate(file, offsetBytes)
       }
-      const hasher = await hashPrefix(path, algorithm, offsetBytes)
+      const hasher = await hashPrefix(file, algorithm, offsetBytes)
       return new UploadFile(path, algorithm, file, hasher, offsetBytes, libc)
     } catch (error) {
       await file.close()
@@ -83,13 +82,7 @@ export class UploadFile {
   async #write(bytes: Uint8Array, position: number): Promise<void> {
     let done = 0
     while (done < bytes.byteLength) {
-      const { bytesWritten } = await this.#file.write(
-        bytes,
-        done,
-        bytes.byteLength - done,
-        position + done,
-      )
-      done += bytesWritten
+      done += await disk.write(this.#file, bytes.subarray(done), position + done)
     }
   }
 
@@ -122,10 +115,10 @@ export class UploadFile {
     const marked = this.#marked
     if (marked === undefined) throw new Error('rollback without a mark')
     while (this.#writes.size > 0) await Promise.all(this.#writes)
-    await this.#file.truncate(marked.offsetBytes)
+    await disk.truncate(this.#file, marked.offsetBytes)
     const { offsetBytes } = marked
     this.#hasher =
-      marked.hasher?.copy() ?? (await hashPrefix(this.#path, this.#algorithm, offsetBytes))
+      marked.hasher?.copy() ?? (await hashPrefix(this.#file, this.#algorithm, offsetBytes))
     this.#offsetBytes = offsetBytes
     this.#writtenBackBytes = Math.min(this.#writtenBackBytes, offsetBytes)
     this.#failure = undefined
@@ -134,7 +127,7 @@ export class UploadFile {
   /** The digest of everything so far; re-reads the file only for another algorithm. */
   async digest(algorithm: Algorithm): Promise<Digest> {
     const running = algorithm === this.#algorithm ? this.#hasher.copy() : undefined
-    const hasher = running ?? (await hashPrefix(this.#path, algorithm, this.#offsetBytes))
+    const hasher = running ?? (await hashPrefix(this.#file, algorithm, this.#offsetBytes))
     return hasher.digest()
   }
 
@@ -144,13 +137,13 @@ export class UploadFile {
    */
   async commit(expected: Digest, target: string, isFlushed: boolean): Promise<Digest> {
     await this.settle()
-    const flushing = isFlushed ? this.#file.datasync() : undefined
+    const flushing = isFlushed ? disk.flush(this.#file) : undefined
     // The comparison may re-read the file; the flush runs meanwhile. Neither is left unawaited.
     const [actual] = await Promise.all([this.digest(algorithmOf(expected)), flushing])
     if (actual !== expected) return actual
     await this.#file.close()
     await moveInto(this.#path, target)
-    if (isFlushed) await flushFolder(dirname(target))
+    if (isFlushed) await disk.flushFolder(dirname(target))
     return actual
   }
 
@@ -161,45 +154,41 @@ export class UploadFile {
 
   async discard(): Promise<void> {
     await this.close()
-    await unlink(this.#path).catch(ignoreMissing)
+    await disk.unlink(this.#path)
   }
 }
 
+/** Bytes read at once when a prefix is hashed anew. */
+const readBytes = 1024 * 1024
+
 async function hashPrefix(
-  path: string,
+  file: FileHandle,
   algorithm: Algorithm,
   lengthBytes: number,
 ): Promise<Hasher> {
   const hasher = createHasher(algorithm)
-  if (lengthBytes === 0) return hasher
-  const chunks = createReadStream(path, { end: lengthBytes - 1, highWaterMark: 1024 * 1024 })
-  for await (const chunk of chunks) hasher.update(chunk as Uint8Array)
+  const buffer = new Uint8Array(Math.min(readBytes, lengthBytes))
+  let done = 0
+  while (done < lengthBytes) {
+    const wanted = buffer.subarray(0, Math.min(buffer.byteLength, lengthBytes - done))
+    const count = await disk.read(file, wanted, done)
+    if (count === 0) throw new Error('upload file ended early')
+    hasher.update(wanted.subarray(0, count))
+    done += count
+  }
   return hasher
 }
 
 /** Renames, making the folder (and its name durable) when this is its first blob. */
 async function moveInto(path: string, target: string): Promise<void> {
   try {
-    await rename(path, target)
+    await disk.rename(path, target)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     const folder = dirname(target)
-    await mkdir(folder, { recursive: true })
-    await flushFolder(dirname(folder))
-    await flushFolder(dirname(dirname(folder)))
-    await rename(path, target)
+    await disk.makeFolder(folder)
+    await disk.flushFolder(dirname(folder))
+    await disk.flushFolder(dirname(dirname(folder)))
+    await disk.rename(path, target)
   }
-}
-
-async function flushFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT') throw error
 }
