@@ -6,7 +6,7 @@ import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import type { BlobRow, Timestamp } from '../storage/schema.ts'
-import type { Change } from '../storage/transaction.ts'
+import type { Change, CommitOutcome } from '../storage/transaction.ts'
 
 /** Rows that put a blob into a repository (and create the repository by its first push). */
 export function linkChanges(repository: RepositoryName, digest: Digest, now: Timestamp): Change[] {
@@ -26,7 +26,8 @@ export interface ArrivedBlob {
 
 /**
  * Makes arrived bytes a blob of `repository`; ends `uploadId` in the same transaction. On disk when
- * it resolves. The same blob again is the same rows again: commits are idempotent.
+ * it resolves. The same blob again is the same rows again: commits are idempotent. The caller holds
+ * the digest's lock.
  */
 export async function commitBlob(
   metadata: MetadataStore,
@@ -35,16 +36,28 @@ export async function commitBlob(
   uploadId: string | undefined,
   now: Timestamp,
 ): Promise<void> {
-  const { digest, sizeBytes, inlineBytes } = blob
+  const changes: Change[] = [...linkChanges(repository, blob.digest, now)]
+  if (uploadId !== undefined) changes.push({ change: 'delete', in: 'uploads', key: uploadId })
+  // A blob that has a file keeps it: pulls may be on their way to it, and it would be left over.
+  // The row can only vanish between the look and the commit, never come: then look again.
+  let outcome: CommitOutcome
+  do {
+    const before = metadata.get('blobs', blob.digest)
+    const keepsFile = blob.inlineBytes !== undefined && before?.place === 'file'
+    const bytes: Change[] = keepsFile
+      ? [{ change: 'touch', in: 'blobs', key: blob.digest, at: now }]
+      : blobChanges(blob, now)
+    outcome = await metadata.commit({ checks: [], changes: [...bytes, ...changes] })
+  } while (!outcome.applied)
+}
+
+function blobChanges({ digest, sizeBytes, inlineBytes }: ArrivedBlob, now: Timestamp): Change[] {
   const place = inlineBytes === undefined ? 'file' : 'inline'
   const row: BlobRow = { sizeBytes, place, createdAt: now, linkedAt: now }
-  const changes: Change[] = [
+  return [
     { change: 'put', in: 'blobs', key: digest, row },
-    ...linkChanges(repository, digest, now),
+    inlineBytes === undefined
+      ? { change: 'delete', in: 'blobBytes', key: digest }
+      : { change: 'put', in: 'blobBytes', key: digest, row: inlineBytes },
   ]
-  if (inlineBytes !== undefined) {
-    changes.push({ change: 'put', in: 'blobBytes', key: digest, row: inlineBytes })
-  }
-  if (uploadId !== undefined) changes.push({ change: 'delete', in: 'uploads', key: uploadId })
-  await metadata.commit({ checks: [], changes })
 }

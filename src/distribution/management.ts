@@ -10,30 +10,34 @@ import type { Tag } from '../registry/tag.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import type { Change, Check } from '../storage/transaction.ts'
 import { listAll } from './scan.ts'
+import { TagLocks } from './tag-locks.ts'
 
 export class Deletes {
   readonly #metadata: MetadataStore
   readonly #isAllowed: boolean
+  readonly #tagLocks: TagLocks
 
-  constructor(metadata: MetadataStore, isAllowed: boolean) {
+  /** `tagLocks` are shared with the pushes. */
+  constructor(metadata: MetadataStore, isAllowed: boolean, tagLocks: TagLocks = new TagLocks()) {
     this.#metadata = metadata
     this.#isAllowed = isAllowed
+    this.#tagLocks = tagLocks
   }
 
   /** Removes a tag; its manifest stays. On disk when it resolves. Throws MANIFEST_UNKNOWN. */
   async deleteTag(repository: RepositoryName, tag: Tag): Promise<void> {
     this.#checkAllowed()
-    await this.#retry(() => {
+    const decide = () => {
       const row = this.#metadata.get('tags', [repository, tag])
       if (row === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { tag } })
-      return {
-        checks: [{ check: 'unchanged', in: 'tags', key: [repository, tag], row }],
-        changes: [
-          { change: 'delete', in: 'tags', key: [repository, tag] },
-          { change: 'delete', in: 'tagsByDigest', key: [repository, row.digest, tag] },
-        ],
-      }
-    })
+      const checks: Check[] = [{ check: 'unchanged', in: 'tags', key: [repository, tag], row }]
+      const changes: Change[] = [
+        { change: 'delete', in: 'tags', key: [repository, tag] },
+        { change: 'delete', in: 'tagsByDigest', key: [repository, row.digest, tag] },
+      ]
+      return { checks, changes }
+    }
+    await this.#tagLocks.run(repository, [tag], () => this.#retry(decide))
   }
 
   /**
@@ -42,7 +46,7 @@ export class Deletes {
    */
   async deleteManifest(repository: RepositoryName, digest: Digest): Promise<void> {
     this.#checkAllowed()
-    await this.#retry(async () => {
+    const decide = async () => {
       const row = this.#metadata.get('manifests', [repository, digest])
       if (row === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
       const changes: Change[] = [{ change: 'delete', in: 'manifests', key: [repository, digest] }]
@@ -58,8 +62,8 @@ export class Deletes {
       if (row.subject !== undefined) {
         changes.push({ change: 'delete', in: 'referrers', key: [repository, row.subject, digest] })
       }
-      // Every push that adds a tag writes this row anew, so an unchanged row means the same tags;
-      // a tag that moved away meanwhile is caught by its index entry being gone.
+      // The lock keeps pushes from adding a tag (and this row's check any that passed it by); a tag
+      // that moved away meanwhile is caught by its index entry being gone.
       const checks: Check[] = [
         { check: 'unchanged', in: 'manifests', key: [repository, digest], row },
         ...changes
@@ -67,7 +71,8 @@ export class Deletes {
           .map(({ key }): Check => ({ check: 'present', in: 'tagsByDigest', key })),
       ]
       return { checks, changes }
-    })
+    }
+    await this.#tagLocks.run(repository, [digest], () => this.#retry(decide))
   }
 
   /**

@@ -18,6 +18,7 @@ import type { Change, Check } from '../storage/transaction.ts'
 import { checkChildren } from './check-children.ts'
 import type { Policy } from './policy.ts'
 import { checkTagCondition, type TagCondition } from './tag-condition.ts'
+import { TagLocks } from './tag-locks.ts'
 
 export interface ManifestPush {
   readonly repository: RepositoryName
@@ -40,11 +41,19 @@ export class ManifestPushes {
   readonly #metadata: MetadataStore
   readonly #policy: Policy
   readonly #clock: Clock
+  readonly #tagLocks: TagLocks
 
-  constructor(metadata: MetadataStore, policy: Policy, clock: Clock) {
+  /** `tagLocks` are shared with the deletes. */
+  constructor(
+    metadata: MetadataStore,
+    policy: Policy,
+    clock: Clock,
+    tagLocks: TagLocks = new TagLocks(),
+  ) {
     this.#metadata = metadata
     this.#policy = policy
     this.#clock = clock
+    this.#tagLocks = tagLocks
   }
 
   /**
@@ -56,6 +65,17 @@ export class ManifestPushes {
     const digest = verifiedDigest(push)
     const manifest = parseManifest(push.bytes, push.contentType, digestOfData)
     const tags = push.reference.kind === 'tag' ? [push.reference.tag] : push.tags
+    return this.#tagLocks.run(push.repository, [digest, ...tags], () =>
+      this.#store(push, digest, manifest, tags),
+    )
+  }
+
+  async #store(
+    push: ManifestPush,
+    digest: Digest,
+    manifest: Manifest,
+    tags: readonly Tag[],
+  ): Promise<PushedManifest> {
     // A check that fails means that the world moved between our reads and the commit: look again.
     for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
       const now = this.#clock.now()

@@ -11,7 +11,7 @@ import { type ByteSpan, formatUploadRange } from '../registry/range.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { KeyedLock } from '../runtime/keyed-lock.ts'
 import { type Random, randomHexId } from '../runtime/random.ts'
-import type { BlobWriter, MetadataStore } from '../storage/ports.ts'
+import { type BlobWriter, isDamage, type MetadataStore } from '../storage/ports.ts'
 import type { UploadRow } from '../storage/schema.ts'
 import { ClientQuota } from './client-quota.ts'
 import { commitBlob } from './commit-blob.ts'
@@ -32,6 +32,8 @@ export interface UploadsOptions {
   readonly digestLock: KeyedLock
   /** Told when a blob's file was put in place anew, so that mappings of an older one go. */
   readonly onFileReplaced: (digest: Digest) => void
+  /** Told when a blob's file is in place and its row may not be: reconciliation looks after it. */
+  readonly onFileInDoubt: (digest: Digest) => void
 }
 
 /** What a chunk says of itself: its span, when it has a Content-Range. */
@@ -40,8 +42,8 @@ export type ChunkSpan = ByteSpan | undefined
 /** Sessions nobody wrote to for this long give their worker back, ms. */
 const parkAfterMs = 60_000
 
-/** Expired sessions removed in one sweep; the next sweep takes the rest. */
-const sweepMax = 1_000
+/** Sessions looked at in one turn of the event loop: each may hold bytes up to the inline limit. */
+const sweptPerTurn = 100
 
 export class Uploads {
   readonly #options: UploadsOptions
@@ -194,15 +196,41 @@ export class Uploads {
       if (clock.monotonic() - usedAt < parkAfterMs) break
       if (!this.#locks.isHeld(id)) this.#park(session)
     }
-    const expired = metadata
-      .entries('uploads', [], undefined, sweepMax)
-      .filter(({ row }) => clock.now() - row.touchedAt > uploadTtlMs)
-    for (const { key } of expired) {
+    for (const key of await this.#expiredIds()) {
       await this.#locks.run(key, async () => {
         const row = metadata.get('uploads', key)
         if (row === undefined || clock.now() - row.touchedAt <= uploadTtlMs) return
         await this.#drop(this.#adopted.get(key)?.session ?? this.#newSession(key, row))
       })
+    }
+  }
+
+  /**
+   * Runs `work` while no request uses the session and no worker owns its file; undefined when one
+   * does. `drop` ends the session, if there is one. For reconciliation.
+   */
+  whenIdle<T>(id: string, work: (drop: () => Promise<void>) => Promise<T>): Promise<T | undefined> {
+    return this.#locks.run(id, async () => {
+      if (this.#adopted.has(id)) return undefined
+      return work(async () => {
+        const row = this.#options.metadata.get('uploads', id)
+        if (row !== undefined) await this.#drop(this.#newSession(id, row))
+      })
+    })
+  }
+
+  async #expiredIds(): Promise<string[]> {
+    const { metadata, clock, uploadTtlMs } = this.#options
+    const expired: string[] = []
+    let last: string | undefined
+    while (true) {
+      const rows = metadata.entries('uploads', [], last, sweptPerTurn)
+      for (const { key, row } of rows) {
+        if (clock.now() - row.touchedAt > uploadTtlMs) expired.push(key)
+        last = key
+      }
+      if (rows.length < sweptPerTurn) return expired
+      await new Promise((resolve) => setImmediate(resolve))
     }
   }
 
@@ -235,6 +263,7 @@ export class Uploads {
     try {
       await session.receive(body, span?.length ?? body.bodyBytes, span !== undefined)
     } catch (error) {
+      if (isLost(error)) throw await this.#giveUp(session)
       await this.#acknowledge(session).catch(() => undefined)
       throw error
     } finally {
@@ -246,18 +275,24 @@ export class Uploads {
   async #acknowledge(session: UploadSession): Promise<void> {
     const { metadata, clock } = this.#options
     const row = session.rowNow(clock.now())
-    await metadata.commit({
-      checks: [{ check: 'present', in: 'uploads', key: session.id }],
-      changes: [{ change: 'put', in: 'uploads', key: session.id, row }],
-    })
+    try {
+      await metadata.commit({
+        checks: [{ check: 'present', in: 'uploads', key: session.id }],
+        changes: [{ change: 'put', in: 'uploads', key: session.id, row }],
+      })
+    } catch (error) {
+      // What is in memory is ahead of the row: the next request goes on from the row.
+      this.#park(session)
+      throw error
+    }
   }
 
   async #seal(session: UploadSession, digest: Digest): Promise<void> {
     try {
       await this.#commit(session, digest, session.id)
     } catch (error) {
-      const isMismatch = error instanceof RegistryError && error.code === 'DIGEST_INVALID'
-      if (isMismatch) await this.#drop(session)
+      if (isLost(error)) throw await this.#giveUp(session)
+      if (isMismatch(error)) await this.#drop(session)
       else this.#park(session)
       throw error
     }
@@ -271,13 +306,24 @@ export class Uploads {
     digest: Digest,
     uploadId: string | undefined,
   ): Promise<void> {
-    const { metadata, clock, digestLock, onFileReplaced } = this.#options
+    const { metadata, clock, digestLock, onFileReplaced, onFileInDoubt } = this.#options
     // From the rename to the row nobody else moves this blob's file.
     await digestLock.run(digest, async () => {
-      const blob = await session.seal(digest)
-      await commitBlob(metadata, session.row.repository, blob, uploadId, clock.now())
-      if (blob.inlineBytes === undefined) onFileReplaced(digest)
+      try {
+        const blob = await session.seal(digest)
+        await commitBlob(metadata, session.row.repository, blob, uploadId, clock.now())
+        if (blob.inlineBytes === undefined) onFileReplaced(digest)
+      } catch (error) {
+        if (session.isAdopted && !isMismatch(error)) onFileInDoubt(digest)
+        throw error
+      }
     })
+  }
+
+  /** Ends a session whose bytes are gone; the client starts a new one. */
+  async #giveUp(session: UploadSession): Promise<RegistryError> {
+    await this.#drop(session)
+    return new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: session.id } })
   }
 
   async #drop(session: UploadSession): Promise<void> {
@@ -308,6 +354,15 @@ export class Uploads {
     session.park()
     this.#adopted.delete(session.id)
   }
+}
+
+function isMismatch(error: unknown): boolean {
+  return error instanceof RegistryError && error.code === 'DIGEST_INVALID'
+}
+
+/** The file is not there or holds less than was acknowledged: a crash took it. */
+function isLost(error: unknown): boolean {
+  return error instanceof RegistryError && isDamage(error.cause)
 }
 
 function checkSpan(session: UploadSession, span: ByteSpan, body: UploadBody): void {

@@ -68,7 +68,7 @@ export class Pump implements Turn {
         target.pumpEnded()
         return
       }
-      if (share <= 0) {
+      if (share <= 0 || this.turns.isSpent) {
         this.waitsFor = 'turn'
         this.turns.add(this)
         return
@@ -83,6 +83,7 @@ export class Pump implements Turn {
       const taken = source.use(this.offset, Math.min(ready, wanted), offer)
       this.offset += taken
       share -= taken
+      this.turns.spend(taken)
     }
   }
 

@@ -74,6 +74,8 @@ export class NodeEngine implements HttpEngine {
 
   private connected(socket: Duplex): void {
     this.core.openConnections += 1
+    // One listener a request that is not answered yet; a client may pipeline many.
+    socket.setMaxListeners(0)
     socket.once('close', () => {
       this.core.openConnections -= 1
     })

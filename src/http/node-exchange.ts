@@ -23,6 +23,8 @@ export class NodeExchange extends EngineExchange {
   private isDrainWatched = false
   private rejectBody: ((error: unknown) => void) | undefined = undefined
 
+  private readonly gone = () => this.finish('aborted')
+
   constructor(core: EngineCore, isTls: boolean, req: IncomingMessage, res: ServerResponse) {
     super(core, isTls)
     this.req = req
@@ -31,7 +33,9 @@ export class NodeExchange extends EngineExchange {
     req.on('error', () => {})
     res.on('error', () => {})
     res.on('finish', () => this.finish('done'))
-    res.on('close', () => this.finish('aborted'))
+    res.on('close', this.gone)
+    // A response behind another one (pipelining) has no socket yet, so it hears of no end.
+    req.socket.on('close', this.gone)
   }
 
   /** Copies the request; a sentence says why it must be refused. */
@@ -163,6 +167,7 @@ export class NodeExchange extends EngineExchange {
   }
 
   protected released(): void {
+    this.req.socket.off('close', this.gone)
     this.discardBody()
     this.rejectBody?.(new ClientGone())
   }

@@ -8,8 +8,9 @@ import { RegistryError } from './errors.ts'
 
 /** `v.record` alone takes an array for an object with the keys 0, 1, 2 …. */
 const annotationsSchema = v.pipe(
-  v.record(v.string(), v.string('annotations must be strings')),
+  v.unknown(),
   v.check((value) => !Array.isArray(value), 'annotations must be an object'),
+  v.record(v.string(), v.string('annotations must be strings')),
 )
 
 /** Unknown fields are accepted everywhere: the specification lets others extend it. */

@@ -7,6 +7,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -37,6 +38,8 @@ export interface RunningRegistry {
   readonly storage: string
   /** SIGTERM, then wait. Resolves to the exit code; removes the temporary folder. */
   stop(): Promise<number | null>
+  /** SIGTERM, then wait. Resolves to the exit code; the storage stays, for `restart()`. */
+  terminate(): Promise<number | null>
   /** SIGKILL, then wait. The storage stays, for `restart()`. */
   kill9(): Promise<void>
   /** Ends the process when it still runs (SIGTERM) and starts it anew: same port, same storage. */
@@ -72,7 +75,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Runn
     return { child, port: await listeningPort(child, lines) }
   }
 
-  let running = await start(0).catch(async (error: unknown) => {
+  let running = await start(await restartablePort(host)).catch(async (error: unknown) => {
     await rm(work, { recursive: true, force: true })
     throw error
   })
@@ -94,6 +97,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Runn
         await rm(work, { recursive: true, force: true })
       }
     },
+    terminate: () => end('SIGTERM'),
     async kill9() {
       await end('SIGKILL')
     },
@@ -101,6 +105,22 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Runn
       await end('SIGTERM')
       running = await start(running.port)
     },
+  }
+}
+
+/**
+ * A free port that outgoing connections do not take (the kernel gives those 32768 and up), so that
+ * it is still free when the server starts again.
+ */
+async function restartablePort(host: string): Promise<number> {
+  while (true) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000)
+    const isFree = await new Promise<boolean>((resolve) => {
+      const probe = createServer()
+      probe.once('error', () => resolve(false))
+      probe.listen({ host, port }, () => probe.close(() => resolve(true)))
+    })
+    if (isFree) return port
   }
 }
 

@@ -54,6 +54,8 @@ function stage(start: (config: Config) => Promise<void> = async () => {}) {
         return { ports: [5000], stop: () => stopFinished }
       },
     }),
+    loadMaintenance: () => import('../../src/cli/maintenance.ts'),
+    loadAdoption: () => import('../../src/cli/adopt-store.ts'),
   }
   const messages = () => log.map((line) => (JSON.parse(line) as { msg: string }).msg)
   return { terminal, lines, log, messages, signals, exits, started, finishStop }

@@ -39,6 +39,7 @@ const defaults = {
     durability: 'full',
     uploadTtlMs: 86_400_000,
     reader: 'auto',
+    scrub: { enabled: false, schedule: '0 3 * * 0', bytesPerSecond: 64 * 1024 * 1024 },
   },
   policy: {
     allowSparseIndex: true,

@@ -1,0 +1,102 @@
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { stringify } from 'yaml'
+import { type AdoptContext, adopt } from '../../../src/cli/adopt.ts'
+import type { Config } from '../../../src/config/config.ts'
+import { loadConfigText } from '../../../src/config/load.ts'
+import { systemClock } from '../../../src/runtime/clock.ts'
+import { Reconciliation } from '../../../src/storage/reconcile.ts'
+import { digestOfText, openStore, REPOSITORY, temporaryFolder } from '../../support/store.ts'
+
+const configOf = (folder: string): Promise<Config> =>
+  loadConfigText(stringify({ storage: { path: folder } }), 'test.yaml')
+
+function stage() {
+  const lines: string[] = []
+  const context: AdoptContext = {
+    loadAdoption: () => import('../../../src/cli/adopt-store.ts'),
+    print: (line) => lines.push(line),
+    printError: (line) => lines.push(`stderr: ${line}`),
+  }
+  return { lines, context }
+}
+
+/** A tree as the Go FastRegistry wrote it: no metadata; one file is damaged, one is no blob. */
+async function goTree(): Promise<string> {
+  const folder = await temporaryFolder()
+  const put = async (name: string, text: string) => {
+    const path = join(folder, 'blobs', 'sha256', name.slice(0, 2), name)
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, text)
+  }
+  for (const text of ['', 'config', 'layer'.repeat(50_000)]) await put(hexOf(text), text)
+  await put(hexOf('whole'), 'who')
+  await put('ab.tmp', 'half')
+  return folder
+}
+
+const hexOf = (text: string) => digestOfText(text).slice('sha256:'.length)
+
+describe('fastregistry adopt', () => {
+  test('takes in what has the right content, and only that', async () => {
+    const folder = await goTree()
+    const { lines, context } = stage()
+    expect(await adopt(await configOf(folder), undefined, context)).toBe(0)
+    expect(lines.filter((line) => !line.startsWith('stderr'))).toEqual([
+      'adopted 3 blobs',
+      'moved 1 files with other content to trash/quarantine',
+      'removed 0 rows without their file',
+      'left 1 files alone that no blob can have',
+    ])
+    const { metadata } = (await openStore(folder)).storage
+    const layer = digestOfText('layer'.repeat(50_000))
+    expect(metadata.get('blobs', layer)).toMatchObject({ place: 'file', sizeBytes: 250_000 })
+    expect(metadata.get('blobs', digestOfText('whole'))).toBeUndefined()
+    // Nothing cannot be mapped, so the empty blob lives in the metadata.
+    expect(metadata.get('blobs', digestOfText(''))).toMatchObject({ place: 'inline' })
+    expect(metadata.getBytes('blobBytes', digestOfText(''))).toHaveLength(0)
+    expect(metadata.keys('holders', [layer], undefined, 1)).toEqual([])
+    expect(await readdir(join(folder, 'trash', 'quarantine'))).toEqual([`sha256-${hexOf('whole')}`])
+    expect(existsSync(join(folder, 'blobs', 'sha256', 'ab', 'ab.tmp'))).toBe(true)
+  })
+
+  test('links them into a repository when one is named', async () => {
+    const folder = await goTree()
+    expect(await adopt(await configOf(folder), REPOSITORY, stage().context)).toBe(0)
+    const { metadata } = (await openStore(folder)).storage
+    expect(metadata.get('repositories', REPOSITORY)).toBeDefined()
+    for (const text of ['', 'config']) {
+      expect(metadata.get('links', [REPOSITORY, digestOfText(text)])).toBeDefined()
+    }
+    expect(metadata.get('links', [REPOSITORY, digestOfText('whole')])).toBeUndefined()
+  })
+
+  test('again finds nothing new, and a start afterwards has nothing to say', async () => {
+    const folder = await goTree()
+    await adopt(await configOf(folder), undefined, stage().context)
+    const { lines, context } = stage()
+    expect(await adopt(await configOf(folder), undefined, context)).toBe(0)
+    expect(lines[0]).toBe('adopted 0 blobs')
+    const { storage } = await openStore(folder)
+    const warnings: string[] = []
+    const reconciliation = new Reconciliation({
+      ...storage,
+      sessions: { whenIdle: async () => undefined },
+      clock: systemClock,
+      log: { info: () => undefined, warn: (_fields, message) => warnings.push(message) },
+      isRelaxed: false,
+    })
+    await reconciliation.begin()
+    expect(warnings).toEqual([])
+  })
+
+  test('refuses a store that is in use', async () => {
+    const folder = await goTree()
+    await openStore(folder)
+    const { lines, context } = stage()
+    expect(await adopt(await configOf(folder), undefined, context)).toBe(1)
+    expect(lines).toEqual([expect.stringContaining(`in use by process ${process.pid}`)])
+  })
+})

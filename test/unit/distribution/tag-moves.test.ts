@@ -1,0 +1,151 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { Deletes } from '../../../src/distribution/management.ts'
+import { type ManifestPush, ManifestPushes } from '../../../src/distribution/push-manifest.ts'
+import { TagLocks } from '../../../src/distribution/tag-locks.ts'
+import { mediaTypes } from '../../../src/registry/media-type.ts'
+import { MemoryMetadataStore } from '../../../src/storage/memory/memory-metadata.ts'
+import { tagHistoryMax } from '../../../src/storage/schema.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+import { asName, asTag, imageIndex, sha256 } from '../../support/registry-client.ts'
+
+const app = asName('app')
+const v1 = asTag('v1')
+const policy = {
+  allowsSparseIndex: true,
+  allowsMissingBlobs: false,
+  checksSizes: true,
+  allowsDelete: true,
+}
+
+let metadata: MemoryMetadataStore
+let clock: FakeClock
+let pushes: ManifestPushes
+let deletes: Deletes
+
+beforeEach(() => {
+  metadata = new MemoryMetadataStore()
+  clock = new FakeClock()
+  const tagLocks = new TagLocks()
+  pushes = new ManifestPushes(metadata, policy, clock, tagLocks)
+  deletes = new Deletes(metadata, true, tagLocks)
+})
+
+function bytesOf(label: string): Uint8Array {
+  return Buffer.from(JSON.stringify(imageIndex([], { annotations: { label } })))
+}
+
+function push(label: string, options: Partial<ManifestPush> = {}) {
+  return pushes.push({
+    repository: app,
+    reference: { kind: 'tag', tag: v1 },
+    tags: [],
+    expected: undefined,
+    contentType: mediaTypes.ociIndex,
+    bytes: bytesOf(label),
+    condition: { ifMatch: undefined, ifNoneMatch: undefined },
+    ...options,
+  })
+}
+
+describe('a tag', () => {
+  test('remembers what it pointed at, newest first, up to a bound', async () => {
+    for (let index = 0; index < tagHistoryMax + 5; index += 1) {
+      clock.advance(1)
+      await push(`push ${index}`)
+    }
+    const row = metadata.get('tags', [app, v1])!
+    expect(row.previous).toHaveLength(tagHistoryMax)
+    expect(row.digest).toBe(sha256(bytesOf(`push ${tagHistoryMax + 4}`)))
+    expect(row.previous[0]!.digest).toBe(sha256(bytesOf(`push ${tagHistoryMax + 3}`)))
+    expect(row.previous[0]!.replacedAt).toBe(row.pushedAt)
+    expect(metadata.size('tagsByDigest')).toBe(1)
+  })
+
+  test('pushed again to the same digest keeps its history', async () => {
+    await push('one')
+    await push('two')
+    clock.advance(5)
+    await push('two')
+    const row = metadata.get('tags', [app, v1])!
+    expect(row.previous).toHaveLength(1)
+    expect(row.pushedAt).toBe(clock.now())
+  })
+
+  test('takes a hundred pushes at once', async () => {
+    const labels = Array.from({ length: 100 }, (_, index) => `racer ${index}`)
+    await Promise.all(labels.map((label) => push(label)))
+    expect(metadata.size('manifests')).toBe(100)
+    expect(metadata.size('tagsByDigest')).toBe(1)
+  })
+
+  test('takes pushes of many tags that overlap, in any order', async () => {
+    const tags = ['a', 'b', 'c', 'd'].map(asTag)
+    const runs = Array.from({ length: 40 }, (_, index) => {
+      const own = index % 2 === 0 ? tags : [...tags].reverse()
+      const bytes = bytesOf(`set ${index}`)
+      const reference = { kind: 'digest', digest: sha256(bytes) } as const
+      return push('', { bytes, reference, tags: own.slice(index % 3) })
+    })
+    await Promise.all(runs)
+    expect(metadata.size('tags')).toBe(4)
+    expect(metadata.size('tagsByDigest')).toBe(4)
+  })
+})
+
+describe('the indexes', () => {
+  test('are empty again when everything was deleted', async () => {
+    const subject = { mediaType: mediaTypes.ociIndex, digest: sha256('subject'), size: 7 }
+    const child = { mediaType: mediaTypes.ociIndex, digest: sha256('child'), size: 5 }
+    const bytes = Buffer.from(JSON.stringify(imageIndex([child], { subject })))
+    const pushed = await push('', { bytes })
+    await push('', { bytes, reference: { kind: 'tag', tag: asTag('v2') } })
+    expect(pushed.subject).toBe(subject.digest)
+    expect(metadata.size('referrers')).toBe(1)
+    expect(metadata.size('parents')).toBe(1)
+    await deletes.deleteTag(app, v1)
+    await deletes.deleteManifest(app, pushed.digest)
+    for (const name of ['tags', 'tagsByDigest', 'manifests', 'referrers', 'parents'] as const) {
+      expect(metadata.size(name), name).toBe(0)
+    }
+    expect(metadata.size('repositories')).toBe(1)
+  })
+
+  test('agree after pushes and deletes of one tag that raced', async () => {
+    const runs = Array.from({ length: 60 }, (_, index) =>
+      index % 3 === 0
+        ? deletes.deleteTag(app, v1).catch((error: { code?: string }) => error.code)
+        : push(`raced ${index % 7}`),
+    )
+    for (const outcome of await Promise.all(runs)) {
+      if (typeof outcome === 'string') expect(outcome).toBe('MANIFEST_UNKNOWN')
+    }
+    const row = metadata.get('tags', [app, v1])
+    const indexed = metadata.keys('tagsByDigest', [app], undefined, 100)
+    expect(indexed).toEqual(row === undefined ? [] : [[app, row.digest, v1]])
+  })
+
+  test('hold no tag of a manifest that was deleted while it was tagged', async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const { digest } = await push('tagged')
+      const names = ['x', 'y', 'z'].map(asTag)
+      await Promise.all([
+        ...names
+          .slice(0, round % 4)
+          .map((tag) => push('tagged', { reference: { kind: 'tag', tag } })),
+        deletes.deleteManifest(app, digest),
+        ...names.slice(round % 4).map((tag) => push('tagged', { reference: { kind: 'tag', tag } })),
+      ])
+      for (const { row } of metadata.entries('tags', [app], undefined, 10)) {
+        expect(metadata.get('manifests', [app, row.digest])).toBeDefined()
+      }
+    }
+  })
+})
+
+test('what changes without end is answered with "try again"', async () => {
+  metadata.commit = async () => ({
+    applied: false,
+    failed: { check: 'absent', in: 'tags', key: [app, v1] },
+  })
+  await expect(push('x')).rejects.toMatchObject({ code: 'UNAVAILABLE', status: 503 })
+})

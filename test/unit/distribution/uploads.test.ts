@@ -1,0 +1,241 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { Uploads, type UploadsOptions } from '../../../src/distribution/uploads.ts'
+import { KeyedLock } from '../../../src/runtime/keyed-lock.ts'
+import { systemRandom } from '../../../src/runtime/random.ts'
+import { MemoryBlobs } from '../../../src/storage/memory/memory-blobs.ts'
+import { MemoryMetadataStore } from '../../../src/storage/memory/memory-metadata.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+import { asName, sha256, someBytes } from '../../support/registry-client.ts'
+import { bodyOf, emptyBody, wholeBody } from '../../support/upload-bodies.ts'
+
+const app = asName('app')
+const ttlMs = 60 * 60 * 1000
+const inlineLimitBytes = 1000
+
+let clock: FakeClock
+let metadata: MemoryMetadataStore
+let blobs: MemoryBlobs
+let uploads: Uploads
+
+function makeUploads(options: Partial<UploadsOptions> = {}): Uploads {
+  return new Uploads({
+    metadata,
+    writer: blobs,
+    clock,
+    random: systemRandom,
+    inlineLimitBytes,
+    uploadsPerClientMax: 5000,
+    uploadTtlMs: ttlMs,
+    digestLock: new KeyedLock(),
+    onFileReplaced: () => {},
+    onFileInDoubt: () => {},
+    ...options,
+  })
+}
+
+beforeEach(() => {
+  clock = new FakeClock()
+  metadata = new MemoryMetadataStore()
+  blobs = new MemoryBlobs()
+  uploads = makeUploads()
+})
+
+const open = (client = 'c') => uploads.open(app, undefined, client)
+const append = (id: string, bytes: Uint8Array) =>
+  uploads.append(app, id, undefined, wholeBody(bytes))
+
+describe('the sweep', () => {
+  test('removes sessions that nobody touched for the time given, and no others', async () => {
+    const old = [await open(), await open()]
+    await append(old[1]!, someBytes(5000))
+    clock.advance(ttlMs / 2)
+    const young = await open()
+    const touched = await open()
+    clock.advance(ttlMs / 2 + 1)
+    await append(touched, someBytes(10))
+    await uploads.sweep()
+    for (const id of old) expect(() => uploads.offset(app, id)).toThrow('unknown')
+    expect(uploads.offset(app, young)).toBe(0)
+    expect(uploads.offset(app, touched)).toBe(10)
+    expect(uploads.openCount).toBe(2)
+    expect([...blobs.uploads.keys()]).toEqual([])
+  })
+
+  test('spares a session to the last millisecond', async () => {
+    const id = await open()
+    clock.advance(ttlMs)
+    await uploads.sweep()
+    expect(uploads.offset(app, id)).toBe(0)
+    clock.advance(1)
+    await uploads.sweep()
+    expect(metadata.size('uploads')).toBe(0)
+  })
+
+  test('finds an expired session behind thousands that live', async () => {
+    const id = await open()
+    const row = { ...metadata.get('uploads', id)!, touchedAt: clock.now() + ttlMs }
+    const changes = Array.from({ length: 2500 }, (_, index) => ({
+      change: 'put' as const,
+      in: 'uploads' as const,
+      key: `0000${String(index).padStart(28, '0')}`,
+      row,
+    }))
+    await metadata.commit({ checks: [], changes })
+    clock.advance(ttlMs + 1)
+    await uploads.sweep()
+    expect(metadata.get('uploads', id)).toBeUndefined()
+    expect(metadata.size('uploads')).toBe(2500)
+  })
+
+  test('does not remove a session that a request is using', async () => {
+    const id = await open()
+    let letGo = () => {}
+    const gate = new Promise<void>((resolve) => {
+      letGo = resolve
+    })
+    const body = bodyOf([someBytes(10)], { gate })
+    const appending = uploads.append(app, id, undefined, body)
+    clock.advance(ttlMs + 1)
+    const sweeping = uploads.sweep()
+    letGo()
+    expect(await appending).toBe(10)
+    await sweeping
+    expect(uploads.offset(app, id)).toBe(10)
+  })
+
+  test('parks workers that idle, and their sessions go on', async () => {
+    const id = await open()
+    await append(id, someBytes(5000))
+    expect(blobs.adoptedCount).toBe(1)
+    clock.advance(59_000)
+    await uploads.sweep()
+    expect(blobs.adoptedCount).toBe(1)
+    clock.advance(2_000)
+    await uploads.sweep()
+    expect(blobs.adoptedCount).toBe(0)
+    const whole = Buffer.concat([someBytes(5000), someBytes(7)])
+    await append(id, someBytes(7))
+    await uploads.finish(app, id, sha256(whole), undefined, emptyBody())
+    expect(blobs.blobs.get(sha256(whole))).toEqual(whole)
+    expect(blobs.adoptedCount).toBe(0)
+  })
+})
+
+describe('the bound on sessions per client', () => {
+  test('counts finished, cancelled, failed and expired ones off, and others by', async () => {
+    uploads = makeUploads({ uploadsPerClientMax: 2 })
+    const [one, two] = [await open('a'), await open('a')]
+    await expect(open('a')).rejects.toMatchObject({ code: 'UNAVAILABLE', status: 503 })
+    await open('b')
+    await uploads.finish(app, one, sha256('x'), undefined, wholeBody(Buffer.from('x')))
+    const three = await open('a')
+    await uploads.cancel(app, two)
+    const four = await open('a')
+    const wrong = uploads.finish(app, three, sha256('x'), undefined, wholeBody(Buffer.from('y')))
+    await expect(wrong).rejects.toMatchObject({ code: 'DIGEST_INVALID' })
+    await open('a')
+    clock.advance(ttlMs + 1)
+    await uploads.sweep()
+    expect(() => uploads.offset(app, four)).toThrow()
+    expect(uploads.openCount).toBe(0)
+  })
+
+  test('is not used up by a disk that refuses', async () => {
+    uploads = makeUploads({ uploadsPerClientMax: 1 })
+    metadata.failure = new Error('no space')
+    await expect(open()).rejects.toThrow('no space')
+    metadata.failure = undefined
+    await open()
+  })
+
+  test('counts what an earlier run left', async () => {
+    await open('a')
+    uploads = makeUploads({ uploadsPerClientMax: 1 })
+    uploads.recover()
+    expect(uploads.openCount).toBe(1)
+    await expect(open('a')).rejects.toMatchObject({ status: 503 })
+    await open('b')
+  })
+})
+
+describe('a disk that fails', () => {
+  test('while a chunk is taken leaves the session where it was', async () => {
+    const id = await open()
+    await append(id, someBytes(2000, 1))
+    blobs.failure = new Error('EIO')
+    await expect(append(id, someBytes(3000, 2))).rejects.toThrow('EIO')
+    blobs.failure = undefined
+    expect(uploads.offset(app, id)).toBe(2000)
+    await append(id, someBytes(3000, 3))
+    const whole = Buffer.concat([someBytes(2000, 1), someBytes(3000, 3)])
+    await uploads.finish(app, id, sha256(whole), undefined, emptyBody())
+    expect(blobs.blobs.get(sha256(whole))).toEqual(whole)
+  })
+
+  test('at the commit leaves no blob row and a session to try again', async () => {
+    const id = await open()
+    const bytes = someBytes(2000)
+    await append(id, bytes)
+    blobs.failure = new Error('EIO')
+    const finishing = uploads.finish(app, id, sha256(bytes), undefined, emptyBody())
+    await expect(finishing).rejects.toThrow('EIO')
+    expect(metadata.size('blobs')).toBe(0)
+    blobs.failure = undefined
+    await uploads.finish(app, id, sha256(bytes), undefined, emptyBody())
+    expect(metadata.get('blobs', sha256(bytes))).toMatchObject({ sizeBytes: 2000, place: 'file' })
+    expect(metadata.size('uploads')).toBe(0)
+  })
+
+  test('under the metadata forgets a large chunk that was not written down', async () => {
+    const bytes = someBytes(5000)
+    for (const span of [undefined, { offset: 0, length: bytes.length }]) {
+      const id = await open()
+      metadata.failure = new Error('EIO')
+      await expect(uploads.append(app, id, span, wholeBody(bytes))).rejects.toThrow('EIO')
+      metadata.failure = undefined
+      expect(uploads.offset(app, id)).toBe(0)
+      expect(await uploads.append(app, id, span, wholeBody(bytes))).toBe(bytes.length)
+      await uploads.finish(app, id, sha256(bytes), undefined, emptyBody())
+    }
+    expect(blobs.adoptedCount).toBe(0)
+  })
+
+  test('under the metadata tells nobody an offset that is not written down', async () => {
+    const id = await open()
+    metadata.failure = new Error('EIO')
+    await expect(append(id, someBytes(10))).rejects.toThrow('EIO')
+    metadata.failure = undefined
+    expect(uploads.offset(app, id)).toBe(0)
+    await append(id, Buffer.from('x'))
+    await uploads.finish(app, id, sha256('x'), undefined, emptyBody())
+    expect(metadata.get('blobBytes', sha256('x'))).toEqual(new Uint8Array(Buffer.from('x')))
+  })
+})
+
+describe('a whole blob in one request', () => {
+  test.each([
+    ['small, of known length', 10, true],
+    ['small, of unknown length', 10, false],
+    ['large, of unknown length', 5000, false],
+  ])('%s that fails leaves no session', async (_name, size, isKnown) => {
+    const bytes = someBytes(size)
+    const gone = new Error('client left')
+    const bodyBytes = isKnown ? size : undefined
+    const aborted = bodyOf([bytes], { bodyBytes, error: gone })
+    await expect(uploads.pushWhole(app, sha256(bytes), 'c', aborted)).rejects.toBe(gone)
+    const wrong = uploads.pushWhole(app, sha256('other'), 'c', bodyOf([bytes], { bodyBytes }))
+    await expect(wrong).rejects.toMatchObject({ code: 'DIGEST_INVALID' })
+    expect(metadata.size('uploads')).toBe(0)
+    expect(uploads.openCount).toBe(0)
+    expect(blobs.uploads.size).toBe(0)
+    expect(blobs.adoptedCount).toBe(0)
+  })
+})
+
+test('after close every worker is let go and every session remains', async () => {
+  const id = await open()
+  await append(id, someBytes(5000))
+  uploads.close()
+  expect(blobs.adoptedCount).toBe(0)
+  expect(makeUploads().offset(app, id)).toBe(5000)
+})

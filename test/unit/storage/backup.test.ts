@@ -1,0 +1,77 @@
+/**
+ * @module Backup and restore of a store that is open and being written to.
+ */
+import { randomBytes } from 'node:crypto'
+import { readFile, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { backup, restore } from '../../../src/storage/backup.ts'
+import { blobPath, storagePaths } from '../../../src/storage/paths.ts'
+import {
+  openStore,
+  putBlob,
+  putManifest,
+  REPOSITORY,
+  temporaryFolder,
+} from '../../support/store.ts'
+
+test('a backup of an open store restores to the same content', async () => {
+  const folder = await temporaryFolder()
+  const store = await openStore(join(folder, 'live'))
+  const file = await putBlob(store, randomBytes(200_000), 'file')
+  const small = randomBytes(50)
+  const inline = await putBlob(store, small, 'inline')
+  const manifest = await putManifest(store, '{"schemaVersion":2}')
+
+  const copied = await backup(join(folder, 'live'), join(folder, 'backup'))
+  expect(copied).toEqual({ blobs: 1, bytes: 200_000, linked: 1, missing: [] })
+  // What comes after the backup is not in it.
+  const later = await putBlob(store, randomBytes(99), 'inline')
+
+  const restored = await restore(join(folder, 'backup'), join(folder, 'restored'))
+  expect(restored.blobs).toBe(1)
+  const { storage } = await openStore(join(folder, 'restored'))
+  const { metadata, paths } = storage
+  expect(metadata.get('links', [REPOSITORY, file])).toBeDefined()
+  expect(await readFile(blobPath(paths, file))).toEqual(
+    await readFile(blobPath(store.storage.paths, file)),
+  )
+  expect(Buffer.from(metadata.getBytes('blobBytes', inline)!)).toEqual(small)
+  expect(Buffer.from(metadata.getBytes('manifestBytes', manifest)!).toString()).toBe(
+    '{"schemaVersion":2}',
+  )
+  expect(metadata.get('blobs', later)).toBeUndefined()
+})
+
+test('writes to the restored store leave the backup as it is', async () => {
+  const folder = await temporaryFolder()
+  const store = await openStore(join(folder, 'live'))
+  await putBlob(store, randomBytes(10), 'inline')
+  await backup(join(folder, 'live'), join(folder, 'backup'))
+  const before = await readFile(join(folder, 'backup/meta/data.mdb'))
+  await restore(join(folder, 'backup'), join(folder, 'restored'))
+  const restored = await openStore(join(folder, 'restored'))
+  await putBlob(restored, randomBytes(60_000), 'inline')
+  await restored.storage.close()
+  expect(await readFile(join(folder, 'backup/meta/data.mdb'))).toEqual(before)
+})
+
+test('a blob that the disk has lost is named, the rest is copied', async () => {
+  const folder = await temporaryFolder()
+  const store = await openStore(join(folder, 'live'))
+  const lost = await putBlob(store, randomBytes(70_000), 'file')
+  const kept = await putBlob(store, randomBytes(70_001), 'file')
+  await unlink(blobPath(store.storage.paths, lost))
+  const report = await backup(join(folder, 'live'), join(folder, 'backup'))
+  expect(report).toMatchObject({ blobs: 1, missing: [lost] })
+  const size = (await stat(blobPath(storagePaths(join(folder, 'backup')), kept))).size
+  expect(size).toBe(70_001)
+})
+
+test('a target that is not empty and a source that is no backup are refused', async () => {
+  const folder = await temporaryFolder()
+  const store = await openStore(join(folder, 'live'))
+  await putBlob(store, randomBytes(10), 'inline')
+  await expect(backup(join(folder, 'live'), folder)).rejects.toThrow(/is not empty/)
+  await expect(restore(folder, join(folder, 'new'))).rejects.toThrow(/is no backup/)
+})
