@@ -8,6 +8,7 @@ import { Discovery } from './distribution/discovery.ts'
 import { Deletes } from './distribution/management.ts'
 import { Mounts } from './distribution/mount.ts'
 import { ManifestPushes } from './distribution/push-manifest.ts'
+import { TagLocks } from './distribution/tag-locks.ts'
 import { Uploads } from './distribution/uploads.ts'
 import type { HttpEngine } from './http/engine.ts'
 import { BlobHandlers } from './http/handlers/blobs.ts'
@@ -25,8 +26,11 @@ import { createLogger, type Logger } from './observability/logger.ts'
 import { Metrics } from './observability/metrics.ts'
 import { systemClock } from './runtime/clock.ts'
 import { systemRandom } from './runtime/random.ts'
+import { startSchedule } from './runtime/schedule.ts'
 import { readVersion } from './runtime/version.ts'
 import { openStorage, type Storage } from './storage/open-storage.ts'
+import { Reconciliation } from './storage/reconcile.ts'
+import { Scrub } from './storage/scrub.ts'
 
 export interface RunningServer {
   /** Ports of the listeners, in the order of `server.addr`, `server.also_listen`. */
@@ -58,9 +62,19 @@ export async function startServer(
     reserveBytes: config.storage.reserveMb * 1024 * 1024,
     onQuarantined: (digest, reason) => logger.error({ digest, reason }, 'blob quarantined'),
   })
-  const uploads = makeUploads(config, storage)
+  const uploads = makeUploads(config, storage, () => reconciliation.doubt())
+  const reconciliation = new Reconciliation({
+    ...storage,
+    sessions: uploads,
+    clock: systemClock,
+    log: logger,
+    isRelaxed: config.storage.durability === 'relaxed',
+  })
+  await reconciliation.begin()
   uploads.recover()
-  const { engine, metrics } = await makeEngine(config, storage, uploads, logger)
+  const scrub = startScrub(config, storage, logger)
+  const parts = { storage, uploads, reconciliation, scrub, logger }
+  const { engine, metrics } = await makeEngine(config, parts)
   const sweeping = setInterval(() => {
     uploads.sweep().catch((error: unknown) => logger.error({ error }, 'upload sweep failed'))
   }, sweepEveryMs)
@@ -68,6 +82,8 @@ export async function startServer(
   const closeAll = async () => {
     clearInterval(sweeping)
     uploads.close()
+    await scrub.stop()
+    await reconciliation.stop()
     metrics?.stop()
     await storage.close()
   }
@@ -79,6 +95,7 @@ export async function startServer(
     await closeAll()
     throw error
   }
+  reconciliation.start()
   logger.info({ event: 'listening', ports, engine: engine.kind }, 'listening')
   return {
     ports,
@@ -91,7 +108,7 @@ export async function startServer(
   }
 }
 
-function makeUploads(config: Config, storage: Storage): Uploads {
+function makeUploads(config: Config, storage: Storage, onFileInDoubt: () => void): Uploads {
   return new Uploads({
     metadata: storage.metadata,
     writer: storage.writer,
@@ -102,14 +119,40 @@ function makeUploads(config: Config, storage: Storage): Uploads {
     uploadTtlMs: config.storage.uploadTtlMs,
     digestLock: storage.digestLock,
     onFileReplaced: storage.forget,
+    onFileInDoubt,
   })
+}
+
+/** The scrub and its schedule, if it is switched on. */
+function startScrub({ storage: { path, scrub: when } }: Config, storage: Storage, logger: Logger) {
+  const { metadata, quarantine } = storage
+  const scrub = new Scrub({ path, metadata, quarantine, clock: systemClock })
+  const walk = async () => {
+    const { damaged, ...report } = await scrub.run(when.bytesPerSecond, true)
+    logger.info({ event: 'scrub', ...report, damaged: damaged.length }, 'scrub ended')
+  }
+  const onError = (error: unknown) => logger.error({ error }, 'scrub failed')
+  const schedule = when.enabled ? startSchedule(when.schedule, walk, onError) : undefined
+  return {
+    status: () => ({ ...scrub.status, nextAt: schedule?.next ?? null }),
+    stop: async () => {
+      schedule?.stop()
+      await scrub.stop()
+    },
+  }
+}
+
+interface Parts {
+  readonly storage: Storage
+  readonly uploads: Uploads
+  readonly reconciliation: Reconciliation
+  readonly scrub: ReturnType<typeof startScrub>
+  readonly logger: Logger
 }
 
 async function makeEngine(
   config: Config,
-  storage: Storage,
-  uploads: Uploads,
-  logger: Logger,
+  { storage, uploads, reconciliation, scrub, logger }: Parts,
 ): Promise<{ engine: HttpEngine; metrics: Metrics | undefined }> {
   const { metadata } = storage
   const startedAt = systemClock.monotonic()
@@ -120,8 +163,9 @@ async function makeEngine(
     checksSizes: config.policy.checkSizes,
     allowsDelete: config.policy.delete,
   }
-  const deletes = new Deletes(metadata, policy.allowsDelete)
-  const pushes = new ManifestPushes(metadata, policy, systemClock)
+  const tagLocks = new TagLocks()
+  const deletes = new Deletes(metadata, policy.allowsDelete, tagLocks)
+  const pushes = new ManifestPushes(metadata, policy, systemClock, tagLocks)
   const requestLog = config.log.access
     ? new RequestLog(logger.accessLog, config.log.accessSample)
     : undefined
@@ -142,6 +186,8 @@ async function makeEngine(
       freeBytes: storage.space.freeBytes,
       takesPushes: storage.space.hasRoom,
       quarantinedBlobs: storage.quarantine.count,
+      reconciliation: reconciliation.status,
+      scrub: scrub.status(),
     }),
   })
   const answers = new PreparedAnswers()
@@ -190,6 +236,7 @@ async function makeEngine(
       mappedBytes: storage.mappedBytes,
       freeBytes: () => storage.space.freeBytes,
       quarantinedBlobs: () => storage.quarantine.count,
+      scrubbedBytes: () => scrub.status().bytes,
       droppedLogLines: () => logger.droppedLines,
     })
   }

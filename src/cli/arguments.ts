@@ -4,15 +4,29 @@
  */
 import { nearestKey } from '../config/explain.ts'
 import { FLAG_KEYS, type SettingKey } from '../config/schema.ts'
+import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import { fail, ok, type Result } from '../registry/result.ts'
 
 const COMMANDS = {
   serve: 'serve',
   'check-config': 'check-config',
   'verify-config': 'check-config',
+  verify: 'verify',
+  backup: 'backup',
+  restore: 'restore',
+  adopt: 'adopt',
   version: 'version',
   help: 'help',
 } as const
+
+/** How many operands a command takes at most; `check-config` takes one when no flag names its file. */
+const OPERANDS_MAX: Readonly<Partial<Record<Command, number>>> = { backup: 1, restore: 1 }
+
+/** Commands that cannot do without their operand, and what it is. */
+const NEEDS_OPERAND: Readonly<Partial<Record<Command, string>>> = {
+  backup: 'a folder to write to',
+  restore: 'the folder of a backup',
+}
 
 export type Command = (typeof COMMANDS)[keyof typeof COMMANDS]
 
@@ -22,6 +36,12 @@ export interface Arguments {
   readonly file: string | undefined
   /** Flags that override settings, by the key of the setting. */
   readonly settings: ReadonlyMap<SettingKey, string>
+  /** `--repository` of `adopt`. */
+  readonly repository: RepositoryName | undefined
+  /** `--repair` of `verify`: take what is damaged out of service. */
+  readonly repairs: boolean
+  /** The folder of `backup` and `restore`. */
+  readonly operand: string | undefined
 }
 
 /** Flags that are commands in disguise. */
@@ -32,13 +52,15 @@ const COMMAND_FLAGS: Readonly<Record<string, Command>> = {
   h: 'help',
 }
 
-const VALUE_FLAGS: readonly string[] = ['config', ...FLAG_KEYS.keys()]
+const VALUE_FLAGS: readonly string[] = ['config', 'repository', ...FLAG_KEYS.keys()]
 
 /** What was asked for, or the one sentence that says what is wrong with it. */
 export function parseArguments(args: readonly string[]): Result<Arguments, string> {
   const operands: string[] = []
   const settings = new Map<SettingKey, string>()
   let file: string | undefined
+  let repository: string | undefined
+  let repairs = false
   let disguised: Command | undefined
   for (let index = 0; index < args.length; index++) {
     const argument = args[index]!
@@ -53,16 +75,22 @@ export function parseArguments(args: readonly string[]): Result<Arguments, strin
       disguised ??= COMMAND_FLAGS[name]
       continue
     }
+    if (name === 'repair' && inlineValue === undefined) {
+      repairs = true
+      continue
+    }
     if (!VALUE_FLAGS.includes(name)) return fail(unknown('flag', `--${name}`, FLAGS_WITH_DASHES))
     const value = inlineValue ?? args[++index]
     if (value === undefined || value === '' || (inlineValue === undefined && isFlag(value))) {
       return fail(`flag --${name} needs a value, such as ${EXAMPLES[name]}`)
     }
     const key = FLAG_KEYS.get(name)
-    if (key === undefined) file = value
-    else settings.set(key, value)
+    if (key !== undefined) settings.set(key, value)
+    else if (name === 'repository') repository = value
+    else file = value
   }
-  return withCommand(operands, disguised, file, settings)
+  const parsed = withCommand(operands, disguised, file, settings)
+  return parsed.ok ? withOwnFlags(parsed.value, repairs, repository) : parsed
 }
 
 function withCommand(
@@ -70,26 +98,46 @@ function withCommand(
   disguised: Command | undefined,
   flagFile: string | undefined,
   settings: Arguments['settings'],
-): Result<Arguments, string> {
+): Result<Omit<Arguments, 'repository' | 'repairs'>, string> {
   const [word = 'serve', ...rest] = operands
   if (!isCommandWord(word)) return fail(unknown('command', word, Object.keys(COMMANDS)))
   const command = disguised ?? COMMANDS[word]
-  const operandsMax = command === 'check-config' && flagFile === undefined ? 1 : 0
+  const takesFile = command === 'check-config' && flagFile === undefined
+  const operandsMax = takesFile ? 1 : (OPERANDS_MAX[command] ?? 0)
   if (disguised === undefined && rest.length > operandsMax) {
     return fail(`unexpected "${rest[operandsMax]}" after ${word}; ${helpHint}`)
   }
-  const file = command === 'check-config' ? (flagFile ?? rest[0]) : flagFile
-  return ok({ command, file, settings })
+  const needed = NEEDS_OPERAND[command]
+  if (needed !== undefined && rest.length === 0) return fail(`${word} needs ${needed}`)
+  const file = takesFile ? rest[0] : flagFile
+  return ok({ command, file, settings, operand: takesFile ? undefined : rest[0] })
+}
+
+/** Flags that one command alone understands. */
+function withOwnFlags(
+  parsed: Omit<Arguments, 'repository' | 'repairs'>,
+  repairs: boolean,
+  text: string | undefined,
+): Result<Arguments, string> {
+  if (repairs && parsed.command !== 'verify') {
+    return fail(`flag --repair belongs to verify; ${helpHint}`)
+  }
+  if (text === undefined) return ok({ ...parsed, repairs, repository: undefined })
+  if (parsed.command !== 'adopt') return fail(`flag --repository belongs to adopt; ${helpHint}`)
+  const name = parseRepositoryName(text)
+  if (!name.ok) return fail(`--repository: "${text}" is not a name such as team/app`)
+  return ok({ ...parsed, repairs, repository: name.value })
 }
 
 const helpHint = 'see fastregistry help'
 
-const FLAGS_WITH_DASHES = [...VALUE_FLAGS, 'version', 'help'].map((name) => `--${name}`)
+const FLAGS_WITH_DASHES = [...VALUE_FLAGS, 'repair', 'version', 'help'].map((name) => `--${name}`)
 
 const EXAMPLES: Readonly<Record<string, string>> = {
   config: '--config=config.yaml',
   storage: '--storage=./data',
   addr: '--addr=:5000',
+  repository: '--repository=team/app',
 }
 
 function isCommandWord(word: string): word is keyof typeof COMMANDS {
@@ -113,6 +161,10 @@ export const HELP = `Usage: fastregistry [command] [flags]
 Commands:
   serve                 run the registry (the default)
   check-config [FILE]   say everything that is wrong with a configuration file
+  verify                read everything stored and compare it with its digest (server stopped)
+  backup DIR            write a consistent copy to an empty folder (the server may run)
+  restore DIR           make a store at storage.path out of a backup
+  adopt                 take the blob files of a stopped store in that have no metadata
   version               print the version
   help                  print this text
 
@@ -120,4 +172,6 @@ Flags (one dash or two; --flag=value or --flag value; they win over the file):
   --config FILE         configuration file (YAML); without it the defaults hold
   --storage DIR         storage.path: folder that holds everything
   --addr ADDRESS        server.addr: address to listen on, such as :5000
+  --repair              verify: take what is damaged out of service, so that it can be pushed again
+  --repository NAME     adopt: repository that the adopted blobs can be pulled from
 `

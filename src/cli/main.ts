@@ -6,13 +6,15 @@ import { ConfigError } from '../config/explain.ts'
 import { type LoadOptions, loadConfig } from '../config/load.ts'
 import type { Environment } from '../config/source.ts'
 import { readVersion } from '../runtime/version.ts'
+import { type AdoptContext, adopt } from './adopt.ts'
 import { type Arguments, HELP, parseArguments } from './arguments.ts'
 import { type ServeContext, serve } from './serve.ts'
 
-export interface Terminal extends ServeContext {
+export interface Terminal extends ServeContext, AdoptContext {
   readonly environment: Environment
   /** Standard output and standard error; a line feed is added. */
   print(line: string): void
+  loadMaintenance(): Promise<typeof import('./maintenance.ts')>
 }
 
 /** Runs one command to its end (for `serve`: until the server has stopped) and says how it went. */
@@ -34,9 +36,44 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
         terminal.print(`${parsed.value.file ?? 'defaults'}: ok`)
         return 0
       })
+    case 'adopt':
+      return withConfig(parsed.value, terminal, (config) =>
+        adopt(config, parsed.value.repository, terminal),
+      )
+    case 'verify':
+      return maintain(parsed.value, terminal, (tools, path) =>
+        tools.verify(path, parsed.value.repairs, terminal),
+      )
+    case 'backup':
+      return maintain(parsed.value, terminal, (tools, path) =>
+        tools.writeBackup(path, parsed.value.operand!, terminal),
+      )
+    case 'restore':
+      return maintain(parsed.value, terminal, (tools, path) =>
+        tools.restoreBackup(parsed.value.operand!, path, terminal),
+      )
     case 'serve':
       return withConfig(parsed.value, terminal, (config) => serve(config, terminal))
   }
+}
+
+type Maintenance = Awaited<ReturnType<Terminal['loadMaintenance']>>
+
+/** Work on a store without a server: one line for what went wrong, exit code 1. */
+function maintain(
+  args: Arguments,
+  terminal: Terminal,
+  work: (tools: Maintenance, path: string) => Promise<number>,
+): Promise<number> {
+  return withConfig(args, terminal, async (config) => {
+    try {
+      return await work(await terminal.loadMaintenance(), config.storage.path)
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      terminal.printError(`fastregistry: ${args.command} failed: ${message}`)
+      return 1
+    }
+  })
 }
 
 type Use = (config: Awaited<ReturnType<typeof loadConfig>>) => Promise<number>

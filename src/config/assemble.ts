@@ -32,6 +32,11 @@ export function assembleConfig(values: Values): Config {
       durability: values['storage.durability'],
       uploadTtlMs: values['storage.upload_ttl'],
       reader: values['storage.reader'],
+      scrub: {
+        enabled: values['storage.scrub.enabled'],
+        schedule: values['storage.scrub.schedule'],
+        bytesPerSecond: values['storage.scrub.bytes_per_second'],
+      },
     },
     policy: {
       allowSparseIndex: values['policy.allow_sparse_index'],

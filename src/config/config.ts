@@ -38,6 +38,14 @@ export interface StorageConfig {
   readonly durability: 'full' | 'relaxed'
   readonly uploadTtlMs: number
   readonly reader: 'auto' | 'map' | 'file'
+  readonly scrub: ScrubConfig
+}
+
+export interface ScrubConfig {
+  readonly enabled: boolean
+  /** Five fields of a crontab line. */
+  readonly schedule: string
+  readonly bytesPerSecond: number
 }
 
 export interface PolicyConfig {

@@ -106,6 +106,24 @@ export const SETTINGS = {
     doc: 'How blob files are read: `map` from memory mappings, `file` by asynchronous reads, `auto` maps where it can.',
     since,
   }),
+  'storage.scrub.enabled': setting({
+    type: type.boolean(),
+    default: false,
+    doc: 'Read everything stored on a schedule and take out of service what is not its digest.',
+    since,
+  }),
+  'storage.scrub.schedule': setting({
+    type: type.cron(),
+    default: '0 3 * * 0',
+    doc: 'When the scrub starts (cron, local time). One that is still running is not started again.',
+    since,
+  }),
+  'storage.scrub.bytes_per_second': setting({
+    type: type.size('64KiB', '16GiB'),
+    default: '64MiB',
+    doc: 'How fast the scrub reads at most, per second.',
+    since,
+  }),
   'policy.allow_sparse_index': setting({
     type: type.boolean(),
     default: true,

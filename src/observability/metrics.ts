@@ -16,6 +16,7 @@ export interface MetricSources {
   readonly mappedBytes: () => number
   readonly freeBytes: () => number
   readonly quarantinedBlobs: () => number
+  readonly scrubbedBytes: () => number
   readonly droppedLogLines: () => number
 }
 
@@ -80,6 +81,11 @@ export class Metrics {
     this.#gauge('fastregistry_open_requests', 'Requests being answered.', sources.openRequests)
     this.#gauge('fastregistry_open_uploads', 'Upload sessions open.', sources.openUploads)
     this.#gauge('fastregistry_mapped_bytes', 'Bytes of blob files mapped.', sources.mappedBytes)
+    this.#gauge(
+      'fastregistry_scrub_read_bytes',
+      'Bytes that the running or last scrub has read.',
+      sources.scrubbedBytes,
+    )
     this.#gauge('fastregistry_disk_free_bytes', 'Disk space left.', sources.freeBytes)
     this.#counter(
       'fastregistry_quarantined_blobs_total',

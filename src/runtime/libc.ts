@@ -1,7 +1,7 @@
 /**
- * @module The C library's calls for mapped files, early write-back and receive queues. The only user of koffi.
- * Loaded on demand, on the main thread and in workers: where it does not load (or not on Linux)
- * `loadLibc` says why and callers fall back.
+ * @module The C library's calls for mapped files, early write-back, locks and receive queues. The
+ * only user of koffi. Loaded on demand, on the main thread and in workers: where it does not load
+ * (or not on Linux) `loadLibc` says why and callers fall back.
  *
  * A view made here reads memory that `unmap` takes away: whoever maps owns the discipline.
  */
@@ -14,6 +14,9 @@ const SYNC_FILE_RANGE_WRITE = 2
 const FIONREAD = 0x541b
 const SOL_SOCKET = 1
 const SO_RCVBUF = 8
+const LOCK_EX = 2
+const LOCK_NB = 4
+const EWOULDBLOCK = 11
 
 export interface Libc {
   /** Maps a whole file read-only; the descriptor may be closed afterwards. Throws with `code`. */
@@ -34,6 +37,11 @@ export interface Libc {
   limitReceiveQueue(descriptor: number, bytes: number): void
   /** Starts writing a range of a file back without waiting. Errors are left for `fdatasync`. */
   startWriteBack(descriptor: number, offset: number, length: number): void
+  /**
+   * Takes the one lock of an open file (`flock`), which goes with the descriptor or the process.
+   * False when somebody else holds it; throws where the file system has no locks.
+   */
+  lock(descriptor: number): boolean
 }
 
 type Call = (...parameters: unknown[]) => unknown
@@ -51,6 +59,9 @@ const ERRNO: Readonly<Record<number, string>> = {
   22: 'EINVAL',
   23: 'ENFILE',
   24: 'EMFILE',
+  37: 'ENOLCK',
+  38: 'ENOSYS',
+  95: 'EOPNOTSUPP',
 }
 
 /** The calls, or the reason why they cannot be had here. */
@@ -71,6 +82,7 @@ function bind(koffi: Koffi): Libc {
   const ioctl = libc.func('int ioctl(int, unsigned long, _Out_ int *)')
   const setsockopt = libc.func('int setsockopt(int, int, int, int *, unsigned int)')
   const syncFileRange = libc.func('int sync_file_range(int, int64_t, int64_t, unsigned int)')
+  const flock = libc.func('int flock(int, int)')
   const fault = (call: string) => {
     const errno = koffi.errno()
     const code = ERRNO[errno] ?? `E${errno}`
@@ -98,6 +110,11 @@ function bind(koffi: Koffi): Libc {
     },
     startWriteBack(descriptor, offset, length) {
       syncFileRange(descriptor, offset, length, SYNC_FILE_RANGE_WRITE)
+    },
+    lock(descriptor) {
+      if (flock(descriptor, LOCK_EX | LOCK_NB) === 0) return true
+      if (koffi.errno() === EWOULDBLOCK) return false
+      throw fault('flock')
     },
   }
 }

@@ -91,6 +91,11 @@ export class LmdbEnvironment {
     this.#root.resetReadTxn()
   }
 
+  /** Writes a consistent copy of everything committed so far into a folder, beside running writes. */
+  async copyTo(folder: string): Promise<void> {
+    await this.#root.backup(folder, true)
+  }
+
   async close(): Promise<void> {
     await this.#root.close()
   }

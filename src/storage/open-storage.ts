@@ -21,6 +21,7 @@ import { type StoragePaths, storagePaths } from './paths.ts'
 import type { BlobReader, BlobWriter } from './ports.ts'
 import { Quarantine } from './quarantine.ts'
 import { checkSchemaVersion } from './schema-version.ts'
+import { lockStore, type StoreLock } from './store-lock.ts'
 
 export interface StorageOptions {
   readonly path: string
@@ -49,14 +50,32 @@ export interface Storage {
   readonly space: DiskSpace
   /** Forgets what is cached of a blob whose file was replaced or removed. */
   readonly forget: (digest: Digest) => void
-  close(): Promise<void>
+  close: () => Promise<void>
 }
 
+/** Opens a store that no other process has open. Throws with its pid when one has. */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
   const paths = storagePaths(options.path)
   for (const folder of [paths.blobs, paths.uploads, paths.metadata, paths.trash]) {
     mkdirSync(folder, { recursive: true, mode: 0o750 })
   }
+  const loaded = loadLibc()
+  // Before LMDB opens: two writers on one environment would undo each other's promises.
+  const lock = lockStore(paths.root, 'unavailable' in loaded ? undefined : loaded)
+  try {
+    return await openLocked(options, paths, loaded, lock)
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+async function openLocked(
+  options: StorageOptions,
+  paths: StoragePaths,
+  loaded: ReturnType<typeof loadLibc>,
+  lock: StoreLock,
+): Promise<Storage> {
   const isRelaxed = options.durability === 'relaxed'
   const writers = new WorkerPool({ worker: 'metadata-writer', threads: 1, tasksPerThread: 1 })
   const pagers = new WorkerPool({ worker: 'pager', threads: 1, tasksPerThread: 1 })
@@ -74,8 +93,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const digestLock = new KeyedLock()
   const space = new DiskSpace(options.path, options.reserveBytes)
   await space.start()
-  const loaded = options.reader === 'file' ? { unavailable: 'storage.reader: file' } : loadLibc()
-  const { blobs, reason } = makeReader(options, paths, pager, loaded)
+  const mapping = options.reader === 'file' ? { unavailable: 'storage.reader: file' } : loaded
+  const { blobs, reason } = makeReader(options, paths, pager, mapping)
   const forget = (digest: Digest) => {
     if (blobs instanceof BlobMap) blobs.forget(digest)
   }
@@ -96,6 +115,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       await metadata.close()
       await pager.close()
       await Promise.all([ingest.close(), writers.close(), pagers.close()])
+      lock.release()
     },
   }
 }

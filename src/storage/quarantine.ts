@@ -52,13 +52,34 @@ export class Quarantine {
       this.#count += 1
       onQuarantined(digest, reason)
       forget(digest)
-      const folder = join(paths.trash, 'quarantine')
-      await mkdir(folder, { recursive: true })
-      await rename(blobPath(paths, digest), join(folder, digest.replace(':', '-'))).catch(
-        (error: NodeJS.ErrnoException) => {
-          if (error.code !== 'ENOENT') throw error
-        },
-      )
+      await moveToQuarantine(paths, digest)
     })
   }
+
+  /**
+   * Takes a manifest's bytes out of service in every repository: pulls answer 404 until somebody
+   * pushes the manifest again.
+   */
+  async isolateManifest(digest: Digest, reason: string): Promise<void> {
+    await this.#options.metadata.commit({
+      checks: [{ check: 'present', in: 'manifestBytes', key: digest }],
+      changes: [{ change: 'delete', in: 'manifestBytes', key: digest }],
+    })
+    this.#count += 1
+    this.#options.onQuarantined(digest, reason)
+  }
+}
+
+/**
+ * Moves a blob's file, if there is one, to where nobody serves it. The caller holds the digest's
+ * lock and has seen to it that no row counts on the file.
+ */
+export async function moveToQuarantine(paths: StoragePaths, digest: Digest): Promise<void> {
+  const folder = join(paths.trash, 'quarantine')
+  await mkdir(folder, { recursive: true })
+  await rename(blobPath(paths, digest), join(folder, digest.replace(':', '-'))).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    },
+  )
 }

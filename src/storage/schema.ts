@@ -99,6 +99,8 @@ export interface Databases {
   readonly holders: { key: readonly [Digest, RepositoryName]; row: true }
   readonly uploads: { key: string; row: UploadRow }
   readonly system: { key: string; row: number }
+  /** Where long jobs stand, so that a restart goes on there. */
+  readonly cursors: { key: string; row: string }
 }
 
 export type DatabaseName = keyof Databases
@@ -119,4 +121,5 @@ export const DATABASES: Readonly<Record<DatabaseName, 'msgpack' | 'binary'>> = {
   holders: 'msgpack',
   uploads: 'msgpack',
   system: 'msgpack',
+  cursors: 'msgpack',
 }

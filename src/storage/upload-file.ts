@@ -7,6 +7,7 @@ import { type Algorithm, algorithmOf, type Digest } from '../registry/digest.ts'
 import { disk, type FileHandle } from '../runtime/disk.ts'
 import type { Libc } from '../runtime/libc.ts'
 import { createHasher, type Hasher } from './hasher.ts'
+import { damagedCode } from './ports.ts'
 
 /** Bytes after which the kernel is told to start writing back, so that the flush finds little. */
 const writeBackBytes = 8 * 1024 * 1024
@@ -50,7 +51,7 @@ export class UploadFile {
     const file = await disk.open(path, offsetBytes === 0 ? 'w+' : 'r+')
     try {
       if (offsetBytes > 0) {
-        if ((await file.stat()).size < offsetBytes) throw new Error('upload file is too short')
+        if ((await file.stat()).size < offsetBytes) throw tooShort()
         await disk.truncate(file, offsetBytes)
       }
       const hasher = await hashPrefix(file, algorithm, offsetBytes)
@@ -160,6 +161,10 @@ export class UploadFile {
 
 /** Bytes read at once when a prefix is hashed anew. */
 const readBytes = 1024 * 1024
+
+function tooShort(): Error {
+  return Object.assign(new Error('upload file is too short'), { code: damagedCode })
+}
 
 async function hashPrefix(
   file: FileHandle,

@@ -1,0 +1,114 @@
+/**
+ * @module Backups: a consistent copy of the metadata first, then every blob file that it names, by
+ * hard link where the target is on the same file system (blob files never change), else as a copy
+ * (by reflink where the file system can). Works beside a running server.
+ */
+import { constants } from 'node:fs'
+import { copyFile, link, mkdir, readdir, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Digest } from '../registry/digest.ts'
+import { LmdbEnvironment, prefixRange } from './lmdb-environment.ts'
+import { blobPath, type StoragePaths, storagePaths } from './paths.ts'
+import type { BlobRow, Databases } from './schema.ts'
+
+export interface CopyReport {
+  readonly blobs: number
+  readonly bytes: number
+  /** How many files were linked rather than copied. */
+  readonly linked: number
+  /** Blobs that the metadata names and the disk does not have. */
+  readonly missing: readonly Digest[]
+}
+
+const rowsPerRead = 1_000
+
+/**
+ * Writes a backup of the store at `source` into `target`, which must be empty or absent. Upload
+ * sessions are not part of it. Throws with what to do.
+ */
+export async function backup(source: string, target: string): Promise<CopyReport> {
+  await requireEmpty(target)
+  const from = storagePaths(source)
+  const to = storagePaths(target)
+  await mkdir(to.metadata, { recursive: true, mode: 0o750 })
+  const live = new LmdbEnvironment(from.metadata, false)
+  try {
+    await live.copyTo(to.metadata)
+  } finally {
+    await live.close()
+  }
+  return copyBlobs(from, to)
+}
+
+/** Makes a store at `target` (empty or absent) out of a backup. The backup stays as it is. */
+export async function restore(source: string, target: string): Promise<CopyReport> {
+  const from = storagePaths(source)
+  await stat(join(from.metadata, 'data.mdb')).catch(() => {
+    throw new Error(`${source} is no backup: it has no meta/data.mdb`)
+  })
+  await requireEmpty(target)
+  const to = storagePaths(target)
+  await mkdir(to.metadata, { recursive: true, mode: 0o750 })
+  // Never linked: the store writes to this file.
+  await copyFile(join(from.metadata, 'data.mdb'), join(to.metadata, 'data.mdb'))
+  return copyBlobs(from, to)
+}
+
+/** Copies what the metadata at `to` names; it was copied first, so that nothing it names is newer. */
+async function copyBlobs(from: StoragePaths, to: StoragePaths): Promise<CopyReport> {
+  const metadata = new LmdbEnvironment(to.metadata, false)
+  const missing: Digest[] = []
+  let blobs = 0
+  let bytes = 0
+  let linked = 0
+  try {
+    for (const { digest, row } of fileBlobs(metadata)) {
+      const outcome = await linkOrCopy(blobPath(from, digest), blobPath(to, digest))
+      if (outcome === 'missing') {
+        missing.push(digest)
+        continue
+      }
+      blobs += 1
+      bytes += row.sizeBytes
+      if (outcome === 'linked') linked += 1
+    }
+  } finally {
+    await metadata.close()
+  }
+  return { blobs, bytes, linked, missing }
+}
+
+function* fileBlobs(metadata: LmdbEnvironment): Iterable<{ digest: Digest; row: BlobRow }> {
+  let last: string | undefined
+  while (true) {
+    const rows = [...metadata.entries('blobs', { ...prefixRange([], last), limit: rowsPerRead })]
+    if (rows.length === 0) return
+    for (const { key, value } of rows) {
+      const row = value as BlobRow
+      if (row.place === 'file') yield { digest: key as Databases['blobs']['key'], row }
+    }
+    last = rows.at(-1)!.key as string
+  }
+}
+
+async function linkOrCopy(from: string, to: string): Promise<'linked' | 'copied' | 'missing'> {
+  await mkdir(dirname(to), { recursive: true, mode: 0o750 })
+  try {
+    await link(from, to)
+    return 'linked'
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return 'missing'
+    if (code !== 'EXDEV' && code !== 'EPERM' && code !== 'EMLINK') throw error
+    await copyFile(from, to, constants.COPYFILE_FICLONE)
+    return 'copied'
+  }
+}
+
+async function requireEmpty(folder: string): Promise<void> {
+  const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  if (entries.length > 0) throw new Error(`${folder} is not empty; name a new folder`)
+}

@@ -1,0 +1,155 @@
+/**
+ * @module A stopped store from the inside: files and rows belong to each other, indexes agree with
+ * what they index, nothing is left over (design, section 4, points 3 and 7).
+ */
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { LmdbEnvironment, prefixRange } from '../../../src/storage/lmdb-environment.ts'
+import { storagePaths } from '../../../src/storage/paths.ts'
+import type { DatabaseName, Databases } from '../../../src/storage/schema.ts'
+
+type Entry<N extends DatabaseName> = { key: Databases[N]['key']; row: Databases[N]['row'] }
+
+/** Everything that is wrong with the store, in words; nothing when it is whole. */
+export async function inspectStore(
+  storage: string,
+  endedSessions: ReadonlySet<string>,
+): Promise<string[]> {
+  const paths = storagePaths(storage)
+  const environment = new LmdbEnvironment(paths.metadata, false)
+  const read = <N extends DatabaseName>(database: N): Entry<N>[] => {
+    return [...environment.entries(database, prefixRange([]))].map(
+      ({ key, value }) => ({ key, row: value }) as Entry<N>,
+    )
+  }
+  try {
+    return [
+      ...inspectBlobs(paths.blobs, read('blobs'), read('blobBytes')),
+      ...inspectUploads(paths.uploads, read('uploads'), endedSessions),
+      ...inspectLinks(read('links'), read('holders'), read('blobs')),
+      ...inspectManifests(read),
+      ...filesBelow(paths.trash).map((path) => `${path} is in the trash`),
+    ]
+  } finally {
+    await environment.close()
+  }
+}
+
+function inspectBlobs(
+  folder: string,
+  blobs: readonly Entry<'blobs'>[],
+  blobBytes: readonly Entry<'blobBytes'>[],
+): string[] {
+  const files = new Map(
+    filesBelow(folder).map((path) => {
+      const [algorithm, , encoded] = path.split('/').slice(-3)
+      return [`${algorithm}:${encoded}`, statSync(path).size]
+    }),
+  )
+  const inline = new Map(blobBytes.map(({ key, row }) => [String(key), row.byteLength]))
+  const problems: string[] = []
+  for (const { key, row } of blobs) {
+    const place = row.place === 'file' ? files : inline
+    const actual = place.get(key)
+    if (actual !== row.sizeBytes) {
+      problems.push(`row of ${key} says ${row.sizeBytes} bytes ${row.place}, there are ${actual}`)
+    }
+    place.delete(key)
+  }
+  for (const digest of files.keys()) problems.push(`file of ${digest} has no row`)
+  for (const digest of inline.keys()) problems.push(`inline bytes of ${digest} have no row`)
+  return problems
+}
+
+function inspectUploads(
+  folder: string,
+  uploads: readonly Entry<'uploads'>[],
+  endedSessions: ReadonlySet<string>,
+): string[] {
+  const files = new Map(
+    filesBelow(folder).map((path) => [path.slice(folder.length + 1), statSync(path).size]),
+  )
+  const problems: string[] = []
+  for (const { key, row } of uploads) {
+    const actual = files.get(key)
+    if (row.bytes === undefined && row.offsetBytes > (actual ?? 0)) {
+      problems.push(`session ${key} says ${row.offsetBytes} bytes, there are ${actual}`)
+    }
+    if (row.bytes === undefined) files.delete(key)
+    if (endedSessions.has(`/v2/${row.repository}/blobs/uploads/${key}`)) {
+      problems.push(`session ${key} has ended and has a row`)
+    }
+  }
+  for (const id of files.keys()) problems.push(`upload file ${id} has no session`)
+  return problems
+}
+
+function inspectLinks(
+  links: readonly Entry<'links'>[],
+  holders: readonly Entry<'holders'>[],
+  blobs: readonly Entry<'blobs'>[],
+): string[] {
+  const rows = new Set(blobs.map(({ key }) => String(key)))
+  const linked = links.map(({ key: [repository, digest] }) => `${digest} in ${repository}`)
+  const held = holders.map(({ key: [digest, repository] }) => `${digest} in ${repository}`)
+  return [
+    ...links
+      .filter(({ key }) => !rows.has(key[1]))
+      .map(({ key }) => `link ${key.join(' ')} has no blob`),
+    ...differences('link', linked, 'holder', held),
+  ]
+}
+
+function inspectManifests(read: <N extends DatabaseName>(database: N) => Entry<N>[]): string[] {
+  const manifests = read('manifests')
+  const children = read('children')
+  const bytes = new Set(read('manifestBytes').map(({ key }) => String(key)))
+  const present = new Set(manifests.map(({ key }) => key.join(' ')))
+  const tags = read('tags')
+  const parents = manifests.flatMap(({ key: [repository, digest] }) =>
+    children
+      .filter(({ key: [parent] }) => parent === digest)
+      .map(({ key: [, child] }) => `${child} ${repository} ${digest}`),
+  )
+  const subjects = manifests.flatMap(({ key: [repository, digest], row }) =>
+    row.subject === undefined ? [] : [`${repository} ${row.subject} ${digest}`],
+  )
+  const spell = (entries: readonly { key: unknown }[]) =>
+    entries.map(({ key }) => (key as readonly string[]).join(' '))
+  return [
+    ...manifests
+      .filter(({ key: [, digest] }) => !bytes.has(digest))
+      .map(({ key }) => `manifest ${key.join(' ')} has no bytes`),
+    ...tags
+      .filter(({ key: [repository], row }) => !present.has(`${repository} ${row.digest}`))
+      .map(({ key }) => `tag ${key.join(':')} points at nothing`),
+    ...differences(
+      'tag',
+      tags.map(({ key: [repository, tag], row }) => `${repository} ${row.digest} ${tag}`),
+      'index of tags',
+      spell(read('tagsByDigest')),
+    ),
+    ...differences('child', parents, 'parent', spell(read('parents'))),
+    ...differences('subject', subjects, 'referrer', spell(read('referrers'))),
+  ]
+}
+
+function differences(
+  oneName: string,
+  one: readonly string[],
+  otherName: string,
+  other: readonly string[],
+): string[] {
+  const ones = new Set(one)
+  const others = new Set(other)
+  return [
+    ...[...ones].filter((it) => !others.has(it)).map((it) => `${oneName} ${it}: no ${otherName}`),
+    ...[...others].filter((it) => !ones.has(it)).map((it) => `${otherName} ${it}: no ${oneName}`),
+  ]
+}
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+}
