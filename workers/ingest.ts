@@ -3,6 +3,7 @@
  * have reached the operating system or the blob is in place. Several run on one thread at a time.
  */
 import type { MessagePort } from 'node:worker_threads'
+import { disk } from '../src/runtime/disk.ts'
 import { type Libc, loadLibc } from '../src/runtime/libc.ts'
 import {
   type IngestReply,
@@ -27,7 +28,10 @@ export default async function ingest(setup: IngestSetup): Promise<void> {
   }
   for await (const request of requests) {
     if (request.kind === 'park' || request.kind === 'discard') {
-      await (request.kind === 'park' ? file?.close() : file?.discard())
+      if (request.kind === 'park') await file?.close()
+      else if (file !== undefined) await file.discard()
+      // One that could not be opened may be there all the same, too short.
+      else await disk.unlink(setup.path)
       return
     }
     if (file === undefined) refuse(port, request, failure)

@@ -5,6 +5,7 @@
  *   uploads/<upload id>                       bytes received so far
  *   meta/                                     the LMDB environment
  *   trash/                                    blobs that collection swept, until the window ends
+ *   lock                                      held by the one process that has the store open
  *
  * The blob tree is the one that the Go FastRegistry wrote, so its data can be adopted in place.
  */

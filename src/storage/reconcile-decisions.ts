@@ -6,9 +6,10 @@
  * digest's lock. So whoever holds that lock and sees no row sees a file that nobody will claim; and
  * a row that is added here (without links) is one that the next push of the blob overwrites.
  */
-import { stat, unlink } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { disk } from '../runtime/disk.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import type { ReconcileFinding } from '../runtime/worker-messages.ts'
 import { fileIdentity, isSameFile } from './file-identity.ts'
@@ -112,7 +113,7 @@ export class ReconcileDecisions {
       const file = await stat(path).catch(absent)
       const isNeeded = row !== undefined && row.bytes === undefined
       if (file === undefined || isNeeded || file.mtimeMs >= startedAt) return
-      await unlink(path).catch(absent)
+      await disk.unlink(path)
       this.#counts.uploadsRemoved += 1
     })
   }
@@ -152,7 +153,7 @@ export class ReconcileDecisions {
       ]
       const checks: Check[] = [{ check: 'absent', in: 'blobs', key: digest }]
       const { applied } = await metadata.commit({ checks, changes })
-      if (applied && file.sizeBytes === 0) await unlink(blobPath(paths, digest)).catch(absent)
+      if (applied && file.sizeBytes === 0) await disk.unlink(blobPath(paths, digest))
       if (applied) this.#counts.adopted += 1
     })
   }

@@ -1,7 +1,7 @@
 /**
  * @module Reconciliation at start: files and rows that a crash left without each other find together
  * again, or go. It runs behind the first requests and takes time by what changed, not by what is
- * stored. Three rows of the database `system` carry it from run to run:
+ * stored. Two rows of the database `system` carry it from run to run:
  *
  *   cleanStop      1 after a stop in order; gone while the server runs
  *   checkpointAt   until then (ms since the epoch) every blob file had its row and every row its file

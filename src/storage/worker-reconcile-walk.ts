@@ -7,9 +7,10 @@
  * folder that changed (a rename into it set its time) is compared with one range of rows.
  */
 import type { Dirent, Stats } from 'node:fs'
-import { open, readdir, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ALGORITHMS, type Algorithm, algorithmOf, parseDigest } from '../registry/digest.ts'
+import { disk } from '../runtime/disk.ts'
 import {
   type FileIdentity,
   type ReconcileFinding,
@@ -24,8 +25,11 @@ import type { BlobRow, UploadRow } from './schema.ts'
 /** Rows read at once; between two reads the snapshot is renewed. */
 const rowsAtOnce = 200
 
+/** Bytes read at once. */
+const readBytes = 1024 * 1024
+
 /** Bytes hashed between two rests. */
-const hashedAtOnceBytes = 8 * 1024 * 1024
+const hashedAtOnceBytes = 8 * readBytes
 
 export interface WalkOptions {
   readonly paths: StoragePaths
@@ -132,24 +136,27 @@ async function hashFile(
   path: string,
   algorithm: Algorithm,
 ): Promise<{ file: FileIdentity; actual: string } | undefined> {
-  const handle = await open(path, 'r')
+  const handle = await disk.open(path, 'r')
   try {
     const file = fileIdentity(await handle.stat())
     const hasher = createHasher(algorithm)
-    let sinceRest = 0
+    const buffer = new Uint8Array(readBytes)
     let restedAt = performance.now()
-    const chunks = handle.createReadStream({ autoClose: false, highWaterMark: 1024 * 1024 })
-    for await (const chunk of chunks as AsyncIterable<Uint8Array>) {
+    let sinceRest = 0
+    for (let offset = 0; offset < file.sizeBytes; ) {
       if (isStopped()) return undefined
-      hasher.update(chunk)
-      sinceRest += chunk.byteLength
+      const count = await disk.read(handle, buffer, offset)
+      if (count === 0) break
+      hasher.update(buffer.subarray(0, count))
+      offset += count
+      sinceRest += count
       if (!isPaced || sinceRest < hashedAtOnceBytes) continue
+      sinceRest = 0
       await rest(performance.now() - restedAt)
       restedAt = performance.now()
-      sinceRest = 0
     }
-    await handle.datasync()
-    await flushFolder(dirname(path))
+    await disk.flush(handle)
+    await disk.flushFolder(dirname(path))
     return { file, actual: hasher.digest() }
   } finally {
     await handle.close()
@@ -171,11 +178,6 @@ function* readRows<Row>(
     start = `${String(batch.at(-1)!.key)}\u0001`
     rows.refresh()
   }
-}
-
-async function flushFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  await folder.sync().finally(() => folder.close())
 }
 
 /** Names of the plain files in a folder; of a folder that is not there, none. */

@@ -14,7 +14,6 @@ type Row = [method: string, path: string, expected: string]
 const NAMES: Row[] = [
   'A',
   'a/B',
-  'Ä',
   '%C3%A4',
   'a%20b',
   '-a',

@@ -1,4 +1,6 @@
 /** @module What a stop and a start on the same folder leave: sessions to resume, content to pull. */
+import { rm, truncate } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { Algorithm } from '../../src/registry/digest.ts'
 import { digestOf } from '../../src/storage/hasher.ts'
@@ -55,6 +57,26 @@ describeRegistry('after a restart', {}, (registry) => {
     }
     expect(await registry().uploadFiles()).toEqual([])
   })
+
+  test.each(['gone', 'too short'])(
+    'a session whose file is %s is 404, and over',
+    async (damage) => {
+      const location = await registry().client.open('app')
+      const body = someBytes(300 * KiB, 77)
+      expectStatus(await patch(location, body.subarray(0, 200 * KiB)), 202, 'PATCH')
+      await registry().restart()
+      await until(async () => {
+        const { json } = await registry().client.get('/admin/status')
+        return (json as { reconciliation: { state: string } }).reconciliation.state === 'done'
+      })
+      const file = join(registry().folder, 'uploads', location.split('/').at(-1)!)
+      await (damage === 'gone' ? rm(file) : truncate(file, 1000))
+      const refused = await patch(location, body.subarray(200 * KiB))
+      expect(refusal(refused)).toBe('404 BLOB_UPLOAD_UNKNOWN')
+      expect((await registry().client.get(location)).status).toBe(404)
+      await until(async () => (await registry().uploadFiles()).length === 0)
+    },
+  )
 
   test('a session whose only stream broke off takes a small blob and leaves no file', async () => {
     const location = await registry().client.open('app')

@@ -113,6 +113,20 @@ describeRegistry(
       expect([answer.status, String(answer.body)]).toEqual([200, 'shared'])
     })
 
+    test('requests behind one that is not answered yet end with their connection', async () => {
+      const body = someBytes(20_000_000)
+      await registry().client.pushBlob('app', body)
+      const client = await registry().connect()
+      const first = `GET /v2/app/blobs/${sha256(body)} HTTP/1.1\r\nHost: a\r\n\r\n`
+      await client.send(first + 'GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(3))
+      await get('/v2/')
+      client.abort()
+      const openRequests = async () =>
+        samples(await get('/metrics')).get('fastregistry_open_requests')
+      // The one that asks.
+      await expect.poll(openRequests, { timeout: 5_000 }).toBe(1)
+    })
+
     test('one access-log line stands for each request, with its bytes', async () => {
       const before = registry().logLines.length
       await get('/v2/_catalog')
