@@ -1,0 +1,78 @@
+/**
+ * @module The run that puts the server under pressure: eight pushes of 2 GiB while a thousand
+ * connections pull. What counts is what it costs: private memory and the delay of the event loop.
+ */
+import { rmSync } from 'node:fs'
+import type { Metrics } from '../../statistics.ts'
+import { measured, type Row, type RowResult } from '../bench.ts'
+import { prepareClient } from '../client.ts'
+import { clientOf, runGetLoad } from '../get-load.ts'
+import { manifestType } from '../images.ts'
+import { fillReadSet, readRepository } from '../read-set.ts'
+import { pushClient } from './pushes.ts'
+
+const MiB = 1024 ** 2
+const pushes = 8
+const pullConnections = 1000
+
+export const pressureRow: Row = {
+  id: 'pressure',
+  title: 'eight pushes of 2 GiB while 1,000 connections pull',
+  isLong: true,
+  run: async (bench): Promise<RowResult> => {
+    const sizeBytes = Math.max(32, Math.round(2048 * bench.options.scale)) * MiB
+    const folder = bench.newFolder('ours')
+    const server = await bench.startFresh('ours', folder)
+    const { target } = server
+    const { image, blobs } = await fillReadSet([server], new Map())
+    const layers = [...image.blobs, blobs['1m'], blobs['10m']]
+    const paths = [
+      `/v2/${readRepository}/manifests/${image.tag}`,
+      ...layers.map(({ digest }) => `/v2/${readRepository}/blobs/${digest}`),
+    ]
+    const push = await prepareClient({
+      kind: 'push-blobs',
+      target,
+      connections: pushes,
+      repository: 'bench/pressure',
+      blobs: Array.from({ length: pushes }, (_, index) => ({ seed: 4_000_000 + index, sizeBytes })),
+      way: 'client',
+    })
+    const act = async (): Promise<Metrics> => {
+      let isPushing = true
+      const pushing = push.go().finally(() => {
+        isPushing = false
+      })
+      const pulls: Metrics[] = []
+      while (isPushing) {
+        const load = { target, method: 'GET', paths, headers: { Accept: manifestType } } as const
+        pulls.push(await runGetLoad({ ...load, connections: pullConnections, seconds: 3 }))
+      }
+      const { metrics } = await pushing
+      const total = (key: string) => pulls.reduce((sum, each) => sum + each[key]!, 0)
+      return {
+        seconds: Math.max(metrics['seconds']!, total('seconds')),
+        requests: total('requests') + metrics['requests']!,
+        bytes: total('bytes') + metrics['bytes']!,
+        errors: total('errors') + metrics['errors']!,
+        pushMbPerSecond: metrics['bytes']! / 1e6 / metrics['seconds']!,
+        pullsPerSecond: total('requests') / total('seconds'),
+        pullP50Ms: pulls[0]!['p50Ms']!,
+        pullP99Ms: pulls[0]!['p99Ms']!,
+      }
+    }
+    try {
+      const metrics = await measured(server, act, 50)
+      const ours = { rate: metrics['pushMbPerSecond']!, ...metrics }
+      const { id, title } = pressureRow
+      const notes = [
+        `pushes of ${sizeBytes / MiB} MiB; pulls: manifest, small layers, 1 and 10 MiB`,
+      ]
+      const client = `${pushClient}; ${clientOf('GET')}`
+      return { id, title, unit: 'MB/s pushed', client, servers: { ours }, notes }
+    } finally {
+      await server.stop()
+      rmSync(folder, { recursive: true, force: true })
+    }
+  },
+}

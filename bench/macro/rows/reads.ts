@@ -1,0 +1,121 @@
+/**
+ * @module Rows that read what is warm: manifests and blobs, HEAD and GET, by size and by the number
+ * of connections.
+ */
+import { type Bench, measured, type Row, type RowResult } from '../bench.ts'
+import { clientOf, runGetLoad } from '../get-load.ts'
+import { manifestType } from '../images.ts'
+import { BLOB_SIZES, type BlobSize, type ReadSet, readRepository } from '../read-set.ts'
+
+interface ReadRow {
+  readonly id: string
+  readonly title: string
+  readonly method: 'GET' | 'HEAD'
+  readonly connections: number
+  /** Whether the static file server can answer it too. */
+  readonly isStatic: boolean
+  readonly unit: 'requests/s' | 'MB/s'
+  readonly isLong?: boolean
+  path(set: ReadSet): string
+}
+
+/** Without it the older registries refuse to send what is not in Docker's own format. */
+const accept = { Accept: manifestType }
+
+const manifestPath = ({ image }: ReadSet) => `/v2/${readRepository}/manifests/${image.tag}`
+const digestPath = ({ image }: ReadSet) => `/v2/${readRepository}/manifests/${image.digest}`
+const blobPath = (size: BlobSize) => (set: ReadSet) =>
+  `/v2/${readRepository}/blobs/${set.blobs[size].digest}`
+
+const manifestByTag = (connections: number, isLong: boolean): ReadRow => ({
+  id: `get-manifest-${connections}`,
+  title: `GET manifest by tag, ${connections} connection${connections === 1 ? '' : 's'}`,
+  method: 'GET',
+  connections,
+  isStatic: false,
+  unit: 'requests/s',
+  isLong,
+  path: manifestPath,
+})
+
+const TITLES: Readonly<Record<BlobSize, string>> = {
+  '1k': '1 KiB',
+  '64k': '64 KiB',
+  '1m': '1 MiB',
+  '10m': '10 MiB',
+  '100m': '100 MiB',
+}
+
+const blobRows = (Object.keys(BLOB_SIZES) as BlobSize[]).map(
+  (size): ReadRow => ({
+    id: `get-blob-${size}`,
+    title: `GET blob ${TITLES[size]}`,
+    method: 'GET',
+    connections: 16,
+    isStatic: true,
+    unit: BLOB_SIZES[size] >= BLOB_SIZES['1m'] ? 'MB/s' : 'requests/s',
+    path: blobPath(size),
+  }),
+)
+
+const READS: readonly ReadRow[] = [
+  manifestByTag(16, false),
+  manifestByTag(256, false),
+  {
+    id: 'head-manifest',
+    title: 'HEAD manifest by tag',
+    method: 'HEAD',
+    connections: 16,
+    isStatic: false,
+    unit: 'requests/s',
+    path: manifestPath,
+  },
+  {
+    id: 'head-blob',
+    title: 'HEAD blob',
+    method: 'HEAD',
+    connections: 16,
+    isStatic: false,
+    unit: 'requests/s',
+    path: blobPath('64k'),
+  },
+  ...blobRows,
+  manifestByTag(1, true),
+  manifestByTag(1000, true),
+  {
+    id: 'get-manifest-digest',
+    title: 'GET manifest by digest',
+    method: 'GET',
+    connections: 16,
+    isStatic: false,
+    unit: 'requests/s',
+    isLong: true,
+    path: digestPath,
+  },
+]
+
+export const readRows: readonly Row[] = READS.map((row) => ({
+  id: row.id,
+  title: row.title,
+  ...(row.isLong === true ? { isLong: true } : {}),
+  run: (bench: Bench) => runRead(bench, row),
+}))
+
+async function runRead(bench: Bench, row: ReadRow): Promise<RowResult> {
+  const { servers, set } = await bench.reading()
+  const { id, title, method, connections, unit } = row
+  const paths = [row.path(set)]
+  const names = bench.names(!row.isStatic)
+  const results = await bench.alternate(names, async (name, round) => {
+    const server = servers.get(name)!
+    const load = { target: server.target, method, paths, connections, headers: accept }
+    // Compiled programs are as fast at once; ours is compiled while it runs.
+    if (round === 0 && name === 'ours') await runGetLoad({ ...load, seconds: 1 })
+    const metrics = await measured(server, () =>
+      runGetLoad({ ...load, seconds: bench.options.seconds }),
+    )
+    const rate = unit === 'MB/s' ? metrics['mbPerSecond']! : metrics['requestsPerSecond']!
+    return { rate, ...metrics }
+  })
+  return { id, title, unit, client: clientOf(method), servers: results, notes: [] }
+}

@@ -1,0 +1,82 @@
+/**
+ * @module The macro suite: runs the wanted rows one after the other and says each as it ends.
+ */
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { type BenchOptions, isWanted } from '../options.ts'
+import { describeProfiles } from '../profile.ts'
+import { formatRow } from '../report.ts'
+import { Bench, type Row, type RowResult } from './bench.ts'
+import { coldBlobsRow, equalSharesRow } from './rows/large-reads.ts'
+import { manyBlobsRow } from './rows/many-blobs.ts'
+import { mixedRows } from './rows/mixed.ts'
+import { pressureRow } from './rows/pressure.ts'
+import { pushRows } from './rows/pushes.ts'
+import { readRows } from './rows/reads.ts'
+import { scaleRows } from './rows/scale.ts'
+import type { ServerKind } from './server.ts'
+import { projectRoot } from './servers/ours.ts'
+import { Skipped } from './skipped.ts'
+
+/** Every row, in the order of the report. */
+export const ROWS: readonly Row[] = [
+  ...readRows,
+  equalSharesRow,
+  ...mixedRows,
+  ...pushRows,
+  manyBlobsRow,
+  coldBlobsRow,
+  ...scaleRows,
+  pressureRow,
+]
+
+export interface MacroOutcome {
+  readonly rows: readonly RowResult[]
+  /** Rows that could not be measured, with why. */
+  readonly failures: readonly { readonly id: string; readonly reason: string }[]
+  /** Rows that this machine cannot measure. */
+  readonly skipped: readonly { readonly id: string; readonly reason: string }[]
+}
+
+export async function runMacro(
+  options: BenchOptions,
+  kinds: readonly ServerKind[],
+  say: (line: string) => void,
+): Promise<MacroOutcome> {
+  const bench = new Bench(options, kinds, say)
+  const rows: RowResult[] = []
+  const failures: { id: string; reason: string }[] = []
+  const skipped: { id: string; reason: string }[] = []
+  const wanted = ROWS.filter(({ id, isLong }) => {
+    return isWanted(id, options.only) && !(options.isCi && isLong === true)
+  })
+  try {
+    for (const row of wanted) {
+      try {
+        const result = await (options.isProfile ? profiled(bench, row) : row.run(bench))
+        rows.push(result)
+        say(`${formatRow(result)}\n`)
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error)
+        const isSkipped = error instanceof Skipped
+        ;(isSkipped ? skipped : failures).push({ id: row.id, reason })
+        say(`${row.id}: ${isSkipped ? 'SKIPPED' : 'FAILED'}: ${reason}\n`)
+      }
+    }
+  } finally {
+    await bench.close()
+  }
+  return { rows, failures, skipped }
+}
+
+/** Runs a row with servers of its own, which write their profiles when they end. */
+async function profiled(bench: Bench, row: Row): Promise<RowResult> {
+  const folder = join(projectRoot(), 'bench/results/profiles', row.id)
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  bench.profileFolder = folder
+  const result = await row.run(bench)
+  await bench.stopReading()
+  bench.say(`profiles: bench/results/profiles/${row.id}\n${describeProfiles(folder)}\n`)
+  return result
+}

@@ -1,0 +1,45 @@
+/**
+ * @module The port of the load runner: any registry that can be started on a folder and spoken to.
+ * One adapter a kind of server in `servers/`; the order here is the order of the columns.
+ */
+import type { Target } from './http-client.ts'
+
+export const SERVER_NAMES = ['ours', 'docker-registry', 'distribution', 'zot', 'nginx'] as const
+
+export type ServerName = (typeof SERVER_NAMES)[number]
+
+export const PEER_NAMES = SERVER_NAMES.filter((name) => name !== 'ours')
+
+export function isServerName(text: string): text is ServerName {
+  return (SERVER_NAMES as readonly string[]).includes(text)
+}
+
+export interface StartOptions {
+  /** A folder of its own; kept between starts when the same is given again. */
+  readonly folder: string
+  readonly tls?: { readonly certFile: string; readonly keyFile: string }
+  /** Write a CPU profile into this folder when the server ends (ours only). */
+  readonly profileFolder?: string
+}
+
+export interface BenchServer {
+  readonly name: ServerName
+  readonly target: Target
+  readonly pid: number
+  readonly startMs: number
+  stop(): Promise<void>
+}
+
+export interface ServerKind {
+  readonly name: ServerName
+  /** Name and version as the server says it; undefined where it is not installed. */
+  readonly version: string | undefined
+  /** Whether it takes pushes; nginx is given the files. */
+  readonly isRegistry: boolean
+  start(options: StartOptions): Promise<BenchServer>
+}
+
+/** What the static file server serves: the same paths as a registry. */
+export function staticBlobPath(folder: string, repository: string, digest: string): string {
+  return `${folder}/www/v2/${repository}/blobs/${digest}`
+}

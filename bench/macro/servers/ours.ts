@@ -1,0 +1,51 @@
+/**
+ * @module FastRegistry with its defaults: the built command line in a process of its own. The access
+ * log is on and goes to /dev/null.
+ */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { readVersion } from '../../../src/runtime/version.ts'
+import { freePort, loopback, startProcess } from '../child-process.ts'
+import type { BenchServer, ServerKind, StartOptions } from '../server.ts'
+
+export function oursKind(): ServerKind {
+  return { name: 'ours', version: `FastRegistry ${readVersion()}`, isRegistry: true, start }
+}
+
+async function start({ folder, tls, profileFolder }: StartOptions): Promise<BenchServer> {
+  const port = await freePort()
+  mkdirSync(folder, { recursive: true })
+  const profile =
+    profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]
+  const { pid, startMs, stop } = await startProcess({
+    command: process.execPath,
+    args: [
+      ...profile,
+      join(projectRoot(), 'dist/src/cli.js'),
+      'serve',
+      `--storage=${join(folder, 'storage')}`,
+      `--addr=${loopback}:${port}`,
+      ...(tls === undefined ? [] : [`--config=${writeTlsConfig(folder, tls)}`]),
+    ],
+    port,
+    isTls: tls !== undefined,
+    errorFile: join(folder, 'errors.log'),
+  })
+  const target = { host: loopback, port, isTls: tls !== undefined }
+  return { name: 'ours', target, pid, startMs, stop }
+}
+
+function writeTlsConfig(folder: string, tls: NonNullable<StartOptions['tls']>): string {
+  const file = join(folder, 'config.yaml')
+  const { certFile, keyFile } = tls
+  writeFileSync(file, `server:\n  tls:\n    cert: ${certFile}\n    key: ${keyFile}\n`)
+  return file
+}
+
+/** The folder that holds package.json, from the sources as well as from `dist`. */
+export function projectRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder)
+  return folder
+}

@@ -1,0 +1,40 @@
+/**
+ * @module The caches of the read path: answers that were prepared once, keys that were read lately.
+ */
+import { ResponseHead } from '../../src/http/engine.ts'
+import { PreparedAnswers } from '../../src/http/prepared-answers.ts'
+import { parseDigest } from '../../src/registry/digest.ts'
+import { unwrap } from '../../src/registry/result.ts'
+import { RecentSet } from '../../src/storage/recent-set.ts'
+import { fakeDigest, type MicroSuite } from './suite.ts'
+
+const count = 10_000
+
+export function cacheSuite(): MicroSuite {
+  const answers = new PreparedAnswers()
+  const recent = new RecentSet(count)
+  const paths = Array.from({ length: count }, (_, index) => `/v2/team/app/manifests/v${index}`)
+  const head = new ResponseHead(200, [['Content-Type', 'application/octet-stream']])
+  const digest = unwrap(parseDigest(fakeDigest(1)))
+  const prepared = { kind: 'manifest', digest, isTag: true, sizeBytes: 1, head } as const
+  for (const path of paths) {
+    answers.put(path, { ...prepared, bytes: undefined })
+    recent.add(path)
+  }
+  let at = 0
+  const next = () => {
+    at = (at + 1) % count
+    return paths[at]!
+  }
+  return {
+    tasks: [
+      { name: 'prepared answer, hit', run: () => answers.get(next()) },
+      { name: 'prepared answer, miss', run: () => answers.get('/v2/team/app/manifests/none') },
+      {
+        name: 'prepared answer, put',
+        run: () => answers.put(next(), { ...prepared, bytes: undefined }),
+      },
+      { name: 'read lately, hit', run: () => recent.has(next()) },
+    ],
+  }
+}

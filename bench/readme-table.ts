@@ -1,0 +1,51 @@
+/**
+ * @module The block of README between `<!-- begin:bench -->` and `<!-- end:bench -->`, made from the
+ * numbers of the last full run. A unit test compares the two; with UPDATE_DOCS=1 it writes the block.
+ */
+import { formatNumber, formatRatio } from './report.ts'
+import type { Results } from './results-file.ts'
+import type { Verdict } from './verdict.ts'
+
+export function benchMarkdown(results: Results): string {
+  const { machine, limits, servers, client, run, verdicts } = results
+  const { cores, cpu, memoryGiB, kernel, node, commit } = machine
+  const peers = Object.entries(servers)
+    .filter(([name, version]) => name !== 'ours' && version !== null)
+    .map(([name, version]) => `${name} (${shortVersion(version!)})`)
+  const rate = (value: number) => `${formatNumber(value / 1000)} GB/s`
+  return [
+    `One run of \`npm run bench\` on ${run.at.slice(0, 10)}: ${cores} cores (${cpu}), ${memoryGiB} GiB, ` +
+      `Linux ${kernel}, Node ${node}, commit ${commit || 'unknown'}; client ${client || 'own'}; ` +
+      `peers ${peers.join(', ')}. The same client, content and machine for all, in turn. ` +
+      `The machine itself: memcpy ${rate(limits.memcpyMbPerSecond)}, SHA-256 ${rate(limits.sha256MbPerSecond)}, ` +
+      `durable disk write ${rate(limits.diskMbPerSecond)}, loopback ${rate(limits.loopbackMbPerSecond)}; ` +
+      `${Math.round(limits.foreignLoad * 100)}% of it busy with other work when the run began. ` +
+      'How it is measured and how to read it: [bench/README.md](bench/README.md).',
+    '',
+    '| Work | Against | Ours | Theirs | Ratio | Target |',
+    '| --- | --- | ---: | ---: | ---: | --- |',
+    ...verdicts.map(line),
+  ].join('\n')
+}
+
+function line({ target, title, unit, ours, theirs, value, isMet }: Verdict): string {
+  const { against, relation, bound } = target
+  const cells = [
+    title,
+    against ?? '',
+    `${formatNumber(ours)} ${theirs === undefined ? unit : shortUnit(unit)}`.trim(),
+    theirs === undefined ? '' : formatNumber(theirs),
+    theirs === undefined ? '' : formatRatio(value),
+    `${relation === '>=' ? '≥' : '≤'} ${bound}${target.unit ? ` ${target.unit}` : ''}${isMet ? '' : ', **missed**'}`,
+  ]
+  return `| ${cells.join(' | ')} |`
+}
+
+function shortUnit(unit: string): string {
+  return unit === 'requests/s' ? 'req/s' : unit
+}
+
+/** The number in what a program says of its version. */
+function shortVersion(text: string): string {
+  return /v?\d+\.\d+\.\d+[^\s]*/.exec(text)?.[0] ?? text
+}

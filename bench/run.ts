@@ -1,0 +1,117 @@
+/**
+ * @module `npm run bench`: measures the machine, runs the suites, prints the table of targets, keeps
+ * the numbers as JSON. How to read all that: README.md in this folder.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { type MachineFacts, type MachineRates, machineFacts } from './machine.ts'
+import { measureMachine } from './macro/machine-rates.ts'
+import { type MacroOutcome, ROWS, runMacro } from './macro/run-macro.ts'
+import type { ServerKind } from './macro/server.ts'
+import { findKinds } from './macro/servers/kinds.ts'
+import { projectRoot } from './macro/servers/ours.ts'
+import { wrkVersion } from './macro/wrk.ts'
+import { runMicro } from './micro/run-micro.ts'
+import { type BenchOptions, parseOptions, USAGE } from './options.ts'
+import { formatNumber, formatVerdicts } from './report.ts'
+import { latestFile, type Results, writeResults } from './results-file.ts'
+import { judge, type Verdict } from './verdict.ts'
+
+const say = (line: string) => console.log(line)
+
+// Servers are ended and folders removed when the process exits, however it comes to that.
+process.setMaxListeners(0)
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
+process.exitCode = await main(process.argv.slice(2))
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.includes('--help')) return saying(USAGE, 0)
+  if (args.includes('--list')) {
+    return saying(ROWS.map(({ id, title }) => `${id.padEnd(24)}${title}`).join('\n'), 0)
+  }
+  const options = parseOptions(args)
+  if (typeof options === 'string') return saying(`${options}\n\n${USAGE}`, 2)
+  const kinds = findKinds(options.peers)
+  const facts = machineFacts()
+  sayFacts(facts, kinds)
+  const rates = await measure(options)
+  sayRates(rates)
+  const micro =
+    options.runsMicro && options.only.length === 0
+      ? await runMicro(options.dataFolder, options.isCi ? 100 : 500, say)
+      : []
+  const outcome = options.runsMacro
+    ? await runMacro(options, kinds, say)
+    : { rows: [], failures: [], skipped: [] }
+  const verdicts = judge(outcome.rows)
+  if (verdicts.length > 0) say(`${formatVerdicts(verdicts)}\n`)
+  const servers = Object.fromEntries(kinds.map(({ name, version }) => [name, version ?? null]))
+  keep(options, { machine: facts, limits: rates, servers, verdicts, ...outcome, micro })
+  return summary(options, outcome, verdicts)
+}
+
+function saying(text: string, code: number): number {
+  say(text)
+  return code
+}
+
+async function measure({ dataFolder, isCi, isQuick }: BenchOptions): Promise<MachineRates> {
+  const folder = mkdtempSync(join(dataFolder, 'fastregistry-bench-'))
+  try {
+    return await measureMachine(folder, isCi || isQuick)
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function sayFacts(facts: MachineFacts, kinds: readonly ServerKind[]): void {
+  const { cpu, cores, memoryGiB, kernel, node, commit } = facts
+  say(`machine: ${cores} cores (${cpu}), ${memoryGiB} GiB, Linux ${kernel}, Node ${node}`)
+  say(`commit:  ${commit || 'unknown'}`)
+  for (const { name, version } of kinds)
+    say(`${`${name}:`.padEnd(17)}${version ?? 'SKIPPED: not installed'}`)
+  say(`client:  ${wrkVersion() || 'own worker-thread client (wrk is not installed)'}`)
+}
+
+function sayRates(rates: MachineRates): void {
+  const mb = (value: number | undefined) => `${formatNumber(value)} MB/s`
+  say(
+    `limits:  memcpy ${mb(rates.memcpyMbPerSecond)}, SHA-256 ${mb(rates.sha256MbPerSecond)}, ` +
+      `durable disk write ${mb(rates.diskMbPerSecond)}, loopback ${mb(rates.loopbackMbPerSecond)}`,
+  )
+  if (rates.bareRequestsPerSecond !== undefined) {
+    const requests = formatNumber(rates.bareRequestsPerSecond)
+    say(`         bare uWS: 1 KiB ${requests} req/s, 1 MiB ${mb(rates.bareMbPerSecond)}`)
+  }
+  const percent = Math.round(rates.foreignLoad * 100)
+  say(`others:  ${percent}% of the cores were busy before the run`)
+  if (percent > 10)
+    say('         WARNING: the machine is not at rest; absolute figures and ratios suffer')
+  say('')
+}
+
+/** Only a full run replaces the numbers that README shows. */
+function keep(options: BenchOptions, results: Omit<Results, 'run' | 'client'>): void {
+  const { scale, rounds, seconds, isCi, isQuick, isProfile, only, runsMacro } = options
+  const isFull = runsMacro && only.length === 0 && scale === 1 && !(isCi || isQuick || isProfile)
+  const byDefault = isFull ? latestFile : '.cache/bench/last-run.json'
+  const run = { at: new Date().toISOString(), scale, rounds, seconds }
+  const file = options.jsonFile ?? join(projectRoot(), byDefault)
+  writeResults(file, { run, client: wrkVersion(), ...results })
+  say(`numbers: ${options.jsonFile ?? byDefault}`)
+}
+
+function summary(
+  options: BenchOptions,
+  { failures }: MacroOutcome,
+  verdicts: readonly Verdict[],
+): number {
+  const isBad = ({ isMet, isGross }: Verdict) => (options.isCi ? isGross : !isMet)
+  const judged = verdicts.filter(({ target }) => !(options.isCi && target.isUngated === true))
+  const failed = judged.filter(isBad).length + failures.length
+  const passed = judged.length + failures.length - failed
+  const what = options.isCi ? ' (failed: worse than half of the target)' : ''
+  say(`${passed} passed, ${failed} failed${what}`)
+  return failed > 0 && options.isCi ? 1 : failures.length > 0 ? 1 : 0
+}

@@ -1,0 +1,105 @@
+/**
+ * @module What the project promises of its speed, as data: one line a promise. Reports, verdicts,
+ * the gate of `--ci` and the table of README are made from this list and from nothing else.
+ */
+import type { ServerName } from './macro/server.ts'
+
+export interface Target {
+  /** Row of the suite, and its metric that counts. */
+  readonly row: string
+  readonly metric: string
+  /** A peer: the ratio ours / theirs counts. Undefined: the metric of ours itself. */
+  readonly against: ServerName | undefined
+  readonly relation: '>=' | '<='
+  readonly bound: number
+  /** Unit of an absolute metric, for print. */
+  readonly unit?: string
+  /** What an absolute metric is measured against or of, in words. */
+  readonly of?: string
+  /** Left out of the gate of `--ci`: a small push is all flush, and a shared disk says little. */
+  readonly isUngated?: boolean
+}
+
+const atLeast = (row: string, against: ServerName, bound: number): Target => ({
+  row,
+  metric: 'rate',
+  against,
+  relation: '>=',
+  bound,
+})
+
+const pushAtLeast = (row: string, against: ServerName, bound: number): Target => ({
+  ...atLeast(row, against, bound),
+  isUngated: true,
+})
+
+const cpuAtMost = (row: string, bound: number): Target => ({
+  row,
+  metric: 'cpuSecondsPerGb',
+  against: 'distribution',
+  relation: '<=',
+  bound,
+})
+
+const absolute = (
+  row: string,
+  metric: string,
+  relation: '>=' | '<=',
+  bound: number,
+  unit: string,
+  of: string,
+): Target => ({ row, metric, against: undefined, relation, bound, unit, of })
+
+export const TARGETS: readonly Target[] = [
+  atLeast('get-manifest-16', 'docker-registry', 40),
+  atLeast('get-manifest-16', 'distribution', 12),
+  atLeast('get-manifest-256', 'docker-registry', 40),
+  atLeast('get-manifest-256', 'distribution', 12),
+  atLeast('head-manifest', 'docker-registry', 40),
+  atLeast('head-blob', 'docker-registry', 40),
+  atLeast('get-blob-1k', 'docker-registry', 80),
+  atLeast('get-blob-1k', 'nginx', 0.8),
+  atLeast('get-blob-64k', 'docker-registry', 40),
+  atLeast('get-blob-64k', 'nginx', 1),
+  atLeast('get-blob-1m', 'docker-registry', 8),
+  atLeast('get-blob-1m', 'distribution', 5),
+  atLeast('get-blob-1m', 'nginx', 2),
+  atLeast('get-blob-10m', 'docker-registry', 1.7),
+  atLeast('get-blob-10m', 'distribution', 1.6),
+  atLeast('get-blob-10m', 'nginx', 1.5),
+  atLeast('get-blob-100m', 'docker-registry', 1.3),
+  atLeast('get-blob-100m', 'distribution', 1.3),
+  atLeast('get-blob-100m', 'nginx', 1.8),
+  atLeast('many-blobs', 'docker-registry', 10),
+  atLeast('cold-blobs', 'docker-registry', 1),
+  absolute('cold-blobs', 'loopMsP99', '<=', 10, 'ms', 'event-loop delay, p99'),
+  cpuAtMost('get-blob-1m', 0.2),
+  cpuAtMost('get-blob-10m', 0.5),
+  cpuAtMost('get-blob-100m', 0.8),
+  absolute('equal-shares', 'spread', '<=', 1.5, '', 'slowest / fastest'),
+  {
+    ...absolute(
+      'push-1g',
+      'ofMachine',
+      '>=',
+      0.75,
+      '',
+      'share of min(SHA-256, durable disk write)',
+    ),
+    isUngated: true,
+  },
+  pushAtLeast('push-1g', 'docker-registry', 2),
+  pushAtLeast('push-1g', 'distribution', 1.3),
+  pushAtLeast('push-4x1g', 'docker-registry', 2),
+  pushAtLeast('push-4x1g', 'distribution', 1.3),
+  atLeast('push-images', 'docker-registry', 4),
+  absolute('tags-page', 'p99Ms', '<=', 10, 'ms', 'p99'),
+  absolute('catalog-page', 'p99Ms', '<=', 10, 'ms', 'p99'),
+  absolute('pressure', 'peakAnonMiB', '<=', 350, 'MiB', 'peak private memory (RssAnon)'),
+  absolute('pressure', 'loopMsP99', '<=', 10, 'ms', 'event-loop delay, p99'),
+  absolute('start-up', 'startMs', '<=', 1000, 'ms', 'start until the first answer'),
+  absolute('idle', 'peakAnonMiB', '<=', 120, 'MiB', 'private memory (RssAnon)'),
+]
+
+/** `--ci` fails below this share of a target (or above its inverse): a gross regression, not noise. */
+export const grossFactor = 0.5
