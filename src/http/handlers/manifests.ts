@@ -92,11 +92,11 @@ export class ManifestHandlers {
     response: HttpResponse,
   ): void | Promise<void> {
     const { digest, head, bytes } = prepared
+    checkIfMatch(request, digest)
     const ifNoneMatch = request.header('if-none-match')
     if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
       return respondEmpty(response, 304, cacheHeaders(digest, prepared.isTag))
     }
-    checkIfMatch(request, digest)
     if (request.method === 'HEAD') return response.sendHead(head, prepared.sizeBytes)
     if (bytes !== undefined) return response.send(head, bytes)
     const send = () => {
