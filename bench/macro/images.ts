@@ -39,7 +39,7 @@ export function smallImage(seed: number): ImageSpec {
 /**
  * Sizes as in a public registry: 2 to 14 layers (median about 6); most layers are tiny (a quarter
  * below 1 KiB: metadata-only steps), the others log-normal around 1 MiB with a long tail that is
- * cut at 64 MiB; image configs of 2 to 10 KiB. The mean image has about 15 MiB.
+ * cut at 64 MiB; image configs of 2 to 10 KiB. An image has 16 MiB on average, 10 MiB in the middle.
  */
 export function realisticImage(seed: number): ImageSpec {
   const draw = seededDraw(seed)
