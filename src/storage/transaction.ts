@@ -105,7 +105,9 @@ function applyChange(rows: RowAccess, change: Change): void {
       rows.delete(change.in, change.key)
       return
     case 'touch': {
-      const row = rows.get('blobs', change.key) as Databases['blobs']['row']
+      const row = rows.get('blobs', change.key) as Databases['blobs']['row'] | undefined
+      // An earlier change of the same transaction may have deleted it: then there is nothing to raise.
+      if (row === undefined) return
       rows.put('blobs', change.key, { ...row, linkedAt: Math.max(row.linkedAt, change.at) })
       return
     }

@@ -1,0 +1,28 @@
+/**
+ * @module Transactions as data, where their changes meet each other.
+ */
+import { expect, test } from 'vitest'
+import { applyTransaction, type RowAccess } from '../../../src/storage/transaction.ts'
+import { digestOfText } from '../../support/store.ts'
+
+test('a touch after a delete in the same transaction does nothing', () => {
+  const key = digestOfText('x')
+  const blobs = new Map<unknown, unknown>([
+    [key, { sizeBytes: 1, place: 'inline', createdAt: 1, linkedAt: 1 }],
+  ])
+  const rows: RowAccess = {
+    get: (_database, at) => blobs.get(at),
+    put: (_database, at, row) => blobs.set(at, row),
+    delete: (_database, at) => blobs.delete(at),
+    hasPrefix: () => false,
+  }
+  const outcome = applyTransaction(rows, {
+    checks: [],
+    changes: [
+      { change: 'delete', in: 'blobs', key },
+      { change: 'touch', in: 'blobs', key, at: 2 },
+    ],
+  })
+  expect(outcome).toEqual({ applied: true })
+  expect(blobs.size).toBe(0)
+})
