@@ -27,7 +27,7 @@ test(
     try {
       for (let cycle = 0; cycle < cycles; cycle += 1) {
         const isLast = cycle === cycles - 1
-        if (cycle > 0 && cycle % 50 === 0) console.log(`crash test: ${cycle} cycles are done`)
+        if (cycle > 0 && cycle % 25 === 0) console.log(`crash test: ${cycle} cycles are done`)
         const result = await runCycle({ registry, model, seed: `${seed}/${cycle}`, isLast })
         total['operations']! += result.operations
         for (const [name, count] of Object.entries(result.reconciliation)) {

@@ -11,6 +11,9 @@ export class Violation extends Error {}
 /** The process was killed while the request was under way. */
 export class Killed extends Error {}
 
+/** Longer than any request takes on a busy machine: who waits this long would wait for ever. */
+const answerWithinMs = 60_000
+
 export class Wire {
   readonly #client: RegistryClient
   readonly #trace: string[]
@@ -32,10 +35,12 @@ export class Wire {
     const isSlow = options.isSlow === true && Array.isArray(options.body)
     let answer: Answer
     try {
-      answer = isSlow
-        ? await this.#sendSlowly(method, target, options)
-        : await this.#client.request(method, target, options)
+      const answering = isSlow
+        ? this.#sendSlowly(method, target, options)
+        : this.#client.request(method, target, options)
+      answer = await answeredInTime(answering, `${method} ${target}`)
     } catch (error) {
+      if (error instanceof Violation) throw error
       this.#trace.push(`${method} ${target} lost: ${String(error)}`)
       if (this.#isKilled()) throw new Killed()
       throw new Violation(`${method} ${target} was cut off: ${String(error)}`)
@@ -87,4 +92,12 @@ export class Wire {
   close(): void {
     this.#client.close()
   }
+}
+
+async function answeredInTime<T>(answering: Promise<T>, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const tooLate = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Violation(`${what} is not answered`)), answerWithinMs)
+  })
+  return Promise.race([answering, tooLate]).finally(() => clearTimeout(timer))
 }
