@@ -6,6 +6,7 @@ import { nearestKey } from '../config/explain.ts'
 import { FLAG_KEYS, type SettingKey } from '../config/schema.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import { fail, ok, type Result } from '../registry/result.ts'
+import { FEATURE_COMMANDS } from './feature-commands.ts'
 
 const COMMANDS = {
   serve: 'serve',
@@ -100,7 +101,10 @@ function withCommand(
   settings: Arguments['settings'],
 ): Result<Omit<Arguments, 'repository' | 'repairs'>, string> {
   const [word = 'serve', ...rest] = operands
-  if (!isCommandWord(word)) return fail(unknown('command', word, Object.keys(COMMANDS)))
+  if (!isCommandWord(word))
+    return fail(
+      unknown('command', word, [...Object.keys(COMMANDS), ...Object.keys(FEATURE_COMMANDS)]),
+    )
   const command = disguised ?? COMMANDS[word]
   const takesFile = command === 'check-config' && flagFile === undefined
   const operandsMax = takesFile ? 1 : (OPERANDS_MAX[command] ?? 0)

@@ -4,21 +4,20 @@
  */
 import { ConfigError } from '../config/explain.ts'
 import { type LoadOptions, loadConfig } from '../config/load.ts'
-import type { Environment } from '../config/source.ts'
 import { readVersion } from '../runtime/version.ts'
-import { type AdoptContext, adopt } from './adopt.ts'
+import { adopt } from './adopt.ts'
 import { type Arguments, HELP, parseArguments } from './arguments.ts'
-import { type ServeContext, serve } from './serve.ts'
-
-export interface Terminal extends ServeContext, AdoptContext {
-  readonly environment: Environment
-  /** Standard output and standard error; a line feed is added. */
-  print(line: string): void
-  loadMaintenance(): Promise<typeof import('./maintenance.ts')>
-}
+import { FEATURE_COMMANDS, featureHelp } from './feature-commands.ts'
+import { serve } from './serve.ts'
+import type { Terminal } from './terminal.ts'
 
 /** Runs one command to its end (for `serve`: until the server has stopped) and says how it went. */
 export async function main(args: readonly string[], terminal: Terminal): Promise<number> {
+  const [word = '', ...rest] = args
+  if (Object.hasOwn(FEATURE_COMMANDS, word)) {
+    const run = await FEATURE_COMMANDS[word]!.load()
+    return run(rest, terminal)
+  }
   const parsed = parseArguments(args)
   if (!parsed.ok) {
     terminal.printError(`fastregistry: ${parsed.error}`)
@@ -26,7 +25,7 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
   }
   switch (parsed.value.command) {
     case 'help':
-      terminal.print(HELP.trimEnd())
+      terminal.print(HELP.replace('  version  ', `${featureHelp()}  version  `).trimEnd())
       return 0
     case 'version':
       terminal.print(`fastregistry ${readVersion()} (node ${process.version})`)

@@ -1,0 +1,24 @@
+/**
+ * @module The commands of the larger features: each is a file in `commands/` that reads its own
+ * arguments, loaded only when it is asked for. `arguments.ts` knows the others.
+ */
+import type { Terminal } from './terminal.ts'
+
+export interface FeatureCommand {
+  /** One line for `fastregistry help`. */
+  readonly summary: string
+  /** Runs with the words after its name; resolves to the exit code (0, 1 failed, 2 not understood). */
+  readonly load: () => Promise<RunCommand>
+}
+
+export type RunCommand = (args: readonly string[], terminal: Terminal) => Promise<number>
+
+/** By the word on the command line. */
+export const FEATURE_COMMANDS: Readonly<Record<string, FeatureCommand>> = {}
+
+/** Lines for the help text. */
+export function featureHelp(): string {
+  return Object.entries(FEATURE_COMMANDS)
+    .map(([word, { summary }]) => `  ${word.padEnd(21)} ${summary}\n`)
+    .join('')
+}

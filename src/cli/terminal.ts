@@ -1,0 +1,13 @@
+/**
+ * @module What the commands need of the process around them, as arguments, so that tests can watch.
+ */
+import type { Environment } from '../config/source.ts'
+import type { AdoptContext } from './adopt.ts'
+import type { ServeContext } from './serve.ts'
+
+export interface Terminal extends ServeContext, AdoptContext {
+  readonly environment: Environment
+  /** Standard output and standard error; a line feed is added. */
+  print(line: string): void
+  loadMaintenance(): Promise<typeof import('./maintenance.ts')>
+}

@@ -1,0 +1,148 @@
+/**
+ * @module The way in: use cases, handlers, dispatcher, HTTP engine, request log and metrics, put
+ * together for one server.
+ */
+import { access, constants } from 'node:fs/promises'
+import type { Config } from '../config/config.ts'
+import { Discovery } from '../distribution/discovery.ts'
+import { Deletes } from '../distribution/management.ts'
+import { Mounts } from '../distribution/mount.ts'
+import { ManifestPushes } from '../distribution/push-manifest.ts'
+import { TagLocks } from '../distribution/tag-locks.ts'
+import type { Uploads } from '../distribution/uploads.ts'
+import type { HttpEngine } from '../http/engine.ts'
+import { BlobHandlers } from '../http/handlers/blobs.ts'
+import { DiscoveryHandlers } from '../http/handlers/discovery.ts'
+import { ManifestHandlers } from '../http/handlers/manifests.ts'
+import { ServiceHandlers } from '../http/handlers/service.ts'
+import { UploadHandlers } from '../http/handlers/uploads.ts'
+import { loadEngine } from '../http/load-engine.ts'
+import { PreparedAnswers } from '../http/prepared-answers.ts'
+import { RequestLog } from '../http/request-log.ts'
+import { engineRefusal, respondError } from '../http/respond-error.ts'
+import { createDispatcher } from '../http/routes.ts'
+import { Health } from '../observability/health.ts'
+import type { Logger } from '../observability/logger.ts'
+import { Metrics } from '../observability/metrics.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { readVersion } from '../runtime/version.ts'
+import type { Storage } from '../storage/open-storage.ts'
+import type { Reconciliation } from '../storage/reconcile.ts'
+import type { startScrub } from './background.ts'
+
+/** What is running already when the door is built. */
+export interface Parts {
+  readonly storage: Storage
+  readonly uploads: Uploads
+  readonly reconciliation: Reconciliation
+  readonly scrub: ReturnType<typeof startScrub>
+  readonly logger: Logger
+}
+
+/** Builds the engine (not listening yet) and everything between it and the stores. */
+export async function makeFrontDoor(
+  config: Config,
+  { storage, uploads, reconciliation, scrub, logger }: Parts,
+): Promise<{ engine: HttpEngine; metrics: Metrics | undefined }> {
+  const { metadata } = storage
+  const startedAt = systemClock.monotonic()
+  const version = readVersion()
+  const policy = {
+    allowsSparseIndex: config.policy.allowSparseIndex,
+    allowsMissingBlobs: config.policy.allowMissingBlobs,
+    checksSizes: config.policy.checkSizes,
+    allowsDelete: config.policy.delete,
+  }
+  const tagLocks = new TagLocks()
+  const deletes = new Deletes(metadata, policy.allowsDelete, tagLocks)
+  const pushes = new ManifestPushes(metadata, policy, systemClock, tagLocks)
+  const requestLog = config.log.access
+    ? new RequestLog(logger.accessLog, config.log.accessSample)
+    : undefined
+  let metrics: Metrics | undefined
+  const service = new ServiceHandlers({
+    version,
+    health: makeHealth(storage),
+    get metrics() {
+      return metrics
+    },
+    describe: () => ({
+      engine: engine.kind,
+      uptimeSeconds: Math.floor((systemClock.monotonic() - startedAt) / 1000),
+      openConnections: engine.openConnections,
+      openUploads: uploads.openCount,
+      blobReader: storage.reader.kind,
+      mappedBytes: storage.mappedBytes(),
+      freeBytes: storage.space.freeBytes,
+      takesPushes: storage.space.hasRoom,
+      quarantinedBlobs: storage.quarantine.count,
+      reconciliation: reconciliation.status,
+      scrub: scrub.status(),
+    }),
+  })
+  const answers = new PreparedAnswers()
+  metadata.onApplied((transaction) => answers.drop(transaction))
+  metadata.onDoubt(() => answers.clear())
+  const handlers = {
+    manifests: new ManifestHandlers(metadata, answers, pushes, deletes, storage.space),
+    blobs: new BlobHandlers(metadata, answers, storage.blobs, deletes, storage.quarantine),
+    uploads: new UploadHandlers(uploads, new Mounts(metadata, systemClock), storage.space),
+    discovery: new DiscoveryHandlers(new Discovery(metadata)),
+    service,
+  }
+  const dispatch = createDispatcher(handlers, answers)
+  const { engine, notice, isFallback } = await loadEngine(config.server.engine, {
+    handler: (request, response) => {
+      // The log wants the address, and the socket does not tell it after the answer.
+      if (requestLog !== undefined) void request.remoteAddress
+      return dispatch(request, response)
+    },
+    onError: (request, response, error) => respondError(request, response, error, logger),
+    refusal: engineRefusal,
+    maxConnections: config.server.maxConnections,
+    onExchange: (request, response) => {
+      const milliseconds = performance.now() - request.startedAt
+      if (metrics !== undefined) {
+        const { routeKind, method } = request
+        metrics.requests.observe(routeKind, method, response.status, milliseconds / 1000)
+        metrics.requests.bytesSent += response.bytesSent
+        metrics.requests.bytesReceived += request.bodyBytes ?? 0
+      }
+      requestLog?.write(request, response, milliseconds)
+    },
+  })
+  if (isFallback) logger.warn(notice)
+  else logger.info(notice)
+  if (storage.reader.reason !== undefined) {
+    logger.warn({ reason: storage.reader.reason }, 'blob files are read, not mapped: slower')
+  }
+  if (config.metrics.enabled) {
+    metrics = new Metrics({
+      version,
+      engine: engine.kind,
+      openConnections: () => engine.openConnections,
+      openRequests: () => engine.openRequests,
+      openUploads: () => uploads.openCount,
+      mappedBytes: storage.mappedBytes,
+      freeBytes: () => storage.space.freeBytes,
+      quarantinedBlobs: () => storage.quarantine.count,
+      scrubbedBytes: () => scrub.status().bytes,
+      droppedLogLines: () => logger.droppedLines,
+    })
+  }
+  return { engine, metrics }
+}
+
+function makeHealth({ metadata, paths }: Storage): Health {
+  const checks = [
+    {
+      name: 'metadata',
+      check: async () => {
+        if (!metadata.isHealthy) throw new Error('takes no writes')
+        metadata.get('system', 'schemaVersion')
+      },
+    },
+    { name: 'disk', check: () => access(paths.uploads, constants.W_OK) },
+  ]
+  return new Health(checks, systemClock)
+}
