@@ -70,9 +70,14 @@ export class Bench {
   }
 
   /** A server on a folder of its own. The caller stops it and may remove the folder. */
-  async startFresh(name: ServerName, folder = this.newFolder(name)): Promise<BenchServer> {
+  async startFresh(
+    name: ServerName,
+    folder = this.newFolder(name),
+    logsAccess = false,
+  ): Promise<BenchServer> {
     return this.kind(name).start({
       folder,
+      logsAccess,
       ...(this.profileFolder === undefined ? {} : { profileFolder: this.profileFolder }),
     })
   }

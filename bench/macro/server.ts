@@ -18,6 +18,8 @@ export interface StartOptions {
   /** A folder of its own; kept between starts when the same is given again. */
   readonly folder: string
   readonly tls?: { readonly certFile: string; readonly keyFile: string }
+  /** Log every request (to /dev/null); off unless said, for every server alike. */
+  readonly logsAccess?: boolean
   /** Write a CPU profile into this folder when the server ends (ours only). */
   readonly profileFolder?: string
 }

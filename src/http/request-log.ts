@@ -18,17 +18,24 @@ export class RequestLog {
 
   write(request: HttpRequest, response: HttpResponse, milliseconds: number): void {
     const { status } = response
-    const isFailure = status >= 400 || response.state === 'aborted'
+    const isAborted = response.state === 'aborted'
     this.#count += 1
-    if (!isFailure && this.#count % this.#sample !== 0) return
+    if (status < 400 && !isAborted && this.#count % this.#sample !== 0) return
     // Path and method are visible ASCII (the engine refuses the rest); quotes are escaped here.
     this.#log.writeLine(
       `{"level":30,"time":${Date.now()},"event":"request","id":"${request.id}",` +
         `"client":"${request.remoteAddress}","method":${quote(request.method)},` +
         `"path":${quote(request.path)},"status":${status},"bytes":${response.bytesSent},` +
-        `"ms":${milliseconds.toFixed(2)}${response.state === 'aborted' ? ',"aborted":true' : ''}}`,
+        `"ms":${hundredths(milliseconds)}${isAborted ? ',"aborted":true' : ''}}\n`,
     )
   }
+}
+
+/** Two decimals, as `toFixed(2)` gives them, at a fraction of its cost. */
+function hundredths(value: number): string {
+  const whole = Math.round(value * 100)
+  const rest = whole % 100
+  return `${(whole - rest) / 100}.${rest < 10 ? '0' : ''}${rest}`
 }
 
 const PLAIN = /^[ !#-[\]-~]*$/

@@ -5,7 +5,14 @@
 import { type Bench, measured, type Row, type RowResult } from '../bench.ts'
 import { clientOf, runGetLoad } from '../get-load.ts'
 import { manifestType } from '../images.ts'
-import { BLOB_SIZES, type BlobSize, type ReadSet, readRepository } from '../read-set.ts'
+import {
+  BLOB_SIZES,
+  type BlobSize,
+  fillReadSet,
+  type ReadSet,
+  readRepository,
+} from '../read-set.ts'
+import type { BenchServer, ServerName } from '../server.ts'
 
 interface ReadRow {
   readonly id: string
@@ -94,15 +101,43 @@ const READS: readonly ReadRow[] = [
   },
 ]
 
-export const readRows: readonly Row[] = READS.map((row) => ({
-  id: row.id,
-  title: row.title,
-  ...(row.isLong === true ? { isLong: true } : {}),
-  run: (bench: Bench) => runRead(bench, row),
-}))
+/** What a line in the log costs each of them. */
+const logged: ReadRow = {
+  ...manifestByTag(16, false),
+  id: 'get-manifest-logged',
+  title: 'GET manifest by tag, 16 connections, access logs on',
+}
 
-async function runRead(bench: Bench, row: ReadRow): Promise<RowResult> {
-  const { servers, set } = await bench.reading()
+export const readRows: readonly Row[] = [
+  ...READS.map((row) => ({
+    id: row.id,
+    title: row.title,
+    ...(row.isLong === true ? { isLong: true } : {}),
+    run: async (bench: Bench) => runRead(bench, row, await bench.reading()),
+  })),
+  { id: logged.id, title: logged.title, isLong: true, run: runLogged },
+]
+
+async function runLogged(bench: Bench): Promise<RowResult> {
+  const { set } = await bench.reading()
+  const servers = new Map<ServerName, BenchServer>()
+  try {
+    for (const name of bench.names(true)) {
+      servers.set(name, await bench.startFresh(name, bench.newFolder(name), true))
+    }
+    await fillReadSet([...servers.values()], new Map(), set)
+    return await runRead(bench, logged, { servers, set })
+  } finally {
+    await Promise.all([...servers.values()].map((server) => server.stop()))
+  }
+}
+
+interface Filled {
+  readonly servers: ReadonlyMap<ServerName, BenchServer>
+  readonly set: ReadSet
+}
+
+async function runRead(bench: Bench, row: ReadRow, { servers, set }: Filled): Promise<RowResult> {
   const { id, title, method, connections, unit } = row
   const paths = [row.path(set)]
   const names = bench.names(!row.isStatic)

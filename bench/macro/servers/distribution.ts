@@ -1,7 +1,7 @@
 /**
  * @module The two generations of the distribution registry on the file system: Debian's
  * `docker-registry` (2.8) and distribution v3, both with the cache of descriptors of their shipped
- * configuration; logs at `error`.
+ * configuration; logs at `error`, the access log on or off for all servers alike.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -51,13 +51,13 @@ function goModule(go: string, program: string): string {
 async function start(
   name: 'docker-registry' | 'distribution',
   program: string,
-  { folder }: StartOptions,
+  { folder, logsAccess = false }: StartOptions,
 ): Promise<BenchServer> {
   const port = await freePort()
   const data = join(folder, 'data')
   mkdirSync(data, { recursive: true })
   const file = join(folder, 'config.yml')
-  writeFileSync(file, config(data, port))
+  writeFileSync(file, config(data, port, logsAccess))
   const { pid, startMs, stop } = await startProcess({
     command: program,
     args: ['serve', file],
@@ -68,12 +68,12 @@ async function start(
   return { name, target: { host: loopback, port, isTls: false }, pid, startMs, stop }
 }
 
-function config(data: string, port: number): string {
+function config(data: string, port: number, logsAccess: boolean): string {
   return `version: 0.1
 log:
   level: error
   accesslog:
-    disabled: true
+    disabled: ${!logsAccess}
 storage:
   cache:
     blobdescriptor: inmemory

@@ -1,6 +1,6 @@
 /**
- * @module FastRegistry with its defaults: the built command line in a process of its own. The access
- * log is on and goes to /dev/null.
+ * @module FastRegistry with its defaults, but for the access log: that is on or off for all servers
+ * alike. The built command line in a process of its own.
  */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -13,7 +13,8 @@ export function oursKind(): ServerKind {
   return { name: 'ours', version: `FastRegistry ${readVersion()}`, isRegistry: true, start }
 }
 
-async function start({ folder, tls, profileFolder }: StartOptions): Promise<BenchServer> {
+async function start(options: StartOptions): Promise<BenchServer> {
+  const { folder, tls, profileFolder } = options
   const port = await freePort()
   mkdirSync(folder, { recursive: true })
   const profile =
@@ -26,7 +27,7 @@ async function start({ folder, tls, profileFolder }: StartOptions): Promise<Benc
       'serve',
       `--storage=${join(folder, 'storage')}`,
       `--addr=${loopback}:${port}`,
-      ...(tls === undefined ? [] : [`--config=${writeTlsConfig(folder, tls)}`]),
+      `--config=${writeConfig(options)}`,
     ],
     port,
     isTls: tls !== undefined,
@@ -36,10 +37,11 @@ async function start({ folder, tls, profileFolder }: StartOptions): Promise<Benc
   return { name: 'ours', target, pid, startMs, stop }
 }
 
-function writeTlsConfig(folder: string, tls: NonNullable<StartOptions['tls']>): string {
+function writeConfig({ folder, tls, logsAccess = false }: StartOptions): string {
   const file = join(folder, 'config.yaml')
-  const { certFile, keyFile } = tls
-  writeFileSync(file, `server:\n  tls:\n    cert: ${certFile}\n    key: ${keyFile}\n`)
+  const files =
+    tls === undefined ? '' : `server:\n  tls:\n    cert: ${tls.certFile}\n    key: ${tls.keyFile}\n`
+  writeFileSync(file, `log:\n  access: ${logsAccess}\n${files}`)
   return file
 }
 

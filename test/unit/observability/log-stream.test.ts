@@ -30,8 +30,10 @@ describe('a log stream', () => {
     const file = join(folder, 'order')
     const stream = openStream(file)
     const lines = Array.from({ length: 5000 }, (_, index) => `line ${index} é\n`)
+    lines.push('ascii\n', `${'long é'.repeat(30_000)}\n`, 'after\n')
     for (const [index, line] of lines.entries()) {
-      stream.write(line)
+      if (line === 'ascii\n') stream.writeAscii(line)
+      else stream.write(line)
       if (index % 700 === 0) await stream.flush()
     }
     await stream.flush()

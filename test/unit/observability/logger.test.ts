@@ -55,7 +55,7 @@ describe('the logger', () => {
 
   test('passes access lines on as they are', async () => {
     const { logger, lines } = record()
-    logger.accessLog.writeLine('{"msg":"request"}')
+    logger.accessLog.writeLine('{"msg":"request"}\n')
     await logger.flush()
     expect(lines).toEqual(['{"msg":"request"}\n'])
     expect(logger.droppedLines).toBe(0)
