@@ -4,6 +4,7 @@
  * and response, so an exchange costs one allocation. Sockets are the subclasses' business.
  */
 import { randomBytes } from 'node:crypto'
+import { BytesSource } from './bytes-source.ts'
 import {
   type ByteSource,
   ClientGone,
@@ -19,6 +20,9 @@ import { TurnQueue } from './engine-turns.ts'
 /** Tells this run of the process from all others; a counter tells its requests apart. */
 const runId = randomBytes(6).toString('hex')
 let lastId = 0
+
+/** Bodies up to this size are sent at once, whatever else this turn has sent, bytes. */
+const smallBodyBytesMax = 4096
 
 /** What all exchanges of one engine share. */
 export class EngineCore {
@@ -115,9 +119,16 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
     const sizeBytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length
     if (!this.hasBody(head)) {
       this.sendHead(head, sizeBytes)
+    } else if (sizeBytes > smallBodyBytesMax && this.core.turns.isSpent) {
+      // A thousand of these at once would hold everybody up: it waits for its turn like the large.
+      this.stream(
+        head,
+        new BytesSource(typeof body === 'string' ? Buffer.from(body) : body.slice()),
+      )
     } else {
       this.opened(head)
       this.sentBytes = sizeBytes
+      if (sizeBytes > smallBodyBytesMax) this.core.turns.spend(sizeBytes)
       this.sendBody(head, body)
     }
   }

@@ -26,8 +26,11 @@ export class TurnQueue {
     return this.spentBytes >= loopTurnBytesMax
   }
 
+  /** Counts bytes that were sent in this turn, by a pump or as a whole answer. */
   spend(bytes: number): void {
     this.spentBytes += bytes
+    // A turn that sends little needs no end of its own.
+    if (this.spentBytes >= loopTurnBytesMax / 2) this.schedule()
   }
 
   add(turn: Turn): void {

@@ -19,6 +19,7 @@ import {
 import type { Quarantine } from '../../storage/quarantine.ts'
 import type { BlobRow } from '../../storage/schema.ts'
 import { storageFault } from '../../storage/storage-fault.ts'
+import { BytesSource } from '../bytes-source.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
 import { MultipartSource, multipartType, SpanSource } from '../multipart.ts'
 import { keptBodyBytesMax, type PreparedAnswers, type PreparedBlob } from '../prepared-answers.ts'
@@ -155,7 +156,7 @@ function sendBytes(
   spans: readonly ByteSpan[] | undefined,
 ): void {
   if (spans === undefined) response.send(prepared.head, bytes)
-  else sendSource(prepared, response, new MemorySource(bytes), spans)
+  else sendSource(prepared, response, new BytesSource(bytes), spans)
 }
 
 /** If-Range: the range counts only for the very blob that the client has a part of. */
@@ -202,27 +203,4 @@ function blobHeaders(digest: Digest): HeaderList {
     ['Accept-Ranges', 'bytes'],
     ['Cache-Control', 'max-age=31536000, immutable'],
   ]
-}
-
-/** Bytes that are at hand. */
-class MemorySource implements BlobSource {
-  readonly #bytes: Uint8Array
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-
-  get sizeBytes(): number {
-    return this.#bytes.byteLength
-  }
-
-  ready(offset: number, length: number): number {
-    return Math.min(length, this.#bytes.byteLength - offset)
-  }
-
-  use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R {
-    return callback(this.#bytes.subarray(offset, offset + length))
-  }
-
-  close(): void {}
 }
