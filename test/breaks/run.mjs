@@ -1,0 +1,71 @@
+#!/usr/bin/env node
+/**
+ * @module Breaks the code on purpose, one promise at a time, in a copy of this checkout, and sees that
+ * the test which guards the promise fails: `npm run test:breaks [-- PART OF A NAME]`. A test that
+ * still passes is a test that guards nothing.
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { BREAKS } from './breaks.mjs'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const COPIED = ['src', 'workers', 'bench', 'test', 'package.json', 'tsconfig.json', 'README.md']
+const minutesMax = 6
+
+const wanted = process.argv[2] ?? ''
+const copy = mkdtempSync(join(tmpdir(), 'fastregistry-breaks-'))
+process.once('exit', () => rmSync(copy, { recursive: true, force: true }))
+for (const name of COPIED) cpSync(join(root, name), join(copy, name), { recursive: true })
+symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+
+let passed = 0
+let failed = 0
+for (const entry of BREAKS.filter(({ what }) => what.includes(wanted))) {
+  const verdict = attempt(entry)
+  if (verdict === undefined) passed += 1
+  else failed += 1
+  console.log(`${verdict === undefined ? 'seen' : `NOT SEEN (${verdict})`}: ${entry.what}`)
+}
+console.log(`${passed} passed, ${failed} failed`)
+process.exitCode = failed === 0 ? 0 : 1
+
+/** Undefined when the guard failed as it must; else what is wrong. */
+function attempt({ file, find, replace, guard }) {
+  const path = join(copy, file)
+  const sound = readFileSync(path, 'utf8')
+  if (sound.split(find).length !== 2) return `${file} does not hold the text to break, once`
+  writeFileSync(
+    path,
+    sound.replace(find, () => replace),
+  )
+  try {
+    const { project, file: test, env } = guard
+    const run = spawnSync(
+      process.execPath,
+      [
+        join(root, 'node_modules/vitest/vitest.mjs'),
+        'run',
+        '--config=test/vitest.config.ts',
+        `--project=${project}`,
+        '--bail=1',
+        test,
+      ],
+      {
+        cwd: copy,
+        env: { ...process.env, ...env },
+        encoding: 'utf8',
+        timeout: minutesMax * 60_000,
+        maxBuffer: 64 * 1024 * 1024,
+      },
+    )
+    const output = `${run.stdout}${run.stderr}`
+    if (run.status === 0) return 'its guard still passes'
+    // A copy that does not compile, or a run without a failed test, proves nothing.
+    return /Tests .*\d+ failed/.test(output) ? undefined : output.slice(-1500)
+  } finally {
+    writeFileSync(path, sound)
+  }
+}
