@@ -13,6 +13,7 @@ import {
 import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
 import { damagedCode } from '../src/storage/ports.ts'
 import type { DatabaseName } from '../src/storage/schema.ts'
+import { checkOpened, isWrittenAfter, verifyFile } from '../src/storage/worker-genuine.ts'
 
 export default function page({ port, metadataPath }: PagerSetup) {
   const libc = loadLibc()
@@ -21,7 +22,8 @@ export default function page({ port, metadataPath }: PagerSetup) {
     const replies: PagerReply[] = []
     for (const request of requests) {
       const reply = answer(libc as Libc, metadata, request)
-      if (reply !== undefined) replies.push(reply)
+      if (reply instanceof Promise) void reply.then((late) => port.postMessage([late]))
+      else if (reply !== undefined) replies.push(reply)
     }
     if (replies.length > 0) port.postMessage(replies)
   })
@@ -30,49 +32,97 @@ export default function page({ port, metadataPath }: PagerSetup) {
   })
 }
 
+/** At once wherever it can be; only a file in doubt is read, in steps between other requests. */
 function answer(
   libc: Libc,
   metadata: LmdbEnvironment,
   request: PagerRequest,
-): PagerReply | undefined {
+): PagerReply | Promise<PagerReply> | undefined {
   if (request.kind === 'unmap') {
     libc.unmap(request.address, request.length)
     return undefined
   }
+  const { id } = request
   try {
     switch (request.kind) {
       case 'map':
-        return { kind: 'mapped', id: request.id, address: map(libc, request) }
+        return map(libc, request)
+      case 'verify':
+        return verified(request).catch((error: unknown) => failed(id, error))
+      case 'check':
+        checkOpened(request.file)
+        return { kind: 'done', id }
       case 'populate':
+        checkOpened(request.file)
         libc.populate(request.address, request.length)
-        return { kind: 'done', id: request.id }
+        return { kind: 'done', id }
       case 'touch':
         metadata.refresh()
         metadata.getBytes(request.database as DatabaseName, request.key)
-        return { kind: 'done', id: request.id }
+        return { kind: 'done', id }
     }
   } catch (error) {
-    return { kind: 'failed', id: request.id, failure: toWorkerFailure(error) }
+    return failed(id, error)
   }
 }
 
-function map(libc: Libc, request: PagerRequest & { kind: 'map' }): bigint {
-  const descriptor = openSync(request.path, 'r')
+function failed(id: number, error: unknown): PagerReply {
+  return { kind: 'failed', id, failure: toWorkerFailure(error) }
+}
+
+async function verified({ id, path, digest, writtenBefore }: InDoubt): Promise<PagerReply> {
+  await verifyFile(path, digest, writtenBefore)
+  return { kind: 'done', id }
+}
+
+type InDoubt = Pick<PagerRequest & { kind: 'verify' }, 'id' | 'path' | 'digest' | 'writtenBefore'>
+
+function map(
+  libc: Libc,
+  request: PagerRequest & { kind: 'map' },
+): PagerReply | Promise<PagerReply> {
+  const { id, path, sizeBytes, writtenBefore } = request
+  const descriptor = openSync(path, 'r')
   try {
-    const actual = fstatSync(descriptor).size
-    if (actual !== request.sizeBytes) {
-      const message = `file holds ${actual} bytes, its row says ${request.sizeBytes}`
+    const stats = fstatSync(descriptor)
+    if (stats.size !== sizeBytes) {
+      const message = `file holds ${stats.size} bytes, its row says ${sizeBytes}`
       throw Object.assign(new Error(message), { code: damagedCode })
     }
-    const address = libc.map(descriptor, request.sizeBytes)
-    try {
-      libc.populate(address, request.populateBytes)
-    } catch (error) {
-      libc.unmap(address, request.sizeBytes)
-      throw error
+    if (isWrittenAfter(stats, writtenBefore)) {
+      return verified(request).then(
+        () => mapNow(libc, request),
+        (error: unknown) => failed(id, error),
+      )
     }
-    return address
+    const address = libc.map(descriptor, sizeBytes)
+    populateFirst(libc, address, request)
+    const file = { path, sizeBytes, inode: stats.ino, modifiedMs: stats.mtimeMs }
+    return { kind: 'mapped', id, address, file }
   } finally {
     closeSync(descriptor)
+  }
+}
+
+/** After the comparison: the file has its time back, or it is mapped without looking at it. */
+function mapNow(libc: Libc, request: PagerRequest & { kind: 'map' }): PagerReply {
+  try {
+    const again = map(libc, { ...request, writtenBefore: Number.POSITIVE_INFINITY })
+    return again as PagerReply
+  } catch (error) {
+    return failed(request.id, error)
+  }
+}
+
+function populateFirst(
+  libc: Libc,
+  address: bigint,
+  { sizeBytes, populateBytes }: PagerRequest & { kind: 'map' },
+): void {
+  try {
+    libc.populate(address, populateBytes)
+  } catch (error) {
+    libc.unmap(address, sizeBytes)
+    throw error
   }
 }

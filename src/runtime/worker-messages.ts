@@ -88,19 +88,45 @@ export interface PagerSetup {
   readonly metadataPath: string
 }
 
+/** A blob file that was opened once: nothing may have written to it since. */
+export interface OpenedFile {
+  readonly path: string
+  readonly sizeBytes: number
+  /** Inode number: a file that replaced it is another one, and none of its readers' business. */
+  readonly inode: number
+  /** When it was last written to, ms since the epoch, as the file system tells it. */
+  readonly modifiedMs: number
+}
+
 export type PagerRequest =
-  /** Maps a blob file and brings its first bytes into memory. */
+  /**
+   * Maps a blob file and brings its first bytes into memory. One that was written to after its row
+   * was made is compared with its digest first.
+   */
   | {
       readonly kind: 'map'
       readonly id: number
       readonly path: string
+      readonly digest: Digest
       readonly sizeBytes: number
+      readonly writtenBefore: number
       readonly populateBytes: number
     }
+  /** Compares a file that was written to after its row was made with its digest. */
+  | {
+      readonly kind: 'verify'
+      readonly id: number
+      readonly path: string
+      readonly digest: Digest
+      readonly writtenBefore: number
+    }
+  /** Fails when somebody wrote to the file since it was opened. */
+  | { readonly kind: 'check'; readonly id: number; readonly file: OpenedFile }
   /** Brings a part of a mapping into memory; a disk error comes back as a failure, not a signal. */
   | {
       readonly kind: 'populate'
       readonly id: number
+      readonly file: OpenedFile
       readonly address: bigint
       readonly length: number
     }
@@ -109,7 +135,12 @@ export type PagerRequest =
   | { readonly kind: 'touch'; readonly id: number; readonly database: string; readonly key: string }
 
 export type PagerReply =
-  | { readonly kind: 'mapped'; readonly id: number; readonly address: bigint }
+  | {
+      readonly kind: 'mapped'
+      readonly id: number
+      readonly address: bigint
+      readonly file: OpenedFile
+    }
   | { readonly kind: 'done'; readonly id: number }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: WorkerFailure }
 

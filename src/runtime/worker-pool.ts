@@ -15,6 +15,8 @@ export interface WorkerPoolOptions {
   readonly threads: number
   /** Long tasks that one thread carries at a time. */
   readonly tasksPerThread: number
+  /** Told when a thread dies that carries no task: it could not start, or fell over its own feet. */
+  readonly onError?: (error: Error) => void
 }
 
 /** A running task: messages go through `port`; `ended` settles when it returns, throws or dies. */
@@ -44,6 +46,7 @@ export class WorkerPool {
       concurrentTasksPerWorker: options.tasksPerThread,
       atomics: 'disabled',
     })
+    if (options.onError !== undefined) this.#pool.on('error', options.onError)
   }
 
   /** Whether another long task would start at once; one that only queues would never be answered. */

@@ -2,22 +2,33 @@
  * @module The twin of `blob-map.ts` for machines where files cannot be mapped: reads windows
  * asynchronously into buffers of a bounded pool. Same port, same promises, slower.
  */
+import type { Stats } from 'node:fs'
 import type { Digest } from '../registry/digest.ts'
 import { windowBytesMax } from '../registry/limits.ts'
 import { disk, type FileHandle } from '../runtime/disk.ts'
 import { blobPath, type StoragePaths } from './paths.ts'
 import { type BlobReader, type BlobSource, damagedCode } from './ports.ts'
 import type { BlobRow } from './schema.ts'
+import { isWrittenAfter } from './worker-genuine.ts'
 
 /** Window read at once, bytes: half the bound, because every reader holds one. */
 const readBytesMax = windowBytesMax / 2
+
+/** Resolves when the blob's file is its digest; rejects with `EDAMAGED` when it is not. */
+export type VerifyBlob = (digest: Digest, row: BlobRow) => Promise<void>
 
 export class BlobFiles implements BlobReader {
   readonly #paths: StoragePaths
   readonly #buffers: BufferPool
 
-  /** `cacheBytes` bounds the buffers of all readers; a reader without one waits its turn. */
-  constructor(paths: StoragePaths, cacheBytes: number) {
+  readonly #verify: VerifyBlob
+
+  /**
+   * `cacheBytes` bounds the buffers of all readers; a reader without one waits its turn. `verify`
+   * compares a file with its digest on another thread.
+   */
+  constructor(paths: StoragePaths, cacheBytes: number, verify: VerifyBlob) {
+    this.#verify = verify
     this.#paths = paths
     this.#buffers = new BufferPool(Math.max(8, Math.floor(cacheBytes / readBytesMax)))
   }
@@ -26,12 +37,13 @@ export class BlobFiles implements BlobReader {
     let file: FileHandle | undefined
     try {
       file = await disk.open(blobPath(this.#paths, digest), 'r')
-      const actual = (await file.stat()).size
-      if (actual !== row.sizeBytes) {
-        const message = `file holds ${actual} bytes, its row says ${row.sizeBytes}`
+      const stats = await file.stat()
+      if (stats.size !== row.sizeBytes) {
+        const message = `file holds ${stats.size} bytes, its row says ${row.sizeBytes}`
         throw Object.assign(new Error(message), { code: damagedCode })
       }
-      return new FileReader(file, row.sizeBytes, this.#buffers)
+      if (isWrittenAfter(stats, row.createdAt)) await this.#verify(digest, row)
+      return new FileReader(file, await file.stat(), this.#buffers)
     } catch (error) {
       await file?.close()
       throw error
@@ -43,15 +55,17 @@ class FileReader implements BlobSource {
   readonly sizeBytes: number
   readonly #file: FileHandle
   readonly #buffers: BufferPool
+  readonly #modifiedMs: number
   #buffer: Uint8Array | undefined
   #windowOffset = 0
   #windowBytes = 0
   #reading: Promise<void> | undefined
   #isClosed = false
 
-  constructor(file: FileHandle, sizeBytes: number, buffers: BufferPool) {
+  constructor(file: FileHandle, { size, mtimeMs }: Stats, buffers: BufferPool) {
     this.#file = file
-    this.sizeBytes = sizeBytes
+    this.#modifiedMs = mtimeMs
+    this.sizeBytes = size
     this.#buffers = buffers
   }
 
@@ -71,6 +85,9 @@ class FileReader implements BlobSource {
     if (this.#isClosed) return this.#release()
     const bytesRead = await disk.read(this.#file, this.#buffer, offset)
     if (bytesRead === 0) throw new Error(`file ended before byte ${offset}`)
+    if ((await this.#file.stat()).mtimeMs !== this.#modifiedMs) {
+      throw new Error('file was written to while it was served')
+    }
     this.#windowOffset = offset
     this.#windowBytes = bytesRead
     if (this.#isClosed) this.#release()

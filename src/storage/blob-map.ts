@@ -6,6 +6,9 @@
  * Discipline: bytes leave only inside the synchronous callback of `use`; a mapping is unmapped only
  * at zero readers, never inside a callback (a view kept longer would touch freed memory).
  *
+ * Blob files never change. One that somebody writes to all the same is noticed within a second, by
+ * its time: its readers are cut off, and it is compared with its digest before anyone gets it again.
+ *
  * Residency: the main thread must not wait for the disk, so a window that was not populated within
  * `residentMs` is first populated by the pager, one window ahead of the socket.
  */
@@ -14,6 +17,7 @@ import type { Digest } from '../registry/digest.ts'
 import { windowBytesMax } from '../registry/limits.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Libc } from '../runtime/libc.ts'
+import type { OpenedFile } from '../runtime/worker-messages.ts'
 import type { Pager } from './pager.ts'
 import { blobPath, type StoragePaths } from './paths.ts'
 import type { BlobReader, BlobSource } from './ports.ts'
@@ -24,6 +28,9 @@ const populateBytes = 4 * windowBytesMax
 
 /** How long a window that was populated counts as resident, ms. */
 const residentMs = 10_000
+
+/** How long a file that was looked at counts as unchanged, ms. */
+const checkedMs = 1000
 
 /** Mappings at a time, whatever their size: well below the kernel's default of 65,530. */
 const mappingsMax = 16_384
@@ -64,8 +71,23 @@ export class BlobMap implements BlobReader {
 
   open(digest: Digest, row: BlobRow): BlobSource | Promise<BlobSource> {
     const mapping = this.#table.get(digest)
-    if (mapping !== undefined) return this.#lend(mapping)
-    const opening = this.#opening.get(digest) ?? this.#map(digest, row.sizeBytes)
+    if (mapping === undefined) return this.#openAnew(digest, row)
+    const checking = mapping.check()
+    if (checking === undefined) return this.#lend(mapping)
+    // Not given back meanwhile: a mapping that nobody reads may be taken away at any time.
+    const source = this.#lend(mapping)
+    return checking.then(
+      () => source,
+      () => {
+        source.close()
+        if (this.#table.peek(digest) === mapping) this.forget(digest)
+        return this.#openAnew(digest, row)
+      },
+    )
+  }
+
+  #openAnew(digest: Digest, row: BlobRow): Promise<BlobSource> {
+    const opening = this.#opening.get(digest) ?? this.#map(digest, row)
     this.#opening.set(digest, opening)
     return opening.then((opened) => this.#lend(opened))
   }
@@ -75,13 +97,15 @@ export class BlobMap implements BlobReader {
     this.#table.delete(digest)
   }
 
-  async #map(digest: Digest, sizeBytes: number): Promise<Mapping> {
+  async #map(digest: Digest, row: BlobRow): Promise<Mapping> {
     const { paths, pager, libc, clock } = this.#options
+    const { sizeBytes } = row
     try {
       const firstBytes = Math.min(populateBytes, sizeBytes)
-      const address = await pager.map(blobPath(paths, digest), sizeBytes, firstBytes)
+      const path = blobPath(paths, digest)
+      const { address, file } = await pager.map(path, digest, row, firstBytes)
       this.#mappedBytes += sizeBytes
-      const mapping = new Mapping(address, sizeBytes, libc.view(address, sizeBytes), pager, clock)
+      const mapping = new Mapping(file, address, libc.view(address, sizeBytes), pager, clock)
       // Held until everyone who waited for it has it: another opening may push it out at once.
       mapping.readers += 1
       setImmediate(() => this.#giveBack(mapping))
@@ -118,12 +142,17 @@ class Mapping {
   /** When each part of `populateBytes` was last known to be resident, on the monotonic clock. */
   readonly #residentAt: Float64Array
   readonly #populating = new Map<number, Promise<void>>()
+  readonly #file: OpenedFile
+  #checkedAt: number
+  #checking: Promise<void> | undefined
   bytes: ArrayBuffer | undefined
   readers = 0
   /** Whether the table holds it; one that it dropped goes with its last reader. */
   isShared = true
 
-  constructor(address: bigint, sizeBytes: number, bytes: ArrayBuffer, pager: Pager, clock: Clock) {
+  constructor(file: OpenedFile, address: bigint, bytes: ArrayBuffer, pager: Pager, clock: Clock) {
+    const { sizeBytes } = file
+    this.#file = file
     this.address = address
     this.sizeBytes = sizeBytes
     this.bytes = bytes
@@ -132,7 +161,22 @@ class Mapping {
     this.#residentAt = new Float64Array(Math.ceil(sizeBytes / populateBytes)).fill(
       Number.NEGATIVE_INFINITY,
     )
-    this.#residentAt[0] = clock.monotonic()
+    this.#checkedAt = clock.monotonic()
+    this.#residentAt[0] = this.#checkedAt
+  }
+
+  /** Undefined while the file was looked at lately; else the look, which rejects when it was changed. */
+  check(): Promise<void> | undefined {
+    if (this.#clock.monotonic() - this.#checkedAt < checkedMs) return undefined
+    this.#checking ??= this.#pager
+      .check(this.#file)
+      .then(() => {
+        this.#checkedAt = this.#clock.monotonic()
+      })
+      .finally(() => {
+        this.#checking = undefined
+      })
+    return this.#checking
   }
 
   /** Bytes from `offset` on that are resident, or the promise of the part that is on its way. */
@@ -154,7 +198,7 @@ class Mapping {
     const offset = part * populateBytes
     const length = Math.min(populateBytes, this.sizeBytes - offset)
     const populated = this.#pager
-      .populate(this.address + BigInt(offset), length)
+      .populate(this.#file, this.address + BigInt(offset), length)
       .then(() => {
         this.#residentAt[part] = this.#clock.monotonic()
       })

@@ -10,14 +10,14 @@ import type { Clock } from '../runtime/clock.ts'
 import { KeyedLock } from '../runtime/keyed-lock.ts'
 import { type Libc, loadLibc } from '../runtime/libc.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
-import { BlobFiles } from './blob-files.ts'
+import { BlobFiles, type VerifyBlob } from './blob-files.ts'
 import { BlobMap } from './blob-map.ts'
 import { FileBlobWriter } from './blob-writer.ts'
 import { DiskSpace } from './disk-space.ts'
 import { LmdbEnvironment } from './lmdb-environment.ts'
 import { LmdbMetadataStore } from './metadata-store.ts'
 import { Pager } from './pager.ts'
-import { type StoragePaths, storagePaths } from './paths.ts'
+import { blobPath, type StoragePaths, storagePaths } from './paths.ts'
 import type { BlobReader, BlobWriter } from './ports.ts'
 import { Quarantine } from './quarantine.ts'
 import { checkSchemaVersion } from './schema-version.ts'
@@ -77,18 +77,28 @@ async function openLocked(
   lock: StoreLock,
 ): Promise<Storage> {
   const isRelaxed = options.durability === 'relaxed'
-  const writers = new WorkerPool({ worker: 'metadata-writer', threads: 1, tasksPerThread: 1 })
-  const pagers = new WorkerPool({ worker: 'pager', threads: 1, tasksPerThread: 1 })
+  const starting = watchStart()
+  const { onError } = starting
+  const writers = new WorkerPool({
+    worker: 'metadata-writer',
+    threads: 1,
+    tasksPerThread: 1,
+    onError,
+  })
+  const pagers = new WorkerPool({ worker: 'pager', threads: 1, tasksPerThread: 1, onError })
   const ingest = new WorkerPool({
     worker: 'ingest',
     threads: options.ingestThreads === 0 ? availableParallelism() : options.ingestThreads,
     tasksPerThread: adoptedSessionsMax,
+    onError,
   })
   const environment = new LmdbEnvironment(paths.metadata, isRelaxed)
   const pager = new Pager(() => pagers.start({ metadataPath: paths.metadata }))
   const startWriter = () => writers.start({ path: paths.metadata, isRelaxed })
   const metadata = new LmdbMetadataStore(environment, startWriter, pager)
-  await checkSchemaVersion(metadata)
+  // The first answer of the writer: by then a thread that cannot start has said so.
+  await Promise.race([starting.failed, checkSchemaVersion(metadata).catch(starting.explain)])
+  starting.end()
 
   const digestLock = new KeyedLock()
   const space = new DiskSpace(options.path, options.reserveBytes)
@@ -120,6 +130,37 @@ async function openLocked(
   }
 }
 
+/** Between the end of a task and the error of its thread, ms. */
+const wordsWaitMs = 200
+
+/**
+ * While the store is opened a thread that cannot start ends the opening. Later it is a fault of ours
+ * that nothing supervises (tasks are): the process ends with it rather than go on without.
+ */
+function watchStart() {
+  let hasStarted = false
+  let refuse: (error: Error) => void = () => undefined
+  const failed = new Promise<never>((_, reject) => {
+    refuse = reject
+  })
+  failed.catch(() => undefined)
+  return {
+    failed,
+    onError: (error: Error) => {
+      if (hasStarted) throw error
+      refuse(new Error(`a worker thread cannot start: ${error.message}`))
+    },
+    /** A commit that failed because its thread is not there: the thread's own words say more. */
+    explain: async (error: unknown): Promise<never> => {
+      await Promise.race([failed, new Promise((resolve) => setTimeout(resolve, wordsWaitMs))])
+      throw error
+    },
+    end: () => {
+      hasStarted = true
+    },
+  }
+}
+
 function makeReader(
   options: StorageOptions,
   paths: StoragePaths,
@@ -131,7 +172,8 @@ function makeReader(
     if (options.reader === 'map') {
       throw new Error(`storage.reader is map, but files cannot be mapped: ${loaded.unavailable}`)
     }
-    return { blobs: new BlobFiles(paths, cacheBytes), reason: loaded.unavailable }
+    const verify: VerifyBlob = (digest, row) => pager.verify(blobPath(paths, digest), digest, row)
+    return { blobs: new BlobFiles(paths, cacheBytes, verify), reason: loaded.unavailable }
   }
   const blobs = new BlobMap({ paths, pager, libc: loaded, clock, cacheBytes })
   return { blobs, reason: undefined }

@@ -2,16 +2,29 @@
  * @module The main thread's side of the pager: requests of one turn travel in one message. It also
  * remembers which metadata values were read lately, because those are resident and need no trip.
  */
+import type { Digest } from '../registry/digest.ts'
 import { SupervisedTask } from '../runtime/supervised-task.ts'
-import { type PagerReply, type PagerRequest, WorkerError } from '../runtime/worker-messages.ts'
+import {
+  type OpenedFile,
+  type PagerReply,
+  type PagerRequest,
+  WorkerError,
+} from '../runtime/worker-messages.ts'
 import type { LongTask } from '../runtime/worker-pool.ts'
 import { RecentSet } from './recent-set.ts'
+import type { BlobRow } from './schema.ts'
 
 /** Values that are remembered as read lately: two generations of this many keys. */
 const recentValuesMax = 32_768
 
+/** Where a file is mapped, and what it was then. */
+export interface MappedFile {
+  readonly address: bigint
+  readonly file: OpenedFile
+}
+
 interface Waiting {
-  readonly resolve: (address: bigint) => void
+  readonly resolve: (mapped: MappedFile | undefined) => void
   readonly reject: (error: Error) => void
 }
 
@@ -36,14 +49,36 @@ export class Pager {
     })
   }
 
-  /** Maps a blob file whose length must be `sizeBytes`; its first `populateBytes` are resident. */
-  map(path: string, sizeBytes: number, populateBytes: number): Promise<bigint> {
-    return this.#ask({ kind: 'map', path, sizeBytes, populateBytes })
+  /**
+   * Maps a blob file; its first `populateBytes` are resident. Rejects with `EDAMAGED` when its length
+   * is not the row's, or when it was written to after its row was made and is not its digest.
+   */
+  async map(
+    path: string,
+    digest: Digest,
+    { sizeBytes, createdAt }: BlobRow,
+    populateBytes: number,
+  ): Promise<MappedFile> {
+    const what = { path, digest, sizeBytes, writtenBefore: createdAt, populateBytes }
+    return (await this.#ask({ kind: 'map', ...what }))!
   }
 
-  /** Makes a page-aligned part of a mapping resident. Rejects when the disk cannot deliver it. */
-  async populate(address: bigint, length: number): Promise<void> {
-    await this.#ask({ kind: 'populate', address, length })
+  /** Compares a file that was written to after its row was made with its digest, as `map` does. */
+  async verify(path: string, digest: Digest, { createdAt }: BlobRow): Promise<void> {
+    await this.#ask({ kind: 'verify', path, digest, writtenBefore: createdAt })
+  }
+
+  /** Rejects with `EDAMAGED` when somebody wrote to the file since it was opened. */
+  async check(file: OpenedFile): Promise<void> {
+    await this.#ask({ kind: 'check', file })
+  }
+
+  /**
+   * Makes a page-aligned part of a mapping resident, and checks the file as above. Rejects when the
+   * disk cannot deliver it.
+   */
+  async populate(file: OpenedFile, address: bigint, length: number): Promise<void> {
+    await this.#ask({ kind: 'populate', file, address, length })
   }
 
   /** Takes a mapping away. The caller has no view of it any more. */
@@ -57,7 +92,7 @@ export class Pager {
     return this.#ask({ kind: 'touch', database, key }).then(() => this.#recentValues.add(key))
   }
 
-  #ask(request: Unnumbered<Numbered>): Promise<bigint> {
+  #ask(request: Unnumbered<Numbered>): Promise<MappedFile | undefined> {
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
@@ -81,7 +116,7 @@ export class Pager {
     const waiting = this.#waiting.get(reply.id)!
     this.#waiting.delete(reply.id)
     if (reply.kind === 'failed') waiting.reject(new WorkerError(reply.failure))
-    else waiting.resolve(reply.kind === 'mapped' ? reply.address : 0n)
+    else waiting.resolve(reply.kind === 'mapped' ? reply : undefined)
   }
 
   #onDown(error: Error): void {

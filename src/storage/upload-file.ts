@@ -8,6 +8,7 @@ import { disk, type FileHandle } from '../runtime/disk.ts'
 import type { Libc } from '../runtime/libc.ts'
 import { createHasher, type Hasher } from './hasher.ts'
 import { damagedCode } from './ports.ts'
+import { genuineTime } from './worker-genuine.ts'
 
 /** Bytes after which the kernel is told to start writing back, so that the flush finds little. */
 const writeBackBytes = 8 * 1024 * 1024
@@ -138,6 +139,8 @@ export class UploadFile {
    */
   async commit(expected: Digest, target: string, isFlushed: boolean): Promise<Digest> {
     await this.settle()
+    const time = genuineTime(Date.now())
+    await this.#file.utimes(time, time)
     const flushing = isFlushed ? disk.flush(this.#file) : undefined
     // The comparison may re-read the file; the flush runs meanwhile. Neither is left unawaited.
     const [actual] = await Promise.all([this.digest(algorithmOf(expected)), flushing])

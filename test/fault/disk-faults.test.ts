@@ -193,3 +193,33 @@ describe('the metadata', () => {
     expect((await faulty.client.request('GET', '/healthz')).status).toBe(200)
   })
 })
+
+describe('reading', () => {
+  test('a disk that cannot read breaks the answer off, and never ends it as if all were there', async () => {
+    const reading = await FaultyRegistry.start({ storage: { reader: 'file' } })
+    try {
+      const body = randomBytes(SIZE)
+      const { digest } = await reading.client.pushBlob('f/r', body)
+      const path = `/v2/f/r/blobs/${digest}`
+      await reading.break({ call: 'read', kind: 'error', errno: 'EIO' })
+      const answer = await reading.client.get(path).catch((error: unknown) => String(error))
+      if (typeof answer !== 'string') {
+        expect(answer.status).toBe(500)
+        expect(JSON.parse(answer.text)).toMatchObject({ requestId: expect.any(String) })
+      }
+      expect(await reading.mend(), 'the fault was met').toBe(0)
+      expect((await reading.client.get(path)).body.equals(body)).toBe(true)
+      // A disk that fails is no damage: the blob stays in service.
+      expect((await reading.client.get('/admin/status')).json).toMatchObject({
+        quarantinedBlobs: 0,
+      })
+    } finally {
+      expect(await reading.stop()).toBe(0)
+    }
+  })
+})
+
+test('threads that cannot start end the start, with words', async () => {
+  const start = FaultyRegistry.start({}, { FASTREGISTRY_TEST_NO_WORKERS: '1' })
+  await expect(start).rejects.toThrow(/cannot start: a worker thread cannot start: injected/)
+})

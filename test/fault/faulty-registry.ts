@@ -26,12 +26,15 @@ export class FaultyRegistry {
     this.#folder = folder
   }
 
-  static async start(config: Record<string, unknown> = {}): Promise<FaultyRegistry> {
+  static async start(
+    config: Record<string, unknown> = {},
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<FaultyRegistry> {
     const folder = await mkdtemp(join(tmpdir(), 'fastregistry-faults-'))
     const inject = join(projectRoot(), 'test/fault/inject.mjs')
     const registry = await startRegistry({
       config,
-      env: { NODE_OPTIONS: `--import=${inject}`, FASTREGISTRY_TEST_FAULTS: folder },
+      env: { ...environment, NODE_OPTIONS: `--import=${inject}`, FASTREGISTRY_TEST_FAULTS: folder },
     })
     return new FaultyRegistry(registry, folder)
   }

@@ -6,8 +6,13 @@
  */
 import { readdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
 import { disk } from '../../dist/src/runtime/disk.js'
 import { LmdbEnvironment } from '../../dist/src/storage/lmdb-environment.js'
+
+if (!isMainThread && process.env['FASTREGISTRY_TEST_NO_WORKERS'] !== undefined) {
+  throw new Error('injected: no thread can start')
+}
 
 const folder = process.env['FASTREGISTRY_TEST_FAULTS']
 
