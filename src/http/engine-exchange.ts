@@ -4,6 +4,7 @@
  * and response, so an exchange costs one allocation. Sockets are the subclasses' business.
  */
 import { randomBytes } from 'node:crypto'
+import { anonymousCaller, type Caller } from '../auth/caller.ts'
 import {
   type ByteSource,
   ClientGone,
@@ -37,6 +38,7 @@ export class EngineCore {
 export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpTarget {
   readonly startedAt = performance.now()
   routeKind = 'none'
+  caller: Caller = anonymousCaller
   method = ''
   path = ''
   query = ''

@@ -12,6 +12,7 @@
  * its next request before it has the answer to this one (pipelining) gets its answers in order, or
  * its connection closed when a handler is still at work: it then repeats them, as HTTP asks.
  */
+import type { Caller } from '../auth/caller.ts'
 
 /** Status line and headers, prepared once and reused: adapters may cache their wire form on it. */
 export class ResponseHead {
@@ -59,6 +60,8 @@ export interface HttpRequest {
   readonly startedAt: number
   /** What the handler made of it: a small word for log and metrics, set by the dispatcher. */
   routeKind: string
+  /** Who asks: anonymous until the gate has looked, and always where there is no gate. */
+  caller: Caller
   /** Names the request in the log and in refusals: unique across restarts. Made on first use. */
   readonly id: string
   /** As sent (case-sensitive). */

@@ -4,12 +4,14 @@
  */
 import { RegistryError } from '../registry/errors.ts'
 import type { Handler, HttpRequest, HttpResponse } from './engine.ts'
+import type { Gate } from './gate.ts'
 import type { BlobHandlers } from './handlers/blobs.ts'
 import type { DiscoveryHandlers } from './handlers/discovery.ts'
 import type { ManifestHandlers } from './handlers/manifests.ts'
 import type { ServiceHandlers } from './handlers/service.ts'
 import type { UploadHandlers } from './handlers/uploads.ts'
 import type { PreparedAnswers } from './prepared-answers.ts'
+import { isOpenPath, needOf, pullOf } from './route-access.ts'
 import { parseRoute, type Route, type RouteKind } from './router.ts'
 
 export interface Handlers {
@@ -69,29 +71,31 @@ function makeTable({ manifests, blobs, uploads, discovery, service }: Handlers):
   }
 }
 
-/** The handler of every request. Synchronous wherever its route's handler is. */
-export function createDispatcher(handlers: Handlers, answers: PreparedAnswers): Handler {
+/**
+ * The handler of every request. Synchronous wherever its route's handler is. With a gate, each
+ * request passes it before anything is looked up.
+ */
+export function createDispatcher(
+  handlers: Handlers,
+  answers: PreparedAnswers,
+  gate?: Gate,
+): Handler {
   const { manifests, blobs } = handlers
   const table = makeTable(handlers)
-  return (request, response) => {
+  const dispatch = (request: HttpRequest, response: HttpResponse, by: Gate | undefined) => {
     if (request.method === 'GET' || request.method === 'HEAD') {
       const prepared = answers.get(request.path)
       if (prepared !== undefined) {
         request.routeKind = prepared.kind
+        by?.require(request, pullOf(prepared.repository))
         return prepared.kind === 'manifest'
           ? manifests.answer(prepared, request, response)
           : blobs.answer(prepared, request, response)
       }
     }
-    const route = parseRoute(request.path)
-    if (route === undefined) {
-      throw new RegistryError('UNSUPPORTED', {
-        status: 404,
-        message: 'no such path; the registry API is below /v2/',
-        detail: { path: request.path.slice(0, 512) },
-      })
-    }
+    const route = routeOf(request, by)
     request.routeKind = route.kind
+    by?.require(request, needOf(route, request.method))
     // Each row's handlers take the route of its own kind; the lookup by kind cannot show that.
     const methods = table[route.kind] as Readonly<Record<string, Act<Route>>>
     const act = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined
@@ -103,4 +107,34 @@ export function createDispatcher(handlers: Handlers, answers: PreparedAnswers): 
     }
     return act(route, request, response)
   }
+  if (gate === undefined) return (request, response) => dispatch(request, response, undefined)
+  return (request, response) => {
+    if (isOpenPath(request.path)) return dispatch(request, response, undefined)
+    const caller = gate.admit(request)
+    if (caller instanceof Promise) {
+      return caller.then((found) => {
+        request.caller = found
+        return dispatch(request, response, gate)
+      })
+    }
+    request.caller = caller
+    return dispatch(request, response, gate)
+  }
+}
+
+/** The route of the path. What is wrong with a path is told to nobody who has not logged in. */
+function routeOf(request: HttpRequest, gate: Gate | undefined): Route {
+  try {
+    const route = parseRoute(request.path)
+    if (route !== undefined) return route
+  } catch (error) {
+    gate?.require(request, 'login')
+    throw error
+  }
+  gate?.require(request, 'login')
+  throw new RegistryError('UNSUPPORTED', {
+    status: 404,
+    message: 'no such path; the registry API is below /v2/',
+    detail: { path: request.path.slice(0, 512) },
+  })
 }
