@@ -53,7 +53,7 @@ export async function startServer(
   await reconciliation.begin()
   uploads.recover()
   const scrub = startScrub(config, storage, logger)
-  const access = await startAccess(config, logger)
+  const access = await startAccess(config, storage, logger)
   const parts = { storage, uploads, reconciliation, scrub, access, logger }
   const { engine, metrics } = await makeFrontDoor(config, parts)
   const sweeping = setInterval(() => {

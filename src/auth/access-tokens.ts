@@ -66,8 +66,10 @@ export class AccessTokens {
     this.#byId = new Map(rows.map((row) => [row.id, { row, grant: grantOf(row) }]))
   }
 
-  get count(): number {
-    return this.#byId.size
+  /** Whether a token of this id still holds. */
+  isLive(id: string): boolean {
+    const entry = this.#byId.get(id)
+    return entry !== undefined && entry.row.expiresAt > this.#options.clock.now()
   }
 
   /** The caller, when the password is a token of that user that still holds. */
@@ -80,7 +82,10 @@ export class AccessTokens {
     if (entry.row.user !== user || entry.row.expiresAt <= this.#options.clock.now())
       return undefined
     const caller = this.#options.callerOf(user)
-    return caller && Object.freeze({ ...caller, via: 'access-token', grant: entry.grant })
+    return (
+      caller &&
+      Object.freeze({ ...caller, via: 'access-token', grant: entry.grant, accessTokenId: id })
+    )
   }
 }
 

@@ -14,9 +14,12 @@ export class CredentialsRefused extends Error {
   readonly reason: RefusalReason
   /** The name that was claimed, where one was. */
   readonly user: string | undefined
+  /** A good token that came too late, and when it ended (ms since the epoch). */
+  readonly expired: { readonly caller: Caller; readonly at: number } | undefined
 
-  constructor(reason: RefusalReason, user?: string) {
+  constructor(reason: RefusalReason, user?: string, expired?: CredentialsRefused['expired']) {
     super(`credentials refused: ${reason}`)
+    this.expired = expired
     this.name = 'CredentialsRefused'
     this.reason = reason
     this.user = user

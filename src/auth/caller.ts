@@ -22,6 +22,8 @@ export interface Caller {
   readonly via: 'none' | 'basic' | 'bearer' | 'access-token'
   /** Undefined: whatever the rules allow. */
   readonly grant: Grant | undefined
+  /** Id of the access token that stood in for the password: a bearer token ends with it. */
+  readonly accessTokenId?: string
 }
 
 export const anonymousCaller: Caller = Object.freeze({

@@ -5,6 +5,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { anonymousCaller, type Caller } from '../auth/caller.ts'
+import { clientAddress, lastValue } from './client-origin.ts'
 import {
   type ByteSource,
   ClientGone,
@@ -53,6 +54,8 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
   /** Body bytes handed to the socket outside a pump. */
   protected sentBytes = 0
   private idText: string | undefined = undefined
+  private addressText: string | undefined = undefined
+  private isProxied = false
   private aborter: AbortController | undefined = undefined
   private drain: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
 
@@ -63,7 +66,8 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
     core.openRequests += 1
   }
 
-  abstract readonly remoteAddress: string
+  /** The address at the other end of the connection. */
+  protected abstract peerAddress(): string
   abstract readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
   abstract pause(): void
   abstract resume(): void
@@ -98,6 +102,36 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
       value = value === undefined ? headers[index + 1]! : `${value}, ${headers[index + 1]!}`
     }
     return value
+  }
+
+  get remoteAddress(): string {
+    if (this.addressText === undefined) {
+      const peer = this.peerAddress()
+      // A socket that is gone tells nothing, and is not asked again for nothing.
+      if (peer === '') return ''
+      const isTrusted = this.core.options.isTrustedProxy
+      this.addressText =
+        isTrusted === undefined
+          ? peer
+          : clientAddress(peer, this.header('x-forwarded-for'), isTrusted)
+      this.isProxied = isTrusted?.(peer) === true
+    }
+    return this.addressText
+  }
+
+  get scheme(): 'http' | 'https' {
+    const forwarded = this.forwarded('x-forwarded-proto')
+    if (forwarded === 'http' || forwarded === 'https') return forwarded
+    return this.isTls ? 'https' : 'http'
+  }
+
+  get host(): string {
+    return this.forwarded('x-forwarded-host') ?? this.header('host') ?? ''
+  }
+
+  private forwarded(name: string): string | undefined {
+    void this.remoteAddress
+    return this.isProxied ? lastValue(this.header(name)) : undefined
   }
 
   get signal(): AbortSignal {

@@ -7,6 +7,7 @@ import type { AccessRules } from '../auth/access-rules.ts'
 import { type Authenticator, CredentialsRefused } from '../auth/authenticator.ts'
 import { type Action, anonymousCaller, type Caller } from '../auth/caller.ts'
 import { RegistryError } from '../registry/errors.ts'
+import type { RepositoryName } from '../registry/name.ts'
 import type { HttpRequest } from './engine.ts'
 import { type Need, needOf } from './route-access.ts'
 import { parseRoute } from './router.ts'
@@ -35,6 +36,8 @@ export interface GateOptions {
   readonly authenticator: Authenticator
   readonly challenges: ChallengeMaker
   readonly onRefused: (request: HttpRequest, refusal: Refusal) => void
+  /** When an open session of this repository began; undefined: there is none. */
+  readonly uploadStartedAt: (repository: RepositoryName, id: string) => number | undefined
 }
 
 export class Gate {
@@ -111,8 +114,11 @@ export class Gate {
     throw this.#unauthorized(request, scope, error)
   }
 
-  #refuseCredentials(request: HttpRequest, error: unknown): never {
+  #refuseCredentials(request: HttpRequest, error: unknown): Caller {
     if (!(error instanceof CredentialsRefused)) throw error
+    if (error.expired !== undefined && this.#isOfOpenUpload(request, error.expired.at)) {
+      return error.expired.caller
+    }
     this.#options.onRefused(request, {
       caller: anonymousCaller,
       claimedUser: error.user,
@@ -122,6 +128,18 @@ export class Gate {
     })
     const problem = error.reason === 'invalid-token' ? 'invalid_token' : undefined
     throw this.#unauthorized(request, scopeOf(request), problem)
+  }
+
+  /** A token that ended in the middle of an upload goes on being good for that session alone. */
+  #isOfOpenUpload(request: HttpRequest, expiredAt: number): boolean {
+    try {
+      const route = parseRoute(request.path)
+      if (route?.kind !== 'upload') return false
+      const startedAt = this.#options.uploadStartedAt(route.repository, route.id)
+      return startedAt !== undefined && startedAt < expiredAt
+    } catch {
+      return false
+    }
   }
 
   #unauthorized(

@@ -9,6 +9,7 @@ import type { BlobHandlers } from './handlers/blobs.ts'
 import type { DiscoveryHandlers } from './handlers/discovery.ts'
 import type { ManifestHandlers } from './handlers/manifests.ts'
 import type { ServiceHandlers } from './handlers/service.ts'
+import type { TokenHandlers } from './handlers/token.ts'
 import type { UploadHandlers } from './handlers/uploads.ts'
 import type { PreparedAnswers } from './prepared-answers.ts'
 import { isOpenPath, needOf, pullOf } from './route-access.ts'
@@ -20,6 +21,8 @@ export interface Handlers {
   readonly uploads: UploadHandlers
   readonly discovery: DiscoveryHandlers
   readonly service: ServiceHandlers
+  /** Undefined where access control is off. */
+  readonly token?: TokenHandlers | undefined
 }
 
 type Act<R> = (route: R, request: HttpRequest, response: HttpResponse) => void | Promise<void>
@@ -28,7 +31,7 @@ type RouteTable = {
   readonly [K in RouteKind]: Readonly<Record<string, Act<Route & { kind: K }>>>
 }
 
-function makeTable({ manifests, blobs, uploads, discovery, service }: Handlers): RouteTable {
+function makeTable({ manifests, blobs, uploads, discovery, service, token }: Handlers): RouteTable {
   const getAndHead = <K extends RouteKind>(act: Act<Route & { kind: K }>) => ({
     GET: act,
     HEAD: act,
@@ -38,6 +41,11 @@ function makeTable({ manifests, blobs, uploads, discovery, service }: Handlers):
     health: getAndHead((_route, request, response) => service.health(request, response)),
     metrics: getAndHead((_route, request, response) => service.metrics(request, response)),
     status: getAndHead((_route, request, response) => service.status(request, response)),
+    token: {
+      GET: (_route, request, response) => orNone(token).get(request, response),
+      POST: (_route, request, response) => orNone(token).post(request, response),
+    },
+    jwks: getAndHead((_route, request, response) => orNone(token).jwks(request, response)),
     base: getAndHead((_route, request, response) => discovery.base(request, response)),
     catalog: getAndHead((_route, request, response) => discovery.catalog(request, response)),
     extensions: getAndHead((_route, request, response) => discovery.extensions(request, response)),
@@ -132,9 +140,19 @@ function routeOf(request: HttpRequest, gate: Gate | undefined): Route {
     throw error
   }
   gate?.require(request, 'login')
-  throw new RegistryError('UNSUPPORTED', {
+  throw noSuchPath(request.path)
+}
+
+function noSuchPath(path: string): RegistryError {
+  return new RegistryError('UNSUPPORTED', {
     status: 404,
     message: 'no such path; the registry API is below /v2/',
-    detail: { path: request.path.slice(0, 512) },
+    detail: { path: path.slice(0, 512) },
   })
+}
+
+/** An open registry has no tokens, and so no paths for them. */
+function orNone(token: TokenHandlers | undefined): TokenHandlers {
+  if (token === undefined) throw noSuchPath('/token')
+  return token
 }

@@ -97,6 +97,7 @@ export async function makeFrontDoor(
     ),
     discovery: new DiscoveryHandlers(new Discovery(metadata), access?.maySee),
     service,
+    token: access?.tokenHandlers,
   }
   const dispatch = createDispatcher(handlers, answers, access?.gate)
   const { engine, notice, isFallback } = await loadEngine(config.server.engine, {
