@@ -18,6 +18,8 @@ export interface StartOptions {
   /** A folder of its own; kept between starts when the same is given again. */
   readonly folder: string
   readonly tls?: { readonly certFile: string; readonly keyFile: string }
+  /** Further settings as YAML (ours only). */
+  readonly config?: string
   /** Write a CPU profile into this folder when the server ends (ours only). */
   readonly profileFolder?: string
 }

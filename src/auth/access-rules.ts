@@ -43,13 +43,13 @@ const BUILT_IN: RuleSettings = { repositories: ['**'], users: ['*'], actions: AC
 
 const NO_MATCH: Decision = { isAllowed: false, rule: undefined }
 
-/** Decisions remembered while no rule asks for the network. */
-const decisionsMax = 20_000
+/** Decisions remembered for one caller, while no rule asks for the network. */
+const decisionsMax = 1_000
 
 export class AccessRules {
   readonly #rules: readonly Rule[]
   readonly #hasNetworks: boolean
-  #decisions = new Map<string, Decision>()
+  readonly #decisions = new WeakMap<Caller, Map<string, Decision>>()
 
   constructor(settings: readonly RuleSettings[]) {
     const isBuiltIn = settings.length === 0
@@ -64,16 +64,18 @@ export class AccessRules {
    * at: see `may`.
    */
   decide(caller: Caller, action: Action, resource: string, address: string): Decision {
-    // Groups of a foreign token differ from token to token: those callers are not remembered.
-    if (this.#hasNetworks || caller.via === 'bearer') {
-      return this.#decide(caller, action, resource, address)
+    if (this.#hasNetworks) return this.#decide(caller, action, resource, address)
+    let decisions = this.#decisions.get(caller)
+    if (decisions === undefined) {
+      decisions = new Map()
+      this.#decisions.set(caller, decisions)
     }
-    const key = `${action} ${resource} ${caller.kind} ${caller.name}`
-    let decision = this.#decisions.get(key)
+    const key = `${action} ${resource}`
+    let decision = decisions.get(key)
     if (decision === undefined) {
-      if (this.#decisions.size >= decisionsMax) this.#decisions = new Map()
+      if (decisions.size >= decisionsMax) decisions.clear()
       decision = this.#decide(caller, action, resource, address)
-      this.#decisions.set(key, decision)
+      decisions.set(key, decision)
     }
     return decision
   }

@@ -9,7 +9,7 @@ import { type Action, anonymousCaller, type Caller } from '../auth/caller.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { HttpRequest } from './engine.ts'
-import { type Need, needOf } from './route-access.ts'
+import { type Need, needOf, pullOf } from './route-access.ts'
 import { parseRoute } from './router.ts'
 
 /** One refused request, for the audit trail. */
@@ -61,6 +61,13 @@ export class Gate {
     } catch (error) {
       return this.#refuseCredentials(request, error)
     }
+  }
+
+  /** `require` for a pull that is answered from what was prepared: nothing is made for it. */
+  requirePull(request: HttpRequest, repository: string): void {
+    const { caller, remoteAddress } = request
+    if (this.#options.rules.may(caller, 'pull', repository, remoteAddress)) return
+    this.require(request, pullOf(repository))
   }
 
   /** Returns when the caller of the request may; throws 401 (or 403 outside of `/v2/`). */

@@ -12,7 +12,7 @@ import type { ServiceHandlers } from './handlers/service.ts'
 import type { TokenHandlers } from './handlers/token.ts'
 import type { UploadHandlers } from './handlers/uploads.ts'
 import type { PreparedAnswers } from './prepared-answers.ts'
-import { isOpenPath, needOf, pullOf } from './route-access.ts'
+import { isOpenPath, needOf } from './route-access.ts'
 import { parseRoute, type Route, type RouteKind } from './router.ts'
 
 export interface Handlers {
@@ -95,7 +95,7 @@ export function createDispatcher(
       const prepared = answers.get(request.path)
       if (prepared !== undefined) {
         request.routeKind = prepared.kind
-        by?.require(request, pullOf(prepared.repository))
+        by?.requirePull(request, prepared.repository)
         return prepared.kind === 'manifest'
           ? manifests.answer(prepared, request, response)
           : blobs.answer(prepared, request, response)

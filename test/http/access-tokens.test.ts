@@ -10,7 +10,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { main } from '../../src/cli/main.ts'
 import { basic, bearer, forgeToken, htpasswd } from '../support/access.ts'
 import { describeRegistry, type InProcessRegistry, until } from '../support/in-process.ts'
-import { type Answer, refusal, sha256, someBytes } from '../support/registry-client.ts'
+import { type Answer, inByteOrder, refusal, sha256, someBytes } from '../support/registry-client.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fastregistry-tokens-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -193,7 +193,15 @@ describeRegistry('bearer tokens', { config }, (registry) => {
     const answer = await registry().client.get('/.well-known/jwks.json')
     const { keys } = answer.json as { keys: Record<string, string>[] }
     expect(keys).toHaveLength(1)
-    expect(Object.keys(keys[0]!).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y'])
+    expect(Object.keys(keys[0]!).sort(inByteOrder)).toEqual([
+      'alg',
+      'crv',
+      'kid',
+      'kty',
+      'use',
+      'x',
+      'y',
+    ])
   })
 })
 

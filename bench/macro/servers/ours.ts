@@ -13,7 +13,12 @@ export function oursKind(): ServerKind {
   return { name: 'ours', version: `FastRegistry ${readVersion()}`, isRegistry: true, start }
 }
 
-async function start({ folder, tls, profileFolder }: StartOptions): Promise<BenchServer> {
+async function start({
+  folder,
+  tls,
+  config = '',
+  profileFolder,
+}: StartOptions): Promise<BenchServer> {
   const port = await freePort()
   mkdirSync(folder, { recursive: true })
   const profile =
@@ -26,7 +31,7 @@ async function start({ folder, tls, profileFolder }: StartOptions): Promise<Benc
       'serve',
       `--storage=${join(folder, 'storage')}`,
       `--addr=${loopback}:${port}`,
-      ...(tls === undefined ? [] : [`--config=${writeTlsConfig(folder, tls)}`]),
+      `--config=${writeConfig(folder, tls, config)}`,
     ],
     port,
     isTls: tls !== undefined,
@@ -36,10 +41,10 @@ async function start({ folder, tls, profileFolder }: StartOptions): Promise<Benc
   return { name: 'ours', target, pid, startMs, stop }
 }
 
-function writeTlsConfig(folder: string, tls: NonNullable<StartOptions['tls']>): string {
+function writeConfig(folder: string, tls: StartOptions['tls'], more: string): string {
   const file = join(folder, 'config.yaml')
-  const { certFile, keyFile } = tls
-  writeFileSync(file, `server:\n  tls:\n    cert: ${certFile}\n    key: ${keyFile}\n`)
+  const { certFile = '', keyFile = '' } = tls ?? {}
+  writeFileSync(file, `server: { tls: { cert: "${certFile}", key: "${keyFile}" } }\n${more}`)
   return file
 }
 
