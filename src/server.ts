@@ -6,6 +6,7 @@ import type { Config } from './config/config.ts'
 import type { HttpEngine } from './http/engine.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
+import { startAccess } from './server/access.ts'
 import { makeUploads, startScrub } from './server/background.ts'
 import { makeFrontDoor } from './server/front-door.ts'
 import { openStorage } from './storage/open-storage.ts'
@@ -52,7 +53,8 @@ export async function startServer(
   await reconciliation.begin()
   uploads.recover()
   const scrub = startScrub(config, storage, logger)
-  const parts = { storage, uploads, reconciliation, scrub, logger }
+  const access = await startAccess(config, storage, logger)
+  const parts = { storage, uploads, reconciliation, scrub, access, logger }
   const { engine, metrics } = await makeFrontDoor(config, parts)
   const sweeping = setInterval(() => {
     uploads.sweep().catch((error: unknown) => logger.error({ error }, 'upload sweep failed'))
@@ -64,6 +66,7 @@ export async function startServer(
     await scrub.stop()
     await reconciliation.stop()
     metrics?.stop()
+    await access?.stop()
     await storage.close()
   }
   let ports: number[]

@@ -43,6 +43,8 @@ const WORKERS_MAY_USE = [
   // An upload's file and running hash live inside the worker; early write-back and page touching
   // are calls of the C library.
   /^src\/storage\/(upload-file|hasher)\.ts$/,
+  // Passwords are compared on a thread of their own.
+  /^src\/auth\/bcrypt\.ts$/,
 ]
 
 /** One owner per heavy dependency: swapping or mocking it touches that file only. */
@@ -54,11 +56,13 @@ const OWNERS: readonly { readonly dependency: RegExp; readonly owners: RegExp }[
   { dependency: /^pino$/, owners: /^src\/observability\/logger\.ts$/ },
   { dependency: /^prom-client$/, owners: /^src\/observability\/metrics\.ts$/ },
   { dependency: /^yaml$/, owners: /^src\/config\/load\.ts$/ },
+  { dependency: /^bcryptjs$/, owners: /^src\/auth\/bcrypt\.ts$/ },
+  { dependency: /^jose$/, owners: /^src\/auth\/jwt\.ts$/ },
   { dependency: /^croner$/, owners: /^src\/runtime\/schedule\.ts$/ },
   // Bounded caches live where the thing that they cache lives.
   {
     dependency: /^lru-cache$/,
-    owners: /^src\/(storage\/blob-map|http\/prepared-answers)\.ts$/,
+    owners: /^src\/(storage\/blob-map|http\/prepared-answers|auth\/verdicts)\.ts$/,
   },
 ]
 

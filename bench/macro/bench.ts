@@ -39,6 +39,7 @@ export class Bench {
   readonly say: (line: string) => void
   /** Set while a row is profiled: our servers write their profiles there. */
   profileFolder: string | undefined
+  readonly #ends: (() => Promise<unknown>)[] = []
   readonly #made = new Map<string, Promise<unknown>>()
   #reading: { servers: Map<ServerName, BenchServer>; set: ReadSet } | undefined
   #tls: BenchServer | undefined
@@ -120,6 +121,11 @@ export class Bench {
     return made
   }
 
+  /** Called when the run ends: stops what a row has started for itself and its siblings. */
+  atEnd(stop: () => Promise<unknown>): void {
+    this.#ends.push(stop)
+  }
+
   async stopReading(): Promise<void> {
     const servers = [...(this.#reading?.servers.values() ?? [])]
     this.#reading = undefined
@@ -145,6 +151,7 @@ export class Bench {
   async close(): Promise<void> {
     await this.stopReading()
     await this.#tls?.stop()
+    for (const stop of this.#ends.splice(0)) await stop()
     this.#removeFolder()
     process.off('exit', this.#removeFolder)
   }

@@ -7,6 +7,7 @@ import { type BenchOptions, isWanted } from '../options.ts'
 import { describeProfiles } from '../profile.ts'
 import { formatRow } from '../report.ts'
 import { Bench, type Row, type RowResult } from './bench.ts'
+import { accessRows } from './rows/access.ts'
 import { coldBlobsRow, equalSharesRow } from './rows/large-reads.ts'
 import { manyBlobsRow } from './rows/many-blobs.ts'
 import { mixedRows } from './rows/mixed.ts'
@@ -28,6 +29,7 @@ export const ROWS: readonly Row[] = [
   coldBlobsRow,
   ...scaleRows,
   pressureRow,
+  ...accessRows,
 ]
 
 export interface MacroOutcome {

@@ -20,6 +20,8 @@ export interface StartOptions {
   readonly tls?: { readonly certFile: string; readonly keyFile: string }
   /** Log every request (to /dev/null); off unless said, for every server alike. */
   readonly logsAccess?: boolean
+  /** Further settings as YAML (ours only). */
+  readonly config?: string
   /** Write a CPU profile into this folder when the server ends (ours only). */
   readonly profileFolder?: string
 }

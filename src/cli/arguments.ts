@@ -165,6 +165,8 @@ export const HELP = `Usage: fastregistry [command] [flags]
 Commands:
   serve                 run the registry (the default)
   check-config [FILE]   say everything that is wrong with a configuration file
+  check-config --explain USER ACTION REPOSITORY
+                        say which access rule decides (USER may be "anonymous")
   verify                read everything stored and compare it with its digest (server stopped)
   backup DIR            write a consistent copy to an empty folder (the server may run)
   restore DIR           make a store at storage.path out of a backup

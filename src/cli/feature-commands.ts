@@ -14,7 +14,16 @@ export interface FeatureCommand {
 export type RunCommand = (args: readonly string[], terminal: Terminal) => Promise<number>
 
 /** By the word on the command line. */
-export const FEATURE_COMMANDS: Readonly<Record<string, FeatureCommand>> = {}
+export const FEATURE_COMMANDS: Readonly<Record<string, FeatureCommand>> = {
+  htpasswd: {
+    summary: 'add, remove or verify a user of the htpasswd file',
+    load: async () => (await import('./commands/htpasswd.ts')).htpasswd,
+  },
+  token: {
+    summary: 'create, list or revoke access tokens; replace the signing key',
+    load: async () => (await import('./commands/token.ts')).token,
+  },
+}
 
 /** Lines for the help text. */
 export function featureHelp(): string {

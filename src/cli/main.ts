@@ -18,6 +18,9 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
     const run = await FEATURE_COMMANDS[word]!.load()
     return run(rest, terminal)
   }
+  if (word === 'check-config' && rest.some((one) => /^--?explain$/.test(one))) {
+    return (await import('./commands/explain.ts')).explain(rest, terminal)
+  }
   const parsed = parseArguments(args)
   if (!parsed.ok) {
     terminal.printError(`fastregistry: ${parsed.error}`)

@@ -3,6 +3,7 @@
  * belong together as one. The compiler holds it against both the schema and the type.
  */
 import { resolve } from 'node:path'
+import { accessConfig, accessProblems } from './assemble-access.ts'
 import type { CheckedSettings } from './check.ts'
 import type { Config, ListenAddress } from './config.ts'
 import type { Problem } from './explain.ts'
@@ -51,6 +52,7 @@ export function assembleConfig(values: Values): Config {
       accessSample: values['log.access_sample'],
     },
     metrics: { enabled: values['metrics.enabled'] },
+    ...accessConfig(values),
   })
 }
 
@@ -72,6 +74,7 @@ export function checkRelations(checked: CheckedSettings): readonly Problem[] {
   if (isAddrKnown && collides(values['server.addr'], values['server.also_listen'])) {
     refuse('server.also_listen', 'is the same address as server.addr; choose another port')
   }
+  for (const [key, message] of accessProblems(values)) refuse(key, message)
   return problems
 }
 

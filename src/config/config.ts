@@ -4,6 +4,8 @@
  * default and its bounds stand in `schema.ts`, and `load.ts` alone makes a `Config`.
  */
 
+import type { AccessControlConfig } from './config-access.ts'
+
 /** Where to listen. An empty host means every interface, IPv4 and IPv6; port 0 means a free one. */
 export interface ListenAddress {
   readonly host: string
@@ -71,7 +73,7 @@ export interface MetricsConfig {
   readonly enabled: boolean
 }
 
-export interface Config {
+export interface Config extends AccessControlConfig {
   readonly server: ServerConfig
   readonly storage: StorageConfig
   readonly policy: PolicyConfig

@@ -110,28 +110,6 @@ export const LATER_SETTINGS = {
     since,
     notYet: whenNotEmpty,
   }),
-  'auth.type': setting({
-    type: type.oneOf('none', 'htpasswd'),
-    default: 'none',
-    doc: 'Who may use the registry: everybody, or the users of a file.',
-    since,
-    notYet: { accepts: 'none', refuses: (value: string) => value !== 'none' },
-  }),
-  'auth.htpasswd_file': setting({
-    type: type.text(),
-    default: '',
-    doc: 'File with the users and the bcrypt hashes of their passwords.',
-    since,
-    notYet: never,
-  }),
-  access: setting({
-    type: type.list('list of rules', anyMapping),
-    default: [],
-    doc: 'Which caller may do what in which repository.',
-    since,
-    expandsEnvironment: false,
-    notYet: whenNotEmpty,
-  }),
   mirrors: setting({
     type: type.list('list of mirrors', mirror),
     default: [],

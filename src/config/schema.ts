@@ -3,6 +3,7 @@
  * table in README and the tests. Here stand the settings of what is built; those of features still
  * to come are in `schema-later.ts`.
  */
+import { ACCESS_SETTINGS } from './schema-access.ts'
 import { LATER_SETTINGS } from './schema-later.ts'
 import { type Setting, setting } from './setting.ts'
 import * as type from './value-type.ts'
@@ -180,6 +181,7 @@ export const SETTINGS = {
     doc: 'Answer `/metrics` in the Prometheus text format.',
     since,
   }),
+  ...ACCESS_SETTINGS,
   ...LATER_SETTINGS,
 } as const
 

@@ -40,9 +40,14 @@ export class Discovery {
     })
   }
 
-  /** Repositories of the registry. */
-  listRepositories(request: PageRequest): Promise<Page<string>> {
-    return page(request, (last, limit) => listKeys(this.#metadata, 'repositories', [], last, limit))
+  /** Repositories of the registry, those that `maySee` allows. */
+  listRepositories(
+    request: PageRequest,
+    maySee?: (repository: RepositoryName) => boolean,
+  ): Promise<Page<string>> {
+    return page(request, (last, limit) =>
+      listKeys(this.#metadata, 'repositories', [], last, limit, maySee),
+    )
   }
 
   /**

@@ -6,20 +6,24 @@ import { scanEntriesPerTurn } from '../registry/limits.ts'
 import type { MetadataReader } from '../storage/ports.ts'
 import type { DatabaseName, Databases } from '../storage/schema.ts'
 
-/** Up to `limit` keys below `prefix` after `last`, in byte order. */
+/** Up to `limit` keys below `prefix` after `last`, in byte order; only those that `keep` wants. */
 export async function listKeys<N extends DatabaseName>(
   metadata: MetadataReader,
   database: N,
   prefix: readonly string[],
   last: string | undefined,
   limit: number,
+  keep?: (key: Databases[N]['key']) => boolean,
 ): Promise<Databases[N]['key'][]> {
   const found: Databases[N]['key'][] = []
   let after = last
   while (found.length < limit) {
-    const wanted = Math.min(scanEntriesPerTurn, limit - found.length)
+    const wanted =
+      keep === undefined ? Math.min(scanEntriesPerTurn, limit - found.length) : scanEntriesPerTurn
     const keys = metadata.keys(database, prefix, after, wanted)
-    for (const key of keys) found.push(key)
+    for (const key of keys) {
+      if (found.length < limit && (keep === undefined || keep(key))) found.push(key)
+    }
     if (keys.length < wanted) break
     after = lastComponent(keys.at(-1)!)
     if (found.length < limit) await new Promise((resolve) => setImmediate(resolve))

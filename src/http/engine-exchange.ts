@@ -4,7 +4,9 @@
  * and response, so an exchange costs one allocation. Sockets are the subclasses' business.
  */
 import { randomBytes } from 'node:crypto'
+import { anonymousCaller, type Caller } from '../auth/caller.ts'
 import { BytesSource } from './bytes-source.ts'
+import { clientAddress, lastValue } from './client-origin.ts'
 import {
   type ByteSource,
   ClientGone,
@@ -41,6 +43,7 @@ export class EngineCore {
 export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpTarget {
   readonly startedAt = performance.now()
   routeKind = 'none'
+  caller: Caller = anonymousCaller
   method = ''
   path = ''
   query = ''
@@ -55,6 +58,8 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
   /** Body bytes handed to the socket outside a pump. */
   protected sentBytes = 0
   private idText: string | undefined = undefined
+  private addressText: string | undefined = undefined
+  private isProxied = false
   private aborter: AbortController | undefined = undefined
   private drain: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined
 
@@ -65,7 +70,8 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
     core.openRequests += 1
   }
 
-  abstract readonly remoteAddress: string
+  /** The address at the other end of the connection. */
+  protected abstract peerAddress(): string
   abstract readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
   abstract pause(): void
   abstract resume(): void
@@ -100,6 +106,36 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
       value = value === undefined ? headers[index + 1]! : `${value}, ${headers[index + 1]!}`
     }
     return value
+  }
+
+  get remoteAddress(): string {
+    if (this.addressText === undefined) {
+      const peer = this.peerAddress()
+      // A socket that is gone tells nothing, and is not asked again for nothing.
+      if (peer === '') return ''
+      const isTrusted = this.core.options.isTrustedProxy
+      this.addressText =
+        isTrusted === undefined
+          ? peer
+          : clientAddress(peer, this.header('x-forwarded-for'), isTrusted)
+      this.isProxied = isTrusted?.(peer) === true
+    }
+    return this.addressText
+  }
+
+  get scheme(): 'http' | 'https' {
+    const forwarded = this.forwarded('x-forwarded-proto')
+    if (forwarded === 'http' || forwarded === 'https') return forwarded
+    return this.isTls ? 'https' : 'http'
+  }
+
+  get host(): string {
+    return this.forwarded('x-forwarded-host') ?? this.header('host') ?? ''
+  }
+
+  private forwarded(name: string): string | undefined {
+    void this.remoteAddress
+    return this.isProxied ? lastValue(this.header(name)) : undefined
   }
 
   get signal(): AbortSignal {

@@ -12,6 +12,7 @@
  * its next request before it has the answer to this one (pipelining) gets its answers in order, or
  * its connection closed when a handler is still at work: it then repeats them, as HTTP asks.
  */
+import type { Caller } from '../auth/caller.ts'
 
 /** Status line and headers, prepared once and reused: adapters may cache their wire form on it. */
 export class ResponseHead {
@@ -59,6 +60,8 @@ export interface HttpRequest {
   readonly startedAt: number
   /** What the handler made of it: a small word for log and metrics, set by the dispatcher. */
   routeKind: string
+  /** Who asks: anonymous until the gate has looked, and always where there is no gate. */
+  caller: Caller
   /** Names the request in the log and in refusals: unique across restarts. Made on first use. */
   readonly id: string
   /** As sent (case-sensitive). */
@@ -69,9 +72,15 @@ export interface HttpRequest {
   readonly query: string
   /** Value of a header by lower-case name; several lines are joined by `, `. */
   header(name: string): string | undefined
-  /** The peer's address, short (`127.0.0.1`, `::1`). Read it first before the answer is sent. */
+  /**
+   * The client's address, short (`127.0.0.1`, `::1`): the peer's, or what a trusted proxy says.
+   * Read it first before the answer is sent.
+   */
   readonly remoteAddress: string
   readonly isTls: boolean
+  /** As the client sees them: what a trusted proxy says, else the listener's scheme and `Host`. */
+  readonly scheme: 'http' | 'https'
+  readonly host: string
   /** Content-Length; undefined when the body is chunked; 0 when there is no body. */
   readonly bodyBytes: number | undefined
   /**
@@ -144,6 +153,8 @@ export interface EngineOptions {
   readonly onExchange: ExchangeObserver
   /** Connections open at once; further ones are closed as they come. */
   readonly maxConnections: number
+  /** Whether an address is a proxy whose word counts; undefined: none is. */
+  readonly isTrustedProxy?: ((address: string) => boolean) | undefined
 }
 
 export interface ListenAddress {

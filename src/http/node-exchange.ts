@@ -63,7 +63,7 @@ export class NodeExchange extends EngineExchange {
     this.send(head, body)
   }
 
-  get remoteAddress(): string {
+  protected peerAddress(): string {
     return shortAddress(this.req.socket.remoteAddress)
   }
 

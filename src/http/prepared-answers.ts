@@ -5,12 +5,14 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
 import type { BlobRow } from '../storage/schema.ts'
 import type { Change, Transaction } from '../storage/transaction.ts'
 import type { ResponseHead } from './engine.ts'
 
 export interface PreparedManifest {
   readonly kind: 'manifest'
+  readonly repository: RepositoryName
   readonly digest: Digest
   readonly isTag: boolean
   readonly sizeBytes: number
@@ -21,6 +23,7 @@ export interface PreparedManifest {
 
 export interface PreparedBlob {
   readonly kind: 'blob'
+  readonly repository: RepositoryName
   readonly digest: Digest
   readonly row: BlobRow
   readonly head: ResponseHead

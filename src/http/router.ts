@@ -8,7 +8,7 @@ import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import { unwrap } from '../registry/result.ts'
 
 export type Route =
-  | { readonly kind: 'index' | 'health' | 'metrics' | 'status' }
+  | { readonly kind: 'index' | 'health' | 'metrics' | 'status' | 'token' | 'jwks' }
   | { readonly kind: 'base' | 'catalog' | 'extensions' }
   | { readonly kind: 'manifest'; readonly repository: RepositoryName; readonly reference: string }
   | { readonly kind: 'blob'; readonly repository: RepositoryName; readonly digest: string }
@@ -24,6 +24,8 @@ const FIXED: ReadonlyMap<string, Route> = new Map([
   ['/health', { kind: 'health' }],
   ['/healthz', { kind: 'health' }],
   ['/metrics', { kind: 'metrics' }],
+  ['/token', { kind: 'token' }],
+  ['/.well-known/jwks.json', { kind: 'jwks' }],
   ['/admin/status', { kind: 'status' }],
   ['/v2', { kind: 'base' }],
   ['/v2/', { kind: 'base' }],

@@ -4,12 +4,15 @@
  */
 import { RegistryError } from '../registry/errors.ts'
 import type { Handler, HttpRequest, HttpResponse } from './engine.ts'
+import type { Gate } from './gate.ts'
 import type { BlobHandlers } from './handlers/blobs.ts'
 import type { DiscoveryHandlers } from './handlers/discovery.ts'
 import type { ManifestHandlers } from './handlers/manifests.ts'
 import type { ServiceHandlers } from './handlers/service.ts'
+import type { TokenHandlers } from './handlers/token.ts'
 import type { UploadHandlers } from './handlers/uploads.ts'
 import type { PreparedAnswers } from './prepared-answers.ts'
+import { isOpenPath, needOf } from './route-access.ts'
 import { parseRoute, type Route, type RouteKind } from './router.ts'
 
 export interface Handlers {
@@ -18,6 +21,8 @@ export interface Handlers {
   readonly uploads: UploadHandlers
   readonly discovery: DiscoveryHandlers
   readonly service: ServiceHandlers
+  /** Undefined where access control is off. */
+  readonly token?: TokenHandlers | undefined
 }
 
 type Act<R> = (route: R, request: HttpRequest, response: HttpResponse) => void | Promise<void>
@@ -26,7 +31,7 @@ type RouteTable = {
   readonly [K in RouteKind]: Readonly<Record<string, Act<Route & { kind: K }>>>
 }
 
-function makeTable({ manifests, blobs, uploads, discovery, service }: Handlers): RouteTable {
+function makeTable({ manifests, blobs, uploads, discovery, service, token }: Handlers): RouteTable {
   const getAndHead = <K extends RouteKind>(act: Act<Route & { kind: K }>) => ({
     GET: act,
     HEAD: act,
@@ -36,6 +41,11 @@ function makeTable({ manifests, blobs, uploads, discovery, service }: Handlers):
     health: getAndHead((_route, request, response) => service.health(request, response)),
     metrics: getAndHead((_route, request, response) => service.metrics(request, response)),
     status: getAndHead((_route, request, response) => service.status(request, response)),
+    token: {
+      GET: (_route, request, response) => orNone(token).get(request, response),
+      POST: (_route, request, response) => orNone(token).post(request, response),
+    },
+    jwks: getAndHead((_route, request, response) => orNone(token).jwks(request, response)),
     base: getAndHead((_route, request, response) => discovery.base(request, response)),
     catalog: getAndHead((_route, request, response) => discovery.catalog(request, response)),
     extensions: getAndHead((_route, request, response) => discovery.extensions(request, response)),
@@ -69,29 +79,31 @@ function makeTable({ manifests, blobs, uploads, discovery, service }: Handlers):
   }
 }
 
-/** The handler of every request. Synchronous wherever its route's handler is. */
-export function createDispatcher(handlers: Handlers, answers: PreparedAnswers): Handler {
+/**
+ * The handler of every request. Synchronous wherever its route's handler is. With a gate, each
+ * request passes it before anything is looked up.
+ */
+export function createDispatcher(
+  handlers: Handlers,
+  answers: PreparedAnswers,
+  gate?: Gate,
+): Handler {
   const { manifests, blobs } = handlers
   const table = makeTable(handlers)
-  return (request, response) => {
+  const dispatch = (request: HttpRequest, response: HttpResponse, by: Gate | undefined) => {
     if (request.method === 'GET' || request.method === 'HEAD') {
       const prepared = answers.get(request.path)
       if (prepared !== undefined) {
         request.routeKind = prepared.kind
+        by?.requirePull(request, prepared.repository)
         return prepared.kind === 'manifest'
           ? manifests.answer(prepared, request, response)
           : blobs.answer(prepared, request, response)
       }
     }
-    const route = parseRoute(request.path)
-    if (route === undefined) {
-      throw new RegistryError('UNSUPPORTED', {
-        status: 404,
-        message: 'no such path; the registry API is below /v2/',
-        detail: { path: request.path.slice(0, 512) },
-      })
-    }
+    const route = routeOf(request, by)
     request.routeKind = route.kind
+    by?.require(request, needOf(route, request.method))
     // Each row's handlers take the route of its own kind; the lookup by kind cannot show that.
     const methods = table[route.kind] as Readonly<Record<string, Act<Route>>>
     const act = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined
@@ -103,4 +115,44 @@ export function createDispatcher(handlers: Handlers, answers: PreparedAnswers): 
     }
     return act(route, request, response)
   }
+  if (gate === undefined) return (request, response) => dispatch(request, response, undefined)
+  return (request, response) => {
+    if (isOpenPath(request.path)) return dispatch(request, response, undefined)
+    const caller = gate.admit(request)
+    if (caller instanceof Promise) {
+      return caller.then((found) => {
+        request.caller = found
+        return dispatch(request, response, gate)
+      })
+    }
+    request.caller = caller
+    return dispatch(request, response, gate)
+  }
+}
+
+/** The route of the path. What is wrong with a path is told to nobody who has not logged in. */
+function routeOf(request: HttpRequest, gate: Gate | undefined): Route {
+  try {
+    const route = parseRoute(request.path)
+    if (route !== undefined) return route
+  } catch (error) {
+    gate?.require(request, 'login')
+    throw error
+  }
+  gate?.require(request, 'login')
+  throw noSuchPath(request.path)
+}
+
+function noSuchPath(path: string): RegistryError {
+  return new RegistryError('UNSUPPORTED', {
+    status: 404,
+    message: 'no such path; the registry API is below /v2/',
+    detail: { path: path.slice(0, 512) },
+  })
+}
+
+/** An open registry has no tokens, and so no paths for them. */
+function orNone(token: TokenHandlers | undefined): TokenHandlers {
+  if (token === undefined) throw noSuchPath('/token')
+  return token
 }

@@ -23,7 +23,6 @@ export class UwsExchange extends EngineExchange implements Kept {
   private isCorked = true
   private isWritableWatched = false
   private totalBytes = 0
-  private address: string | undefined = undefined
   private readonly keeper: UwsKeeper
   private movedBytes = 0
   private stalledTicks = 0
@@ -86,11 +85,9 @@ export class UwsExchange extends EngineExchange implements Kept {
     })
   }
 
-  get remoteAddress(): string {
-    if (this.address === undefined && this.res !== undefined) {
-      this.address = formatAddress(new Uint8Array(this.res.getRemoteAddress()))
-    }
-    return this.address ?? ''
+  protected peerAddress(): string {
+    if (this.res === undefined) return ''
+    return formatAddress(new Uint8Array(this.res.getRemoteAddress()))
   }
 
   readBody(onChunk: (bytes: Uint8Array) => void): Promise<void> {

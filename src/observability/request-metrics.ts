@@ -20,6 +20,8 @@ export const ROUTES = [
   'metrics',
   'status',
   'index',
+  'token',
+  'jwks',
 ] as const
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'other'] as const

@@ -226,3 +226,19 @@ export interface ReconcileProposal {
 export interface ReconcileAnswer {
   readonly id: number
 }
+
+/** The thread that compares passwords: `workers/password.ts`. */
+export interface PasswordSetup {
+  readonly port: MessagePort
+}
+
+export interface PasswordRequest {
+  readonly id: number
+  readonly password: string
+  readonly hash: string
+}
+
+export interface PasswordReply {
+  readonly id: number
+  readonly isRight: boolean
+}

@@ -28,6 +28,7 @@ import { systemClock } from '../runtime/clock.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Storage } from '../storage/open-storage.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
+import type { AccessControl } from './access.ts'
 import type { startScrub } from './background.ts'
 
 /** What is running already when the door is built. */
@@ -36,13 +37,15 @@ export interface Parts {
   readonly uploads: Uploads
   readonly reconciliation: Reconciliation
   readonly scrub: ReturnType<typeof startScrub>
+  /** Undefined: the registry is open. */
+  readonly access: AccessControl | undefined
   readonly logger: Logger
 }
 
 /** Builds the engine (not listening yet) and everything between it and the stores. */
 export async function makeFrontDoor(
   config: Config,
-  { storage, uploads, reconciliation, scrub, logger }: Parts,
+  { storage, uploads, reconciliation, scrub, access, logger }: Parts,
 ): Promise<{ engine: HttpEngine; metrics: Metrics | undefined }> {
   const { metadata } = storage
   const startedAt = systemClock.monotonic()
@@ -86,11 +89,17 @@ export async function makeFrontDoor(
   const handlers = {
     manifests: new ManifestHandlers(metadata, answers, pushes, deletes, storage.space),
     blobs: new BlobHandlers(metadata, answers, storage.blobs, deletes, storage.quarantine),
-    uploads: new UploadHandlers(uploads, new Mounts(metadata, systemClock), storage.space),
-    discovery: new DiscoveryHandlers(new Discovery(metadata)),
+    uploads: new UploadHandlers(
+      uploads,
+      new Mounts(metadata, systemClock),
+      storage.space,
+      access?.mayPull ?? (() => () => true),
+    ),
+    discovery: new DiscoveryHandlers(new Discovery(metadata), access?.maySee),
     service,
+    token: access?.tokenHandlers,
   }
-  const dispatch = createDispatcher(handlers, answers)
+  const dispatch = createDispatcher(handlers, answers, access?.gate)
   const { engine, notice, isFallback } = await loadEngine(config.server.engine, {
     handler: (request, response) => {
       // The log wants the address, and the socket does not tell it after the answer.

@@ -23,7 +23,7 @@ export const ENGINES: readonly EngineName[] = loadUws().ok ? ['uws', 'node'] : [
 export interface InProcessOptions {
   readonly engine: EngineName
   /** Sections and keys as in the configuration file; address, path and engine are set here. */
-  readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  readonly config?: Readonly<Record<string, unknown>>
 }
 
 export class InProcessRegistry {
@@ -56,8 +56,8 @@ export class InProcessRegistry {
     const text = stringify({
       metrics: {},
       ...config,
-      server: { addr: '127.0.0.1:0', ...config['server'], engine },
-      storage: { cache_size_mb: 64, ...config['storage'], path: this.folder },
+      server: { addr: '127.0.0.1:0', ...section(config['server']), engine },
+      storage: { cache_size_mb: 64, ...section(config['storage']), path: this.folder },
     })
     const write = (lines: string) => {
       this.logLines.push(...lines.split('\n').filter((line) => line !== ''))
@@ -142,4 +142,8 @@ export function describeRegistry(
 /** Waits for what other events bring about; the test's time limit bounds it. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 2))
+}
+
+function section(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? { ...value } : {}
 }

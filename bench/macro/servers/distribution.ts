@@ -51,24 +51,27 @@ function goModule(go: string, program: string): string {
 async function start(
   name: 'docker-registry' | 'distribution',
   program: string,
-  { folder, logsAccess = false }: StartOptions,
+  { folder, tls, logsAccess = false }: StartOptions,
 ): Promise<BenchServer> {
   const port = await freePort()
   const data = join(folder, 'data')
   mkdirSync(data, { recursive: true })
   const file = join(folder, 'config.yml')
-  writeFileSync(file, config(data, port, logsAccess))
+  writeFileSync(file, config(data, port, logsAccess, tls))
   const { pid, startMs, stop } = await startProcess({
     command: program,
     args: ['serve', file],
     port,
+    isTls: tls !== undefined,
     errorFile: join(folder, 'errors.log'),
     env: { OTEL_TRACES_EXPORTER: 'none' },
   })
-  return { name, target: { host: loopback, port, isTls: false }, pid, startMs, stop }
+  return { name, target: { host: loopback, port, isTls: tls !== undefined }, pid, startMs, stop }
 }
 
-function config(data: string, port: number, logsAccess: boolean): string {
+function config(data: string, port: number, logsAccess: boolean, tls: StartOptions['tls']): string {
+  const section =
+    tls === undefined ? '' : `  tls:\n    certificate: ${tls.certFile}\n    key: ${tls.keyFile}\n`
   return `version: 0.1
 log:
   level: error
@@ -83,7 +86,7 @@ storage:
     enabled: true
 http:
   addr: ${loopback}:${port}
-  headers:
+${section}  headers:
     X-Content-Type-Options: [nosniff]
 health:
   storagedriver:

@@ -37,11 +37,13 @@ async function start(options: StartOptions): Promise<BenchServer> {
   return { name: 'ours', target, pid, startMs, stop }
 }
 
-function writeConfig({ folder, tls, logsAccess = false }: StartOptions): string {
+function writeConfig({ folder, tls, logsAccess = false, config = '' }: StartOptions): string {
   const file = join(folder, 'config.yaml')
-  const files =
-    tls === undefined ? '' : `server:\n  tls:\n    cert: ${tls.certFile}\n    key: ${tls.keyFile}\n`
-  writeFileSync(file, `log:\n  access: ${logsAccess}\n${files}`)
+  const { certFile = '', keyFile = '' } = tls ?? {}
+  writeFileSync(
+    file,
+    `log: { access: ${logsAccess} }\nserver: { tls: { cert: "${certFile}", key: "${keyFile}" } }\n${config}`,
+  )
   return file
 }
 

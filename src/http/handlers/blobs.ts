@@ -56,7 +56,15 @@ export class BlobHandlers {
     const digest = unwrap(parseDigest(route.digest))
     const row = findBlob(this.#metadata, route.repository, digest)
     const head = blobHead(200, digest)
-    const prepared: PreparedBlob = { kind: 'blob', digest, row, head, bytes: undefined }
+    const { repository } = route
+    const prepared: PreparedBlob = {
+      kind: 'blob',
+      repository,
+      digest,
+      row,
+      head,
+      bytes: undefined,
+    }
     this.#answers.put(request.path, prepared)
     return this.answer(prepared, request, response)
   }

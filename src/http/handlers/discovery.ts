@@ -11,10 +11,17 @@ import type { HttpRequest, HttpResponse } from '../engine.ts'
 import { nextLink, parsePage, Query } from '../query.ts'
 import { respondJson } from '../respond.ts'
 
+/** Which repositories the caller of a request may know of. */
+export type MaySee = (request: HttpRequest) => (repository: RepositoryName) => boolean
+
 export class DiscoveryHandlers {
   readonly #discovery: Discovery
 
-  constructor(discovery: Discovery) {
+  readonly #maySee: MaySee | undefined
+
+  /** `maySee` filters the catalog; undefined: everybody sees everything. */
+  constructor(discovery: Discovery, maySee?: MaySee) {
+    this.#maySee = maySee
     this.#discovery = discovery
   }
 
@@ -25,7 +32,7 @@ export class DiscoveryHandlers {
 
   async catalog(request: HttpRequest, response: HttpResponse): Promise<void> {
     const page = parsePage(request.query)
-    const { entries, next } = await this.#discovery.listRepositories(page)
+    const { entries, next } = await this.#discovery.listRepositories(page, this.#maySee?.(request))
     const link = linkHeader('/v2/_catalog', request, next, page.count)
     respondJson(request, response, 200, { repositories: entries }, link)
   }

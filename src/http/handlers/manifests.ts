@@ -67,6 +67,7 @@ export class ManifestHandlers {
     const { sizeBytes } = row
     const prepared: PreparedManifest = {
       kind: 'manifest',
+      repository,
       digest,
       isTag,
       sizeBytes,

@@ -14,6 +14,9 @@ import type { HttpRequest, HttpResponse } from '../engine.ts'
 import { Query } from '../query.ts'
 import { type HeaderList, respondEmpty } from '../respond.ts'
 
+/** Which repositories the caller of a request may pull from. Take it before any await. */
+export type MayPull = (request: HttpRequest) => (repository: RepositoryName) => boolean
+
 export interface UploadsRoute {
   readonly repository: RepositoryName
 }
@@ -26,8 +29,10 @@ export class UploadHandlers {
   readonly #uploads: Uploads
   readonly #mounts: Mounts
   readonly #space: DiskSpace
+  readonly #mayPull: MayPull
 
-  constructor(uploads: Uploads, mounts: Mounts, space: DiskSpace) {
+  constructor(uploads: Uploads, mounts: Mounts, space: DiskSpace, mayPull: MayPull) {
+    this.#mayPull = mayPull
     this.#uploads = uploads
     this.#mounts = mounts
     this.#space = space
@@ -49,7 +54,7 @@ export class UploadHandlers {
       return respondCreated(response, repository, digest)
     }
     const mount = query.get('mount')
-    if (mount !== undefined && (await this.#mount(repository, mount, query.get('from')))) {
+    if (mount !== undefined && (await this.#mount(request, repository, mount, query.get('from')))) {
       return respondCreated(response, repository, unwrap(parseDigest(mount)))
     }
     const hint = query.get('digest-algorithm')
@@ -58,12 +63,18 @@ export class UploadHandlers {
     respondEmpty(response, 202, sessionHeaders(repository, id, 0))
   }
 
-  async #mount(repository: RepositoryName, mount: string, from: string | undefined) {
+  async #mount(
+    request: HttpRequest,
+    repository: RepositoryName,
+    mount: string,
+    from: string | undefined,
+  ) {
     const digest = unwrap(parseDigest(mount))
     const source = from === undefined || from === '' ? undefined : parseRepositoryName(from)
     // A source that cannot exist is a mount that fails, and that is an ordinary session.
     if (source?.ok === false) return false
-    return this.#mounts.mount(repository, digest, source?.value, () => true)
+    const mayPull = this.#mayPull(request)
+    return this.#mounts.mount(repository, digest, source?.value, mayPull)
   }
 
   async patch(

@@ -50,6 +50,22 @@ const defaults = {
   workers: { ingestThreads: 0 },
   log: { level: 'info', access: true, accessSample: 1 },
   metrics: { enabled: true },
+  auth: {
+    type: 'none',
+    htpasswdFile: undefined,
+    groups: {},
+    tokens: {
+      challenge: 'auto',
+      realm: undefined,
+      service: undefined,
+      issuer: 'fastregistry',
+      ttlMs: 600_000,
+      refreshTtlMs: 30 * 86_400_000,
+      keyLifeMs: 90 * 86_400_000,
+    },
+    foreign: undefined,
+  },
+  access: [],
 }
 
 let folder: string
@@ -340,10 +356,9 @@ describe('variables of the environment', () => {
   })
 
   test('are not taken into account in access rules', async () => {
-    const text = 'access: [{ repositories: ["home/${user}/*"] }]'
-    expect(await problems(text)).toEqual([
-      'config.yaml:1:9: access is not available in this version; remove it or set it to an empty list',
-    ])
+    const text = 'access: [{ repositories: ["home/${user}/*"], users: [a], actions: [pull] }]'
+    const rule = { repositories: ['home/${user}/*'], users: ['a'], actions: ['pull'] }
+    expect((await load(text, { user: 'mallory' })).access).toEqual([rule])
   })
 
   test('are not printed when their value is refused', async () => {
@@ -360,12 +375,10 @@ describe('features that are not built yet', () => {
     ['mesh: { enabled: true }', '"mesh.enabled: true"', 'false'],
     ['mirrors: [{ name: docker.io, upstream: "https://r.example" }]', 'mirrors', 'an empty list'],
     [`sync: { sources: [${source}] }`, 'sync.sources', 'an empty list'],
-    ['auth: { type: htpasswd }', '"auth.type: htpasswd"', 'none'],
     ['storage: { gc: { enabled: true } }', '"storage.gc.enabled: true"', 'false'],
     ['storage: { retention: [{}] }', 'storage.retention', 'an empty list'],
     ['releases: { enabled: true }', '"releases.enabled: true"', 'false'],
     ['certs: { auto_generate: true }', '"certs.auto_generate: true"', 'false'],
-    ['access: [{ anonymous: true }]', 'access', 'an empty list'],
   ])('%s is refused', async (text, what, instead) => {
     const [line, ...more] = await problems(text)
     expect(more).toEqual([])

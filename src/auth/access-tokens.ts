@@ -1,0 +1,112 @@
+/**
+ * @module Access tokens for machines (`fastregistry token create`): long random texts that stand in
+ * for a user's password, limited to repositories and actions, with an end. Only their SHA-256 is
+ * kept (they have 256 random bits, so that is enough), in one file below `storage.path` that the
+ * command line rewrites beside a running server.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import * as v from 'valibot'
+import type { Clock } from '../runtime/clock.ts'
+import { ACTIONS, type Action, type Caller, type Grant } from './caller.ts'
+import { RepositoryPattern } from './repository-pattern.ts'
+
+/** Tells one of ours from a password, and lets scanners of leaked secrets find it. */
+const prefix = 'frt_'
+
+const Row = v.object({
+  id: v.string(),
+  user: v.string(),
+  repositories: v.array(v.string()),
+  actions: v.array(v.picklist(ACTIONS)),
+  createdAt: v.number(),
+  expiresAt: v.number(),
+  secretHash: v.string(),
+})
+
+export type AccessTokenRow = v.InferOutput<typeof Row>
+
+const File = v.object({ tokens: v.array(Row) })
+
+/** Throws with what is wrong with the file. */
+export function parseAccessTokens(text: string): readonly AccessTokenRow[] {
+  return v.parse(File, JSON.parse(text)).tokens
+}
+
+export function formatAccessTokens(tokens: readonly AccessTokenRow[]): string {
+  return `${JSON.stringify({ tokens }, undefined, 2)}\n`
+}
+
+/** A new token: its row to keep, and the text that is shown once. */
+export function makeAccessToken(
+  fields: Pick<AccessTokenRow, 'user' | 'repositories' | 'actions' | 'createdAt' | 'expiresAt'>,
+): { readonly row: AccessTokenRow; readonly text: string } {
+  const id = randomBytes(6).toString('hex')
+  const secret = randomBytes(32).toString('base64url')
+  const row = { id, ...fields, secretHash: hashOf(secret) }
+  return { row, text: `${prefix}${id}_${secret}` }
+}
+
+export interface AccessTokensOptions {
+  readonly clock: Pick<Clock, 'now'>
+  /** The caller of a user that still exists. */
+  readonly callerOf: (user: string) => Caller | undefined
+}
+
+/** Tokens by the user they were made for. */
+export class AccessTokens {
+  readonly #options: AccessTokensOptions
+  #byId = new Map<string, { row: AccessTokenRow; grant: Grant }>()
+
+  constructor(options: AccessTokensOptions) {
+    this.#options = options
+  }
+
+  /** Takes the content of the file anew. */
+  take(rows: readonly AccessTokenRow[]): void {
+    this.#byId = new Map(rows.map((row) => [row.id, { row, grant: grantOf(row) }]))
+  }
+
+  /** Whether a token of this id still holds. */
+  isLive(id: string): boolean {
+    const entry = this.#byId.get(id)
+    return entry !== undefined && entry.row.expiresAt > this.#options.clock.now()
+  }
+
+  /** The caller, when the password is a token of that user that still holds. */
+  find(user: string, password: string): Caller | undefined {
+    if (!password.startsWith(prefix)) return undefined
+    const [id = '', secret = ''] = splitOnce(password.slice(prefix.length))
+    const entry = this.#byId.get(id)
+    // The hashes are compared, not the secrets: their timing says nothing about these.
+    if (entry === undefined || entry.row.secretHash !== hashOf(secret)) return undefined
+    if (entry.row.user !== user || entry.row.expiresAt <= this.#options.clock.now())
+      return undefined
+    const caller = this.#options.callerOf(user)
+    return (
+      caller &&
+      Object.freeze({ ...caller, via: 'access-token', grant: entry.grant, accessTokenId: id })
+    )
+  }
+}
+
+function grantOf({ repositories, actions, user }: AccessTokenRow): Grant {
+  const patterns = repositories.map((text) => new RepositoryPattern(text))
+  const allowed = new Set<Action>(actions)
+  const coversEverything = repositories.includes('**')
+  return {
+    allows: (action, resource) =>
+      allowed.has(action) &&
+      (resource === undefined ||
+        (coversEverything && action === 'admin') ||
+        patterns.some((pattern) => pattern.matches(resource, user))),
+  }
+}
+
+function splitOnce(text: string): [string, string] {
+  const at = text.indexOf('_')
+  return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)]
+}
+
+function hashOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex')
+}

@@ -1,0 +1,127 @@
+/**
+ * @module From an `Authorization` header to a caller. Credentials that were judged lately cost one
+ * HMAC; the others are judged once, however many requests bring them at the same time.
+ */
+import type { AccessTokens } from './access-tokens.ts'
+import { anonymousCaller, type Caller } from './caller.ts'
+import type { Passwords } from './passwords.ts'
+import type { Verdicts } from './verdicts.ts'
+
+/** Why credentials were not taken: a word for the audit trail and for the challenge. */
+export type RefusalReason = 'malformed' | 'wrong-credentials' | 'invalid-token'
+
+export class CredentialsRefused extends Error {
+  readonly reason: RefusalReason
+  /** The name that was claimed, where one was. */
+  readonly user: string | undefined
+  /** A good token that came too late, and when it ended (ms since the epoch). */
+  readonly expired: { readonly caller: Caller; readonly at: number } | undefined
+
+  constructor(reason: RefusalReason, user?: string, expired?: CredentialsRefused['expired']) {
+    super(`credentials refused: ${reason}`)
+    this.expired = expired
+    this.name = 'CredentialsRefused'
+    this.reason = reason
+    this.user = user
+  }
+}
+
+/** Judges bearer tokens: our own and those of a foreign issuer. */
+export interface BearerVerifier {
+  /** The caller and how long that holds, ms. Throws CredentialsRefused. */
+  verify(token: string): Promise<{ readonly caller: Caller; readonly lifeMs: number }>
+}
+
+export interface AuthenticatorOptions {
+  readonly verdicts: Verdicts
+  /** Undefined: there are no users. */
+  readonly passwords: Passwords | undefined
+  readonly accessTokens: AccessTokens | undefined
+  readonly bearer: BearerVerifier | undefined
+}
+
+/** How long a right and a wrong password are remembered, ms. */
+const rightLifeMs = 5 * 60_000
+const wrongLifeMs = 10_000
+
+/** Longest header that is looked at, characters. */
+const headerLengthMax = 32 * 1024
+
+export class Authenticator {
+  readonly #options: AuthenticatorOptions
+  readonly #judging = new Map<string, Promise<Caller>>()
+
+  constructor(options: AuthenticatorOptions) {
+    this.#options = options
+  }
+
+  /** At once where the answer is known. Throws or rejects with CredentialsRefused or UNAVAILABLE. */
+  authenticate(header: string | undefined, address: string): Caller | Promise<Caller> {
+    if (header === undefined) return anonymousCaller
+    if (header.length > headerLengthMax) throw new CredentialsRefused('malformed')
+    const { verdicts } = this.#options
+    const hash = verdicts.hash(header)
+    const verdict = verdicts.get(hash)
+    if (verdict !== undefined) {
+      if (verdict.caller !== undefined) return verdict.caller
+      throw new CredentialsRefused('wrong-credentials', parseBasic(header)?.name)
+    }
+    const judging = this.#judging.get(hash)
+    if (judging !== undefined) return judging
+    const judged = this.#judge(header, hash, address).finally(() => this.#judging.delete(hash))
+    this.#judging.set(hash, judged)
+    return judged
+  }
+
+  /** A name and a password that did not come in a header (`POST /token`). */
+  async login(name: string, password: string, address: string): Promise<Caller> {
+    const text = Buffer.from(`${name}:${password}`).toString('base64')
+    return this.authenticate(`Basic ${text}`, address)
+  }
+
+  async #judge(header: string, hash: string, address: string): Promise<Caller> {
+    const bearer = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i.exec(header)?.[1]
+    if (bearer !== undefined) return this.#judgeBearer(bearer, hash)
+    const basic = parseBasic(header)
+    if (basic === undefined) throw new CredentialsRefused('malformed')
+    // containers/image sends an empty pair when it has none.
+    if (basic.name === '' && basic.password === '') return anonymousCaller
+    return this.#judgeBasic(basic, hash, address)
+  }
+
+  async #judgeBearer(token: string, hash: string): Promise<Caller> {
+    const { bearer, verdicts, passwords } = this.#options
+    if (bearer === undefined) throw new CredentialsRefused('invalid-token')
+    const version = passwords?.version
+    const { caller, lifeMs } = await bearer.verify(token)
+    if (passwords?.version === version) verdicts.put(hash, caller, lifeMs)
+    return caller
+  }
+
+  async #judgeBasic(
+    { name, password }: { name: string; password: string },
+    hash: string,
+    address: string,
+  ): Promise<Caller> {
+    const { passwords, accessTokens, verdicts } = this.#options
+    const byToken = accessTokens?.find(name, password)
+    // Looked up every time: an expiry or a revocation holds at once.
+    if (byToken !== undefined) return byToken
+    if (passwords === undefined) throw new CredentialsRefused('wrong-credentials', name)
+    const { version } = passwords
+    const isRight = await passwords.check(name, password, address)
+    const caller = isRight ? passwords.callerOf(name, 'basic') : undefined
+    if (passwords.version === version)
+      verdicts.put(hash, caller, isRight ? rightLifeMs : wrongLifeMs)
+    if (caller === undefined) throw new CredentialsRefused('wrong-credentials', name)
+    return caller
+  }
+}
+
+function parseBasic(header: string): { name: string; password: string } | undefined {
+  const encoded = /^Basic +([A-Za-z0-9+/=_-]*) *$/i.exec(header)?.[1]
+  if (encoded === undefined) return undefined
+  const text = Buffer.from(encoded, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  return colon === -1 ? undefined : { name: text.slice(0, colon), password: text.slice(colon + 1) }
+}

@@ -1,0 +1,35 @@
+/**
+ * @module Who asks: the caller of a request, and the actions that there are. Small, immutable, made
+ * once per set of credentials and shared by all of its requests.
+ */
+
+export const ACTIONS = ['pull', 'push', 'delete', 'list', 'admin'] as const
+
+export type Action = (typeof ACTIONS)[number]
+
+/** What credentials are limited to, beyond what the rules allow their user. */
+export interface Grant {
+  /** `resource` is a repository, `/admin`, `/metrics`, or `undefined` for "any at all". */
+  allows(action: Action, resource: string | undefined): boolean
+}
+
+export interface Caller {
+  readonly kind: 'anonymous' | 'user'
+  /** Empty for anonymous. */
+  readonly name: string
+  readonly groups: readonly string[]
+  /** How the caller was told: for the audit trail and for the right challenge. */
+  readonly via: 'none' | 'basic' | 'bearer' | 'access-token'
+  /** Undefined: whatever the rules allow. */
+  readonly grant: Grant | undefined
+  /** Id of the access token that stood in for the password: a bearer token ends with it. */
+  readonly accessTokenId?: string
+}
+
+export const anonymousCaller: Caller = Object.freeze({
+  kind: 'anonymous',
+  name: '',
+  groups: Object.freeze([]),
+  via: 'none',
+  grant: undefined,
+})

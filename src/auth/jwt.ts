@@ -1,0 +1,136 @@
+/**
+ * @module Signed tokens: the only user of jose (no dependencies, on the platform's own WebCrypto,
+ * Node 20 and newer). ES256, because every client and every Node has it.
+ */
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  errors,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JSONWebKeySet,
+  type JWK,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  jwtVerify,
+  SignJWT,
+} from 'jose'
+
+const algorithm = 'ES256'
+
+/** Algorithms of foreign tokens: signatures only, never a shared secret, never `none`. */
+const foreignAlgorithms = ['EdDSA', 'ES256', 'ES384', 'ES512', 'RS256', 'RS384', 'RS512', 'PS256']
+
+export type Claims = JWTPayload
+export type Jwk = JWK
+
+/** A private key as JSON, under a name of its own. */
+export async function makeSigningKey(kid: string): Promise<Jwk> {
+  const { privateKey } = await generateKeyPair(algorithm, { extractable: true })
+  return { ...(await exportJWK(privateKey)), kid, alg: algorithm, use: 'sig' }
+}
+
+/** The part of a key that may be shown. */
+export function publicPart({ d: _private, ...rest }: Jwk): Jwk {
+  return rest
+}
+
+/** What is wrong with a token that carries the right signature all the same: it came too late. */
+export interface Expired {
+  readonly claims: Claims
+}
+
+export type Verified =
+  | { readonly kind: 'valid'; readonly claims: Claims; readonly type: string | undefined }
+  | ({ readonly kind: 'expired'; readonly type: string | undefined } & Expired)
+  | { readonly kind: 'invalid' }
+
+type SigningKey = Awaited<ReturnType<typeof importJWK>>
+
+/** Signs with the newest key, verifies with all of them. */
+export class Signer {
+  readonly #keys: JWTVerifyGetKey
+  readonly #newest: SigningKey
+  readonly #kid: string
+  readonly issuer: string
+
+  private constructor(keys: JWTVerifyGetKey, newest: SigningKey, kid: string, iss: string) {
+    this.#keys = keys
+    this.#newest = newest
+    this.#kid = kid
+    this.issuer = iss
+  }
+
+  /** `keys` are private ones, the newest last. */
+  static async from(keys: readonly Jwk[], issuer: string): Promise<Signer> {
+    const newest = keys.at(-1)
+    if (newest === undefined) throw new Error('there is no signing key')
+    const set = createLocalJWKSet({ keys: keys.map(publicPart) })
+    return new Signer(set, await importJWK(newest, algorithm), newest.kid ?? '', issuer)
+  }
+
+  sign(claims: Claims, type: string): Promise<string> {
+    return new SignJWT({ ...claims, iss: this.issuer })
+      .setProtectedHeader({ alg: algorithm, typ: type, kid: this.#kid })
+      .sign(this.#newest)
+  }
+
+  verify(token: string): Promise<Verified> {
+    return verify(token, this.#keys, { issuer: this.issuer, algorithms: [algorithm] })
+  }
+}
+
+/** Verifies tokens of somebody else. */
+export interface ForeignKeys {
+  verify(token: string): Promise<Verified>
+}
+
+export function foreignKeys(
+  keys: { readonly url: string } | { readonly set: unknown },
+  issuer: string,
+  audience: string,
+): ForeignKeys {
+  const resolve =
+    'url' in keys
+      ? // A key that is not known yet is asked for at most twice a minute.
+        createRemoteJWKSet(new URL(keys.url), { cooldownDuration: 30_000, timeoutDuration: 5_000 })
+      : createLocalJWKSet(keys.set as JSONWebKeySet)
+  return {
+    verify: (token) => verify(token, resolve, { issuer, audience, algorithms: foreignAlgorithms }),
+  }
+}
+
+/** The issuer that a token names, without any check: only to choose who checks it. */
+export function issuerOf(token: string): string | undefined {
+  try {
+    const payload: unknown = JSON.parse(
+      Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'),
+    )
+    const { iss } = payload as { iss?: unknown }
+    return typeof iss === 'string' ? iss : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function verify(
+  token: string,
+  keys: JWTVerifyGetKey,
+  options: { issuer: string; audience?: string; algorithms: string[] },
+): Promise<Verified> {
+  try {
+    const { payload, protectedHeader } = await jwtVerify(token, keys, {
+      ...options,
+      requiredClaims: ['exp'],
+      clockTolerance: 5,
+    })
+    return { kind: 'valid', claims: payload, type: protectedHeader.typ }
+  } catch (error) {
+    if (!(error instanceof errors.JWTExpired)) return { kind: 'invalid' }
+    const type = JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()) as {
+      typ?: string
+    }
+    return { kind: 'expired', claims: error.payload, type: type.typ }
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * @module Patterns of repository names in rules and tokens: `*` stands for anything within one
+ * component, `**` for any number of components, `?` for one character, `${user}` for the caller's
+ * own name. A pattern that starts with `/` names a path of the server (`/metrics`, `/admin`).
+ */
+
+/** Names that may stand in for `${user}`: one component of a repository name, nothing else. */
+const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
+
+const USER = `\${user}`
+
+/** Compiled forms of one `${user}` pattern that are kept; then they are made anew. */
+const compiledUsersMax = 1000
+
+export class RepositoryPattern {
+  readonly text: string
+  readonly #fixed: RegExp | undefined
+  readonly #byUser = new Map<string, RegExp>()
+
+  constructor(text: string) {
+    this.text = text
+    this.#fixed = text.includes(USER) ? undefined : compile(text)
+  }
+
+  /** Whether the pattern covers the name, for a caller of this name. */
+  matches(name: string, user: string): boolean {
+    // `**` covers repositories; a path of the server is only covered by being named.
+    if (name.startsWith('/') !== this.text.startsWith('/')) return false
+    if (this.#fixed !== undefined) return this.#fixed.test(name)
+    if (!COMPONENT.test(user)) return false
+    let compiled = this.#byUser.get(user)
+    if (compiled === undefined) {
+      if (this.#byUser.size >= compiledUsersMax) this.#byUser.clear()
+      compiled = compile(this.text.replaceAll(USER, user))
+      this.#byUser.set(user, compiled)
+    }
+    return compiled.test(name)
+  }
+}
+
+function compile(pattern: string): RegExp {
+  const parts = pattern.match(/\*\*\/|\/\*\*$|\*+|\?|[^*?]+?(?=\*|\?|\/\*\*$|$)/g) ?? []
+  const source = parts.map((part) => {
+    if (part === '**/') return '(?:.*/)?'
+    if (part === '/**') return '/.*'
+    if (part === '*') return '[^/]*'
+    if (part.startsWith('*')) return '.*'
+    if (part === '?') return '[^/]'
+    return part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+  })
+  return new RegExp(`^${source.join('')}$`)
+}

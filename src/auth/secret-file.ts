@@ -1,0 +1,85 @@
+/**
+ * @module Files of secrets below `storage.path`: readable by their owner only, replaced in one step,
+ * and changed by one process at a time (a server and its command line share them).
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+
+/** Where they are: `auth/` in the folder of the store. */
+export function secretFilePaths(storagePath: string): {
+  readonly keys: string
+  readonly accessTokens: string
+} {
+  const folder = join(storagePath, 'auth')
+  return { keys: join(folder, 'keys.json'), accessTokens: join(folder, 'access-tokens.json') }
+}
+
+/** A lock older than this belongs to a process that died. */
+const lockLifeMs = 10_000
+const lockRetryMs = 20
+
+/**
+ * Reads the file (undefined when there is none) and writes what `change` makes of it; undefined
+ * leaves it as it is. On disk when it resolves.
+ */
+export async function changeSecretFile(
+  path: string,
+  change: (text: string | undefined) => string | undefined | Promise<string | undefined>,
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await withLock(`${path}.lock`, async () => {
+    const text = await change(await readIfThere(path))
+    if (text !== undefined) await replaceFile(path, text)
+  })
+}
+
+export async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+/** Readers see the old or the new content, never a part; `mode` is that of a new file. */
+export async function replaceFile(path: string, text: string, mode = 0o600): Promise<void> {
+  const next = `${path}.${randomBytes(6).toString('hex')}`
+  const file = await open(next, 'wx', mode)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(next, path)
+  const folder = await open(dirname(path), 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+async function withLock(path: string, work: () => Promise<void>): Promise<void> {
+  while (true) {
+    try {
+      await (await open(path, 'wx', 0o600)).close()
+      break
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      const since = await stat(path).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => Date.now(),
+      )
+      if (Date.now() - since > lockLifeMs) await rm(path, { force: true })
+      else await new Promise((resolve) => setTimeout(resolve, lockRetryMs))
+    }
+  }
+  try {
+    await work()
+  } finally {
+    await rm(path, { force: true })
+  }
+}

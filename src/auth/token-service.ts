@@ -1,0 +1,168 @@
+/**
+ * @module Bearer tokens: issued for what the rules allow, verified with every new token that comes.
+ * A token never allows more than the rules do when it is used: it narrows, it does not widen. It
+ * ends with its user and with the password under which it was made.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../runtime/clock.ts'
+import type { AccessRules } from './access-rules.ts'
+import type { AccessTokens } from './access-tokens.ts'
+import { type BearerVerifier, CredentialsRefused } from './authenticator.ts'
+import { anonymousCaller, type Caller } from './caller.ts'
+import type { ForeignTokens } from './foreign-tokens.ts'
+import { type Claims, issuerOf } from './jwt.ts'
+import { grantOfScopes, grantScopes, parseScopes, type Scope } from './scopes.ts'
+import type { TokenKeys } from './token-keys.ts'
+
+/** What the service needs to know of users. */
+export interface TokenUsers {
+  has(name: string): boolean
+  hashOf(name: string): string | undefined
+  callerOf(name: string, via: Caller['via']): Caller
+}
+
+export interface TokenServiceOptions {
+  readonly rules: AccessRules
+  readonly users: TokenUsers | undefined
+  readonly accessTokens: Pick<AccessTokens, 'isLive'>
+  readonly foreign: ForeignTokens | undefined
+  readonly clock: Pick<Clock, 'now'>
+  readonly ttlMs: number
+  readonly refreshTtlMs: number
+  /** Fixed name of this registry; undefined: that of each request. */
+  readonly service: string | undefined
+}
+
+export interface IssuedToken {
+  readonly token: string
+  readonly expiresInSeconds: number
+  readonly issuedAt: string
+  readonly scopes: readonly Scope[]
+  readonly refreshToken: string | undefined
+}
+
+const accessType = 'JWT'
+const refreshType = 'refresh+jwt'
+
+/** Tokens live shorter in the table of verdicts than on paper: their end must be noticed. */
+const verdictLifeMs = 60_000
+
+export class TokenService implements BearerVerifier {
+  readonly #options: TokenServiceOptions
+  #keys: TokenKeys
+
+  constructor(options: TokenServiceOptions, keys: TokenKeys) {
+    this.#options = options
+    this.#keys = keys
+  }
+
+  /** Takes new keys. The caller forgets the verdicts of the old ones. */
+  take(keys: TokenKeys): void {
+    this.#keys = keys
+  }
+
+  get jwks(): TokenKeys['jwks'] {
+    return this.#keys.jwks
+  }
+
+  /** A token for what the caller may do of what was asked for. */
+  async issue(
+    caller: Caller,
+    request: {
+      readonly scopes: readonly string[]
+      readonly service: string
+      readonly address: string
+      readonly wantsRefresh: boolean
+    },
+  ): Promise<IssuedToken> {
+    const { rules, clock, ttlMs, refreshTtlMs } = this.#options
+    const { address, service } = request
+    const scopes = grantScopes(parseScopes(request.scopes), {
+      may: (action, resource) => rules.may(caller, action, resource, address),
+      mayAnywhere: (action) =>
+        caller.grant?.allows(action, undefined) !== false &&
+        rules.mayAnywhere(caller, action, address),
+    })
+    const now = Math.floor(clock.now() / 1000)
+    const common: Claims = { sub: caller.name, aud: service, iat: now, nbf: now - 5 }
+    const fingerprint = this.#fingerprint(caller.name)
+    if (fingerprint !== undefined) common['pwd'] = fingerprint
+    if (caller.accessTokenId !== undefined) common['tid'] = caller.accessTokenId
+    const { signer } = this.#keys
+    const expiresInSeconds = Math.floor(ttlMs / 1000)
+    const claims = { ...common, exp: now + expiresInSeconds, jti: randomUUID(), access: scopes }
+    const token = await signer.sign(claims, accessType)
+    // An access token of the command line has an end of its own that a refresh must not outlive.
+    const mayRefresh = request.wantsRefresh && caller.via === 'basic' && fingerprint !== undefined
+    const refreshClaims = { ...common, exp: now + Math.floor(refreshTtlMs / 1000) }
+    return {
+      token,
+      expiresInSeconds,
+      issuedAt: new Date(now * 1000).toISOString().replace('.000Z', 'Z'),
+      scopes,
+      refreshToken: mayRefresh ? await signer.sign(refreshClaims, refreshType) : undefined,
+    }
+  }
+
+  /** The user of a refresh token. Throws CredentialsRefused. */
+  async refresh(token: string): Promise<Caller> {
+    const verified = await this.#keys.signer.verify(token)
+    if (verified.kind !== 'valid' || verified.type !== refreshType) {
+      throw new CredentialsRefused('invalid-token')
+    }
+    return this.#user(verified.claims, 'basic')
+  }
+
+  async verify(token: string): Promise<{ readonly caller: Caller; readonly lifeMs: number }> {
+    const { foreign, clock } = this.#options
+    if (foreign !== undefined && issuerOf(token) === foreign.issuer) {
+      const found = await foreign.verify(token)
+      return { caller: found.caller, lifeMs: lifeOf(found.expiresAt, clock.now()) }
+    }
+    const verified = await this.#keys.signer.verify(token)
+    if (verified.kind === 'invalid' || verified.type !== accessType) {
+      throw new CredentialsRefused('invalid-token')
+    }
+    const { claims } = verified
+    const caller = this.#callerOf(claims)
+    const expiresAt = (claims.exp ?? 0) * 1000
+    if (verified.kind === 'expired') {
+      throw new CredentialsRefused('invalid-token', caller.name, { caller, at: expiresAt })
+    }
+    return { caller, lifeMs: lifeOf(expiresAt, clock.now()) }
+  }
+
+  #callerOf(claims: Claims): Caller {
+    const { service } = this.#options
+    const audiences = Array.isArray(claims.aud) ? claims.aud : [claims.aud]
+    if (service !== undefined && !audiences.includes(service)) {
+      throw new CredentialsRefused('invalid-token', claims.sub)
+    }
+    const grant = grantOfScopes((claims['access'] as readonly Scope[] | undefined) ?? [])
+    const who =
+      claims.sub === '' || claims.sub === undefined ? anonymousCaller : this.#user(claims, 'bearer')
+    return Object.freeze({ ...who, via: 'bearer', grant })
+  }
+
+  /** The user that a token was made for, if he and his password are still the same. */
+  #user(claims: Claims, via: Caller['via']): Caller {
+    const { users, accessTokens } = this.#options
+    const name = claims.sub ?? ''
+    const tokenId = claims['tid']
+    const isCurrent =
+      users?.has(name) === true &&
+      this.#fingerprint(name) === claims['pwd'] &&
+      (typeof tokenId !== 'string' || accessTokens.isLive(tokenId))
+    if (users === undefined || !isCurrent) throw new CredentialsRefused('invalid-token', name)
+    return users.callerOf(name, via)
+  }
+
+  #fingerprint(name: string): string | undefined {
+    const hash = this.#options.users?.hashOf(name)
+    return hash === undefined ? undefined : this.#keys.fingerprint(hash)
+  }
+}
+
+function lifeOf(expiresAt: number, now: number): number {
+  return Math.min(verdictLifeMs, Math.max(0, expiresAt - now))
+}

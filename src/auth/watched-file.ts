@@ -1,0 +1,71 @@
+/**
+ * @module A file that is read again when it changes: replaced by a rename, rewritten in place, or
+ * behind a symbolic link that now leads elsewhere (as Kubernetes swaps mounted secrets). Looked at
+ * once a second off the main thread, because change notices are lost across such swaps.
+ */
+import { readFile, stat } from 'node:fs/promises'
+
+export interface WatchedFileOptions {
+  readonly path: string
+  /** Takes the new content. A throw keeps what was there before, and is told to `onProblem`. */
+  readonly onContent: (text: string) => void
+  /** Told once for each state of the file that cannot be used. */
+  readonly onProblem: (error: Error) => void
+}
+
+const lookEveryMs = 1_000
+
+export class WatchedFile {
+  readonly #options: WatchedFileOptions
+  #seen = ''
+  #problem = ''
+  #timer: NodeJS.Timeout | undefined
+  #looking: Promise<void> | undefined
+
+  constructor(options: WatchedFileOptions) {
+    this.#options = options
+  }
+
+  /** Reads the file for the first time; rejects when it cannot be used. Then watches it. */
+  async start(): Promise<void> {
+    this.#seen = await this.#identity()
+    this.#options.onContent(await readFile(this.#options.path, 'utf8'))
+    this.#timer = setInterval(() => void this.look(), lookEveryMs)
+    this.#timer.unref()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+  }
+
+  /** Looks now. Never rejects. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const identity = await this.#identity()
+      if (identity === this.#seen) return
+      const text = await readFile(this.#options.path, 'utf8')
+      // Still being written: the next look sees it whole.
+      if ((await this.#identity()) !== identity) return
+      this.#seen = identity
+      this.#options.onContent(text)
+      this.#problem = ''
+    } catch (error) {
+      const problem = error instanceof Error ? error : new Error(String(error))
+      if (problem.message === this.#problem) return
+      this.#problem = problem.message
+      this.#options.onProblem(problem)
+    }
+  }
+
+  async #identity(): Promise<string> {
+    const { ino, dev, size, mtimeNs, ctimeNs } = await stat(this.#options.path, { bigint: true })
+    return `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`
+  }
+}

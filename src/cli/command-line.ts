@@ -1,0 +1,89 @@
+/**
+ * @module What the feature commands share: their words and flags, and the configuration they work
+ * with.
+ */
+import type { Config } from '../config/config.ts'
+import { ConfigError, nearestKey } from '../config/explain.ts'
+import { loadConfig } from '../config/load.ts'
+import { FLAG_KEYS, type SettingKey } from '../config/schema.ts'
+import { fail, ok, type Result } from '../registry/result.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface CommandLine {
+  readonly words: readonly string[]
+  /** Values by the flag's name without its dashes; a flag given again adds to its values. */
+  readonly flags: ReadonlyMap<string, readonly string[]>
+}
+
+/** Flags that lead to the configuration; every command takes them. */
+const CONFIG_FLAGS: readonly string[] = ['config', ...FLAG_KEYS.keys()]
+
+/** Words and `--flag value`, `--flag=value`; one dash will do. Every flag takes a value. */
+export function readCommandLine(
+  args: readonly string[],
+  ownFlags: readonly string[],
+): Result<CommandLine, string> {
+  const known = [...ownFlags, ...CONFIG_FLAGS]
+  const words: string[] = []
+  const flags = new Map<string, string[]>()
+  for (let index = 0; index < args.length; index++) {
+    const match = /^--?([a-z][a-z-]*)(?:=(.*))?$/s.exec(args[index]!)
+    if (match === null) {
+      words.push(args[index]!)
+      continue
+    }
+    const [, name = '', inline] = match
+    if (!known.includes(name)) {
+      const nearest = nearestKey(name, known)
+      const advice = nearest === undefined ? '' : `; did you mean "--${nearest}"?`
+      return fail(`unknown flag "--${name}"${advice}`)
+    }
+    const value = inline ?? args[++index]
+    if (value === undefined || value === '') return fail(`flag --${name} needs a value`)
+    flags.set(name, [...(flags.get(name) ?? []), value])
+  }
+  return ok({ words, flags })
+}
+
+/** The configuration that the flags name; undefined after its problems were printed. */
+export async function configOf(line: CommandLine, terminal: Terminal): Promise<Config | undefined> {
+  const file = line.flags.get('config')?.at(-1)
+  const settings = new Map<SettingKey, string>()
+  for (const [flag, key] of FLAG_KEYS) {
+    const value = line.flags.get(flag)?.at(-1)
+    if (value !== undefined) settings.set(key, value)
+  }
+  try {
+    return await loadConfig({
+      ...(file === undefined ? {} : { file }),
+      flags: settings,
+      environment: terminal.environment,
+    })
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    terminal.printError(error.message)
+    return undefined
+  }
+}
+
+/** Says what was wrong with the command line; the exit code. */
+export function misused(terminal: Terminal, message: string, usage: string): number {
+  terminal.printError(`fastregistry: ${message}`)
+  terminal.printError(usage)
+  return 2
+}
+
+/** Runs work on files; a failure is one line and exit code 1. */
+export async function reportFailure(
+  terminal: Terminal,
+  what: string,
+  work: () => Promise<number>,
+): Promise<number> {
+  try {
+    return await work()
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    terminal.printError(`fastregistry: ${what}: ${message.replace(/\s*\n\s*/g, ' ')}`)
+    return 1
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * @module `fastregistry htpasswd add|remove|verify`: the users' file, changed in one step so that a
+ * running server sees the old or the new one. The password comes by standard input, never by the
+ * command line, which every user of the machine can read.
+ */
+import { realpath, stat } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { hashBcrypt, passwordBytesMax, verifyBcrypt } from '../../auth/bcrypt.ts'
+import { editHtpasswd, parseHtpasswd, userNameProblem } from '../../auth/htpasswd.ts'
+import { readIfThere, replaceFile } from '../../auth/secret-file.ts'
+import { configOf, misused, readCommandLine, reportFailure } from '../command-line.ts'
+import type { Terminal } from '../terminal.ts'
+
+const USAGE = `Usage: fastregistry htpasswd add|remove|verify [FILE] USER [--config FILE]
+The password is read from standard input. Without FILE it is auth.htpasswd_file of the configuration.`
+
+export async function htpasswd(args: readonly string[], terminal: Terminal): Promise<number> {
+  const line = readCommandLine(args, [])
+  if (!line.ok) return misused(terminal, line.error, USAGE)
+  const [action = '', ...operands] = line.value.words
+  if (!['add', 'remove', 'verify'].includes(action)) {
+    return misused(terminal, 'htpasswd needs add, remove or verify', USAGE)
+  }
+  if (operands.length === 0 || operands.length > 2) {
+    return misused(terminal, `htpasswd ${action} needs a user`, USAGE)
+  }
+  const user = operands.at(-1)!
+  const problem = userNameProblem(user)
+  if (problem !== undefined) return misused(terminal, problem, USAGE)
+  let file = operands.length === 2 ? operands[0] : undefined
+  if (file === undefined) {
+    const config = await configOf(line.value, terminal)
+    if (config === undefined) return 1
+    file = config.auth.htpasswdFile
+  }
+  if (file === undefined) {
+    return misused(terminal, 'name the file, or a configuration with auth.htpasswd_file', USAGE)
+  }
+  const path = file
+  return reportFailure(terminal, `htpasswd ${action} failed`, () =>
+    act(action, path, user, terminal),
+  )
+}
+
+async function act(action: string, file: string, user: string, terminal: Terminal) {
+  const text = (await readIfThere(file)) ?? ''
+  if (action === 'remove') {
+    const rest = editHtpasswd(text, user, undefined)
+    if (rest.length === text.length) throw new Error(`there is no user "${user}" in ${file}`)
+    await write(file, rest)
+    terminal.print(`removed ${user} from ${file}`)
+    return 0
+  }
+  const password = await readSecret(`Password of ${user}: `)
+  if (action === 'verify') {
+    const parsed = parseHtpasswd(text, file)
+    if (!parsed.ok) throw new Error(parsed.problems.join('; '))
+    const hash = parsed.users.get(user)
+    const isRight = hash !== undefined && verifyBcrypt(password, hash)
+    terminal.print(isRight ? `the password of ${user} is right` : 'user or password is wrong')
+    return isRight ? 0 : 1
+  }
+  if (password === '') throw new Error('the password is empty')
+  if (Buffer.byteLength(password) > passwordBytesMax) {
+    throw new Error(`bcrypt looks at the first ${passwordBytesMax} bytes of a password only`)
+  }
+  await write(file, editHtpasswd(text, user, hashBcrypt(password)))
+  terminal.print(`the password of ${user} is set in ${file}`)
+  return 0
+}
+
+/** Behind a symbolic link the file itself is replaced, and the mode of an old one is kept. */
+async function write(file: string, text: string): Promise<void> {
+  const path = await realpath(file).catch(() => file)
+  const mode = await stat(path).then(
+    (found) => found.mode & 0o777,
+    () => 0o640,
+  )
+  await replaceFile(path, text, mode)
+}
+
+/** The first line of standard input; typed at a terminal, it is not shown. */
+function readSecret(prompt: string): Promise<string> {
+  const { stdin, stderr } = process
+  const isTerminal = stdin.isTTY === true
+  if (isTerminal) stderr.write(prompt)
+  const lines = createInterface({ input: stdin, terminal: isTerminal, historySize: 0 })
+  return new Promise((resolve) => {
+    let first = ''
+    lines.once('line', (text) => {
+      first = text
+      lines.close()
+    })
+    lines.once('close', () => {
+      if (isTerminal) stderr.write('\n')
+      resolve(first)
+    })
+  })
+}

@@ -1,0 +1,161 @@
+/**
+ * @module `fastregistry token create|list|revoke|rotate-keys`: access tokens for machines, and the
+ * key that signs bearer tokens. Works beside a running server, which follows the files.
+ */
+import {
+  type AccessTokenRow,
+  formatAccessTokens,
+  makeAccessToken,
+  parseAccessTokens,
+} from '../../auth/access-tokens.ts'
+import { ACTIONS, type Action } from '../../auth/caller.ts'
+import { parseHtpasswd } from '../../auth/htpasswd.ts'
+import { changeSecretFile, readIfThere, secretFilePaths } from '../../auth/secret-file.ts'
+import { formatKeyFile, newKeyFile, parseKeyFile, rotateKeys } from '../../auth/token-keys.ts'
+import type { Config } from '../../config/config.ts'
+import { parseDuration } from '../../config/quantities.ts'
+import { isPattern } from '../../config/schema-access.ts'
+import {
+  type CommandLine,
+  configOf,
+  misused,
+  readCommandLine,
+  reportFailure,
+} from '../command-line.ts'
+import type { Terminal } from '../terminal.ts'
+
+const USAGE = `Usage: fastregistry token create --user USER --repositories PATTERNS --actions ACTIONS --expires 30d
+       fastregistry token list
+       fastregistry token revoke ID
+       fastregistry token rotate-keys
+       (each with --config FILE; PATTERNS and ACTIONS are separated by commas)`
+
+const expiresMsMax = 3650 * 86_400_000
+
+export async function token(args: readonly string[], terminal: Terminal): Promise<number> {
+  const line = readCommandLine(args, ['user', 'repositories', 'actions', 'expires'])
+  if (!line.ok) return misused(terminal, line.error, USAGE)
+  const [action = '', ...operands] = line.value.words
+  const operandsWanted = action === 'revoke' ? 1 : 0
+  if (!['create', 'list', 'revoke', 'rotate-keys'].includes(action)) {
+    return misused(terminal, 'token needs create, list, revoke or rotate-keys', USAGE)
+  }
+  if (operands.length !== operandsWanted) {
+    const problem =
+      action === 'revoke' ? 'token revoke needs one id' : `unexpected "${operands[0]}"`
+    return misused(terminal, problem, USAGE)
+  }
+  const wanted = action === 'create' ? readWish(line.value) : undefined
+  if (typeof wanted === 'string') return misused(terminal, wanted, USAGE)
+  const config = await configOf(line.value, terminal)
+  if (config === undefined) return 1
+  return reportFailure(terminal, `token ${action} failed`, async () => {
+    switch (action) {
+      case 'create':
+        return create(config, wanted!, terminal)
+      case 'list':
+        return list(config, terminal)
+      case 'revoke':
+        return revoke(config, operands[0]!, terminal)
+      default:
+        return rotate(config, terminal)
+    }
+  })
+}
+
+type Wish = Pick<AccessTokenRow, 'user' | 'repositories' | 'actions'> & { readonly lifeMs: number }
+
+/** What the flags ask for, or what is wrong with them. */
+function readWish({ flags }: CommandLine): Wish | string {
+  const listOf = (flag: string) =>
+    (flags.get(flag) ?? []).flatMap((text) => text.split(',')).map((text) => text.trim())
+  const user = flags.get('user')?.at(-1)
+  const repositories = listOf('repositories')
+  const actions = listOf('actions')
+  const expires = flags.get('expires')?.at(-1)
+  if (user === undefined) return 'token create needs --user'
+  if (repositories.length === 0) return 'token create needs --repositories, such as "team/*"'
+  if (actions.length === 0) return 'token create needs --actions, such as pull,push'
+  if (expires === undefined) return 'token create needs --expires, such as 30d'
+  const strange = repositories.find((text) => !isPattern(text))
+  if (strange !== undefined) return `--repositories: "${strange}" is not a pattern such as "team/*"`
+  const unknown = actions.find((text) => !isAction(text))
+  if (unknown !== undefined) return `--actions: "${unknown}" is not one of ${ACTIONS.join(', ')}`
+  const life = parseDuration(expires)
+  if (!life.ok) return `--expires: ${life.error}`
+  if (life.value <= 0 || life.value > expiresMsMax) return '--expires: expected 1s to 3650d'
+  return { user, repositories, actions: actions.filter(isAction), lifeMs: life.value }
+}
+
+function isAction(text: string): text is Action {
+  return ACTIONS.some((action) => action === text)
+}
+
+async function create(config: Config, wish: Wish, terminal: Terminal): Promise<number> {
+  const { htpasswdFile } = config.auth
+  if (htpasswdFile === undefined) throw new Error('auth.type is "none": there are no users')
+  const parsed = parseHtpasswd((await readIfThere(htpasswdFile)) ?? '', htpasswdFile)
+  if (!parsed.ok) throw new Error(parsed.problems.join('; '))
+  const { user, lifeMs } = wish
+  if (!parsed.users.has(user)) throw new Error(`there is no user "${user}" in ${htpasswdFile}`)
+  const now = Date.now()
+  const { repositories, actions } = wish
+  const made = makeAccessToken({
+    user,
+    repositories,
+    actions,
+    createdAt: now,
+    expiresAt: now + lifeMs,
+  })
+  await changeTokens(config, (rows) => [...rows.filter((row) => row.expiresAt > now), made.row])
+  terminal.print(
+    `token ${made.row.id} of ${user}, until ${isoTime(made.row.expiresAt)}; shown once:`,
+  )
+  terminal.print(made.text)
+  return 0
+}
+
+async function list(config: Config, terminal: Terminal): Promise<number> {
+  const text = await readIfThere(secretFilePaths(config.storage.path).accessTokens)
+  const rows = text === undefined ? [] : parseAccessTokens(text)
+  terminal.print('ID\tUSER\tREPOSITORIES\tACTIONS\tCREATED\tEXPIRES')
+  for (const { id, user, repositories, actions, createdAt, expiresAt } of rows) {
+    const state = expiresAt <= Date.now() ? ' (expired)' : ''
+    const times = `${isoTime(createdAt)}\t${isoTime(expiresAt)}${state}`
+    terminal.print(`${id}\t${user}\t${repositories.join(',')}\t${actions.join(',')}\t${times}`)
+  }
+  return 0
+}
+
+async function revoke(config: Config, id: string, terminal: Terminal): Promise<number> {
+  await changeTokens(config, (rows) => {
+    if (!rows.some((row) => row.id === id)) throw new Error(`there is no token "${id}"`)
+    return rows.filter((row) => row.id !== id)
+  })
+  terminal.print(`token ${id} is revoked; a running server notices within a second`)
+  return 0
+}
+
+async function rotate(config: Config, terminal: Terminal): Promise<number> {
+  const { ttlMs, refreshTtlMs } = config.auth.tokens
+  await changeSecretFile(secretFilePaths(config.storage.path).keys, async (text) => {
+    const now = Date.now()
+    if (text === undefined) return formatKeyFile(await newKeyFile(now))
+    return formatKeyFile(await rotateKeys(parseKeyFile(text), now, Math.max(ttlMs, refreshTtlMs)))
+  })
+  terminal.print('tokens are signed with a new key; those of the old ones hold until they end')
+  return 0
+}
+
+function changeTokens(
+  config: Config,
+  change: (rows: readonly AccessTokenRow[]) => readonly AccessTokenRow[],
+): Promise<void> {
+  return changeSecretFile(secretFilePaths(config.storage.path).accessTokens, (text) =>
+    formatAccessTokens(change(text === undefined ? [] : parseAccessTokens(text))),
+  )
+}
+
+function isoTime(at: number): string {
+  return new Date(at).toISOString().replace(/\.\d+Z$/, 'Z')
+}

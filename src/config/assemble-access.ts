@@ -1,0 +1,73 @@
+/**
+ * @module From checked settings to the access-control part of `Config`, and what no setting of it
+ * can tell alone.
+ */
+import { resolve } from 'node:path'
+import type { AccessControlConfig, ForeignTokensConfig } from './config-access.ts'
+import type { SettingKey, Values } from './schema.ts'
+
+export function accessConfig(values: Values): AccessControlConfig {
+  const file = values['auth.htpasswd_file']
+  const isHtpasswd = values['auth.type'] === 'htpasswd'
+  return {
+    auth: {
+      type: values['auth.type'],
+      htpasswdFile: isHtpasswd ? resolve(file) : undefined,
+      groups: values['auth.groups'],
+      tokens: {
+        challenge: values['auth.tokens.challenge'],
+        realm: orUndefined(values['auth.tokens.realm']),
+        service: orUndefined(values['auth.tokens.service']),
+        issuer: values['auth.tokens.issuer'],
+        ttlMs: values['auth.tokens.ttl'],
+        refreshTtlMs: values['auth.tokens.refresh_ttl'],
+        keyLifeMs: values['auth.tokens.key_life'],
+      },
+      foreign: foreignTokens(values),
+    },
+    access: values.access,
+  }
+}
+
+function foreignTokens(values: Values): ForeignTokensConfig | undefined {
+  const issuer = values['auth.foreign.issuer']
+  const jwks = values['auth.foreign.jwks']
+  const foreign = {
+    issuer,
+    jwks: isUrl(jwks) ? jwks : resolve(jwks),
+    audience: values['auth.foreign.audience'],
+    userClaim: values['auth.foreign.user_claim'],
+    groupsClaim: values['auth.foreign.groups_claim'],
+  }
+  return issuer === '' ? undefined : foreign
+}
+
+export function accessProblems(values: Values): readonly (readonly [SettingKey, string])[] {
+  const problems: [SettingKey, string][] = []
+  const isHtpasswd = values['auth.type'] === 'htpasswd'
+  const hasFile = values['auth.htpasswd_file'] !== ''
+  if (isHtpasswd && !hasFile) {
+    problems.push(['auth.type', 'auth.htpasswd_file is missing; name the file with the users'])
+  }
+  const foreign = ['auth.foreign.issuer', 'auth.foreign.jwks', 'auth.foreign.audience'] as const
+  const missing = foreign.filter((key) => values[key] === '')
+  if (missing.length > 0 && missing.length < foreign.length) {
+    const given = foreign.find((key) => values[key] !== '')!
+    problems.push([given, `${missing.join(' and ')} is missing; tokens of others need all three`])
+  }
+  const known = new Set(Object.keys(values['auth.groups']))
+  for (const [index, { groups = [] }] of values.access.entries()) {
+    const strange = groups.find((group) => !known.has(group))
+    if (strange === undefined || missing.length < foreign.length) continue
+    problems.push(['access', `[${index}].groups: "${strange}" is not a group of auth.groups`])
+  }
+  return problems
+}
+
+function isUrl(text: string): boolean {
+  return /^https?:\/\//i.test(text)
+}
+
+function orUndefined(text: string): string | undefined {
+  return text === '' ? undefined : text
+}

@@ -1,0 +1,194 @@
+/**
+ * @module Settings of access control: users, tokens, rules. Values that open a registry by a slip
+ * (an empty pattern, a rule with an unknown word) are refused with their place.
+ */
+import { isIP } from 'node:net'
+import * as v from 'valibot'
+import { fail, ok } from '../registry/result.ts'
+import { setting } from './setting.ts'
+import * as type from './value-type.ts'
+
+const since = '1.1.0'
+
+/** Stands for the caller's name; never taken from the environment. */
+const USER = `\${user}`
+
+const words = v.pipe(v.string('expected text'), v.nonEmpty('expected text that is not empty'))
+const texts = v.array(words, 'expected a list of texts')
+const someTexts = v.pipe(texts, v.minLength(1, 'expected a list of at least one'))
+const pattern = v.pipe(
+  words,
+  v.check(isPattern, `expected a pattern in lower case such as "team/*", "**" or "home/${USER}/*"`),
+)
+const network = v.pipe(
+  words,
+  v.check(isNetwork, 'expected an address or a range such as "10.0.0.0/8" or "fd00::/8"'),
+)
+const action = v.picklist(
+  ['pull', 'push', 'delete', 'list', 'admin'],
+  'expected pull, push, delete, list or admin',
+)
+
+/** Patterns of repository names; see `auth/repository-pattern.ts` for what they mean. */
+export function isPattern(text: string): boolean {
+  const plain = text.replaceAll(USER, 'user')
+  return plain.length <= 512 && /^\/?[a-z0-9._\-/*?]+$/.test(plain)
+}
+
+/** An address, or a range by prefix length. */
+export function isNetwork(text: string): boolean {
+  const [address = '', bits = '0', ...more] = text.split('/')
+  const version = isIP(address)
+  const isRange = /^\d{1,3}$/.test(bits) && Number(bits) <= (version === 6 ? 128 : 32)
+  return version !== 0 && isRange && more.length === 0
+}
+
+const rule = type.item({
+  repositories: v.pipe(
+    v.array(pattern, 'expected a list of patterns'),
+    v.minLength(1, 'expected a list of at least one pattern'),
+  ),
+  users: v.exactOptional(someTexts),
+  groups: v.exactOptional(someTexts),
+  anonymous: v.exactOptional(v.boolean('expected true or false')),
+  networks: v.exactOptional(
+    v.pipe(
+      v.array(network, 'expected a list of networks'),
+      v.minLength(1, 'expected a list of at least one network'),
+    ),
+  ),
+  actions: v.array(action, 'expected a list of actions'),
+})
+
+const groupsSchema = v.record(words, texts, 'expected a mapping of groups to lists of users')
+
+/** Members by group. */
+function groups(): type.ValueType<Readonly<Record<string, readonly string[]>>> {
+  return {
+    name: 'mapping of groups to lists of users',
+    parse(raw) {
+      // A default is a list, like that of every other collection.
+      if (Array.isArray(raw) && raw.length === 0) return ok({})
+      const result = v.safeParse(groupsSchema, raw)
+      return result.success
+        ? ok(result.output)
+        : fail(
+            result.issues.map(({ message, path = [] }) => ({
+              message,
+              path: path.map((step) => step.key as string | number),
+            })),
+          )
+    },
+  }
+}
+
+/** An absolute http or https URL, or empty. */
+function optionalUrl(): type.ValueType<string> {
+  return {
+    name: 'URL or empty',
+    parse: (raw) =>
+      raw === '' || (typeof raw === 'string' && /^https?:\/\/./i.test(raw) && URL.canParse(raw))
+        ? ok(raw)
+        : fail([{ path: [], message: 'expected an http or https URL' }]),
+  }
+}
+
+export const ACCESS_SETTINGS = {
+  'auth.type': setting({
+    type: type.oneOf('none', 'htpasswd'),
+    default: 'none',
+    doc: 'Who has an account: nobody, or the users of `auth.htpasswd_file`. With `none` and no `access` rules the registry is open to everybody.',
+    since,
+  }),
+  'auth.htpasswd_file': setting({
+    type: type.text(),
+    default: '',
+    doc: 'File with the users and the bcrypt hashes of their passwords. Read again when it changes.',
+    since,
+  }),
+  'auth.groups': setting({
+    type: groups(),
+    default: [],
+    doc: 'Groups of users for the rules: `{ci: [alice, bob]}`.',
+    since,
+  }),
+  'auth.tokens.challenge': setting({
+    type: type.oneOf('auto', 'bearer', 'basic'),
+    default: 'auto',
+    doc: 'What clients without credentials are asked for. `auto`: bearer tokens when `auth.tokens.realm` is set or a rule is for `anonymous`, else a password. Both are always taken.',
+    since,
+  }),
+  'auth.tokens.realm': setting({
+    type: optionalUrl(),
+    default: '',
+    doc: 'URL of this registry’s `/token` as clients reach it. Empty: from the `Host` of each request.',
+    since,
+  }),
+  'auth.tokens.service': setting({
+    type: type.text(),
+    default: '',
+    doc: 'Name of this registry in challenges and tokens. Empty: host and port of the realm.',
+    since,
+  }),
+  'auth.tokens.issuer': setting({
+    type: type.text({ lengthMin: 1 }),
+    default: 'fastregistry',
+    doc: 'Issuer of the tokens of this registry.',
+    since,
+  }),
+  'auth.tokens.ttl': setting({
+    type: type.duration('60s', '24h'),
+    default: '10m',
+    doc: 'Life of a bearer token.',
+    since,
+  }),
+  'auth.tokens.refresh_ttl': setting({
+    type: type.duration('10m', '365d'),
+    default: '30d',
+    doc: 'Life of a refresh token. A new password ends it early.',
+    since,
+  }),
+  'auth.tokens.key_life': setting({
+    type: type.duration('1h', '3650d'),
+    default: '90d',
+    doc: 'Age at which the signing key is replaced. Older keys verify as long as a token may live.',
+    since,
+  }),
+  'auth.foreign.issuer': setting({
+    type: type.text(),
+    default: '',
+    doc: 'Issuer whose tokens are taken beside our own. Needs `auth.foreign.jwks` and `auth.foreign.audience`.',
+    since,
+  }),
+  'auth.foreign.jwks': setting({
+    type: type.text(),
+    default: '',
+    doc: 'Public keys of that issuer: a JWKS file, or its http(s) URL.',
+    since,
+  }),
+  'auth.foreign.audience': setting({
+    type: type.text(),
+    default: '',
+    doc: 'Audience that its tokens must name.',
+    since,
+  }),
+  'auth.foreign.user_claim': setting({
+    type: type.text({ lengthMin: 1 }),
+    default: 'sub',
+    doc: 'Claim with the name of the user.',
+    since,
+  }),
+  'auth.foreign.groups_claim': setting({
+    type: type.text({ lengthMin: 1 }),
+    default: 'groups',
+    doc: 'Claim with the list of groups.',
+    since,
+  }),
+  access: setting({
+    type: type.list('list of rules', rule),
+    default: [],
+    doc: 'Who may do what: the first rule that matches repository, caller and network decides. Empty: users may do everything, others nothing.',
+    since,
+    expandsEnvironment: false,
+  }),
+} as const

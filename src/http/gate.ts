@@ -1,0 +1,171 @@
+/**
+ * @module The gate in front of every route: who asks (once per request), and whether he may. It is
+ * not there at all when access control is off. Refusals below `/v2/` are 401 with a challenge,
+ * whether or not there is anything behind the path: existence is never told.
+ */
+import type { AccessRules } from '../auth/access-rules.ts'
+import { type Authenticator, CredentialsRefused } from '../auth/authenticator.ts'
+import { type Action, anonymousCaller, type Caller } from '../auth/caller.ts'
+import { RegistryError } from '../registry/errors.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { HttpRequest } from './engine.ts'
+import { type Need, needOf, pullOf } from './route-access.ts'
+import { parseRoute } from './router.ts'
+
+/** One refused request, for the audit trail. */
+export interface Refusal {
+  readonly caller: Caller
+  /** Name that was claimed with credentials that were not taken. */
+  readonly claimedUser: string | undefined
+  readonly reason: 'no-credentials' | 'not-allowed' | CredentialsRefused['reason']
+  readonly need: Need | 'login' | undefined
+  readonly rule: number | undefined
+}
+
+/** What a challenge asks for: `Bearer` with a realm, or `Basic`. */
+export interface ChallengeMaker {
+  challenge(
+    request: HttpRequest,
+    scope: string | undefined,
+    error: 'invalid_token' | 'insufficient_scope' | undefined,
+  ): string
+}
+
+export interface GateOptions {
+  readonly rules: AccessRules
+  readonly authenticator: Authenticator
+  readonly challenges: ChallengeMaker
+  readonly onRefused: (request: HttpRequest, refusal: Refusal) => void
+  /** When an open session of this repository began; undefined: there is none. */
+  readonly uploadStartedAt: (repository: RepositoryName, id: string) => number | undefined
+}
+
+export class Gate {
+  readonly #options: GateOptions
+
+  constructor(options: GateOptions) {
+    this.#options = options
+  }
+
+  /** The caller, at once where the credentials were judged lately. Throws or rejects with 401. */
+  admit(request: HttpRequest): Caller | Promise<Caller> {
+    try {
+      const address = request.remoteAddress
+      const found = this.#options.authenticator.authenticate(
+        request.header('authorization'),
+        address,
+      )
+      return found instanceof Promise
+        ? found.catch((error: unknown) => this.#refuseCredentials(request, error))
+        : found
+    } catch (error) {
+      return this.#refuseCredentials(request, error)
+    }
+  }
+
+  /** `require` for a pull that is answered from what was prepared: nothing is made for it. */
+  requirePull(request: HttpRequest, repository: string): void {
+    const { caller, remoteAddress } = request
+    if (this.#options.rules.may(caller, 'pull', repository, remoteAddress)) return
+    this.require(request, pullOf(repository))
+  }
+
+  /** Returns when the caller of the request may; throws 401 (or 403 outside of `/v2/`). */
+  require(request: HttpRequest, need: Need | 'login'): void {
+    const { caller } = request
+    if (need === 'login') {
+      if (caller.via !== 'none') return
+      this.#refuse(request, need, 'no-credentials', undefined)
+      return
+    }
+    const { action, resource } = need
+    const { rules } = this.#options
+    const address = request.remoteAddress
+    if (resource === undefined) {
+      const isGranted = caller.grant?.allows(action, undefined) !== false
+      if (isGranted && rules.mayAnywhere(caller, action, address)) return
+      this.#refuse(request, need, 'not-allowed', undefined)
+      return
+    }
+    // The metrics are open to whom a rule names them for, and to administrators.
+    if (resource === '/metrics' && rules.may(caller, 'admin', resource, address)) return
+    if (rules.may(caller, action, resource, address)) return
+    const { rule } = rules.decide(caller, action, resource, address)
+    this.#refuse(request, need, 'not-allowed', rule)
+  }
+
+  /** For mounts, lists and whatever else asks about a repository beside the one in the path. */
+  may(caller: Caller, action: Action, repository: string, address: string): boolean {
+    return this.#options.rules.may(caller, action, repository, address)
+  }
+
+  #refuse(
+    request: HttpRequest,
+    need: Need | 'login',
+    reason: Refusal['reason'],
+    rule: number | undefined,
+  ): void {
+    const { caller } = request
+    const isAnonymous = caller.via === 'none'
+    this.#options.onRefused(request, {
+      caller,
+      claimedUser: undefined,
+      reason: isAnonymous ? 'no-credentials' : reason,
+      need,
+      rule,
+    })
+    const isApi = request.path === '/v2' || request.path.startsWith('/v2/')
+    if (!isApi && !isAnonymous && caller.kind === 'user') throw new RegistryError('DENIED')
+    const scope = need === 'login' ? undefined : need.scope
+    const error = caller.via === 'bearer' ? 'insufficient_scope' : undefined
+    throw this.#unauthorized(request, scope, error)
+  }
+
+  #refuseCredentials(request: HttpRequest, error: unknown): Caller {
+    if (!(error instanceof CredentialsRefused)) throw error
+    if (error.expired !== undefined && this.#isOfOpenUpload(request, error.expired.at)) {
+      return error.expired.caller
+    }
+    this.#options.onRefused(request, {
+      caller: anonymousCaller,
+      claimedUser: error.user,
+      reason: error.reason,
+      need: undefined,
+      rule: undefined,
+    })
+    const problem = error.reason === 'invalid-token' ? 'invalid_token' : undefined
+    throw this.#unauthorized(request, scopeOf(request), problem)
+  }
+
+  /** A token that ended in the middle of an upload goes on being good for that session alone. */
+  #isOfOpenUpload(request: HttpRequest, expiredAt: number): boolean {
+    try {
+      const route = parseRoute(request.path)
+      if (route?.kind !== 'upload') return false
+      const startedAt = this.#options.uploadStartedAt(route.repository, route.id)
+      return startedAt !== undefined && startedAt < expiredAt
+    } catch {
+      return false
+    }
+  }
+
+  #unauthorized(
+    request: HttpRequest,
+    scope: string | undefined,
+    error: 'invalid_token' | 'insufficient_scope' | undefined,
+  ): RegistryError {
+    const challenge = this.#options.challenges.challenge(request, scope, error)
+    return new RegistryError('UNAUTHORIZED', { headers: { 'WWW-Authenticate': challenge } })
+  }
+}
+
+/** What a client should ask a token for, from a path alone; nothing where the path means nothing. */
+function scopeOf(request: HttpRequest): string | undefined {
+  try {
+    const route = parseRoute(request.path)
+    const need = route === undefined ? 'login' : needOf(route, request.method)
+    return need === 'login' ? undefined : need.scope
+  } catch {
+    return undefined
+  }
+}

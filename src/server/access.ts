@@ -1,0 +1,186 @@
+/**
+ * @module Access control, put together for one server: users, tokens, rules, the gate. Nothing of
+ * it exists where the configuration has neither users nor rules; one line at start then says that
+ * the registry is open.
+ */
+import { AccessRules } from '../auth/access-rules.ts'
+import { AccessTokens } from '../auth/access-tokens.ts'
+import { Authenticator } from '../auth/authenticator.ts'
+import { ForeignTokens } from '../auth/foreign-tokens.ts'
+import { PasswordQueue } from '../auth/password-queue.ts'
+import { Passwords } from '../auth/passwords.ts'
+import { TokenService } from '../auth/token-service.ts'
+import { Verdicts } from '../auth/verdicts.ts'
+import type { Config } from '../config/config.ts'
+import { Challenges } from '../http/challenges.ts'
+import { Gate } from '../http/gate.ts'
+import type { MaySee } from '../http/handlers/discovery.ts'
+import { TokenHandlers } from '../http/handlers/token.ts'
+import type { MayPull } from '../http/handlers/uploads.ts'
+import type { Logger } from '../observability/logger.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { WorkerPool } from '../runtime/worker-pool.ts'
+import type { MetadataReader } from '../storage/ports.ts'
+import { followAccessTokens, followForeignKeys, followKeys } from './token-files.ts'
+
+export interface AccessControl {
+  readonly gate: Gate
+  readonly tokenHandlers: TokenHandlers
+  readonly mayPull: MayPull
+  readonly maySee: MaySee
+  stop(): Promise<void>
+}
+
+/** Whether anybody is asked who he is. */
+export function isAccessControlled({ auth, access }: Config): boolean {
+  return auth.type !== 'none' || access.length > 0 || auth.foreign !== undefined
+}
+
+/** Rejects when a file that it needs cannot be used. */
+export async function startAccess(
+  config: Config,
+  { metadata }: { readonly metadata: MetadataReader },
+  logger: Logger,
+): Promise<AccessControl | undefined> {
+  if (!isAccessControlled(config)) {
+    logger.warn('open mode: whoever reaches this port may pull, push and delete; see auth.type')
+    return undefined
+  }
+  const stops: (() => void | Promise<void>)[] = []
+  try {
+    return await start(config, metadata, logger, stops)
+  } catch (error) {
+    await stopAll(stops)
+    throw error
+  }
+}
+
+async function start(
+  config: Config,
+  metadata: MetadataReader,
+  logger: Logger,
+  stops: (() => void | Promise<void>)[],
+): Promise<AccessControl> {
+  const { auth } = config
+  const rules = new AccessRules(config.access)
+  const verdicts = new Verdicts(systemClock)
+  const forget = () => verdicts.clear()
+  const users = await startPasswords(config, logger, forget, stops)
+  const foreign = await startForeign(config, logger, forget, stops)
+  const accessTokens = new AccessTokens({
+    clock: systemClock,
+    callerOf: (name) =>
+      users?.has(name) === true ? users.callerOf(name, 'access-token') : undefined,
+  })
+  const watched = await followAccessTokens(config, logger, accessTokens, forget)
+  stops.push(() => watched.stop())
+  const following = await followKeys(config, systemClock, logger, (keys) => {
+    tokens.take(keys)
+    forget()
+  })
+  stops.push(() => following.stop())
+  const service = auth.tokens.service ?? hostOf(auth.tokens.realm)
+  const { ttlMs, refreshTtlMs } = auth.tokens
+  const tokens = new TokenService(
+    { rules, users, accessTokens, foreign, clock: systemClock, ttlMs, refreshTtlMs, service },
+    following.keys,
+  )
+  const authenticator = new Authenticator({
+    verdicts,
+    passwords: users,
+    accessTokens,
+    bearer: tokens,
+  })
+  const challenges = new Challenges({
+    isBearer: asksForBearer(config),
+    realm: auth.tokens.realm,
+    service,
+  })
+  const gate = new Gate({
+    rules,
+    authenticator,
+    challenges,
+    onRefused: () => undefined,
+    uploadStartedAt: (repository, id) => {
+      const row = metadata.get('uploads', id)
+      return row?.repository === repository ? row.startedAt : undefined
+    },
+  })
+  return {
+    gate,
+    tokenHandlers: new TokenHandlers({
+      tokens,
+      authenticator,
+      serviceOf: (request) => challenges.serviceOf(request),
+      onRefused: () => undefined,
+    }),
+    mayPull: ({ caller, remoteAddress }) => {
+      return (repository) => gate.may(caller, 'pull', repository, remoteAddress)
+    },
+    maySee: ({ caller, remoteAddress }) => {
+      // A bearer token for the catalog has no scope for the repositories in it.
+      const asker = caller.via === 'bearer' ? { ...caller, grant: undefined } : caller
+      return (repository) =>
+        rules.may(asker, 'pull', repository, remoteAddress) &&
+        rules.may(asker, 'list', repository, remoteAddress)
+    },
+    stop: () => stopAll(stops),
+  }
+}
+
+async function stopAll(stops: readonly (() => void | Promise<void>)[]): Promise<void> {
+  for (const stop of [...stops].reverse()) await stop()
+}
+
+/** `auto`: bearer where clients could not combine open pulls with closed pushes otherwise. */
+function asksForBearer({ auth: { tokens, foreign }, access }: Config): boolean {
+  if (tokens.challenge !== 'auto') return tokens.challenge === 'bearer'
+  const isForAnonymous = access.some(({ anonymous }) => anonymous === true)
+  return tokens.realm !== undefined || isForAnonymous || foreign !== undefined
+}
+
+function hostOf(realm: string | undefined): string | undefined {
+  return realm === undefined ? undefined : new URL(realm).host
+}
+
+async function startPasswords(
+  { auth }: Config,
+  logger: Logger,
+  onChanged: () => void,
+  stops: (() => void | Promise<void>)[],
+): Promise<Passwords | undefined> {
+  if (auth.htpasswdFile === undefined) return undefined
+  const pool = new WorkerPool({ worker: 'password', threads: 1, tasksPerThread: 1 })
+  const queue = new PasswordQueue(() => pool.start({}))
+  stops.push(
+    () => pool.close(),
+    () => queue.close(),
+  )
+  const passwords = new Passwords({
+    file: auth.htpasswdFile,
+    groups: new Map(Object.entries(auth.groups)),
+    queue,
+    clock: systemClock,
+    log: logger,
+    onChanged,
+  })
+  stops.push(() => passwords.stop())
+  await passwords.start()
+  return passwords
+}
+
+async function startForeign(
+  { auth: { foreign: settings } }: Config,
+  logger: Logger,
+  onChanged: () => void,
+  stops: (() => void | Promise<void>)[],
+): Promise<ForeignTokens | undefined> {
+  if (settings === undefined) return undefined
+  const isUrl = /^https?:\/\//i.test(settings.jwks)
+  const foreign = new ForeignTokens(settings, isUrl ? settings.jwks : undefined)
+  if (!isUrl) {
+    const watched = await followForeignKeys(settings.jwks, logger, foreign, onChanged)
+    stops.push(() => watched.stop())
+  }
+  return foreign
+}

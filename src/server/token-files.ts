@@ -1,0 +1,124 @@
+/**
+ * @module The secrets of the token service below `storage.path`, and the files that it follows:
+ * signing keys (made at first start, replaced when old), access tokens of the command line, the
+ * JWKS file of a foreign issuer.
+ */
+import type { AccessTokens } from '../auth/access-tokens.ts'
+import { formatAccessTokens, parseAccessTokens } from '../auth/access-tokens.ts'
+import type { ForeignTokens } from '../auth/foreign-tokens.ts'
+import { changeSecretFile, secretFilePaths } from '../auth/secret-file.ts'
+import {
+  formatKeyFile,
+  newestKeyAt,
+  newKeyFile,
+  parseKeyFile,
+  rotateKeys,
+  TokenKeys,
+} from '../auth/token-keys.ts'
+import { WatchedFile } from '../auth/watched-file.ts'
+import type { Config } from '../config/config.ts'
+import type { Logger } from '../observability/logger.ts'
+import type { Clock } from '../runtime/clock.ts'
+
+/** How often the age of the newest key is looked at, ms. */
+const keyAgeEveryMs = 10 * 60_000
+
+/** Longest that a token signed by a replaced key is of use. */
+export function tokenLifeMs({ auth: { tokens } }: Config): number {
+  return Math.max(tokens.ttlMs, tokens.refreshTtlMs)
+}
+
+/** Makes the key file where it is missing, and replaces a key that is too old. */
+async function keepKeys(config: Config, clock: Pick<Clock, 'now'>): Promise<void> {
+  const { keys } = secretFilePaths(config.storage.path)
+  await changeSecretFile(keys, async (text) => {
+    const now = clock.now()
+    if (text === undefined) return formatKeyFile(await newKeyFile(now))
+    const file = parseKeyFile(text)
+    const isOld = now - newestKeyAt(file) > config.auth.tokens.keyLifeMs
+    return isOld ? formatKeyFile(await rotateKeys(file, now, tokenLifeMs(config))) : undefined
+  })
+}
+
+/** Follows the key file; resolves with the keys of now. `onKeys` gets every later state. */
+export async function followKeys(
+  config: Config,
+  clock: Pick<Clock, 'now'>,
+  logger: Logger,
+  onKeys: (keys: TokenKeys) => void,
+): Promise<{ readonly keys: TokenKeys; stop(): void }> {
+  const path = secretFilePaths(config.storage.path).keys
+  const { issuer } = config.auth.tokens
+  const onProblem = (error: unknown) =>
+    logger.error({ file: path, error }, 'signing keys not taken; those in use stay')
+  await keepKeys(config, clock)
+  let first: Promise<TokenKeys> | undefined
+  const watched = new WatchedFile({
+    path,
+    onContent: (text) => {
+      const loading = TokenKeys.from(parseKeyFile(text), issuer)
+      if (first === undefined) {
+        first = loading
+        return
+      }
+      loading.then((keys) => {
+        onKeys(keys)
+        logger.info({ keys: keys.jwks.keys.length }, 'signing keys read again')
+      }, onProblem)
+    },
+    onProblem,
+  })
+  await watched.start()
+  const timer = setInterval(() => keepKeys(config, clock).catch(onProblem), keyAgeEveryMs)
+  timer.unref()
+  const stop = () => {
+    clearInterval(timer)
+    watched.stop()
+  }
+  return { keys: await first!, stop }
+}
+
+/** Follows the access tokens that the command line makes. */
+export async function followAccessTokens(
+  config: Config,
+  logger: Logger,
+  tokens: AccessTokens,
+  onChanged: () => void,
+): Promise<WatchedFile> {
+  const path = secretFilePaths(config.storage.path).accessTokens
+  await changeSecretFile(path, (text) => (text === undefined ? formatAccessTokens([]) : undefined))
+  const watched = new WatchedFile({
+    path,
+    onContent: (text) => {
+      tokens.take(parseAccessTokens(text))
+      onChanged()
+    },
+    onProblem: (error) =>
+      logger.error({ file: path, reason: error.message }, 'access tokens not read again'),
+  })
+  await watched.start()
+  return watched
+}
+
+/** Follows the JWKS file of a foreign issuer, where it is a file. */
+export async function followForeignKeys(
+  path: string,
+  logger: Logger,
+  foreign: ForeignTokens,
+  onChanged: () => void,
+): Promise<WatchedFile> {
+  const watched = new WatchedFile({
+    path,
+    onContent: (text) => {
+      foreign.take(text)
+      onChanged()
+    },
+    onProblem: (error) =>
+      logger.error({ file: path, reason: error.message }, 'foreign keys not read again'),
+  })
+  await watched.start().catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(`auth.foreign.jwks ${path} cannot be used: ${reason}`)
+  })
+  return watched
+}
