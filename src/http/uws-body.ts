@@ -82,7 +82,8 @@ export class UwsBody {
   release(): void {
     this.res = undefined
     this.early = undefined
-    this.reject?.(new ClientGone())
+    // An error costs its stack: only where somebody still waits.
+    if (!this.hasEnded) this.reject?.(new ClientGone())
   }
 
   private received(chunk: ArrayBuffer, isLast: boolean): void {
