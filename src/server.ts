@@ -4,11 +4,15 @@
  */
 import type { Config } from './config/config.ts'
 import type { HttpEngine } from './http/engine.ts'
+import { RequestLimits } from './http/request-limits.ts'
+import { readTls } from './http/tls-files.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
 import { startAccess } from './server/access.ts'
+import { startAudit } from './server/audit.ts'
 import { makeUploads, startScrub } from './server/background.ts'
 import { makeFrontDoor } from './server/front-door.ts'
+import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
 import { openStorage } from './storage/open-storage.ts'
 import { Reconciliation } from './storage/reconcile.ts'
 
@@ -32,6 +36,9 @@ export async function startServer(
   options: ServerOptions = {},
 ): Promise<RunningServer> {
   const logger = options.logger ?? createLogger(config.log.level)
+  // Before anything is opened that would have to be closed again.
+  const tls = tlsFilesOf(config)
+  if (tls !== undefined) await readTls(tls)
   const storage = await openStorage({
     path: config.storage.path,
     cacheBytes: config.storage.cacheSizeMb * 1024 * 1024,
@@ -53,8 +60,18 @@ export async function startServer(
   await reconciliation.begin()
   uploads.recover()
   const scrub = startScrub(config, storage, logger)
-  const access = await startAccess(config, storage, logger)
-  const parts = { storage, uploads, reconciliation, scrub, access, logger }
+  const audit = startAudit(config, logger)
+  const limits = makeLimits(config)
+  const { metadata } = storage
+  const access = await startAccess(config, { metadata, limits, audit, logger }).catch(
+    async (error: unknown) => {
+      uploads.close()
+      await Promise.all([scrub.stop(), reconciliation.stop(), audit?.close()])
+      await storage.close()
+      throw error
+    },
+  )
+  const parts = { storage, uploads, reconciliation, scrub, limits, audit, access, logger }
   const { engine, metrics } = await makeFrontDoor(config, parts)
   const sweeping = setInterval(() => {
     uploads.sweep().catch((error: unknown) => logger.error({ error }, 'upload sweep failed'))
@@ -66,12 +83,16 @@ export async function startServer(
     await scrub.stop()
     await reconciliation.stop()
     metrics?.stop()
+    tlsFiles?.stop()
     await access?.stop()
+    await audit?.close()
     await storage.close()
   }
   let ports: number[]
+  let tlsFiles: { stop(): void } | undefined
   try {
     ports = await listen(engine, config)
+    tlsFiles = await watchTls(config, engine, logger)
   } catch (error) {
     engine.close()
     await closeAll()
@@ -90,12 +111,20 @@ export async function startServer(
   }
 }
 
-async function listen(engine: HttpEngine, { server }: Config): Promise<number[]> {
-  const { tls } = server
-  const files = tls === undefined ? {} : { tls: { cert: tls.certFile, key: tls.keyFile } }
-  const ports = [await engine.listen({ ...server.addr, ...files })]
-  if (server.alsoListen !== undefined) ports.push(await engine.listen(server.alsoListen))
+async function listen(engine: HttpEngine, config: Config): Promise<number[]> {
+  const { addr, alsoListen, alsoListenTls } = config.server
+  const tls = tlsFilesOf(config)
+  const secure = tls === undefined ? {} : { tls }
+  const ports = [await engine.listen({ ...addr, ...secure })]
+  if (alsoListen !== undefined) {
+    ports.push(await engine.listen({ ...alsoListen, ...(alsoListenTls ? secure : {}) }))
+  }
   return ports
+}
+
+function makeLimits({ limits }: Config): RequestLimits | undefined {
+  const isLimited = limits.requestsPerSecond > 0 || limits.bytesPerSecond > 0
+  return isLimited ? new RequestLimits(limits, systemClock) : undefined
 }
 
 /** Waits until every request is answered, at most `limitMs`. */

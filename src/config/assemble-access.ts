@@ -9,7 +9,14 @@ import type { SettingKey, Values } from './schema.ts'
 export function accessConfig(values: Values): AccessControlConfig {
   const file = values['auth.htpasswd_file']
   const isHtpasswd = values['auth.type'] === 'htpasswd'
+  const audit = values['audit.file']
   return {
+    trustedProxies: values['server.trusted_proxies'],
+    limits: {
+      requestsPerSecond: values['limits.requests_per_second'],
+      bytesPerSecond: values['limits.bytes_per_second'],
+    },
+    auditFile: audit === '' || audit === 'stdout' ? orUndefined(audit) : resolve(audit),
     auth: {
       type: values['auth.type'],
       htpasswdFile: isHtpasswd ? resolve(file) : undefined,
@@ -44,6 +51,13 @@ function foreignTokens(values: Values): ForeignTokensConfig | undefined {
 
 export function accessProblems(values: Values): readonly (readonly [SettingKey, string])[] {
   const problems: [SettingKey, string][] = []
+  const hasTls = values['server.tls.cert'] !== ''
+  if (values['server.also_listen_tls'] && !hasTls) {
+    problems.push(['server.also_listen_tls', 'server.tls.cert and server.tls.key are missing'])
+  }
+  if (values['server.tls.sni'].length > 0 && !hasTls) {
+    problems.push(['server.tls.sni', 'server.tls.cert is missing: clients without a name need one'])
+  }
   const isHtpasswd = values['auth.type'] === 'htpasswd'
   const hasFile = values['auth.htpasswd_file'] !== ''
   if (isHtpasswd && !hasFile) {

@@ -12,15 +12,20 @@ import type { SettingKey, Values } from './schema.ts'
 /** Relative paths count from the working directory. Assumes that `checkRelations` found nothing. */
 export function assembleConfig(values: Values): Config {
   const [certFile, keyFile] = [values['server.tls.cert'], values['server.tls.key']]
+  const sni = values['server.tls.sni'].map((pair) => ({
+    cert: resolve(pair.cert),
+    key: resolve(pair.key),
+  }))
   return deepFreeze({
     server: {
       addr: values['server.addr'],
       alsoListen: values['server.also_listen'],
+      alsoListenTls: values['server.also_listen_tls'],
       engine: values['server.engine'],
       tls:
         certFile === '' || keyFile === ''
           ? undefined
-          : { certFile: resolve(certFile), keyFile: resolve(keyFile) },
+          : { certFile: resolve(certFile), keyFile: resolve(keyFile), sni },
       maxConnections: values['server.max_connections'],
       maxUploadsPerClient: values['server.max_uploads_per_client'],
       shutdownTimeoutMs: values['server.shutdown_timeout'],

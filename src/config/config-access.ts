@@ -47,7 +47,18 @@ export interface AuthConfig {
   readonly foreign: ForeignTokensConfig | undefined
 }
 
+export interface LimitsConfig {
+  /** Of one address and of one user; 0: none. */
+  readonly requestsPerSecond: number
+  readonly bytesPerSecond: number
+}
+
 export interface AccessControlConfig {
+  /** Addresses and networks. */
+  readonly trustedProxies: readonly string[]
+  readonly limits: LimitsConfig
+  /** Absolute, or `stdout`; undefined: no trail. */
+  readonly auditFile: string | undefined
   readonly auth: AuthConfig
   readonly access: readonly AccessRule[]
 }

@@ -16,12 +16,15 @@ export interface ListenAddress {
 export interface TlsFiles {
   readonly certFile: string
   readonly keyFile: string
+  /** Further pairs, by the name that a client asks for. */
+  readonly sni: readonly { readonly cert: string; readonly key: string }[]
 }
 
 export interface ServerConfig {
   readonly addr: ListenAddress
-  /** A second listener, always plain HTTP, with the same routes. */
+  /** A second listener with the same routes; plain HTTP unless `alsoListenTls`. */
   readonly alsoListen: ListenAddress | undefined
+  readonly alsoListenTls: boolean
   readonly engine: 'auto' | 'uws' | 'node'
   /** Of the main listener; `undefined` means plain HTTP. */
   readonly tls: TlsFiles | undefined

@@ -93,7 +93,46 @@ function optionalUrl(): type.ValueType<string> {
   }
 }
 
+const pair = type.item({ cert: words, key: words })
+
 export const ACCESS_SETTINGS = {
+  'server.also_listen_tls': setting({
+    type: type.boolean(),
+    default: false,
+    doc: 'Serve `server.also_listen` with the certificates of `server.tls` too.',
+    since,
+  }),
+  'server.tls.sni': setting({
+    type: type.list('list of certificates', pair),
+    default: [],
+    doc: 'Further certificates `{cert, key}`, chosen by the name that a client asks for. All TLS files are read again when they change.',
+    since,
+  }),
+  'server.trusted_proxies': setting({
+    type: type.list('list of networks', network),
+    default: [],
+    doc: 'Addresses and networks of proxies: their `X-Forwarded-For`, `-Proto` and `-Host` and their PROXY protocol header (version 2) are believed, nobody else’s.',
+    since,
+  }),
+  'limits.requests_per_second': setting({
+    type: type.integer(0, 1_000_000),
+    default: 0,
+    unit: 'requests',
+    doc: 'Requests a second of one client address, and of one user; 0: no limit. Beyond it requests wait for up to a second, then get 503.',
+    since,
+  }),
+  'limits.bytes_per_second': setting({
+    type: type.size('0', '1TiB'),
+    default: 0,
+    doc: 'Body bytes a second, sent and received, of one client address, and of one user; 0: no limit. Who has had more waits with the next request.',
+    since,
+  }),
+  'audit.file': setting({
+    type: type.text(),
+    default: '',
+    doc: 'Where the audit trail goes, one JSON line per change and per refusal: a file (opened anew at SIGHUP), or `stdout`. Empty: nowhere.',
+    since,
+  }),
   'auth.type': setting({
     type: type.oneOf('none', 'htpasswd'),
     default: 'none',

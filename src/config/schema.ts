@@ -21,7 +21,7 @@ export const SETTINGS = {
   'server.also_listen': setting({
     type: type.optionalAddress(),
     default: '',
-    doc: 'Address of a second listener with the same routes, always plain HTTP.',
+    doc: 'Address of a second listener with the same routes; plain HTTP unless `server.also_listen_tls`.',
     since,
   }),
   'server.engine': setting({

@@ -2,9 +2,8 @@
  * @module Network addresses: the short text of a peer's address, and the sentences for a listener
  * that cannot start.
  */
-import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { ListenAddress, TlsFiles } from './engine.ts'
+import { type AddressInfo, createServer } from 'node:net'
+import type { ListenAddress } from './engine.ts'
 
 /** Text of 4 or 16 address bytes: dotted for IPv4 (mapped too), RFC 5952 for IPv6. */
 export function formatAddress(bytes: Uint8Array): string {
@@ -41,29 +40,6 @@ export function describeAddress({ host, port }: ListenAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
-/** Reads and checks the TLS files; throws with the file's name and what is wrong with it. */
-export async function readTls(files: TlsFiles): Promise<{ cert: Buffer; key: Buffer }> {
-  const cert = readTlsFile('certificate', files.cert)
-  const key = readTlsFile('key', files.key)
-  const { createSecureContext } = await import('node:tls')
-  try {
-    createSecureContext({ cert, key })
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new Error(`TLS certificate ${files.cert} and key ${files.key} do not work: ${reason}`)
-  }
-  return { cert, key }
-}
-
-function readTlsFile(role: string, path: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new Error(`TLS ${role} ${path} cannot be read (${code}): check the path and its owner`)
-  }
-}
-
 /** Why a listener did not start, as an error that says what to do. */
 export function listenError(address: ListenAddress, code: string | undefined): Error {
   const where = describeAddress(address)
@@ -83,5 +59,17 @@ export function probeListen(address: ListenAddress): Promise<string | undefined>
     probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
     const host = address.host === '' ? undefined : address.host
     probe.listen({ host, port: address.port }, () => probe.close(() => resolve(undefined)))
+  })
+}
+
+/** A port of the address that nobody listens on now. */
+export function freePort({ host }: ListenAddress): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen({ host: host === '' ? undefined : host, port: 0 }, () => {
+      const { port } = probe.address() as AddressInfo
+      probe.close(() => resolve(port))
+    })
   })
 }

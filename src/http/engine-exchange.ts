@@ -13,6 +13,7 @@ import {
   type EngineOptions,
   type HttpRequest,
   type HttpResponse,
+  type RequestChange,
   type ResponseHead,
 } from './engine.ts'
 import { isBodyless } from './engine-framing.ts'
@@ -44,6 +45,7 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
   readonly startedAt = performance.now()
   routeKind = 'none'
   caller: Caller = anonymousCaller
+  change: RequestChange | undefined = undefined
   method = ''
   path = ''
   query = ''
@@ -72,6 +74,10 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
 
   /** The address at the other end of the connection. */
   protected abstract peerAddress(): string
+  /** What a PROXY protocol header said of the client; undefined without one. */
+  protected proxiedAddress(): string | undefined {
+    return undefined
+  }
   abstract readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
   abstract pause(): void
   abstract resume(): void
@@ -114,11 +120,11 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
       // A socket that is gone tells nothing, and is not asked again for nothing.
       if (peer === '') return ''
       const isTrusted = this.core.options.isTrustedProxy
-      this.addressText =
-        isTrusted === undefined
-          ? peer
-          : clientAddress(peer, this.header('x-forwarded-for'), isTrusted)
       this.isProxied = isTrusted?.(peer) === true
+      this.addressText =
+        isTrusted === undefined || !this.isProxied
+          ? peer
+          : clientAddress(this.proxiedAddress() ?? peer, this.header('x-forwarded-for'), isTrusted)
     }
     return this.addressText
   }

@@ -55,6 +55,13 @@ export interface ByteSource {
   close(): void
 }
 
+export interface RequestChange {
+  readonly action: 'push' | 'mount' | 'delete'
+  readonly repository: string
+  readonly reference?: string
+  readonly digest?: string
+}
+
 export interface HttpRequest {
   /** When the request's head had arrived, ms on the monotonic clock. */
   readonly startedAt: number
@@ -62,6 +69,8 @@ export interface HttpRequest {
   routeKind: string
   /** Who asks: anonymous until the gate has looked, and always where there is no gate. */
   caller: Caller
+  /** What it has changed: set by the handler that did, for the audit trail. */
+  change: RequestChange | undefined
   /** Names the request in the log and in refusals: unique across restarts. Made on first use. */
   readonly id: string
   /** As sent (case-sensitive). */
@@ -135,9 +144,14 @@ export type ExchangeObserver = (request: HttpRequest, response: HttpResponse) =>
  */
 export type Handler = (request: HttpRequest, response: HttpResponse) => void | Promise<void>
 
-export interface TlsFiles {
+export interface TlsPair {
   readonly cert: string
   readonly key: string
+}
+
+export interface TlsFiles extends TlsPair {
+  /** Further certificates, chosen by the name that a client asks for (SNI). */
+  readonly sni?: readonly TlsPair[]
 }
 
 export interface EngineOptions {
@@ -169,6 +183,11 @@ export interface HttpEngine {
   readonly kind: 'uws' | 'node'
   /** Starts a listener; resolves to the port. Rejects with a message that says what to do. */
   listen(address: ListenAddress): Promise<number>
+  /**
+   * Reads the TLS files of every listener again: connections that are open stay, later ones get the
+   * new certificates. Rejects when a file cannot be used; then all stays as it was.
+   */
+  reloadTls(): Promise<void>
   /** Connections open now. */
   readonly openConnections: number
   /** Requests that were not answered in full yet. */

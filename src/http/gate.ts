@@ -36,6 +36,8 @@ export interface GateOptions {
   readonly authenticator: Authenticator
   readonly challenges: ChallengeMaker
   readonly onRefused: (request: HttpRequest, refusal: Refusal) => void
+  /** A moment to wait before a user's request goes on; undefined: none. */
+  readonly limitUser: (name: string) => Promise<void> | undefined
   /** When an open session of this repository began; undefined: there is none. */
   readonly uploadStartedAt: (repository: RepositoryName, id: string) => number | undefined
 }
@@ -45,6 +47,10 @@ export class Gate {
 
   constructor(options: GateOptions) {
     this.#options = options
+  }
+
+  limitUser(name: string): Promise<void> | undefined {
+    return this.#options.limitUser(name)
   }
 
   /** The caller, at once where the credentials were judged lately. Throws or rejects with 401. */

@@ -3,14 +3,15 @@
  * (arm64, macOS, old glibc). Slower, with the same meaning; one test suite covers both.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { EngineOptions, HttpEngine, ListenAddress } from './engine.ts'
-import { listenError, readTls } from './engine-address.ts'
+import type { EngineOptions, HttpEngine, ListenAddress, TlsFiles } from './engine.ts'
+import { listenError } from './engine-address.ts'
 import { EngineCore } from './engine-exchange.ts'
 import { statusLine } from './engine-framing.ts'
 import { NodeExchange } from './node-exchange.ts'
+import { type LoadedTls, readTls, strongCiphers } from './tls-files.ts'
 
 /** How long an idle connection is kept, ms: longer than the 120 s of common load balancers. */
 const keepAliveMs = 125_000
@@ -29,6 +30,7 @@ export class NodeEngine implements HttpEngine {
   readonly kind = 'node'
   private readonly core: EngineCore
   private readonly servers: Server[] = []
+  private readonly secure: { readonly server: TlsServer; readonly tls: TlsFiles }[] = []
   /** The exchange that a connection is busy with, for errors that the parser finds later. */
   private readonly current = new WeakMap<Duplex, NodeExchange>()
   /** Connections that get no further request: their framing is in doubt. */
@@ -48,10 +50,7 @@ export class NodeEngine implements HttpEngine {
 
   async listen(address: ListenAddress): Promise<number> {
     const { tls } = address
-    const server =
-      tls === undefined
-        ? createServer(serverOptions)
-        : createTlsServer({ ...serverOptions, ...(await readTls(tls)) })
+    const server = tls === undefined ? createServer(serverOptions) : await this.secureServer(tls)
     server.on('connection', (socket: Duplex) => this.connected(socket))
     server.on('request', (req, res) => this.accept(req, res, tls !== undefined))
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
@@ -60,6 +59,19 @@ export class NodeEngine implements HttpEngine {
     const port = await listenOn(server, address)
     this.servers.push(server)
     return port
+  }
+
+  async reloadTls(): Promise<void> {
+    const loaded = await Promise.all(this.secure.map(({ tls }) => readTls(tls)))
+    for (const [index, tls] of loaded.entries()) useCertificates(this.secure[index]!.server, tls)
+  }
+
+  private async secureServer(tls: TlsFiles): Promise<TlsServer> {
+    const loaded = await readTls(tls)
+    const server = createTlsServer({ ...serverOptions, ...secureOptions(loaded) })
+    useCertificates(server, loaded)
+    this.secure.push({ server, tls })
+    return server
   }
 
   stopListening(): void {
@@ -112,6 +124,21 @@ export class NodeEngine implements HttpEngine {
     const lines = head.headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')
     const length = `Connection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`
     socket.end(`HTTP/1.1 ${statusLine(status)}\r\n${lines}${length}${body}`)
+  }
+}
+
+function secureOptions({ cert, key }: { readonly cert: Buffer; readonly key: Buffer }) {
+  return { cert, key, minVersion: 'TLSv1.2', ciphers: strongCiphersOfAll } as const
+}
+
+/** Node has one list for all versions of TLS. */
+const strongCiphersOfAll = `TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:${strongCiphers}`
+
+/** Later contexts of a name win over earlier ones, so a reload simply adds its own. */
+function useCertificates(server: TlsServer, tls: LoadedTls): void {
+  server.setSecureContext(secureOptions(tls))
+  for (const pair of tls.sni) {
+    for (const name of pair.names) server.addContext(name, secureOptions(pair))
   }
 }
 

@@ -2,6 +2,8 @@
  * @module The table of routes: which handler answers which method of which path. Wrong methods are
  * 405 with `Allow`, unknown paths 404, both with a body that says so.
  */
+
+import type { Caller } from '../auth/caller.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Handler, HttpRequest, HttpResponse } from './engine.ts'
 import type { Gate } from './gate.ts'
@@ -115,18 +117,21 @@ export function createDispatcher(
     }
     return act(route, request, response)
   }
+  const asCaller = (caller: Caller, request: HttpRequest, response: HttpResponse) => {
+    request.caller = caller
+    const wait = caller.kind === 'user' ? gate?.limitUser(caller.name) : undefined
+    return wait === undefined
+      ? dispatch(request, response, gate)
+      : wait.then(() => dispatch(request, response, gate))
+  }
   if (gate === undefined) return (request, response) => dispatch(request, response, undefined)
   return (request, response) => {
     if (isOpenPath(request.path)) return dispatch(request, response, undefined)
     const caller = gate.admit(request)
     if (caller instanceof Promise) {
-      return caller.then((found) => {
-        request.caller = found
-        return dispatch(request, response, gate)
-      })
+      return caller.then((found) => asCaller(found, request, response))
     }
-    request.caller = caller
-    return dispatch(request, response, gate)
+    return asCaller(caller, request, response)
   }
 }
 

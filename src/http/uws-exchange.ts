@@ -90,6 +90,12 @@ export class UwsExchange extends EngineExchange implements Kept {
     return formatAddress(new Uint8Array(this.res.getRemoteAddress()))
   }
 
+  protected override proxiedAddress(): string | undefined {
+    if (this.res === undefined) return undefined
+    const bytes = new Uint8Array(this.res.getProxiedRemoteAddress())
+    return bytes.length === 0 ? undefined : formatAddress(bytes)
+  }
+
   readBody(onChunk: (bytes: Uint8Array) => void): Promise<void> {
     if (this.state !== 'open') return Promise.reject(new ClientGone())
     return this.body === undefined ? Promise.resolve() : this.body.read(onChunk)

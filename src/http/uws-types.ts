@@ -34,13 +34,23 @@ export interface UwsResponse {
   tryEnd(bytes: UwsBytes, totalBytes: number): [boolean, boolean]
   getWriteOffset(): number
   getRemoteAddress(): ArrayBuffer
+  /** What a PROXY protocol (version 2) header said; empty without one. */
+  getProxiedRemoteAddress(): ArrayBuffer
   close(): UwsResponse
 }
 
 /** False when the socket could not be opened. */
 export type UwsListenSocket = object | false
 
+export interface UwsSslOptions {
+  readonly key_file_name: string
+  readonly cert_file_name: string
+  readonly ssl_ciphers: string
+}
+
 export interface UwsApp {
+  /** A certificate for clients that ask for this name (`*.example.com` too). */
+  addServerName(name: string, options: UwsSslOptions): UwsApp
   any(pattern: string, handler: (res: UwsResponse, req: UwsRequest) => void): UwsApp
   /** Called with 1 for a connection opened, -1 for one closed. */
   filter(callback: (res: UwsResponse, delta: number) => void): UwsApp
@@ -58,7 +68,7 @@ export interface UwsApp {
 export interface UwsModule {
   App(): UwsApp
   /** Throws when the files do not make a TLS context. */
-  SSLApp(options: { key_file_name: string; cert_file_name: string }): UwsApp
+  SSLApp(options: UwsSslOptions): UwsApp
   us_listen_socket_close(socket: object): void
   us_socket_local_port(socket: object): number
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number

@@ -17,10 +17,12 @@ import { Gate } from '../http/gate.ts'
 import type { MaySee } from '../http/handlers/discovery.ts'
 import { TokenHandlers } from '../http/handlers/token.ts'
 import type { MayPull } from '../http/handlers/uploads.ts'
+import type { RequestLimits } from '../http/request-limits.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
 import type { MetadataReader } from '../storage/ports.ts'
+import { type Audit, refusalRecord } from './audit.ts'
 import { followAccessTokens, followForeignKeys, followKeys } from './token-files.ts'
 
 export interface AccessControl {
@@ -31,6 +33,14 @@ export interface AccessControl {
   stop(): Promise<void>
 }
 
+/** What access control works with. */
+export interface AccessParts {
+  readonly metadata: MetadataReader
+  readonly limits: RequestLimits | undefined
+  readonly audit: Audit | undefined
+  readonly logger: Logger
+}
+
 /** Whether anybody is asked who he is. */
 export function isAccessControlled({ auth, access }: Config): boolean {
   return auth.type !== 'none' || access.length > 0 || auth.foreign !== undefined
@@ -39,8 +49,7 @@ export function isAccessControlled({ auth, access }: Config): boolean {
 /** Rejects when a file that it needs cannot be used. */
 export async function startAccess(
   config: Config,
-  { metadata }: { readonly metadata: MetadataReader },
-  logger: Logger,
+  { metadata, limits, audit, logger }: AccessParts,
 ): Promise<AccessControl | undefined> {
   if (!isAccessControlled(config)) {
     logger.warn('open mode: whoever reaches this port may pull, push and delete; see auth.type')
@@ -48,7 +57,7 @@ export async function startAccess(
   }
   const stops: (() => void | Promise<void>)[] = []
   try {
-    return await start(config, metadata, logger, stops)
+    return await start(config, { metadata, limits, audit, logger }, stops)
   } catch (error) {
     await stopAll(stops)
     throw error
@@ -57,8 +66,7 @@ export async function startAccess(
 
 async function start(
   config: Config,
-  metadata: MetadataReader,
-  logger: Logger,
+  { metadata, limits, audit, logger }: AccessParts,
   stops: (() => void | Promise<void>)[],
 ): Promise<AccessControl> {
   const { auth } = config
@@ -96,11 +104,15 @@ async function start(
     realm: auth.tokens.realm,
     service,
   })
+  const isUser = (name: string) => users?.has(name) === true
   const gate = new Gate({
     rules,
     authenticator,
     challenges,
-    onRefused: () => undefined,
+    onRefused: (request, refusal) => {
+      audit?.write(refusalRecord(request, refusal, isUser))
+    },
+    limitUser: (name) => limits?.takeUser(name),
     uploadStartedAt: (repository, id) => {
       const row = metadata.get('uploads', id)
       return row?.repository === repository ? row.startedAt : undefined
@@ -112,7 +124,11 @@ async function start(
       tokens,
       authenticator,
       serviceOf: (request) => challenges.serviceOf(request),
-      onRefused: () => undefined,
+      onRefused: (request, claimedUser, reason) => {
+        const { caller } = request
+        const refusal = { caller, claimedUser, reason, need: undefined, rule: undefined }
+        audit?.write(refusalRecord(request, refusal, isUser))
+      },
     }),
     mayPull: ({ caller, remoteAddress }) => {
       return (repository) => gate.may(caller, 'pull', repository, remoteAddress)

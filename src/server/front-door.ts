@@ -3,6 +3,7 @@
  * together for one server.
  */
 import { access, constants } from 'node:fs/promises'
+import { Networks } from '../auth/networks.ts'
 import type { Config } from '../config/config.ts'
 import { Discovery } from '../distribution/discovery.ts'
 import { Deletes } from '../distribution/management.ts'
@@ -18,6 +19,7 @@ import { ServiceHandlers } from '../http/handlers/service.ts'
 import { UploadHandlers } from '../http/handlers/uploads.ts'
 import { loadEngine } from '../http/load-engine.ts'
 import { PreparedAnswers } from '../http/prepared-answers.ts'
+import type { RequestLimits } from '../http/request-limits.ts'
 import { RequestLog } from '../http/request-log.ts'
 import { engineRefusal, respondError } from '../http/respond-error.ts'
 import { createDispatcher } from '../http/routes.ts'
@@ -29,6 +31,7 @@ import { readVersion } from '../runtime/version.ts'
 import type { Storage } from '../storage/open-storage.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
 import type { AccessControl } from './access.ts'
+import type { Audit } from './audit.ts'
 import type { startScrub } from './background.ts'
 
 /** What is running already when the door is built. */
@@ -37,6 +40,9 @@ export interface Parts {
   readonly uploads: Uploads
   readonly reconciliation: Reconciliation
   readonly scrub: ReturnType<typeof startScrub>
+  /** Undefined: nothing is limited. */
+  readonly limits: RequestLimits | undefined
+  readonly audit: Audit | undefined
   /** Undefined: the registry is open. */
   readonly access: AccessControl | undefined
   readonly logger: Logger
@@ -45,7 +51,7 @@ export interface Parts {
 /** Builds the engine (not listening yet) and everything between it and the stores. */
 export async function makeFrontDoor(
   config: Config,
-  { storage, uploads, reconciliation, scrub, access, logger }: Parts,
+  { storage, uploads, reconciliation, scrub, limits, audit, access, logger }: Parts,
 ): Promise<{ engine: HttpEngine; metrics: Metrics | undefined }> {
   const { metadata } = storage
   const startedAt = systemClock.monotonic()
@@ -100,15 +106,21 @@ export async function makeFrontDoor(
     token: access?.tokenHandlers,
   }
   const dispatch = createDispatcher(handlers, answers, access?.gate)
+  const needsAddress = requestLog !== undefined || audit !== undefined || limits !== undefined
+  const proxies = new Networks(config.trustedProxies)
   const { engine, notice, isFallback } = await loadEngine(config.server.engine, {
     handler: (request, response) => {
       // The log wants the address, and the socket does not tell it after the answer.
-      if (requestLog !== undefined) void request.remoteAddress
-      return dispatch(request, response)
+      if (needsAddress) void request.remoteAddress
+      const wait = limits?.takeAddress(request)
+      return wait === undefined
+        ? dispatch(request, response)
+        : wait.then(() => dispatch(request, response))
     },
     onError: (request, response, error) => respondError(request, response, error, logger),
     refusal: engineRefusal,
     maxConnections: config.server.maxConnections,
+    isTrustedProxy: proxies.isEmpty ? undefined : (address) => proxies.includes(address),
     onExchange: (request, response) => {
       const milliseconds = performance.now() - request.startedAt
       if (metrics !== undefined) {
@@ -118,6 +130,8 @@ export async function makeFrontDoor(
         metrics.requests.bytesReceived += request.bodyBytes ?? 0
       }
       requestLog?.write(request, response, milliseconds)
+      audit?.finished(request, response)
+      limits?.charge(request, response.bytesSent + (request.bodyBytes ?? 0))
     },
   })
   if (isFallback) logger.warn(notice)

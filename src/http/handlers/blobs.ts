@@ -106,8 +106,10 @@ export class BlobHandlers {
     }
   }
 
-  async delete(route: BlobRoute, _request: HttpRequest, response: HttpResponse): Promise<void> {
-    await this.#deletes.deleteBlob(route.repository, unwrap(parseDigest(route.digest)))
+  async delete(route: BlobRoute, request: HttpRequest, response: HttpResponse): Promise<void> {
+    const digest = unwrap(parseDigest(route.digest))
+    await this.#deletes.deleteBlob(route.repository, digest)
+    request.change = { action: 'delete', repository: route.repository, digest }
     respondEmpty(response, 202, [])
   }
 

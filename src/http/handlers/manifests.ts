@@ -130,6 +130,7 @@ export class ManifestHandlers {
         ifNoneMatch: request.header('if-none-match'),
       },
     })
+    request.change = { action: 'push', repository, reference: text, digest }
     const headers: [string, string][] = [
       ['Location', `/v2/${repository}/manifests/${digest}`],
       ['Docker-Content-Digest', digest],
@@ -141,12 +142,13 @@ export class ManifestHandlers {
 
   async delete(
     { repository, reference: text }: ManifestRoute,
-    _request: HttpRequest,
+    request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
     const reference = parseForPull(text)
     if (reference.kind === 'tag') await this.#deletes.deleteTag(repository, reference.tag)
     else await this.#deletes.deleteManifest(repository, reference.digest)
+    request.change = { action: 'delete', repository, reference: text }
     respondEmpty(response, 202, [])
   }
 }

@@ -3,7 +3,11 @@
  * none, POST with a form; and `/.well-known/jwks.json`. Anonymous callers get a token too, with
  * whatever they may do: clients that trust `/v2/` cannot combine open pulls with closed pushes else.
  */
-import { type Authenticator, CredentialsRefused } from '../../auth/authenticator.ts'
+import {
+  type Authenticator,
+  CredentialsRefused,
+  type RefusalReason,
+} from '../../auth/authenticator.ts'
 import { anonymousCaller, type Caller } from '../../auth/caller.ts'
 import type { TokenService } from '../../auth/token-service.ts'
 import { readWhole } from '../../distribution/upload-body.ts'
@@ -16,7 +20,11 @@ export interface TokenHandlersOptions {
   readonly tokens: TokenService
   readonly authenticator: Authenticator
   readonly serviceOf: (request: HttpRequest) => string
-  readonly onRefused: (request: HttpRequest, user: string | undefined, reason: string) => void
+  readonly onRefused: (
+    request: HttpRequest,
+    user: string | undefined,
+    reason: RefusalReason,
+  ) => void
 }
 
 const formBytesMax = 64 * 1024

@@ -51,11 +51,14 @@ export class UploadHandlers {
     if (whole !== undefined) {
       const digest = unwrap(parseDigest(whole))
       await this.#uploads.pushWhole(repository, digest, client, request)
+      request.change = { action: 'push', repository, digest }
       return respondCreated(response, repository, digest)
     }
     const mount = query.get('mount')
     if (mount !== undefined && (await this.#mount(request, repository, mount, query.get('from')))) {
-      return respondCreated(response, repository, unwrap(parseDigest(mount)))
+      const digest = unwrap(parseDigest(mount))
+      request.change = { action: 'mount', repository, digest }
+      return respondCreated(response, repository, digest)
     }
     const hint = query.get('digest-algorithm')
     const algorithm = hint === undefined ? undefined : unwrap(parseAlgorithm(hint))
@@ -102,6 +105,7 @@ export class UploadHandlers {
     if (request.bodyBytes !== 0) this.#space.requireRoom()
     const digest = unwrap(parseDigest(text))
     await this.#uploads.finish(repository, id, digest, chunkSpan(request), request)
+    request.change = { action: 'push', repository, digest }
     respondCreated(response, repository, digest)
   }
 

@@ -25,6 +25,7 @@ const defaults = {
   server: {
     addr: { host: '', port: 5000 },
     alsoListen: undefined,
+    alsoListenTls: false,
     engine: 'auto',
     tls: undefined,
     maxConnections: 20_000,
@@ -50,6 +51,9 @@ const defaults = {
   workers: { ingestThreads: 0 },
   log: { level: 'info', access: true, accessSample: 1 },
   metrics: { enabled: true },
+  trustedProxies: [],
+  limits: { requestsPerSecond: 0, bytesPerSecond: 0 },
+  auditFile: undefined,
   auth: {
     type: 'none',
     htpasswdFile: undefined,
@@ -458,7 +462,7 @@ describe('TLS files', () => {
     writeFileSync(cert, 'cert')
     writeFileSync(key, 'key')
     const config = await load(`server: { tls: { cert: ${cert}, key: ${key} } }`)
-    expect(config.server.tls).toEqual({ certFile: cert, keyFile: key })
+    expect(config.server.tls).toEqual({ certFile: cert, keyFile: key, sni: [] })
   })
 
   test('one without the other is refused', async () => {

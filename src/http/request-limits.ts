@@ -1,0 +1,75 @@
+/**
+ * @module Requests and bytes a second of one address and of one user. Beyond them a request waits
+ * for a moment, then it is refused with 503 and Retry-After: never with 429, which containerd
+ * repeats at once, five times.
+ */
+import { Throttle } from '../auth/throttle.ts'
+import { RegistryError } from '../registry/errors.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { HttpRequest } from './engine.ts'
+
+/** Longest wait of a request, and how many may wait at a time. */
+const waitSecondsMax = 1
+const waitingMax = 1_000
+
+const keysMax = 50_000
+
+export interface LimitSettings {
+  /** 0: no limit. */
+  readonly requestsPerSecond: number
+  readonly bytesPerSecond: number
+}
+
+export class RequestLimits {
+  readonly #requests: Throttle | undefined
+  readonly #bytes: Throttle | undefined
+  #waiting = 0
+
+  constructor(settings: LimitSettings, clock: Pick<Clock, 'monotonic'>) {
+    const throttle = (perSecond: number) =>
+      perSecond === 0 ? undefined : new Throttle({ burst: perSecond, perSecond, keysMax, clock })
+    this.#requests = throttle(settings.requestsPerSecond)
+    this.#bytes = throttle(settings.bytesPerSecond)
+  }
+
+  /** Undefined: go on at once. Throws UNAVAILABLE when the wait would be long. */
+  takeAddress(request: HttpRequest): Promise<void> | undefined {
+    // Whoever asks whether we live is not a client.
+    if (request.path === '/health' || request.path === '/healthz') return undefined
+    return this.#take(`address ${request.remoteAddress}`)
+  }
+
+  takeUser(name: string): Promise<void> | undefined {
+    return this.#take(`user ${name}`)
+  }
+
+  /** Books what a request has moved, when it is over. */
+  charge(request: HttpRequest, bytes: number): void {
+    if (this.#bytes === undefined || bytes === 0) return
+    const { caller, remoteAddress } = request
+    this.#bytes.spend(`address ${remoteAddress}`, bytes)
+    if (caller.kind === 'user') this.#bytes.spend(`user ${caller.name}`, bytes)
+  }
+
+  #take(key: string): Promise<void> | undefined {
+    const seconds = Math.max(
+      this.#requests?.waitSeconds(key) ?? 0,
+      this.#bytes?.waitSeconds(key) ?? 0,
+    )
+    if (seconds > waitSecondsMax || (seconds > 0 && this.#waiting >= waitingMax)) {
+      throw new RegistryError('UNAVAILABLE', {
+        message: 'too many requests or bytes from this client; try again later',
+        headers: { 'Retry-After': String(Math.ceil(seconds)) },
+      })
+    }
+    this.#requests?.spend(key)
+    if (seconds === 0) return undefined
+    this.#waiting += 1
+    return new Promise((resolve) => {
+      setTimeout(() => {
+        this.#waiting -= 1
+        resolve()
+      }, seconds * 1000)
+    })
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * @module The audit trail of one server: which requests go into it, and its new file at SIGHUP.
+ */
+import type { Config } from '../config/config.ts'
+import type { HttpRequest, HttpResponse } from '../http/engine.ts'
+import type { Refusal } from '../http/gate.ts'
+import { type AuditRecord, AuditTrail } from '../observability/audit.ts'
+import type { Logger } from '../observability/logger.ts'
+import { systemClock } from '../runtime/clock.ts'
+
+export interface Audit {
+  write(record: AuditRecord): void
+  /** Books a request that has changed something. Called when its answer is out. */
+  finished(request: HttpRequest, response: HttpResponse): void
+  close(): Promise<void>
+}
+
+/** Undefined without `audit.file`. Throws when the file cannot be opened. */
+export function startAudit({ auditFile }: Config, logger: Logger): Audit | undefined {
+  if (auditFile === undefined) return undefined
+  const standardOutput = {
+    write: (line: string) => logger.accessLog.writeLine(line.trimEnd()),
+    flush: () => logger.flush(),
+  }
+  const trail = AuditTrail.open(auditFile, standardOutput, systemClock.now)
+  const onHangup = () => {
+    try {
+      trail.reopen()
+    } catch (error) {
+      logger.error({ file: auditFile, error }, 'audit file not opened anew; the old one is used')
+    }
+  }
+  process.on('SIGHUP', onHangup)
+  return {
+    write: (record) => trail.write(record),
+    finished: (request, response) => {
+      const { change, method, path } = request
+      const isAdmin = path.startsWith('/admin/') && method !== 'GET' && method !== 'HEAD'
+      if (response.status >= 400 || (change === undefined && !isAdmin)) return
+      trail.write({
+        ...(change ?? { action: 'admin', path }),
+        decision: 'done',
+        ...whoOf(request),
+        status: response.status,
+      })
+    },
+    close: async () => {
+      process.off('SIGHUP', onHangup)
+      await trail.close()
+    },
+  }
+}
+
+function whoOf(request: HttpRequest) {
+  const { caller } = request
+  return {
+    user: caller.name,
+    via: caller.via,
+    address: request.remoteAddress,
+    requestId: request.id,
+  }
+}
+
+/** The record of a refused request. A name counts only when it is a user's: it may be a slip. */
+export function refusalRecord(
+  request: HttpRequest,
+  refusal: Refusal,
+  isUser: (name: string) => boolean,
+): AuditRecord {
+  const { claimedUser, need, reason, rule } = refusal
+  const hasName = claimedUser !== undefined && isUser(claimedUser)
+  const asked = need === undefined || need === 'login' ? undefined : need
+  return {
+    action: asked?.action ?? 'login',
+    decision: 'refused',
+    ...whoOf(request),
+    user: claimedUser === undefined ? refusal.caller.name : hasName ? claimedUser : '(unknown)',
+    repository: asked?.resource,
+    reason,
+    rule,
+  }
+}
