@@ -52,7 +52,7 @@ export async function startServer(
   await reconciliation.begin()
   uploads.recover()
   const scrub = startScrub(config, storage, logger)
-  const parts = { storage, uploads, reconciliation, scrub, logger }
+  const parts = { storage, uploads, reconciliation, scrub, logger, endpoints: [] }
   const { engine, metrics } = await makeFrontDoor(config, parts)
   const sweeping = setInterval(() => {
     uploads.sweep().catch((error: unknown) => logger.error({ error }, 'upload sweep failed'))

@@ -3,6 +3,9 @@
  * together for one server.
  */
 import { access, constants } from 'node:fs/promises'
+import { AdminApi } from '../admin/admin-api.ts'
+import type { Endpoint } from '../admin/endpoint.ts'
+import { serviceEndpoints } from '../admin/service-endpoints.ts'
 import type { Config } from '../config/config.ts'
 import { Discovery } from '../distribution/discovery.ts'
 import { Deletes } from '../distribution/management.ts'
@@ -11,6 +14,7 @@ import { ManifestPushes } from '../distribution/push-manifest.ts'
 import { TagLocks } from '../distribution/tag-locks.ts'
 import type { Uploads } from '../distribution/uploads.ts'
 import type { HttpEngine } from '../http/engine.ts'
+import { AdminHandlers } from '../http/handlers/admin.ts'
 import { BlobHandlers } from '../http/handlers/blobs.ts'
 import { DiscoveryHandlers } from '../http/handlers/discovery.ts'
 import { ManifestHandlers } from '../http/handlers/manifests.ts'
@@ -37,12 +41,14 @@ export interface Parts {
   readonly reconciliation: Reconciliation
   readonly scrub: ReturnType<typeof startScrub>
   readonly logger: Logger
+  /** What the features add to the admin API. */
+  readonly endpoints: readonly Endpoint[]
 }
 
 /** Builds the engine (not listening yet) and everything between it and the stores. */
 export async function makeFrontDoor(
   config: Config,
-  { storage, uploads, reconciliation, scrub, logger }: Parts,
+  { storage, uploads, reconciliation, scrub, logger, endpoints }: Parts,
 ): Promise<{ engine: HttpEngine; metrics: Metrics | undefined }> {
   const { metadata } = storage
   const startedAt = systemClock.monotonic()
@@ -66,20 +72,27 @@ export async function makeFrontDoor(
     get metrics() {
       return metrics
     },
-    describe: () => ({
-      engine: engine.kind,
-      uptimeSeconds: Math.floor((systemClock.monotonic() - startedAt) / 1000),
-      openConnections: engine.openConnections,
-      openUploads: uploads.openCount,
-      blobReader: storage.reader.kind,
-      mappedBytes: storage.mappedBytes(),
-      freeBytes: storage.space.freeBytes,
-      takesPushes: storage.space.hasRoom,
-      quarantinedBlobs: storage.quarantine.count,
-      reconciliation: reconciliation.status,
-      scrub: scrub.status(),
-    }),
   })
+  const admin: AdminApi = new AdminApi([
+    ...serviceEndpoints({
+      version,
+      endpoints: () => admin.endpoints,
+      describe: () => ({
+        engine: engine.kind,
+        uptimeSeconds: Math.floor((systemClock.monotonic() - startedAt) / 1000),
+        openConnections: engine.openConnections,
+        openUploads: uploads.openCount,
+        blobReader: storage.reader.kind,
+        mappedBytes: storage.mappedBytes(),
+        freeBytes: storage.space.freeBytes,
+        takesPushes: storage.space.hasRoom,
+        quarantinedBlobs: storage.quarantine.count,
+        reconciliation: reconciliation.status,
+        scrub: scrub.status(),
+      }),
+    }),
+    ...endpoints,
+  ])
   const answers = new PreparedAnswers()
   metadata.onApplied((transaction) => answers.drop(transaction))
   metadata.onDoubt(() => answers.clear())
@@ -89,6 +102,7 @@ export async function makeFrontDoor(
     uploads: new UploadHandlers(uploads, new Mounts(metadata, systemClock), storage.space),
     discovery: new DiscoveryHandlers(new Discovery(metadata)),
     service,
+    admin: new AdminHandlers(admin, logger),
   }
   const dispatch = createDispatcher(handlers, answers)
   const { engine, notice, isFallback } = await loadEngine(config.server.engine, {
