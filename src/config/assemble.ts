@@ -3,6 +3,7 @@
  * belong together as one. The compiler holds it against both the schema and the type.
  */
 import { resolve } from 'node:path'
+import { assembleCleanup, cleanupProblems } from './assemble-cleanup.ts'
 import type { CheckedSettings } from './check.ts'
 import type { Config, ListenAddress } from './config.ts'
 import type { Problem } from './explain.ts'
@@ -38,6 +39,7 @@ export function assembleConfig(values: Values): Config {
         bytesPerSecond: values['storage.scrub.bytes_per_second'],
       },
     },
+    cleanup: assembleCleanup(values),
     policy: {
       allowSparseIndex: values['policy.allow_sparse_index'],
       allowMissingBlobs: values['policy.allow_missing_blobs'],
@@ -72,6 +74,7 @@ export function checkRelations(checked: CheckedSettings): readonly Problem[] {
   if (isAddrKnown && collides(values['server.addr'], values['server.also_listen'])) {
     refuse('server.also_listen', 'is the same address as server.addr; choose another port')
   }
+  for (const { key, message } of cleanupProblems(values)) refuse(key, message)
   return problems
 }
 

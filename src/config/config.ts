@@ -4,6 +4,8 @@
  * default and its bounds stand in `schema.ts`, and `load.ts` alone makes a `Config`.
  */
 
+import type { CleanupConfig } from './config-cleanup.ts'
+
 /** Where to listen. An empty host means every interface, IPv4 and IPv6; port 0 means a free one. */
 export interface ListenAddress {
   readonly host: string
@@ -74,6 +76,7 @@ export interface MetricsConfig {
 export interface Config {
   readonly server: ServerConfig
   readonly storage: StorageConfig
+  readonly cleanup: CleanupConfig
   readonly policy: PolicyConfig
   readonly workers: WorkersConfig
   readonly log: LogConfig

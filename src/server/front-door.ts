@@ -11,7 +11,6 @@ import { Discovery } from '../distribution/discovery.ts'
 import { Deletes } from '../distribution/management.ts'
 import { Mounts } from '../distribution/mount.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
-import { TagLocks } from '../distribution/tag-locks.ts'
 import type { Uploads } from '../distribution/uploads.ts'
 import type { HttpEngine } from '../http/engine.ts'
 import { AdminHandlers } from '../http/handlers/admin.ts'
@@ -31,8 +30,10 @@ import { Metrics } from '../observability/metrics.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Storage } from '../storage/open-storage.ts'
+import { readStoredBlob } from '../storage/read-blob.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
 import type { startScrub } from './background.ts'
+import type { Cleanup } from './cleanup.ts'
 
 /** What is running already when the door is built. */
 export interface Parts {
@@ -41,6 +42,7 @@ export interface Parts {
   readonly reconciliation: Reconciliation
   readonly scrub: ReturnType<typeof startScrub>
   readonly logger: Logger
+  readonly cleanup: Cleanup
   /** What the features add to the admin API. */
   readonly endpoints: readonly Endpoint[]
 }
@@ -48,7 +50,7 @@ export interface Parts {
 /** Builds the engine (not listening yet) and everything between it and the stores. */
 export async function makeFrontDoor(
   config: Config,
-  { storage, uploads, reconciliation, scrub, logger, endpoints }: Parts,
+  { storage, uploads, reconciliation, scrub, logger, cleanup, endpoints }: Parts,
 ): Promise<{ engine: HttpEngine; metrics: Metrics | undefined }> {
   const { metadata } = storage
   const startedAt = systemClock.monotonic()
@@ -59,9 +61,12 @@ export async function makeFrontDoor(
     checksSizes: config.policy.checkSizes,
     allowsDelete: config.policy.delete,
   }
-  const tagLocks = new TagLocks()
-  const deletes = new Deletes(metadata, policy.allowsDelete, tagLocks)
-  const pushes = new ManifestPushes(metadata, policy, systemClock, tagLocks)
+  const { pulls, reliance } = cleanup
+  const deletes = new Deletes(metadata, policy.allowsDelete, cleanup)
+  const pushes = new ManifestPushes(metadata, policy, systemClock, {
+    ...cleanup,
+    readBlob: (digest, bytesMax) => readStoredBlob(storage, digest, bytesMax),
+  })
   const requestLog = config.log.access
     ? new RequestLog(logger.accessLog, config.log.accessSample)
     : undefined
@@ -89,16 +94,33 @@ export async function makeFrontDoor(
         quarantinedBlobs: storage.quarantine.count,
         reconciliation: reconciliation.status,
         scrub: scrub.status(),
+        gc: cleanup.status(),
       }),
     }),
+    ...cleanup.endpoints,
     ...endpoints,
   ])
   const answers = new PreparedAnswers()
   metadata.onApplied((transaction) => answers.drop(transaction))
   metadata.onDoubt(() => answers.clear())
   const handlers = {
-    manifests: new ManifestHandlers(metadata, answers, pushes, deletes, storage.space),
-    blobs: new BlobHandlers(metadata, answers, storage.blobs, deletes, storage.quarantine),
+    manifests: new ManifestHandlers(
+      metadata,
+      answers,
+      pushes,
+      deletes,
+      storage.space,
+      pulls,
+      reliance,
+    ),
+    blobs: new BlobHandlers(
+      metadata,
+      answers,
+      storage.blobs,
+      deletes,
+      storage.quarantine,
+      reliance,
+    ),
     uploads: new UploadHandlers(uploads, new Mounts(metadata, systemClock), storage.space),
     discovery: new DiscoveryHandlers(new Discovery(metadata)),
     service,
