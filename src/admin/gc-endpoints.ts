@@ -3,13 +3,17 @@
  * `message` and adds the job.
  */
 import * as v from 'valibot'
+import type { BulkRequest } from '../gc/bulk-delete.ts'
 import type { Collector } from '../gc/collector.ts'
 import type { Jobs } from '../gc/jobs.ts'
+import type { MarkedRepository } from '../gc/mark-repository.ts'
 import type { Plans } from '../gc/plans.ts'
+import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
+import { parsePattern } from '../registry/pattern.ts'
 import type { PlanRow } from '../storage/schema-cleanup.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { jobSchema, toJob } from './job-endpoints.ts'
-import { badRequest, notFound } from './problem.ts'
+import { AdminProblem, badRequest, notFound } from './problem.ts'
 import {
   countsSchema,
   defined,
@@ -24,6 +28,8 @@ export interface GcSources {
   readonly jobs: Jobs
   readonly plans: Plans
   readonly status: () => GcStatus
+  readonly planBulk: (request: Omit<BulkRequest, 'now'>) => Promise<string>
+  readonly explain: (repository: RepositoryName) => MarkedRepository | undefined
 }
 
 export const gcStatusSchema = v.object({
@@ -62,6 +68,27 @@ const itemSchema = v.object({
   lastPulledAt: v.optional(v.string()),
 })
 
+const patternsSchema = v.pipe(
+  v.array(
+    v.pipe(
+      v.string('expected a pattern'),
+      v.check((text) => parsePattern(text).ok, 'expected a glob, or /a regular expression/'),
+    ),
+    'expected a list of patterns',
+  ),
+  v.minLength(1, 'expected at least one pattern'),
+  v.maxLength(100, 'expected at most 100 patterns'),
+)
+
+const verdictSchema = v.object({
+  kind: v.picklist(['tag', 'manifest']),
+  name: v.string(),
+  stays: v.boolean(),
+  rule: v.optional(v.string()),
+  reason: v.string(),
+  goesAt: v.optional(v.string()),
+})
+
 const runBody = v.strictObject({
   dryRun: v.optional(v.boolean('expected true or false'), false),
   wait: v.optional(v.boolean('expected true or false'), false),
@@ -89,7 +116,8 @@ function toPlan(id: string, row: PlanRow): v.InferInput<typeof planSchema> {
   })
 }
 
-export function gcEndpoints({ collector, jobs, plans, status }: GcSources): Endpoint[] {
+export function gcEndpoints(sources: GcSources): Endpoint[] {
+  const { collector, jobs, plans, status, planBulk, explain } = sources
   const answer = async (
     started: { readonly id: string; readonly ended: Promise<void> },
     waits: boolean,
@@ -136,6 +164,32 @@ export function gcEndpoints({ collector, jobs, plans, status }: GcSources): Endp
       summary: 'plans, newest first',
       answer: v.object({ plans: v.array(planSchema) }),
       handle: () => ({ plans: plans.list().map(({ id, row }) => toPlan(id, row)) }),
+    }),
+    endpoint({
+      method: 'POST',
+      path: '/admin/gc/plans',
+      group: 'collection',
+      summary: 'plans the deletion of tags by pattern; nothing goes before it is applied',
+      body: v.strictObject({
+        repositories: patternsSchema,
+        tags: patternsSchema,
+        pushedBefore: v.optional(v.pipe(v.string(), v.isoTimestamp('expected an ISO 8601 time'))),
+      }),
+      answer: planSchema,
+      handle: async ({ body: { repositories, tags, pushedBefore } }, { actor }) => {
+        const before = pushedBefore === undefined ? undefined : Date.parse(pushedBefore)
+        const id = await planBulk({ repositories, tags, pushedBefore: before, by: actor })
+        return new Reply(201, toPlan(id, find(id)))
+      },
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/admin/explain',
+      group: 'collection',
+      summary: 'why a repository, tag or digest stays or goes, and when: repository[:tag|@digest]',
+      query: v.object({ of: v.pipe(v.string('expected a name'), v.maxLength(600)) }),
+      answer: v.object({ repository: v.string(), verdicts: v.array(verdictSchema) }),
+      handle: ({ query: { of } }) => explainReference(of, explain),
     }),
     endpoint({
       method: 'GET',
@@ -190,4 +244,39 @@ export function gcEndpoints({ collector, jobs, plans, status }: GcSources): Endp
       },
     }),
   ]
+}
+
+/** Verdicts shown of a whole repository. */
+const verdictsMax = 1_000
+
+function explainReference(of: string, explain: GcSources['explain']) {
+  const [, text = '', tag, digest] = /^([^:@]+)(?::([^@]+)|@(.+))?$/.exec(of) ?? []
+  const name = parseRepositoryName(text)
+  if (!name.ok) throw badRequest('query.of: expected repository[:tag|@digest]')
+  const marked = explain(name.value)
+  if (marked === undefined) {
+    throw new AdminProblem(422, 'too_large', 'the repository is too large to explain; make a plan')
+  }
+  const verdicts: v.InferInput<typeof verdictSchema>[] = [
+    ...marked.verdicts.map(({ tag: it, stays, rule, reason, goesAt }) =>
+      defined({ kind: 'tag' as const, name: it, stays, rule, reason, goesAt: isoTime(goesAt) }),
+    ),
+    ...[...marked.keptManifests].map(([it, reason]) => ({
+      kind: 'manifest' as const,
+      name: it,
+      stays: true,
+      reason,
+    })),
+    ...marked.manifestItems.map(({ digest: it, rule, reason }) => ({
+      kind: 'manifest' as const,
+      name: it,
+      stays: false,
+      rule,
+      reason,
+    })),
+  ]
+  const wanted = tag ?? digest
+  const shown = wanted === undefined ? verdicts : verdicts.filter((it) => it.name === wanted)
+  if (shown.length === 0 && wanted !== undefined) throw notFound('there is no such tag or manifest')
+  return { repository: name.value, verdicts: shown.slice(0, verdictsMax) }
 }

@@ -4,25 +4,36 @@
  */
 import type { Endpoint } from '../admin/endpoint.ts'
 import { type GcStatus, gcEndpoints } from '../admin/gc-endpoints.ts'
+import { historyEndpoints } from '../admin/history-endpoints.ts'
+import { imageEndpoints } from '../admin/image-endpoints.ts'
 import { jobEndpoints, toJob } from '../admin/job-endpoints.ts'
+import { repositoryEndpoints } from '../admin/repository-endpoints.ts'
 import { defined, isoTime } from '../admin/schemas.ts'
 import type { Config } from '../config/config.ts'
+import { Copies } from '../distribution/copy.ts'
 import { History } from '../distribution/history.ts'
 import { Protection } from '../distribution/protection.ts'
 import { PullTimes } from '../distribution/pull-times.ts'
+import type { ManifestPushes } from '../distribution/push-manifest.ts'
 import { Reliance } from '../distribution/reliance.ts'
+import { Repositories } from '../distribution/repositories.ts'
 import { TagLocks } from '../distribution/tag-locks.ts'
+import { Undelete } from '../distribution/undelete.ts'
 import type { Uploads } from '../distribution/uploads.ts'
+import { planBulkDelete } from '../gc/bulk-delete.ts'
 import { ClockGuard } from '../gc/clock-guard.ts'
 import { Collector } from '../gc/collector.ts'
+import { Explain } from '../gc/explain.ts'
 import { Jobs } from '../gc/jobs.ts'
 import { Plans } from '../gc/plans.ts'
 import { pruneHistory } from '../gc/prune-history.ts'
 import { compileRules } from '../gc/rules.ts'
 import type { Logger } from '../observability/logger.ts'
+import type { Digest } from '../registry/digest.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { startSchedule } from '../runtime/schedule.ts'
 import type { Storage } from '../storage/open-storage.ts'
+import { readStoredBlob } from '../storage/read-blob.ts'
 
 export interface CleanupParts {
   readonly config: Config
@@ -53,6 +64,8 @@ export function makeCleanup({ config, storage, uploads, logger, isMirrored }: Cl
   const plans = new Plans({ metadata, paths: storage.paths, clock, history })
   const clockGuard = new ClockGuard(clock, metadata)
   const totals = { runs: 0, removedBytes: 0, freedBytes: 0, removed: new Map<string, number>() }
+  const mirrored = isMirrored ?? (() => false)
+  const explain = new Explain(metadata, config.cleanup)
   let isStopping = false
   const collector = new Collector({
     ...storage,
@@ -63,7 +76,7 @@ export function makeCleanup({ config, storage, uploads, logger, isMirrored }: Cl
     plans,
     clockGuard,
     uploads,
-    isMirrored: isMirrored ?? (() => false),
+    isMirrored: mirrored,
     pins: () =>
       metadata
         .entries('pins', [], undefined, pinsMax)
@@ -113,8 +126,20 @@ export function makeCleanup({ config, storage, uploads, logger, isMirrored }: Cl
     })
   }
   const endpoints: Endpoint[] = [
-    ...gcEndpoints({ collector, jobs, plans, status }),
+    ...gcEndpoints({
+      collector,
+      jobs,
+      plans,
+      status,
+      planBulk: (request) =>
+        planBulkDelete(metadata, plans, shared.protection, mirrored, {
+          ...request,
+          now: clock.now(),
+        }),
+      explain: (repository) => explain.repository(repository, clock.now()),
+    }),
     ...jobEndpoints(jobs, metadata),
+    ...historyEndpoints({ metadata, history, clock }),
   ]
   return {
     ...shared,
@@ -140,4 +165,22 @@ export function makeCleanup({ config, storage, uploads, logger, isMirrored }: Cl
       await clockGuard.stop()
     },
   }
+}
+
+/** Endpoints that need the pushes, which the front door makes. */
+export function imageAndRepositoryEndpoints(
+  cleanup: Cleanup,
+  storage: Storage,
+  pushes: ManifestPushes,
+): Endpoint[] {
+  const { metadata } = storage
+  const clock = systemClock
+  const copies = new Copies(metadata, pushes, clock)
+  const readBlob = (digest: Digest, bytesMax: number) => readStoredBlob(storage, digest, bytesMax)
+  const undelete = new Undelete({ ...storage, ...cleanup, clock })
+  const repositories = new Repositories({ ...cleanup, metadata, clock, copies })
+  return [
+    ...imageEndpoints({ metadata, copies, undelete, readBlob }),
+    ...repositoryEndpoints({ metadata, repositories, jobs: cleanup.jobs }),
+  ]
 }

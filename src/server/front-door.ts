@@ -33,7 +33,7 @@ import type { Storage } from '../storage/open-storage.ts'
 import { readStoredBlob } from '../storage/read-blob.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
 import type { startScrub } from './background.ts'
-import type { Cleanup } from './cleanup.ts'
+import { type Cleanup, imageAndRepositoryEndpoints } from './cleanup.ts'
 
 /** What is running already when the door is built. */
 export interface Parts {
@@ -98,6 +98,7 @@ export async function makeFrontDoor(
       }),
     }),
     ...cleanup.endpoints,
+    ...imageAndRepositoryEndpoints(cleanup, storage, pushes),
     ...endpoints,
   ])
   const answers = new PreparedAnswers()
