@@ -10,7 +10,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import type { StoragePaths } from '../storage/paths.ts'
 import type { MetadataStore } from '../storage/ports.ts'
-import type { PinRow } from '../storage/schema-cleanup.ts'
+import type { JobState, PinRow } from '../storage/schema-cleanup.ts'
 import type { ClockGuard } from './clock-guard.ts'
 import type { Jobs } from './jobs.ts'
 import type { Plans } from './plans.ts'
@@ -41,6 +41,9 @@ export interface CollectorOptions {
     readonly freedBytes: number
     readonly counts: Readonly<Record<string, number>>
   }) => void
+  /** Told how each run ended. */
+  readonly onEnded: (state: JobState, counts: Readonly<Record<string, number>>) => void
+  readonly onStep: () => void
   /** Whether the server is about to end: then a run keeps its place. */
   readonly isStopping: () => boolean
   readonly log: CollectorLog

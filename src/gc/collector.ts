@@ -31,6 +31,7 @@ export class Collector {
   readonly #options: CollectorOptions
   readonly #state: RunState
   #isStarting = false
+  #lastCounts: Counts = {}
 
   constructor(options: CollectorOptions) {
     this.#options = options
@@ -89,6 +90,11 @@ export class Collector {
     return jobs.start('gc', request.by, (job) => this.#work(job, { ...begun, job: job.id }))
   }
 
+  /** Of the plan of the running or last run. */
+  get lastCounts(): Counts {
+    return this.#lastCounts
+  }
+
   /** The job that a crash or a stop interrupted, if there is one. */
   get interruptedJob(): string | undefined {
     return this.#state.read()?.job
@@ -128,6 +134,7 @@ export class Collector {
       await this.#fail(state)
       this.#options.log.warn({ error, job: job.id }, 'collection failed')
       await this.#state.clear().catch(() => undefined)
+      this.#options.onEnded('failed', this.#lastCounts)
       throw error
     }
   }
@@ -136,6 +143,7 @@ export class Collector {
   async #end(end: End): Promise<End> {
     if (end.state === 'cancelled' && this.#options.isStopping()) return { state: 'running' }
     await this.#state.clear()
+    this.#options.onEnded(end.state, this.#lastCounts)
     return end
   }
 
@@ -180,6 +188,7 @@ export class Collector {
         onMarked: async ({ cursor, fileBytes, counts, bytes, rules, heldRules }) => {
           last = { counts, bytes, rules, heldRules }
           job.update({ ...counts, bytes })
+          this.#lastCounts = counts
           await this.#state.write({ ...state, cursor, fileBytes })
         },
       },
@@ -256,6 +265,7 @@ export class Collector {
             return 1
           }
           const stepsAtOnce = await settler.settle(steps)
+          this.#options.onStep()
           job.update({ ...prefixed(settler.counts), bytesRemoved: settler.bytes })
           if (clock.monotonic() - writtenAt > cursorEveryMs) {
             writtenAt = clock.monotonic()

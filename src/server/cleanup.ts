@@ -28,7 +28,9 @@ import { Jobs } from '../gc/jobs.ts'
 import { Plans } from '../gc/plans.ts'
 import { pruneHistory } from '../gc/prune-history.ts'
 import { compileRules } from '../gc/rules.ts'
+import { TrashWatch } from '../gc/trash-watch.ts'
 import type { Logger } from '../observability/logger.ts'
+import type { CleanupSources } from '../observability/metrics-cleanup.ts'
 import type { Digest } from '../registry/digest.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { startSchedule } from '../runtime/schedule.ts'
@@ -63,7 +65,17 @@ export function makeCleanup({ config, storage, uploads, logger, isMirrored }: Cl
   const jobs = new Jobs(metadata, clock, history)
   const plans = new Plans({ metadata, paths: storage.paths, clock, history })
   const clockGuard = new ClockGuard(clock, metadata)
-  const totals = { runs: 0, removedBytes: 0, freedBytes: 0, removed: new Map<string, number>() }
+  const totals = {
+    runs: new Map<string, number>(),
+    removed: new Map<string, number>(),
+    steps: 0,
+    removedBytes: 0,
+    freedBytes: 0,
+    lastSuccessAt: 0,
+  }
+  const trash = new TrashWatch(metadata, clock)
+  const count = (map: Map<string, number>, key: string, by = 1) =>
+    map.set(key, (map.get(key) ?? 0) + by)
   const mirrored = isMirrored ?? (() => false)
   const explain = new Explain(metadata, config.cleanup)
   let isStopping = false
@@ -90,16 +102,20 @@ export function makeCleanup({ config, storage, uploads, logger, isMirrored }: Cl
     onFreed: ({ bytes, freedBytes, counts }) => {
       totals.removedBytes += bytes
       totals.freedBytes += freedBytes
-      for (const [kind, count] of Object.entries(counts)) {
-        totals.removed.set(kind, (totals.removed.get(kind) ?? 0) + count)
-      }
+      for (const [kind, number] of Object.entries(counts)) count(totals.removed, kind, number)
+    },
+    onEnded: (state) => {
+      count(totals.runs, state)
+      if (state === 'done') totals.lastSuccessAt = clock.now()
+    },
+    onStep: () => {
+      totals.steps += 1
     },
     isStopping: () => isStopping,
     log: logger,
   })
   const { gc } = config.cleanup
   const runScheduled = async () => {
-    totals.runs += 1
     const { id, ended } = await collector.start({ kind: 'run', by: 'schedule', isScheduled: true })
     await ended
     const job = jobs.get(id)
@@ -146,7 +162,26 @@ export function makeCleanup({ config, storage, uploads, logger, isMirrored }: Cl
     jobs,
     plans,
     collector,
-    totals,
+    metrics: {
+      runs: () => totals.runs,
+      removed: () => totals.removed,
+      steps: () => totals.steps,
+      removedBytes: () => totals.removedBytes,
+      freedBytes: () => totals.freedBytes,
+      isRunning: () => jobs.running('gc') !== undefined,
+      candidates: () => {
+        const { heldTags: _held, ...kinds } = collector.lastCounts
+        return Object.values(kinds).reduce((sum, it) => sum + it, 0)
+      },
+      heldTags: () => collector.lastCounts['heldTags'] ?? 0,
+      lastSuccessSeconds: () => totals.lastSuccessAt / 1_000,
+      nextRunSeconds: () => (schedule?.next ?? 0) / 1_000,
+      trashBytes: () => trash.bytes,
+      trashBlobs: () => trash.blobs,
+      oldestTrashSeconds: () => trash.oldestSeconds,
+      blockedDeletes: () => shared.protection.blockedCount,
+      clockIsDoubted: () => clockGuard.doubt !== undefined,
+    } satisfies CleanupSources,
     status,
     endpoints,
     /** Begins what runs in the background, and goes on with what a stop interrupted. */

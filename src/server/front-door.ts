@@ -165,6 +165,7 @@ export async function makeFrontDoor(
       quarantinedBlobs: () => storage.quarantine.count,
       scrubbedBytes: () => scrub.status().bytes,
       droppedLogLines: () => logger.droppedLines,
+      cleanup: cleanup.metrics,
     })
   }
   return { engine, metrics }
