@@ -7,7 +7,7 @@ import { parseDuration } from './quantities.ts'
 import { setting } from './setting.ts'
 import * as type from './value-type.ts'
 
-const since = '1.1.0'
+const since = '1.0.0'
 
 const pattern = v.pipe(
   v.string('expected a pattern such as "team/**" or "/^v[0-9]+$/"'),
