@@ -31,7 +31,8 @@ export interface SettleOptions {
 }
 
 const stepsMin = 8
-const stepsMax = 512
+/** More would hold up the event loop when the batch is copied to the writer (measured). */
+const stepsMax = 128
 
 export class Settler {
   readonly #options: SettleOptions
