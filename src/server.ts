@@ -11,6 +11,7 @@ import { systemClock } from './runtime/clock.ts'
 import { startAccess } from './server/access.ts'
 import { startAudit } from './server/audit.ts'
 import { makeUploads, startScrub } from './server/background.ts'
+import { makeCleanup } from './server/cleanup.ts'
 import { makeFrontDoor } from './server/front-door.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
 import { openStorage } from './storage/open-storage.ts'
@@ -59,6 +60,7 @@ export async function startServer(
   })
   await reconciliation.begin()
   uploads.recover()
+  const cleanup = makeCleanup({ config, storage, uploads, logger })
   const scrub = startScrub(config, storage, logger)
   const audit = startAudit(config, logger)
   const limits = makeLimits(config)
@@ -71,7 +73,18 @@ export async function startServer(
       throw error
     },
   )
-  const parts = { storage, uploads, reconciliation, scrub, limits, audit, access, logger }
+  const parts = {
+    storage,
+    uploads,
+    reconciliation,
+    scrub,
+    limits,
+    audit,
+    access,
+    logger,
+    cleanup,
+    endpoints: [],
+  }
   const { engine, metrics } = await makeFrontDoor(config, parts)
   const sweeping = setInterval(() => {
     uploads.sweep().catch((error: unknown) => logger.error({ error }, 'upload sweep failed'))
@@ -80,6 +93,7 @@ export async function startServer(
   const closeAll = async () => {
     clearInterval(sweeping)
     uploads.close()
+    await cleanup.stop()
     await scrub.stop()
     await reconciliation.stop()
     metrics?.stop()
@@ -99,6 +113,7 @@ export async function startServer(
     throw error
   }
   reconciliation.start()
+  await cleanup.start()
   logger.info({ event: 'listening', ports, engine: engine.kind }, 'listening')
   return {
     ports,

@@ -37,6 +37,8 @@ const WORKERS_MAY_USE = [
   /^src\/storage\/paths\.ts$/,
   // Code of the store that runs in workers only and knows neither LMDB nor mappings.
   /^src\/storage\/worker-[a-z-]+\.ts$/,
+  // The collection's plans: rows in, items out.
+  /^src\/gc\/worker-[a-z-]+\.ts$/,
   // The metadata writer commits on a thread of its own, the pager touches pages of the same file:
   // LMDB's environment, the names of its databases, transactions as data.
   /^src\/storage\/(lmdb-environment|ports|schema|transaction)\.ts$/,
@@ -56,6 +58,7 @@ const OWNERS: readonly { readonly dependency: RegExp; readonly owners: RegExp }[
   { dependency: /^pino$/, owners: /^src\/observability\/logger\.ts$/ },
   { dependency: /^prom-client$/, owners: /^src\/observability\/metrics\.ts$/ },
   { dependency: /^yaml$/, owners: /^src\/config\/load\.ts$/ },
+  { dependency: /^@valibot\/to-json-schema$/, owners: /^src\/admin\/openapi\.ts$/ },
   { dependency: /^bcryptjs$/, owners: /^src\/auth\/bcrypt\.ts$/ },
   { dependency: /^jose$/, owners: /^src\/auth\/jwt\.ts$/ },
   { dependency: /^croner$/, owners: /^src\/runtime\/schedule\.ts$/ },

@@ -17,14 +17,16 @@ export function cacheSuite(): MicroSuite {
   const paths = Array.from({ length: count }, (_, index) => `/v2/team/app/manifests/v${index}`)
   const head = new ResponseHead(200, [['Content-Type', 'application/octet-stream']])
   const digest = unwrap(parseDigest(fakeDigest(1)))
-  const repository = unwrap(parseRepositoryName('team/app'))
   const prepared = {
     kind: 'manifest',
-    repository,
+    repository: unwrap(parseRepositoryName('team/app')),
+    reference: 'v1',
     digest,
     isTag: true,
     sizeBytes: 1,
     head,
+    notedIn: 0,
+    reliedAt: 0,
   } as const
   for (const path of paths) {
     answers.put(path, { ...prepared, bytes: undefined })

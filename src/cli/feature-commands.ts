@@ -23,6 +23,30 @@ export const FEATURE_COMMANDS: Readonly<Record<string, FeatureCommand>> = {
     summary: 'create, list or revoke access tokens; replace the signing key',
     load: async () => (await import('./commands/token.ts')).token,
   },
+  gc: {
+    summary: 'run, plan, apply or explain a collection (of a running server)',
+    load: async () => (await import('./commands/gc.ts')).gc,
+  },
+  retention: {
+    summary: 'the same words as gc: plan, show, apply what the rules say',
+    load: async () => (await import('./commands/contents.ts')).retention,
+  },
+  repos: {
+    summary: 'list repositories with sizes and times',
+    load: async () => (await import('./commands/contents.ts')).repos,
+  },
+  tags: {
+    summary: 'list the tags of a repository, sorted',
+    load: async () => (await import('./commands/contents.ts')).tags,
+  },
+  copy: {
+    summary: 'copy an image inside the registry',
+    load: async () => (await import('./commands/contents.ts')).copy,
+  },
+  undelete: {
+    summary: 'list what was deleted, or bring it back',
+    load: async () => (await import('./commands/contents.ts')).undelete,
+  },
 }
 
 /** Lines for the help text. */

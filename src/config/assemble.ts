@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path'
 import { accessConfig, accessProblems } from './assemble-access.ts'
+import { assembleCleanup, cleanupProblems } from './assemble-cleanup.ts'
 import type { CheckedSettings } from './check.ts'
 import type { Config, ListenAddress } from './config.ts'
 import type { Problem } from './explain.ts'
@@ -44,6 +45,7 @@ export function assembleConfig(values: Values): Config {
         bytesPerSecond: values['storage.scrub.bytes_per_second'],
       },
     },
+    cleanup: assembleCleanup(values),
     policy: {
       allowSparseIndex: values['policy.allow_sparse_index'],
       allowMissingBlobs: values['policy.allow_missing_blobs'],
@@ -80,6 +82,7 @@ export function checkRelations(checked: CheckedSettings): readonly Problem[] {
     refuse('server.also_listen', 'is the same address as server.addr; choose another port')
   }
   for (const [key, message] of accessProblems(values)) refuse(key, message)
+  for (const { key, message } of cleanupProblems(values)) refuse(key, message)
   return problems
 }
 

@@ -5,6 +5,7 @@
  */
 
 import type { AccessControlConfig } from './config-access.ts'
+import type { CleanupConfig } from './config-cleanup.ts'
 
 /** Where to listen. An empty host means every interface, IPv4 and IPv6; port 0 means a free one. */
 export interface ListenAddress {
@@ -79,6 +80,7 @@ export interface MetricsConfig {
 export interface Config extends AccessControlConfig {
   readonly server: ServerConfig
   readonly storage: StorageConfig
+  readonly cleanup: CleanupConfig
   readonly policy: PolicyConfig
   readonly workers: WorkersConfig
   readonly log: LogConfig

@@ -4,6 +4,7 @@
  * to come are in `schema-later.ts`.
  */
 import { ACCESS_SETTINGS } from './schema-access.ts'
+import { CLEANUP_SETTINGS } from './schema-cleanup.ts'
 import { LATER_SETTINGS } from './schema-later.ts'
 import { type Setting, setting } from './setting.ts'
 import * as type from './value-type.ts'
@@ -125,6 +126,7 @@ export const SETTINGS = {
     doc: 'How fast the scrub reads at most, per second.',
     since,
   }),
+  ...CLEANUP_SETTINGS,
   'policy.allow_sparse_index': setting({
     type: type.boolean(),
     default: true,

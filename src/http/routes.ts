@@ -7,6 +7,7 @@ import type { Caller } from '../auth/caller.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Handler, HttpRequest, HttpResponse } from './engine.ts'
 import type { Gate } from './gate.ts'
+import type { AdminHandlers } from './handlers/admin.ts'
 import type { BlobHandlers } from './handlers/blobs.ts'
 import type { DiscoveryHandlers } from './handlers/discovery.ts'
 import type { ManifestHandlers } from './handlers/manifests.ts'
@@ -23,17 +24,28 @@ export interface Handlers {
   readonly uploads: UploadHandlers
   readonly discovery: DiscoveryHandlers
   readonly service: ServiceHandlers
+  readonly admin: AdminHandlers
   /** Undefined where access control is off. */
   readonly token?: TokenHandlers | undefined
 }
 
 type Act<R> = (route: R, request: HttpRequest, response: HttpResponse) => void | Promise<void>
 
+/** The admin API knows its paths and methods itself. */
+type TableKind = Exclude<RouteKind, 'admin'>
+
 type RouteTable = {
-  readonly [K in RouteKind]: Readonly<Record<string, Act<Route & { kind: K }>>>
+  readonly [K in TableKind]: Readonly<Record<string, Act<Route & { kind: K }>>>
 }
 
-function makeTable({ manifests, blobs, uploads, discovery, service, token }: Handlers): RouteTable {
+function makeTable({
+  manifests,
+  blobs,
+  uploads,
+  discovery,
+  service,
+  token,
+}: Omit<Handlers, 'admin'>): RouteTable {
   const getAndHead = <K extends RouteKind>(act: Act<Route & { kind: K }>) => ({
     GET: act,
     HEAD: act,
@@ -42,7 +54,6 @@ function makeTable({ manifests, blobs, uploads, discovery, service, token }: Han
     index: getAndHead((_route, request, response) => service.index(request, response)),
     health: getAndHead((_route, request, response) => service.health(request, response)),
     metrics: getAndHead((_route, request, response) => service.metrics(request, response)),
-    status: getAndHead((_route, request, response) => service.status(request, response)),
     token: {
       GET: (_route, request, response) => orNone(token).get(request, response),
       POST: (_route, request, response) => orNone(token).post(request, response),
@@ -90,7 +101,7 @@ export function createDispatcher(
   answers: PreparedAnswers,
   gate?: Gate,
 ): Handler {
-  const { manifests, blobs } = handlers
+  const { manifests, blobs, admin } = handlers
   const table = makeTable(handlers)
   const dispatch = (request: HttpRequest, response: HttpResponse, by: Gate | undefined) => {
     if (request.method === 'GET' || request.method === 'HEAD') {
@@ -106,6 +117,7 @@ export function createDispatcher(
     const route = routeOf(request, by)
     request.routeKind = route.kind
     by?.require(request, needOf(route, request.method))
+    if (route.kind === 'admin') return admin.handle(request, response)
     // Each row's handlers take the route of its own kind; the lookup by kind cannot show that.
     const methods = table[route.kind] as Readonly<Record<string, Act<Route>>>
     const act = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined

@@ -4,6 +4,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { type CleanupSources, declareCleanup } from './metrics-cleanup.ts'
 import { LATENCY_BOUNDS, RequestMetrics } from './request-metrics.ts'
 
 /** What the server lets the metrics ask it. */
@@ -18,6 +19,7 @@ export interface MetricSources {
   readonly quarantinedBlobs: () => number
   readonly scrubbedBytes: () => number
   readonly droppedLogLines: () => number
+  readonly cleanup?: CleanupSources
 }
 
 /** Sampling interval of the event-loop delay, ms; it is taken off what is measured. */
@@ -34,6 +36,12 @@ export class Metrics {
     this.#declareRequests()
     this.#declareState(sources)
     this.#declareDelay()
+    if (sources.cleanup === undefined) return
+    declareCleanup(sources.cleanup, {
+      gauge: (name, help, read) => this.#gauge(name, help, read),
+      counter: (name, help, read) => this.#counter(name, help, read),
+      labelled: (name, help, label, read) => this.#labelled(name, help, label, read),
+    })
   }
 
   get contentType(): string {
@@ -124,6 +132,24 @@ export class Metrics {
       registers: [this.#registry],
       collect() {
         this.set(read())
+      },
+    })
+  }
+
+  #labelled(
+    name: string,
+    help: string,
+    label: string,
+    read: () => Iterable<readonly [string, number]>,
+  ): void {
+    new Counter({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.#registry],
+      collect() {
+        this.reset()
+        for (const [value, count] of read()) this.inc({ [label]: value }, count)
       },
     })
   }

@@ -3,15 +3,18 @@
  * together for one server.
  */
 import { access, constants } from 'node:fs/promises'
+import { AdminApi } from '../admin/admin-api.ts'
+import type { Endpoint } from '../admin/endpoint.ts'
+import { serviceEndpoints } from '../admin/service-endpoints.ts'
 import { Networks } from '../auth/networks.ts'
 import type { Config } from '../config/config.ts'
 import { Discovery } from '../distribution/discovery.ts'
 import { Deletes } from '../distribution/management.ts'
 import { Mounts } from '../distribution/mount.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
-import { TagLocks } from '../distribution/tag-locks.ts'
 import type { Uploads } from '../distribution/uploads.ts'
 import type { HttpEngine } from '../http/engine.ts'
+import { AdminHandlers } from '../http/handlers/admin.ts'
 import { BlobHandlers } from '../http/handlers/blobs.ts'
 import { DiscoveryHandlers } from '../http/handlers/discovery.ts'
 import { ManifestHandlers } from '../http/handlers/manifests.ts'
@@ -29,10 +32,12 @@ import { Metrics } from '../observability/metrics.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Storage } from '../storage/open-storage.ts'
+import { readStoredBlob } from '../storage/read-blob.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
 import type { AccessControl } from './access.ts'
 import type { Audit } from './audit.ts'
 import type { startScrub } from './background.ts'
+import { type Cleanup, imageAndRepositoryEndpoints } from './cleanup.ts'
 
 /** What is running already when the door is built. */
 export interface Parts {
@@ -46,12 +51,26 @@ export interface Parts {
   /** Undefined: the registry is open. */
   readonly access: AccessControl | undefined
   readonly logger: Logger
+  readonly cleanup: Cleanup
+  /** What the features add to the admin API. */
+  readonly endpoints: readonly Endpoint[]
 }
 
 /** Builds the engine (not listening yet) and everything between it and the stores. */
 export async function makeFrontDoor(
   config: Config,
-  { storage, uploads, reconciliation, scrub, limits, audit, access, logger }: Parts,
+  {
+    storage,
+    uploads,
+    reconciliation,
+    scrub,
+    limits,
+    audit,
+    access,
+    logger,
+    cleanup,
+    endpoints,
+  }: Parts,
 ): Promise<{ engine: HttpEngine; metrics: Metrics | undefined }> {
   const { metadata } = storage
   const startedAt = systemClock.monotonic()
@@ -62,9 +81,12 @@ export async function makeFrontDoor(
     checksSizes: config.policy.checkSizes,
     allowsDelete: config.policy.delete,
   }
-  const tagLocks = new TagLocks()
-  const deletes = new Deletes(metadata, policy.allowsDelete, tagLocks)
-  const pushes = new ManifestPushes(metadata, policy, systemClock, tagLocks)
+  const { pulls, reliance } = cleanup
+  const deletes = new Deletes(metadata, policy.allowsDelete, cleanup)
+  const pushes = new ManifestPushes(metadata, policy, systemClock, {
+    ...cleanup,
+    readBlob: (digest, bytesMax) => readStoredBlob(storage, digest, bytesMax),
+  })
   const requestLog = config.log.access
     ? new RequestLog(logger.accessLog, config.log.accessSample)
     : undefined
@@ -75,26 +97,51 @@ export async function makeFrontDoor(
     get metrics() {
       return metrics
     },
-    describe: () => ({
-      engine: engine.kind,
-      uptimeSeconds: Math.floor((systemClock.monotonic() - startedAt) / 1000),
-      openConnections: engine.openConnections,
-      openUploads: uploads.openCount,
-      blobReader: storage.reader.kind,
-      mappedBytes: storage.mappedBytes(),
-      freeBytes: storage.space.freeBytes,
-      takesPushes: storage.space.hasRoom,
-      quarantinedBlobs: storage.quarantine.count,
-      reconciliation: reconciliation.status,
-      scrub: scrub.status(),
-    }),
   })
+  const admin: AdminApi = new AdminApi([
+    ...serviceEndpoints({
+      version,
+      endpoints: () => admin.endpoints,
+      describe: () => ({
+        engine: engine.kind,
+        uptimeSeconds: Math.floor((systemClock.monotonic() - startedAt) / 1000),
+        openConnections: engine.openConnections,
+        openUploads: uploads.openCount,
+        blobReader: storage.reader.kind,
+        mappedBytes: storage.mappedBytes(),
+        freeBytes: storage.space.freeBytes,
+        takesPushes: storage.space.hasRoom,
+        quarantinedBlobs: storage.quarantine.count,
+        reconciliation: reconciliation.status,
+        scrub: scrub.status(),
+        gc: cleanup.status(),
+      }),
+    }),
+    ...cleanup.endpoints,
+    ...imageAndRepositoryEndpoints(cleanup, storage, pushes),
+    ...endpoints,
+  ])
   const answers = new PreparedAnswers()
   metadata.onApplied((transaction) => answers.drop(transaction))
   metadata.onDoubt(() => answers.clear())
   const handlers = {
-    manifests: new ManifestHandlers(metadata, answers, pushes, deletes, storage.space),
-    blobs: new BlobHandlers(metadata, answers, storage.blobs, deletes, storage.quarantine),
+    manifests: new ManifestHandlers(
+      metadata,
+      answers,
+      pushes,
+      deletes,
+      storage.space,
+      pulls,
+      reliance,
+    ),
+    blobs: new BlobHandlers(
+      metadata,
+      answers,
+      storage.blobs,
+      deletes,
+      storage.quarantine,
+      reliance,
+    ),
     uploads: new UploadHandlers(
       uploads,
       new Mounts(metadata, systemClock),
@@ -103,6 +150,7 @@ export async function makeFrontDoor(
     ),
     discovery: new DiscoveryHandlers(new Discovery(metadata), access?.maySee),
     service,
+    admin: new AdminHandlers(admin, logger),
     token: access?.tokenHandlers,
   }
   const dispatch = createDispatcher(handlers, answers, access?.gate)
@@ -151,6 +199,7 @@ export async function makeFrontDoor(
       quarantinedBlobs: () => storage.quarantine.count,
       scrubbedBytes: () => scrub.status().bytes,
       droppedLogLines: () => logger.droppedLines,
+      cleanup: cleanup.metrics,
     })
   }
   return { engine, metrics }

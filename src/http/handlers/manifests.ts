@@ -3,7 +3,9 @@
  */
 import type { Deletes } from '../../distribution/management.ts'
 import { findManifest } from '../../distribution/pull.ts'
+import type { PullTimes } from '../../distribution/pull-times.ts'
 import type { ManifestPushes } from '../../distribution/push-manifest.ts'
+import type { Reliance } from '../../distribution/reliance.ts'
 import { readWhole } from '../../distribution/upload-body.ts'
 import { parseDigest } from '../../registry/digest.ts'
 import { matchesEntityTag } from '../../registry/entity-tag.ts'
@@ -35,6 +37,8 @@ export class ManifestHandlers {
   readonly #pushes: ManifestPushes
   readonly #deletes: Deletes
   readonly #space: DiskSpace
+  readonly #pulls: PullTimes
+  readonly #reliance: Reliance
 
   constructor(
     metadata: MetadataReader,
@@ -42,8 +46,12 @@ export class ManifestHandlers {
     pushes: ManifestPushes,
     deletes: Deletes,
     space: DiskSpace,
+    pulls: PullTimes,
+    reliance: Reliance,
   ) {
     this.#space = space
+    this.#pulls = pulls
+    this.#reliance = reliance
     this.#metadata = metadata
     this.#answers = answers
     this.#pushes = pushes
@@ -68,6 +76,9 @@ export class ManifestHandlers {
     const prepared: PreparedManifest = {
       kind: 'manifest',
       repository,
+      reference: text,
+      notedIn: 0,
+      reliedAt: Math.max(row.pushedAt, row.reliedAt ?? 0),
       digest,
       isTag,
       sizeBytes,
@@ -94,11 +105,17 @@ export class ManifestHandlers {
   ): void | Promise<void> {
     const { digest, head, bytes } = prepared
     checkIfMatch(request, digest)
+    if (request.method === 'HEAD') {
+      const promising = this.#reliance.manifest(prepared.repository, digest, prepared)
+      if (promising !== undefined)
+        return promising.then(() => this.#head(prepared, request, response))
+      return this.#head(prepared, request, response)
+    }
+    this.#pulls.note(prepared)
     const ifNoneMatch = request.header('if-none-match')
     if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
       return respondEmpty(response, 304, cacheHeaders(digest, prepared.isTag))
     }
-    if (request.method === 'HEAD') return response.sendHead(head, prepared.sizeBytes)
     if (bytes !== undefined) return response.send(head, bytes)
     const send = () => {
       const stored = this.#metadata.getBytes('manifestBytes', digest)
@@ -107,6 +124,17 @@ export class ManifestHandlers {
     }
     const touching = this.#metadata.touch('manifestBytes', digest)
     return touching === undefined ? send() : touching.then(send)
+  }
+
+  #head(prepared: PreparedManifest, request: HttpRequest, response: HttpResponse): void {
+    const { digest, isTag, head, sizeBytes } = prepared
+    // Clients that know the digest by now ask no further: to them the HEAD was the pull.
+    if (isTag) this.#pulls.note(prepared)
+    const ifNoneMatch = request.header('if-none-match')
+    if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
+      return respondEmpty(response, 304, cacheHeaders(digest, isTag))
+    }
+    response.sendHead(head, sizeBytes)
   }
 
   async put(
@@ -129,6 +157,7 @@ export class ManifestHandlers {
         ifMatch: request.header('if-match'),
         ifNoneMatch: request.header('if-none-match'),
       },
+      by: request.remoteAddress,
     })
     request.change = { action: 'push', repository, reference: text, digest }
     const headers: [string, string][] = [

@@ -42,6 +42,21 @@ const defaults = {
     reader: 'auto',
     scrub: { enabled: false, schedule: '0 3 * * 0', bytesPerSecond: 64 * 1024 * 1024 },
   },
+  cleanup: {
+    gc: {
+      enabled: true,
+      schedule: '0 2 * * *',
+      keepRecent: 10,
+      graceMs: 86_400_000,
+      undeleteWindowMs: 86_400_000,
+      maxDeletePercent: 50,
+      bytesPerSecond: 0,
+      maxPauseMs: 4,
+    },
+    retention: [],
+    expiry: [],
+    immutableTags: [],
+  },
   policy: {
     allowSparseIndex: true,
     allowMissingBlobs: false,
@@ -379,8 +394,6 @@ describe('features that are not built yet', () => {
     ['mesh: { enabled: true }', '"mesh.enabled: true"', 'false'],
     ['mirrors: [{ name: docker.io, upstream: "https://r.example" }]', 'mirrors', 'an empty list'],
     [`sync: { sources: [${source}] }`, 'sync.sources', 'an empty list'],
-    ['storage: { gc: { enabled: true } }', '"storage.gc.enabled: true"', 'false'],
-    ['storage: { retention: [{}] }', 'storage.retention', 'an empty list'],
     ['releases: { enabled: true }', '"releases.enabled: true"', 'false'],
     ['certs: { auto_generate: true }', '"certs.auto_generate: true"', 'false'],
   ])('%s is refused', async (text, what, instead) => {
@@ -393,9 +406,6 @@ describe('features that are not built yet', () => {
 
   test('every one of them is accepted where it changes nothing', async () => {
     const config = await load(`
-storage:
-  gc: { enabled: false, schedule: "0 2 * * *", keep_recent: 10, grace: 24h, undelete_window: 0s }
-  retention: []
 auth: { type: none, htpasswd_file: /etc/fastregistry/htpasswd }
 access: []
 mirrors: []

@@ -1,0 +1,326 @@
+/**
+ * @module What an image is made of, who uses a blob, copies and promotion, undelete.
+ */
+import * as v from 'valibot'
+import type { Copies } from '../distribution/copy.ts'
+import { imageBytes } from '../distribution/inventory.ts'
+import { findManifest } from '../distribution/pull.ts'
+import type { Undelete } from '../distribution/undelete.ts'
+import { type Digest, parseDigest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import { parseReference, type Reference } from '../registry/reference.ts'
+import type { MetadataReader } from '../storage/ports.ts'
+import { type Endpoint, endpoint } from './endpoint.ts'
+import { badRequest, notFound } from './problem.ts'
+import {
+  defined,
+  digestSchema,
+  isoTime,
+  nextSchema,
+  pageLimitDefault,
+  pageQuery,
+  referenceSchema,
+  repositorySchema,
+  tagSchema,
+} from './schemas.ts'
+
+export interface ImageSources {
+  readonly metadata: MetadataReader
+  readonly copies: Copies
+  readonly undelete: Undelete
+  readonly readBlob: (digest: Digest, bytesMax: number) => Promise<Uint8Array | undefined>
+}
+
+const platformSchema = v.object({
+  os: v.optional(v.string()),
+  architecture: v.optional(v.string()),
+  variant: v.optional(v.string()),
+})
+
+const partSchema = v.object({
+  digest: v.string(),
+  mediaType: v.string(),
+  sizeBytes: v.number(),
+  isHere: v.boolean(),
+  platform: v.optional(platformSchema),
+})
+
+const imageSchema = v.object({
+  repository: v.string(),
+  digest: v.string(),
+  mediaType: v.string(),
+  sizeBytes: v.number(),
+  artifactType: v.optional(v.string()),
+  subject: v.optional(v.string()),
+  pushedAt: v.string(),
+  expiresAfterSeconds: v.optional(v.number()),
+  platform: v.optional(platformSchema),
+  created: v.optional(v.string()),
+  labels: v.optional(v.record(v.string(), v.string())),
+  config: v.optional(partSchema),
+  layers: v.array(partSchema),
+  manifests: v.array(partSchema),
+  tags: v.array(v.string()),
+})
+
+const restoredSchema = v.object({
+  tags: v.array(v.string()),
+  manifests: v.array(v.string()),
+  blobs: v.array(v.string()),
+})
+
+/** Tags listed with an image; `…/manifests/{digest}/tags` has all of them. */
+const tagsShownMax = 100
+/** Largest config that is looked into, bytes. */
+const configBytesMax = 256 * 1024
+
+export function reference(text: string): Reference {
+  const parsed = parseReference(text)
+  if (!parsed.ok) throw badRequest(`${text.slice(0, 200)}: expected a tag or a digest`)
+  return parsed.value
+}
+
+export function imageEndpoints(sources: ImageSources): Endpoint[] {
+  const { metadata, copies, undelete } = sources
+  return [
+    endpoint({
+      method: 'GET',
+      path: '/admin/repositories/{repository}/manifests/{reference}',
+      group: 'images',
+      summary: 'one manifest or image: platforms, layers, sizes, created, labels, tags',
+      params: v.object({ repository: repositorySchema, reference: referenceSchema }),
+      answer: imageSchema,
+      handle: ({ params }) =>
+        describeImage(sources, params.repository, reference(params.reference)),
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/admin/blobs/{digest}',
+      group: 'images',
+      summary: 'who uses a blob: repositories that hold it, manifests that name it',
+      params: v.object({ digest: digestSchema }),
+      query: v.object(pageQuery),
+      answer: v.object({
+        digest: v.string(),
+        sizeBytes: v.optional(v.number()),
+        lastReliedOnAt: v.optional(v.string()),
+        isInTrash: v.boolean(),
+        repositories: v.array(v.object({ repository: v.string(), manifests: v.array(v.string()) })),
+        next: nextSchema,
+      }),
+      handle: ({ params: { digest }, query }) => {
+        const row = metadata.get('blobs', digest)
+        const isInTrash = metadata.get('trash', digest) !== undefined
+        if (row === undefined && !isInTrash) throw notFound('there is no such blob')
+        const limit = query.limit ?? pageLimitDefault
+        const holders = metadata.keys('holders', [digest], query.after, limit + 1)
+        const repositories = holders.slice(0, limit).map(([, repository]) => ({
+          repository,
+          manifests: metadata
+            .keys('parents', [digest, repository], undefined, tagsShownMax)
+            .map(([, , manifest]) => manifest),
+        }))
+        return defined({
+          digest,
+          sizeBytes: row?.sizeBytes,
+          lastReliedOnAt: isoTime(row?.linkedAt),
+          isInTrash,
+          repositories,
+          next: holders.length > limit ? repositories.at(-1)?.repository : undefined,
+        })
+      },
+    }),
+    endpoint({
+      method: 'POST',
+      path: '/admin/copy',
+      group: 'images',
+      summary: 'copies an image or index inside the registry; the tag moves at the very end',
+      body: v.strictObject({
+        from: v.strictObject({ repository: repositorySchema, reference: referenceSchema }),
+        to: v.strictObject({ repository: repositorySchema, tag: v.optional(tagSchema) }),
+        referrers: v.optional(v.boolean('expected true or false'), true),
+      }),
+      answer: v.object({ digest: v.string(), manifests: v.number(), blobs: v.number() }),
+      handle: ({ body: { from, to, referrers } }, { actor, signal }) => {
+        const source = reference(from.reference)
+        // Without a tag to give, the tag that was asked for goes along.
+        const tag = to.tag ?? (source.kind === 'tag' ? source.tag : undefined)
+        return copies.copy({
+          from: from.repository,
+          reference: source,
+          to: to.repository,
+          tag,
+          withReferrers: referrers,
+          by: actor,
+          signal,
+        })
+      },
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/admin/repositories/{repository}/deleted',
+      group: 'undelete',
+      summary: 'tags and manifests of a repository that can be restored',
+      params: v.object({ repository: repositorySchema }),
+      query: v.object(pageQuery),
+      answer: v.object({
+        deleted: v.array(
+          v.object({
+            kind: v.picklist(['tag', 'manifest']),
+            tag: v.optional(v.string()),
+            digest: v.string(),
+            deletedAt: v.string(),
+            by: v.string(),
+            why: v.string(),
+          }),
+        ),
+        next: nextSchema,
+      }),
+      handle: ({ params: { repository }, query }) => {
+        const limit = query.limit ?? pageLimitDefault
+        const after = query.after
+        // Tags first, then manifests: a digest has a colon, a tag never.
+        const isInTags = after === undefined || !after.includes(':')
+        const tags = isInTags
+          ? metadata.entries('deletedTags', [repository], after, limit + 1).map(({ key, row }) => ({
+              kind: 'tag' as const,
+              tag: key[1],
+              digest: row.row.digest,
+              deletedAt: isoTime(row.at),
+              by: row.by,
+              why: row.why,
+            }))
+          : []
+        const room = limit + 1 - tags.length
+        const start = isInTags ? undefined : after
+        const manifests = metadata
+          .entries('deletedManifests', [repository], start, room)
+          .map(({ key, row }) => ({
+            kind: 'manifest' as const,
+            digest: key[1],
+            deletedAt: isoTime(row.at),
+            by: row.by,
+            why: row.why,
+          }))
+        const all = [...tags, ...manifests]
+        const page = all.slice(0, limit)
+        const last = page.at(-1)
+        const next = last === undefined ? undefined : last.kind === 'tag' ? last.tag : last.digest
+        return defined({ deleted: page, next: all.length > limit ? next : undefined })
+      },
+    }),
+    endpoint({
+      method: 'POST',
+      path: '/admin/undelete',
+      group: 'undelete',
+      summary: 'restores a deleted tag or manifest, or moves a tag back to a digest it had',
+      body: v.strictObject({
+        repository: repositorySchema,
+        tag: v.optional(tagSchema),
+        digest: v.optional(digestSchema),
+      }),
+      answer: restoredSchema,
+      handle: ({ body: { repository, tag, digest } }, { actor }) => {
+        if (tag !== undefined) return undelete.tag(repository, tag, digest, actor)
+        if (digest !== undefined) return undelete.manifest(repository, digest, actor)
+        throw badRequest('body: say a tag, a digest or both')
+      },
+    }),
+  ]
+}
+
+type Image = v.InferInput<typeof imageSchema>
+type Part = v.InferInput<typeof partSchema>
+
+/** What JSON of others may hold: everything is looked at before it is believed. */
+interface Loose {
+  readonly [key: string]: unknown
+}
+
+async function describeImage(
+  { metadata, readBlob }: ImageSources,
+  repository: RepositoryName,
+  wanted: Reference,
+): Promise<Image> {
+  const { digest, row } = findManifest(metadata, repository, wanted)
+  await metadata.touch('manifestBytes', digest)
+  const bytes = metadata.getBytes('manifestBytes', digest)?.slice()
+  const manifest = parseLoose(bytes)
+  const config = loose(manifest['config'])
+  const configDigest = parseDigest(String(config?.['digest']))
+  const details = configDigest.ok
+    ? parseLoose(await readBlob(configDigest.value, configBytesMax))
+    : {}
+  const tags = metadata
+    .keys('tagsByDigest', [repository, digest], undefined, tagsShownMax)
+    .map(([, , tag]) => tag)
+  const toPart = (value: unknown) => part(metadata, repository, value)
+  return defined({
+    repository,
+    digest,
+    mediaType: row.mediaType,
+    sizeBytes: await imageBytes(metadata, repository, digest),
+    artifactType: row.artifactType,
+    subject: row.subject,
+    pushedAt: isoTime(row.pushedAt),
+    expiresAfterSeconds:
+      row.expiresAfterMs === undefined ? undefined : Math.round(row.expiresAfterMs / 1000),
+    platform: details['os'] === undefined ? undefined : platform(details),
+    created: text(details['created']),
+    labels: labels(loose(details['config'])?.['Labels']),
+    config: config === undefined ? undefined : toPart(config),
+    layers: list(manifest['layers']).map(toPart),
+    manifests: list(manifest['manifests']).map(toPart),
+    tags,
+  })
+}
+
+function part(metadata: MetadataReader, repository: RepositoryName, value: unknown): Part {
+  const descriptor = loose(value) ?? {}
+  const digest = text(descriptor['digest']) ?? ''
+  const parsed = parseDigest(digest)
+  const isHere =
+    parsed.ok &&
+    (metadata.get('links', [repository, parsed.value]) !== undefined ||
+      metadata.get('manifests', [repository, parsed.value]) !== undefined)
+  const given = loose(descriptor['platform'])
+  return defined({
+    digest,
+    mediaType: text(descriptor['mediaType']) ?? '',
+    sizeBytes: typeof descriptor['size'] === 'number' ? descriptor['size'] : 0,
+    isHere,
+    platform: given === undefined ? undefined : platform(given),
+  })
+}
+
+function platform(from: Loose): v.InferInput<typeof platformSchema> {
+  return defined({
+    os: text(from['os']),
+    architecture: text(from['architecture']),
+    variant: text(from['variant']),
+  })
+}
+
+function labels(value: unknown): Record<string, string> | undefined {
+  const found = loose(value)
+  if (found === undefined) return undefined
+  return Object.fromEntries(
+    Object.entries(found).flatMap(([key, it]) => (typeof it === 'string' ? [[key, it]] : [])),
+  )
+}
+
+function parseLoose(bytes: Uint8Array | undefined): Loose {
+  if (bytes === undefined) return {}
+  try {
+    return loose(JSON.parse(new TextDecoder().decode(bytes))) ?? {}
+  } catch {
+    return {}
+  }
+}
+
+const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : [])
+function loose(value: unknown): Loose | undefined {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject ? (value as Loose) : undefined
+}

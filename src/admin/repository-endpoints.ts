@@ -1,0 +1,258 @@
+/**
+ * @module `/admin/repositories`: what is there, in the order that people look for it; whole
+ * repositories deleted and renamed.
+ */
+import * as v from 'valibot'
+import { describeRepository, sortedTags, storageUse } from '../distribution/inventory.ts'
+import type { Repositories } from '../distribution/repositories.ts'
+import type { Jobs } from '../gc/jobs.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { MetadataReader } from '../storage/ports.ts'
+import { type Endpoint, endpoint, Reply } from './endpoint.ts'
+import { jobSchema, toJob } from './job-endpoints.ts'
+import { notFound } from './problem.ts'
+import {
+  defined,
+  digestSchema,
+  isoTime,
+  nextSchema,
+  pageLimitDefault,
+  pageQuery,
+  repositorySchema,
+  tagSchema,
+} from './schemas.ts'
+
+const repositoryAnswer = v.object({
+  name: v.string(),
+  createdAt: v.string(),
+  tags: v.number(),
+  manifests: v.number(),
+  pushedAt: v.optional(v.string()),
+  pulledAt: v.optional(v.string()),
+  logicalBytes: v.number(),
+  exclusiveBytes: v.number(),
+})
+
+const tagAnswer = v.object({
+  tag: v.string(),
+  digest: v.string(),
+  mediaType: v.string(),
+  pushedAt: v.string(),
+  pulledAt: v.optional(v.string()),
+  sizeBytes: v.number(),
+})
+
+const params = v.object({ repository: repositorySchema })
+const waitBody = v.strictObject({ wait: v.optional(v.boolean('expected true or false'), false) })
+
+const SORTS = ['name', '-name', 'pushed', '-pushed', 'pulled', '-pulled', 'size', '-size'] as const
+
+/** How long sums over the whole store are good for, ms. */
+const useKeptMs = 60_000
+
+export interface RepositorySources {
+  readonly metadata: MetadataReader
+  readonly repositories: Repositories
+  readonly jobs: Jobs
+}
+
+export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
+  const { metadata, repositories, jobs } = sources
+  let use: { readonly at: number; readonly sums: ReturnType<typeof storageUse> } | undefined
+  const describe = async (name: RepositoryName) => {
+    const info = await describeRepository(metadata, name)
+    if (info === undefined) throw notFound('there is no such repository')
+    const { createdAt, pushedAt, pulledAt, ...rest } = info
+    return defined({
+      ...rest,
+      createdAt: isoTime(createdAt),
+      pushedAt: isoTime(pushedAt),
+      pulledAt: isoTime(pulledAt),
+    })
+  }
+  const jobReply = async (
+    started: { readonly id: string; readonly ended: Promise<void> },
+    wait: boolean,
+    message: string,
+    repo: string,
+  ) => {
+    if (wait) await started.ended
+    const job = toJob(started.id, jobs.get(started.id)!)
+    return new Reply(200, { message, repo, job })
+  }
+  return [
+    endpoint({
+      method: 'GET',
+      path: '/admin/repositories',
+      group: 'repositories',
+      summary: 'repositories in byte order with tags, times and sizes',
+      query: v.object({
+        limit: v.optional(
+          v.pipe(
+            v.string(),
+            v.regex(/^(?:100|[1-9]\d?)$/, 'expected a whole number from 1 to 100'),
+            v.transform(Number),
+          ),
+        ),
+        after: pageQuery.after,
+      }),
+      answer: v.object({ repositories: v.array(repositoryAnswer), next: nextSchema }),
+      handle: async ({ query }) => {
+        const limit = query.limit ?? 50
+        const names = metadata.keys('repositories', [], query.after, limit + 1)
+        const page = names.slice(0, limit)
+        const found = []
+        // One that goes meanwhile is left out.
+        for (const name of page) found.push(await describe(name).catch(() => undefined))
+        return defined({
+          repositories: found.filter((it) => it !== undefined),
+          next: names.length > limit ? page.at(-1) : undefined,
+        })
+      },
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/admin/repositories/{repository}',
+      group: 'repositories',
+      summary: 'one repository: tags, times, bytes with and without sharing',
+      params,
+      answer: repositoryAnswer,
+      handle: ({ params: { repository } }) => describe(repository),
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/admin/repositories/{repository}/tags',
+      group: 'repositories',
+      summary: 'tags sorted by name, pushed, pulled or size (a leading - turns the order round)',
+      params,
+      query: v.object({ ...pageQuery, sort: v.optional(v.picklist(SORTS), 'name') }),
+      answer: v.object({ tags: v.array(tagAnswer), next: nextSchema }),
+      handle: async ({ params: { repository }, query }) => {
+        if (metadata.get('repositories', repository) === undefined) {
+          throw notFound('there is no such repository')
+        }
+        const { tags, next } = await sortedTags(metadata, repository, {
+          order: query.sort.replace('-', '') as 'name' | 'pushed' | 'pulled' | 'size',
+          isDescending: query.sort.startsWith('-'),
+          limit: query.limit ?? pageLimitDefault,
+          after: query.after,
+        })
+        const shown = tags.map(({ pushedAt, pulledAt, ...rest }) =>
+          defined({ ...rest, pushedAt: isoTime(pushedAt), pulledAt: isoTime(pulledAt) }),
+        )
+        return defined({ tags: shown, next })
+      },
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/admin/repositories/{repository}/tags/{tag}',
+      group: 'repositories',
+      summary: 'one tag and its history: who moved it from what to what',
+      params: v.object({ repository: repositorySchema, tag: tagSchema }),
+      answer: v.object({
+        tag: v.string(),
+        digest: v.string(),
+        pushedAt: v.string(),
+        by: v.optional(v.string()),
+        previous: v.array(
+          v.object({ digest: v.string(), replacedAt: v.string(), by: v.optional(v.string()) }),
+        ),
+      }),
+      handle: ({ params: { repository, tag } }) => {
+        const row = metadata.get('tags', [repository, tag])
+        if (row === undefined) throw notFound('there is no such tag')
+        const { digest, pushedAt, by } = row
+        const previous = row.previous.map((it) =>
+          defined({ digest: it.digest, replacedAt: isoTime(it.replacedAt), by: it.by }),
+        )
+        return defined({ tag, digest, pushedAt: isoTime(pushedAt), by, previous })
+      },
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/admin/repositories/{repository}/manifests/{digest}/tags',
+      group: 'repositories',
+      summary: 'which tags point at a manifest',
+      params: v.object({ repository: repositorySchema, digest: digestSchema }),
+      query: v.object(pageQuery),
+      answer: v.object({ tags: v.array(v.string()), next: nextSchema }),
+      handle: ({ params: { repository, digest }, query }) => {
+        const limit = query.limit ?? pageLimitDefault
+        const prefix = [repository, digest]
+        const keys = metadata.keys('tagsByDigest', prefix, query.after, limit + 1)
+        const tags = keys.slice(0, limit).map(([, , tag]) => tag)
+        return defined({ tags, next: keys.length > limit ? tags.at(-1) : undefined })
+      },
+    }),
+    endpoint({
+      method: 'DELETE',
+      path: '/admin/repositories/{repository}',
+      group: 'repositories',
+      summary: 'deletes a repository; its tags and manifests can be restored within the window',
+      params,
+      body: waitBody,
+      answer: v.object({ message: v.string(), repo: v.string(), job: jobSchema }),
+      handle: async ({ params: { repository }, body: { wait } }, { actor }) => {
+        await repositories.requireDeletable(repository)
+        const started = await jobs.start('delete-repository', actor, async (job) => {
+          const isGone = await repositories.delete(repository, actor, job)
+          return isGone
+            ? { state: 'done' }
+            : { state: 'stopped', message: 'the repository was pushed to meanwhile, or cancelled' }
+        })
+        const message = 'repository deleted from metadata (blobs retained)'
+        return jobReply(started, wait, message, repository)
+      },
+    }),
+    endpoint({
+      method: 'POST',
+      path: '/admin/repositories/{repository}/rename',
+      group: 'repositories',
+      summary: 'renames a repository, tags and their history included',
+      params,
+      body: v.strictObject({
+        to: repositorySchema,
+        wait: v.optional(v.boolean('expected true or false'), false),
+      }),
+      answer: v.object({ message: v.string(), repo: v.string(), job: jobSchema }),
+      handle: async ({ params: { repository }, body: { to, wait } }, { actor }) => {
+        repositories.requireRenamable(repository, to)
+        await repositories.requireDeletable(repository)
+        const started = await jobs.start('rename-repository', actor, async (job) => {
+          const isDone = await repositories.rename(repository, to, actor, job)
+          return isDone
+            ? { state: 'done' }
+            : { state: 'stopped', message: 'the old name was pushed to meanwhile, or cancelled' }
+        })
+        return jobReply(started, wait, 'repository is renamed', to)
+      },
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/admin/usage',
+      group: 'repositories',
+      summary:
+        'storage use: physical, logical, saved by sharing, in the trash (at most a minute old)',
+      answer: v.object({
+        physicalBytes: v.number(),
+        logicalBytes: v.number(),
+        savedBytes: v.number(),
+        blobs: v.number(),
+        trashBytes: v.number(),
+        trashBlobs: v.number(),
+      }),
+      handle: async () => {
+        const now = performance.now()
+        if (use === undefined || now - use.at > useKeptMs) {
+          use = { at: now, sums: storageUse(metadata) }
+          // A sum that failed is not kept.
+          use.sums.catch(() => {
+            use = undefined
+          })
+        }
+        const sums = await use.sums
+        return { ...sums, savedBytes: Math.max(0, sums.logicalBytes - sums.physicalBytes) }
+      },
+    }),
+  ]
+}
