@@ -53,7 +53,7 @@ export async function startServer(
   uploads.recover()
   const scrub = startScrub(config, storage, logger)
   const parts = { storage, uploads, reconciliation, scrub, logger }
-  const { engine, metrics } = await makeFrontDoor(config, parts)
+  const { engine, metrics, mirrors } = await makeFrontDoor(config, parts)
   const sweeping = setInterval(() => {
     uploads.sweep().catch((error: unknown) => logger.error({ error }, 'upload sweep failed'))
   }, sweepEveryMs)
@@ -61,6 +61,7 @@ export async function startServer(
   const closeAll = async () => {
     clearInterval(sweeping)
     uploads.close()
+    await mirrors?.close()
     await scrub.stop()
     await reconciliation.stop()
     metrics?.stop()
@@ -75,6 +76,7 @@ export async function startServer(
     throw error
   }
   reconciliation.start()
+  mirrors?.start()
   logger.info({ event: 'listening', ports, engine: engine.kind }, 'listening')
   return {
     ports,

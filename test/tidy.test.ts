@@ -54,6 +54,7 @@ const OWNERS: readonly { readonly dependency: RegExp; readonly owners: RegExp }[
   { dependency: /^pino$/, owners: /^src\/observability\/logger\.ts$/ },
   { dependency: /^prom-client$/, owners: /^src\/observability\/metrics\.ts$/ },
   { dependency: /^yaml$/, owners: /^src\/config\/load\.ts$/ },
+  { dependency: /^undici$/, owners: /^src\/mirror\/http-client\.ts$/ },
   { dependency: /^croner$/, owners: /^src\/runtime\/schedule\.ts$/ },
   // Bounded caches live where the thing that they cache lives.
   {

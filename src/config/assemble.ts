@@ -51,6 +51,8 @@ export function assembleConfig(values: Values): Config {
       accessSample: values['log.access_sample'],
     },
     metrics: { enabled: values['metrics.enabled'] },
+    mirrors: values['mirrors'],
+    mirrorMaxBytes: values['storage.mirror_max_bytes'],
   })
 }
 
@@ -71,6 +73,13 @@ export function checkRelations(checked: CheckedSettings): readonly Problem[] {
   const isAddrKnown = !isRefused(checked, 'server.addr')
   if (isAddrKnown && collides(values['server.addr'], values['server.also_listen'])) {
     refuse('server.also_listen', 'is the same address as server.addr; choose another port')
+  }
+  const { mirrors } = values
+  const names = mirrors.map((mirror) => mirror.name)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) refuse('mirrors', `the name ${twice} appears twice; names are unique`)
+  if (mirrors.filter(({ isRoot }) => isRoot).length > 1) {
+    refuse('mirrors', 'root is true more than once; only one mirror can answer bare paths')
   }
   return problems
 }

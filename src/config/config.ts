@@ -4,6 +4,8 @@
  * default and its bounds stand in `schema.ts`, and `load.ts` alone makes a `Config`.
  */
 
+import type { MirrorConfig } from './config-mirrors.ts'
+
 /** Where to listen. An empty host means every interface, IPv4 and IPv6; port 0 means a free one. */
 export interface ListenAddress {
   readonly host: string
@@ -78,4 +80,7 @@ export interface Config {
   readonly workers: WorkersConfig
   readonly log: LogConfig
   readonly metrics: MetricsConfig
+  readonly mirrors: readonly MirrorConfig[]
+  /** Bytes that the blobs of all mirrors may take; 0: no bound. */
+  readonly mirrorMaxBytes: number
 }

@@ -4,6 +4,7 @@
  * to come are in `schema-later.ts`.
  */
 import { LATER_SETTINGS } from './schema-later.ts'
+import { MIRROR_SETTINGS } from './schema-mirrors.ts'
 import { type Setting, setting } from './setting.ts'
 import * as type from './value-type.ts'
 
@@ -180,6 +181,7 @@ export const SETTINGS = {
     doc: 'Answer `/metrics` in the Prometheus text format.',
     since,
   }),
+  ...MIRROR_SETTINGS,
   ...LATER_SETTINGS,
 } as const
 

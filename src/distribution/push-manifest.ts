@@ -30,6 +30,8 @@ export interface ManifestPush {
   readonly contentType: string | undefined
   readonly bytes: Uint8Array
   readonly condition: TagCondition
+  /** Applied in the same transaction. */
+  readonly more?: readonly Change[]
 }
 
 export interface PushedManifest {
@@ -83,7 +85,7 @@ export class ManifestPushes {
       const checks: Check[] = []
       for (const tag of tags) this.#moveTag(push, tag, digest, now, checks, changes)
       checks.push(...checkChildren(this.#metadata, push.repository, manifest, this.#policy))
-      changes.push(...this.#touches(manifest, now))
+      changes.push(...this.#touches(manifest, now), ...(push.more ?? []))
       const outcome = await this.#metadata.commit({ checks, changes })
       if (outcome.applied) return { digest, subject: manifest.subject?.digest.digest }
     }

@@ -9,7 +9,8 @@ import type { DiscoveryHandlers } from './handlers/discovery.ts'
 import type { ManifestHandlers } from './handlers/manifests.ts'
 import type { ServiceHandlers } from './handlers/service.ts'
 import type { UploadHandlers } from './handlers/uploads.ts'
-import type { PreparedAnswers } from './prepared-answers.ts'
+import type { MirrorFront } from './mirror-front.ts'
+import type { Prepared, PreparedAnswers } from './prepared-answers.ts'
 import { parseRoute, type Route, type RouteKind } from './router.ts'
 
 export interface Handlers {
@@ -70,19 +71,31 @@ function makeTable({ manifests, blobs, uploads, discovery, service }: Handlers):
 }
 
 /** The handler of every request. Synchronous wherever its route's handler is. */
-export function createDispatcher(handlers: Handlers, answers: PreparedAnswers): Handler {
+export function createDispatcher(
+  handlers: Handlers,
+  answers: PreparedAnswers,
+  mirrors?: MirrorFront,
+): Handler {
   const { manifests, blobs } = handlers
   const table = makeTable(handlers)
-  return (request, response) => {
+  return (request, given) => {
+    let response = given
+    if (mirrors !== undefined && request.query !== '') {
+      response = mirrors.resolveNamespace(request, given)
+    }
     if (request.method === 'GET' || request.method === 'HEAD') {
-      const prepared = answers.get(request.path)
+      let prepared = answers.get(request.path, request.startedAt)
+      if (prepared === undefined && mirrors?.readdress(request) === true) {
+        prepared = answers.get(request.path, request.startedAt)
+      }
       if (prepared !== undefined) {
         request.routeKind = prepared.kind
+        prepared.observer?.touch(request.method === 'GET' ? sizeOf(prepared) : 0)
         return prepared.kind === 'manifest'
           ? manifests.answer(prepared, request, response)
           : blobs.answer(prepared, request, response)
       }
-    }
+    } else mirrors?.readdress(request)
     const route = parseRoute(request.path)
     if (route === undefined) {
       throw new RegistryError('UNSUPPORTED', {
@@ -101,6 +114,13 @@ export function createDispatcher(handlers: Handlers, answers: PreparedAnswers): 
         headers: { Allow: Object.keys(methods).join(', ') },
       })
     }
+    if (mirrors?.takes(route, request.method) === true) {
+      return mirrors.answer(route, request, response)
+    }
     return act(route, request, response)
   }
+}
+
+function sizeOf(prepared: Prepared): number {
+  return prepared.kind === 'blob' ? prepared.row.sizeBytes : prepared.sizeBytes
 }

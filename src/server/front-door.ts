@@ -17,10 +17,12 @@ import { ManifestHandlers } from '../http/handlers/manifests.ts'
 import { ServiceHandlers } from '../http/handlers/service.ts'
 import { UploadHandlers } from '../http/handlers/uploads.ts'
 import { loadEngine } from '../http/load-engine.ts'
+import { MirrorFront } from '../http/mirror-front.ts'
 import { PreparedAnswers } from '../http/prepared-answers.ts'
 import { RequestLog } from '../http/request-log.ts'
 import { engineRefusal, respondError } from '../http/respond-error.ts'
 import { createDispatcher } from '../http/routes.ts'
+import type { Mirrors } from '../mirror/mirrors.ts'
 import { Health } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { Metrics } from '../observability/metrics.ts'
@@ -29,6 +31,7 @@ import { readVersion } from '../runtime/version.ts'
 import type { Storage } from '../storage/open-storage.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
 import type { startScrub } from './background.ts'
+import { openMirrors } from './mirrors.ts'
 
 /** What is running already when the door is built. */
 export interface Parts {
@@ -43,7 +46,7 @@ export interface Parts {
 export async function makeFrontDoor(
   config: Config,
   { storage, uploads, reconciliation, scrub, logger }: Parts,
-): Promise<{ engine: HttpEngine; metrics: Metrics | undefined }> {
+): Promise<{ engine: HttpEngine; metrics: Metrics | undefined; mirrors: Mirrors | undefined }> {
   const { metadata } = storage
   const startedAt = systemClock.monotonic()
   const version = readVersion()
@@ -90,7 +93,14 @@ export async function makeFrontDoor(
     discovery: new DiscoveryHandlers(new Discovery(metadata)),
     service,
   }
-  const dispatch = createDispatcher(handlers, answers)
+  const mirrors = await openMirrors(config, storage, {
+    logger,
+    tagLocks,
+    doubt: () => reconciliation.doubt(),
+  })
+  const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers)
+  if (front !== undefined) answers.inspector = (path, prepared) => front.inspect(path, prepared)
+  const dispatch = createDispatcher(handlers, answers, front)
   const { engine, notice, isFallback } = await loadEngine(config.server.engine, {
     handler: (request, response) => {
       // The log wants the address, and the socket does not tell it after the answer.
@@ -130,7 +140,7 @@ export async function makeFrontDoor(
       droppedLogLines: () => logger.droppedLines,
     })
   }
-  return { engine, metrics }
+  return { engine, metrics, mirrors }
 }
 
 function makeHealth({ metadata, paths }: Storage): Health {

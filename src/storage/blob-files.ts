@@ -6,7 +6,7 @@ import type { Digest } from '../registry/digest.ts'
 import { windowBytesMax } from '../registry/limits.ts'
 import { disk, type FileHandle } from '../runtime/disk.ts'
 import { blobPath, type StoragePaths } from './paths.ts'
-import { type BlobReader, type BlobSource, damagedCode } from './ports.ts'
+import { type BlobReader, type BlobSource, damagedCode, type OpenFile } from './ports.ts'
 import type { BlobRow } from './schema.ts'
 
 /** Window read at once, bytes: half the bound, because every reader holds one. */
@@ -20,6 +20,15 @@ export class BlobFiles implements BlobReader {
   constructor(paths: StoragePaths, cacheBytes: number) {
     this.#paths = paths
     this.#buffers = new BufferPool(Math.max(8, Math.floor(cacheBytes / readBytesMax)))
+  }
+
+  /** A file that is no blob yet: every reader opens it, and reads no further than it is asked to. */
+  openPath(path: string, sizeBytes: number): Promise<OpenFile> {
+    const lend = async () => {
+      const file = await disk.open(path, 'r')
+      return new FileReader(file, sizeBytes, this.#buffers, true)
+    }
+    return Promise.resolve({ lend, close: () => undefined })
   }
 
   async open(digest: Digest, row: BlobRow): Promise<BlobSource> {
@@ -43,13 +52,16 @@ class FileReader implements BlobSource {
   readonly sizeBytes: number
   readonly #file: FileHandle
   readonly #buffers: BufferPool
+  readonly #isGrowing: boolean
   #buffer: Uint8Array | undefined
   #windowOffset = 0
   #windowBytes = 0
   #reading: Promise<void> | undefined
   #isClosed = false
 
-  constructor(file: FileHandle, sizeBytes: number, buffers: BufferPool) {
+  /** `isGrowing`: bytes behind those asked for are not there yet, and must not be read ahead. */
+  constructor(file: FileHandle, sizeBytes: number, buffers: BufferPool, isGrowing = false) {
+    this.#isGrowing = isGrowing
     this.#file = file
     this.sizeBytes = sizeBytes
     this.#buffers = buffers
@@ -60,16 +72,17 @@ class FileReader implements BlobSource {
     if (inWindow >= 0 && inWindow < this.#windowBytes) {
       return Math.min(length, this.#windowBytes - inWindow)
     }
-    this.#reading ??= this.#read(offset).finally(() => {
+    this.#reading ??= this.#read(offset, length).finally(() => {
       this.#reading = undefined
     })
     return this.#reading
   }
 
-  async #read(offset: number): Promise<void> {
+  async #read(offset: number, length: number): Promise<void> {
     this.#buffer ??= await this.#buffers.take()
     if (this.#isClosed) return this.#release()
-    const bytesRead = await disk.read(this.#file, this.#buffer, offset)
+    const wanted = this.#isGrowing ? this.#buffer.subarray(0, length) : this.#buffer
+    const bytesRead = await disk.read(this.#file, wanted, offset)
     if (bytesRead === 0) throw new Error(`file ended before byte ${offset}`)
     this.#windowOffset = offset
     this.#windowBytes = bytesRead

@@ -16,7 +16,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Libc } from '../runtime/libc.ts'
 import type { Pager } from './pager.ts'
 import { blobPath, type StoragePaths } from './paths.ts'
-import type { BlobReader, BlobSource } from './ports.ts'
+import type { BlobReader, BlobSource, OpenFile } from './ports.ts'
 import type { BlobRow } from './schema.ts'
 
 /** Unit of residency, bytes: what one trip to the pager brings in. */
@@ -70,18 +70,29 @@ export class BlobMap implements BlobReader {
     return opening.then((opened) => this.#lend(opened))
   }
 
+  /** Maps a file that is no blob yet, for readers of its own. Its pages are not fetched first. */
+  async openPath(path: string, sizeBytes: number): Promise<OpenFile> {
+    const mapping = await this.#mapPath(path, sizeBytes, 0)
+    mapping.isShared = false
+    mapping.readers += 1
+    return { lend: () => this.#lend(mapping), close: () => this.#giveBack(mapping) }
+  }
+
+  /** Whether somebody is reading the blob now. */
+  isRead(digest: Digest): boolean {
+    return this.#opening.has(digest) || (this.#table.peek(digest)?.readers ?? 0) > 0
+  }
+
   /** Forgets a blob whose file was replaced or removed; who has it open keeps the old bytes. */
   forget(digest: Digest): void {
     this.#table.delete(digest)
   }
 
   async #map(digest: Digest, sizeBytes: number): Promise<Mapping> {
-    const { paths, pager, libc, clock } = this.#options
     try {
       const firstBytes = Math.min(populateBytes, sizeBytes)
-      const address = await pager.map(blobPath(paths, digest), sizeBytes, firstBytes)
-      this.#mappedBytes += sizeBytes
-      const mapping = new Mapping(address, sizeBytes, libc.view(address, sizeBytes), pager, clock)
+      const path = blobPath(this.#options.paths, digest)
+      const mapping = await this.#mapPath(path, sizeBytes, firstBytes)
       // Held until everyone who waited for it has it: another opening may push it out at once.
       mapping.readers += 1
       setImmediate(() => this.#giveBack(mapping))
@@ -91,6 +102,13 @@ export class BlobMap implements BlobReader {
     } finally {
       this.#opening.delete(digest)
     }
+  }
+
+  async #mapPath(path: string, sizeBytes: number, firstBytes: number): Promise<Mapping> {
+    const { pager, libc, clock } = this.#options
+    const address = await pager.map(path, sizeBytes, firstBytes)
+    this.#mappedBytes += sizeBytes
+    return new Mapping(address, sizeBytes, libc.view(address, sizeBytes), pager, clock)
   }
 
   #lend(mapping: Mapping): BlobSource {

@@ -24,6 +24,7 @@ export interface InProcessOptions {
   readonly engine: EngineName
   /** Sections and keys as in the configuration file; address, path and engine are set here. */
   readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  readonly mirrors?: readonly Readonly<Record<string, unknown>>[]
 }
 
 export class InProcessRegistry {
@@ -52,10 +53,11 @@ export class InProcessRegistry {
   }
 
   async start(): Promise<void> {
-    const { engine, config = {} } = this.#options
+    const { engine, config = {}, mirrors = [] } = this.#options
     const text = stringify({
       metrics: {},
       ...config,
+      mirrors,
       server: { addr: '127.0.0.1:0', ...config['server'], engine },
       storage: { cache_size_mb: 64, ...config['storage'], path: this.folder },
     })

@@ -5,7 +5,7 @@ import type { Deletes } from '../../distribution/management.ts'
 import { findManifest } from '../../distribution/pull.ts'
 import type { ManifestPushes } from '../../distribution/push-manifest.ts'
 import { readWhole } from '../../distribution/upload-body.ts'
-import { parseDigest } from '../../registry/digest.ts'
+import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { matchesEntityTag } from '../../registry/entity-tag.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { manifestBytesMax, manifestTagsMax } from '../../registry/limits.ts'
@@ -58,21 +58,8 @@ export class ManifestHandlers {
   ): void | Promise<void> {
     const reference = parseForPull(text)
     const { digest, row } = findManifest(this.#metadata, repository, reference)
-    const isTag = reference.kind === 'tag'
-    const head = new ResponseHead(200, [
-      versionHeader,
-      ['Content-Type', row.mediaType],
-      ...cacheHeaders(digest, isTag),
-    ])
     const { sizeBytes } = row
-    const prepared: PreparedManifest = {
-      kind: 'manifest',
-      digest,
-      isTag,
-      sizeBytes,
-      head,
-      bytes: undefined,
-    }
+    const prepared = prepareManifest(digest, row.mediaType, sizeBytes, reference.kind === 'tag')
     const touching = this.#metadata.touch('manifestBytes', digest)
     if (touching !== undefined) {
       return touching.then(() => this.get({ repository, reference: text }, request, response))
@@ -150,8 +137,23 @@ export class ManifestHandlers {
   }
 }
 
+/** The answer to a pull of a manifest, without its bytes. */
+export function prepareManifest(
+  digest: Digest,
+  mediaType: string,
+  sizeBytes: number,
+  isTag: boolean,
+): PreparedManifest {
+  const head = new ResponseHead(200, [
+    versionHeader,
+    ['Content-Type', mediaType],
+    ...cacheHeaders(digest, isTag),
+  ])
+  return { kind: 'manifest', digest, isTag, sizeBytes, head, bytes: undefined }
+}
+
 /** A tag that no push could have made is simply not there; a malformed digest is said so. */
-function parseForPull(text: string): Reference {
+export function parseForPull(text: string): Reference {
   const reference = parseReference(text)
   if (reference.ok) return reference.value
   if (reference.error.code === 'DIGEST_INVALID') throw reference.error

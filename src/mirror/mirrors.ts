@@ -1,0 +1,148 @@
+/**
+ * @module All mirrors of a registry: opened from the configuration, closed with it. The front door
+ * asks here what a request means and where its answer is; collection asks whose a repository is.
+ */
+import type { MirrorConfig } from '../config/config-mirrors.ts'
+import { type Digest, parseDigest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Reference } from '../registry/reference.ts'
+import type { Tag } from '../registry/tag.ts'
+import { Addressing } from './addressing.ts'
+import { MirrorBlobs } from './blobs.ts'
+import type { MirrorContext } from './context.ts'
+import { Cooldown, indexChildren } from './cooldown.ts'
+import { MirrorLists } from './lists.ts'
+import { UpstreamManifests } from './manifests.ts'
+import { Mirror } from './mirror.ts'
+import { MirrorSpace } from './space.ts'
+import { type ManifestOutcome, MirrorTags } from './tags.ts'
+
+export interface MirrorsOptions extends MirrorContext {
+  readonly maxBytesInAll: number
+  readonly isRead: (digest: Digest) => boolean
+  readonly removeFile: (digest: Digest) => Promise<void>
+}
+
+export class Mirrors {
+  readonly addressing: Addressing
+  readonly blobs: MirrorBlobs
+  readonly tags: MirrorTags
+  readonly lists: MirrorLists
+  readonly space: MirrorSpace
+  readonly #context: MirrorContext
+  readonly #manifests: UpstreamManifests
+  readonly #cooldown: Cooldown
+
+  private constructor(options: MirrorsOptions, mirrors: readonly Mirror[]) {
+    this.#context = options
+    const { metadata } = options
+    this.addressing = new Addressing(
+      mirrors,
+      (repository) => metadata.get('repositories', repository) !== undefined,
+    )
+    this.space = new MirrorSpace(
+      {
+        context: options,
+        maxBytesInAll: options.maxBytesInAll,
+        isBusy: (mirror, digest) => this.blobs.isFilling(mirror, digest) || options.isRead(digest),
+        removeFile: options.removeFile,
+      },
+      mirrors,
+    )
+    this.#cooldown = new Cooldown(options)
+    this.#manifests = new UpstreamManifests(options, this.#cooldown)
+    this.tags = new MirrorTags(options, this.#manifests, this.#cooldown)
+    this.blobs = new MirrorBlobs(options, this.space)
+    this.lists = new MirrorLists(options)
+  }
+
+  static async open(configs: readonly MirrorConfig[], options: MirrorsOptions): Promise<Mirrors> {
+    const opened = configs.map((config) => Mirror.open(config, options.clock))
+    return new Mirrors(options, await Promise.all(opened))
+  }
+
+  /** Begins the work behind the requests. */
+  start(): void {
+    this.space.start().catch((error: unknown) => {
+      this.#context.logger.warn({ error }, 'mirrored blobs could not be counted')
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.space.stop()
+    await Promise.all(this.addressing.all.map((mirror) => mirror.close()))
+  }
+
+  find(repository: string): Mirror | undefined {
+    return this.addressing.find(repository)
+  }
+
+  /** Whether a repository is a mirror's: its content comes and goes by the mirror's own rules. */
+  isMirrored(repository: string): boolean {
+    return this.find(repository) !== undefined
+  }
+
+  /** Whether a client without credentials may pull this, by the network it comes from. */
+  allowsAnonymousPull(repository: string, remoteAddress: string): boolean {
+    return this.find(repository)?.allowsAnonymous(remoteAddress) ?? false
+  }
+
+  /** Where the answer to a pull of a manifest is. */
+  async manifest(
+    mirror: Mirror,
+    repository: RepositoryName,
+    reference: Reference,
+    isHead: boolean,
+  ): Promise<ManifestOutcome> {
+    if (reference.kind === 'tag') {
+      const outcome = await this.tags.resolve(mirror, repository, reference.tag, isHead)
+      this.#prefetch(mirror, repository, reference.tag, outcome)
+      return outcome
+    }
+    const { digest } = reference
+    if (this.#isOwnPush(mirror, repository, digest)) return { kind: 'local', isHit: true }
+    await this.#cooldown.require(mirror, repository, digest)
+    const { metadata, clock } = this.#context
+    if (metadata.get('manifests', [repository, digest]) !== undefined) {
+      if (metadata.getBytes('manifestBytes', digest) !== undefined) {
+        return { kind: 'local', isHit: true }
+      }
+    }
+    if (isHead) {
+      const deadline = clock.monotonic() + headMs
+      const head = await this.#manifests.head(mirror, repository, digest, undefined, deadline)
+      return { kind: 'head', head: head! }
+    }
+    const fetched = await this.#manifests.byDigest(mirror, repository, digest)
+    return fetched.isStored ? { kind: 'local', isHit: false } : { kind: 'bytes', fetched }
+  }
+
+  /** A manifest without a row of first sight was pushed here, or stored before there was a cooldown. */
+  #isOwnPush(mirror: Mirror, repository: RepositoryName, digest: Digest): boolean {
+    if (mirror.config.push === 'deny') return false
+    const { metadata } = this.#context
+    const isHere = metadata.get('manifests', [repository, digest]) !== undefined
+    return isHere && metadata.get('mirrorSeen', [repository, digest]) === undefined
+  }
+
+  /** Fetches the children of the wanted platforms behind the answer. */
+  #prefetch(mirror: Mirror, repository: RepositoryName, tag: Tag, outcome: ManifestOutcome): void {
+    const wanted = mirror.config.prefetch
+    if (wanted.length === 0 || outcome.kind !== 'local' || outcome.isHit) return
+    const { metadata } = this.#context
+    const index = metadata.get('tags', [repository, tag])?.digest
+    const bytes = index === undefined ? undefined : metadata.getBytes('manifestBytes', index)
+    for (const { digest: text, platform } of indexChildren(bytes ?? new Uint8Array(0))) {
+      const digest = parseDigest(text)
+      if (!digest.ok || !wanted.some((it) => platform === it || platform.startsWith(`${it}/`))) {
+        continue
+      }
+      this.manifest(mirror, repository, { kind: 'digest', digest: digest.value }, false).catch(
+        () => undefined,
+      )
+    }
+  }
+}
+
+/** Time for a HEAD by digest, ms. */
+const headMs = 37_000
