@@ -7,7 +7,9 @@ import type { HttpEngine } from './http/engine.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
 import { makeUploads, startScrub } from './server/background.ts'
+import { makeCleanup } from './server/cleanup.ts'
 import { makeFrontDoor } from './server/front-door.ts'
+import { mirroredBy } from './server/mirrors.ts'
 import { openStorage } from './storage/open-storage.ts'
 import { Reconciliation } from './storage/reconcile.ts'
 
@@ -51,8 +53,9 @@ export async function startServer(
   })
   await reconciliation.begin()
   uploads.recover()
+  const cleanup = makeCleanup({ config, storage, uploads, logger, isMirrored: mirroredBy(config) })
   const scrub = startScrub(config, storage, logger)
-  const parts = { storage, uploads, reconciliation, scrub, logger }
+  const parts = { storage, uploads, reconciliation, scrub, logger, cleanup, endpoints: [] }
   const { engine, metrics, mirrors } = await makeFrontDoor(config, parts)
   const sweeping = setInterval(() => {
     uploads.sweep().catch((error: unknown) => logger.error({ error }, 'upload sweep failed'))
@@ -62,6 +65,7 @@ export async function startServer(
     clearInterval(sweeping)
     uploads.close()
     await mirrors?.close()
+    await cleanup.stop()
     await scrub.stop()
     await reconciliation.stop()
     metrics?.stop()
@@ -76,6 +80,7 @@ export async function startServer(
     throw error
   }
   reconciliation.start()
+  await cleanup.start()
   mirrors?.start()
   logger.info({ event: 'listening', ports, engine: engine.kind }, 'listening')
   return {

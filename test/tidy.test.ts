@@ -37,6 +37,8 @@ const WORKERS_MAY_USE = [
   /^src\/storage\/paths\.ts$/,
   // Code of the store that runs in workers only and knows neither LMDB nor mappings.
   /^src\/storage\/worker-[a-z-]+\.ts$/,
+  // The collection's plans: rows in, items out.
+  /^src\/gc\/worker-[a-z-]+\.ts$/,
   // The metadata writer commits on a thread of its own, the pager touches pages of the same file:
   // LMDB's environment, the names of its databases, transactions as data.
   /^src\/storage\/(lmdb-environment|ports|schema|transaction)\.ts$/,
@@ -55,6 +57,7 @@ const OWNERS: readonly { readonly dependency: RegExp; readonly owners: RegExp }[
   { dependency: /^prom-client$/, owners: /^src\/observability\/metrics\.ts$/ },
   { dependency: /^yaml$/, owners: /^src\/config\/load\.ts$/ },
   { dependency: /^undici$/, owners: /^src\/mirror\/http-client\.ts$/ },
+  { dependency: /^@valibot\/to-json-schema$/, owners: /^src\/admin\/openapi\.ts$/ },
   { dependency: /^croner$/, owners: /^src\/runtime\/schedule\.ts$/ },
   // Bounded caches live where the thing that they cache lives.
   {

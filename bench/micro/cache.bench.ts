@@ -4,6 +4,7 @@
 import { ResponseHead } from '../../src/http/engine.ts'
 import { PreparedAnswers } from '../../src/http/prepared-answers.ts'
 import { parseDigest } from '../../src/registry/digest.ts'
+import { parseRepositoryName } from '../../src/registry/name.ts'
 import { unwrap } from '../../src/registry/result.ts'
 import { RecentSet } from '../../src/storage/recent-set.ts'
 import { fakeDigest, type MicroSuite } from './suite.ts'
@@ -16,7 +17,17 @@ export function cacheSuite(): MicroSuite {
   const paths = Array.from({ length: count }, (_, index) => `/v2/team/app/manifests/v${index}`)
   const head = new ResponseHead(200, [['Content-Type', 'application/octet-stream']])
   const digest = unwrap(parseDigest(fakeDigest(1)))
-  const prepared = { kind: 'manifest', digest, isTag: true, sizeBytes: 1, head } as const
+  const prepared = {
+    kind: 'manifest',
+    repository: unwrap(parseRepositoryName('team/app')),
+    reference: 'v1',
+    digest,
+    isTag: true,
+    sizeBytes: 1,
+    head,
+    notedIn: 0,
+    reliedAt: 0,
+  } as const
   for (const path of paths) {
     answers.put(path, { ...prepared, bytes: undefined })
     recent.add(path)

@@ -3,6 +3,7 @@
  * belong together as one. The compiler holds it against both the schema and the type.
  */
 import { resolve } from 'node:path'
+import { assembleCleanup, cleanupProblems } from './assemble-cleanup.ts'
 import type { CheckedSettings } from './check.ts'
 import type { Config, ListenAddress } from './config.ts'
 import type { Problem } from './explain.ts'
@@ -38,6 +39,7 @@ export function assembleConfig(values: Values): Config {
         bytesPerSecond: values['storage.scrub.bytes_per_second'],
       },
     },
+    cleanup: assembleCleanup(values),
     policy: {
       allowSparseIndex: values['policy.allow_sparse_index'],
       allowMissingBlobs: values['policy.allow_missing_blobs'],
@@ -81,6 +83,7 @@ export function checkRelations(checked: CheckedSettings): readonly Problem[] {
   if (mirrors.filter(({ isRoot }) => isRoot).length > 1) {
     refuse('mirrors', 'root is true more than once; only one mirror can answer bare paths')
   }
+  for (const { key, message } of cleanupProblems(values)) refuse(key, message)
   return problems
 }
 

@@ -4,6 +4,7 @@
  * default and its bounds stand in `schema.ts`, and `load.ts` alone makes a `Config`.
  */
 
+import type { CleanupConfig } from './config-cleanup.ts'
 import type { MirrorConfig } from './config-mirrors.ts'
 
 /** Where to listen. An empty host means every interface, IPv4 and IPv6; port 0 means a free one. */
@@ -76,6 +77,7 @@ export interface MetricsConfig {
 export interface Config {
   readonly server: ServerConfig
   readonly storage: StorageConfig
+  readonly cleanup: CleanupConfig
   readonly policy: PolicyConfig
   readonly workers: WorkersConfig
   readonly log: LogConfig

@@ -60,49 +60,6 @@ const syncSource = type.item({
 const anyMapping = v.record(v.string(), v.unknown(), 'expected a mapping')
 
 export const LATER_SETTINGS = {
-  'storage.gc.enabled': setting({
-    type: type.boolean(),
-    default: false,
-    doc: 'Collect what nothing refers to, on a schedule.',
-    since,
-    notYet: whenTrue,
-  }),
-  'storage.gc.schedule': setting({
-    type: type.cron(),
-    default: '0 2 * * *',
-    doc: 'When the collection runs.',
-    since,
-    notYet: never,
-  }),
-  'storage.gc.keep_recent': setting({
-    type: type.integer(0, 1_000_000),
-    default: 10,
-    unit: 'tags',
-    doc: 'Newest tags of a repository that stay; 0 keeps all.',
-    since,
-    notYet: never,
-  }),
-  'storage.gc.grace': setting({
-    type: type.duration('0s', '365d'),
-    default: '24h',
-    doc: 'Content younger than this is never collected.',
-    since,
-    notYet: never,
-  }),
-  'storage.gc.undelete_window': setting({
-    type: type.duration('0s', '365d'),
-    default: '24h',
-    doc: 'How long deleted content can be restored.',
-    since,
-    notYet: never,
-  }),
-  'storage.retention': setting({
-    type: type.list('list of policies', anyMapping),
-    default: [],
-    doc: 'Which tags to keep, by repository.',
-    since,
-    notYet: whenNotEmpty,
-  }),
   'auth.type': setting({
     type: type.oneOf('none', 'htpasswd'),
     default: 'none',

@@ -3,6 +3,7 @@
  * table in README and the tests. Here stand the settings of what is built; those of features still
  * to come are in `schema-later.ts`.
  */
+import { CLEANUP_SETTINGS } from './schema-cleanup.ts'
 import { LATER_SETTINGS } from './schema-later.ts'
 import { MIRROR_SETTINGS } from './schema-mirrors.ts'
 import { type Setting, setting } from './setting.ts'
@@ -125,6 +126,7 @@ export const SETTINGS = {
     doc: 'How fast the scrub reads at most, per second.',
     since,
   }),
+  ...CLEANUP_SETTINGS,
   'policy.allow_sparse_index': setting({
     type: type.boolean(),
     default: true,

@@ -7,72 +7,95 @@ import { RegistryError } from '../registry/errors.ts'
 import { commitAttemptsMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
+import { type Clock, systemClock } from '../runtime/clock.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import type { Change, Check } from '../storage/transaction.ts'
+import { History } from './history.ts'
+import { Protection } from './protection.ts'
+import { manifestRemoval, tagRemoval } from './removal.ts'
 import { listAll } from './scan.ts'
 import { TagLocks } from './tag-locks.ts'
+
+/** What deletes share with the other ways to change a repository. */
+export interface DeleteParts {
+  readonly clock?: Clock
+  /** Shared with the pushes. */
+  readonly tagLocks?: TagLocks
+  readonly protection?: Protection
+  readonly history?: History
+}
 
 export class Deletes {
   readonly #metadata: MetadataStore
   readonly #isAllowed: boolean
-  readonly #tagLocks: TagLocks
+  readonly #parts: Required<DeleteParts>
 
-  /** `tagLocks` are shared with the pushes. */
-  constructor(metadata: MetadataStore, isAllowed: boolean, tagLocks: TagLocks = new TagLocks()) {
+  constructor(metadata: MetadataStore, isAllowed: boolean, parts: DeleteParts = {}) {
     this.#metadata = metadata
     this.#isAllowed = isAllowed
-    this.#tagLocks = tagLocks
+    this.#parts = {
+      clock: parts.clock ?? systemClock,
+      tagLocks: parts.tagLocks ?? new TagLocks(),
+      protection: parts.protection ?? new Protection(),
+      history: parts.history ?? new History(),
+    }
   }
 
-  /** Removes a tag; its manifest stays. On disk when it resolves. Throws MANIFEST_UNKNOWN. */
-  async deleteTag(repository: RepositoryName, tag: Tag): Promise<void> {
+  /**
+   * Removes a tag; its manifest stays, and can be tagged again. On disk when it resolves. Throws
+   * MANIFEST_UNKNOWN, and 409 for an immutable tag.
+   */
+  async deleteTag(repository: RepositoryName, tag: Tag, by = 'client'): Promise<void> {
     this.#checkAllowed()
+    const { clock, tagLocks, protection, history } = this.#parts
     const decide = () => {
       const row = this.#metadata.get('tags', [repository, tag])
       if (row === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { tag } })
-      const checks: Check[] = [{ check: 'unchanged', in: 'tags', key: [repository, tag], row }]
-      const changes: Change[] = [
-        { change: 'delete', in: 'tags', key: [repository, tag] },
-        { change: 'delete', in: 'tagsByDigest', key: [repository, row.digest, tag] },
-      ]
-      return { checks, changes }
+      const { digest } = row
+      protection.requireMovable(repository, tag, digest)
+      const at = clock.now()
+      const decision = tagRemoval(repository, tag, row, { at, by, why: 'deleted by a client' })
+      if (this.#metadata.get('manifests', [repository, digest]) !== undefined) {
+        decision.changes.push({ change: 'touch', in: 'manifests', key: [repository, digest], at })
+      }
+      const event = { at, action: 'delete-tag', repository, by, tag, digest } as const
+      decision.changes.push(history.write(event))
+      return decision
     }
-    await this.#tagLocks.run(repository, [tag], () => this.#retry(decide))
+    await tagLocks.run(repository, [tag], () => this.#retry(decide))
   }
 
   /**
    * Removes a manifest from its repository with every tag that points at it. Manifests that refer
-   * to it as their subject stay and stay listed. On disk when it resolves.
+   * to it as their subject stay and stay listed. On disk when it resolves. Throws MANIFEST_UNKNOWN,
+   * and 409 when the digest is pinned or one of the tags is immutable.
    */
-  async deleteManifest(repository: RepositoryName, digest: Digest): Promise<void> {
+  async deleteManifest(repository: RepositoryName, digest: Digest, by = 'client'): Promise<void> {
     this.#checkAllowed()
+    const { clock, tagLocks, protection, history } = this.#parts
     const decide = async () => {
       const row = this.#metadata.get('manifests', [repository, digest])
       if (row === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
-      const changes: Change[] = [{ change: 'delete', in: 'manifests', key: [repository, digest] }]
-      for (const [, , tag] of await listAll(this.#metadata, 'tagsByDigest', [repository, digest])) {
-        changes.push(
-          { change: 'delete', in: 'tags', key: [repository, tag] },
-          { change: 'delete', in: 'tagsByDigest', key: [repository, digest, tag] },
-        )
-      }
-      for (const [, child] of await listAll(this.#metadata, 'children', [digest])) {
-        changes.push({ change: 'delete', in: 'parents', key: [child, repository, digest] })
-      }
-      if (row.subject !== undefined) {
-        changes.push({ change: 'delete', in: 'referrers', key: [repository, row.subject, digest] })
-      }
-      // The lock keeps pushes from adding a tag (and this row's check any that passed it by); a tag
-      // that moved away meanwhile is caught by its index entry being gone.
-      const checks: Check[] = [
-        { check: 'unchanged', in: 'manifests', key: [repository, digest], row },
-        ...changes
-          .filter(isTagIndexDelete)
-          .map(({ key }): Check => ({ check: 'present', in: 'tagsByDigest', key })),
-      ]
-      return { checks, changes }
+      protection.requireUnpinned(this.#metadata, clock, repository, digest)
+      const index = await listAll(this.#metadata, 'tagsByDigest', [repository, digest])
+      const tags = index.map(([, , tag]) => tag)
+      for (const tag of tags) protection.requireMovable(repository, tag, digest)
+      const children = (await listAll(this.#metadata, 'children', [digest])).map(([, it]) => it)
+      const referrer =
+        row.subject === undefined
+          ? undefined
+          : this.#metadata.get('referrers', [repository, row.subject, digest])
+      const at = clock.now()
+      // The lock keeps pushes from adding a tag, and the row's check any that passed it by.
+      const decision = manifestRemoval(
+        { repository, digest, row, tags, children, referrer },
+        { at, by, why: 'deleted by a client' },
+      )
+      const event = { at, action: 'delete-manifest', repository, by, digest } as const
+      decision.changes.push(history.write(event))
+      return decision
     }
-    await this.#tagLocks.run(repository, [digest], () => this.#retry(decide))
+    await tagLocks.run(repository, [digest], () => this.#retry(decide))
   }
 
   /**
@@ -129,10 +152,4 @@ export class Deletes {
       headers: { 'Retry-After': '1' },
     })
   }
-}
-
-function isTagIndexDelete(
-  change: Change,
-): change is Extract<Change, { change: 'delete'; in: 'tagsByDigest' }> {
-  return change.change === 'delete' && change.in === 'tagsByDigest'
 }

@@ -16,7 +16,10 @@ import type { MetadataStore } from '../storage/ports.ts'
 import { type ManifestRow, type TagRow, type Timestamp, tagHistoryMax } from '../storage/schema.ts'
 import type { Change, Check } from '../storage/transaction.ts'
 import { checkChildren } from './check-children.ts'
+import { History } from './history.ts'
+import { isBuildCache, lifetimeOf, type ReadBlob } from './lifetime.ts'
 import type { Policy } from './policy.ts'
+import { Protection } from './protection.ts'
 import { checkTagCondition, type TagCondition } from './tag-condition.ts'
 import { TagLocks } from './tag-locks.ts'
 
@@ -32,6 +35,8 @@ export interface ManifestPush {
   readonly condition: TagCondition
   /** Applied in the same transaction. */
   readonly more?: readonly Change[]
+  /** Who pushes, for the history: a user's name or a client's address. */
+  readonly by: string
 }
 
 export interface PushedManifest {
@@ -39,36 +44,51 @@ export interface PushedManifest {
   readonly subject: string | undefined
 }
 
+/** What a push shares with the other ways to change a repository. */
+export interface PushParts {
+  /** Shared with the deletes. */
+  readonly tagLocks?: TagLocks
+  readonly protection?: Protection
+  readonly history?: History
+  /** Reads an image config for its labels. */
+  readonly readBlob?: ReadBlob
+}
+
 export class ManifestPushes {
   readonly #metadata: MetadataStore
   readonly #policy: Policy
   readonly #clock: Clock
-  readonly #tagLocks: TagLocks
+  readonly #parts: Required<PushParts>
 
-  /** `tagLocks` are shared with the deletes. */
-  constructor(
-    metadata: MetadataStore,
-    policy: Policy,
-    clock: Clock,
-    tagLocks: TagLocks = new TagLocks(),
-  ) {
+  constructor(metadata: MetadataStore, policy: Policy, clock: Clock, parts: PushParts = {}) {
     this.#metadata = metadata
     this.#policy = policy
     this.#clock = clock
-    this.#tagLocks = tagLocks
+    this.#parts = {
+      tagLocks: parts.tagLocks ?? new TagLocks(),
+      protection: parts.protection ?? new Protection(),
+      history: parts.history ?? new History(),
+      readBlob: parts.readBlob ?? (async () => undefined),
+    }
   }
 
   /**
    * Stores a manifest and moves its tags. On disk and visible when it resolves. Throws
-   * DIGEST_INVALID, MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN (one entry a missing digest), and 412
-   * when a condition on the tag does not hold.
+   * DIGEST_INVALID, MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN (one entry a missing digest), 409 when
+   * an immutable tag points elsewhere, and 412 when a condition on the tag does not hold.
    */
   async push(push: ManifestPush): Promise<PushedManifest> {
     const digest = verifiedDigest(push)
     const manifest = parseManifest(push.bytes, push.contentType, digestOfData)
     const tags = push.reference.kind === 'tag' ? [push.reference.tag] : push.tags
-    return this.#tagLocks.run(push.repository, [digest, ...tags], () =>
-      this.#store(push, digest, manifest, tags),
+    const lifetime = await lifetimeOf(
+      this.#metadata,
+      push.repository,
+      manifest,
+      this.#parts.readBlob,
+    )
+    return this.#parts.tagLocks.run(push.repository, [digest, ...tags], () =>
+      this.#store(push, digest, manifest, tags, lifetime),
     )
   }
 
@@ -77,13 +97,15 @@ export class ManifestPushes {
     digest: Digest,
     manifest: Manifest,
     tags: readonly Tag[],
+    lifetime: number | undefined,
   ): Promise<PushedManifest> {
     // A check that fails means that the world moved between our reads and the commit: look again.
     for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
       const now = this.#clock.now()
-      const changes = this.#manifestChanges(push, digest, manifest, now)
+      const changes = this.#manifestChanges(push, digest, manifest, lifetime, now)
       const checks: Check[] = []
       for (const tag of tags) this.#moveTag(push, tag, digest, now, checks, changes)
+      if (tags.length === 0) changes.push(this.#event(push, digest, now, {}))
       checks.push(...checkChildren(this.#metadata, push.repository, manifest, this.#policy))
       changes.push(...this.#touches(manifest, now), ...(push.more ?? []))
       const outcome = await this.#metadata.commit({ checks, changes })
@@ -110,6 +132,7 @@ export class ManifestPushes {
     { repository, bytes }: ManifestPush,
     digest: Digest,
     manifest: Manifest,
+    lifetime: number | undefined,
     now: Timestamp,
   ): Change[] {
     const imageConfig = manifest.children.find((child) => child.kind === 'config')
@@ -120,11 +143,15 @@ export class ManifestPushes {
       ...(manifest.subject === undefined ? {} : { subject: manifest.subject.digest.digest }),
       ...(imageConfig === undefined ? {} : { imageConfig: imageConfig.digest.digest }),
       pushedAt: now,
+      ...(lifetime === undefined ? {} : { expiresAfterMs: lifetime }),
+      ...(isBuildCache(manifest) ? { isBuildCache: true as const } : {}),
     }
     const changes: Change[] = [
       { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: now } },
       { change: 'put', in: 'manifestBytes', key: digest, row: bytes },
       { change: 'put', in: 'manifests', key: [repository, digest], row },
+      { change: 'put', in: 'manifestHolders', key: [digest, repository], row: 'stored' },
+      { change: 'delete', in: 'deletedManifests', key: [repository, digest] },
     ]
     for (const child of manifest.children) {
       const childDigest = child.digest.digest
@@ -165,21 +192,49 @@ export class ManifestPushes {
     if (before === undefined) checks.push({ check: 'absent', in: 'tags', key })
     else checks.push({ check: 'unchanged', in: 'tags', key, row: before })
     if (before !== undefined && before.digest !== digest) {
+      this.#parts.protection.requireMovable(push.repository, tag, before.digest)
       const old = [push.repository, before.digest, tag] as const
       changes.push({ change: 'delete', in: 'tagsByDigest', key: old })
+      const loser = this.#metadata.get('manifests', [push.repository, before.digest])
+      // Whoever resolved the tag a moment ago pulls the old manifest now: its age begins anew. A
+      // cache that was superseded is of no use to anybody.
+      if (loser !== undefined && loser.isBuildCache !== true) {
+        const loserKey = [push.repository, before.digest] as const
+        changes.push({ change: 'touch', in: 'manifests', key: loserKey, at: now })
+      }
     }
     changes.push(
-      { change: 'put', in: 'tags', key, row: movedTag(before, digest, now) },
+      { change: 'put', in: 'tags', key, row: movedTag(before, digest, now, push.by) },
       { change: 'put', in: 'tagsByDigest', key: [push.repository, digest, tag], row: true },
+      { change: 'delete', in: 'deletedTags', key },
+      this.#event(push, digest, now, {
+        tag,
+        ...(before === undefined || before.digest === digest ? {} : { from: before.digest }),
+      }),
     )
+  }
+
+  #event(
+    { repository, by }: ManifestPush,
+    digest: Digest,
+    at: Timestamp,
+    more: { readonly tag?: Tag; readonly from?: Digest },
+  ): Change {
+    return this.#parts.history.write({ at, action: 'push', repository, by, digest, ...more })
   }
 }
 
-function movedTag(before: TagRow | undefined, digest: Digest, now: Timestamp): TagRow {
-  if (before === undefined) return { digest, pushedAt: now, previous: [] }
-  if (before.digest === digest) return { ...before, pushedAt: now }
-  const previous = [{ digest: before.digest, replacedAt: now }, ...before.previous]
-  return { digest, pushedAt: now, previous: previous.slice(0, tagHistoryMax) }
+/** The tag's new row, with what it pointed at before. */
+export function movedTag(
+  before: TagRow | undefined,
+  digest: Digest,
+  now: Timestamp,
+  by: string,
+): TagRow {
+  if (before === undefined) return { digest, pushedAt: now, previous: [], by }
+  if (before.digest === digest) return { ...before, pushedAt: now, by }
+  const previous = [{ digest: before.digest, replacedAt: now, by }, ...before.previous]
+  return { digest, pushedAt: now, previous: previous.slice(0, tagHistoryMax), by }
 }
 
 function verifiedDigest({ reference, expected, bytes }: ManifestPush): Digest {

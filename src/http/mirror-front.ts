@@ -152,7 +152,6 @@ export class MirrorFront {
     } catch (error) {
       throw toRegistryError(error, mirror.name, 'MANIFEST_UNKNOWN')
     }
-    const isTag = reference.kind === 'tag'
     switch (outcome.kind) {
       case 'local': {
         if (outcome.isHit) mirror.stats.hits += 1
@@ -166,15 +165,20 @@ export class MirrorFront {
         return this.#manifests.get(route, request, marked)
       }
       case 'head': {
-        const { digest, mediaType, sizeBytes } = outcome.head
-        const prepared = prepareManifest(digest, mediaType, sizeBytes, isTag)
-        return this.#manifests.answer(prepared, request, MISS.wrap(response))
+        // Nothing is stored yet, so there is nothing that collection could be asked to keep.
+        const prepared = prepareManifest({ ...route, ...outcome.head })
+        return MISS.wrap(response).sendHead(prepared.head, prepared.sizeBytes)
       }
       case 'bytes': {
-        const { digest, mediaType, bytes } = outcome.fetched
-        const prepared = prepareManifest(digest, mediaType, bytes.byteLength, isTag)
-        prepared.bytes = bytes
-        return this.#manifests.answer(prepared, request, PASSED.wrap(response))
+        const { bytes } = outcome.fetched
+        const prepared = prepareManifest({
+          ...route,
+          ...outcome.fetched,
+          sizeBytes: bytes.byteLength,
+        })
+        const passed = PASSED.wrap(response)
+        if (isHead) return passed.sendHead(prepared.head, prepared.sizeBytes)
+        return passed.send(prepared.head, bytes)
       }
     }
   }
@@ -215,13 +219,9 @@ export class MirrorFront {
         case 'local':
           return await this.#blobs.get({ repository, digest }, request, MISS.wrap(response))
         case 'size':
-          return await this.#blobs.answer(
-            prepareBlob(digest, outcome.sizeBytes),
-            request,
-            MISS.wrap(response),
-          )
+          return MISS.wrap(response).sendHead(blobHead(200, digest), outcome.sizeBytes)
         case 'fill': {
-          const prepared = prepareBlob(digest, outcome.sizeBytes)
+          const prepared = prepareBlob(repository, digest, outcome.sizeBytes)
           const marked = MISS.wrap(response)
           return await this.#blobs.answer(prepared, request, marked, (spans) =>
             this.#sendFill(mirror, repository, outcome.fill, prepared, spans, marked),
@@ -229,7 +229,7 @@ export class MirrorFront {
         }
         case 'pass': {
           const { source } = outcome
-          const prepared = prepareBlob(digest, source.sizeBytes)
+          const prepared = prepareBlob(repository, digest, source.sizeBytes)
           // Nothing is kept, so a range is asked for anew rather than cut out of the whole.
           return sendSource(prepared, PASSED.wrap(response), source, undefined)
         }
@@ -300,9 +300,10 @@ export class MirrorFront {
   }
 }
 
-function prepareBlob(digest: Digest, sizeBytes: number): PreparedBlob {
+function prepareBlob(repository: RepositoryName, digest: Digest, sizeBytes: number): PreparedBlob {
   const row = { sizeBytes, place: 'file', createdAt: 0, linkedAt: 0 } as const
-  return { kind: 'blob', digest, row, head: blobHead(200, digest), bytes: undefined }
+  const head = blobHead(200, digest)
+  return { kind: 'blob', repository, digest, row, head, bytes: undefined, reliedAt: 0 }
 }
 
 /** Marks an answer that could not be compared with upstream. */

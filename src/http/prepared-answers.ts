@@ -5,8 +5,9 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
 import type { BlobRow } from '../storage/schema.ts'
-import type { Change, Transaction } from '../storage/transaction.ts'
+import type { Change, Check, Transaction } from '../storage/transaction.ts'
 import type { ResponseHead } from './engine.ts'
 
 /** Told of every pull of what it hangs on. */
@@ -23,21 +24,30 @@ interface PreparedCommon {
 
 export interface PreparedManifest extends PreparedCommon {
   readonly kind: 'manifest'
+  readonly repository: RepositoryName
+  /** As in the path: tag or digest. */
+  readonly reference: string
   readonly digest: Digest
   readonly isTag: boolean
   readonly sizeBytes: number
   readonly head: ResponseHead
   /** A copy of the bytes, while they are few. */
   bytes: Uint8Array | undefined
+  /** See `pull-times.ts` and `reliance.ts`. */
+  notedIn: number
+  reliedAt: number
 }
 
 export interface PreparedBlob extends PreparedCommon {
   readonly kind: 'blob'
+  readonly repository: RepositoryName
   readonly digest: Digest
   readonly row: BlobRow
   readonly head: ResponseHead
   /** A copy of an inline blob's bytes, once they were asked for. */
   readonly bytes: Uint8Array | undefined
+  /** See `reliance.ts`. */
+  reliedAt: number
 }
 
 export type Prepared = PreparedManifest | PreparedBlob
@@ -82,11 +92,13 @@ export class PreparedAnswers {
   }
 
   /** Drops what a committed transaction made untrue. */
-  drop({ changes }: Transaction): void {
-    for (const change of changes) this.#dropChanged(change)
+  drop({ checks, changes }: Transaction): void {
+    for (const change of changes) this.#dropChanged(change, checks)
   }
 
-  #dropChanged(change: Change): void {
+  #dropChanged(change: Change, checks: readonly Check[]): void {
+    // Being relied on changes no answer.
+    if (change.change === 'touch') return
     switch (change.in) {
       case 'mirrorTags':
       case 'tags':
@@ -97,14 +109,19 @@ export class PreparedAnswers {
         this.#byPath.delete(`/v2/${change.key[0]}/blobs/${change.key[1]}`)
         return
       case 'blobs':
-        // Any repository's path may rest on the row. It goes only by collection or quarantine.
-        if (change.change === 'delete') this.#byPath.clear()
+        // Any repository's path may rest on the row, unless none holds the blob: collection makes
+        // sure of that first, and every path went with its link.
+        if (change.change === 'delete' && !isNone(checks, 'holders')) this.#byPath.clear()
         return
       case 'manifestBytes':
-        if (change.change === 'delete') this.#byPath.clear()
+        if (change.change === 'delete' && !isNone(checks, 'manifestHolders')) this.#byPath.clear()
         return
       default:
         return
     }
   }
+}
+
+function isNone(checks: readonly Check[], database: 'holders' | 'manifestHolders'): boolean {
+  return checks.some((check) => check.check === 'none' && check.in === database)
 }

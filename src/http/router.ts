@@ -8,7 +8,7 @@ import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import { unwrap } from '../registry/result.ts'
 
 export type Route =
-  | { readonly kind: 'index' | 'health' | 'metrics' | 'status' }
+  | { readonly kind: 'index' | 'health' | 'metrics' | 'admin' }
   | { readonly kind: 'base' | 'catalog' | 'extensions' }
   | { readonly kind: 'manifest'; readonly repository: RepositoryName; readonly reference: string }
   | { readonly kind: 'blob'; readonly repository: RepositoryName; readonly digest: string }
@@ -19,12 +19,13 @@ export type Route =
 
 export type RouteKind = Route['kind']
 
+const ADMIN: Route = { kind: 'admin' }
+
 const FIXED: ReadonlyMap<string, Route> = new Map([
   ['/', { kind: 'index' }],
   ['/health', { kind: 'health' }],
   ['/healthz', { kind: 'health' }],
   ['/metrics', { kind: 'metrics' }],
-  ['/admin/status', { kind: 'status' }],
   ['/v2', { kind: 'base' }],
   ['/v2/', { kind: 'base' }],
   ['/v2/_catalog', { kind: 'catalog' }],
@@ -35,6 +36,7 @@ const FIXED: ReadonlyMap<string, Route> = new Map([
 export function parseRoute(path: string): Route | undefined {
   const fixed = FIXED.get(path)
   if (fixed !== undefined) return fixed
+  if (path.startsWith('/admin/')) return ADMIN
   if (!path.startsWith('/v2/')) return undefined
   const rest = path.includes('%') ? decodeOnce(path.slice(4)) : path.slice(4)
   const last = rest.lastIndexOf('/')

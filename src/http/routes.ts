@@ -4,6 +4,7 @@
  */
 import { RegistryError } from '../registry/errors.ts'
 import type { Handler, HttpRequest, HttpResponse } from './engine.ts'
+import type { AdminHandlers } from './handlers/admin.ts'
 import type { BlobHandlers } from './handlers/blobs.ts'
 import type { DiscoveryHandlers } from './handlers/discovery.ts'
 import type { ManifestHandlers } from './handlers/manifests.ts'
@@ -19,15 +20,25 @@ export interface Handlers {
   readonly uploads: UploadHandlers
   readonly discovery: DiscoveryHandlers
   readonly service: ServiceHandlers
+  readonly admin: AdminHandlers
 }
 
 type Act<R> = (route: R, request: HttpRequest, response: HttpResponse) => void | Promise<void>
 
+/** The admin API knows its paths and methods itself. */
+type TableKind = Exclude<RouteKind, 'admin'>
+
 type RouteTable = {
-  readonly [K in RouteKind]: Readonly<Record<string, Act<Route & { kind: K }>>>
+  readonly [K in TableKind]: Readonly<Record<string, Act<Route & { kind: K }>>>
 }
 
-function makeTable({ manifests, blobs, uploads, discovery, service }: Handlers): RouteTable {
+function makeTable({
+  manifests,
+  blobs,
+  uploads,
+  discovery,
+  service,
+}: Omit<Handlers, 'admin'>): RouteTable {
   const getAndHead = <K extends RouteKind>(act: Act<Route & { kind: K }>) => ({
     GET: act,
     HEAD: act,
@@ -36,7 +47,6 @@ function makeTable({ manifests, blobs, uploads, discovery, service }: Handlers):
     index: getAndHead((_route, request, response) => service.index(request, response)),
     health: getAndHead((_route, request, response) => service.health(request, response)),
     metrics: getAndHead((_route, request, response) => service.metrics(request, response)),
-    status: getAndHead((_route, request, response) => service.status(request, response)),
     base: getAndHead((_route, request, response) => discovery.base(request, response)),
     catalog: getAndHead((_route, request, response) => discovery.catalog(request, response)),
     extensions: getAndHead((_route, request, response) => discovery.extensions(request, response)),
@@ -76,7 +86,7 @@ export function createDispatcher(
   answers: PreparedAnswers,
   mirrors?: MirrorFront,
 ): Handler {
-  const { manifests, blobs } = handlers
+  const { manifests, blobs, admin } = handlers
   const table = makeTable(handlers)
   return (request, given) => {
     let response = given
@@ -105,6 +115,7 @@ export function createDispatcher(
       })
     }
     request.routeKind = route.kind
+    if (route.kind === 'admin') return admin.handle(request, response)
     // Each row's handlers take the route of its own kind; the lookup by kind cannot show that.
     const methods = table[route.kind] as Readonly<Record<string, Act<Route>>>
     const act = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined

@@ -14,6 +14,7 @@ import { type HttpAnswer, headerOf } from './http-client.ts'
 import type { Mirror } from './mirror.ts'
 import { NegativeCache } from './negative-cache.ts'
 import { PassThrough } from './pass-through.ts'
+import { promisedSize } from './promised-size.ts'
 import type { MirrorSpace } from './space.ts'
 import { toUpstreamError, UpstreamError } from './upstream-error.ts'
 
@@ -151,7 +152,8 @@ export class MirrorBlobs {
     const fill = new Fill({
       digest,
       uploadId: newUploadId(),
-      expectedBytes: this.#sizes.get(`${repository} ${digest}`),
+      promisedBytes: promisedSize(this.#context.metadata, repository, digest),
+      askSize: () => this.#askSize(mirror, repository, digest),
       inlineLimitBytes,
       growing,
       clock,

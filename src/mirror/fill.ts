@@ -21,7 +21,9 @@ export interface FillParts {
   readonly digest: Digest
   readonly uploadId: string
   /** Size that a manifest promises; undefined when no manifest is known. */
-  readonly expectedBytes: number | undefined
+  readonly promisedBytes: number | undefined
+  /** Asks upstream for the size, where its answer does not say it. */
+  readonly askSize: () => Promise<number | undefined>
   readonly inlineLimitBytes: number
   readonly growing: GrowingBlobs
   readonly clock: Clock
@@ -50,6 +52,14 @@ const noProgressMs = 38_000
 /** A fill that nobody reads goes on when this share of it, or all but this much, has come. */
 const keptShare = 0.25
 const keptRestBytes = 32 * 1024 * 1024
+
+/** Attempts in a row that bring less than this much, and the pause before the first of them, ms. */
+const attemptsMax = 5
+const attemptBytesMin = 256 * 1024
+const resumeAfterMs = 100
+
+/** Most bytes of a body whose length nobody tells. */
+const unknownBytesMax = 2 * 1024 * 1024 * 1024
 
 /** How long a fill without readers waits for the next one, ms. */
 const lingerMs = 3_000
@@ -184,8 +194,13 @@ export class Fill {
   async #run(open: () => void): Promise<void> {
     const { clock, ask, mayStore } = this.#parts
     const first = await ask(0, clock.monotonic() + firstAnswerMs)
-    this.#sizeBytes = lengthOf(first) ?? this.#parts.expectedBytes
-    refuseHtml(first)
+    const { promisedBytes, askSize } = this.#parts
+    const length = lengthOf(first)
+    if (length !== undefined && promisedBytes !== undefined && length !== promisedBytes) {
+      first.body.abort()
+      throw new UpstreamError('garbage', `${length} bytes where a manifest says ${promisedBytes}`)
+    }
+    this.#sizeBytes = length ?? promisedBytes ?? (await askSize().catch(() => undefined))
     if (!mayStore(this.#sizeBytes)) {
       this.#unstored = first
       this.#state = 'failed'
@@ -233,7 +248,8 @@ export class Fill {
         if (known !== undefined && this.#receivedBytes + bytes.byteLength > known) {
           throw tooLong(known)
         }
-        if (known === undefined && !this.#parts.mayStore(this.#receivedBytes)) {
+        const isTooMuch = this.#receivedBytes > unknownBytesMax
+        if (known === undefined && (isTooMuch || !this.#parts.mayStore(this.#receivedBytes))) {
           throw new UpstreamError('garbage', 'a body without a length does not end')
         }
         pending.append(bytes)
@@ -274,7 +290,9 @@ export class Fill {
     const { clock, ask, onFailure } = this.#parts
     let answer: HttpAnswer | undefined = first
     this.#progressAt = clock.monotonic()
+    let attempts = 0
     while (true) {
+      const before = this.#receivedBytes
       try {
         answer ??= await ask(this.#receivedBytes, this.#progressAt + noProgressMs)
         await this.#consume(answer, take)
@@ -287,8 +305,11 @@ export class Fill {
         if (error instanceof RegistryError) throw error
         const known = toUpstreamError(error, 'upstream')
         onFailure(known)
-        if (!known.isPassing || clock.monotonic() - this.#progressAt > noProgressMs) throw known
-        await new Promise((resolve) => setTimeout(resolve, resumeAfterMs))
+        attempts = this.#receivedBytes - before >= attemptBytesMin ? 1 : attempts + 1
+        const isLate = clock.monotonic() - this.#progressAt > noProgressMs
+        if (!known.isPassing || isLate || attempts > attemptsMax) throw known
+        const pauseMs = resumeAfterMs * 2 ** (attempts - 1)
+        await new Promise((resolve) => setTimeout(resolve, pauseMs))
       }
     }
   }
@@ -327,20 +348,9 @@ export class Fill {
   }
 }
 
-/** Pause before a broken body is asked for again, ms. */
-const resumeAfterMs = 100
-
 function lengthOf({ headers }: HttpAnswer): number | undefined {
   const text = headerOf(headers, 'content-length')
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
-}
-
-/** A login page or a proxy's error page, with status 200. */
-function refuseHtml(answer: HttpAnswer): void {
-  const type = headerOf(answer.headers, 'content-type') ?? ''
-  if (!/^text\/html\b/i.test(type)) return
-  answer.body.abort()
-  throw new UpstreamError('garbage', 'upstream answers a web page instead of a blob')
 }
 
 function startsAt(answer: HttpAnswer, offset: number, sizeBytes: number | undefined): boolean {

@@ -147,6 +147,7 @@ export class UpstreamManifests {
         expected: reference === undefined ? undefined : fetched.digest,
         contentType: manifestTypeOf(fetched.mediaType),
         bytes: fetched.bytes,
+        by: `mirror ${mirror.name}`,
         condition: { ifMatch: undefined, ifNoneMatch: undefined },
         more: [...more, ...this.#cooldown.childChanges(mirror, repository, fetched)],
       })

@@ -204,6 +204,11 @@ export class Upstream {
         `content coding ${coding} was not asked for`,
       )
     }
+    // A login page, or a proxy's error page: no registry answers a page with success.
+    if (/^text\/html\b/i.test(headerOf(answer.headers, 'content-type') ?? '')) {
+      answer.body.abort()
+      throw this.#refusal(url, 'garbage', answer.status, 'a web page')
+    }
     return { ...answer, body: this.#limited(answer.body) }
   }
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 
-export type WorkerName = 'ingest' | 'metadata-writer' | 'pager' | 'reconcile' | 'scrub'
+export type WorkerName = 'gc' | 'ingest' | 'metadata-writer' | 'pager' | 'reconcile' | 'scrub'
 
 export interface WorkerPoolOptions {
   readonly worker: WorkerName

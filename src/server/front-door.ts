@@ -3,14 +3,17 @@
  * together for one server.
  */
 import { access, constants } from 'node:fs/promises'
+import { AdminApi } from '../admin/admin-api.ts'
+import type { Endpoint } from '../admin/endpoint.ts'
+import { serviceEndpoints } from '../admin/service-endpoints.ts'
 import type { Config } from '../config/config.ts'
 import { Discovery } from '../distribution/discovery.ts'
 import { Deletes } from '../distribution/management.ts'
 import { Mounts } from '../distribution/mount.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
-import { TagLocks } from '../distribution/tag-locks.ts'
 import type { Uploads } from '../distribution/uploads.ts'
 import type { HttpEngine } from '../http/engine.ts'
+import { AdminHandlers } from '../http/handlers/admin.ts'
 import { BlobHandlers } from '../http/handlers/blobs.ts'
 import { DiscoveryHandlers } from '../http/handlers/discovery.ts'
 import { ManifestHandlers } from '../http/handlers/manifests.ts'
@@ -29,8 +32,10 @@ import { Metrics } from '../observability/metrics.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Storage } from '../storage/open-storage.ts'
+import { readStoredBlob } from '../storage/read-blob.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
 import type { startScrub } from './background.ts'
+import type { Cleanup } from './cleanup.ts'
 import { openMirrors } from './mirrors.ts'
 
 /** What is running already when the door is built. */
@@ -40,12 +45,15 @@ export interface Parts {
   readonly reconciliation: Reconciliation
   readonly scrub: ReturnType<typeof startScrub>
   readonly logger: Logger
+  readonly cleanup: Cleanup
+  /** What the features add to the admin API. */
+  readonly endpoints: readonly Endpoint[]
 }
 
 /** Builds the engine (not listening yet) and everything between it and the stores. */
 export async function makeFrontDoor(
   config: Config,
-  { storage, uploads, reconciliation, scrub, logger }: Parts,
+  { storage, uploads, reconciliation, scrub, logger, cleanup, endpoints }: Parts,
 ): Promise<{ engine: HttpEngine; metrics: Metrics | undefined; mirrors: Mirrors | undefined }> {
   const { metadata } = storage
   const startedAt = systemClock.monotonic()
@@ -56,9 +64,12 @@ export async function makeFrontDoor(
     checksSizes: config.policy.checkSizes,
     allowsDelete: config.policy.delete,
   }
-  const tagLocks = new TagLocks()
-  const deletes = new Deletes(metadata, policy.allowsDelete, tagLocks)
-  const pushes = new ManifestPushes(metadata, policy, systemClock, tagLocks)
+  const { pulls, reliance } = cleanup
+  const deletes = new Deletes(metadata, policy.allowsDelete, cleanup)
+  const pushes = new ManifestPushes(metadata, policy, systemClock, {
+    ...cleanup,
+    readBlob: (digest, bytesMax) => readStoredBlob(storage, digest, bytesMax),
+  })
   const requestLog = config.log.access
     ? new RequestLog(logger.accessLog, config.log.accessSample)
     : undefined
@@ -69,33 +80,58 @@ export async function makeFrontDoor(
     get metrics() {
       return metrics
     },
-    describe: () => ({
-      engine: engine.kind,
-      uptimeSeconds: Math.floor((systemClock.monotonic() - startedAt) / 1000),
-      openConnections: engine.openConnections,
-      openUploads: uploads.openCount,
-      blobReader: storage.reader.kind,
-      mappedBytes: storage.mappedBytes(),
-      freeBytes: storage.space.freeBytes,
-      takesPushes: storage.space.hasRoom,
-      quarantinedBlobs: storage.quarantine.count,
-      reconciliation: reconciliation.status,
-      scrub: scrub.status(),
-    }),
   })
+  const admin: AdminApi = new AdminApi([
+    ...serviceEndpoints({
+      version,
+      endpoints: () => admin.endpoints,
+      describe: () => ({
+        engine: engine.kind,
+        uptimeSeconds: Math.floor((systemClock.monotonic() - startedAt) / 1000),
+        openConnections: engine.openConnections,
+        openUploads: uploads.openCount,
+        blobReader: storage.reader.kind,
+        mappedBytes: storage.mappedBytes(),
+        freeBytes: storage.space.freeBytes,
+        takesPushes: storage.space.hasRoom,
+        quarantinedBlobs: storage.quarantine.count,
+        reconciliation: reconciliation.status,
+        scrub: scrub.status(),
+        gc: cleanup.status(),
+      }),
+    }),
+    ...cleanup.endpoints,
+    ...endpoints,
+  ])
   const answers = new PreparedAnswers()
   metadata.onApplied((transaction) => answers.drop(transaction))
   metadata.onDoubt(() => answers.clear())
   const handlers = {
-    manifests: new ManifestHandlers(metadata, answers, pushes, deletes, storage.space),
-    blobs: new BlobHandlers(metadata, answers, storage.blobs, deletes, storage.quarantine),
+    manifests: new ManifestHandlers(
+      metadata,
+      answers,
+      pushes,
+      deletes,
+      storage.space,
+      pulls,
+      reliance,
+    ),
+    blobs: new BlobHandlers(
+      metadata,
+      answers,
+      storage.blobs,
+      deletes,
+      storage.quarantine,
+      reliance,
+    ),
     uploads: new UploadHandlers(uploads, new Mounts(metadata, systemClock), storage.space),
     discovery: new DiscoveryHandlers(new Discovery(metadata)),
     service,
+    admin: new AdminHandlers(admin, logger),
   }
   const mirrors = await openMirrors(config, storage, {
     logger,
-    tagLocks,
+    tagLocks: cleanup.tagLocks,
     doubt: () => reconciliation.doubt(),
   })
   const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers)

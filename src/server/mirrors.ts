@@ -21,6 +21,12 @@ const mirrorPolicy = {
   allowsDelete: true,
 }
 
+/** Whose repositories are a mirror's: collection leaves those to the mirror's own rules. */
+export function mirroredBy({ mirrors }: Config): (repository: string) => boolean {
+  const names = new Set(mirrors.map(({ name }) => name))
+  return (repository) => names.has(repository.slice(0, Math.max(0, repository.indexOf('/'))))
+}
+
 export interface MirrorParts {
   readonly logger: Logger
   /** Shared with the registry's own pushes. */
@@ -45,7 +51,7 @@ export async function openMirrors(
     logger,
     inlineLimitBytes: config.storage.inlineLimitBytes,
     newUploadId: () => randomHexId(systemRandom),
-    pushes: new ManifestPushes(metadata, mirrorPolicy, systemClock, tagLocks),
+    pushes: new ManifestPushes(metadata, mirrorPolicy, systemClock, { tagLocks }),
     onFileReplaced: storage.forget,
     onFileInDoubt: doubt,
     maxBytesInAll: config.mirrorMaxBytes,

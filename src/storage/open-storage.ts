@@ -59,7 +59,7 @@ export interface Storage {
 /** Opens a store that no other process has open. Throws with its pid when one has. */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
   const paths = storagePaths(options.path)
-  for (const folder of [paths.blobs, paths.uploads, paths.metadata, paths.trash]) {
+  for (const folder of Object.values(paths)) {
     mkdirSync(folder, { recursive: true, mode: 0o750 })
   }
   const loaded = loadLibc()

@@ -139,6 +139,8 @@ export class ReconcileDecisions {
     await digestLock.run(digest, async () => {
       const now = await stat(blobPath(paths, digest)).catch(absent)
       if (metadata.get('blobs', digest) !== undefined) return
+      // Swept, and the crash came before the move: collection finishes what it began.
+      if (metadata.get('trash', digest) !== undefined) return
       // Another file by now: a push put it there, and it is that push's to finish.
       if (now === undefined || !isSameFile(fileIdentity(now), file)) return
       if (!isGenuine) {

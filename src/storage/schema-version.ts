@@ -5,6 +5,7 @@
  */
 import type { MetadataStore } from './ports.ts'
 import { schemaVersion } from './schema.ts'
+import type { Change } from './transaction.ts'
 
 /** The step from one version to the next. */
 export interface Migration {
@@ -18,7 +19,7 @@ export interface Migration {
 }
 
 /** One for each version after the first, in order. */
-const MIGRATIONS: readonly Migration[] = []
+const MIGRATIONS: readonly Migration[] = [{ to: 2, run: indexManifestHolders }]
 
 /** Brings the store to this program's version. Throws with what to do when that cannot be. */
 export async function checkSchemaVersion(
@@ -60,4 +61,38 @@ async function migrate(
     checks: [{ check: 'unchanged', in: 'system', key: 'schemaVersion', row: from }],
     changes: [{ change: 'put', in: 'system', key: 'schemaVersion', row: from + 1 }],
   })
+}
+
+/** Manifests put together in one transaction. */
+const manifestsAtOnce = 1_000
+
+/** Version 2 knows which repositories have a manifest, so that its bytes can go with the last. */
+async function indexManifestHolders(metadata: MetadataStore): Promise<void> {
+  for (const repository of allRepositories(metadata)) {
+    let last: string | undefined
+    while (true) {
+      const keys = metadata.keys('manifests', [repository], last, manifestsAtOnce)
+      if (keys.length === 0) break
+      last = keys.at(-1)![1]
+      const changes = keys.map(
+        ([name, digest]): Change => ({
+          change: 'put',
+          in: 'manifestHolders',
+          key: [digest, name],
+          row: 'stored',
+        }),
+      )
+      await metadata.commit({ checks: [], changes })
+    }
+  }
+}
+
+function* allRepositories(metadata: MetadataStore): Generator<string> {
+  let last: string | undefined
+  while (true) {
+    const names = metadata.keys('repositories', [], last, manifestsAtOnce)
+    if (names.length === 0) return
+    yield* names
+    last = names.at(-1)
+  }
 }

@@ -6,9 +6,18 @@
 import type { Algorithm, Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
+import type {
+  DeletedManifestRow,
+  DeletedTagRow,
+  EventRow,
+  JobRow,
+  PinRow,
+  PlanRow,
+  TrashRow,
+} from './schema-cleanup.ts'
 
 /** Raised by every migration; a store of a newer version is refused. */
-export const schemaVersion = 1
+export const schemaVersion = 2
 
 /** Milliseconds since the epoch. */
 export type Timestamp = number
@@ -20,6 +29,8 @@ export interface RepositoryRow {
 export interface PreviousTarget {
   readonly digest: Digest
   readonly replacedAt: Timestamp
+  /** Who moved the tag away from it. */
+  readonly by?: string
 }
 
 export interface TagRow {
@@ -27,6 +38,8 @@ export interface TagRow {
   readonly pushedAt: Timestamp
   /** What the tag pointed at before, newest first; bounded by `tagHistoryMax`. */
   readonly previous: readonly PreviousTarget[]
+  /** Who moved it where it is. */
+  readonly by?: string
 }
 
 export const tagHistoryMax = 16
@@ -38,6 +51,12 @@ export interface ManifestRow {
   readonly subject?: string
   readonly imageConfig?: string
   readonly pushedAt: Timestamp
+  /** When somebody was last told that it is here, or it lost a tag; collection compares it. */
+  readonly reliedAt?: Timestamp
+  /** How long it wants to live, by its labels or annotations, ms. */
+  readonly expiresAfterMs?: number
+  /** A cache that BuildKit exported: of use only while a tag points at it. */
+  readonly isBuildCache?: true
 }
 
 /** How a manifest refers to a child: what collection and "who uses this" follow. */
@@ -126,6 +145,20 @@ export interface Databases {
   readonly system: { key: string; row: number }
   /** Where long jobs stand, so that a restart goes on there. */
   readonly cursors: { key: string; row: string }
+  /** Which repositories have a manifest, or had it and may want it back: its bytes stay so long. */
+  readonly manifestHolders: { key: readonly [Digest, RepositoryName]; row: 'stored' | 'deleted' }
+  readonly deletedManifests: { key: readonly [RepositoryName, Digest]; row: DeletedManifestRow }
+  readonly deletedTags: { key: readonly [RepositoryName, Tag]; row: DeletedTagRow }
+  readonly trash: { key: Digest; row: TrashRow }
+  /** Last pull by tag or digest. */
+  readonly pulls: { key: readonly [RepositoryName, string]; row: Timestamp }
+  /** Digest and the name of the pin. */
+  readonly pins: { key: readonly [Digest, string]; row: PinRow }
+  readonly events: { key: string; row: EventRow }
+  readonly jobs: { key: string; row: JobRow }
+  readonly plans: { key: string; row: PlanRow }
+  /** Rules that an operator has applied once, by fingerprint. */
+  readonly approvals: { key: string; row: Timestamp }
 }
 
 export type DatabaseName = keyof Databases
@@ -150,4 +183,14 @@ export const DATABASES: Readonly<Record<DatabaseName, 'msgpack' | 'binary'>> = {
   mirrorSeen: 'msgpack',
   system: 'msgpack',
   cursors: 'msgpack',
+  manifestHolders: 'msgpack',
+  deletedManifests: 'msgpack',
+  deletedTags: 'msgpack',
+  trash: 'msgpack',
+  pulls: 'msgpack',
+  pins: 'msgpack',
+  events: 'msgpack',
+  jobs: 'msgpack',
+  plans: 'msgpack',
+  approvals: 'msgpack',
 }

@@ -41,6 +41,13 @@ export type Change =
       readonly key: Key<'blobs'>
       readonly at: Timestamp
     }
+  /** The same of a manifest in its repository: raises `reliedAt`. */
+  | {
+      readonly change: 'touch'
+      readonly in: 'manifests'
+      readonly key: Key<'manifests'>
+      readonly at: Timestamp
+    }
 
 export interface Transaction {
   readonly checks: readonly Check[]
@@ -104,12 +111,21 @@ function applyChange(rows: RowAccess, change: Change): void {
     case 'delete':
       rows.delete(change.in, change.key)
       return
-    case 'touch': {
-      const row = rows.get('blobs', change.key) as Databases['blobs']['row'] | undefined
-      // An earlier change of the same transaction may have deleted it: then there is nothing to raise.
-      if (row === undefined) return
-      rows.put('blobs', change.key, { ...row, linkedAt: Math.max(row.linkedAt, change.at) })
+    case 'touch':
+      touch(rows, change)
       return
-    }
   }
+}
+
+/** An earlier change of the same transaction may have deleted the row: then nothing is raised. */
+function touch(rows: RowAccess, change: Change & { readonly change: 'touch' }): void {
+  if (change.in === 'blobs') {
+    const row = rows.get('blobs', change.key) as Databases['blobs']['row'] | undefined
+    if (row === undefined) return
+    rows.put('blobs', change.key, { ...row, linkedAt: Math.max(row.linkedAt, change.at) })
+    return
+  }
+  const row = rows.get('manifests', change.key) as Databases['manifests']['row'] | undefined
+  if (row === undefined) return
+  rows.put('manifests', change.key, { ...row, reliedAt: Math.max(row.reliedAt ?? 0, change.at) })
 }

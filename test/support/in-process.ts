@@ -24,6 +24,8 @@ export interface InProcessOptions {
   readonly engine: EngineName
   /** Sections and keys as in the configuration file; address, path and engine are set here. */
   readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** A folder of an earlier registry; a new one otherwise. */
+  readonly folder?: string
   readonly mirrors?: readonly Readonly<Record<string, unknown>>[]
 }
 
@@ -111,7 +113,7 @@ export class InProcessRegistry {
 
 /** Starts a registry; the caller stops it with `dispose`. */
 export async function startInProcess(options: InProcessOptions): Promise<InProcessRegistry> {
-  const folder = await mkdtemp(join(tmpdir(), 'fastregistry-test-'))
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'fastregistry-test-')))
   const registry = new InProcessRegistry(folder, options)
   await registry.start()
   return registry

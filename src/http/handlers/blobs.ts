@@ -3,6 +3,7 @@
  */
 import type { Deletes } from '../../distribution/management.ts'
 import { findBlob } from '../../distribution/pull.ts'
+import type { Reliance } from '../../distribution/reliance.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { isSameEntityTag, matchesEntityTag } from '../../registry/entity-tag.ts'
 import { RegistryError } from '../../registry/errors.ts'
@@ -38,6 +39,7 @@ export class BlobHandlers {
   readonly #blobs: BlobReader
   readonly #deletes: Deletes
   readonly #quarantine: Quarantine
+  readonly #reliance: Reliance
 
   constructor(
     metadata: MetadataReader,
@@ -45,8 +47,10 @@ export class BlobHandlers {
     blobs: BlobReader,
     deletes: Deletes,
     quarantine: Quarantine,
+    reliance: Reliance,
   ) {
     this.#quarantine = quarantine
+    this.#reliance = reliance
     this.#metadata = metadata
     this.#answers = answers
     this.#blobs = blobs
@@ -58,7 +62,17 @@ export class BlobHandlers {
     const digest = unwrap(parseDigest(route.digest))
     const row = findBlob(this.#metadata, route.repository, digest)
     const head = blobHead(200, digest)
-    const prepared: PreparedBlob = { kind: 'blob', digest, row, head, bytes: undefined }
+    const { repository } = route
+    const reliedAt = row.linkedAt
+    const prepared: PreparedBlob = {
+      kind: 'blob',
+      repository,
+      digest,
+      row,
+      head,
+      bytes: undefined,
+      reliedAt,
+    }
     this.#answers.put(request.path, prepared)
     return this.answer(prepared, request, response)
   }
@@ -71,11 +85,16 @@ export class BlobHandlers {
     send: SendSpans = (spans) => this.#send(prepared, request, response, spans),
   ): void | Promise<void> {
     const { digest, row } = prepared
+    if (request.method === 'HEAD') {
+      const promising = this.#reliance.blob(prepared.repository, digest, prepared)
+      if (promising !== undefined)
+        return promising.then(() => answerHead(prepared, request, response))
+      return answerHead(prepared, request, response)
+    }
     const ifNoneMatch = request.header('if-none-match')
     if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
       return respondEmpty(response, 304, blobHeaders(digest))
     }
-    if (request.method === 'HEAD') return response.sendHead(prepared.head, row.sizeBytes)
     const range = request.header('range')
     if (range === undefined || !isRangeWelcome(request, digest)) {
       return send(undefined)
@@ -150,6 +169,14 @@ export class BlobHandlers {
     }
     return bytes.slice()
   }
+}
+
+function answerHead(prepared: PreparedBlob, request: HttpRequest, response: HttpResponse): void {
+  const ifNoneMatch = request.header('if-none-match')
+  if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, prepared.digest)) {
+    return respondEmpty(response, 304, blobHeaders(prepared.digest))
+  }
+  response.sendHead(prepared.head, prepared.row.sizeBytes)
 }
 
 function sendBytes(

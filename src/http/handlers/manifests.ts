@@ -3,7 +3,9 @@
  */
 import type { Deletes } from '../../distribution/management.ts'
 import { findManifest } from '../../distribution/pull.ts'
+import type { PullTimes } from '../../distribution/pull-times.ts'
 import type { ManifestPushes } from '../../distribution/push-manifest.ts'
+import type { Reliance } from '../../distribution/reliance.ts'
 import { readWhole } from '../../distribution/upload-body.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { matchesEntityTag } from '../../registry/entity-tag.ts'
@@ -35,6 +37,8 @@ export class ManifestHandlers {
   readonly #pushes: ManifestPushes
   readonly #deletes: Deletes
   readonly #space: DiskSpace
+  readonly #pulls: PullTimes
+  readonly #reliance: Reliance
 
   constructor(
     metadata: MetadataReader,
@@ -42,8 +46,12 @@ export class ManifestHandlers {
     pushes: ManifestPushes,
     deletes: Deletes,
     space: DiskSpace,
+    pulls: PullTimes,
+    reliance: Reliance,
   ) {
     this.#space = space
+    this.#pulls = pulls
+    this.#reliance = reliance
     this.#metadata = metadata
     this.#answers = answers
     this.#pushes = pushes
@@ -59,7 +67,8 @@ export class ManifestHandlers {
     const reference = parseForPull(text)
     const { digest, row } = findManifest(this.#metadata, repository, reference)
     const { sizeBytes } = row
-    const prepared = prepareManifest(digest, row.mediaType, sizeBytes, reference.kind === 'tag')
+    const prepared = prepareManifest({ repository, reference: text, digest, ...row })
+    prepared.reliedAt = Math.max(row.pushedAt, row.reliedAt ?? 0)
     const touching = this.#metadata.touch('manifestBytes', digest)
     if (touching !== undefined) {
       return touching.then(() => this.get({ repository, reference: text }, request, response))
@@ -80,11 +89,17 @@ export class ManifestHandlers {
   ): void | Promise<void> {
     const { digest, head, bytes } = prepared
     checkIfMatch(request, digest)
+    if (request.method === 'HEAD') {
+      const promising = this.#reliance.manifest(prepared.repository, digest, prepared)
+      if (promising !== undefined)
+        return promising.then(() => this.#head(prepared, request, response))
+      return this.#head(prepared, request, response)
+    }
+    this.#pulls.note(prepared)
     const ifNoneMatch = request.header('if-none-match')
     if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
       return respondEmpty(response, 304, cacheHeaders(digest, prepared.isTag))
     }
-    if (request.method === 'HEAD') return response.sendHead(head, prepared.sizeBytes)
     if (bytes !== undefined) return response.send(head, bytes)
     const send = () => {
       const stored = this.#metadata.getBytes('manifestBytes', digest)
@@ -93,6 +108,17 @@ export class ManifestHandlers {
     }
     const touching = this.#metadata.touch('manifestBytes', digest)
     return touching === undefined ? send() : touching.then(send)
+  }
+
+  #head(prepared: PreparedManifest, request: HttpRequest, response: HttpResponse): void {
+    const { digest, isTag, head, sizeBytes } = prepared
+    // Clients that know the digest by now ask no further: to them the HEAD was the pull.
+    if (isTag) this.#pulls.note(prepared)
+    const ifNoneMatch = request.header('if-none-match')
+    if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
+      return respondEmpty(response, 304, cacheHeaders(digest, isTag))
+    }
+    response.sendHead(head, sizeBytes)
   }
 
   async put(
@@ -115,6 +141,7 @@ export class ManifestHandlers {
         ifMatch: request.header('if-match'),
         ifNoneMatch: request.header('if-none-match'),
       },
+      by: request.remoteAddress,
     })
     const headers: [string, string][] = [
       ['Location', `/v2/${repository}/manifests/${digest}`],
@@ -137,19 +164,36 @@ export class ManifestHandlers {
   }
 }
 
-/** The answer to a pull of a manifest, without its bytes. */
-export function prepareManifest(
-  digest: Digest,
-  mediaType: string,
-  sizeBytes: number,
-  isTag: boolean,
-): PreparedManifest {
+export interface ManifestAnswer {
+  readonly repository: RepositoryName
+  /** As in the path: tag or digest. */
+  readonly reference: string
+  readonly digest: Digest
+  readonly mediaType: string
+  readonly sizeBytes: number
+}
+
+/** The answer to a pull of a manifest, without its bytes; it promises nothing to collection. */
+export function prepareManifest(answer: ManifestAnswer): PreparedManifest {
+  const { repository, reference, digest, mediaType, sizeBytes } = answer
+  const isTag = !reference.includes(':')
   const head = new ResponseHead(200, [
     versionHeader,
     ['Content-Type', mediaType],
     ...cacheHeaders(digest, isTag),
   ])
-  return { kind: 'manifest', digest, isTag, sizeBytes, head, bytes: undefined }
+  return {
+    kind: 'manifest',
+    repository,
+    reference,
+    notedIn: 0,
+    reliedAt: 0,
+    digest,
+    isTag,
+    sizeBytes,
+    head,
+    bytes: undefined,
+  }
 }
 
 /** A tag that no push could have made is simply not there; a malformed digest is said so. */

@@ -1,5 +1,5 @@
 /**
- * @module The server's own pages: what this is, is it well, its metrics, its status.
+ * @module The server's own pages: what this is, is it well, its metrics.
  */
 import type { Health } from '../../observability/health.ts'
 import type { Metrics } from '../../observability/metrics.ts'
@@ -12,8 +12,6 @@ export interface ServiceOptions {
   readonly health: Health
   /** Undefined when metrics are switched off. */
   readonly metrics: Metrics | undefined
-  /** What `/admin/status` shows beside state and version. */
-  readonly describe: () => Readonly<Record<string, unknown>>
 }
 
 const TEXT = new ResponseHead(200, [['Content-Type', 'text/plain; charset=utf-8']])
@@ -55,10 +53,5 @@ export class ServiceHandlers {
     const text = await metrics.render()
     const head = new ResponseHead(200, [['Content-Type', metrics.contentType]])
     respondText(request, response, head, text)
-  }
-
-  status(request: HttpRequest, response: HttpResponse): void {
-    const { version, describe } = this.#options
-    respondJson(request, response, 200, { status: 'running', version, ...describe() })
   }
 }

@@ -41,6 +41,21 @@ const defaults = {
     reader: 'auto',
     scrub: { enabled: false, schedule: '0 3 * * 0', bytesPerSecond: 64 * 1024 * 1024 },
   },
+  cleanup: {
+    gc: {
+      enabled: true,
+      schedule: '0 2 * * *',
+      keepRecent: 10,
+      graceMs: 86_400_000,
+      undeleteWindowMs: 86_400_000,
+      maxDeletePercent: 50,
+      bytesPerSecond: 0,
+      maxPauseMs: 4,
+    },
+    retention: [],
+    expiry: [],
+    immutableTags: [],
+  },
   policy: {
     allowSparseIndex: true,
     allowMissingBlobs: false,
@@ -362,8 +377,6 @@ describe('features that are not built yet', () => {
     ['mesh: { enabled: true }', '"mesh.enabled: true"', 'false'],
     [`sync: { sources: [${source}] }`, 'sync.sources', 'an empty list'],
     ['auth: { type: htpasswd }', '"auth.type: htpasswd"', 'none'],
-    ['storage: { gc: { enabled: true } }', '"storage.gc.enabled: true"', 'false'],
-    ['storage: { retention: [{}] }', 'storage.retention', 'an empty list'],
     ['releases: { enabled: true }', '"releases.enabled: true"', 'false'],
     ['certs: { auto_generate: true }', '"certs.auto_generate: true"', 'false'],
     ['access: [{ anonymous: true }]', 'access', 'an empty list'],
@@ -377,9 +390,6 @@ describe('features that are not built yet', () => {
 
   test('every one of them is accepted where it changes nothing', async () => {
     const config = await load(`
-storage:
-  gc: { enabled: false, schedule: "0 2 * * *", keep_recent: 10, grace: 24h, undelete_window: 0s }
-  retention: []
 auth: { type: none, htpasswd_file: /etc/fastregistry/htpasswd }
 access: []
 mirrors: []

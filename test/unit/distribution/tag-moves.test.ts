@@ -26,8 +26,8 @@ beforeEach(() => {
   metadata = new MemoryMetadataStore()
   clock = new FakeClock()
   const tagLocks = new TagLocks()
-  pushes = new ManifestPushes(metadata, policy, clock, tagLocks)
-  deletes = new Deletes(metadata, true, tagLocks)
+  pushes = new ManifestPushes(metadata, policy, clock, { tagLocks })
+  deletes = new Deletes(metadata, true, { tagLocks })
 })
 
 function bytesOf(label: string): Uint8Array {
@@ -43,6 +43,7 @@ function push(label: string, options: Partial<ManifestPush> = {}) {
     contentType: mediaTypes.ociIndex,
     bytes: bytesOf(label),
     condition: { ifMatch: undefined, ifNoneMatch: undefined },
+    by: 'tester',
     ...options,
   })
 }

@@ -1,0 +1,181 @@
+/**
+ * @module The admin API: finds the endpoint, validates what came, calls it, shapes the answer. Knows
+ * nothing of sockets; `http/handlers/admin.ts` brings requests here. Endpoints are looked up in a
+ * list of about fifty, which is not a hot path.
+ */
+import * as v from 'valibot'
+import { type AdminContext, type Endpoint, EventStream, Reply } from './endpoint.ts'
+import { decodeParams, type PathPattern, pathPattern } from './path-pattern.ts'
+import { AdminProblem, toProblem } from './problem.ts'
+import { refuseOtherSites } from './same-site.ts'
+
+/** The request, as far as this API looks at it. */
+export interface AdminRequest {
+  readonly id: string
+  readonly method: string
+  readonly path: string
+  readonly query: string
+  readonly bodyBytes: number | undefined
+  readonly signal: AbortSignal
+  header(name: string): string | undefined
+  readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
+}
+
+export type AdminAnswer =
+  | {
+      readonly kind: 'json'
+      readonly status: number
+      readonly headers: readonly (readonly [string, string])[]
+      readonly body: unknown
+      /** What was thrown, when it is a fault of ours: for the log. */
+      readonly fault: unknown
+    }
+  | {
+      readonly kind: 'stream'
+      readonly contentType: string
+      readonly pieces: AsyncIterable<string>
+    }
+
+/** Largest body, bytes: lists of names in a bulk delete are the largest that make sense. */
+const bodyBytesMax = 1024 * 1024
+
+interface Row {
+  readonly endpoint: Endpoint
+  readonly pattern: PathPattern
+}
+
+export class AdminApi {
+  readonly #rows: readonly Row[]
+
+  constructor(endpoints: readonly Endpoint[]) {
+    // The most words first: `…/{repository}/tags` before `…/{repository}`, which fits it as well.
+    this.#rows = endpoints
+      .map((endpoint) => ({ endpoint, pattern: pathPattern(endpoint.path) }))
+      .sort((one, other) => other.pattern.literals - one.pattern.literals)
+  }
+
+  get endpoints(): readonly Endpoint[] {
+    return this.#rows.map(({ endpoint }) => endpoint)
+  }
+
+  /** Never rejects but for a client that left. */
+  async handle(request: AdminRequest, actor: string): Promise<AdminAnswer> {
+    try {
+      refuseOtherSites(request)
+      const { endpoint, params } = this.#find(request)
+      const input = await readInput(endpoint, params, request)
+      const context: AdminContext = { requestId: request.id, actor, signal: request.signal }
+      return toAnswer(await endpoint.handle(input as never, context))
+    } catch (error) {
+      if (request.signal.aborted) throw error
+      const problem = toProblem(error, request.id)
+      const more = error instanceof Error && 'headers' in error ? error.headers : undefined
+      const headers: [string, string][] = Object.entries((more ?? {}) as Record<string, string>)
+      headers.push(['Content-Type', 'application/json'], ['X-Request-Id', request.id])
+      const { status } = problem
+      return {
+        kind: 'json',
+        status,
+        headers,
+        body: problem,
+        fault: status >= 500 ? error : undefined,
+      }
+    }
+  }
+
+  /** By segments first, then with slashes in names; the method decides last, for an honest 405. */
+  #find(request: AdminRequest): { endpoint: Endpoint; params: Readonly<Record<string, string>> } {
+    const method = request.method === 'HEAD' ? 'GET' : request.method
+    for (const takesSlashes of [false, true]) {
+      const fits = ({ pattern }: Row) => pattern.match(request.path, takesSlashes) !== undefined
+      const path = this.#rows.find(fits)?.endpoint.path
+      if (path === undefined) continue
+      const rows = this.#rows.filter(({ endpoint }) => endpoint.path === path)
+      const row = rows.find(({ endpoint }) => endpoint.method === method)
+      if (row === undefined) throw wrongMethod(request, rows)
+      const params = decodeParams(row.pattern.match(request.path, takesSlashes)!)
+      if (params !== undefined) return { endpoint: row.endpoint, params }
+      throw new AdminProblem(400, 'bad_request', 'the path is not valid percent-encoding')
+    }
+    throw new AdminProblem(404, 'not_found', 'no such endpoint; see /admin/openapi.json', {
+      context: { path: request.path.slice(0, 512) },
+    })
+  }
+}
+
+function wrongMethod({ method }: AdminRequest, rows: readonly Row[]): AdminProblem {
+  const allowed = rows.flatMap(({ endpoint }) =>
+    endpoint.method === 'GET' ? ['GET', 'HEAD'] : [endpoint.method],
+  )
+  const message = `method ${method.slice(0, 32)} is not supported here`
+  const headers = { Allow: allowed.join(', ') }
+  return new AdminProblem(405, 'method_not_allowed', message, { headers })
+}
+
+async function readInput(
+  endpoint: Endpoint,
+  params: Readonly<Record<string, string>>,
+  request: AdminRequest,
+): Promise<{ params: unknown; query: unknown; body: unknown }> {
+  const query = Object.fromEntries(new URLSearchParams(request.query))
+  return {
+    params: validated(endpoint.params, params, 'path'),
+    query: validated(endpoint.query, query, 'query'),
+    body: endpoint.body === undefined ? undefined : await readJson(endpoint.body, request),
+  }
+}
+
+async function readJson(schema: v.GenericSchema, request: AdminRequest): Promise<unknown> {
+  const chunks: Uint8Array[] = []
+  let count = 0
+  const tooLarge = () =>
+    new AdminProblem(413, 'too_large', `a body may have at most ${bodyBytesMax} bytes`)
+  if ((request.bodyBytes ?? 0) > bodyBytesMax) throw tooLarge()
+  await request.readBody((bytes) => {
+    count += bytes.byteLength
+    if (count > bodyBytesMax) throw tooLarge()
+    chunks.push(bytes.slice())
+  })
+  if (count === 0) return validated(schema, {}, 'body')
+  const type = (request.header('content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase()
+  if (type !== 'application/json') {
+    throw new AdminProblem(415, 'unsupported_type', 'send the body as application/json')
+  }
+  return validated(schema, parseJson(Buffer.concat(chunks)), 'body')
+}
+
+function parseJson(bytes: Uint8Array): object {
+  let json: unknown
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch {
+    throw new AdminProblem(400, 'bad_request', 'the body is not JSON')
+  }
+  // Valibot takes a list for an object with the keys 0, 1, 2 ….
+  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json
+  throw new AdminProblem(400, 'bad_request', 'the body is not a JSON object')
+}
+
+/** Problems named in one answer. */
+const problemsMax = 20
+
+function validated(schema: v.GenericSchema | undefined, value: unknown, place: string): unknown {
+  if (schema === undefined) return undefined
+  const result = v.safeParse(schema, value)
+  if (result.success) return result.output
+  const problems = result.issues.slice(0, problemsMax).map((issue) => ({
+    field: [place, v.getDotPath(issue)].filter((part) => part !== null).join('.'),
+    problem: issue.message.slice(0, 500),
+  }))
+  const [first] = problems
+  throw new AdminProblem(400, 'bad_request', `${first!.field}: ${first!.problem}`, { problems })
+}
+
+function toAnswer(result: unknown): AdminAnswer {
+  if (result instanceof EventStream) {
+    return { kind: 'stream', contentType: result.contentType, pieces: result.pieces }
+  }
+  const { status, headers, body } = result instanceof Reply ? result : new Reply(200, result)
+  const all = [['Cache-Control', 'no-store'] as const, ...headers]
+  return { kind: 'json', status, headers: all, body, fault: undefined }
+}

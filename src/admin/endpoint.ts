@@ -1,0 +1,97 @@
+/**
+ * @module One endpoint of the admin API as data: method, path, schemas of everything that goes in and
+ * comes out, and the function that does it. The router, the validation and the OpenAPI document all
+ * read the same rows; a feature brings its own list of them and `server/` joins the lists.
+ */
+import type * as v from 'valibot'
+
+type AnySchema = v.GenericSchema<unknown, unknown>
+
+/** What an endpoint may know of the request beside its validated parts. */
+export interface AdminContext {
+  /** Names the request in problems, in the log and in the history. */
+  readonly requestId: string
+  /** Who asks: the user's name where the registry knows users, else the client's address. */
+  readonly actor: string
+  /** Fires when the client leaves before the answer is complete. */
+  readonly signal: AbortSignal
+}
+
+/** Another status than 200, or headers beside the usual ones. */
+export class Reply<T = unknown> {
+  readonly status: number
+  readonly body: T
+  readonly headers: readonly (readonly [string, string])[]
+
+  constructor(status: number, body: T, headers: readonly (readonly [string, string])[] = []) {
+    this.status = status
+    this.body = body
+    this.headers = headers
+  }
+}
+
+/** An answer without an end: the pieces are sent as they come, until the client leaves. */
+export class EventStream {
+  readonly contentType: string
+  readonly pieces: AsyncIterable<string>
+
+  constructor(contentType: string, pieces: AsyncIterable<string>) {
+    this.contentType = contentType
+    this.pieces = pieces
+  }
+}
+
+export interface EndpointInput<P, Q, B> {
+  readonly params: P
+  readonly query: Q
+  readonly body: B
+}
+
+export interface Endpoint {
+  /** GET changes nothing: the framework answers HEAD by it and browsers may prefetch it. */
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** `/admin/jobs/{job}`; `{repository}` also takes a name with its slashes as they are. */
+  readonly path: string
+  /** One line for the table of endpoints and the OpenAPI document. */
+  readonly summary: string
+  /** The group that it belongs to in the documentation. */
+  readonly group: string
+  readonly params: AnySchema | undefined
+  readonly query: AnySchema | undefined
+  readonly body: AnySchema | undefined
+  /** Of the 200 answer (and of every other success); undefined for a stream of events. */
+  readonly answer: AnySchema | undefined
+  readonly handle: (
+    input: EndpointInput<never, never, never>,
+    context: AdminContext,
+  ) => unknown | Promise<unknown>
+}
+
+type Output<S> = S extends AnySchema ? v.InferOutput<S> : undefined
+type Given<S> = S extends AnySchema ? v.InferInput<S> : EventStream
+
+interface Definition<P, Q, B, A> {
+  readonly method: Endpoint['method']
+  readonly path: string
+  readonly summary: string
+  readonly group: string
+  readonly params?: P
+  readonly query?: Q
+  readonly body?: B
+  readonly answer?: A
+  readonly handle: (
+    input: EndpointInput<Output<P>, Output<Q>, Output<B>>,
+    context: AdminContext,
+  ) => Given<A> | Reply<Given<A>> | Promise<Given<A> | Reply<Given<A>>>
+}
+
+/** Makes a row; the compiler holds the handler against the schemas. */
+export function endpoint<
+  P extends AnySchema | undefined = undefined,
+  Q extends AnySchema | undefined = undefined,
+  B extends AnySchema | undefined = undefined,
+  A extends AnySchema | undefined = undefined,
+>(definition: Definition<P, Q, B, A>): Endpoint {
+  const { params, query, body, answer, ...rest } = definition
+  return { ...rest, params, query, body, answer, handle: rest.handle as Endpoint['handle'] }
+}

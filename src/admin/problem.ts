@@ -1,0 +1,76 @@
+/**
+ * @module Refusals of the admin API: RFC 9457 problem documents with the request's id, sent as plain
+ * JSON like every refusal of this server. The fields
+ * `errors` and `error` repeat it where clients of `/v2/` and of the first FastRegistry look.
+ */
+import { STATUS_CODES } from 'node:http'
+import * as v from 'valibot'
+import { ERRORS, RegistryError } from '../registry/errors.ts'
+
+export const problemSchema = v.object({
+  type: v.string(),
+  title: v.string(),
+  status: v.number(),
+  detail: v.string(),
+  code: v.string(),
+  error: v.string(),
+  errors: v.array(v.object({ code: v.string(), message: v.string(), detail: v.unknown() })),
+  requestId: v.string(),
+  /** What exactly is wrong with which part of the request. */
+  problems: v.optional(v.array(v.object({ field: v.string(), problem: v.string() }))),
+  /** Facts that belong to the refusal: the current digest, the job that runs. */
+  context: v.optional(v.unknown()),
+})
+
+export type Problem = v.InferOutput<typeof problemSchema>
+
+/** A refusal with its status; `code` is a word for programs. */
+export class AdminProblem extends RegistryError {
+  readonly word: string
+  readonly problems: NonNullable<Problem['problems']> | undefined
+
+  constructor(
+    status: number,
+    word: string,
+    message: string,
+    more: {
+      readonly problems?: NonNullable<Problem['problems']>
+      readonly context?: unknown
+      readonly headers?: Readonly<Record<string, string>>
+    } = {},
+  ) {
+    super('UNSUPPORTED', {
+      status,
+      message,
+      detail: more.context,
+      ...(more.headers === undefined ? {} : { headers: more.headers }),
+    })
+    this.word = word
+    this.problems = more.problems
+  }
+}
+
+export const notFound = (message: string) => new AdminProblem(404, 'not_found', message)
+export const conflict = (message: string, context?: unknown) =>
+  new AdminProblem(409, 'conflict', message, { context })
+export const badRequest = (message: string) => new AdminProblem(400, 'bad_request', message)
+
+/** The document for anything thrown. Faults of our own tell the request id and nothing else. */
+export function toProblem(error: unknown, requestId: string): Problem {
+  const known = error instanceof RegistryError ? error : new RegistryError('UNKNOWN')
+  const isOurs = known.code === 'UNKNOWN'
+  const detail = isOurs ? ERRORS.UNKNOWN.message : known.message
+  const problems = known instanceof AdminProblem ? known.problems : undefined
+  return {
+    type: 'about:blank',
+    title: STATUS_CODES[known.status] ?? 'Error',
+    status: known.status,
+    detail,
+    code: known instanceof AdminProblem ? known.word : known.code,
+    error: detail,
+    errors: [{ code: known.code, message: detail, detail: isOurs ? null : (known.detail ?? null) }],
+    requestId,
+    ...(problems === undefined ? {} : { problems }),
+    ...(isOurs || known.detail === undefined ? {} : { context: known.detail }),
+  }
+}

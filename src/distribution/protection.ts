@@ -1,0 +1,71 @@
+/**
+ * @module What may not be moved or deleted: tags that are immutable by pattern, digests that are
+ * pinned. Asked by pushes and deletes; collection asks the pins itself.
+ */
+import type { Digest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import { anyPattern, type Pattern } from '../registry/pattern.ts'
+import type { Tag } from '../registry/tag.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { MetadataReader } from '../storage/ports.ts'
+import type { PinRow } from '../storage/schema-cleanup.ts'
+
+export interface ImmutableTags {
+  readonly repositories: readonly string[]
+  readonly tags: readonly string[]
+}
+
+/** Pins looked at for one digest; a digest that has more is pinned whatever they say. */
+const pinsLookedAtMax = 1_000
+
+export class Protection {
+  readonly #rules: readonly { readonly repositories: Pattern; readonly tags: Pattern }[]
+  #blocked = 0
+
+  constructor(immutable: readonly ImmutableTags[] = []) {
+    this.#rules = immutable.map(({ repositories, tags }) => ({
+      repositories: anyPattern(repositories),
+      tags: anyPattern(tags),
+    }))
+  }
+
+  /** Moves and deletes refused since the start: for the metric. */
+  get blockedCount(): number {
+    return this.#blocked
+  }
+
+  isImmutable(repository: RepositoryName, tag: Tag): boolean {
+    return this.#rules.some((rule) => rule.repositories(repository) && rule.tags(tag))
+  }
+
+  /** Throws 409 with the current digest when the tag may not go elsewhere. */
+  requireMovable(repository: RepositoryName, tag: Tag, current: Digest): void {
+    if (!this.isImmutable(repository, tag)) return
+    throw this.#refusal('the tag is immutable (storage.immutable_tags)', { tag, current })
+  }
+
+  /** Throws 409 when a pin holds the digest in this repository. */
+  requireUnpinned(
+    metadata: MetadataReader,
+    clock: Clock,
+    repository: RepositoryName,
+    digest: Digest,
+  ): void {
+    const pins = metadata.entries('pins', [digest], undefined, pinsLookedAtMax)
+    const pin = pins.find(({ row }) => holdsNow(row, repository, clock.now()))
+    if (pin === undefined) return
+    throw this.#refusal('the digest is pinned', { digest, pin: pin.key[1] })
+  }
+
+  #refusal(message: string, detail: object): RegistryError {
+    this.#blocked += 1
+    return new RegistryError('DENIED', { status: 409, message, detail })
+  }
+}
+
+/** Whether a pin protects what it names in this repository at this time. */
+export function holdsNow(pin: PinRow, repository: string, now: number): boolean {
+  const isHere = pin.repository === undefined || pin.repository === repository
+  return isHere && (pin.expiresAt === undefined || pin.expiresAt > now)
+}

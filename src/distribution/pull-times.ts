@@ -1,0 +1,85 @@
+/**
+ * @module When each tag and manifest was last pulled: noted in memory by the pull itself (one
+ * comparison once it was noted), written down in batches in the background. May lag by seconds and
+ * be lost in a crash (design, section 4, point 8).
+ */
+import type { Digest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { MetadataStore } from '../storage/ports.ts'
+import type { Change } from '../storage/transaction.ts'
+
+/** How often what was noted is written down, ms. */
+const writeEveryMs = 10_000
+
+/** Pulls noted between two writes; further ones are not noted. */
+const notedMax = 50_000
+
+/** Rows of one transaction: a pull must not wait behind thousands of them. */
+const rowsAtOnce = 500
+
+/** What is pulled; `notedIn` belongs to this module. */
+export interface Pulled {
+  readonly repository: RepositoryName
+  /** As in the path: tag or digest. */
+  readonly reference: string
+  readonly digest: Digest
+  notedIn: number
+}
+
+export class PullTimes {
+  readonly #metadata: MetadataStore
+  readonly #clock: Clock
+  #noted: Pulled[] = []
+  #writing: Promise<void> = Promise.resolve()
+  #timer: NodeJS.Timeout | undefined
+  /** The interval that is being noted: what carries its number has been noted in it. */
+  interval = 1
+
+  constructor(metadata: MetadataStore, clock: Clock) {
+    this.#metadata = metadata
+    this.#clock = clock
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.write(), writeEveryMs)
+    this.#timer.unref()
+  }
+
+  /** The whole cost of a pull that was noted in this interval already is the comparison. */
+  note(pulled: Pulled): void {
+    if (pulled.notedIn === this.interval) return
+    pulled.notedIn = this.interval
+    if (this.#noted.length < notedMax) this.#noted.push(pulled)
+  }
+
+  /** Writes down what was noted. What the disk refuses is lost: it is only a time. */
+  write(): Promise<void> {
+    const noted = this.#noted
+    this.#noted = []
+    this.interval += 1
+    if (noted.length > 0) {
+      this.#writing = this.#writing.then(() => this.#write(noted)).catch(() => undefined)
+    }
+    return this.#writing
+  }
+
+  async #write(noted: readonly Pulled[]): Promise<void> {
+    const at = this.#clock.now()
+    for (let start = 0; start < noted.length; start += rowsAtOnce) {
+      const changes = noted.slice(start, start + rowsAtOnce).flatMap((it) => this.#rows(it, at))
+      await this.#metadata.commit({ checks: [], changes })
+    }
+  }
+
+  #rows({ repository, reference, digest }: Pulled, at: number): Change[] {
+    const byDigest: Change = { change: 'put', in: 'pulls', key: [repository, digest], row: at }
+    if (reference === digest) return [byDigest]
+    return [byDigest, { change: 'put', in: 'pulls', key: [repository, reference], row: at }]
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.write()
+  }
+}

@@ -1,0 +1,370 @@
+/**
+ * @module The collection, seen from the main thread. Every run makes a plan and applies it; a dry run
+ * is the first half of it. One run at a time. Where a run stands is a row, so that a restart goes on
+ * there:
+ *
+ *   mark ──► plan file ──► [scheduled: too much? stop, leave the plan] ──► sweep ──► purge ──► done
+ *    │ cursor: repository or digest                                         │ cursor: byte of the file
+ *    └─ worker: reads indexes only                                          └─ worker proposes, this
+ *                                                                              thread commits
+ */
+import { RegistryError } from '../registry/errors.ts'
+import type { JobState } from '../storage/schema-cleanup.ts'
+import type { Change } from '../storage/transaction.ts'
+import {
+  type CollectorOptions,
+  type RunRequest,
+  RunState,
+  type RunStateRow,
+} from './collector-types.ts'
+import { runGcTask } from './gc-worker.ts'
+import type { RunningJob } from './jobs.ts'
+import { Settler } from './settle.ts'
+import type { Counts } from './worker-messages.ts'
+
+type End = { readonly state: JobState; readonly message?: string }
+
+/** How often a sweep writes down where it stands, ms. */
+const cursorEveryMs = 1_000
+
+export class Collector {
+  readonly #options: CollectorOptions
+  readonly #state: RunState
+  #isStarting = false
+
+  constructor(options: CollectorOptions) {
+    this.#options = options
+    this.#state = new RunState(options.metadata)
+  }
+
+  /**
+   * Starts a run. Throws 409 while another one runs, when the clock jumped, and for a plan that
+   * cannot be applied. Resolves when the job is on disk.
+   */
+  async start(
+    request: RunRequest,
+  ): Promise<{ readonly id: string; readonly ended: Promise<void> }> {
+    const running = this.#options.jobs.running('gc')
+    if (running !== undefined) throw refusal('a collection is running already', { job: running })
+    if (this.#isStarting) throw refusal('a collection is starting already')
+    this.#isStarting = true
+    try {
+      return await this.#start(request)
+    } finally {
+      this.#isStarting = false
+    }
+  }
+
+  async #start(
+    request: RunRequest,
+  ): Promise<{ readonly id: string; readonly ended: Promise<void> }> {
+    const { jobs, clockGuard, plans } = this.#options
+    if (request.acceptClock === true) clockGuard.accept()
+    this.#requireClock()
+    let plan: string | undefined
+    if (request.kind === 'apply') {
+      const row = plans.get(request.plan)
+      if (row === undefined) {
+        throw new RegistryError('UNSUPPORTED', { status: 404, message: 'there is no such plan' })
+      }
+      if (row.state !== 'ready')
+        throw refusal(`the plan is ${row.state} already`, { plan: request.plan })
+      plan = request.plan
+      if (!(await plans.claim(plan, row))) throw refusal('the plan is taken already', { plan })
+    }
+    // Before the time is taken by which everything is judged: a pull must not seem to come after it.
+    await this.#options.pulls.write()
+    const begun: RunStateRow = {
+      job: '',
+      kind: request.kind,
+      isScheduled: request.kind === 'run' && request.isScheduled === true,
+      by: request.by,
+      plan: plan ?? plans.newId(),
+      phase: plan === undefined ? 'mark' : 'sweep',
+      cursor: { stage: 'repositories', after: undefined },
+      fileBytes: 0,
+      offset: 0,
+      now: this.#options.clock.now(),
+    }
+    return jobs.start('gc', request.by, (job) => this.#work(job, { ...begun, job: job.id }))
+  }
+
+  /** The job that a crash or a stop interrupted, if there is one. */
+  get interruptedJob(): string | undefined {
+    return this.#state.read()?.job
+  }
+
+  /** Goes on with an interrupted run. Call once, at the start of the server. */
+  async resume(): Promise<void> {
+    const state = this.#state.read()
+    if (state === undefined) return
+    this.#options.log.info({ job: state.job, phase: state.phase }, 'collection goes on')
+    await this.#options.jobs.start('gc', state.by, (job) => this.#work(job, state), state.job)
+  }
+
+  #requireClock(): void {
+    const { clockGuard } = this.#options
+    if (clockGuard.doubt !== undefined) throw refusal(clockGuard.doubt)
+  }
+
+  async #work(job: RunningJob, begun: RunStateRow): Promise<End> {
+    let state = begun
+    try {
+      job.update({}, state.plan)
+      await this.#state.write(state)
+      if (state.phase === 'mark') {
+        const marked = await this.#mark(job, state)
+        if (marked !== undefined) return await this.#end(marked)
+        state = { ...state, phase: 'sweep', offset: 0 }
+        await this.#state.write(state)
+      }
+      const end = await this.#sweep(job, state)
+      if (end.state !== 'done') return await this.#end(end)
+      await this.#purge(job)
+      await this.#housekeeping()
+      return await this.#end(end)
+    } catch (error) {
+      if (job.signal.aborted && this.#options.isStopping()) return { state: 'running' }
+      await this.#fail(state)
+      this.#options.log.warn({ error, job: job.id }, 'collection failed')
+      await this.#state.clear().catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** A stop of the server keeps the cursor; every other end is one. */
+  async #end(end: End): Promise<End> {
+    if (end.state === 'cancelled' && this.#options.isStopping()) return { state: 'running' }
+    await this.#state.clear()
+    return end
+  }
+
+  async #fail(state: RunStateRow): Promise<void> {
+    const { plans } = this.#options
+    const row = plans.get(state.plan)
+    if (row?.state === 'applying')
+      await plans.put(state.plan, { ...row, state: 'stopped' }).catch(() => undefined)
+  }
+
+  /** Makes the plan. Undefined: it is to be applied now; else how the run ended. */
+  async #mark(job: RunningJob, state: RunStateRow): Promise<End | undefined> {
+    const { plans, config, clock, reliance } = this.#options
+    const isDry = state.kind === 'plan'
+    const approved = isDry ? undefined : this.#approvals()
+    let last: {
+      counts: Counts
+      bytes: number
+      rules: readonly string[]
+      heldRules: readonly string[]
+    } = {
+      counts: {},
+      bytes: 0,
+      rules: [],
+      heldRules: [],
+    }
+    const isComplete = await runGcTask(
+      this.#options.paths.root,
+      {
+        kind: 'mark',
+        planFile: plans.path(state.plan),
+        from: state.cursor,
+        fileBytes: state.fileBytes,
+        now: state.now,
+        config,
+        approved,
+        mirrored: await this.#mirrored(),
+        pins: this.#options.pins(),
+      },
+      job.signal,
+      {
+        onMarked: async ({ cursor, fileBytes, counts, bytes, rules, heldRules }) => {
+          last = { counts, bytes, rules, heldRules }
+          job.update({ ...counts, bytes })
+          await this.#state.write({ ...state, cursor, fileBytes })
+        },
+      },
+    )
+    if (!isComplete) return { state: 'cancelled' }
+    const row = {
+      createdAt: clock.now(),
+      by: state.by,
+      kind: 'collection' as const,
+      counts: last.counts,
+      bytes: last.bytes,
+      rules: last.rules,
+      unapproved: last.heldRules,
+    }
+    job.update({ ...last.counts, bytes: last.bytes })
+    if (isDry) {
+      const unapproved = last.rules.filter((rule) => !this.#isApproved(rule))
+      await plans.put(state.plan, { ...row, unapproved, state: 'ready' })
+      return { state: 'done' }
+    }
+    const stopped = await this.#whyNot(job, state, last.bytes, reliance.hasUnwritten)
+    if (stopped !== undefined) {
+      await plans.put(state.plan, { ...row, state: 'ready', message: stopped })
+      return { state: 'stopped', message: stopped }
+    }
+    await plans.put(state.plan, { ...row, state: 'applying' })
+    return undefined
+  }
+
+  /** Why a run must not apply its plan by itself. */
+  async #whyNot(
+    job: RunningJob,
+    { isScheduled }: RunStateRow,
+    bytes: number,
+    hasUnwritten: boolean,
+  ): Promise<string | undefined> {
+    const { maxDeletePercent } = this.#options.config.gc
+    if (this.#options.clockGuard.doubt !== undefined) return this.#options.clockGuard.doubt
+    if (hasUnwritten) return 'the disk took no writes lately; promises to clients are not on it'
+    if (!isScheduled || bytes === 0) return undefined
+    let total = 0
+    const listener = { onTotal: (count: number) => (total = count) }
+    await runGcTask(this.#options.paths.root, { kind: 'total' }, job.signal, listener)
+    const percent = total === 0 ? 0 : (bytes / total) * 100
+    if (percent <= maxDeletePercent) return undefined
+    return (
+      `the plan would remove ${Math.round(percent)} % of the stored bytes, more than ` +
+      `storage.gc.max_delete_percent (${maxDeletePercent}); look at it and apply it by hand`
+    )
+  }
+
+  async #sweep(job: RunningJob, state: RunStateRow): Promise<End> {
+    const { plans, config, clock, clockGuard, metadata } = this.#options
+    const settler = this.#settler(job)
+    let writtenAt = clock.monotonic()
+    let doubt: string | undefined
+    const stop = new AbortController()
+    const signal = AbortSignal.any([job.signal, stop.signal])
+    const isComplete = await runGcTask(
+      this.#options.paths.root,
+      {
+        kind: 'sweep',
+        planFile: plans.path(state.plan),
+        offset: state.offset,
+        graceMs: config.gc.graceMs,
+        by: state.kind === 'apply' || !state.isScheduled ? state.by : 'collection',
+      },
+      signal,
+      {
+        onSteps: async ({ steps, offset }) => {
+          doubt ??= clockGuard.doubt
+          if (doubt !== undefined) {
+            stop.abort()
+            return 1
+          }
+          const stepsAtOnce = await settler.settle(steps)
+          job.update({ ...prefixed(settler.counts), bytesRemoved: settler.bytes })
+          if (clock.monotonic() - writtenAt > cursorEveryMs) {
+            writtenAt = clock.monotonic()
+            await this.#state.write({ ...state, offset })
+          }
+          return stepsAtOnce
+        },
+      },
+    )
+    this.#options.onFreed(settler)
+    job.update({ ...prefixed(settler.counts), bytesRemoved: settler.bytes })
+    const row = plans.get(state.plan)
+    if (row === undefined) return { state: 'failed', message: 'the plan is gone' }
+    if (!isComplete) {
+      const isPaused = doubt === undefined && this.#options.isStopping()
+      if (!isPaused) await plans.put(state.plan, { ...row, state: 'stopped' })
+      return doubt === undefined ? { state: 'cancelled' } : { state: 'stopped', message: doubt }
+    }
+    const at = clock.now()
+    const approvals: Change[] =
+      state.kind === 'apply'
+        ? row.rules.map((key) => ({ change: 'put', in: 'approvals', key, row: at }))
+        : []
+    await metadata.commit({
+      checks: [],
+      changes: [
+        ...approvals,
+        {
+          change: 'put',
+          in: 'plans',
+          key: state.plan,
+          row: { ...row, state: 'applied', appliedAt: at },
+        },
+      ],
+    })
+    if (row.kind === 'collection' && row.unapproved.length > 0 && state.kind === 'run') {
+      return { state: 'done', message: heldMessage(row.counts['heldTags'] ?? 0) }
+    }
+    return { state: 'done' }
+  }
+
+  #settler(job: RunningJob): Settler {
+    const { bytesPerSecond, maxPauseMs } = this.#options.config.gc
+    return new Settler({
+      ...this.#options,
+      bytesPerSecond,
+      maxPauseMs,
+      onSkipped: (item, why) => {
+        this.#options.log.debug({ job: job.id, item, why }, 'collection skipped')
+      },
+    })
+  }
+
+  /** Frees what nobody can want back any more, and ends what expired. */
+  async #purge(job: RunningJob): Promise<void> {
+    const { clock, config, uploads } = this.#options
+    await uploads.sweep()
+    const settler = this.#settler(job)
+    const before = clock.now() - config.gc.undeleteWindowMs
+    await runGcTask(this.#options.paths.root, { kind: 'purge', before: before + 1 }, job.signal, {
+      onSteps: ({ steps }) => settler.settle(steps),
+    })
+    const bytesFreed = settler.bytes + settler.freedBytes
+    job.update({ ...settler.counts, bytesFreed })
+    this.#options.onFreed(settler)
+  }
+
+  async #housekeeping(): Promise<void> {
+    await this.#options.plans.prune()
+    await this.#options.prune()
+  }
+
+  #approvals(): string[] {
+    return this.#options.metadata
+      .keys('approvals', [], undefined, 10_000)
+      .filter((rule) => !this.#options.dryRules.has(rule))
+  }
+
+  #isApproved(rule: string): boolean {
+    return this.#options.metadata.get('approvals', rule) !== undefined
+  }
+
+  async #mirrored(): Promise<string[]> {
+    const { metadata, isMirrored } = this.#options
+    const mirrored: string[] = []
+    let last: string | undefined
+    while (true) {
+      const names = metadata.keys('repositories', [], last, 1_000)
+      for (const name of names) if (isMirrored(name)) mirrored.push(name)
+      if (names.length < 1_000) return mirrored
+      last = names.at(-1)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+}
+
+function prefixed(counts: Counts): Counts {
+  return Object.fromEntries(
+    Object.entries(counts).map(([kind, count]) => [`removed-${kind}`, count]),
+  )
+}
+
+function heldMessage(tags: number): string {
+  return (
+    `${tags} tags wait for a first yes: rules that delete tags do nothing before a plan of theirs ` +
+    'was applied once (POST /admin/gc with dryRun, look at the plan, apply it)'
+  )
+}
+
+function refusal(message: string, detail?: unknown): RegistryError {
+  return new RegistryError('UNSUPPORTED', { status: 409, message, detail })
+}

@@ -1,0 +1,51 @@
+/**
+ * @module What a plan consists of: one item for each thing that would go, with the state it was in
+ * when the plan was made (it is skipped if that changed) and the reason in words.
+ */
+
+interface Reasoned {
+  /** The rule that decided. */
+  readonly rule: string
+  readonly reason: string
+  /** Bytes of the disk that applying this very item wins. */
+  readonly bytes: number
+  /** Last push, mount or promise that it rests on, ms since the epoch. */
+  readonly at: number
+  readonly pulledAt?: number
+}
+
+export interface TagItem extends Reasoned {
+  readonly kind: 'tag'
+  readonly repository: string
+  readonly tag: string
+  readonly digest: string
+  /** Fingerprint of a rule that needs an operator's first yes. */
+  readonly approval?: string
+}
+
+export interface ManifestItem extends Reasoned {
+  readonly kind: 'manifest'
+  readonly repository: string
+  readonly digest: string
+}
+
+/** A blob leaves a repository whose manifests do not use it. */
+export interface LinkItem extends Reasoned {
+  readonly kind: 'link'
+  readonly repository: string
+  readonly digest: string
+}
+
+export interface BlobItem extends Reasoned {
+  readonly kind: 'blob'
+  readonly digest: string
+  readonly place: 'inline' | 'file'
+}
+
+/** Bytes of a manifest that no repository has or may want back. */
+export interface BytesItem extends Reasoned {
+  readonly kind: 'manifest-bytes'
+  readonly digest: string
+}
+
+export type PlanItem = TagItem | ManifestItem | LinkItem | BlobItem | BytesItem

@@ -1,0 +1,92 @@
+/**
+ * @module Plans: a row with the sums, a file with the items. Made by a walk, read by people, applied
+ * at most once.
+ */
+import type { History } from '../distribution/history.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { disk } from '../runtime/disk.ts'
+import { planPath, type StoragePaths } from '../storage/paths.ts'
+import type { MetadataStore } from '../storage/ports.ts'
+import type { PlanRow } from '../storage/schema-cleanup.ts'
+import type { PlanItem } from './plan-item.ts'
+import { readPlan } from './worker-plan-file.ts'
+
+/** Plans that are kept; the oldest go. */
+const plansKeptMax = 50
+
+export interface PlansOptions {
+  readonly metadata: MetadataStore
+  readonly paths: StoragePaths
+  readonly clock: Clock
+  readonly history: History
+}
+
+export class Plans {
+  readonly #options: PlansOptions
+
+  constructor(options: PlansOptions) {
+    this.#options = options
+  }
+
+  newId(): string {
+    return this.#options.history.key(this.#options.clock.now())
+  }
+
+  path(id: string): string {
+    return planPath(this.#options.paths, id)
+  }
+
+  get(id: string): PlanRow | undefined {
+    return this.#options.metadata.get('plans', id)
+  }
+
+  async put(id: string, row: PlanRow): Promise<void> {
+    await this.#options.metadata.commit({
+      checks: [],
+      changes: [{ change: 'put', in: 'plans', key: id, row }],
+    })
+  }
+
+  /** Takes a plan for applying; false when somebody else has, or it is not ready. */
+  async claim(id: string, row: PlanRow): Promise<boolean> {
+    const { applied } = await this.#options.metadata.commit({
+      checks: [{ check: 'unchanged', in: 'plans', key: id, row }],
+      changes: [{ change: 'put', in: 'plans', key: id, row: { ...row, state: 'applying' } }],
+    })
+    return applied
+  }
+
+  /** Newest first. */
+  list(): { readonly id: string; readonly row: PlanRow }[] {
+    const rows = this.#options.metadata.entries('plans', [], undefined, plansKeptMax * 4)
+    return rows.map(({ key, row }) => ({ id: key, row })).reverse()
+  }
+
+  /** Up to `limit` items from a byte of the file on, and where the next page begins. */
+  async items(
+    id: string,
+    offset: number,
+    limit: number,
+  ): Promise<{ readonly items: PlanItem[]; readonly next: number | undefined }> {
+    const items: PlanItem[] = []
+    let next = offset
+    for await (const { item, end } of readPlan(this.path(id), offset)) {
+      if (items.length === limit) return { items, next }
+      items.push(item)
+      next = end
+    }
+    return { items, next: undefined }
+  }
+
+  /** Removes the oldest beyond the bound. Their files go first: a row without one is harmless. */
+  async prune(): Promise<void> {
+    const old = this.list().filter(({ row }) => row.state !== 'applying')
+    for (const { id } of old.slice(plansKeptMax)) {
+      await disk.unlink(this.path(id))
+      await this.#options.metadata.commit({
+        checks: [],
+        changes: [{ change: 'delete', in: 'plans', key: id }],
+      })
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * @module A plan's items on disk: one JSON document a line, in the order in which they are applied.
+ * Written as they are found, read a piece at a time.
+ */
+import { disk, type FileHandle } from '../runtime/disk.ts'
+import type { PlanItem } from './plan-item.ts'
+
+/** Text gathered before it is written, characters. */
+const writeLengthMin = 64 * 1024
+const readBytes = 256 * 1024
+
+export class PlanWriter {
+  readonly #file: FileHandle
+  #bytes: number
+  #pending = ''
+
+  private constructor(file: FileHandle, bytes: number) {
+    this.#file = file
+    this.#bytes = bytes
+  }
+
+  /** Opens the file and cuts it to its first `bytes`. */
+  static async open(path: string, bytes: number): Promise<PlanWriter> {
+    const file = await disk.open(path, bytes === 0 ? 'w+' : 'r+')
+    await disk.truncate(file, bytes)
+    return new PlanWriter(file, bytes)
+  }
+
+  /** Bytes that are in the file. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get isFull(): boolean {
+    return this.#pending.length >= writeLengthMin
+  }
+
+  add(item: PlanItem): void {
+    this.#pending += `${JSON.stringify(item)}\n`
+  }
+
+  async flush(): Promise<void> {
+    const text = Buffer.from(this.#pending)
+    this.#pending = ''
+    for (let done = 0; done < text.byteLength; ) {
+      done += await disk.write(this.#file, text.subarray(done), this.#bytes + done)
+    }
+    this.#bytes += text.byteLength
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close()
+  }
+}
+
+export interface PlanLine {
+  readonly item: PlanItem
+  /** Byte behind the line: where the next one begins. */
+  readonly end: number
+}
+
+/** Items from a byte of the file on; a line that was not written to its end is the end. */
+export async function* readPlan(path: string, offset: number): AsyncGenerator<PlanLine> {
+  const file = await disk.open(path, 'r')
+  try {
+    let rest = Buffer.alloc(0)
+    let position = offset
+    let lineStart = offset
+    const buffer = new Uint8Array(readBytes)
+    while (true) {
+      const count = await disk.read(file, buffer, position)
+      if (count === 0) return
+      position += count
+      rest = Buffer.concat([rest, buffer.subarray(0, count)])
+      for (let end = rest.indexOf(10); end !== -1; end = rest.indexOf(10)) {
+        lineStart += end + 1
+        yield { item: JSON.parse(rest.toString('utf8', 0, end)) as PlanItem, end: lineStart }
+        rest = rest.subarray(end + 1)
+      }
+    }
+  } finally {
+    await file.close()
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * @module `/admin/…`: carries requests to the admin API and its answers back. What the API is made
+ * of is `src/admin/`'s business; this file knows sockets, that one does not.
+ */
+import type { Logger } from '../../observability/logger.ts'
+import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
+import { respondJson } from '../respond.ts'
+
+export type AdminAnswer =
+  | {
+      readonly kind: 'json'
+      readonly status: number
+      readonly headers: readonly (readonly [string, string])[]
+      readonly body: unknown
+      readonly fault: unknown
+    }
+  | {
+      readonly kind: 'stream'
+      readonly contentType: string
+      readonly pieces: AsyncIterable<string>
+    }
+
+/** The API, as far as this layer needs it. */
+export interface AdminPort {
+  handle(request: HttpRequest, actor: string): Promise<AdminAnswer>
+}
+
+export class AdminHandlers {
+  readonly #api: AdminPort
+  readonly #logger: Logger
+
+  constructor(api: AdminPort, logger: Logger) {
+    this.#api = api
+    this.#logger = logger
+  }
+
+  /** Every method of every path below `/admin/`. */
+  async handle(request: HttpRequest, response: HttpResponse): Promise<void> {
+    const actor = request.remoteAddress
+    const answer = await this.#api.handle(request, actor)
+    if (answer.kind === 'stream') return sendPieces(request, response, answer)
+    const { status, headers, body, fault } = answer
+    if (fault !== undefined) {
+      const cause = (fault as { cause?: unknown }).cause ?? fault
+      this.#logger.error({ requestId: request.id, status, error: cause }, 'request failed')
+    }
+    respondJson(request, response, status, body, headers)
+  }
+}
+
+async function sendPieces(
+  request: HttpRequest,
+  response: HttpResponse,
+  { contentType, pieces }: AdminAnswer & { kind: 'stream' },
+): Promise<void> {
+  const head = new ResponseHead(200, [
+    ['Content-Type', contentType],
+    ['Cache-Control', 'no-store'],
+    ['X-Accel-Buffering', 'no'],
+  ])
+  if (request.method === 'HEAD') return response.sendHead(head, undefined)
+  response.startChunked(head)
+  for await (const piece of pieces) {
+    await response.write(piece)
+    if (response.state !== 'headersSent') break
+  }
+  response.end()
+}

@@ -1,0 +1,175 @@
+/**
+ * @module The admin API's framework without a server: which endpoint a path means, what is validated,
+ * what a refusal looks like, who is kept out, and that the document says the same as the code.
+ */
+import * as v from 'valibot'
+import { describe, expect, test } from 'vitest'
+import { type AdminAnswer, AdminApi, type AdminRequest } from '../../../src/admin/admin-api.ts'
+import { endpoint, Reply } from '../../../src/admin/endpoint.ts'
+import { openApiDocument } from '../../../src/admin/openapi.ts'
+
+const params = v.object({ repository: v.string() })
+
+const api = new AdminApi([
+  endpoint({
+    method: 'GET',
+    path: '/admin/repositories/{repository}',
+    group: 'test',
+    summary: 'one repository',
+    params,
+    answer: v.object({ name: v.string() }),
+    handle: ({ params: { repository } }) => ({ name: repository }),
+  }),
+  endpoint({
+    method: 'GET',
+    path: '/admin/repositories/{repository}/tags',
+    group: 'test',
+    summary: 'its tags',
+    params,
+    query: v.object({ limit: v.optional(v.pipe(v.string(), v.regex(/^\d+$/, 'not a number'))) }),
+    answer: v.object({ tagsOf: v.string() }),
+    handle: ({ params: { repository } }) => ({ tagsOf: repository }),
+  }),
+  endpoint({
+    method: 'POST',
+    path: '/admin/jobs',
+    group: 'test',
+    summary: 'starts a job',
+    body: v.strictObject({ wait: v.optional(v.boolean(), false) }),
+    answer: v.object({ waited: v.boolean(), by: v.string() }),
+    handle: ({ body }, { actor }) => new Reply(202, { waited: body.wait, by: actor }),
+  }),
+  endpoint({
+    method: 'POST',
+    path: '/admin/broken',
+    group: 'test',
+    summary: 'fails',
+    answer: v.object({}),
+    handle: () => {
+      throw new Error('secret path /var/lib')
+    },
+  }),
+])
+
+interface Asked {
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+async function ask(method: string, target: string, { headers = {}, body = '' }: Asked = {}) {
+  const [path = '', query = ''] = target.split('?')
+  const request: AdminRequest = {
+    id: 'r-1',
+    method,
+    path,
+    query,
+    bodyBytes: body.length,
+    signal: new AbortController().signal,
+    header: (name) => headers[name],
+    readBody: async (onChunk) => {
+      if (body !== '') onChunk(Buffer.from(body))
+    },
+  }
+  const answer = await api.handle(request, 'operator')
+  return answer as AdminAnswer & { kind: 'json' }
+}
+
+const json = { 'content-type': 'application/json' }
+
+describe('which endpoint a path means', () => {
+  test('a name may have its slashes as they are, or encoded', async () => {
+    expect((await ask('GET', '/admin/repositories/team/app')).body).toEqual({ name: 'team/app' })
+    expect((await ask('GET', '/admin/repositories/team%2Fapp')).body).toEqual({ name: 'team/app' })
+    expect((await ask('GET', '/admin/repositories/team/app/tags')).body).toEqual({
+      tagsOf: 'team/app',
+    })
+  })
+
+  test('a name that looks like a path is reached by encoding it', async () => {
+    const answer = await ask('GET', '/admin/repositories/team%2Ftags')
+    expect(answer.body).toEqual({ name: 'team/tags' })
+  })
+
+  test('an unknown path is 404, another method 405 with Allow, bad encoding 400', async () => {
+    expect((await ask('GET', '/admin/nothing')).status).toBe(404)
+    const refused = await ask('DELETE', '/admin/repositories/app')
+    expect(refused.status).toBe(405)
+    expect(Object.fromEntries(refused.headers)['Allow']).toBe('GET, HEAD')
+    expect((await ask('GET', '/admin/repositories/%ff')).status).toBe(400)
+  })
+})
+
+describe('what comes is validated', () => {
+  test('an absent body is an empty one', async () => {
+    const answer = await ask('POST', '/admin/jobs')
+    expect([answer.status, answer.body]).toEqual([202, { waited: false, by: 'operator' }])
+  })
+
+  test.each([
+    ['not JSON', '{', json, 400],
+    ['an unknown key', '{"wai":true}', json, 400],
+    ['a wrong type', '{"wait":"yes"}', json, 400],
+    ['a list', '[]', json, 400],
+    ['a form', 'wait=true', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
+    ['no type', '{}', {}, 415],
+    ['too much', `{"wait":${' '.repeat(1024 * 1024)}true}`, json, 413],
+  ])('%s is refused', async (_name, body, headers, status) => {
+    expect((await ask('POST', '/admin/jobs', { headers, body })).status).toBe(status)
+  })
+
+  test('a problem names the field, the sentence and the request', async () => {
+    const answer = await ask('GET', '/admin/repositories/a/tags?limit=x')
+    expect(answer.body).toEqual({
+      type: 'about:blank',
+      title: 'Bad Request',
+      status: 400,
+      code: 'bad_request',
+      detail: 'query.limit: not a number',
+      error: 'query.limit: not a number',
+      errors: [{ code: 'UNSUPPORTED', message: 'query.limit: not a number', detail: null }],
+      requestId: 'r-1',
+      problems: [{ field: 'query.limit', problem: 'not a number' }],
+    })
+    expect(Object.fromEntries(answer.headers)['Content-Type']).toBe('application/json')
+  })
+
+  test('a fault of ours tells its id and nothing else', async () => {
+    const answer = await ask('POST', '/admin/broken')
+    expect(answer.status).toBe(500)
+    expect(JSON.stringify(answer.body)).not.toContain('secret')
+    expect(answer.fault).toBeInstanceOf(Error)
+  })
+})
+
+describe('requests of other web sites', () => {
+  test.each([
+    ['cross-site fetch', { 'sec-fetch-site': 'cross-site' }, 403],
+    ['same-site fetch of a neighbour', { 'sec-fetch-site': 'same-site' }, 403],
+    ['another origin', { origin: 'https://evil.test', host: 'registry.test' }, 403],
+    ['the opaque origin', { origin: 'null', host: 'registry.test' }, 403],
+    ['its own origin', { origin: 'https://registry.test:5000', host: 'registry.test:5000' }, 200],
+    ['a page of its own', { 'sec-fetch-site': 'same-origin' }, 200],
+    ['typed by a person', { 'sec-fetch-site': 'none' }, 200],
+    ['a program', {}, 200],
+  ])('%s: %o gives %d', async (_name, headers, status) => {
+    expect((await ask('GET', '/admin/repositories/app', { headers })).status).toBe(status)
+  })
+})
+
+test('the document has every endpoint with its parameters, body and answer', async () => {
+  const document = (await openApiDocument(api.endpoints, '1.2.3')) as {
+    paths: Record<string, Record<string, { operationId: string; parameters: unknown[] }>>
+  }
+  expect(document).toMatchObject({ openapi: '3.1.0', info: { version: '1.2.3' } })
+  const tags = document.paths['/admin/repositories/{repository}/tags']!['get']!
+  expect(tags.operationId).toBe('getRepositoriesByRepositoryTags')
+  expect(tags.parameters).toEqual([
+    { name: 'repository', in: 'path', required: true, schema: { type: 'string' } },
+    { name: 'limit', in: 'query', required: false, schema: { type: 'string', pattern: '^\\d+$' } },
+  ])
+  expect(document.paths['/admin/jobs']!['post']).toMatchObject({
+    requestBody: {
+      content: { 'application/json': { schema: { additionalProperties: false } } },
+    },
+  })
+})
