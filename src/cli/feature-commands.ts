@@ -14,7 +14,12 @@ export interface FeatureCommand {
 export type RunCommand = (args: readonly string[], terminal: Terminal) => Promise<number>
 
 /** By the word on the command line. */
-export const FEATURE_COMMANDS: Readonly<Record<string, FeatureCommand>> = {}
+export const FEATURE_COMMANDS: Readonly<Record<string, FeatureCommand>> = {
+  'mirror-config': {
+    summary: 'print how docker, containerd, podman, BuildKit and k3s pull through the mirrors',
+    load: async () => (await import('./commands/mirror-config.ts')).mirrorConfig,
+  },
+}
 
 /** Lines for the help text. */
 export function featureHelp(): string {

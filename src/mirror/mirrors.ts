@@ -3,10 +3,13 @@
  * asks here what a request means and where its answer is; collection asks whose a repository is.
  */
 import type { MirrorConfig } from '../config/config-mirrors.ts'
+import type { Deletes } from '../distribution/management.ts'
+import type { MirrorReading } from '../observability/mirror-metrics.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
+import { type Schedule, startSchedule } from '../runtime/schedule.ts'
 import { Addressing } from './addressing.ts'
 import { MirrorBlobs } from './blobs.ts'
 import type { MirrorContext } from './context.ts'
@@ -14,13 +17,17 @@ import { Cooldown, indexChildren } from './cooldown.ts'
 import { MirrorLists } from './lists.ts'
 import { UpstreamManifests } from './manifests.ts'
 import { Mirror } from './mirror.ts'
+import { Purge } from './purge.ts'
 import { MirrorSpace } from './space.ts'
 import { type ManifestOutcome, MirrorTags } from './tags.ts'
+import { Warming } from './warm.ts'
 
 export interface MirrorsOptions extends MirrorContext {
   readonly maxBytesInAll: number
   readonly isRead: (digest: Digest) => boolean
   readonly removeFile: (digest: Digest) => Promise<void>
+  /** Allowed to delete, whatever clients may. */
+  readonly deletes: Deletes
 }
 
 export class Mirrors {
@@ -29,6 +36,9 @@ export class Mirrors {
   readonly tags: MirrorTags
   readonly lists: MirrorLists
   readonly space: MirrorSpace
+  readonly warming: Warming
+  readonly purge: Purge
+  readonly #schedules: Schedule[] = []
   readonly #context: MirrorContext
   readonly #manifests: UpstreamManifests
   readonly #cooldown: Cooldown
@@ -54,6 +64,8 @@ export class Mirrors {
     this.tags = new MirrorTags(options, this.#manifests, this.#cooldown)
     this.blobs = new MirrorBlobs(options, this.space)
     this.lists = new MirrorLists(options)
+    this.warming = new Warming(this, metadata)
+    this.purge = new Purge(metadata, options.deletes, this.space)
   }
 
   static async open(configs: readonly MirrorConfig[], options: MirrorsOptions): Promise<Mirrors> {
@@ -66,9 +78,22 @@ export class Mirrors {
     this.space.start().catch((error: unknown) => {
       this.#context.logger.warn({ error }, 'mirrored blobs could not be counted')
     })
+    for (const mirror of this.addressing.all) {
+      const { warm, prefetch } = mirror.config
+      if (warm === undefined) continue
+      const { logger } = this.#context
+      const work = async () => {
+        const { warmed, failed } = await this.warming.run(mirror, warm.references, prefetch)
+        const fields = { mirror: mirror.name, warmed: warmed.length, failed }
+        logger.info({ event: 'warmed', ...fields }, 'mirror warmed')
+      }
+      const onError = (error: unknown) => logger.warn({ error }, 'warming failed')
+      this.#schedules.push(startSchedule(warm.schedule, work, onError))
+    }
   }
 
   async close(): Promise<void> {
+    for (const schedule of this.#schedules) schedule.stop()
     await this.space.stop()
     await Promise.all(this.addressing.all.map((mirror) => mirror.close()))
   }
@@ -85,6 +110,44 @@ export class Mirrors {
   /** Whether a client without credentials may pull this, by the network it comes from. */
   allowsAnonymousPull(repository: string, remoteAddress: string): boolean {
     return this.find(repository)?.allowsAnonymous(remoteAddress) ?? false
+  }
+
+  /** Asks upstream now what a tag means; the digest that is stored for it afterwards. */
+  async refresh(mirror: Mirror, repository: RepositoryName, tag: Tag): Promise<string | undefined> {
+    await this.tags.refresh(mirror, repository, tag)
+    return this.#context.metadata.get('tags', [repository, tag])?.digest
+  }
+
+  /** What every mirror has counted and how its upstreams are: for metrics and `/admin/mirrors`. */
+  readings(): MirrorReading[] {
+    return this.addressing.all.map((mirror) => {
+      const { stats, upstream } = mirror
+      const usage = this.space.usageOf(mirror)
+      return {
+        name: mirror.name,
+        upstreams: mirror.config.upstreams,
+        maxBytes: mirror.config.maxBytes,
+        hits: stats.hits,
+        misses: stats.misses,
+        joined: stats.joined,
+        stale: stats.stale,
+        negative: stats.negative,
+        passed: stats.passed,
+        evictedBlobs: stats.evicted,
+        evictedBytes: stats.evictedBytes,
+        headRequests: stats.headRequests,
+        getRequests: stats.getRequests,
+        upstreamBytes: stats.upstreamBytes,
+        savedBytes: stats.savedBytes,
+        storedBytes: usage.bytes,
+        storedBlobs: usage.blobs,
+        failures: stats.failures,
+        firstByteSeconds: stats.firstByteSeconds,
+        firstByteCount: stats.firstByteBuckets.reduce((sum, count) => sum + count, 0),
+        breakers: upstream.breakers,
+        budgets: upstream.budgets,
+      }
+    })
   }
 
   /** Where the answer to a pull of a manifest is. */

@@ -32,6 +32,13 @@ export interface SpaceOptions {
   readonly removeFile: (digest: Digest) => Promise<void>
 }
 
+interface RemoveOptions {
+  /** Pins do not hold it. */
+  readonly isForced?: boolean
+  /** Out of this repository alone; others of the mirror keep it. */
+  readonly only?: RepositoryName
+}
+
 interface Usage {
   bytes: number
   blobs: number
@@ -222,7 +229,11 @@ export class MirrorSpace {
    * Takes a blob out of a mirror: its links there, and the bytes when nobody else holds them. False
    * when it must stay.
    */
-  async remove(mirror: Mirror, digest: Digest, isForced = false): Promise<boolean> {
+  async remove(
+    mirror: Mirror,
+    digest: Digest,
+    { isForced = false, only }: RemoveOptions = {},
+  ): Promise<boolean> {
     const { context, isBusy, removeFile } = this.#options
     const { metadata, digestLock } = context
     return digestLock.run(digest, async () => {
@@ -231,14 +242,18 @@ export class MirrorSpace {
       const blob = metadata.get('blobs', digest)
       const holders = metadata.keys('holders', [digest], undefined, holdersMax)
       if (holders.length === holdersMax) return false
-      const own = holders.map(([, holder]) => holder).filter((it) => isBelow(mirror, it))
+      const all = holders.map(([, holder]) => holder).filter((it) => isBelow(mirror, it))
+      const own = only === undefined ? all : all.filter((holder) => holder === only)
+      const isOut = own.length === all.length
       if (!isForced && own.some((holder) => mirror.isPinned(holder))) return false
       if (own.some((holder) => this.#isUsedByPush(holder, digest))) return false
       const changes: Change[] = own.flatMap((holder): Change[] => [
         { change: 'delete', in: 'links', key: [holder, digest] },
         { change: 'delete', in: 'holders', key: [digest, holder] },
       ])
-      changes.push({ change: 'delete', in: 'mirrorBlobs', key: [mirror.name, digest] })
+      if (isOut) {
+        changes.push({ change: 'delete', in: 'mirrorBlobs', key: [mirror.name, digest] })
+      }
       const isLast = own.length === holders.length
       if (isLast) {
         changes.push(
@@ -251,6 +266,7 @@ export class MirrorSpace {
         blob === undefined ? [] : [{ check: 'unchanged', in: 'blobs', key: digest, row: blob }]
       const { applied } = await metadata.commit({ checks, changes })
       if (!applied) return false
+      if (!isOut) return true
       this.#count(mirror, -row.sizeBytes, -1)
       mirror.stats.evicted += 1
       mirror.stats.evictedBytes += row.sizeBytes

@@ -5,6 +5,7 @@
 import { access, constants } from 'node:fs/promises'
 import { AdminApi } from '../admin/admin-api.ts'
 import type { Endpoint } from '../admin/endpoint.ts'
+import { mirrorEndpoints } from '../admin/mirror-endpoints.ts'
 import { serviceEndpoints } from '../admin/service-endpoints.ts'
 import type { Config } from '../config/config.ts'
 import { Discovery } from '../distribution/discovery.ts'
@@ -29,6 +30,7 @@ import type { Mirrors } from '../mirror/mirrors.ts'
 import { Health } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { Metrics } from '../observability/metrics.ts'
+import { declareMirrorMetrics } from '../observability/mirror-metrics.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Storage } from '../storage/open-storage.ts'
@@ -81,6 +83,11 @@ export async function makeFrontDoor(
       return metrics
     },
   })
+  const mirrors = await openMirrors(config, storage, {
+    logger,
+    tagLocks: cleanup.tagLocks,
+    doubt: () => reconciliation.doubt(),
+  })
   const admin: AdminApi = new AdminApi([
     ...serviceEndpoints({
       version,
@@ -101,6 +108,12 @@ export async function makeFrontDoor(
       }),
     }),
     ...cleanup.endpoints,
+    ...mirrorEndpoints({
+      mirrors,
+      isTls: config.server.tls !== undefined,
+      onWarmed: (mirror, failed) =>
+        logger.info({ event: 'warmed', mirror, failed }, 'mirror warmed'),
+    }),
     ...endpoints,
   ])
   const answers = new PreparedAnswers()
@@ -129,11 +142,6 @@ export async function makeFrontDoor(
     service,
     admin: new AdminHandlers(admin, logger),
   }
-  const mirrors = await openMirrors(config, storage, {
-    logger,
-    tagLocks: cleanup.tagLocks,
-    doubt: () => reconciliation.doubt(),
-  })
   const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers)
   if (front !== undefined) answers.inspector = (path, prepared) => front.inspect(path, prepared)
   const dispatch = createDispatcher(handlers, answers, front)
@@ -175,6 +183,9 @@ export async function makeFrontDoor(
       scrubbedBytes: () => scrub.status().bytes,
       droppedLogLines: () => logger.droppedLines,
     })
+  }
+  if (metrics !== undefined && mirrors !== undefined) {
+    declareMirrorMetrics(metrics, () => mirrors.readings())
   }
   return { engine, metrics, mirrors }
 }

@@ -3,6 +3,7 @@
  * nothing runs when there are none.
  */
 import type { Config } from '../config/config.ts'
+import { Deletes } from '../distribution/management.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { TagLocks } from '../distribution/tag-locks.ts'
 import { Mirrors } from '../mirror/mirrors.ts'
@@ -54,6 +55,7 @@ export async function openMirrors(
     pushes: new ManifestPushes(metadata, mirrorPolicy, systemClock, { tagLocks }),
     onFileReplaced: storage.forget,
     onFileInDoubt: doubt,
+    deletes: new Deletes(metadata, true, { tagLocks }),
     maxBytesInAll: config.mirrorMaxBytes,
     isRead: storage.isRead,
     removeFile: async (digest) => {
