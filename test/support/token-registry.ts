@@ -61,6 +61,7 @@ export async function startPeer({ command, user }: PeerOptions): Promise<PeerReg
     url,
     scopes,
     async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return
       const ended = new Promise((resolve) => child.once('exit', resolve))
       child.kill('SIGTERM')
       await ended
@@ -94,7 +95,8 @@ async function startTokenServer(
 function signToken(scopes: readonly string[], service: string): string {
   const key = createPrivateKey(readFileSync(new URL('key.pem', tlsFolder)))
   const pem = readFileSync(new URL('cert.pem', tlsFolder), 'utf8')
-  const der = pem.replace(/-----[^-]+-----|\s/g, '')
+  const [, base64 = ''] = /-----BEGIN CERTIFICATE-----([^-]+)-----END/.exec(pem) ?? []
+  const der = base64.replace(/\s/g, '')
   const isEc = key.asymmetricKeyType === 'ec'
   const now = Math.floor(Date.now() / 1000)
   const access = scopes.map((scope) => {
