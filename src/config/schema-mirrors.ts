@@ -229,13 +229,13 @@ export const MIRROR_SETTINGS = {
     type: type.list('list of mirrors', mirror),
     default: [],
     doc: 'Upstream registries that are cached on pull; see [Mirrors](#mirrors).',
-    since: '1.1.0',
+    since: '1.0.0',
     isSecret: true,
   }),
   'storage.mirror_max_bytes': setting({
     type: type.size('0', '1024TiB'),
     default: 0,
     doc: 'Bytes that the blobs of all mirrors together may take; 0 sets no bound.',
-    since: '1.1.0',
+    since: '1.0.0',
   }),
 } as const
