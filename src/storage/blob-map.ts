@@ -25,6 +25,9 @@ const populateBytes = 4 * windowBytesMax
 /** How long a window that was populated counts as resident, ms. */
 const residentMs = 10_000
 
+/** How long what is written to a growing file counts as resident from its opening on, ms. */
+const justWrittenMs = 60_000
+
 /** Mappings at a time, whatever their size: well below the kernel's default of 65,530. */
 const mappingsMax = 16_384
 
@@ -75,6 +78,7 @@ export class BlobMap implements BlobReader {
     const mapping = await this.#mapPath(path, sizeBytes, 0)
     mapping.isShared = false
     mapping.readers += 1
+    mapping.assumeWritten()
     return { lend: () => this.#lend(mapping), close: () => this.#giveBack(mapping) }
   }
 
@@ -151,6 +155,14 @@ class Mapping {
       Number.NEGATIVE_INFINITY,
     )
     this.#residentAt[0] = clock.monotonic()
+  }
+
+  /**
+   * What a file gets in the next minute is in memory because it was just written: populating it
+   * would first fill its holes with zeros, and cost a trip to the pager for every part.
+   */
+  assumeWritten(): void {
+    this.#residentAt.fill(this.#clock.monotonic() + justWrittenMs)
   }
 
   /** Bytes from `offset` on that are resident, or the promise of the part that is on its way. */
