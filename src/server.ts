@@ -13,6 +13,7 @@ import { startAudit } from './server/audit.ts'
 import { makeUploads, startScrub } from './server/background.ts'
 import { makeCleanup } from './server/cleanup.ts'
 import { makeFrontDoor } from './server/front-door.ts'
+import { mirroredBy } from './server/mirrors.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
 import { openStorage } from './storage/open-storage.ts'
 import { Reconciliation } from './storage/reconcile.ts'
@@ -60,7 +61,7 @@ export async function startServer(
   })
   await reconciliation.begin()
   uploads.recover()
-  const cleanup = makeCleanup({ config, storage, uploads, logger })
+  const cleanup = makeCleanup({ config, storage, uploads, logger, isMirrored: mirroredBy(config) })
   const scrub = startScrub(config, storage, logger)
   const audit = startAudit(config, logger)
   const limits = makeLimits(config)
@@ -85,7 +86,7 @@ export async function startServer(
     cleanup,
     endpoints: [],
   }
-  const { engine, metrics } = await makeFrontDoor(config, parts)
+  const { engine, metrics, mirrors } = await makeFrontDoor(config, parts)
   const sweeping = setInterval(() => {
     uploads.sweep().catch((error: unknown) => logger.error({ error }, 'upload sweep failed'))
   }, sweepEveryMs)
@@ -93,6 +94,7 @@ export async function startServer(
   const closeAll = async () => {
     clearInterval(sweeping)
     uploads.close()
+    await mirrors?.close()
     await cleanup.stop()
     await scrub.stop()
     await reconciliation.stop()
@@ -114,6 +116,7 @@ export async function startServer(
   }
   reconciliation.start()
   await cleanup.start()
+  mirrors?.start()
   logger.info({ event: 'listening', ports, engine: engine.kind }, 'listening')
   return {
     ports,

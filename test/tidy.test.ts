@@ -58,6 +58,7 @@ const OWNERS: readonly { readonly dependency: RegExp; readonly owners: RegExp }[
   { dependency: /^pino$/, owners: /^src\/observability\/logger\.ts$/ },
   { dependency: /^prom-client$/, owners: /^src\/observability\/metrics\.ts$/ },
   { dependency: /^yaml$/, owners: /^src\/config\/load\.ts$/ },
+  { dependency: /^undici$/, owners: /^src\/mirror\/http-client\.ts$/ },
   { dependency: /^@valibot\/to-json-schema$/, owners: /^src\/admin\/openapi\.ts$/ },
   { dependency: /^bcryptjs$/, owners: /^src\/auth\/bcrypt\.ts$/ },
   { dependency: /^jose$/, owners: /^src\/auth\/jwt\.ts$/ },

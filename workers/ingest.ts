@@ -3,6 +3,7 @@
  * have reached the operating system or the blob is in place. Several run on one thread at a time.
  */
 import type { MessagePort } from 'node:worker_threads'
+import { algorithmOf } from '../src/registry/digest.ts'
 import { disk } from '../src/runtime/disk.ts'
 import { type Libc, loadLibc } from '../src/runtime/libc.ts'
 import {
@@ -22,7 +23,13 @@ export default async function ingest(setup: IngestSetup): Promise<void> {
   let file: UploadFile | undefined
   let failure: unknown
   try {
-    file = await UploadFile.open(setup.path, setup.algorithm, setup.offsetBytes, libc)
+    file = await UploadFile.open(
+      setup.path,
+      setup.algorithm,
+      setup.offsetBytes,
+      libc,
+      setup.sizeBytes,
+    )
   } catch (error) {
     failure = error
   }
@@ -80,7 +87,9 @@ async function perform(
   switch (request.kind) {
     case 'chunk': {
       const { buffer, length } = request
-      void file.append(new Uint8Array(buffer, 0, length)).then(() => giveBack(port, buffer, length))
+      void file
+        .append(new Uint8Array(buffer, 0, length))
+        .then(() => giveBack(port, buffer, length, file))
       file.relieve()
       return
     }
@@ -97,6 +106,13 @@ async function perform(
         reply(port, { kind: 'mismatch', id: request.id, actual })
         return
       }
+    } else if (request.kind === 'verify') {
+      await file.settle()
+      const actual = await file.digest(algorithmOf(request.digest))
+      if (actual !== request.digest) {
+        reply(port, { kind: 'mismatch', id: request.id, actual })
+        return
+      }
     } else if (request.kind === 'rollback') await file.rollback()
     else await file.settle()
     reply(port, { kind: 'done', id: request.id, offsetBytes: file.offsetBytes })
@@ -106,14 +122,21 @@ async function perform(
 }
 
 function refuse(port: MessagePort, request: IngestRequest, failure: unknown): void {
-  if (request.kind === 'chunk') giveBack(port, request.buffer, request.length)
+  if (request.kind === 'chunk') giveBack(port, request.buffer, request.length, undefined)
   else if ('id' in request) {
     reply(port, { kind: 'failed', id: request.id, failure: toWorkerFailure(failure) })
   }
 }
 
-function giveBack(port: MessagePort, buffer: ArrayBuffer, length: number): void {
-  const message: IngestReply = { kind: 'buffer', buffer, length }
+function giveBack(
+  port: MessagePort,
+  buffer: ArrayBuffer,
+  length: number,
+  file: UploadFile | undefined,
+): void {
+  const writtenBytes = file?.writtenBytes ?? 0
+  const isBroken = file?.isBroken ?? true
+  const message: IngestReply = { kind: 'buffer', buffer, length, writtenBytes, isBroken }
   port.postMessage(message, [buffer])
 }
 

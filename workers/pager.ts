@@ -53,7 +53,7 @@ function answer(
         checkOpened(request.file)
         return { kind: 'done', id }
       case 'populate':
-        checkOpened(request.file)
+        if (request.file !== undefined) checkOpened(request.file)
         libc.populate(request.address, request.length)
         return { kind: 'done', id }
       case 'touch':
@@ -89,8 +89,13 @@ function map(
       const message = `file holds ${stats.size} bytes, its row says ${sizeBytes}`
       throw Object.assign(new Error(message), { code: damagedCode })
     }
-    if (isWrittenAfter(stats, writtenBefore)) {
-      return verified(request).then(
+    const { digest } = request
+    if (
+      digest !== undefined &&
+      writtenBefore !== undefined &&
+      isWrittenAfter(stats, writtenBefore)
+    ) {
+      return verified({ id, path, digest, writtenBefore }).then(
         () => mapNow(libc, request),
         (error: unknown) => failed(id, error),
       )
@@ -107,7 +112,7 @@ function map(
 /** After the comparison: the file has its time back, or it is mapped without looking at it. */
 function mapNow(libc: Libc, request: PagerRequest & { kind: 'map' }): PagerReply {
   try {
-    const again = map(libc, { ...request, writtenBefore: Number.POSITIVE_INFINITY })
+    const again = map(libc, { ...request, writtenBefore: undefined })
     return again as PagerReply
   } catch (error) {
     return failed(request.id, error)

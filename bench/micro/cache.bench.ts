@@ -39,8 +39,8 @@ export function cacheSuite(): MicroSuite {
   }
   return {
     tasks: [
-      { name: 'prepared answer, hit', run: () => answers.get(next()) },
-      { name: 'prepared answer, miss', run: () => answers.get('/v2/team/app/manifests/none') },
+      { name: 'prepared answer, hit', run: () => answers.get(next(), 0) },
+      { name: 'prepared answer, miss', run: () => answers.get('/v2/team/app/manifests/none', 0) },
       {
         name: 'prepared answer, put',
         run: () => answers.put(next(), { ...prepared, bytes: undefined }),

@@ -22,7 +22,8 @@ export interface Growth {
 /** What may come on top without being a leak: a share of what was there, and a little. */
 const ALLOWED: Readonly<Record<keyof Sample, { readonly share: number; readonly plus: number }>> = {
   anonMiB: { share: 0.1, plus: 15 },
-  descriptors: { share: 0, plus: 10 },
+  // An upload that nobody has ended yet holds one, and how many there are is chance.
+  descriptors: { share: 0.25, plus: 10 },
   mappedMiB: { share: 0.1, plus: 16 },
   openUploads: { share: 0.5, plus: 20 },
   p99Ms: { share: 1, plus: 10 },

@@ -41,6 +41,8 @@ export interface Arguments {
   readonly repository: RepositoryName | undefined
   /** `--repair` of `verify`: take what is damaged out of service. */
   readonly repairs: boolean
+  /** `--probe` of `check-config`: ask the upstreams too. */
+  readonly probes: boolean
   /** The folder of `backup` and `restore`. */
   readonly operand: string | undefined
 }
@@ -62,6 +64,7 @@ export function parseArguments(args: readonly string[]): Result<Arguments, strin
   let file: string | undefined
   let repository: string | undefined
   let repairs = false
+  let probes = false
   let disguised: Command | undefined
   for (let index = 0; index < args.length; index++) {
     const argument = args[index]!
@@ -80,6 +83,10 @@ export function parseArguments(args: readonly string[]): Result<Arguments, strin
       repairs = true
       continue
     }
+    if (name === 'probe' && inlineValue === undefined) {
+      probes = true
+      continue
+    }
     if (!VALUE_FLAGS.includes(name)) return fail(unknown('flag', `--${name}`, FLAGS_WITH_DASHES))
     const value = inlineValue ?? args[++index]
     if (value === undefined || value === '' || (inlineValue === undefined && isFlag(value))) {
@@ -91,7 +98,10 @@ export function parseArguments(args: readonly string[]): Result<Arguments, strin
     else file = value
   }
   const parsed = withCommand(operands, disguised, file, settings)
-  return parsed.ok ? withOwnFlags(parsed.value, repairs, repository) : parsed
+  if (parsed.ok && probes && parsed.value.command !== 'check-config') {
+    return fail(`flag --probe belongs to check-config; ${helpHint}`)
+  }
+  return parsed.ok ? withOwnFlags({ ...parsed.value, probes }, repairs, repository) : parsed
 }
 
 function withCommand(
@@ -99,7 +109,7 @@ function withCommand(
   disguised: Command | undefined,
   flagFile: string | undefined,
   settings: Arguments['settings'],
-): Result<Omit<Arguments, 'repository' | 'repairs'>, string> {
+): Result<Omit<Arguments, 'repository' | 'repairs' | 'probes'>, string> {
   const [word = 'serve', ...rest] = operands
   if (!isCommandWord(word))
     return fail(
@@ -135,7 +145,9 @@ function withOwnFlags(
 
 const helpHint = 'see fastregistry help'
 
-const FLAGS_WITH_DASHES = [...VALUE_FLAGS, 'repair', 'version', 'help'].map((name) => `--${name}`)
+const FLAGS_WITH_DASHES = [...VALUE_FLAGS, 'repair', 'probe', 'version', 'help'].map(
+  (name) => `--${name}`,
+)
 
 const EXAMPLES: Readonly<Record<string, string>> = {
   config: '--config=config.yaml',
@@ -179,5 +191,6 @@ Flags (one dash or two; --flag=value or --flag value; they win over the file):
   --storage DIR         storage.path: folder that holds everything
   --addr ADDRESS        server.addr: address to listen on, such as :5000
   --repair              verify: take what is damaged out of service, so that it can be pushed again
+  --probe               check-config: ask every upstream whether it lets us in
   --repository NAME     adopt: repository that the adopted blobs can be pulled from
 `

@@ -47,6 +47,10 @@ export const FEATURE_COMMANDS: Readonly<Record<string, FeatureCommand>> = {
     summary: 'list what was deleted, or bring it back',
     load: async () => (await import('./commands/contents.ts')).undelete,
   },
+  'mirror-config': {
+    summary: 'print how docker, containerd, podman, BuildKit and k3s pull through the mirrors',
+    load: async () => (await import('./commands/mirror-config.ts')).mirrorConfig,
+  },
 }
 
 /** Lines for the help text. */

@@ -34,9 +34,11 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
       terminal.print(`fastregistry ${readVersion()} (node ${process.version})`)
       return 0
     case 'check-config':
-      return withConfig(parsed.value, terminal, async () => {
+      return withConfig(parsed.value, terminal, async (config) => {
         terminal.print(`${parsed.value.file ?? 'defaults'}: ok`)
-        return 0
+        if (!parsed.value.probes) return 0
+        const { probeMirrors } = await import('./probe-mirrors.ts')
+        return (await probeMirrors(config, (line) => terminal.print(line))) ? 0 : 1
       })
     case 'adopt':
       return withConfig(parsed.value, terminal, (config) =>

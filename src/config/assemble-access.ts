@@ -3,7 +3,7 @@
  * can tell alone.
  */
 import { resolve } from 'node:path'
-import type { AccessControlConfig, ForeignTokensConfig } from './config-access.ts'
+import type { AccessControlConfig, AccessRule, ForeignTokensConfig } from './config-access.ts'
 import type { SettingKey, Values } from './schema.ts'
 
 export function accessConfig(values: Values): AccessControlConfig {
@@ -32,8 +32,34 @@ export function accessConfig(values: Values): AccessControlConfig {
       },
       foreign: foreignTokens(values),
     },
-    access: values.access,
+    access: withMirrorRules(values),
   }
+}
+
+/**
+ * `anonymous_pull` of a mirror as the access rule that it is. An open registry stays open; where no
+ * rules are written, users still may do everything.
+ */
+function withMirrorRules(values: Values): readonly AccessRule[] {
+  const { access, mirrors } = values
+  const isOpen = access.length === 0 && values['auth.type'] === 'none'
+  const pulls = mirrors
+    .filter(({ anonymousPull }) => anonymousPull.length > 0)
+    .map(({ name, anonymousPull }): AccessRule => {
+      return {
+        repositories: [`${name}/**`],
+        anonymous: true,
+        networks: anonymousPull,
+        actions: ['pull'],
+      }
+    })
+  if (isOpen || pulls.length === 0) return access
+  return [...pulls, ...(access.length === 0 ? [forUsers] : access)]
+}
+
+const forUsers: AccessRule = {
+  repositories: ['**'],
+  actions: ['pull', 'push', 'delete', 'list', 'admin'],
 }
 
 function foreignTokens(values: Values): ForeignTokensConfig | undefined {

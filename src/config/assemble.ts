@@ -60,6 +60,8 @@ export function assembleConfig(values: Values): Config {
     },
     metrics: { enabled: values['metrics.enabled'] },
     ...accessConfig(values),
+    mirrors: values['mirrors'],
+    mirrorMaxBytes: values['storage.mirror_max_bytes'],
   })
 }
 
@@ -82,6 +84,13 @@ export function checkRelations(checked: CheckedSettings): readonly Problem[] {
     refuse('server.also_listen', 'is the same address as server.addr; choose another port')
   }
   for (const [key, message] of accessProblems(values)) refuse(key, message)
+  const { mirrors } = values
+  const names = mirrors.map((mirror) => mirror.name)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) refuse('mirrors', `the name ${twice} appears twice; names are unique`)
+  if (mirrors.filter(({ isRoot }) => isRoot).length > 1) {
+    refuse('mirrors', 'root is true more than once; only one mirror can answer bare paths')
+  }
   for (const { key, message } of cleanupProblems(values)) refuse(key, message)
   return problems
 }

@@ -6,6 +6,7 @@
 
 import type { AccessControlConfig } from './config-access.ts'
 import type { CleanupConfig } from './config-cleanup.ts'
+import type { MirrorConfig } from './config-mirrors.ts'
 
 /** Where to listen. An empty host means every interface, IPv4 and IPv6; port 0 means a free one. */
 export interface ListenAddress {
@@ -85,4 +86,7 @@ export interface Config extends AccessControlConfig {
   readonly workers: WorkersConfig
   readonly log: LogConfig
   readonly metrics: MetricsConfig
+  readonly mirrors: readonly MirrorConfig[]
+  /** Bytes that the blobs of all mirrors may take; 0: no bound. */
+  readonly mirrorMaxBytes: number
 }

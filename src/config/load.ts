@@ -67,14 +67,23 @@ function readText(file: string): string {
 /** Files that settings name must be readable before anything starts. */
 function checkFiles(checked: CheckedSettings): readonly Problem[] {
   const problems: Problem[] = []
-  for (const key of ['server.tls.cert', 'server.tls.key'] as const) {
-    const path = checked.values[key]
+  const named: (readonly [SettingKey, string])[] = [
+    ['server.tls.cert', checked.values['server.tls.cert']],
+    ['server.tls.key', checked.values['server.tls.key']],
+  ]
+  for (const { caFile, credentials } of checked.values['mirrors']) {
+    if (caFile !== undefined) named.push(['mirrors', caFile])
+    for (const { secret } of credentials) {
+      if (secret.kind === 'file') named.push(['mirrors', secret.value])
+    }
+  }
+  for (const [key, path] of named) {
     if (path === '') continue
     try {
       if (!statSync(path).isFile()) throw new Error('it is not a file')
       accessSync(path, constants.R_OK)
     } catch (error) {
-      const message = `${key}: cannot be read: ${reasonOf(error)}; give a readable PEM file`
+      const message = `${key}: cannot be read: ${reasonOf(error)}; give a readable ${key === 'mirrors' ? `file (${path})` : 'PEM file'}`
       problems.push({ ...(checked.given.get(key) ?? { source: key }), message })
     }
   }

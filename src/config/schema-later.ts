@@ -4,7 +4,6 @@
  * that arrives takes `notYet` away from its rows.
  */
 import * as v from 'valibot'
-import { parseDuration } from './quantities.ts'
 import { setting } from './setting.ts'
 import * as type from './value-type.ts'
 
@@ -29,10 +28,6 @@ const count = v.pipe(
   v.minValue(1, 'expected a whole number from 1 to 1000'),
   v.maxValue(1000, 'expected a whole number from 1 to 1000'),
 )
-const period = v.pipe(
-  v.string('expected a duration such as "24h"'),
-  v.check((text) => parseDuration(text).ok, 'expected a duration such as "24h"'),
-)
 const schedule = v.pipe(
   v.string('expected a cron schedule'),
   v.check(type.isCron, 'expected a cron schedule of five fields, such as "*/15 * * * *"'),
@@ -41,8 +36,6 @@ const schedule = v.pipe(
 function isHttpUrl(text: string): boolean {
   return /^https?:\/\/./i.test(text) && URL.canParse(text)
 }
-
-const mirror = type.item({ name: words, upstream: url, cache_ttl: v.optional(period) })
 
 const syncSource = type.item({
   name: words,
@@ -65,13 +58,6 @@ const syncSource = type.item({
 })
 
 export const LATER_SETTINGS = {
-  mirrors: setting({
-    type: type.list('list of mirrors', mirror),
-    default: [],
-    doc: 'Upstream registries that are cached on pull.',
-    since,
-    notYet: whenNotEmpty,
-  }),
   'sync.sources': setting({
     type: type.list('list of sources', syncSource),
     default: [],

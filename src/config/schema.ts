@@ -6,6 +6,7 @@
 import { ACCESS_SETTINGS } from './schema-access.ts'
 import { CLEANUP_SETTINGS } from './schema-cleanup.ts'
 import { LATER_SETTINGS } from './schema-later.ts'
+import { MIRROR_SETTINGS } from './schema-mirrors.ts'
 import { type Setting, setting } from './setting.ts'
 import * as type from './value-type.ts'
 
@@ -184,6 +185,7 @@ export const SETTINGS = {
     since,
   }),
   ...ACCESS_SETTINGS,
+  ...MIRROR_SETTINGS,
   ...LATER_SETTINGS,
 } as const
 

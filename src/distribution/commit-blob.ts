@@ -26,7 +26,7 @@ export interface ArrivedBlob {
 
 /**
  * Makes arrived bytes a blob of `repository`; ends `uploadId` in the same transaction. On disk when
- * it resolves. The same blob again is the same rows again: commits are idempotent. The caller holds
+ * it resolves. `more` is applied with it. The same blob again is the same rows again: commits are idempotent. The caller holds
  * the digest's lock.
  */
 export async function commitBlob(
@@ -35,8 +35,9 @@ export async function commitBlob(
   blob: ArrivedBlob,
   uploadId: string | undefined,
   now: Timestamp,
+  more: readonly Change[] = [],
 ): Promise<void> {
-  const changes: Change[] = [...linkChanges(repository, blob.digest, now)]
+  const changes: Change[] = [...linkChanges(repository, blob.digest, now), ...more]
   if (uploadId !== undefined) changes.push({ change: 'delete', in: 'uploads', key: uploadId })
   // A blob that has a file keeps it: pulls may be on their way to it, and it would be left over.
   // The row can only vanish between the look and the commit, never come: then look again.

@@ -33,6 +33,8 @@ export interface ManifestPush {
   readonly contentType: string | undefined
   readonly bytes: Uint8Array
   readonly condition: TagCondition
+  /** Applied in the same transaction. */
+  readonly more?: readonly Change[]
   /** Who pushes, for the history: a user's name or a client's address. */
   readonly by: string
 }
@@ -105,7 +107,7 @@ export class ManifestPushes {
       for (const tag of tags) this.#moveTag(push, tag, digest, now, checks, changes)
       if (tags.length === 0) changes.push(this.#event(push, digest, now, {}))
       checks.push(...checkChildren(this.#metadata, push.repository, manifest, this.#policy))
-      changes.push(...this.#touches(manifest, now))
+      changes.push(...this.#touches(manifest, now), ...(push.more ?? []))
       const outcome = await this.#metadata.commit({ checks, changes })
       if (outcome.applied) return { digest, subject: manifest.subject?.digest.digest }
     }

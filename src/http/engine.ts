@@ -75,8 +75,11 @@ export interface HttpRequest {
   readonly id: string
   /** As sent (case-sensitive). */
   readonly method: string
-  /** Raw path before `?`: starts with `/`, visible ASCII only (the engine refuses the rest). */
-  readonly path: string
+  /**
+   * Raw path before `?`: starts with `/`, visible ASCII only (the engine refuses the rest). Content
+   * that has several names is given its canonical one here, before anything else looks at it.
+   */
+  path: string
   /** Raw query after `?`, visible ASCII only; empty when there is none. */
   readonly query: string
   /** Value of a header by lower-case name; several lines are joined by `, `. */

@@ -10,7 +10,19 @@ import type { BlobRow } from '../storage/schema.ts'
 import type { Change, Check, Transaction } from '../storage/transaction.ts'
 import type { ResponseHead } from './engine.ts'
 
-export interface PreparedManifest {
+/** Told of every pull of what it hangs on. */
+export interface PullObserver {
+  touch(bytes: number): void
+}
+
+/** Of every prepared answer. */
+interface PreparedCommon {
+  /** Until when it may be used without another look, on the monotonic clock; undefined: for ever. */
+  validUntil?: number
+  observer?: PullObserver
+}
+
+export interface PreparedManifest extends PreparedCommon {
   readonly kind: 'manifest'
   readonly repository: RepositoryName
   /** As in the path: tag or digest. */
@@ -26,7 +38,7 @@ export interface PreparedManifest {
   reliedAt: number
 }
 
-export interface PreparedBlob {
+export interface PreparedBlob extends PreparedCommon {
   readonly kind: 'blob'
   readonly repository: RepositoryName
   readonly digest: Digest
@@ -55,13 +67,23 @@ export class PreparedAnswers {
     sizeCalculation: ({ bytes }) => overheadBytes + (bytes?.byteLength ?? 0),
   })
 
-  get(path: string): Prepared | undefined {
-    return this.#byPath.get(path)
+  /**
+   * Looks at answers before they are kept: sets `validUntil` and `observer`, and returns false for
+   * one that must not be kept.
+   */
+  inspector: ((path: string, prepared: Prepared) => boolean) | undefined
+
+  /** `now` is on the monotonic clock. */
+  get(path: string, now: number): Prepared | undefined {
+    const prepared = this.#byPath.get(path)
+    if (prepared?.validUntil === undefined || now < prepared.validUntil) return prepared
+    return undefined
   }
 
   /** Only for paths in their plain form: that is the form in which changes are dropped. */
   put(path: string, prepared: Prepared): void {
-    if (!path.includes('%')) this.#byPath.set(path, prepared)
+    if (path.includes('%') || this.inspector?.(path, prepared) === false) return
+    this.#byPath.set(path, prepared)
   }
 
   /** Drops everything: what was committed is not known. */
@@ -78,6 +100,7 @@ export class PreparedAnswers {
     // Being relied on changes no answer.
     if (change.change === 'touch') return
     switch (change.in) {
+      case 'mirrorTags':
       case 'tags':
       case 'manifests':
         this.#byPath.delete(`/v2/${change.key[0]}/manifests/${change.key[1]}`)

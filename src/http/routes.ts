@@ -14,7 +14,8 @@ import type { ManifestHandlers } from './handlers/manifests.ts'
 import type { ServiceHandlers } from './handlers/service.ts'
 import type { TokenHandlers } from './handlers/token.ts'
 import type { UploadHandlers } from './handlers/uploads.ts'
-import type { PreparedAnswers } from './prepared-answers.ts'
+import type { MirrorFront } from './mirror-front.ts'
+import type { Prepared, PreparedAnswers } from './prepared-answers.ts'
 import { isOpenPath, needOf } from './route-access.ts'
 import { parseRoute, type Route, type RouteKind } from './router.ts'
 
@@ -92,28 +93,40 @@ function makeTable({
   }
 }
 
-/**
- * The handler of every request. Synchronous wherever its route's handler is. With a gate, each
- * request passes it before anything is looked up.
- */
+/** What stands between a request and its handler; each is undefined where its feature is off. */
+export interface Before {
+  /** Each request passes it before anything is looked up. */
+  readonly gate?: Gate | undefined
+  readonly mirrors?: MirrorFront | undefined
+}
+
+/** The handler of every request. Synchronous wherever its route's handler is. */
 export function createDispatcher(
   handlers: Handlers,
   answers: PreparedAnswers,
-  gate?: Gate,
+  { gate, mirrors }: Before = {},
 ): Handler {
   const { manifests, blobs, admin } = handlers
   const table = makeTable(handlers)
-  const dispatch = (request: HttpRequest, response: HttpResponse, by: Gate | undefined) => {
+  const dispatch = (request: HttpRequest, given: HttpResponse, by: Gate | undefined) => {
+    let response = given
+    if (mirrors !== undefined && request.query !== '') {
+      response = mirrors.resolveNamespace(request, given)
+    }
     if (request.method === 'GET' || request.method === 'HEAD') {
-      const prepared = answers.get(request.path)
+      let prepared = answers.get(request.path, request.startedAt)
+      if (prepared === undefined && mirrors?.readdress(request) === true) {
+        prepared = answers.get(request.path, request.startedAt)
+      }
       if (prepared !== undefined) {
         request.routeKind = prepared.kind
         by?.requirePull(request, prepared.repository)
+        prepared.observer?.touch(request.method === 'GET' ? sizeOf(prepared) : 0)
         return prepared.kind === 'manifest'
           ? manifests.answer(prepared, request, response)
           : blobs.answer(prepared, request, response)
       }
-    }
+    } else mirrors?.readdress(request)
     const route = routeOf(request, by)
     request.routeKind = route.kind
     by?.require(request, needOf(route, request.method))
@@ -126,6 +139,9 @@ export function createDispatcher(
         message: `method ${request.method.slice(0, 32)} is not supported here`,
         headers: { Allow: Object.keys(methods).join(', ') },
       })
+    }
+    if (mirrors?.takes(route, request.method) === true) {
+      return mirrors.answer(route, request, response)
     }
     return act(route, request, response)
   }
@@ -172,4 +188,8 @@ function noSuchPath(path: string): RegistryError {
 function orNone(token: TokenHandlers | undefined): TokenHandlers {
   if (token === undefined) throw noSuchPath('/token')
   return token
+}
+
+function sizeOf(prepared: Prepared): number {
+  return prepared.kind === 'blob' ? prepared.row.sizeBytes : prepared.sizeBytes
 }

@@ -22,6 +22,12 @@ export interface MetricSources {
   readonly cleanup?: CleanupSources
 }
 
+/** One value of a metric with labels. */
+export interface LabelledRow {
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: number
+}
+
 /** Sampling interval of the event-loop delay, ms; it is taken off what is measured. */
 const delayResolutionMs = 5
 
@@ -50,6 +56,24 @@ export class Metrics {
 
   render(): Promise<string> {
     return this.#registry.metrics()
+  }
+
+  /** A metric whose labelled values a feature reads at each scrape. */
+  table(
+    kind: 'counter' | 'gauge',
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    rows: () => readonly LabelledRow[],
+  ): void {
+    const options = { name, help, labelNames: [...labelNames], registers: [this.#registry] }
+    const metric = kind === 'counter' ? new Counter(options) : new Gauge(options)
+    Object.assign(metric, {
+      collect() {
+        metric.reset()
+        for (const { labels, value } of rows()) metric.inc({ ...labels }, value)
+      },
+    })
   }
 
   stop(): void {

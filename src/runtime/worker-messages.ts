@@ -35,6 +35,8 @@ export interface IngestSetup {
   readonly algorithm: Algorithm
   /** Bytes already in the file that count; what lies beyond is cut off, the prefix is re-hashed. */
   readonly offsetBytes: number
+  /** The file is given this length at once, so that it can be mapped while it is filled. */
+  readonly sizeBytes?: number
 }
 
 export type IngestRequest =
@@ -44,6 +46,8 @@ export type IngestRequest =
   | { readonly kind: 'rollback'; readonly id: number }
   /** Answered when every chunk before it has reached the operating system. */
   | { readonly kind: 'settle'; readonly id: number }
+  /** Compares the digest of everything so far and leaves the file as it is. */
+  | { readonly kind: 'verify'; readonly id: number; readonly digest: Digest }
   /** Compare, flush, rename: the blob is at `target`, durable, when this is answered. */
   | {
       readonly kind: 'commit'
@@ -58,7 +62,15 @@ export type IngestRequest =
   | { readonly kind: 'discard' }
 
 export type IngestReply =
-  | { readonly kind: 'buffer'; readonly buffer: ArrayBuffer; readonly length: number }
+  | {
+      readonly kind: 'buffer'
+      readonly buffer: ArrayBuffer
+      readonly length: number
+      /** Bytes from the start of the file that have reached the operating system. */
+      readonly writtenBytes: number
+      /** A write has failed: `writtenBytes` will not grow any more. */
+      readonly isBroken: boolean
+    }
   | { readonly kind: 'done'; readonly id: number; readonly offsetBytes: number }
   | { readonly kind: 'mismatch'; readonly id: number; readonly actual: Digest }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: WorkerFailure }
@@ -107,9 +119,10 @@ export type PagerRequest =
       readonly kind: 'map'
       readonly id: number
       readonly path: string
-      readonly digest: Digest
+      /** Undefined, like the time, for a file that is still being written. */
+      readonly digest: Digest | undefined
       readonly sizeBytes: number
-      readonly writtenBefore: number
+      readonly writtenBefore: number | undefined
       readonly populateBytes: number
     }
   /** Compares a file that was written to after its row was made with its digest. */
@@ -126,7 +139,8 @@ export type PagerRequest =
   | {
       readonly kind: 'populate'
       readonly id: number
-      readonly file: OpenedFile
+      /** Checked as well, unless it is still being written. */
+      readonly file: OpenedFile | undefined
       readonly address: bigint
       readonly length: number
     }

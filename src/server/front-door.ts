@@ -5,6 +5,7 @@
 import { access, constants } from 'node:fs/promises'
 import { AdminApi } from '../admin/admin-api.ts'
 import type { Endpoint } from '../admin/endpoint.ts'
+import { mirrorEndpoints } from '../admin/mirror-endpoints.ts'
 import { serviceEndpoints } from '../admin/service-endpoints.ts'
 import { Networks } from '../auth/networks.ts'
 import type { Config } from '../config/config.ts'
@@ -21,14 +22,17 @@ import { ManifestHandlers } from '../http/handlers/manifests.ts'
 import { ServiceHandlers } from '../http/handlers/service.ts'
 import { UploadHandlers } from '../http/handlers/uploads.ts'
 import { loadEngine } from '../http/load-engine.ts'
+import { MirrorFront } from '../http/mirror-front.ts'
 import { PreparedAnswers } from '../http/prepared-answers.ts'
 import type { RequestLimits } from '../http/request-limits.ts'
 import { RequestLog } from '../http/request-log.ts'
 import { engineRefusal, respondError } from '../http/respond-error.ts'
 import { createDispatcher } from '../http/routes.ts'
+import type { Mirrors } from '../mirror/mirrors.ts'
 import { Health } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { Metrics } from '../observability/metrics.ts'
+import { declareMirrorMetrics } from '../observability/mirror-metrics.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Storage } from '../storage/open-storage.ts'
@@ -38,6 +42,7 @@ import type { AccessControl } from './access.ts'
 import type { Audit } from './audit.ts'
 import type { startScrub } from './background.ts'
 import { type Cleanup, imageAndRepositoryEndpoints } from './cleanup.ts'
+import { openMirrors } from './mirrors.ts'
 
 /** What is running already when the door is built. */
 export interface Parts {
@@ -71,7 +76,7 @@ export async function makeFrontDoor(
     cleanup,
     endpoints,
   }: Parts,
-): Promise<{ engine: HttpEngine; metrics: Metrics | undefined }> {
+): Promise<{ engine: HttpEngine; metrics: Metrics | undefined; mirrors: Mirrors | undefined }> {
   const { metadata } = storage
   const startedAt = systemClock.monotonic()
   const version = readVersion()
@@ -98,6 +103,11 @@ export async function makeFrontDoor(
       return metrics
     },
   })
+  const mirrors = await openMirrors(config, storage, {
+    logger,
+    tagLocks: cleanup.tagLocks,
+    doubt: () => reconciliation.doubt(),
+  })
   const admin: AdminApi = new AdminApi([
     ...serviceEndpoints({
       version,
@@ -119,6 +129,12 @@ export async function makeFrontDoor(
     }),
     ...cleanup.endpoints,
     ...imageAndRepositoryEndpoints(cleanup, storage, pushes),
+    ...mirrorEndpoints({
+      mirrors,
+      isTls: config.server.tls !== undefined,
+      onWarmed: (mirror, failed) =>
+        logger.info({ event: 'warmed', mirror, failed }, 'mirror warmed'),
+    }),
     ...endpoints,
   ])
   const answers = new PreparedAnswers()
@@ -153,7 +169,9 @@ export async function makeFrontDoor(
     admin: new AdminHandlers(admin, logger),
     token: access?.tokenHandlers,
   }
-  const dispatch = createDispatcher(handlers, answers, access?.gate)
+  const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers)
+  if (front !== undefined) answers.inspector = (path, prepared) => front.inspect(path, prepared)
+  const dispatch = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
   const needsAddress = requestLog !== undefined || audit !== undefined || limits !== undefined
   const proxies = new Networks(config.trustedProxies)
   const { engine, notice, isFallback } = await loadEngine(config.server.engine, {
@@ -202,7 +220,10 @@ export async function makeFrontDoor(
       cleanup: cleanup.metrics,
     })
   }
-  return { engine, metrics }
+  if (metrics !== undefined && mirrors !== undefined) {
+    declareMirrorMetrics(metrics, () => mirrors.readings())
+  }
+  return { engine, metrics, mirrors }
 }
 
 function makeHealth({ metadata, paths }: Storage): Health {

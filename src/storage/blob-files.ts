@@ -2,12 +2,11 @@
  * @module The twin of `blob-map.ts` for machines where files cannot be mapped: reads windows
  * asynchronously into buffers of a bounded pool. Same port, same promises, slower.
  */
-import type { Stats } from 'node:fs'
 import type { Digest } from '../registry/digest.ts'
 import { windowBytesMax } from '../registry/limits.ts'
 import { disk, type FileHandle } from '../runtime/disk.ts'
 import { blobPath, type StoragePaths } from './paths.ts'
-import { type BlobReader, type BlobSource, damagedCode } from './ports.ts'
+import { type BlobReader, type BlobSource, damagedCode, type OpenFile } from './ports.ts'
 import type { BlobRow } from './schema.ts'
 import { isWrittenAfter } from './worker-genuine.ts'
 
@@ -33,6 +32,15 @@ export class BlobFiles implements BlobReader {
     this.#buffers = new BufferPool(Math.max(8, Math.floor(cacheBytes / readBytesMax)))
   }
 
+  /** A file that is no blob yet: every reader opens it, and reads no further than it is asked to. */
+  openPath(path: string, sizeBytes: number): Promise<OpenFile> {
+    const lend = async () => {
+      const file = await disk.open(path, 'r')
+      return new FileReader(file, sizeBytes, undefined, this.#buffers)
+    }
+    return Promise.resolve({ lend, close: () => undefined })
+  }
+
   async open(digest: Digest, row: BlobRow): Promise<BlobSource> {
     let file: FileHandle | undefined
     try {
@@ -43,7 +51,8 @@ export class BlobFiles implements BlobReader {
         throw Object.assign(new Error(message), { code: damagedCode })
       }
       if (isWrittenAfter(stats, row.createdAt)) await this.#verify(digest, row)
-      return new FileReader(file, await file.stat(), this.#buffers)
+      const { mtimeMs } = await file.stat()
+      return new FileReader(file, row.sizeBytes, mtimeMs, this.#buffers)
     } catch (error) {
       await file?.close()
       throw error
@@ -55,17 +64,27 @@ class FileReader implements BlobSource {
   readonly sizeBytes: number
   readonly #file: FileHandle
   readonly #buffers: BufferPool
-  readonly #modifiedMs: number
+  /** When the file was last written to; undefined while it grows. */
+  readonly #modifiedMs: number | undefined
   #buffer: Uint8Array | undefined
   #windowOffset = 0
   #windowBytes = 0
   #reading: Promise<void> | undefined
   #isClosed = false
 
-  constructor(file: FileHandle, { size, mtimeMs }: Stats, buffers: BufferPool) {
+  /**
+   * `modifiedMs` undefined: the file grows; bytes behind those asked for are not there yet, and must
+   * not be read ahead.
+   */
+  constructor(
+    file: FileHandle,
+    sizeBytes: number,
+    modifiedMs: number | undefined,
+    buffers: BufferPool,
+  ) {
     this.#file = file
-    this.#modifiedMs = mtimeMs
-    this.sizeBytes = size
+    this.#modifiedMs = modifiedMs
+    this.sizeBytes = sizeBytes
     this.#buffers = buffers
   }
 
@@ -74,18 +93,21 @@ class FileReader implements BlobSource {
     if (inWindow >= 0 && inWindow < this.#windowBytes) {
       return Math.min(length, this.#windowBytes - inWindow)
     }
-    this.#reading ??= this.#read(offset).finally(() => {
+    this.#reading ??= this.#read(offset, length).finally(() => {
       this.#reading = undefined
     })
     return this.#reading
   }
 
-  async #read(offset: number): Promise<void> {
+  async #read(offset: number, length: number): Promise<void> {
     this.#buffer ??= await this.#buffers.take()
     if (this.#isClosed) return this.#release()
-    const bytesRead = await disk.read(this.#file, this.#buffer, offset)
+    const modifiedMs = this.#modifiedMs
+    const isGrowing = modifiedMs === undefined
+    const wanted = isGrowing ? this.#buffer.subarray(0, length) : this.#buffer
+    const bytesRead = await disk.read(this.#file, wanted, offset)
     if (bytesRead === 0) throw new Error(`file ended before byte ${offset}`)
-    if ((await this.#file.stat()).mtimeMs !== this.#modifiedMs) {
+    if (!isGrowing && (await this.#file.stat()).mtimeMs !== modifiedMs) {
       throw new Error('file was written to while it was served')
     }
     this.#windowOffset = offset

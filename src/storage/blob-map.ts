@@ -20,7 +20,7 @@ import type { Libc } from '../runtime/libc.ts'
 import type { OpenedFile } from '../runtime/worker-messages.ts'
 import type { Pager } from './pager.ts'
 import { blobPath, type StoragePaths } from './paths.ts'
-import type { BlobReader, BlobSource } from './ports.ts'
+import type { BlobReader, BlobSource, OpenFile } from './ports.ts'
 import type { BlobRow } from './schema.ts'
 
 /** Unit of residency, bytes: what one trip to the pager brings in. */
@@ -31,6 +31,8 @@ const residentMs = 10_000
 
 /** How long a file that was looked at counts as unchanged, ms. */
 const checkedMs = 1000
+/** How long what is written to a growing file counts as resident from its opening on, ms. */
+const justWrittenMs = 60_000
 
 /** Mappings at a time, whatever their size: well below the kernel's default of 65,530. */
 const mappingsMax = 16_384
@@ -92,6 +94,24 @@ export class BlobMap implements BlobReader {
     return opening.then((opened) => this.#lend(opened))
   }
 
+  /** Maps a file that is no blob yet, for readers of its own. Its pages are not fetched first. */
+  async openPath(path: string, sizeBytes: number): Promise<OpenFile> {
+    const { pager, libc, clock } = this.#options
+    const address = await pager.mapGrowing(path, sizeBytes)
+    this.#mappedBytes += sizeBytes
+    const view = libc.view(address, sizeBytes)
+    const mapping = new Mapping(undefined, address, view, pager, clock)
+    mapping.isShared = false
+    mapping.readers += 1
+    mapping.assumeWritten()
+    return { lend: () => this.#lend(mapping), close: () => this.#giveBack(mapping) }
+  }
+
+  /** Whether somebody is reading the blob now. */
+  isRead(digest: Digest): boolean {
+    return this.#opening.has(digest) || (this.#table.peek(digest)?.readers ?? 0) > 0
+  }
+
   /** Forgets a blob whose file was replaced or removed; who has it open keeps the old bytes. */
   forget(digest: Digest): void {
     this.#table.delete(digest)
@@ -142,7 +162,8 @@ class Mapping {
   /** When each part of `populateBytes` was last known to be resident, on the monotonic clock. */
   readonly #residentAt: Float64Array
   readonly #populating = new Map<number, Promise<void>>()
-  readonly #file: OpenedFile
+  /** Undefined while the file grows: then it is written to on purpose. */
+  readonly #file: OpenedFile | undefined
   #checkedAt: number
   #checking: Promise<void> | undefined
   bytes: ArrayBuffer | undefined
@@ -150,8 +171,14 @@ class Mapping {
   /** Whether the table holds it; one that it dropped goes with its last reader. */
   isShared = true
 
-  constructor(file: OpenedFile, address: bigint, bytes: ArrayBuffer, pager: Pager, clock: Clock) {
-    const { sizeBytes } = file
+  constructor(
+    file: OpenedFile | undefined,
+    address: bigint,
+    bytes: ArrayBuffer,
+    pager: Pager,
+    clock: Clock,
+  ) {
+    const sizeBytes = bytes.byteLength
     this.#file = file
     this.address = address
     this.sizeBytes = sizeBytes
@@ -167,9 +194,11 @@ class Mapping {
 
   /** Undefined while the file was looked at lately; else the look, which rejects when it was changed. */
   check(): Promise<void> | undefined {
-    if (this.#clock.monotonic() - this.#checkedAt < checkedMs) return undefined
+    const file = this.#file
+    if (file === undefined || this.#clock.monotonic() - this.#checkedAt < checkedMs)
+      return undefined
     this.#checking ??= this.#pager
-      .check(this.#file)
+      .check(file)
       .then(() => {
         this.#checkedAt = this.#clock.monotonic()
       })
@@ -177,6 +206,14 @@ class Mapping {
         this.#checking = undefined
       })
     return this.#checking
+  }
+
+  /**
+   * What a file gets in the next minute is in memory because it was just written: populating it
+   * would first fill its holes with zeros, and cost a trip to the pager for every part.
+   */
+  assumeWritten(): void {
+    this.#residentAt.fill(this.#clock.monotonic() + justWrittenMs)
   }
 
   /** Bytes from `offset` on that are resident, or the promise of the part that is on its way. */

@@ -16,7 +16,7 @@ import { type IngestReply, type IngestRequest, WorkerError } from '../runtime/wo
 import type { LongTask, WorkerPool } from '../runtime/worker-pool.ts'
 import { ChunkPool } from './chunk-pool.ts'
 import { blobPath, type StoragePaths, uploadPath } from './paths.ts'
-import type { BlobWriter, PendingBlob } from './ports.ts'
+import type { BlobWriter, GrowingBlob, PendingBlob } from './ports.ts'
 import { storageFault } from './storage-fault.ts'
 
 /** Omit over each member of the union. */
@@ -40,6 +40,16 @@ export class FileBlobWriter implements BlobWriter {
   }
 
   adopt(uploadId: string, algorithm: Algorithm, offsetBytes: number): PendingBlob {
+    return this.grow(uploadId, algorithm, offsetBytes, undefined)
+  }
+
+  /** See `GrowingBlobs`. */
+  grow(
+    uploadId: string,
+    algorithm: Algorithm,
+    offsetBytes: number,
+    sizeBytes: number | undefined,
+  ): GrowingBlob {
     if (!this.#workers.hasRoom) {
       throw new RegistryError('UNAVAILABLE', {
         message: 'too many large uploads at once; try again in a moment',
@@ -47,7 +57,7 @@ export class FileBlobWriter implements BlobWriter {
       })
     }
     const path = uploadPath(this.#paths, uploadId)
-    const task = this.#workers.start({ path, algorithm, offsetBytes })
+    const task = this.#workers.start({ path, algorithm, offsetBytes, sizeBytes })
     const target = (digest: Digest) => blobPath(this.#paths, digest)
     return new WorkerUpload(task, this.#chunks, offsetBytes, target, this.#isFlushed)
   }
@@ -57,7 +67,7 @@ export class FileBlobWriter implements BlobWriter {
   }
 }
 
-class WorkerUpload implements PendingBlob {
+class WorkerUpload implements GrowingBlob {
   readonly #port: MessagePort
   readonly #chunks: ChunkPool
   readonly #target: (digest: Digest) => string
@@ -74,6 +84,8 @@ class WorkerUpload implements PendingBlob {
   #offsetBytes: number
   #markedBytes = 0
   #nextId = 1
+  #writtenBytes: number
+  #onWritten: ((isBroken: boolean) => void) | undefined
   #onDrained: (() => void) | undefined
   #gone: Error | undefined
 
@@ -87,6 +99,7 @@ class WorkerUpload implements PendingBlob {
     this.#port = task.port
     this.#chunks = chunks
     this.#offsetBytes = offsetBytes
+    this.#writtenBytes = offsetBytes
     this.#target = target
     this.#isFlushed = isFlushed
     this.#port.on('message', (reply: IngestReply) => this.#onReply(reply))
@@ -98,6 +111,14 @@ class WorkerUpload implements PendingBlob {
 
   get offsetBytes(): number {
     return this.#offsetBytes
+  }
+
+  get writtenBytes(): number {
+    return this.#writtenBytes
+  }
+
+  onWritten(listener: (isBroken: boolean) => void): void {
+    this.#onWritten = listener
   }
 
   append(bytes: Uint8Array): void {
@@ -159,16 +180,16 @@ class WorkerUpload implements PendingBlob {
     this.#offsetBytes = this.#markedBytes
   }
 
+  async verify(digest: Digest): Promise<void> {
+    this.#sendFilled()
+    refuseMismatch(digest, await this.#ask({ kind: 'verify', digest }))
+  }
+
   async commit(digest: Digest): Promise<void> {
     this.#sendFilled()
     const target = this.#target(digest)
     const reply = await this.#ask({ kind: 'commit', digest, target, isFlushed: this.#isFlushed })
-    if (reply.kind === 'mismatch') {
-      throw new RegistryError('DIGEST_INVALID', {
-        message: 'the bytes received do not have this digest',
-        detail: { digest, received: reply.actual },
-      })
-    }
+    refuseMismatch(digest, reply)
     // The file has its name; all that is left of the upload is its task.
     this.park()
   }
@@ -206,6 +227,11 @@ class WorkerUpload implements PendingBlob {
       this.#chunksAway -= 1
       this.#inFlightBytes -= reply.length
       if (this.#inFlightBytes === 0) this.#sendFilled()
+      if (reply.writtenBytes > this.#writtenBytes) {
+        this.#writtenBytes = reply.writtenBytes
+        this.#onWritten?.(false)
+      }
+      if (reply.isBroken) this.#onWritten?.(true)
       if (this.#inFlightBytes < sessionInFlightBytesMax / 2) this.#wake()
       return
     }
@@ -230,5 +256,14 @@ class WorkerUpload implements PendingBlob {
     this.#chunksAway = 0
     this.#inFlightBytes = 0
     this.#wake()
+    this.#onWritten?.(true)
   }
+}
+
+function refuseMismatch(digest: Digest, reply: IngestReply): void {
+  if (reply.kind !== 'mismatch') return
+  throw new RegistryError('DIGEST_INVALID', {
+    message: 'the bytes received do not have this digest',
+    detail: { digest, received: reply.actual },
+  })
 }

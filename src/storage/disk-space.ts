@@ -35,6 +35,11 @@ export class DiskSpace {
     return this.#freeBytes
   }
 
+  /** Bytes below which pushes are refused. */
+  get reserveBytes(): number {
+    return this.#reserveBytes
+  }
+
   get hasRoom(): boolean {
     return this.#freeBytes > this.#reserveBytes
   }

@@ -17,8 +17,8 @@ import { DiskSpace } from './disk-space.ts'
 import { LmdbEnvironment } from './lmdb-environment.ts'
 import { LmdbMetadataStore } from './metadata-store.ts'
 import { Pager } from './pager.ts'
-import { blobPath, type StoragePaths, storagePaths } from './paths.ts'
-import type { BlobReader, BlobWriter } from './ports.ts'
+import { blobPath, type StoragePaths, storagePaths, uploadPath } from './paths.ts'
+import type { BlobReader, BlobWriter, GrowingBlobs } from './ports.ts'
 import { Quarantine } from './quarantine.ts'
 import { checkSchemaVersion } from './schema-version.ts'
 import { lockStore, type StoreLock } from './store-lock.ts'
@@ -41,6 +41,9 @@ export interface Storage {
   readonly metadata: LmdbMetadataStore
   readonly blobs: BlobReader
   readonly writer: BlobWriter
+  readonly growing: GrowingBlobs
+  /** Whether a pull of the blob is under way, as far as that is known. */
+  readonly isRead: (digest: Digest) => boolean
   /** `map`, or `file` with the reason why files are not mapped. */
   readonly reader: { readonly kind: 'map' | 'file'; readonly reason: string | undefined }
   readonly mappedBytes: () => number
@@ -109,6 +112,7 @@ async function openLocked(
     if (blobs instanceof BlobMap) blobs.forget(digest)
   }
   const { onQuarantined } = options
+  const writer = new FileBlobWriter(paths, ingest, !isRelaxed)
   return {
     paths,
     digestLock,
@@ -116,7 +120,12 @@ async function openLocked(
     space,
     metadata,
     blobs,
-    writer: new FileBlobWriter(paths, ingest, !isRelaxed),
+    writer,
+    growing: {
+      grow: (...of) => writer.grow(...of),
+      openGrowing: (id, sizeBytes) => blobs.openPath(uploadPath(paths, id), sizeBytes),
+    },
+    isRead: (digest) => blobs instanceof BlobMap && blobs.isRead(digest),
     reader: { kind: blobs instanceof BlobMap ? 'map' : 'file', reason },
     mappedBytes: () => (blobs instanceof BlobMap ? blobs.mappedBytes : 0),
     forget,
@@ -166,7 +175,7 @@ function makeReader(
   paths: StoragePaths,
   pager: Pager,
   loaded: Libc | { readonly unavailable: string },
-): { blobs: BlobReader; reason: string | undefined } {
+): { blobs: BlobMap | BlobFiles; reason: string | undefined } {
   const { cacheBytes, clock } = options
   if ('unavailable' in loaded) {
     if (options.reader === 'map') {

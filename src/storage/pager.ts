@@ -63,6 +63,12 @@ export class Pager {
     return (await this.#ask({ kind: 'map', ...what }))!
   }
 
+  /** Maps a file that is still being written to, for `sizeBytes` of address space. */
+  async mapGrowing(path: string, sizeBytes: number): Promise<bigint> {
+    const what = { path, digest: undefined, sizeBytes, writtenBefore: undefined, populateBytes: 0 }
+    return (await this.#ask({ kind: 'map', ...what }))!.address
+  }
+
   /** Compares a file that was written to after its row was made with its digest, as `map` does. */
   async verify(path: string, digest: Digest, { createdAt }: BlobRow): Promise<void> {
     await this.#ask({ kind: 'verify', path, digest, writtenBefore: createdAt })
@@ -77,7 +83,7 @@ export class Pager {
    * Makes a page-aligned part of a mapping resident, and checks the file as above. Rejects when the
    * disk cannot deliver it.
    */
-  async populate(file: OpenedFile, address: bigint, length: number): Promise<void> {
+  async populate(file: OpenedFile | undefined, address: bigint, length: number): Promise<void> {
     await this.#ask({ kind: 'populate', file, address, length })
   }
 

@@ -104,6 +104,40 @@ export interface PendingBlob {
   discard(): void
 }
 
+/** A pending blob that is read while it grows. */
+export interface GrowingBlob extends PendingBlob {
+  /** Bytes from the start that readers may look at: they have reached the operating system. */
+  readonly writtenBytes: number
+  /**
+   * Calls back whenever `writtenBytes` has grown, and with `isBroken` when it never will again.
+   * One listener.
+   */
+  onWritten(listener: (isBroken: boolean) => void): void
+  /** Throws DIGEST_INVALID when what has arrived has another digest. */
+  verify(digest: Digest): Promise<void>
+}
+
+/** A file that several read at once; closed, it goes with its last reader. */
+export interface OpenFile {
+  lend(): BlobSource | Promise<BlobSource>
+  close(): void
+}
+
+export interface GrowingBlobs {
+  /**
+   * Starts a blob of `sizeBytes` (undefined: not known) from `offsetBytes` bytes of an earlier
+   * attempt. Throws UNAVAILABLE when no worker is free.
+   */
+  grow(
+    uploadId: string,
+    algorithm: Algorithm,
+    offsetBytes: number,
+    sizeBytes: number | undefined,
+  ): GrowingBlob
+  /** Opens the file of a growing blob of known size; bytes beyond `writtenBytes` are not its own. */
+  openGrowing(uploadId: string, sizeBytes: number): Promise<OpenFile>
+}
+
 export interface BlobWriter {
   /** Takes up a new or an interrupted upload: cuts the file at `offsetBytes` and hashes it anew. */
   adopt(uploadId: string, algorithm: Algorithm, offsetBytes: number): PendingBlob

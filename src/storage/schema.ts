@@ -100,6 +100,28 @@ export interface ReferrerRow {
   readonly annotations?: Readonly<Record<string, string>>
 }
 
+/** What a mirror knows of a tag: which manifest upstream meant by it, and since when. */
+export interface MirrorTagRow {
+  /** Last digest that upstream named. The tag is ours as long as it points there. */
+  readonly digest: string
+  /** The digest that is being fetched: after a crash the tag may point to either. */
+  readonly next?: string
+  readonly checkedAt: Timestamp
+  /** Upstream has said since then that it is not there any more. */
+  readonly goneAt?: Timestamp
+}
+
+/** A blob that a mirror has fetched. Pull times lag behind and may be lost in a crash. */
+export interface MirrorBlobRow {
+  readonly sizeBytes: number
+  readonly addedAt: Timestamp
+  readonly pulledAt: Timestamp
+}
+
+export interface MirrorSeenRow {
+  readonly firstSeenAt: Timestamp
+}
+
 /** Key and row of each database. `true` stands for "the key says it all". */
 export interface Databases {
   readonly repositories: { key: RepositoryName; row: RepositoryRow }
@@ -117,6 +139,9 @@ export interface Databases {
   /** The same the other way round: who holds a blob (mounts without `from`, collection). */
   readonly holders: { key: readonly [Digest, RepositoryName]; row: true }
   readonly uploads: { key: string; row: UploadRow }
+  readonly mirrorTags: { key: readonly [RepositoryName, string]; row: MirrorTagRow }
+  readonly mirrorBlobs: { key: readonly [string, Digest]; row: MirrorBlobRow }
+  readonly mirrorSeen: { key: readonly [RepositoryName, Digest]; row: MirrorSeenRow }
   readonly system: { key: string; row: number }
   /** Where long jobs stand, so that a restart goes on there. */
   readonly cursors: { key: string; row: string }
@@ -153,6 +178,9 @@ export const DATABASES: Readonly<Record<DatabaseName, 'msgpack' | 'binary'>> = {
   links: 'msgpack',
   holders: 'msgpack',
   uploads: 'msgpack',
+  mirrorTags: 'msgpack',
+  mirrorBlobs: 'msgpack',
+  mirrorSeen: 'msgpack',
   system: 'msgpack',
   cursors: 'msgpack',
   manifestHolders: 'msgpack',

@@ -23,6 +23,9 @@ export class UploadFile {
   #writtenBackBytes: number
   #marked: { readonly offsetBytes: number; readonly hasher: Hasher | undefined } | undefined
   readonly #writes = new Set<Promise<void>>()
+  /** Writes under way in the order of their positions, and those behind the first of them. */
+  readonly #landing: { readonly end: number; hasLanded: boolean }[] = []
+  #writtenBytes: number
   #failure: unknown
 
   private constructor(
@@ -39,15 +42,20 @@ export class UploadFile {
     this.#hasher = hasher
     this.#offsetBytes = offsetBytes
     this.#writtenBackBytes = offsetBytes
+    this.#writtenBytes = offsetBytes
     this.#libc = libc
   }
 
-  /** Opens the file, cuts it at `offsetBytes` and hashes what is left. Throws when it is shorter. */
+  /**
+   * Opens the file, cuts it at `offsetBytes` and hashes what is left. Throws when it is shorter.
+   * With `sizeBytes` it gets this length at once (a hole, no disk space).
+   */
   static async open(
     path: string,
     algorithm: Algorithm,
     offsetBytes: number,
     libc: Libc | undefined,
+    sizeBytes?: number,
   ): Promise<UploadFile> {
     const file = await disk.open(path, offsetBytes === 0 ? 'w+' : 'r+')
     try {
@@ -56,6 +64,7 @@ export class UploadFile {
         await disk.truncate(file, offsetBytes)
       }
       const hasher = await hashPrefix(file, algorithm, offsetBytes)
+      if (sizeBytes !== undefined) await disk.truncate(file, sizeBytes)
       return new UploadFile(path, algorithm, file, hasher, offsetBytes, libc)
     } catch (error) {
       await file.close()
@@ -67,11 +76,24 @@ export class UploadFile {
     return this.#offsetBytes
   }
 
+  /** Bytes from the start without a gap that have reached the operating system. */
+  get writtenBytes(): number {
+    return this.#writtenBytes
+  }
+
+  /** Whether a write has failed since the last rollback. */
+  get isBroken(): boolean {
+    return this.#failure !== undefined
+  }
+
   /** Hashes and writes; resolves when the bytes have reached the operating system. */
   append(bytes: Uint8Array): Promise<void> {
     const position = this.#offsetBytes
     this.#offsetBytes += bytes.byteLength
+    const landing = { end: this.#offsetBytes, hasLanded: false }
+    this.#landing.push(landing)
     const writing = this.#write(bytes, position)
+      .then(() => this.#landed(landing))
       .catch((error: unknown) => {
         this.#failure ??= error
       })
@@ -79,6 +101,13 @@ export class UploadFile {
     this.#writes.add(writing)
     this.#hasher.update(bytes)
     return writing
+  }
+
+  #landed(landing: { hasLanded: boolean }): void {
+    landing.hasLanded = true
+    while (this.#landing[0]?.hasLanded === true) {
+      this.#writtenBytes = this.#landing.shift()!.end
+    }
   }
 
   async #write(bytes: Uint8Array, position: number): Promise<void> {
@@ -124,6 +153,8 @@ export class UploadFile {
     this.#offsetBytes = offsetBytes
     this.#writtenBackBytes = Math.min(this.#writtenBackBytes, offsetBytes)
     this.#failure = undefined
+    this.#landing.length = 0
+    this.#writtenBytes = offsetBytes
   }
 
   /** The digest of everything so far; re-reads the file only for another algorithm. */

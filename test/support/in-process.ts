@@ -24,6 +24,9 @@ export interface InProcessOptions {
   readonly engine: EngineName
   /** Sections and keys as in the configuration file; address, path and engine are set here. */
   readonly config?: Readonly<Record<string, unknown>>
+  /** A folder of an earlier registry; a new one otherwise. */
+  readonly folder?: string
+  readonly mirrors?: readonly Readonly<Record<string, unknown>>[]
 }
 
 export class InProcessRegistry {
@@ -52,10 +55,11 @@ export class InProcessRegistry {
   }
 
   async start(): Promise<void> {
-    const { engine, config = {} } = this.#options
+    const { engine, config = {}, mirrors = [] } = this.#options
     const text = stringify({
       metrics: {},
       ...config,
+      mirrors,
       server: { addr: '127.0.0.1:0', ...section(config['server']), engine },
       storage: { cache_size_mb: 64, ...section(config['storage']), path: this.folder },
     })
@@ -109,7 +113,7 @@ export class InProcessRegistry {
 
 /** Starts a registry; the caller stops it with `dispose`. */
 export async function startInProcess(options: InProcessOptions): Promise<InProcessRegistry> {
-  const folder = await mkdtemp(join(tmpdir(), 'fastregistry-test-'))
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'fastregistry-test-')))
   const registry = new InProcessRegistry(folder, options)
   await registry.start()
   return registry

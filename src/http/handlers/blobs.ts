@@ -31,6 +31,9 @@ export interface BlobRoute {
   readonly digest: string
 }
 
+/** Sends the whole blob (undefined) or parts of it. */
+export type SendSpans = (spans: readonly ByteSpan[] | undefined) => void | Promise<void>
+
 export class BlobHandlers {
   readonly #metadata: MetadataReader
   readonly #answers: PreparedAnswers
@@ -75,11 +78,12 @@ export class BlobHandlers {
     return this.answer(prepared, request, response)
   }
 
-  /** Answers a pull whose meaning is known. */
+  /** Answers a pull whose meaning is known. `send` is given where the bytes come from elsewhere. */
   answer(
     prepared: PreparedBlob,
     request: HttpRequest,
     response: HttpResponse,
+    send: SendSpans = (spans) => this.#send(prepared, request, response, spans),
   ): void | Promise<void> {
     const { digest, row } = prepared
     if (request.method === 'HEAD') {
@@ -94,14 +98,14 @@ export class BlobHandlers {
     }
     const range = request.header('range')
     if (range === undefined || !isRangeWelcome(request, digest)) {
-      return this.#send(prepared, request, response, undefined)
+      return send(undefined)
     }
     const verdict = parseRange(range, row.sizeBytes)
     switch (verdict.kind) {
       case 'whole':
-        return this.#send(prepared, request, response, undefined)
+        return send(undefined)
       case 'parts':
-        return this.#send(prepared, request, response, verdict.spans)
+        return send(verdict.spans)
       case 'unsatisfiable':
         throw new RegistryError('BLOB_UPLOAD_INVALID', {
           status: 416,
@@ -139,7 +143,7 @@ export class BlobHandlers {
       }
       const read = this.#readInline(digest, row)
       // Only while the answer still holds: it may have been dropped while this waited.
-      const isCurrent = this.#answers.get(request.path) === prepared
+      const isCurrent = this.#answers.get(request.path, request.startedAt) === prepared
       if (isCurrent && read.byteLength <= keptBodyBytesMax) {
         this.#answers.put(request.path, { ...prepared, bytes: read })
       }
@@ -194,7 +198,8 @@ function isRangeWelcome(request: HttpRequest, digest: Digest): boolean {
   return ifRange === undefined || isSameEntityTag(ifRange, digest)
 }
 
-function sendSource(
+/** Streams a blob, or parts of it, under the head of its prepared answer. */
+export function sendSource(
   { digest, head: wholeHead }: PreparedBlob,
   response: HttpResponse,
   source: BlobSource,
@@ -216,7 +221,8 @@ function sendSource(
   response.stream(head, parts)
 }
 
-function blobHead(status: number, digest: Digest, more: HeaderList = []): ResponseHead {
+/** The head of an answer with a blob's bytes. */
+export function blobHead(status: number, digest: Digest, more: HeaderList = []): ResponseHead {
   return new ResponseHead(status, [
     versionHeader,
     ['Content-Type', 'application/octet-stream'],

@@ -1,7 +1,7 @@
 /**
  * @module Lists: `/v2/`, `/v2/_catalog`, `…/tags/list`, `…/referrers/<digest>`, extensions.
  */
-import type { Discovery } from '../../distribution/discovery.ts'
+import type { Discovery, Page } from '../../distribution/discovery.ts'
 import { parseDigest } from '../../registry/digest.ts'
 import { pageEntriesMax } from '../../registry/limits.ts'
 import { mediaTypes } from '../../registry/media-type.ts'
@@ -44,8 +44,7 @@ export class DiscoveryHandlers {
   ): Promise<void> {
     const page = parsePage(request.query)
     const { entries, next } = await this.#discovery.listTags(repository, page)
-    const link = linkHeader(`/v2/${repository}/tags/list`, request, next, page.count)
-    respondJson(request, response, 200, { name: repository, tags: entries }, link)
+    respondTags(request, response, repository, { entries, next })
   }
 
   /** Always 200 for a well-formed digest: 404 would tell clients that there is no such API. */
@@ -75,6 +74,19 @@ export class DiscoveryHandlers {
   }
 }
 
+/** A page of tags. */
+export function respondTags(
+  request: HttpRequest,
+  response: HttpResponse,
+  repository: RepositoryName,
+  { entries, next }: Page<string>,
+): void {
+  const { count } = parsePage(request.query)
+  const link = linkHeader(`/v2/${repository}/tags/list`, request, next, count)
+  respondJson(request, response, 200, { name: repository, tags: entries }, link)
+}
+
+/** `Link` of the next page, if there is one. */
 function linkHeader(
   path: string,
   request: HttpRequest,

@@ -7,7 +7,7 @@ import type { PullTimes } from '../../distribution/pull-times.ts'
 import type { ManifestPushes } from '../../distribution/push-manifest.ts'
 import type { Reliance } from '../../distribution/reliance.ts'
 import { readWhole } from '../../distribution/upload-body.ts'
-import { parseDigest } from '../../registry/digest.ts'
+import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { matchesEntityTag } from '../../registry/entity-tag.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { manifestBytesMax, manifestTagsMax } from '../../registry/limits.ts'
@@ -66,25 +66,9 @@ export class ManifestHandlers {
   ): void | Promise<void> {
     const reference = parseForPull(text)
     const { digest, row } = findManifest(this.#metadata, repository, reference)
-    const isTag = reference.kind === 'tag'
-    const head = new ResponseHead(200, [
-      versionHeader,
-      ['Content-Type', row.mediaType],
-      ...cacheHeaders(digest, isTag),
-    ])
     const { sizeBytes } = row
-    const prepared: PreparedManifest = {
-      kind: 'manifest',
-      repository,
-      reference: text,
-      notedIn: 0,
-      reliedAt: Math.max(row.pushedAt, row.reliedAt ?? 0),
-      digest,
-      isTag,
-      sizeBytes,
-      head,
-      bytes: undefined,
-    }
+    const prepared = prepareManifest({ repository, reference: text, digest, ...row })
+    prepared.reliedAt = Math.max(row.pushedAt, row.reliedAt ?? 0)
     const touching = this.#metadata.touch('manifestBytes', digest)
     if (touching !== undefined) {
       return touching.then(() => this.get({ repository, reference: text }, request, response))
@@ -182,8 +166,40 @@ export class ManifestHandlers {
   }
 }
 
+export interface ManifestAnswer {
+  readonly repository: RepositoryName
+  /** As in the path: tag or digest. */
+  readonly reference: string
+  readonly digest: Digest
+  readonly mediaType: string
+  readonly sizeBytes: number
+}
+
+/** The answer to a pull of a manifest, without its bytes; it promises nothing to collection. */
+export function prepareManifest(answer: ManifestAnswer): PreparedManifest {
+  const { repository, reference, digest, mediaType, sizeBytes } = answer
+  const isTag = !reference.includes(':')
+  const head = new ResponseHead(200, [
+    versionHeader,
+    ['Content-Type', mediaType],
+    ...cacheHeaders(digest, isTag),
+  ])
+  return {
+    kind: 'manifest',
+    repository,
+    reference,
+    notedIn: 0,
+    reliedAt: 0,
+    digest,
+    isTag,
+    sizeBytes,
+    head,
+    bytes: undefined,
+  }
+}
+
 /** A tag that no push could have made is simply not there; a malformed digest is said so. */
-function parseForPull(text: string): Reference {
+export function parseForPull(text: string): Reference {
   const reference = parseReference(text)
   if (reference.ok) return reference.value
   if (reference.error.code === 'DIGEST_INVALID') throw reference.error

@@ -85,6 +85,8 @@ const defaults = {
     foreign: undefined,
   },
   access: [],
+  mirrors: [],
+  mirrorMaxBytes: 0,
 }
 
 let folder: string
@@ -392,7 +394,6 @@ describe('features that are not built yet', () => {
 
   test.each([
     ['mesh: { enabled: true }', '"mesh.enabled: true"', 'false'],
-    ['mirrors: [{ name: docker.io, upstream: "https://r.example" }]', 'mirrors', 'an empty list'],
     [`sync: { sources: [${source}] }`, 'sync.sources', 'an empty list'],
     ['releases: { enabled: true }', '"releases.enabled: true"', 'false'],
     ['certs: { auto_generate: true }', '"certs.auto_generate: true"', 'false'],
@@ -443,8 +444,8 @@ sync:
       'config.yaml:2:5: mirrors[0]: "upstream" is missing',
       'config.yaml:3:5: mirrors[0]: unknown key "upstrem"; did you mean "upstream"?',
       'config.yaml:4:11: mirrors[1].name: expected text that is not empty',
-      'config.yaml:5:15: mirrors[1].upstream: expected an http or https URL',
-      'config.yaml:6:16: mirrors[1].cache_ttl: expected a duration such as "24h"',
+      'config.yaml:5:15: mirrors[1].upstream: expected an http or https URL without a query',
+      'config.yaml:6:16: mirrors[1].cache_ttl: expected a duration from 0s to 365d',
       'config.yaml:7:5: mirrors[2]: expected a mapping',
       expect.stringContaining('config.yaml:8:29: mesh.replication_factor: expected a whole number'),
       expect.stringContaining('config.yaml:8:38: mesh.bind: expected an address'),

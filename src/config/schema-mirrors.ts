@@ -1,0 +1,241 @@
+/**
+ * @module The schema of `mirrors[]`: one item a mirror, read into `MirrorConfig`. Names, globs and
+ * URLs are checked here, so that the mirror itself has nothing to refuse.
+ */
+import { BlockList } from 'node:net'
+import { resolve } from 'node:path'
+import * as v from 'valibot'
+import { parseRepositoryName } from '../registry/name.ts'
+import type { MirrorConfig, MirrorCredential } from './config-mirrors.ts'
+import { parseDuration, parseSize } from './quantities.ts'
+import { setting } from './setting.ts'
+import * as type from './value-type.ts'
+
+const text = v.pipe(v.string('expected text'), v.nonEmpty('expected text that is not empty'))
+const flag = v.boolean('expected true or false')
+
+const name = v.pipe(
+  text,
+  v.check(
+    (value) => value === '' || (parseRepositoryName(value).ok && !value.includes('/')),
+    'expected a name that a repository path can start with, such as "docker.io"',
+  ),
+)
+
+const url = v.pipe(text, v.check(isUpstreamUrl, 'expected an http or https URL without a query'))
+
+function isUpstreamUrl(value: string): boolean {
+  if (!/^https?:\/\/./i.test(value) || !URL.canParse(value)) return false
+  const { username, password, search, hash, pathname } = new URL(value)
+  const path = pathname.replace(/^\/|\/$/g, '')
+  return (
+    `${username}${password}${search}${hash}` === '' && (path === '' || parseRepositoryName(path).ok)
+  )
+}
+
+const oneOrMore = v.union(
+  [url, v.pipe(v.array(url), v.minLength(1))],
+  'expected an http or https URL without a query, or a list of such',
+)
+
+function durationBetween(min: string, max: string) {
+  return quantity(parseDuration, min, max, 'a duration')
+}
+
+function sizeBetween(min: string, max: string) {
+  return quantity(parseSize, min, max, 'a size')
+}
+
+function quantity(
+  parse: typeof parseDuration,
+  minText: string,
+  maxText: string,
+  what: string,
+): v.GenericSchema<unknown, number> {
+  const message = `expected ${what} from ${minText} to ${maxText}`
+  const bound = (value: string) => {
+    const parsed = parse(value)
+    return parsed.ok ? parsed.value : Number.NaN
+  }
+  const [min, max] = [bound(minText), bound(maxText)]
+  return v.pipe(
+    v.union([v.string(message), v.number(message)], message),
+    v.transform((value) => bound(String(value))),
+    v.check((value) => value >= min && value <= max, message),
+  )
+}
+
+function whole(min: number, max: number) {
+  const message = `expected a whole number from ${min} to ${max}`
+  return v.pipe(
+    v.number(message),
+    v.integer(message),
+    v.minValue(min, message),
+    v.maxValue(max, message),
+  )
+}
+
+const glob = v.pipe(
+  text,
+  v.check((value) => /^[A-Za-z0-9._/*?-]{1,256}$/.test(value), 'expected a glob such as "team/*"'),
+)
+
+const credential = v.pipe(
+  type.item({
+    prefix: v.optional(v.string('expected text'), ''),
+    username: v.optional(text),
+    password: v.optional(text),
+    password_file: v.optional(text),
+    token: v.optional(text),
+    token_file: v.optional(text),
+  }),
+  v.check(
+    (it) =>
+      [it.password, it.password_file, it.token, it.token_file].filter((x) => x !== undefined)
+        .length === 1,
+    'expected exactly one of password, password_file, token, token_file',
+  ),
+  v.check(
+    (it) => (it.token ?? it.token_file) !== undefined || it.username !== undefined,
+    'a password needs a username',
+  ),
+  v.transform((it): MirrorCredential => {
+    const file = it.password_file ?? it.token_file
+    return {
+      prefix: it.prefix,
+      username: it.username,
+      secret:
+        file === undefined
+          ? { kind: 'text', value: (it.password ?? it.token)! }
+          : { kind: 'file', value: resolve(file) },
+      isToken: (it.token ?? it.token_file) !== undefined,
+    }
+  }),
+)
+
+const tagRule = type.item({
+  pattern: v.pipe(
+    text,
+    v.check((value) => /^[A-Za-z0-9._*?-]+$/.test(value), 'expected a tag glob such as "v*"'),
+  ),
+  freshness: v.picklist(['immutable', 'ttl', 'always'], 'expected immutable, ttl or always'),
+})
+
+const network = v.pipe(
+  text,
+  v.check(isNetwork, 'expected a network such as "10.0.0.0/8" or "fd00::/8"'),
+)
+
+function isNetwork(value: string): boolean {
+  const [address = '', bits] = value.split('/')
+  const family = address.includes(':') ? 'ipv6' : 'ipv4'
+  try {
+    new BlockList().addSubnet(address, Number(bits ?? (family === 'ipv6' ? 128 : 32)), family)
+    return bits === undefined || /^\d+$/.test(bits)
+  } catch {
+    return false
+  }
+}
+
+const cron = v.pipe(
+  text,
+  v.check(type.isCron, 'expected a cron schedule of five fields, such as "0 5 * * *"'),
+)
+
+const mirror = v.pipe(
+  type.item({
+    name,
+    upstream: oneOrMore,
+    cache_ttl: v.optional(durationBetween('0s', '365d'), '24h'),
+    root: v.optional(flag, false),
+    credentials: v.optional(v.array(credential, 'expected a list of credentials'), []),
+    ca: v.optional(text),
+    proxy: v.optional(v.pipe(text, v.check(isProxyUrl, 'expected an http or https URL'))),
+    tags: v.optional(v.array(tagRule, 'expected a list of rules'), []),
+    stale_for: v.optional(durationBetween('0s', '3650d'), '720h'),
+    on_upstream_delete: v.optional(
+      v.picklist(['serve', 'hide'], 'expected serve or hide'),
+      'serve',
+    ),
+    timeouts: v.optional(
+      type.item({
+        connect: v.optional(durationBetween('100ms', '10s'), '3s'),
+        first_byte: v.optional(durationBetween('100ms', '30s'), '15s'),
+        stall: v.optional(durationBetween('100ms', '30s'), '15s'),
+      }),
+      {},
+    ),
+    push: v.optional(v.picklist(['deny', 'allow'], 'expected deny or allow'), 'deny'),
+    allow: v.optional(v.array(glob, 'expected a list of globs'), []),
+    deny: v.optional(v.array(glob, 'expected a list of globs'), []),
+    pins: v.optional(v.array(glob, 'expected a list of globs'), []),
+    max_bytes: v.optional(sizeBetween('1MiB', '1024TiB')),
+    limits: v.optional(
+      type.item({
+        connections: v.optional(whole(1, 1024), 32),
+        bytes_per_second: v.optional(sizeBetween('0', '1TiB'), 0),
+        requests_per_second: v.optional(whole(0, 100_000), 0),
+      }),
+      {},
+    ),
+    cooldown: v.optional(durationBetween('0s', '365d'), '0s'),
+    anonymous_pull: v.optional(v.array(network, 'expected a list of networks'), []),
+    prefetch: v.optional(v.array(text, 'expected a list of platforms'), []),
+    warm: v.optional(
+      type.item({ schedule: cron, references: v.array(text, 'expected a list of references') }),
+    ),
+  }),
+  v.transform(
+    (it): MirrorConfig => ({
+      name: it.name,
+      upstreams: typeof it.upstream === 'string' ? [it.upstream] : it.upstream,
+      cacheTtlMs: it.cache_ttl,
+      isRoot: it.root,
+      credentials: it.credentials,
+      caFile: it.ca === undefined ? undefined : resolve(it.ca),
+      proxy: it.proxy,
+      tags: it.tags,
+      staleForMs: it.stale_for,
+      onUpstreamDelete: it.on_upstream_delete,
+      timeouts: {
+        connectMs: it.timeouts.connect,
+        firstByteMs: it.timeouts.first_byte,
+        stallMs: it.timeouts.stall,
+      },
+      push: it.push,
+      allow: it.allow,
+      deny: it.deny,
+      pins: it.pins,
+      maxBytes: it.max_bytes,
+      limits: {
+        connections: it.limits.connections,
+        bytesPerSecond: it.limits.bytes_per_second,
+        requestsPerSecond: it.limits.requests_per_second,
+      },
+      cooldownMs: it.cooldown,
+      anonymousPull: it.anonymous_pull,
+      prefetch: it.prefetch,
+      warm: it.warm,
+    }),
+  ),
+)
+
+function isProxyUrl(value: string): boolean {
+  return /^https?:\/\/./i.test(value) && URL.canParse(value)
+}
+
+export const MIRROR_SETTINGS = {
+  mirrors: setting({
+    type: type.list('list of mirrors', mirror),
+    default: [],
+    doc: 'Upstream registries that are cached on pull; see [Mirrors](#mirrors).',
+    since: '1.0.0',
+    isSecret: true,
+  }),
+  'storage.mirror_max_bytes': setting({
+    type: type.size('0', '1024TiB'),
+    default: 0,
+    doc: 'Bytes that the blobs of all mirrors together may take; 0 sets no bound.',
+    since: '1.0.0',
+  }),
+} as const

@@ -1,0 +1,315 @@
+/**
+ * @module Mirrors at the front door: gives requests their canonical path, and answers pulls of
+ * mirrored repositories. What is cached takes the same way as everything else: this only sees to it
+ * that it is there and fresh. Misses are streamed while they are filled.
+ */
+import type { Fill } from '../mirror/fill.ts'
+import type { Mirror } from '../mirror/mirror.ts'
+import type { Mirrors } from '../mirror/mirrors.ts'
+import type { ManifestOutcome } from '../mirror/tags.ts'
+import { toRegistryError } from '../mirror/upstream-error.ts'
+import { type Digest, parseDigest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
+import type { ByteSpan } from '../registry/range.ts'
+import { unwrap } from '../registry/result.ts'
+import { parseTag } from '../registry/tag.ts'
+import type { HttpRequest, HttpResponse } from './engine.ts'
+import { type BlobHandlers, blobHead, sendSource } from './handlers/blobs.ts'
+import { type DiscoveryHandlers, respondTags } from './handlers/discovery.ts'
+import { type ManifestHandlers, parseForPull, prepareManifest } from './handlers/manifests.ts'
+import { HeaderAdder } from './headed-response.ts'
+import type { Prepared, PreparedBlob } from './prepared-answers.ts'
+import { parsePage } from './query.ts'
+import type { Route } from './router.ts'
+
+/** Tells how an answer came about, where it is not an ordinary hit. */
+const cacheHeader = 'X-FastRegistry-Cache'
+
+const MISS = new HeaderAdder([[cacheHeader, 'miss']])
+const PASSED = new HeaderAdder([[cacheHeader, 'pass']])
+
+/** What is asked of mirrors; the rest of a repository's paths are the registry's own. */
+type MirrorRoute = Extract<Route, { kind: 'manifest' | 'blob' | 'referrers' }> | TagsRoute
+type TagsRoute = { readonly kind: 'tags'; readonly repository: RepositoryName }
+
+const ANSWERED: ReadonlySet<string> = new Set(['manifest', 'blob', 'tags', 'referrers'])
+
+export class MirrorFront {
+  readonly #mirrors: Mirrors
+  readonly #manifests: ManifestHandlers
+  readonly #blobs: BlobHandlers
+  readonly #discovery: DiscoveryHandlers
+  readonly #namespaces = new Map<string, HeaderAdder>()
+
+  constructor(
+    mirrors: Mirrors,
+    handlers: {
+      readonly manifests: ManifestHandlers
+      readonly blobs: BlobHandlers
+      readonly discovery: DiscoveryHandlers
+    },
+  ) {
+    this.#mirrors = mirrors
+    this.#manifests = handlers.manifests
+    this.#blobs = handlers.blobs
+    this.#discovery = handlers.discovery
+    for (const { name } of mirrors.addressing.all) {
+      this.#namespaces.set(name, new HeaderAdder([['OCI-Namespace', name]]))
+    }
+  }
+
+  /** A request with a query may name its registry (`ns`). Throws NAME_UNKNOWN for one not mirrored. */
+  resolveNamespace(request: HttpRequest, response: HttpResponse): HttpResponse {
+    if (!request.query.includes('ns=')) return response
+    const address = this.#mirrors.addressing.resolveNamespace(request)
+    if (address.kind === 'plain') return response
+    if (address.kind === 'foreign') {
+      throw new RegistryError('NAME_UNKNOWN', {
+        message: 'this registry does not mirror the one that ns names',
+        detail: { ns: address.namespace.slice(0, 255) },
+      })
+    }
+    request.path = address.path
+    return this.#namespaces.get(address.mirror.name)!.wrap(response)
+  }
+
+  /** Whether the path has another, canonical form; then the request has it now. */
+  readdress(request: HttpRequest): boolean {
+    const address = this.#mirrors.addressing.resolvePath(request)
+    if (address.kind !== 'mirror' || address.path === request.path) return false
+    request.path = address.path
+    return true
+  }
+
+  /** Decides how long an answer about to be kept is good, and who is told of its pulls. */
+  inspect(path: string, prepared: Prepared): boolean {
+    const end = path.lastIndexOf(prepared.kind === 'blob' ? '/blobs/' : '/manifests/')
+    const mirror = this.#mirrors.find(path.slice(4, end))
+    if (mirror === undefined) return true
+    const { digest } = prepared
+    prepared.observer = this.#mirrors.space.observe(mirror, digest)
+    if (prepared.kind === 'blob') return true
+    if (!prepared.isTag) return mirror.config.cooldownMs === 0
+    const tag = parseTag(path.slice(end + '/manifests/'.length))
+    if (!tag.ok) return false
+    const repository = parseRepositoryName(path.slice(4, end))
+    if (!repository.ok) return false
+    prepared.validUntil = this.#mirrors.tags.freshUntil(mirror, repository.value, tag.value)
+    return prepared.validUntil > performance.now()
+  }
+
+  /** Whether a request is a mirror's to answer. Throws DENIED for what its settings forbid. */
+  takes(route: Route, method: string): route is MirrorRoute {
+    if (!('repository' in route)) return false
+    const { repository } = route
+    const mirror = this.#mirrors.find(repository)
+    if (mirror === undefined) return false
+    if (!mirror.isAllowed(repository)) {
+      throw new RegistryError('DENIED', {
+        message: `the mirror ${mirror.name} does not serve this repository`,
+        detail: { repository },
+      })
+    }
+    if (method !== 'GET' && method !== 'HEAD') {
+      if (mirror.config.push === 'allow') return false
+      throw new RegistryError('DENIED', {
+        message: `the mirror ${mirror.name} takes no pushes and no deletes`,
+        detail: { repository },
+      })
+    }
+    return ANSWERED.has(route.kind)
+  }
+
+  /** Answers a GET or HEAD that `takes` has claimed. */
+  answer(route: MirrorRoute, request: HttpRequest, response: HttpResponse): void | Promise<void> {
+    const { repository } = route
+    const mirror = this.#mirrors.find(repository)!
+    switch (route.kind) {
+      case 'manifest':
+        return this.#manifest(mirror, route, request, response)
+      case 'blob':
+        return this.#blob(mirror, repository, unwrap(parseDigest(route.digest)), request, response)
+      case 'tags':
+        return this.#tags(mirror, repository, request, response)
+      case 'referrers':
+        return this.#referrers(mirror, route, request, response)
+    }
+  }
+
+  async #manifest(
+    mirror: Mirror,
+    route: Route & { kind: 'manifest' },
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    const { repository } = route
+    const reference = parseForPull(route.reference)
+    const isHead = request.method === 'HEAD'
+    let outcome: ManifestOutcome
+    try {
+      outcome = await this.#mirrors.manifest(mirror, repository, reference, isHead)
+    } catch (error) {
+      throw toRegistryError(error, mirror.name, 'MANIFEST_UNKNOWN')
+    }
+    switch (outcome.kind) {
+      case 'local': {
+        if (outcome.isHit) mirror.stats.hits += 1
+        const { stale } = outcome
+        const marked =
+          stale === undefined
+            ? outcome.isHit
+              ? response
+              : MISS.wrap(response)
+            : staleAnswer(stale, response)
+        return this.#manifests.get(route, request, marked)
+      }
+      case 'head': {
+        // Nothing is stored yet, so there is nothing that collection could be asked to keep.
+        const prepared = prepareManifest({ ...route, ...outcome.head })
+        return MISS.wrap(response).sendHead(prepared.head, prepared.sizeBytes)
+      }
+      case 'bytes': {
+        const { bytes } = outcome.fetched
+        const prepared = prepareManifest({
+          ...route,
+          ...outcome.fetched,
+          sizeBytes: bytes.byteLength,
+        })
+        const passed = PASSED.wrap(response)
+        if (isHead) return passed.sendHead(prepared.head, prepared.sizeBytes)
+        return passed.send(prepared.head, bytes)
+      }
+    }
+  }
+
+  #blob(
+    mirror: Mirror,
+    repository: RepositoryName,
+    digest: Digest,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): void | Promise<void> {
+    if (!this.#mirrors.blobs.isLocal(repository, digest)) {
+      return this.#missingBlob(mirror, repository, digest, request, response)
+    }
+    mirror.stats.hits += 1
+    return this.#blobs.get({ repository, digest }, request, response)
+  }
+
+  async #missingBlob(
+    mirror: Mirror,
+    repository: RepositoryName,
+    digest: Digest,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    const { blobs } = this.#mirrors
+    try {
+      const isRange = request.header('range') !== undefined
+      const outcome =
+        request.method === 'HEAD'
+          ? await blobs.head(mirror, repository, digest)
+          : await blobs.open(mirror, repository, digest, isRange)
+      if (response.state !== 'open') {
+        if (outcome.kind === 'pass') outcome.source.close()
+        return
+      }
+      switch (outcome.kind) {
+        case 'local':
+          return await this.#blobs.get({ repository, digest }, request, MISS.wrap(response))
+        case 'size':
+          return MISS.wrap(response).sendHead(blobHead(200, digest), outcome.sizeBytes)
+        case 'fill': {
+          const prepared = prepareBlob(repository, digest, outcome.sizeBytes)
+          const marked = MISS.wrap(response)
+          return await this.#blobs.answer(prepared, request, marked, (spans) =>
+            this.#sendFill(mirror, repository, outcome.fill, prepared, spans, marked),
+          )
+        }
+        case 'pass': {
+          const { source } = outcome
+          const prepared = prepareBlob(repository, digest, source.sizeBytes)
+          // Nothing is kept, so a range is asked for anew rather than cut out of the whole.
+          return sendSource(prepared, PASSED.wrap(response), source, undefined)
+        }
+      }
+    } catch (error) {
+      throw toRegistryError(error, mirror.name, 'BLOB_UNKNOWN')
+    }
+  }
+
+  async #sendFill(
+    mirror: Mirror,
+    repository: RepositoryName,
+    fill: Fill,
+    prepared: PreparedBlob,
+    spans: readonly ByteSpan[] | undefined,
+    response: HttpResponse,
+  ): Promise<void> {
+    const { blobs } = this.#mirrors
+    const [span] = spans ?? []
+    if (span !== undefined && spans?.length === 1 && blobs.isFarAhead(fill, span.offset)) {
+      const passed = await blobs
+        .passRange(mirror, repository, fill.digest, span.offset, span.length)
+        .catch(() => undefined)
+      if (passed !== undefined) {
+        const contentRange = `bytes ${span.offset}-${span.offset + span.length - 1}/${prepared.row.sizeBytes}`
+        const head = blobHead(206, fill.digest, [['Content-Range', contentRange]])
+        return response.stream(head, passed)
+      }
+    }
+    sendSource(prepared, response, await fill.attach(), spans)
+  }
+
+  async #tags(
+    mirror: Mirror,
+    repository: RepositoryName,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    const page = parsePage(request.query)
+    try {
+      const { stale, ...found } = await this.#mirrors.lists.tags(mirror, repository, page)
+      const marked = stale === undefined ? response : staleAnswer(stale, response)
+      respondTags(request, marked, repository, found)
+    } catch (error) {
+      throw toRegistryError(error, mirror.name, 'NAME_UNKNOWN')
+    }
+  }
+
+  async #referrers(
+    mirror: Mirror,
+    route: Route & { kind: 'referrers' },
+    request: HttpRequest,
+    response: HttpResponse,
+  ): Promise<void> {
+    const { lists } = this.#mirrors
+    const subject = unwrap(parseDigest(route.digest))
+    const stale = await lists
+      .refreshReferrers(mirror, route.repository, subject)
+      .catch((error: unknown) => {
+        throw toRegistryError(error, mirror.name, 'MANIFEST_UNKNOWN')
+      })
+    const isKnown = stale === undefined || stale === 'missing'
+    await this.#discovery.referrers(
+      route,
+      request,
+      isKnown ? response : staleAnswer(stale, response),
+    )
+  }
+}
+
+function prepareBlob(repository: RepositoryName, digest: Digest, sizeBytes: number): PreparedBlob {
+  const row = { sizeBytes, place: 'file', createdAt: 0, linkedAt: 0 } as const
+  const head = blobHead(200, digest)
+  return { kind: 'blob', repository, digest, row, head, bytes: undefined, reliedAt: 0 }
+}
+
+/** Marks an answer that could not be compared with upstream. */
+function staleAnswer(why: string, response: HttpResponse): HttpResponse {
+  return new HeaderAdder([
+    [cacheHeader, 'stale'],
+    ['Warning', `299 - "answered from the cache: ${why}"`],
+  ]).wrap(response)
+}

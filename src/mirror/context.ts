@@ -1,0 +1,40 @@
+/**
+ * @module What the parts of the mirrors share.
+ */
+import type { ManifestPushes } from '../distribution/push-manifest.ts'
+import type { Logger } from '../observability/logger.ts'
+import type { Digest } from '../registry/digest.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { KeyedLock } from '../runtime/keyed-lock.ts'
+import type { DiskSpace } from '../storage/disk-space.ts'
+import type { GrowingBlobs, MetadataStore } from '../storage/ports.ts'
+
+export interface MirrorContext {
+  readonly metadata: MetadataStore
+  readonly growing: GrowingBlobs
+  readonly digestLock: KeyedLock
+  readonly space: DiskSpace
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly inlineLimitBytes: number
+  readonly newUploadId: () => string
+  /** With a policy that accepts manifests before their blobs. */
+  readonly pushes: ManifestPushes
+  readonly onFileReplaced: (digest: Digest) => void
+  readonly onFileInDoubt: (digest: Digest) => void
+}
+
+/** How long a client waits at most for what is not cached, ms; refusals come before 40 s. */
+export const missMs = 37_000
+
+/** How long a client waits for a check of what is cached, ms: within 1 s it has its answer. */
+export const checkWaitMs = 700
+
+/** Manifests that registries know, in the order of a modern client. */
+export const manifestTypes = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+  '*/*;q=0.1',
+].join(', ')

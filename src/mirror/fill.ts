@@ -1,0 +1,364 @@
+/**
+ * @module One blob on its way from upstream into the store, read by any number of clients while it
+ * comes. Bytes go to a worker (file and running hash) and become readable when they have reached
+ * the operating system; every reader goes at its own speed. The last byte is held back until the
+ * digest is right, so that a wrong blob is never an answer that looks whole.
+ *
+ *   asking ──head──► filling ──all bytes──► verified ──rows──► stored
+ *      │                │  └──wrong digest, upstream gone for good──► failed: open answers are cut
+ *      └──failed        └──nobody reads, little has come──► failed
+ */
+import { algorithmOf, type Digest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { BlobSource, GrowingBlob, GrowingBlobs, OpenFile } from '../storage/ports.ts'
+import { FillReader } from './fill-reader.ts'
+import { type HttpAnswer, headerOf } from './http-client.ts'
+import { joinChunks } from './join-chunks.ts'
+import { toUpstreamError, UpstreamError } from './upstream-error.ts'
+
+export interface FillParts {
+  readonly digest: Digest
+  readonly uploadId: string
+  /** Size that a manifest promises; undefined when no manifest is known. */
+  readonly promisedBytes: number | undefined
+  /** Asks upstream for the size, where its answer does not say it. */
+  readonly askSize: () => Promise<number | undefined>
+  readonly inlineLimitBytes: number
+  readonly growing: GrowingBlobs
+  readonly clock: Clock
+  /** GET of the blob from `offset`; the deadline is that of the answer's head. */
+  readonly ask: (offset: number, deadline: number) => Promise<HttpAnswer>
+  /** Whether a blob of this size (undefined: not known yet) may be stored now. */
+  readonly mayStore: (sizeBytes: number | undefined) => boolean
+  /** Puts the bytes in place and writes the rows. `pending` is undefined for inline bytes. */
+  readonly publish: (blob: FilledBlob) => Promise<void>
+  readonly onFailure: (error: UpstreamError) => void
+}
+
+export interface FilledBlob {
+  readonly digest: Digest
+  readonly sizeBytes: number
+  readonly pending: GrowingBlob | undefined
+  readonly inlineBytes: Uint8Array | undefined
+}
+
+/** Time for the head of the first answer, ms: the client hears something within 40 s. */
+export const firstAnswerMs = 37_000
+
+/** Time without a byte of progress after which a fill that began is given up, ms. */
+const noProgressMs = 38_000
+
+/** A fill that nobody reads goes on when this share of it, or all but this much, has come. */
+const keptShare = 0.25
+const keptRestBytes = 32 * 1024 * 1024
+
+/** Attempts in a row that bring less than this much, and the pause before the first of them, ms. */
+const attemptsMax = 5
+const attemptBytesMin = 256 * 1024
+const resumeAfterMs = 100
+
+/** Most bytes of a body whose length nobody tells. */
+const unknownBytesMax = 2 * 1024 * 1024 * 1024
+
+/** How long a fill without readers waits for the next one, ms. */
+const lingerMs = 3_000
+
+export class Fill {
+  readonly digest: Digest
+  /** Resolves when readers may attach, or when it is all over and stored. Rejects when it failed. */
+  readonly opened: Promise<void>
+  /** Settles when the fill is over; never rejects. */
+  readonly over: Promise<void>
+  readonly #parts: FillParts
+  #sizeBytes: number | undefined
+  #state: 'asking' | 'filling' | 'verified' | 'stored' | 'failed' = 'asking'
+  #pending: GrowingBlob | undefined
+  #file: OpenFile | undefined
+  #receivedBytes = 0
+  #progressAt: number
+  #answer: HttpAnswer | undefined
+  #unstored: HttpAnswer | undefined
+  #failure: unknown
+  #readers = 0
+  /** Somebody wanted a part of it and got it: the whole is filled whoever leaves. */
+  #isWanted = false
+  #linger: NodeJS.Timeout | undefined
+  #wake: (() => void) | undefined
+  #grown: Promise<void> | undefined
+
+  constructor(parts: FillParts) {
+    this.#parts = parts
+    this.digest = parts.digest
+    this.#progressAt = parts.clock.monotonic()
+    let open!: () => void
+    let refuse!: (error: unknown) => void
+    this.opened = new Promise((resolve, reject) => {
+      open = resolve
+      refuse = reject
+    })
+    this.opened.catch(() => undefined)
+    this.over = this.#run(open).then(open, (error: unknown) => {
+      this.#fail(error)
+      refuse(error)
+    })
+  }
+
+  get state() {
+    return this.#state
+  }
+
+  /** Undefined until upstream has said it. */
+  get sizeBytes(): number | undefined {
+    return this.#sizeBytes
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes
+  }
+
+  /** Bytes that a reader may look at. */
+  get availableBytes(): number {
+    const size = this.#sizeBytes ?? 0
+    if (this.#state === 'verified' || this.#state === 'stored') return size
+    return Math.min(this.#pending?.writtenBytes ?? 0, size - 1)
+  }
+
+  /** The answer of a blob that is not to be stored, for the first who takes it. */
+  takeUnstored(): HttpAnswer | undefined {
+    const answer = this.#unstored
+    this.#unstored = undefined
+    return answer
+  }
+
+  /** Sees to it that the fill ends whoever leaves. */
+  want(): void {
+    this.#isWanted = true
+  }
+
+  /** A reader of its own speed. Only after `opened`, and not once it is stored. */
+  async attach(): Promise<BlobSource> {
+    if (this.#file === undefined) throw new Error('fill is not open')
+    this.#readers += 1
+    clearTimeout(this.#linger)
+    try {
+      const source = await this.#file.lend()
+      return new FillReader(this, source, () => this.#left())
+    } catch (error) {
+      this.#left()
+      throw error
+    }
+  }
+
+  /** Resolves when more bytes are available than now; rejects when none will come. */
+  grown(): Promise<void> {
+    if (this.#state === 'failed') return Promise.reject(this.#failure)
+    this.#grown ??= new Promise((resolve) => {
+      this.#wake = resolve
+    })
+    return this.#grown.then(() => {
+      if (this.#state === 'failed') throw this.#failure
+    })
+  }
+
+  #progress(): void {
+    const wake = this.#wake
+    this.#grown = undefined
+    this.#wake = undefined
+    wake?.()
+  }
+
+  #left(): void {
+    this.#readers -= 1
+    if (this.#readers > 0) return
+    if (this.#state === 'stored' || this.#state === 'failed') this.#file?.close()
+    else this.#lingerAlone()
+  }
+
+  #lingerAlone(): void {
+    clearTimeout(this.#linger)
+    this.#linger = setTimeout(() => {
+      if (this.#readers > 0 || this.#state !== 'filling' || this.#isPastThreshold) return
+      this.#answer?.body.abort()
+      this.#failure ??= new UpstreamError('reset', 'every client has left')
+    }, lingerMs)
+    this.#linger.unref()
+  }
+
+  get #isPastThreshold(): boolean {
+    const size = this.#sizeBytes ?? Number.POSITIVE_INFINITY
+    const rest = size - this.#receivedBytes
+    return this.#isWanted || rest <= keptRestBytes || this.#receivedBytes >= size * keptShare
+  }
+
+  async #run(open: () => void): Promise<void> {
+    const { clock, ask, mayStore } = this.#parts
+    const first = await ask(0, clock.monotonic() + firstAnswerMs)
+    const { promisedBytes, askSize } = this.#parts
+    const length = lengthOf(first)
+    if (length !== undefined && promisedBytes !== undefined && length !== promisedBytes) {
+      first.body.abort()
+      throw new UpstreamError('garbage', `${length} bytes where a manifest says ${promisedBytes}`)
+    }
+    this.#sizeBytes = length ?? promisedBytes ?? (await askSize().catch(() => undefined))
+    if (!mayStore(this.#sizeBytes)) {
+      this.#unstored = first
+      this.#state = 'failed'
+      this.#failure = new UpstreamError('reset', 'not stored')
+      return
+    }
+    if (this.#sizeBytes !== undefined && this.#sizeBytes <= this.#parts.inlineLimitBytes) {
+      return this.#fillInline(first, this.#sizeBytes)
+    }
+    await this.#fillFile(first, open)
+  }
+
+  async #fillInline(first: HttpAnswer, sizeBytes: number): Promise<void> {
+    const chunks: Uint8Array[] = []
+    this.#state = 'filling'
+    await this.#receive(first, (bytes) => {
+      if (this.#receivedBytes + bytes.byteLength > sizeBytes) throw tooLong(sizeBytes)
+      chunks.push(bytes)
+    })
+    const inlineBytes = joinChunks(chunks, sizeBytes)
+    const { digest } = this
+    await this.#parts.publish({ digest, sizeBytes, pending: undefined, inlineBytes })
+    this.#state = 'stored'
+  }
+
+  async #fillFile(first: HttpAnswer, open: () => void): Promise<void> {
+    const { growing, uploadId, digest } = this.#parts
+    const known = this.#sizeBytes
+    const pending = growing.grow(uploadId, algorithmOf(digest), 0, known)
+    this.#pending = pending
+    try {
+      // Answered when the file is there, with its length.
+      await pending.settle()
+      if (known !== undefined) this.#file = await growing.openGrowing(uploadId, known)
+      this.#state = 'filling'
+      pending.onWritten((isBroken) => {
+        if (isBroken) this.#broken()
+        this.#progress()
+      })
+      if (known !== undefined) {
+        open()
+        if (this.#readers === 0) this.#lingerAlone()
+      }
+      await this.#receive(first, (bytes, body) => {
+        if (known !== undefined && this.#receivedBytes + bytes.byteLength > known) {
+          throw tooLong(known)
+        }
+        const isTooMuch = this.#receivedBytes > unknownBytesMax
+        if (known === undefined && (isTooMuch || !this.#parts.mayStore(this.#receivedBytes))) {
+          throw new UpstreamError('garbage', 'a body without a length does not end')
+        }
+        pending.append(bytes)
+        if (pending.mustPause(() => body.resume())) body.pause()
+      })
+      await pending.verify(digest)
+      this.#sizeBytes = this.#receivedBytes
+      this.#state = 'verified'
+      this.#progress()
+      await this.#parts.publish({
+        digest,
+        sizeBytes: this.#receivedBytes,
+        pending,
+        inlineBytes: undefined,
+      })
+      this.#state = 'stored'
+    } catch (error) {
+      pending.discard()
+      throw error
+    } finally {
+      clearTimeout(this.#linger)
+      if (this.#readers === 0) this.#file?.close()
+    }
+  }
+
+  /** A write has failed: what is open is cut; the next client finds out what the disk can do. */
+  #broken(): void {
+    if (this.#state !== 'filling') return
+    this.#failure ??= new RegistryError('UNAVAILABLE', { status: 507, message: 'the disk is full' })
+    this.#answer?.body.abort()
+  }
+
+  /** Takes the whole body, going on by Range where it breaks off. */
+  async #receive(
+    first: HttpAnswer,
+    take: (bytes: Uint8Array, body: HttpAnswer['body']) => void,
+  ): Promise<void> {
+    const { clock, ask, onFailure } = this.#parts
+    let answer: HttpAnswer | undefined = first
+    this.#progressAt = clock.monotonic()
+    let attempts = 0
+    while (true) {
+      const before = this.#receivedBytes
+      try {
+        answer ??= await ask(this.#receivedBytes, this.#progressAt + noProgressMs)
+        await this.#consume(answer, take)
+        if (this.#sizeBytes === undefined || this.#receivedBytes === this.#sizeBytes) return
+        throw new UpstreamError('reset', `the body ended at byte ${this.#receivedBytes}`)
+      } catch (error) {
+        answer = undefined
+        // Ended by us (a broken disk, nobody left) or by what no repetition mends.
+        if (this.#failure !== undefined) throw this.#failure
+        if (error instanceof RegistryError) throw error
+        const known = toUpstreamError(error, 'upstream')
+        onFailure(known)
+        attempts = this.#receivedBytes - before >= attemptBytesMin ? 1 : attempts + 1
+        const isLate = clock.monotonic() - this.#progressAt > noProgressMs
+        if (!known.isPassing || isLate || attempts > attemptsMax) throw known
+        const pauseMs = resumeAfterMs * 2 ** (attempts - 1)
+        await new Promise((resolve) => setTimeout(resolve, pauseMs))
+      }
+    }
+  }
+
+  async #consume(
+    answer: HttpAnswer,
+    take: (bytes: Uint8Array, body: HttpAnswer['body']) => void,
+  ): Promise<void> {
+    const { clock } = this.#parts
+    let skipBytes = this.#receivedBytes
+    if (answer.status === 206) {
+      if (!startsAt(answer, this.#receivedBytes, this.#sizeBytes)) {
+        answer.body.abort()
+        throw new UpstreamError('garbage', 'upstream answers another range than was asked for')
+      }
+      skipBytes = 0
+    }
+    this.#answer = answer
+    if (this.#failure !== undefined) throw this.#failure
+    await answer.body.read((bytes) => {
+      // 200 to a Range request: what we have already comes again.
+      const rest = skipBytes >= bytes.byteLength ? undefined : bytes.subarray(skipBytes)
+      skipBytes = Math.max(0, skipBytes - bytes.byteLength)
+      if (rest === undefined) return
+      take(rest, answer.body)
+      this.#receivedBytes += rest.byteLength
+      this.#progressAt = clock.monotonic()
+    })
+  }
+
+  #fail(error: unknown): void {
+    if (this.#state === 'verified') return
+    this.#state = 'failed'
+    this.#failure = error
+    this.#progress()
+  }
+}
+
+function lengthOf({ headers }: HttpAnswer): number | undefined {
+  const text = headerOf(headers, 'content-length')
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
+}
+
+function startsAt(answer: HttpAnswer, offset: number, sizeBytes: number | undefined): boolean {
+  const match = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headerOf(answer.headers, 'content-range') ?? '')
+  if (match === null || Number(match[1]) !== offset) return false
+  return sizeBytes === undefined || match[2] === '*' || Number(match[2]) === sizeBytes
+}
+
+function tooLong(sizeBytes: number): UpstreamError {
+  return new UpstreamError('garbage', `the body goes on after its ${sizeBytes} bytes`)
+}

@@ -1,0 +1,178 @@
+/**
+ * @module Manifests from upstream: fetched once for all who wait, compared with their digest, stored
+ * with the bytes and the type that upstream sent. Children come when they are asked for.
+ */
+import { type Digest, isAlgorithm, parseDigest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import { manifestBytesMax } from '../registry/limits.ts'
+import { manifestTypeOf } from '../registry/media-type.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Reference } from '../registry/reference.ts'
+import { SingleFlight } from '../runtime/single-flight.ts'
+import { digestOf } from '../storage/hasher.ts'
+import type { Change } from '../storage/transaction.ts'
+import { type MirrorContext, manifestTypes, missMs } from './context.ts'
+import type { Cooldown } from './cooldown.ts'
+import { type HttpAnswer, headerOf } from './http-client.ts'
+import type { Mirror } from './mirror.ts'
+import { UpstreamError } from './upstream-error.ts'
+
+export interface FetchedManifest {
+  readonly digest: Digest
+  readonly mediaType: string
+  readonly bytes: Uint8Array
+  /** Whether it is in the metadata now. */
+  isStored: boolean
+}
+
+/** What a HEAD says of a manifest. */
+export interface ManifestHead {
+  readonly digest: Digest
+  readonly mediaType: string
+  readonly sizeBytes: number
+}
+
+export class UpstreamManifests {
+  readonly #context: MirrorContext
+  readonly #cooldown: Cooldown
+  readonly #fetching = new SingleFlight<FetchedManifest>()
+  readonly #heads = new SingleFlight<ManifestHead | undefined>()
+
+  constructor(context: MirrorContext, cooldown: Cooldown) {
+    this.#context = context
+    this.#cooldown = cooldown
+  }
+
+  /** Fetches and stores a manifest by its digest. Throws an `UpstreamError`. */
+  byDigest(mirror: Mirror, repository: RepositoryName, digest: Digest): Promise<FetchedManifest> {
+    const key = `${repository}@${digest}`
+    const joined = () => {
+      mirror.stats.joined += 1
+    }
+    return this.#fetching.run(
+      key,
+      async () => {
+        const fetched = await this.#fetch(mirror, repository, { kind: 'digest', digest })
+        await this.store(mirror, repository, fetched, undefined, [])
+        return fetched
+      },
+      joined,
+    )
+  }
+
+  /** Fetches what a tag means now, without storing it. */
+  byTag(mirror: Mirror, repository: RepositoryName, reference: Reference & { kind: 'tag' }) {
+    return this.#fetch(mirror, repository, reference)
+  }
+
+  /**
+   * HEAD of a tag or digest. Undefined when `known` is still what upstream has (304). An answer
+   * without a digest is no answer to a HEAD: `garbage`, and the caller asks with GET.
+   */
+  head(
+    mirror: Mirror,
+    repository: RepositoryName,
+    reference: string,
+    known: string | undefined,
+    deadline: number,
+  ): Promise<ManifestHead | undefined> {
+    return this.#heads.run(`${repository}:${reference}:${known ?? ''}`, async () => {
+      const answer = await mirror.upstream.ask({
+        method: 'HEAD',
+        repository: mirror.upstreamName(repository),
+        tail: `manifests/${reference}`,
+        headers: {
+          Accept: manifestTypes,
+          ...(known === undefined ? {} : { 'If-None-Match': `"${known}"` }),
+        },
+        deadline,
+      })
+      answer.body.abort()
+      if (answer.status === 304) return undefined
+      const digest = parseDigest(headerOf(answer.headers, 'docker-content-digest') ?? '')
+      const length = headerOf(answer.headers, 'content-length') ?? ''
+      const mediaType = manifestTypeOf(headerOf(answer.headers, 'content-type'))
+      if (!digest.ok || !/^\d{1,15}$/.test(length) || mediaType === undefined) {
+        throw new UpstreamError('garbage', 'upstream answers a HEAD without digest, length or type')
+      }
+      if (reference.includes(':') && digest.value !== reference) {
+        throw new UpstreamError('garbage', 'upstream answers a HEAD with another digest')
+      }
+      return { digest: digest.value, mediaType, sizeBytes: Number(length) }
+    })
+  }
+
+  async #fetch(
+    mirror: Mirror,
+    repository: RepositoryName,
+    reference: Reference,
+  ): Promise<FetchedManifest> {
+    const { clock } = this.#context
+    const startedAt = clock.monotonic()
+    const text = reference.kind === 'tag' ? reference.tag : reference.digest
+    mirror.stats.misses += 1
+    const answer = await mirror.upstream.fetch(
+      {
+        repository: mirror.upstreamName(repository),
+        tail: `manifests/${text}`,
+        headers: { Accept: manifestTypes },
+        deadline: startedAt + missMs,
+      },
+      manifestBytesMax,
+    )
+    mirror.stats.firstByte((clock.monotonic() - startedAt) / 1000)
+    const digest = verifiedDigest(answer, reference)
+    const mediaType = headerOf(answer.headers, 'content-type') ?? ''
+    // A copy of its own: the network's buffers are larger than what they hold.
+    return { digest, mediaType, bytes: new Uint8Array(answer.bytes), isStored: false }
+  }
+
+  /**
+   * Stores a fetched manifest, with its tag and `more` in the same transaction. A manifest that is
+   * none is `garbage`; a store that takes nothing leaves it unstored, and it is answered all the same.
+   */
+  async store(
+    mirror: Mirror,
+    repository: RepositoryName,
+    fetched: FetchedManifest,
+    reference: (Reference & { kind: 'tag' }) | undefined,
+    more: readonly Change[],
+  ): Promise<void> {
+    const { pushes, logger } = this.#context
+    try {
+      await pushes.push({
+        repository,
+        reference: reference ?? { kind: 'digest', digest: fetched.digest },
+        tags: [],
+        expected: reference === undefined ? undefined : fetched.digest,
+        contentType: manifestTypeOf(fetched.mediaType),
+        bytes: fetched.bytes,
+        by: `mirror ${mirror.name}`,
+        condition: { ifMatch: undefined, ifNoneMatch: undefined },
+        more: [...more, ...this.#cooldown.childChanges(mirror, repository, fetched)],
+      })
+      fetched.isStored = true
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error
+      if (error.status < 500) {
+        throw new UpstreamError('garbage', `upstream sends no manifest: ${error.message}`)
+      }
+      logger.warn({ mirror: mirror.name, repository, error }, 'mirrored manifest is not stored')
+    }
+  }
+}
+
+/** The digest of the bytes. Throws `garbage` when upstream, or the client, named another. */
+function verifiedDigest(
+  answer: HttpAnswer & { readonly bytes: Uint8Array },
+  reference: Reference,
+): Digest {
+  const header = parseDigest(headerOf(answer.headers, 'docker-content-digest') ?? '')
+  const claimed = reference.kind === 'digest' ? reference.digest : header.ok ? header.value : ''
+  const algorithm = claimed.slice(0, Math.max(0, claimed.indexOf(':')))
+  const actual = digestOf(isAlgorithm(algorithm) ? algorithm : 'sha256', answer.bytes)
+  if (claimed !== '' && claimed !== actual) {
+    throw new UpstreamError('garbage', `upstream sends ${actual} as ${claimed}`)
+  }
+  return actual
+}

@@ -1,0 +1,105 @@
+/**
+ * @module One mirror: its settings compiled, its upstream, its counters. What is fetched and how it
+ * is kept is the business of `tags.ts`, `blobs.ts` and `lists.ts`, which serve all mirrors.
+ */
+import type { MirrorConfig, TagRule } from '../config/config-mirrors.ts'
+import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { GlobSet, globToRegExp } from './glob.ts'
+import { HttpClient } from './http-client.ts'
+import { MirrorStats } from './stats.ts'
+import { Upstream } from './upstream.ts'
+
+export class Mirror {
+  readonly config: MirrorConfig
+  readonly upstream: Upstream
+  readonly stats: MirrorStats
+  readonly #http: HttpClient
+  readonly #allow: GlobSet
+  readonly #deny: GlobSet
+  readonly #pins: GlobSet
+  readonly #rules: readonly { readonly glob: RegExp; readonly freshness: TagRule['freshness'] }[]
+  /** Docker Hub's official images have a short form: `nginx` is `library/nginx`. */
+  readonly #isHub: boolean
+
+  private constructor(config: MirrorConfig, http: HttpClient, clock: Clock) {
+    this.config = config
+    this.#http = http
+    const stats = new MirrorStats()
+    this.stats = stats
+    this.upstream = new Upstream({
+      bases: config.upstreams,
+      credentials: config.credentials,
+      bytesPerSecond: config.limits.bytesPerSecond,
+      requestsPerSecond: config.limits.requestsPerSecond,
+      http,
+      clock,
+      random: Math.random,
+      onRequest: (kind) => {
+        if (kind === 'HEAD') stats.headRequests += 1
+        else stats.getRequests += 1
+      },
+      onFailure: ({ kind }) => {
+        stats.failures[kind] += 1
+      },
+      onBytes: (count) => {
+        stats.upstreamBytes += count
+      },
+    })
+    this.#allow = new GlobSet(config.allow)
+    this.#deny = new GlobSet(config.deny)
+    this.#pins = new GlobSet(config.pins)
+    this.#rules = config.tags.map(({ pattern, freshness }) => ({
+      glob: globToRegExp(pattern),
+      freshness,
+    }))
+    this.#isHub =
+      config.name === 'docker.io' ||
+      config.upstreams.some((url) => /(?:^|\.)docker\.io$/.test(new URL(url).hostname))
+  }
+
+  static async open(config: MirrorConfig, clock: Clock): Promise<Mirror> {
+    const { caFile, proxy, limits, timeouts } = config
+    const http = await HttpClient.open({
+      caFile,
+      proxy,
+      connections: limits.connections,
+      ...timeouts,
+    })
+    return new Mirror(config, http, clock)
+  }
+
+  get name(): string {
+    return this.config.name
+  }
+
+  /** The upstream's name of one of our repositories (`docker.io/library/nginx` → `library/nginx`). */
+  upstreamName(repository: RepositoryName): string {
+    return repository.slice(this.name.length + 1)
+  }
+
+  /** Our path of an upstream repository, its short form completed; undefined for a name that cannot be. */
+  localName(upstreamName: string): RepositoryName | undefined {
+    const isShort = this.#isHub && !upstreamName.includes('/')
+    const full = `${this.name}/${isShort ? `library/${upstreamName}` : upstreamName}`
+    const parsed = parseRepositoryName(full)
+    return parsed.ok ? parsed.value : undefined
+  }
+
+  isAllowed(repository: RepositoryName): boolean {
+    const name = this.upstreamName(repository)
+    return (this.#allow.isEmpty || this.#allow.matches(name)) && !this.#deny.matches(name)
+  }
+
+  isPinned(repository: RepositoryName): boolean {
+    return this.#pins.matches(this.upstreamName(repository))
+  }
+
+  freshnessOf(tag: string): TagRule['freshness'] {
+    return this.#rules.find(({ glob }) => glob.test(tag))?.freshness ?? 'ttl'
+  }
+
+  close(): Promise<void> {
+    return this.#http.close()
+  }
+}

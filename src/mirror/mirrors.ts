@@ -1,0 +1,206 @@
+/**
+ * @module All mirrors of a registry: opened from the configuration, closed with it. The front door
+ * asks here what a request means and where its answer is; collection asks whose a repository is.
+ */
+import type { MirrorConfig } from '../config/config-mirrors.ts'
+import type { Deletes } from '../distribution/management.ts'
+import type { MirrorReading } from '../observability/mirror-metrics.ts'
+import { type Digest, parseDigest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Reference } from '../registry/reference.ts'
+import type { Tag } from '../registry/tag.ts'
+import { type Schedule, startSchedule } from '../runtime/schedule.ts'
+import { Addressing } from './addressing.ts'
+import { MirrorBlobs } from './blobs.ts'
+import type { MirrorContext } from './context.ts'
+import { Cooldown, indexChildren } from './cooldown.ts'
+import { MirrorLists } from './lists.ts'
+import { UpstreamManifests } from './manifests.ts'
+import { Mirror } from './mirror.ts'
+import { Purge } from './purge.ts'
+import { MirrorSpace } from './space.ts'
+import { type ManifestOutcome, MirrorTags } from './tags.ts'
+import { Warming } from './warm.ts'
+
+export interface MirrorsOptions extends MirrorContext {
+  readonly maxBytesInAll: number
+  readonly isRead: (digest: Digest) => boolean
+  readonly removeFile: (digest: Digest) => Promise<void>
+  /** Allowed to delete, whatever clients may. */
+  readonly deletes: Deletes
+}
+
+export class Mirrors {
+  readonly addressing: Addressing
+  readonly blobs: MirrorBlobs
+  readonly tags: MirrorTags
+  readonly lists: MirrorLists
+  readonly space: MirrorSpace
+  readonly warming: Warming
+  readonly purge: Purge
+  readonly #schedules: Schedule[] = []
+  readonly #context: MirrorContext
+  readonly #manifests: UpstreamManifests
+  readonly #cooldown: Cooldown
+
+  private constructor(options: MirrorsOptions, mirrors: readonly Mirror[]) {
+    this.#context = options
+    const { metadata } = options
+    this.addressing = new Addressing(
+      mirrors,
+      (repository) => metadata.get('repositories', repository) !== undefined,
+    )
+    this.space = new MirrorSpace(
+      {
+        context: options,
+        maxBytesInAll: options.maxBytesInAll,
+        isBusy: (mirror, digest) => this.blobs.isFilling(mirror, digest) || options.isRead(digest),
+        removeFile: options.removeFile,
+      },
+      mirrors,
+    )
+    this.#cooldown = new Cooldown(options)
+    this.#manifests = new UpstreamManifests(options, this.#cooldown)
+    this.tags = new MirrorTags(options, this.#manifests, this.#cooldown)
+    this.blobs = new MirrorBlobs(options, this.space)
+    this.lists = new MirrorLists(options)
+    this.warming = new Warming(this, metadata)
+    this.purge = new Purge(metadata, options.deletes, this.space)
+  }
+
+  static async open(configs: readonly MirrorConfig[], options: MirrorsOptions): Promise<Mirrors> {
+    const opened = configs.map((config) => Mirror.open(config, options.clock))
+    return new Mirrors(options, await Promise.all(opened))
+  }
+
+  /** Begins the work behind the requests. */
+  start(): void {
+    this.space.start().catch((error: unknown) => {
+      this.#context.logger.warn({ error }, 'mirrored blobs could not be counted')
+    })
+    for (const mirror of this.addressing.all) {
+      const { warm, prefetch } = mirror.config
+      if (warm === undefined) continue
+      const { logger } = this.#context
+      const work = async () => {
+        const { warmed, failed } = await this.warming.run(mirror, warm.references, prefetch)
+        const fields = { mirror: mirror.name, warmed: warmed.length, failed }
+        logger.info({ event: 'warmed', ...fields }, 'mirror warmed')
+      }
+      const onError = (error: unknown) => logger.warn({ error }, 'warming failed')
+      this.#schedules.push(startSchedule(warm.schedule, work, onError))
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const schedule of this.#schedules) schedule.stop()
+    await this.space.stop()
+    await Promise.all(this.addressing.all.map((mirror) => mirror.close()))
+  }
+
+  find(repository: string): Mirror | undefined {
+    return this.addressing.find(repository)
+  }
+
+  /** Whether a repository is a mirror's: its content comes and goes by the mirror's own rules. */
+  isMirrored(repository: string): boolean {
+    return this.find(repository) !== undefined
+  }
+
+  /** Asks upstream now what a tag means; the digest that is stored for it afterwards. */
+  async refresh(mirror: Mirror, repository: RepositoryName, tag: Tag): Promise<string | undefined> {
+    await this.tags.refresh(mirror, repository, tag)
+    return this.#context.metadata.get('tags', [repository, tag])?.digest
+  }
+
+  /** What every mirror has counted and how its upstreams are: for metrics and `/admin/mirrors`. */
+  readings(): MirrorReading[] {
+    return this.addressing.all.map((mirror) => {
+      const { stats, upstream } = mirror
+      const usage = this.space.usageOf(mirror)
+      return {
+        name: mirror.name,
+        upstreams: mirror.config.upstreams,
+        maxBytes: mirror.config.maxBytes,
+        hits: stats.hits,
+        misses: stats.misses,
+        joined: stats.joined,
+        stale: stats.stale,
+        negative: stats.negative,
+        passed: stats.passed,
+        evictedBlobs: stats.evicted,
+        evictedBytes: stats.evictedBytes,
+        headRequests: stats.headRequests,
+        getRequests: stats.getRequests,
+        upstreamBytes: stats.upstreamBytes,
+        savedBytes: stats.savedBytes,
+        storedBytes: usage.bytes,
+        storedBlobs: usage.blobs,
+        failures: stats.failures,
+        firstByteSeconds: stats.firstByteSeconds,
+        firstByteCount: stats.firstByteBuckets.reduce((sum, count) => sum + count, 0),
+        breakers: upstream.breakers,
+        budgets: upstream.budgets,
+      }
+    })
+  }
+
+  /** Where the answer to a pull of a manifest is. */
+  async manifest(
+    mirror: Mirror,
+    repository: RepositoryName,
+    reference: Reference,
+    isHead: boolean,
+  ): Promise<ManifestOutcome> {
+    if (reference.kind === 'tag') {
+      const outcome = await this.tags.resolve(mirror, repository, reference.tag, isHead)
+      this.#prefetch(mirror, repository, reference.tag, outcome)
+      return outcome
+    }
+    const { digest } = reference
+    if (this.#isOwnPush(mirror, repository, digest)) return { kind: 'local', isHit: true }
+    await this.#cooldown.require(mirror, repository, digest)
+    const { metadata, clock } = this.#context
+    if (metadata.get('manifests', [repository, digest]) !== undefined) {
+      if (metadata.getBytes('manifestBytes', digest) !== undefined) {
+        return { kind: 'local', isHit: true }
+      }
+    }
+    if (isHead) {
+      const deadline = clock.monotonic() + headMs
+      const head = await this.#manifests.head(mirror, repository, digest, undefined, deadline)
+      return { kind: 'head', head: head! }
+    }
+    const fetched = await this.#manifests.byDigest(mirror, repository, digest)
+    return fetched.isStored ? { kind: 'local', isHit: false } : { kind: 'bytes', fetched }
+  }
+
+  /** A manifest without a row of first sight was pushed here, or stored before there was a cooldown. */
+  #isOwnPush(mirror: Mirror, repository: RepositoryName, digest: Digest): boolean {
+    if (mirror.config.push === 'deny') return false
+    const { metadata } = this.#context
+    const isHere = metadata.get('manifests', [repository, digest]) !== undefined
+    return isHere && metadata.get('mirrorSeen', [repository, digest]) === undefined
+  }
+
+  /** Fetches the children of the wanted platforms behind the answer. */
+  #prefetch(mirror: Mirror, repository: RepositoryName, tag: Tag, outcome: ManifestOutcome): void {
+    const wanted = mirror.config.prefetch
+    if (wanted.length === 0 || outcome.kind !== 'local' || outcome.isHit) return
+    const { metadata } = this.#context
+    const index = metadata.get('tags', [repository, tag])?.digest
+    const bytes = index === undefined ? undefined : metadata.getBytes('manifestBytes', index)
+    for (const { digest: text, platform } of indexChildren(bytes ?? new Uint8Array(0))) {
+      const digest = parseDigest(text)
+      if (!digest.ok || !wanted.some((it) => platform === it || platform.startsWith(`${it}/`))) {
+        continue
+      }
+      this.manifest(mirror, repository, { kind: 'digest', digest: digest.value }, false).catch(
+        () => undefined,
+      )
+    }
+  }
+}
+
+/** Time for a HEAD by digest, ms. */
+const headMs = 37_000

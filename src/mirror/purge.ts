@@ -1,0 +1,76 @@
+/**
+ * @module Taking mirrored content out on demand: one repository, or everything of a mirror. What is
+ * asked for afterwards comes from upstream again.
+ */
+import type { Deletes } from '../distribution/management.ts'
+import { listAll } from '../distribution/scan.ts'
+import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
+import type { MetadataStore } from '../storage/ports.ts'
+import type { Mirror } from './mirror.ts'
+import type { MirrorSpace } from './space.ts'
+
+const namesPerTurn = 500
+
+export interface PurgeReport {
+  repositories: number
+  manifests: number
+  blobs: number
+}
+
+export class Purge {
+  readonly #metadata: MetadataStore
+  readonly #deletes: Deletes
+  readonly #space: MirrorSpace
+
+  /** `deletes` must allow deleting, whatever clients may do. */
+  constructor(metadata: MetadataStore, deletes: Deletes, space: MirrorSpace) {
+    this.#metadata = metadata
+    this.#deletes = deletes
+    this.#space = space
+  }
+
+  /** What is being read or filled, and what other repositories hold, stays. */
+  async run(mirror: Mirror, only: RepositoryName | undefined, by: string): Promise<PurgeReport> {
+    const report: PurgeReport = { repositories: 0, manifests: 0, blobs: 0 }
+    const repositories = only === undefined ? await this.#repositories(mirror) : [only]
+    for (const repository of repositories) {
+      report.repositories += 1
+      for (const key of await listAll(this.#metadata, 'mirrorTags', [repository])) {
+        await this.#metadata.commit({
+          checks: [],
+          changes: [{ change: 'delete', in: 'mirrorTags', key }],
+        })
+      }
+      for (const [, digest] of await listAll(this.#metadata, 'manifests', [repository])) {
+        await this.#deletes.deleteManifest(repository, digest, by).then(
+          () => {
+            report.manifests += 1
+          },
+          () => undefined,
+        )
+      }
+      for (const [, digest] of await listAll(this.#metadata, 'links', [repository])) {
+        if (await this.#space.remove(mirror, digest, { isForced: true, only: repository })) {
+          report.blobs += 1
+        }
+      }
+    }
+    return report
+  }
+
+  async #repositories(mirror: Mirror): Promise<RepositoryName[]> {
+    const prefix = `${mirror.name}/`
+    const found: RepositoryName[] = []
+    let last: string = prefix
+    while (true) {
+      const names = this.#metadata.keys('repositories', [], last, namesPerTurn)
+      for (const name of names) {
+        const parsed = parseRepositoryName(name)
+        if (name.startsWith(prefix) && parsed.ok) found.push(parsed.value)
+        last = name
+      }
+      if (names.length < namesPerTurn || !last.startsWith(prefix)) return found
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+}

@@ -1,0 +1,383 @@
+/**
+ * @module What a tag of a mirrored repository means now. Fresh by rule: answered from here. Expired:
+ * one check upstream for all who wait; whoever has something older waits for it only a moment, and
+ * gets the older while upstream is slow, broken or gone.
+ *
+ *   row of the tag        │ upstream                 │ answer
+ *   ──────────────────────┼──────────────────────────┼──────────────────────────────
+ *   fresh                 │ not asked                │ what is here
+ *   expired, or "always"  │ same digest, or new one  │ that one
+ *                         │ 404                      │ on_upstream_delete
+ *                         │ any failure, or slow     │ what is here, marked stale
+ *   none, or too old      │ digest                   │ that one
+ *                         │ 404 / failure            │ 404 / 502, 504
+ */
+import { type Digest, parseDigest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Tag } from '../registry/tag.ts'
+import { SingleFlight } from '../runtime/single-flight.ts'
+import type { MirrorTagRow } from '../storage/schema.ts'
+import { checkWaitMs, type MirrorContext, missMs } from './context.ts'
+import { type Cooldown, tooYoung } from './cooldown.ts'
+import type { FetchedManifest, ManifestHead, UpstreamManifests } from './manifests.ts'
+import type { Mirror } from './mirror.ts'
+import { NegativeCache } from './negative-cache.ts'
+import { toUpstreamError, type UpstreamError } from './upstream-error.ts'
+
+/** Where the answer to a pull of a manifest is. */
+export type ManifestOutcome =
+  /** In the metadata; `stale` says why it could not be checked. */
+  | { readonly kind: 'local'; readonly stale?: string; readonly isHit: boolean }
+  /** Only upstream's HEAD is known. */
+  | { readonly kind: 'head'; readonly head: ManifestHead }
+  /** Fetched, but the store did not take it. */
+  | { readonly kind: 'bytes'; readonly fetched: FetchedManifest }
+
+/** After a failed check nobody waits for this long, ms. */
+const failedForMs = 3_000
+
+/** Tags whose last check failed that are remembered. */
+const failedMax = 10_000
+
+export class MirrorTags {
+  readonly #context: MirrorContext
+  readonly #manifests: UpstreamManifests
+  readonly #cooldown: Cooldown
+  readonly #checking = new SingleFlight<ManifestOutcome>()
+  readonly #negative: NegativeCache
+  readonly #failedUntil = new Map<string, { until: number; error: UpstreamError }>()
+
+  constructor(context: MirrorContext, manifests: UpstreamManifests, cooldown: Cooldown) {
+    this.#context = context
+    this.#manifests = manifests
+    this.#cooldown = cooldown
+    this.#negative = new NegativeCache(context.clock)
+  }
+
+  /** Throws an `UpstreamError` or a `RegistryError` when there is nothing to answer with. */
+  async resolve(
+    mirror: Mirror,
+    repository: RepositoryName,
+    tag: Tag,
+    isHead: boolean,
+  ): Promise<ManifestOutcome> {
+    const { clock } = this.#context
+    const row = this.#row(repository, tag)
+    if (this.#isOwn(repository, tag, row)) return { kind: 'local', isHit: true }
+    if (row !== undefined && this.#isFresh(mirror, tag, row)) {
+      const isHidden = row.goneAt !== undefined && mirror.config.onUpstreamDelete === 'hide'
+      if (isHidden) throw gone(mirror, tag)
+      const known = await this.#known(mirror, repository, tag, row, isHead)
+      if (row.goneAt === undefined || known.kind !== 'local') return known
+      return { ...known, stale: 'upstream has deleted it' }
+    }
+    const key = `${repository}:${tag}`
+    const isUsable =
+      row !== undefined &&
+      this.#servable(repository, row) !== undefined &&
+      clock.now() - row.checkedAt <= mirror.config.cacheTtlMs + mirror.config.staleForMs
+    if (!isUsable) {
+      if (row === undefined && this.#negative.has(key)) {
+        mirror.stats.negative += 1
+        throw gone(mirror, tag)
+      }
+      return this.#check(mirror, repository, tag, isHead)
+    }
+    const failed = this.#failedUntil.get(key)
+    const checking = this.#check(mirror, repository, tag, isHead)
+    const waitMs =
+      mirror.upstream.isShut || (failed !== undefined && failed.until > clock.monotonic())
+        ? 0
+        : checkWaitMs
+    return this.#orStale(mirror, repository, tag, row, checking, waitMs)
+  }
+
+  /** Asks upstream now, whatever the row says. For `refresh`. */
+  refresh(mirror: Mirror, repository: RepositoryName, tag: Tag): Promise<ManifestOutcome> {
+    this.#negative.delete(`${repository}:${tag}`)
+    return this.#check(mirror, repository, tag, false)
+  }
+
+  /** Until when an answer may be given without looking at the row again, on the monotonic clock. */
+  freshUntil(mirror: Mirror, repository: RepositoryName, tag: Tag): number {
+    const row = this.#row(repository, tag)
+    if (this.#isOwn(repository, tag, row)) return Number.POSITIVE_INFINITY
+    if (row === undefined || row.next !== undefined || row.goneAt !== undefined) return 0
+    const rule = mirror.freshnessOf(tag)
+    if (rule === 'always') return 0
+    if (rule === 'immutable') return Number.POSITIVE_INFINITY
+    const { clock } = this.#context
+    return clock.monotonic() + (row.checkedAt + mirror.config.cacheTtlMs - clock.now())
+  }
+
+  /** A tag that a client pushed here is not upstream's. */
+  #isOwn(repository: RepositoryName, tag: Tag, row: MirrorTagRow | undefined): boolean {
+    const local = this.#context.metadata.get('tags', [repository, tag])
+    return local !== undefined && local.digest !== row?.digest
+  }
+
+  #row(repository: RepositoryName, tag: Tag): MirrorTagRow | undefined {
+    return this.#context.metadata.get('mirrorTags', [repository, tag])
+  }
+
+  #isFresh(mirror: Mirror, tag: Tag, row: MirrorTagRow): boolean {
+    const rule = mirror.freshnessOf(tag)
+    if (rule === 'always') return false
+    if (rule === 'immutable' && row.goneAt === undefined && row.next === undefined) return true
+    // A clock that was set back does not make a tag fresh for ever.
+    const age = this.#context.clock.now() - row.checkedAt
+    return age >= 0 && age < mirror.config.cacheTtlMs
+  }
+
+  /** The newest manifest of the tag that is stored. */
+  #servable(repository: RepositoryName, row: MirrorTagRow): Digest | undefined {
+    for (const text of [row.next, row.digest]) {
+      const digest = parseDigest(text ?? '')
+      if (!digest.ok) continue
+      if (this.#context.metadata.get('manifests', [repository, digest.value])) return digest.value
+    }
+    return undefined
+  }
+
+  /** Waits a moment for a check; then what is here is the answer. */
+  async #orStale(
+    mirror: Mirror,
+    repository: RepositoryName,
+    tag: Tag,
+    row: MirrorTagRow,
+    checking: Promise<ManifestOutcome>,
+    waitMs: number,
+  ): Promise<ManifestOutcome> {
+    const key = `${repository}:${tag}`
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<'late'>((resolve) => {
+      timer = setTimeout(() => resolve('late'), waitMs)
+    })
+    try {
+      const outcome = await Promise.race([checking, late])
+      if (outcome !== 'late') return outcome
+      const last = this.#failedUntil.get(key)?.error
+      checking.catch(() => undefined)
+      return await this.#stale(mirror, repository, tag, row, last?.kind ?? 'slow')
+    } catch (error) {
+      if (error instanceof RegistryError) throw error
+      const known = toUpstreamError(error, mirror.name)
+      if (known.kind === 'missing' && mirror.config.onUpstreamDelete === 'hide') throw known
+      const why = known.kind === 'missing' ? 'upstream has deleted it' : known.kind
+      return await this.#stale(mirror, repository, tag, row, why)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async #stale(
+    mirror: Mirror,
+    repository: RepositoryName,
+    tag: Tag,
+    row: MirrorTagRow,
+    why: string,
+  ): Promise<ManifestOutcome> {
+    mirror.stats.stale += 1
+    this.#context.logger.warn({ mirror: mirror.name, repository, tag, why }, 'tag answered stale')
+    const digest = this.#servable(repository, row)!
+    await this.#point(mirror, repository, tag, digest, row.checkedAt).catch(() => undefined)
+    return { kind: 'local', stale: why, isHit: true }
+  }
+
+  /** The answer for a tag whose digest is known and fresh. */
+  async #known(
+    mirror: Mirror,
+    repository: RepositoryName,
+    tag: Tag,
+    row: MirrorTagRow,
+    isHead: boolean,
+  ): Promise<ManifestOutcome> {
+    const { metadata } = this.#context
+    const digest = parseDigest(row.next ?? row.digest)
+    if (!digest.ok) return this.#check(mirror, repository, tag, isHead)
+    if (metadata.get('manifests', [repository, digest.value]) === undefined) {
+      if (isHead) return this.#check(mirror, repository, tag, isHead)
+      return this.#take(mirror, repository, tag, digest.value)
+    }
+    await this.#point(mirror, repository, tag, digest.value, row.checkedAt)
+    return { kind: 'local', isHit: true }
+  }
+
+  #check(
+    mirror: Mirror,
+    repository: RepositoryName,
+    tag: Tag,
+    isHead: boolean,
+  ): Promise<ManifestOutcome> {
+    const key = `${repository}:${tag}`
+    const joined = () => {
+      mirror.stats.joined += 1
+    }
+    return this.#checking.run(
+      `${isHead ? 'HEAD' : 'GET'} ${key}`,
+      () =>
+        this.#ask(mirror, repository, tag, isHead).then(
+          (outcome) => {
+            this.#failedUntil.delete(key)
+            return outcome
+          },
+          async (error: unknown) => {
+            if (!(error instanceof RegistryError)) {
+              await this.#noteFailure(repository, tag, toUpstreamError(error, mirror.name))
+            }
+            throw error
+          },
+        ),
+      joined,
+    )
+  }
+
+  async #ask(
+    mirror: Mirror,
+    repository: RepositoryName,
+    tag: Tag,
+    isHead: boolean,
+  ): Promise<ManifestOutcome> {
+    const { clock } = this.#context
+    const row = this.#row(repository, tag)
+    if (row === undefined && !isHead) return this.#take(mirror, repository, tag, undefined)
+    const known = row === undefined ? undefined : this.#servable(repository, row)
+    const deadline = clock.monotonic() + missMs
+    let head: ManifestHead | undefined
+    try {
+      head = await this.#manifests.head(mirror, repository, tag, known, deadline)
+    } catch (error) {
+      // A registry whose HEAD says nothing is asked with GET.
+      if (toUpstreamError(error, mirror.name).kind !== 'garbage') throw error
+      return this.#take(mirror, repository, tag, undefined)
+    }
+    const digest = head?.digest ?? known!
+    if (await this.#isHeldBack(mirror, repository, tag, digest)) {
+      return { kind: 'local', stale: 'the newer one has to wait for its cooldown', isHit: true }
+    }
+    if (this.#context.metadata.get('manifests', [repository, digest]) !== undefined) {
+      await this.#point(mirror, repository, tag, digest, clock.now())
+      return { kind: 'local', isHit: true }
+    }
+    if (!isHead) return this.#take(mirror, repository, tag, digest)
+    await this.#remember(repository, tag, { digest: row?.digest ?? digest, next: digest })
+    return { kind: 'head', head: head! }
+  }
+
+  /** Fetches the manifest, by digest where it is known, and points the tag at it. */
+  async #take(
+    mirror: Mirror,
+    repository: RepositoryName,
+    tag: Tag,
+    digest: Digest | undefined,
+  ): Promise<ManifestOutcome> {
+    const { clock } = this.#context
+    if (digest !== undefined) {
+      if (await this.#isHeldBack(mirror, repository, tag, digest)) {
+        return { kind: 'local', stale: 'the newer one has to wait for its cooldown', isHit: true }
+      }
+      const fetched = await this.#manifests.byDigest(mirror, repository, digest)
+      if (!fetched.isStored) return { kind: 'bytes', fetched }
+      await this.#point(mirror, repository, tag, digest, clock.now())
+      return { kind: 'local', isHit: false }
+    }
+    const fetched = await this.#manifests.byTag(mirror, repository, { kind: 'tag', tag })
+    if (await this.#isHeldBack(mirror, repository, tag, fetched.digest)) {
+      return { kind: 'local', stale: 'the newer one has to wait for its cooldown', isHit: true }
+    }
+    const row = { digest: fetched.digest, checkedAt: clock.now() }
+    await this.#manifests.store(mirror, repository, fetched, { kind: 'tag', tag }, [
+      { change: 'put', in: 'mirrorTags', key: [repository, tag], row },
+    ])
+    return fetched.isStored ? { kind: 'local', isHit: false } : { kind: 'bytes', fetched }
+  }
+
+  /** Whether an older one is to be answered instead. Throws DENIED when there is none. */
+  async #isHeldBack(
+    mirror: Mirror,
+    repository: RepositoryName,
+    tag: Tag,
+    digest: Digest,
+  ): Promise<boolean> {
+    const waitMs = await this.#cooldown.remaining(mirror, repository, digest)
+    if (waitMs === 0) return false
+    const older = this.#context.metadata.get('tags', [repository, tag])?.digest
+    if (older === undefined || older === digest) throw tooYoung(digest, waitMs)
+    await this.#remember(repository, tag, { digest: older })
+    return true
+  }
+
+  /** Lets the tag mean a stored manifest, and notes when upstream last said so. */
+  async #point(
+    mirror: Mirror,
+    repository: RepositoryName,
+    tag: Tag,
+    digest: Digest,
+    checkedAt: number,
+  ): Promise<void> {
+    const { metadata } = this.#context
+    const now = metadata.get('tags', [repository, tag])?.digest
+    const row = this.#row(repository, tag)
+    if (now === digest) {
+      const isSame = row?.digest === digest && row.next === undefined
+      if (isSame && row.checkedAt === checkedAt) return
+      const { goneAt } = row ?? {}
+      const isStillGone = goneAt !== undefined && row?.checkedAt === checkedAt
+      await this.#remember(
+        repository,
+        tag,
+        { digest, ...(isStillGone ? { goneAt } : {}) },
+        checkedAt,
+      )
+      return
+    }
+    const manifest = metadata.get('manifests', [repository, digest])
+    const bytes = metadata.getBytes('manifestBytes', digest)?.slice()
+    if (manifest === undefined || bytes === undefined) return
+    const fetched = { digest, mediaType: manifest.mediaType, bytes, isStored: true }
+    await this.#manifests.store(mirror, repository, fetched, { kind: 'tag', tag }, [
+      { change: 'put', in: 'mirrorTags', key: [repository, tag], row: { digest, checkedAt } },
+    ])
+  }
+
+  async #remember(
+    repository: RepositoryName,
+    tag: Tag,
+    row: Omit<MirrorTagRow, 'checkedAt'>,
+    checkedAt = this.#context.clock.now(),
+  ): Promise<void> {
+    await this.#context.metadata.commit({
+      checks: [],
+      changes: [
+        { change: 'put', in: 'mirrorTags', key: [repository, tag], row: { ...row, checkedAt } },
+      ],
+    })
+  }
+
+  async #noteFailure(repository: RepositoryName, tag: Tag, error: UpstreamError): Promise<void> {
+    const { clock } = this.#context
+    const key = `${repository}:${tag}`
+    if (error.kind !== 'missing') {
+      this.#failedUntil.set(key, { until: clock.monotonic() + failedForMs, error })
+      if (this.#failedUntil.size > failedMax) {
+        const [oldest] = this.#failedUntil.keys()
+        this.#failedUntil.delete(oldest!)
+      }
+      return
+    }
+    const row = this.#row(repository, tag)
+    if (row === undefined) this.#negative.add(key)
+    else {
+      const { digest } = row
+      await this.#remember(repository, tag, { digest, goneAt: row.goneAt ?? clock.now() })
+    }
+  }
+}
+
+function gone(mirror: Mirror, tag: Tag): RegistryError {
+  return new RegistryError('MANIFEST_UNKNOWN', {
+    message: 'upstream does not have it',
+    detail: { mirror: mirror.name, tag },
+  })
+}

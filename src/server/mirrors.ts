@@ -1,0 +1,66 @@
+/**
+ * @module The mirrors of the configuration, put together with the stores. Nothing is loaded and
+ * nothing runs when there are none.
+ */
+import type { Config } from '../config/config.ts'
+import { Deletes } from '../distribution/management.ts'
+import { ManifestPushes } from '../distribution/push-manifest.ts'
+import type { TagLocks } from '../distribution/tag-locks.ts'
+import { Mirrors } from '../mirror/mirrors.ts'
+import type { Logger } from '../observability/logger.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { disk } from '../runtime/disk.ts'
+import { randomHexId, systemRandom } from '../runtime/random.ts'
+import type { Storage } from '../storage/open-storage.ts'
+import { blobPath } from '../storage/paths.ts'
+
+/** What upstream serves is stored as it is: its blobs come when they are asked for. */
+const mirrorPolicy = {
+  allowsSparseIndex: true,
+  allowsMissingBlobs: true,
+  checksSizes: false,
+  allowsDelete: true,
+}
+
+/** Whose repositories are a mirror's: collection leaves those to the mirror's own rules. */
+export function mirroredBy({ mirrors }: Config): (repository: string) => boolean {
+  const names = new Set(mirrors.map(({ name }) => name))
+  return (repository) => names.has(repository.slice(0, Math.max(0, repository.indexOf('/'))))
+}
+
+export interface MirrorParts {
+  readonly logger: Logger
+  /** Shared with the registry's own pushes. */
+  readonly tagLocks: TagLocks
+  /** A blob's file may be in place without its row. */
+  readonly doubt: () => void
+}
+
+export async function openMirrors(
+  config: Config,
+  storage: Storage,
+  { logger, tagLocks, doubt }: MirrorParts,
+): Promise<Mirrors | undefined> {
+  if (config.mirrors.length === 0) return undefined
+  const { metadata, growing, digestLock, space, paths } = storage
+  return Mirrors.open(config.mirrors, {
+    metadata,
+    growing,
+    digestLock,
+    space,
+    clock: systemClock,
+    logger,
+    inlineLimitBytes: config.storage.inlineLimitBytes,
+    newUploadId: () => randomHexId(systemRandom),
+    pushes: new ManifestPushes(metadata, mirrorPolicy, systemClock, { tagLocks }),
+    onFileReplaced: storage.forget,
+    onFileInDoubt: doubt,
+    deletes: new Deletes(metadata, true, { tagLocks }),
+    maxBytesInAll: config.mirrorMaxBytes,
+    isRead: storage.isRead,
+    removeFile: async (digest) => {
+      storage.forget(digest)
+      await disk.unlink(blobPath(paths, digest))
+    },
+  })
+}
