@@ -33,3 +33,12 @@ export const anonymousCaller: Caller = Object.freeze({
   via: 'none',
   grant: undefined,
 })
+
+/** Who did something, for the history: the user's name, or the address of one who has none. */
+export function actorOf(request: {
+  readonly caller: Caller
+  readonly remoteAddress: string
+}): string {
+  const { caller, remoteAddress } = request
+  return caller.kind === 'user' ? caller.name : remoteAddress
+}

@@ -2,6 +2,7 @@
  * @module `/admin/…`: carries requests to the admin API and its answers back. What the API is made
  * of is `src/admin/`'s business; this file knows sockets, that one does not.
  */
+import { actorOf } from '../../auth/caller.ts'
 import type { Logger } from '../../observability/logger.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
 import { respondJson } from '../respond.ts'
@@ -36,7 +37,7 @@ export class AdminHandlers {
 
   /** Every method of every path below `/admin/`. */
   async handle(request: HttpRequest, response: HttpResponse): Promise<void> {
-    const actor = request.remoteAddress
+    const actor = actorOf(request)
     const answer = await this.#api.handle(request, actor)
     if (answer.kind === 'stream') return sendPieces(request, response, answer)
     const { status, headers, body, fault } = answer

@@ -1,6 +1,7 @@
 /**
  * @module `/v2/<name>/manifests/<tag-or-digest>`: pull, push, delete.
  */
+import { actorOf } from '../../auth/caller.ts'
 import type { Deletes } from '../../distribution/management.ts'
 import { findManifest } from '../../distribution/pull.ts'
 import type { PullTimes } from '../../distribution/pull-times.ts'
@@ -141,7 +142,7 @@ export class ManifestHandlers {
         ifMatch: request.header('if-match'),
         ifNoneMatch: request.header('if-none-match'),
       },
-      by: request.remoteAddress,
+      by: actorOf(request),
     })
     request.change = { action: 'push', repository, reference: text, digest }
     const headers: [string, string][] = [
@@ -158,9 +159,10 @@ export class ManifestHandlers {
     request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
+    const by = actorOf(request)
     const reference = parseForPull(text)
-    if (reference.kind === 'tag') await this.#deletes.deleteTag(repository, reference.tag)
-    else await this.#deletes.deleteManifest(repository, reference.digest)
+    if (reference.kind === 'tag') await this.#deletes.deleteTag(repository, reference.tag, by)
+    else await this.#deletes.deleteManifest(repository, reference.digest, by)
     request.change = { action: 'delete', repository, reference: text }
     respondEmpty(response, 202, [])
   }
