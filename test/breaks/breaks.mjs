@@ -55,14 +55,14 @@ export const BREAKS = [
     file: 'src/storage/upload-file.ts',
     find: 'if (actual !== expected) return actual',
     replace: '',
-    guard: vitest('http', 'test/http/registry-uploads.test.ts'),
+    guard: vitest('unit', 'test/ports/blobs.test.ts'),
   },
   {
     invariant: 3,
     what: 'a manifest is taken without its blobs',
     file: 'src/distribution/check-children.ts',
     find: 'if (missing.size > 0) throw blobsUnknown([...missing])',
-    replace: '',
+    replace: 'if (missing.size > 1e9) throw blobsUnknown([...missing])',
     guard: vitest('http', 'test/http/registry-manifest-rules.test.ts'),
   },
   {
@@ -110,7 +110,7 @@ export const BREAKS = [
     what: 'an upload session is used through another repository',
     file: 'src/distribution/uploads.ts',
     find: 'if (row === undefined || row.repository !== repository) {',
-    replace: 'if (row === undefined) {',
+    replace: 'if (row === undefined || repository.length === 0) {',
     guard: vitest('http', 'test/http/registry-upload-sessions.test.ts'),
   },
   {
@@ -134,7 +134,7 @@ export const BREAKS = [
     what: 'the lock is not taken',
     file: 'src/storage/store-lock.ts',
     find: 'if (libc !== undefined) return libc.lock(descriptor)',
-    replace: 'if (libc !== undefined) return true',
+    replace: 'if (libc !== undefined) return descriptor >= 0',
     guard: vitest('unit', 'test/unit/storage/store-lock.test.ts'),
   },
 ]

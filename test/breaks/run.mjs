@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * @module Breaks the code on purpose, one promise at a time, in a copy of this checkout, and sees that
- * the test which guards the promise fails: `npm run test:breaks [-- PART OF A NAME]`. A test that
+ * the test which guards the promise fails: `npm run test:breaks [-- 'PART OF A NAME' …]`. A test that
  * still passes is a test that guards nothing.
  */
 import { spawnSync } from 'node:child_process'
@@ -15,7 +15,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const COPIED = ['src', 'workers', 'bench', 'test', 'package.json', 'tsconfig.json', 'README.md']
 const minutesMax = 6
 
-const wanted = process.argv[2] ?? ''
+const wanted = process.argv.slice(2)
+const isWanted = ({ what }) => wanted.length === 0 || wanted.some((words) => what.includes(words))
 const copy = mkdtempSync(join(tmpdir(), 'fastregistry-breaks-'))
 process.once('exit', () => rmSync(copy, { recursive: true, force: true }))
 for (const name of COPIED) cpSync(join(root, name), join(copy, name), { recursive: true })
@@ -23,7 +24,7 @@ symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
 
 let passed = 0
 let failed = 0
-for (const entry of BREAKS.filter(({ what }) => what.includes(wanted))) {
+for (const entry of BREAKS.filter(isWanted)) {
   const verdict = attempt(entry)
   if (verdict === undefined) passed += 1
   else failed += 1
