@@ -8,12 +8,12 @@ import { RequestLimits } from './http/request-limits.ts'
 import { readTls } from './http/tls-files.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
-import { startAccess } from './server/access.ts'
 import { startAudit } from './server/audit.ts'
 import { makeUploads, startScrub } from './server/background.ts'
 import { makeCleanup } from './server/cleanup.ts'
 import { makeFrontDoor } from './server/front-door.ts'
 import { mirroredBy } from './server/mirrors.ts'
+import { openAccess } from './server/open-access.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
 import { openStorage } from './storage/open-storage.ts'
 import { Reconciliation } from './storage/reconcile.ts'
@@ -66,7 +66,7 @@ export async function startServer(
   const audit = startAudit(config, logger)
   const limits = makeLimits(config)
   const { metadata } = storage
-  const access = await startAccess(config, { metadata, limits, audit, logger }).catch(
+  const access = await openAccess(config, { metadata, limits, audit, logger }).catch(
     async (error: unknown) => {
       uploads.close()
       await Promise.all([scrub.stop(), reconciliation.stop(), audit?.close()])

@@ -41,20 +41,11 @@ export interface AccessParts {
   readonly logger: Logger
 }
 
-/** Whether anybody is asked who he is. */
-export function isAccessControlled({ auth, access }: Config): boolean {
-  return auth.type !== 'none' || access.length > 0 || auth.foreign !== undefined
-}
-
 /** Rejects when a file that it needs cannot be used. */
 export async function startAccess(
   config: Config,
   { metadata, limits, audit, logger }: AccessParts,
-): Promise<AccessControl | undefined> {
-  if (!isAccessControlled(config)) {
-    logger.warn('open mode: whoever reaches this port may pull, push and delete; see auth.type')
-    return undefined
-  }
+): Promise<AccessControl> {
   const stops: (() => void | Promise<void>)[] = []
   try {
     return await start(config, { metadata, limits, audit, logger }, stops)
