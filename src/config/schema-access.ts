@@ -8,7 +8,7 @@ import { fail, ok } from '../registry/result.ts'
 import { setting } from './setting.ts'
 import * as type from './value-type.ts'
 
-const since = '1.1.0'
+const since = '1.0.0'
 
 /** Stands for the caller's name; never taken from the environment. */
 const USER = `\${user}`
