@@ -77,10 +77,9 @@ export class UploadSession {
       chunks: this.#inline.length,
       bytes: this.#inlineBytes,
     }
-    const declared = lengthBytes ?? body.bodyBytes
-    if (this.#isInFile || (declared ?? 0) + this.#offsetBytes > this.#inlineLimitBytes) {
-      this.#adopt()
-    }
+    // A body that is going to be large is in memory at first too: a client that promises much and
+    // sends little costs no worker.
+    if (this.#isInFile) this.#adopt()
     this.#pending?.mark()
     if (this.#writer.isOverBudget) this.#pauseUntilDrained(body)
     try {

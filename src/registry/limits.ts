@@ -22,6 +22,12 @@ export const manifestDepthMax = 64
 /** Most descriptors in one manifest: 4 MiB hold no more than about this many. */
 export const manifestDescriptorsMax = 50_000
 
+/**
+ * Most annotations of one manifest: they are shown in lists of referrers, and cross threads on their
+ * way there.
+ */
+export const manifestAnnotationsMax = 10_000
+
 /** Most `tag` parameters of one manifest PUT. The specification asks for at least ten. */
 export const manifestTagsMax = 256
 

@@ -256,3 +256,8 @@ export interface PasswordReply {
   readonly id: number
   readonly isRight: boolean
 }
+
+/** The thread that reads large manifests: `workers/manifest.ts`. */
+export interface ManifestSetup {
+  readonly port: MessagePort
+}
