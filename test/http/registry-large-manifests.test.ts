@@ -49,7 +49,7 @@ describeRegistry('a large manifest', {}, (registry) => {
       { field: 'layers.0.size', problem: 'size must be an integer >= 0' },
     ])
     const missing = await put('refused', await makeManifest('x', { layers: [layerNowhere] }))
-    expect(refusal(missing)).toBe('404 MANIFEST_BLOB_UNKNOWN')
+    expect(refusal(missing)).toBe('400 MANIFEST_BLOB_UNKNOWN')
     expect((await registry().client.get('/v2/large/manifests/refused')).status).toBe(404)
   })
 
