@@ -73,6 +73,12 @@ export const commitAttemptsMax = 16
  */
 export const loopTurnBytesMax = 4 * MiB
 
+/** Time after which a turn's sending ends, ms, whatever it has sent: the kernel may be slow to copy. */
+export const loopTurnMsMax = 2
+
+/** A response with so little left goes before those with more, bytes. */
+export const littleLeftBytesMax = 64 * KiB
+
 /** Longest digest that a URL may carry, characters (sha512 is 135). */
 export const digestLengthMax = 256
 
