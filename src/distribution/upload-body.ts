@@ -53,7 +53,7 @@ export class Gathered {
   }
 
   /** Everything so far, in an array of exactly its length: nothing else is in its buffer. */
-  whole(): Uint8Array {
+  whole(): Uint8Array<ArrayBuffer> {
     if (this.#buffer.byteLength !== this.#lengthBytes) {
       this.#buffer = this.#buffer.slice(0, this.#lengthBytes)
     }

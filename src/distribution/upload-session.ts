@@ -165,7 +165,9 @@ export class UploadSession {
     const pending = this.#parts.writer.adopt(this.id, this.#algorithm, 0)
     pending.append(inline.subarray(0, markBytes))
     pending.mark()
-    pending.append(inline.subarray(markBytes))
+    // What came before this request is in the row that was written down: only a copy may go.
+    if (markBytes === 0) pending.give(inline)
+    else pending.append(inline.subarray(markBytes))
     this.#becomeFile(pending)
   }
 

@@ -67,8 +67,8 @@ export const turnBytesMax = 1 * MiB
 /** Upload sessions whose file and hash state a worker keeps open; beyond it the idle are parked. */
 export const adoptedSessionsMax = 1024
 
-/** Uploads that go to a worker in one turn of the event loop: each costs about 0.1 ms. */
-export const adoptionsPerTurnMax = 16
+/** Uploads that go to a worker in one turn of the event loop: each costs about 0.2 ms. */
+export const adoptionsPerTurnMax = 4
 
 /** Attempts of a metadata transaction whose checks lost a race before the client hears 503. */
 export const commitAttemptsMax = 16

@@ -121,6 +121,17 @@ class WorkerUpload implements GrowingBlob {
     this.#onWritten = listener
   }
 
+  give(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#gone !== undefined) throw storageFault(this.#gone)
+    if (bytes.byteLength === 0) return
+    this.#sendFilled()
+    this.#offsetBytes += bytes.byteLength
+    this.#bytesAway += this.#chunks.count(bytes.buffer)
+    this.#filling = bytes
+    this.#filledBytes = bytes.byteLength
+    this.#sendFilled()
+  }
+
   append(bytes: Uint8Array): void {
     if (this.#gone !== undefined) throw storageFault(this.#gone)
     this.#offsetBytes += bytes.byteLength

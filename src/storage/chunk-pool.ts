@@ -35,6 +35,12 @@ export class ChunkPool {
     return taken
   }
 
+  /** Counts a buffer that somebody else made and that comes back as those of the pool do; its size. */
+  count(buffer: ArrayBuffer): number {
+    this.#takenBytes += buffer.byteLength
+    return buffer.byteLength
+  }
+
   give(buffer: ArrayBuffer): void {
     const { byteLength } = buffer
     if (byteLength === this.#chunkBytes && this.#free.length < freeMax) this.#free.push(buffer)
