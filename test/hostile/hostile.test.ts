@@ -121,6 +121,8 @@ describe('others hardly notice', () => {
         )
       }
       sockets.push(...mine)
+      const openRequests = () => scene.metric('fastregistry_open_requests')
+      await expect.poll(openRequests, { timeout: 20_000 }).toBeGreaterThanOrEqual(1000)
       const refused = await scene.client.request('POST', '/v2/half/app/blobs/uploads/')
       expect(refused.status).toBe(503)
       expect(refused.headers['retry-after']).toBeDefined()
