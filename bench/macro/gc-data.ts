@@ -13,7 +13,7 @@ import { type DatabaseName, schemaVersion } from '../../src/storage/schema.ts'
 import { gcBlobBytes, gcRepository, gcTag, isGarbageManifest } from './gc-names.ts'
 import { manifestType } from './images.ts'
 
-const manifestsPerTransaction = 2_000
+const manifestsPerTransaction = 20
 const manifestsPerRepository = 10
 const blobsPerManifest = 10
 

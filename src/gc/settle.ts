@@ -31,7 +31,7 @@ export interface SettleOptions {
   readonly onSkipped: (candidate: Candidate, why: string) => void
 }
 
-const candidatesMin = 16
+const candidatesMin = 64
 /** More would hold up the event loop when the batch is copied to the writer (measured). */
 const candidatesMax = 512
 

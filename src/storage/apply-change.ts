@@ -19,6 +19,8 @@ export interface RowAccess {
   delete(database: DatabaseName, key: unknown): void
   /** The first keys that start with these components; without `limit` all of them. */
   firstKeys(database: DatabaseName, prefix: readonly string[], limit?: number): unknown[]
+  /** Keys of components from this one on. */
+  keysFrom(database: DatabaseName, start: readonly string[], limit: number): (readonly string[])[]
   /** A number that was never given out before. */
   stamp(): number
 }

@@ -9,6 +9,7 @@
  * what was planned; or the collection did, and the client hears that it must push.
  */
 import { applyChange, type RowAccess } from './apply-change.ts'
+import { DigestWindow } from './digest-window.ts'
 import { holdsNow, manifestRemoval, tagRemoval } from './removal.ts'
 import type { BlobRow, DatabaseName, Databases, ManifestRow } from './schema.ts'
 import type { EventRow } from './schema-cleanup.ts'
@@ -63,10 +64,16 @@ export function* sweptEvents(
 class Sweep {
   readonly #rows: RowAccess
   readonly #batch: SweepBatch
+  readonly #holders: DigestWindow
+  readonly #parents: DigestWindow
+  /** The row read last: a blob comes right after its links. */
+  #lastBlob: { readonly digest: string; readonly row: BlobRow | undefined } | undefined
 
   constructor(rows: RowAccess, batch: SweepBatch) {
     this.#rows = rows
     this.#batch = batch
+    this.#holders = new DigestWindow(rows, 'holders')
+    this.#parents = new DigestWindow(rows, 'parents')
   }
 
   remove(it: Candidate): Verdict {
@@ -147,6 +154,7 @@ class Sweep {
         : this.#get('referrers', [repository, row.subject, digest])
     const manifest = { repository, digest, row, tags: [], children, referrer }
     this.#apply(manifestRemoval(manifest, { at, by, why }).changes)
+    this.#parents.forget()
   }
 
   #link({ repository, digest, at }: Extract<Candidate, { kind: 'link' }>): Verdict {
@@ -154,9 +162,10 @@ class Sweep {
     const row = this.#blobRow(digest)
     if (link === undefined || row === undefined) return 'the blob is gone already'
     if (Math.max(link.linkedAt, row.linkedAt) !== at) return 'the blob is used again'
-    if (this.#has('parents', [digest, repository])) return 'a manifest uses the blob'
+    if (this.#parents.hasIn(digest, repository)) return 'a manifest uses the blob'
     this.#rows.delete('links', [repository, digest])
     this.#rows.delete('holders', [digest, repository])
+    this.#holders.remove(digest, repository)
     return undefined
   }
 
@@ -164,10 +173,11 @@ class Sweep {
     const row = this.#blobRow(digest)
     if (row === undefined) return 'the blob is gone already'
     if (row.linkedAt !== at || row.place !== place) return 'the blob is used again'
-    if (this.#has('holders', [digest])) return 'a repository holds the blob'
-    if (this.#has('parents', [digest])) return 'a manifest uses the blob'
+    if (this.#holders.has(digest)) return 'a repository holds the blob'
+    if (this.#parents.has(digest)) return 'a manifest uses the blob'
     const { sizeBytes, createdAt } = row
     this.#rows.delete('blobs', digest)
+    this.#lastBlob = undefined
     this.#rows.delete('candidates', digest)
     this.#rows.put('trash', digest, { sizeBytes, place, createdAt, trashedAt: this.#batch.at })
     return undefined
@@ -224,7 +234,10 @@ class Sweep {
   }
 
   #blobRow(digest: Databases['blobs']['key']): BlobRow | undefined {
-    return this.#get('blobs', digest)
+    if (this.#lastBlob?.digest !== digest) {
+      this.#lastBlob = { digest, row: this.#get('blobs', digest) }
+    }
+    return this.#lastBlob.row
   }
 
   #apply(changes: readonly Change[]): void {

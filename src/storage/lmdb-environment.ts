@@ -69,6 +69,11 @@ export class LmdbEnvironment {
     return [...this.#databases[database]!.getKeys(options)]
   }
 
+  keysFrom(database: DatabaseName, start: readonly string[], limit: number): (readonly string[])[] {
+    const range = mutable({ start, end: afterAllStrings, limit })
+    return [...this.#databases[database]!.getKeys(range)] as unknown as string[][]
+  }
+
   stamp(): number {
     this.#stamp += 1
     return this.#stamp

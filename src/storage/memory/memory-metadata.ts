@@ -84,6 +84,7 @@ export class MemoryMetadataStore implements MetadataStore {
       this.#table(database)
         .range(prefix, undefined, limit ?? Number.POSITIVE_INFINITY)
         .map(({ key }) => key),
+    keysFrom: (database, start, limit) => this.#table(database).from(start, limit),
     stamp: () => {
       this.#stamp += 1
       return this.#stamp
@@ -118,6 +119,12 @@ class Table {
   delete(key: Key): void {
     const { index, isFound } = this.#find(key)
     if (isFound) this.#entries.splice(index, 1)
+  }
+
+  from(start: readonly string[], limit: number): (readonly string[])[] {
+    const { index } = this.#find(start)
+    const found = this.#entries.slice(index, index + limit)
+    return found.map(({ key }) => (typeof key === 'string' ? [key] : key))
   }
 
   range(prefix: readonly string[], last: string | undefined, limit: number) {

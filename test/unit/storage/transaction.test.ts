@@ -16,6 +16,7 @@ test('a touch after a delete in the same transaction does nothing', () => {
     put: (_database, at, row) => blobs.set(at, row),
     delete: (_database, at) => blobs.delete(at),
     firstKeys: () => [],
+    keysFrom: () => [],
     stamp: () => 1,
   }
   const outcome = applyTransaction(rows, {
