@@ -13,7 +13,8 @@ import { type DatabaseName, schemaVersion } from '../../src/storage/schema.ts'
 import { gcBlobBytes, gcRepository, gcTag, isGarbageManifest } from './gc-names.ts'
 import { manifestType } from './images.ts'
 
-const manifestsPerTransaction = 20
+/** Small ones, as pushes make them: large ones leave long lists of free pages, which cost every commit. */
+const manifestsPerTransaction = 100
 const manifestsPerRepository = 10
 const blobsPerManifest = 10
 
