@@ -33,6 +33,8 @@ export class Collector {
   readonly #state: RunState
   #isStarting = false
   #lastCounts: Counts = {}
+  /** What the sweep of this run freed at once. */
+  #finalBytes = 0
 
   constructor(options: CollectorOptions) {
     this.#options = options
@@ -286,7 +288,8 @@ export class Collector {
         },
       },
     )
-    this.#options.onFreed(settler)
+    this.#finalBytes = settler.finalBytes
+    this.#options.onFreed({ ...settler, freedBytes: settler.finalBytes })
     job.update({ ...prefixed(settler.counts), bytesRemoved: settler.bytes })
     const row = plans.get(state.plan)
     if (row === undefined) return { state: 'failed', message: 'the plan is gone' }
@@ -319,11 +322,12 @@ export class Collector {
   }
 
   #settler(job: RunningJob, state: RunStateRow): Settler {
-    const { bytesPerSecond, maxPauseMs, graceMs } = this.#options.config.gc
+    const { bytesPerSecond, maxPauseMs, graceMs, undeleteWindowMs } = this.#options.config.gc
     return new Settler({
       ...this.#options,
       by: state.kind === 'apply' || !state.isScheduled ? state.by : 'collection',
       pulledWithinMs: cutoffMs(graceMs),
+      isFinal: undeleteWindowMs === 0,
       bytesPerSecond,
       maxPauseMs,
       onSkipped: (candidate, why) => {
@@ -343,7 +347,7 @@ export class Collector {
       onCandidates: ({ candidates }, doFiles) => settler.settle(candidates, doFiles),
       onPurged: (oldest) => this.#state.writeOldest(oldest),
     })
-    const bytesFreed = settler.bytes + settler.freedBytes
+    const bytesFreed = settler.bytes + settler.freedBytes + this.#finalBytes
     job.update({ ...settler.counts, bytesFreed })
     this.#options.onFreed(settler)
   }

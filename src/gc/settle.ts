@@ -22,6 +22,8 @@ export interface SettleOptions {
   readonly by: string
   /** Age below which a pull keeps a manifest, ms. */
   readonly pulledWithinMs: number
+  /** Nothing can be restored (an undelete window of 0). */
+  readonly isFinal: boolean
   /** Bytes freed per second at most; 0 is no limit. */
   readonly bytesPerSecond: number
   readonly maxPauseMs: number
@@ -50,6 +52,8 @@ export class Settler {
   /** Bytes that rows gave up, and those whose room on the disk is free by now. */
   bytes = 0
   freedBytes = 0
+  /** Bytes of those given up whose room is free at once. */
+  finalBytes = 0
   #atOnce = 64
   #ownCommits = 0
   #seenCommits: number
@@ -88,13 +92,13 @@ export class Settler {
   /** How long the writer worked on it, ms. */
   async #commit(candidates: readonly Candidate[], doFiles: DoFiles): Promise<number> {
     if (candidates.length === 0) return 0
-    const { metadata, clock, by, pulledWithinMs } = this.#options
+    const { metadata, clock, by, pulledWithinMs, isFinal } = this.#options
     const at = clock.now()
     this.#ownCommits += 1
     const outcome = await metadata.commit({
       checks: [],
       changes: [],
-      sweep: { at, by, pulledAfter: at - pulledWithinMs, candidates },
+      sweep: { at, by, pulledAfter: at - pulledWithinMs, isFinal, candidates },
     })
     if (!outcome.applied) throw new Error('a sweep without checks was refused')
     const { skipped, tookMs } = outcome.swept!
@@ -191,7 +195,11 @@ export class Settler {
     if (!('bytes' in candidate)) return
     if (candidate.kind === 'purged-blob' && candidate.place === 'file') {
       this.freedBytes += candidate.bytes
-    } else this.bytes += candidate.bytes
+      return
+    }
+    this.bytes += candidate.bytes
+    const isInline = candidate.kind === 'blob' && candidate.place === 'inline'
+    if (isInline && this.#options.isFinal) this.finalBytes += candidate.bytes
   }
 
   #skip(candidate: Candidate, why: string): void {

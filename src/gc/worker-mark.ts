@@ -31,6 +31,8 @@ export interface WalkOptions extends MarkOptions {
   readonly onItem: (item: PlanItem) => void
   /** News for the index of candidates. */
   readonly onCandidate: (candidate: Candidate) => Promise<void>
+  /** A blob of a manifest that goes; known to the index when `onStep` of another stage resolves. */
+  readonly onSuspect: (digest: string) => void
   /** Rules that would delete tags and may not. */
   readonly onHeld: (tags: number, rules: ReadonlySet<string>) => void
   /** Called between steps; waits where it must (the file, the pace). */
@@ -39,9 +41,6 @@ export interface WalkOptions extends MarkOptions {
 
 /** Repositories between two visits of `onStep`. */
 const repositoriesPerStep = 50
-
-/** Children of planned manifests that are remembered, so that a shared layer is told once. */
-const suspectsRememberedMax = 20_000
 
 /**
  * `planned`: manifests of an earlier part of the same plan. Their blobs are suspects from the moment
@@ -80,7 +79,6 @@ async function walkRepositories(
   isFull: boolean,
 ): Promise<void> {
   const { environment, isMirrored, isStopped, onItem, onHeld, onStep } = options
-  const suspects = new Set<string>()
   const rows = new WorkerRows(environment)
   const names = new DigestStream(environment, 'repositories', after)
   let sinceStep = 0
@@ -93,7 +91,7 @@ async function walkRepositories(
     for (const item of marked.manifestItems) {
       planned.add(item.repository, item.digest)
       onItem(item)
-      if (!isFull) await tellSuspects(options, rows, item.digest, suspects)
+      if (!isFull) tellSuspects(options, rows, item.digest)
     }
     if (marked.heldTags > 0) onHeld(marked.heldTags, marked.heldRules)
     sinceStep += 1
@@ -104,18 +102,9 @@ async function walkRepositories(
   }
 }
 
-async function tellSuspects(
-  { onCandidate }: WalkOptions,
-  rows: WorkerRows,
-  manifest: string,
-  told: Set<string>,
-): Promise<void> {
+function tellSuspects({ onSuspect }: WalkOptions, rows: WorkerRows, manifest: string): void {
   for (const { key, row } of rows.below('children', [manifest])) {
-    const [, digest] = key
-    if (row.kind === 'manifest' || told.has(digest)) continue
-    if (told.size >= suspectsRememberedMax) told.clear()
-    told.add(digest)
-    await onCandidate({ kind: 'suspect', digest })
+    if (row.kind !== 'manifest') onSuspect(key[1])
   }
 }
 

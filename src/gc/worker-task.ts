@@ -21,7 +21,10 @@ import { purge } from './worker-purge.ts'
 import { toCandidate } from './worker-sweep.ts'
 
 /** Progress of a walk is told this often, ms. */
-const tellEveryMs = 300
+const tellEveryMs = 1_000
+
+/** Suspects that are gathered before they are told. */
+const suspectsMax = 20_000
 
 export async function runTask({ port, storagePath, task }: GcSetup): Promise<void> {
   const paths = storagePaths(storagePath)
@@ -94,6 +97,16 @@ async function mark(environment: LmdbEnvironment, task: MarkTask, link: Link): P
     else list.push(row)
   }
   let toldAt = performance.now()
+  let stage = task.from.stage
+  const suspects = new Set<string>()
+  /** In the order of the index, so that neighbours share pages. */
+  const tellSuspects = async () => {
+    const sorted = [...suspects].sort()
+    suspects.clear()
+    for (const digest of sorted) {
+      await link.add({ candidate: { kind: 'suspect', digest }, end: 0 }, environment)
+    }
+  }
   try {
     await walk(
       {
@@ -112,16 +125,21 @@ async function mark(environment: LmdbEnvironment, task: MarkTask, link: Link): P
           counts['heldTags'] = (counts['heldTags'] ?? 0) + tags
           for (const rule of held) heldRules.add(rule)
         },
+        onSuspect: (digest) => suspects.add(digest),
         onCandidate: (candidate) => link.add({ candidate, end: 0 }, environment),
         onStep: async (cursor) => {
-          // What the index of candidates lacks is on disk before the place is: see `walk`.
-          await link.flush(environment)
-          const isDue = cursor.stage === 'done' || performance.now() - toldAt > tellEveryMs
+          const isDue = cursor.stage !== stage || performance.now() - toldAt > tellEveryMs
+          if (isDue || suspects.size > suspectsMax) {
+            // What the index of candidates lacks is on disk before the place is: see `walk`.
+            await tellSuspects()
+            await link.flush(environment)
+          }
           if (isDue || writer.isFull) await writer.flush()
           // The port is only heard when the thread has nothing else to do.
           await new Promise((resolve) => setImmediate(resolve))
           if (!isDue) return
           toldAt = performance.now()
+          stage = cursor.stage
           link.reply({
             kind: 'marked',
             cursor,

@@ -87,6 +87,12 @@ function keepCandidates(rows: RowAccess, change: Exclude<Change, { change: 'touc
   }
 }
 
+/** The next collection looks at this blob, if it is one (a manifest's child may be another manifest). */
+export function suspect(rows: RowAccess, child: string): void {
+  if (rows.get('candidates', child) !== undefined) return
+  if (rows.get('blobs', child) !== undefined) rows.put('candidates', child, rows.stamp())
+}
+
 function isOnlyHolder(rows: RowAccess, digest: string, repository: string): boolean {
   const holders = rows.firstKeys('holders', [digest], 2) as (readonly string[])[]
   return holders.length === 1 && holders[0]![1] === repository

@@ -87,6 +87,8 @@ export interface SweepBatch {
   readonly by: string
   /** A manifest pulled after this and after it was planned stays. */
   readonly pulledAfter: Timestamp
+  /** Nobody can want it back: what has no file to remove goes for good at once. */
+  readonly isFinal: boolean
   readonly candidates: readonly Candidate[]
 }
 
