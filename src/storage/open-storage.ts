@@ -87,6 +87,8 @@ async function openLocked(
     worker: 'metadata-writer',
     threads: 1,
     tasksPerThread: 1,
+    // Transactions come and go; a larger nursery would only take memory (measured: 25 MiB).
+    youngMiB: 12,
     onError,
   })
   const pagers = new WorkerPool({ worker: 'pager', threads: 1, tasksPerThread: 1, onError })
