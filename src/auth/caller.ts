@@ -24,6 +24,8 @@ export interface Caller {
   readonly grant: Grant | undefined
   /** Id of the access token that stood in for the password: a bearer token ends with it. */
   readonly accessTokenId?: string
+  /** The grant is what a client asked for, and it may ask for more. */
+  readonly mayWiden?: true
 }
 
 export const anonymousCaller: Caller = Object.freeze({

@@ -141,7 +141,9 @@ export class TokenService implements BearerVerifier {
     const grant = grantOfScopes((claims['access'] as readonly Scope[] | undefined) ?? [])
     const who =
       claims.sub === '' || claims.sub === undefined ? anonymousCaller : this.#user(claims, 'bearer')
-    return Object.freeze({ ...who, via: 'bearer', grant })
+    // What an access token was limited to, no new bearer token goes beyond.
+    const widens = claims['tid'] === undefined ? { mayWiden: true as const } : {}
+    return Object.freeze({ ...who, via: 'bearer', grant, ...widens })
   }
 
   /** The user that a token was made for, if he and his password are still the same. */

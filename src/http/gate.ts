@@ -5,10 +5,11 @@
  */
 import type { AccessRules } from '../auth/access-rules.ts'
 import { type Authenticator, CredentialsRefused } from '../auth/authenticator.ts'
-import { type Action, anonymousCaller, type Caller } from '../auth/caller.ts'
+import { anonymousCaller, type Caller } from '../auth/caller.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { HttpRequest } from './engine.ts'
+import type { SourceRights } from './handlers/uploads.ts'
 import { type Need, needOf, pullOf } from './route-access.ts'
 import { parseRoute } from './router.ts'
 
@@ -100,9 +101,23 @@ export class Gate {
     this.#refuse(request, need, 'not-allowed', rule)
   }
 
-  /** For mounts, lists and whatever else asks about a repository beside the one in the path. */
-  may(caller: Caller, action: Action, repository: string, address: string): boolean {
-    return this.#options.rules.may(caller, action, repository, address)
+  /** What the caller may mount from. */
+  sourceRights(request: HttpRequest): SourceRights {
+    const { rules } = this.#options
+    const { caller, remoteAddress } = request
+    const may = (source: string) => rules.may(caller, 'pull', source, remoteAddress)
+    return {
+      may,
+      // Only where a new token would help: the others are refused as what is not there.
+      might: (source) =>
+        caller.mayWiden === true &&
+        !may(source) &&
+        rules.decide(caller, 'pull', source, remoteAddress).isAllowed,
+      askFor: (target, source) => {
+        const scope = `repository:${target}:pull,push repository:${source}:pull`
+        throw this.#unauthorized(request, scope, 'insufficient_scope')
+      },
+    }
   }
 
   #refuse(

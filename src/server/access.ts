@@ -16,7 +16,7 @@ import { Challenges } from '../http/challenges.ts'
 import { Gate } from '../http/gate.ts'
 import type { MaySee } from '../http/handlers/discovery.ts'
 import { TokenHandlers } from '../http/handlers/token.ts'
-import type { MayPull } from '../http/handlers/uploads.ts'
+import type { SourceRightsOf } from '../http/handlers/uploads.ts'
 import type { RequestLimits } from '../http/request-limits.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
@@ -28,7 +28,7 @@ import { followAccessTokens, followForeignKeys, followKeys } from './token-files
 export interface AccessControl {
   readonly gate: Gate
   readonly tokenHandlers: TokenHandlers
-  readonly mayPull: MayPull
+  readonly sourceRights: SourceRightsOf
   readonly maySee: MaySee
   stop(): Promise<void>
 }
@@ -121,9 +121,7 @@ async function start(
         audit?.write(refusalRecord(request, refusal, isUser))
       },
     }),
-    mayPull: ({ caller, remoteAddress }) => {
-      return (repository) => gate.may(caller, 'pull', repository, remoteAddress)
-    },
+    sourceRights: (request) => gate.sourceRights(request),
     maySee: ({ caller, remoteAddress }) => {
       // A bearer token for the catalog has no scope for the repositories in it.
       const asker = caller.via === 'bearer' ? { ...caller, grant: undefined } : caller

@@ -20,7 +20,7 @@ import { BlobHandlers } from '../http/handlers/blobs.ts'
 import { DiscoveryHandlers } from '../http/handlers/discovery.ts'
 import { ManifestHandlers } from '../http/handlers/manifests.ts'
 import { ServiceHandlers } from '../http/handlers/service.ts'
-import { UploadHandlers } from '../http/handlers/uploads.ts'
+import { allSources, UploadHandlers } from '../http/handlers/uploads.ts'
 import { loadEngine } from '../http/load-engine.ts'
 import { MirrorFront } from '../http/mirror-front.ts'
 import { PreparedAnswers } from '../http/prepared-answers.ts'
@@ -162,7 +162,7 @@ export async function makeFrontDoor(
       uploads,
       new Mounts(metadata, systemClock),
       storage.space,
-      access?.mayPull ?? (() => () => true),
+      access?.sourceRights ?? (() => allSources),
     ),
     discovery: new DiscoveryHandlers(new Discovery(metadata), access?.maySee),
     service,
