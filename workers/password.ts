@@ -11,7 +11,7 @@ import type {
 } from '../src/runtime/worker-messages.ts'
 
 /** Nicer than the main thread; on Linux the priority belongs to the calling thread alone. */
-const niceness = 10
+const niceness = 19
 
 export default function checkPasswords({ port }: PasswordSetup) {
   if (process.platform === 'linux') {

@@ -36,6 +36,14 @@ export const anonymousCaller: Caller = Object.freeze({
   grant: undefined,
 })
 
+/**
+ * Where a request comes from. Read only where something depends on it: the native engine takes 3 µs
+ * to tell, a third of a small pull (measured).
+ */
+export interface Origin {
+  readonly remoteAddress: string
+}
+
 /** Who did something, for the history: the user's name, or the address of one who has none. */
 export function actorOf(request: {
   readonly caller: Caller

@@ -8,7 +8,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { AccessRules } from './access-rules.ts'
 import type { AccessTokens } from './access-tokens.ts'
 import { type BearerVerifier, CredentialsRefused } from './authenticator.ts'
-import { anonymousCaller, type Caller } from './caller.ts'
+import { anonymousCaller, type Caller, type Origin } from './caller.ts'
 import type { ForeignTokens } from './foreign-tokens.ts'
 import { type Claims, issuerOf } from './jwt.ts'
 import { grantOfScopes, grantScopes, parseScopes, type Scope } from './scopes.ts'
@@ -71,17 +71,17 @@ export class TokenService implements BearerVerifier {
     request: {
       readonly scopes: readonly string[]
       readonly service: string
-      readonly address: string
+      readonly from: Origin
       readonly wantsRefresh: boolean
     },
   ): Promise<IssuedToken> {
     const { rules, clock, ttlMs, refreshTtlMs } = this.#options
-    const { address, service } = request
+    const { from, service } = request
     const scopes = grantScopes(parseScopes(request.scopes), {
-      may: (action, resource) => rules.may(caller, action, resource, address),
+      may: (action, resource) => rules.may(caller, action, resource, from),
       mayAnywhere: (action) =>
         caller.grant?.allows(action, undefined) !== false &&
-        rules.mayAnywhere(caller, action, address),
+        rules.mayAnywhere(caller, action, from),
     })
     const now = Math.floor(clock.now() / 1000)
     const common: Claims = { sub: caller.name, aud: service, iat: now, nbf: now - 5 }

@@ -21,6 +21,7 @@ export class Verdicts {
   readonly #hmac = new FastHmac(randomBytes(32).toString('hex'))
   readonly #clock: Pick<Clock, 'monotonic'>
   readonly #byHash = new LRUCache<string, Verdict>({ max: verdictsMax })
+  #generation = 0
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock
@@ -42,7 +43,13 @@ export class Verdicts {
     this.#byHash.set(hash, { caller, expiresAt: this.#clock.monotonic() + lifeMs })
   }
 
+  /** Grows with every `clear`: a verdict that was reached before it must not be put after it. */
+  get generation(): number {
+    return this.#generation
+  }
+
   clear(): void {
+    this.#generation += 1
     this.#byHash.clear()
   }
 }

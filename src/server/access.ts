@@ -125,9 +125,9 @@ async function start(
     maySee: ({ caller, remoteAddress }) => {
       // A bearer token for the catalog has no scope for the repositories in it.
       const asker = caller.via === 'bearer' ? { ...caller, grant: undefined } : caller
+      const from = { remoteAddress }
       return (repository) =>
-        rules.may(asker, 'pull', repository, remoteAddress) &&
-        rules.may(asker, 'list', repository, remoteAddress)
+        rules.may(asker, 'pull', repository, from) && rules.may(asker, 'list', repository, from)
     },
     stop: () => stopAll(stops),
   }
@@ -156,7 +156,7 @@ async function startPasswords(
 ): Promise<Passwords | undefined> {
   if (auth.htpasswdFile === undefined) return undefined
   const pool = new WorkerPool({ worker: 'password', threads: 1, tasksPerThread: 1 })
-  const queue = new PasswordQueue(() => pool.start({}))
+  const queue = new PasswordQueue(() => pool.start({}), systemClock)
   stops.push(
     () => pool.close(),
     () => queue.close(),

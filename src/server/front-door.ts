@@ -172,12 +172,15 @@ export async function makeFrontDoor(
   const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers)
   if (front !== undefined) answers.inspector = (path, prepared) => front.inspect(path, prepared)
   const dispatch = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
-  const needsAddress = requestLog !== undefined || audit !== undefined || limits !== undefined
+  const needsAddress = requestLog !== undefined || limits !== undefined
   const proxies = new Networks(config.trustedProxies)
   const { engine, notice, isFallback } = await loadEngine(config.server.engine, {
     handler: (request, response) => {
-      // The log wants the address, and the socket does not tell it after the answer.
-      if (needsAddress) void request.remoteAddress
+      // The log wants the address, and the socket does not tell it after the answer. In the audit
+      // trail are changes, and refusals, which are written while the socket is there.
+      if (needsAddress || (audit !== undefined && !isRead(request.method))) {
+        void request.remoteAddress
+      }
       const wait = limits?.takeAddress(request)
       return wait === undefined
         ? dispatch(request, response)
@@ -193,11 +196,11 @@ export async function makeFrontDoor(
         const { routeKind, method } = request
         metrics.requests.observe(routeKind, method, response.status, milliseconds / 1000)
         metrics.requests.bytesSent += response.bytesSent
-        metrics.requests.bytesReceived += request.bodyBytes ?? 0
+        metrics.requests.bytesReceived += request.bytesReceived
       }
       requestLog?.write(request, response, milliseconds)
       audit?.finished(request, response)
-      limits?.charge(request, response.bytesSent + (request.bodyBytes ?? 0))
+      limits?.charge(request, response.bytesSent + request.bytesReceived)
     },
   })
   if (isFallback) logger.warn(notice)
@@ -224,6 +227,10 @@ export async function makeFrontDoor(
     declareMirrorMetrics(metrics, () => mirrors.readings())
   }
   return { engine, metrics, mirrors }
+}
+
+function isRead(method: string): boolean {
+  return method === 'GET' || method === 'HEAD'
 }
 
 function makeHealth({ metadata, paths }: Storage): Health {

@@ -8,6 +8,7 @@ import { AccessRules } from '../../src/auth/access-rules.ts'
 import { ACTIONS, anonymousCaller, type Caller } from '../../src/auth/caller.ts'
 import { mayDo, type Rule } from '../support/access-matrix.ts'
 
+const here = { remoteAddress: '127.0.0.1' }
 const groups = { ci: ['alice'], ops: ['bob', 'alice'] }
 const component = fc.constantFrom('home', 'alice', 'bob', 'app', 'a-b', 'x')
 const resource = fc.oneof(
@@ -60,11 +61,11 @@ test('the first rule that matches decides, by both readings', () => {
       const caller = callerOf(user)
       const shows = user === undefined ? 'nothing' : 'password'
       const expected = mayDo(rules, groups, { user, shows }, action, name)
-      expect(mine.may(caller, action, name, '127.0.0.1')).toBe(expected)
+      expect(mine.may(caller, action, name, here)).toBe(expected)
       // From memory too.
-      expect(mine.may(caller, action, name, '127.0.0.1')).toBe(expected)
+      expect(mine.may(caller, action, name, here)).toBe(expected)
       const anywhere = mayDo(rules, groups, { user, shows }, action, undefined)
-      expect(mine.mayAnywhere(caller, action, '127.0.0.1')).toBe(anywhere)
+      expect(mine.mayAnywhere(caller, action, here)).toBe(anywhere)
     }),
     { numRuns: 3_000 },
   )
