@@ -58,12 +58,17 @@ export class Authenticator {
   /** At once where the answer is known. Throws or rejects with CredentialsRefused or UNAVAILABLE. */
   authenticate(header: string | undefined, from: Origin): Caller | Promise<Caller> {
     if (header === undefined) return anonymousCaller
-    if (header.length > headerLengthMax) throw new CredentialsRefused('malformed')
     const { verdicts } = this.#options
+    const inUse = verdicts.inUse(header)
+    if (inUse !== undefined) return inUse
+    if (header.length > headerLengthMax) throw new CredentialsRefused('malformed')
     const hash = verdicts.hash(header)
     const verdict = verdicts.get(hash)
     if (verdict !== undefined) {
-      if (verdict.caller !== undefined) return verdict.caller
+      if (verdict.caller !== undefined) {
+        verdicts.use(header, verdict.caller)
+        return verdict.caller
+      }
       throw new CredentialsRefused('wrong-credentials', parseBasic(header)?.name)
     }
     const judging = this.#judging.get(hash)
