@@ -5,14 +5,13 @@
 import { randomBytes } from 'node:crypto'
 import { chown, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { storagePaths } from '../storage/paths.ts'
 
-/** Where they are: `auth/` in the folder of the store. */
+/** Where they are: `auth/` in the folder of the store, as `storage/paths.ts` draws it. */
 export function secretFilePaths(storagePath: string): {
   readonly keys: string
   readonly accessTokens: string
 } {
-  const folder = storagePaths(storagePath).auth
+  const folder = join(storagePath, 'auth')
   return { keys: join(folder, 'keys.json'), accessTokens: join(folder, 'access-tokens.json') }
 }
 
