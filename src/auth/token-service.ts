@@ -120,7 +120,11 @@ export class TokenService implements BearerVerifier {
       return { caller: found.caller, lifeMs: lifeOf(found.expiresAt, clock.now()) }
     }
     const verified = await this.#keys.signer.verify(token)
-    if (verified.kind === 'invalid' || verified.type !== accessType) {
+    if (
+      verified.kind === 'unknown' ||
+      verified.kind === 'invalid' ||
+      verified.type !== accessType
+    ) {
       throw new CredentialsRefused('invalid-token')
     }
     const { claims } = verified

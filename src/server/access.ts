@@ -6,7 +6,7 @@
 import { AccessRules } from '../auth/access-rules.ts'
 import { AccessTokens } from '../auth/access-tokens.ts'
 import { Authenticator } from '../auth/authenticator.ts'
-import { ForeignTokens } from '../auth/foreign-tokens.ts'
+import { ForeignTokens, keyTimes } from '../auth/foreign-tokens.ts'
 import { PasswordQueue } from '../auth/password-queue.ts'
 import { Passwords } from '../auth/passwords.ts'
 import { TokenService } from '../auth/token-service.ts'
@@ -181,9 +181,14 @@ async function startForeign(
   stops: (() => void | Promise<void>)[],
 ): Promise<ForeignTokens | undefined> {
   if (settings === undefined) return undefined
-  const isUrl = /^https?:\/\//i.test(settings.jwks)
-  const foreign = new ForeignTokens(settings, isUrl ? settings.jwks : undefined)
-  if (!isUrl) {
+  const url = /^https?:\/\//i.test(settings.jwks) ? settings.jwks : undefined
+  const onState = (problem: Error | undefined) => {
+    if (problem === undefined) logger.info({ url }, 'keys of the token issuer fetched again')
+    else logger.error({ url, error: problem }, 'keys of the token issuer cannot be fetched')
+  }
+  const remote = url === undefined ? undefined : { url, ...keyTimes, onState }
+  const foreign = new ForeignTokens(settings, remote)
+  if (url === undefined) {
     const watched = await followForeignKeys(settings.jwks, logger, foreign, onChanged)
     stops.push(() => watched.stop())
   }
