@@ -96,6 +96,10 @@ export class UwsExchange extends EngineExchange implements Kept {
     return bytes.length === 0 ? undefined : formatAddress(bytes)
   }
 
+  get bytesReceived(): number {
+    return this.body?.receivedBytes ?? 0
+  }
+
   readBody(onChunk: (bytes: Uint8Array) => void): Promise<void> {
     if (this.state !== 'open') return Promise.reject(new ClientGone())
     return this.body === undefined ? Promise.resolve() : this.body.read(onChunk)
@@ -203,7 +207,7 @@ export class UwsExchange extends EngineExchange implements Kept {
   }
 
   tick(): void {
-    const moved = this.bytesSent + (this.body?.receivedBytes ?? 0)
+    const moved = this.bytesSent + this.bytesReceived
     this.stalledTicks = moved === this.movedBytes ? this.stalledTicks + 1 : 0
     this.movedBytes = moved
     const isStalled = this.stalledTicks > stalledTicksMax

@@ -3,8 +3,8 @@
  */
 import { setPriority } from 'node:os'
 
-/** Nicer than the main thread. */
-const niceness = 10
+/** As nice as can be: what runs so makes somebody wait who may. */
+const niceness = 19
 
 /**
  * Lets the threads that answer clients go first. On Linux the priority belongs to the calling thread

@@ -21,7 +21,7 @@ import { BlobHandlers } from '../http/handlers/blobs.ts'
 import { DiscoveryHandlers } from '../http/handlers/discovery.ts'
 import { ManifestHandlers } from '../http/handlers/manifests.ts'
 import { ServiceHandlers } from '../http/handlers/service.ts'
-import { UploadHandlers } from '../http/handlers/uploads.ts'
+import { allSources, UploadHandlers } from '../http/handlers/uploads.ts'
 import { loadEngine } from '../http/load-engine.ts'
 import { MirrorFront } from '../http/mirror-front.ts'
 import { PreparedAnswers } from '../http/prepared-answers.ts'
@@ -167,7 +167,7 @@ export async function makeFrontDoor(
       uploads,
       new Mounts(metadata, systemClock),
       storage.space,
-      access?.mayPull ?? (() => () => true),
+      access?.sourceRights ?? (() => allSources),
     ),
     discovery: new DiscoveryHandlers(new Discovery(metadata), access?.maySee),
     service,
@@ -177,12 +177,15 @@ export async function makeFrontDoor(
   const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers)
   if (front !== undefined) answers.inspector = (path, prepared) => front.inspect(path, prepared)
   const dispatch = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
-  const needsAddress = requestLog !== undefined || audit !== undefined || limits !== undefined
+  const needsAddress = requestLog !== undefined || limits !== undefined
   const proxies = new Networks(config.trustedProxies)
   const { engine, notice, isFallback } = await loadEngine(config.server.engine, {
     handler: (request, response) => {
-      // The log wants the address, and the socket does not tell it after the answer.
-      if (needsAddress) void request.remoteAddress
+      // The log wants the address, and the socket does not tell it after the answer. In the audit
+      // trail are changes, and refusals, which are written while the socket is there.
+      if (needsAddress || (audit !== undefined && !isRead(request.method))) {
+        void request.remoteAddress
+      }
       const wait = limits?.takeAddress(request)
       return wait === undefined
         ? dispatch(request, response)
@@ -198,11 +201,11 @@ export async function makeFrontDoor(
         const { routeKind, method } = request
         metrics.requests.observe(routeKind, method, response.status, milliseconds / 1000)
         metrics.requests.bytesSent += response.bytesSent
-        metrics.requests.bytesReceived += request.bodyBytes ?? 0
+        metrics.requests.bytesReceived += request.bytesReceived
       }
       requestLog?.write(request, response, milliseconds)
       audit?.finished(request, response)
-      limits?.charge(request, response.bytesSent + (request.bodyBytes ?? 0))
+      limits?.charge(request, response.bytesSent + request.bytesReceived)
     },
   })
   if (isFallback) logger.warn(notice)
@@ -229,6 +232,10 @@ export async function makeFrontDoor(
     declareMirrorMetrics(metrics, () => mirrors.readings())
   }
   return { engine, metrics, mirrors }
+}
+
+function isRead(method: string): boolean {
+  return method === 'GET' || method === 'HEAD'
 }
 
 function makeHealth({ metadata, paths }: Storage): Health {
