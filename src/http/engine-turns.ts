@@ -4,6 +4,9 @@
  * `loopTurnBytesMax`. One immediate serves the queue in order; what does not fit waits for the next,
  * and sockets are polled in between.
  *
+ * Who has had nothing yet comes before those who want more: with hundreds of readers the first byte
+ * would otherwise wait for a share of everybody's.
+ *
  * Without the share some of 16 equal downloads took ten times as long; without the common bound a
  * thousand readers held the event loop for 400 ms (both measured).
  */
@@ -16,6 +19,8 @@ export interface Turn {
 
 export class TurnQueue {
   private waiting: Turn[] = []
+  /** Those that wait for their first byte. */
+  private beginning: Turn[] = []
   /** Index of the first that still waits: shifting a long array would cost each time. */
   private next = 0
   private isScheduled = false
@@ -33,8 +38,9 @@ export class TurnQueue {
     if (this.spentBytes >= loopTurnBytesMax / 2) this.schedule()
   }
 
-  add(turn: Turn): void {
-    this.waiting.push(turn)
+  add(turn: Turn, isFirst = false): void {
+    if (isFirst) this.beginning.push(turn)
+    else this.waiting.push(turn)
     this.schedule()
   }
 
@@ -47,6 +53,7 @@ export class TurnQueue {
   private readonly run = (): void => {
     this.isScheduled = false
     this.spentBytes = 0
+    this.serveFirst()
     // Those that come back while this runs come after those that are here now, in the next turn.
     const end = this.waiting.length
     while (this.next < end && !this.isSpent) {
@@ -58,6 +65,18 @@ export class TurnQueue {
       this.waiting = this.waiting.slice(this.next)
       this.next = 0
     }
-    if (this.waiting.length > this.next) this.schedule()
+    if (this.waiting.length > this.next || this.beginning.length > 0) this.schedule()
+  }
+
+  private serveFirst(): void {
+    if (this.beginning.length === 0) return
+    const now = this.beginning
+    this.beginning = []
+    let served = 0
+    while (served < now.length && !this.isSpent) {
+      now[served]!.takeTurn()
+      served += 1
+    }
+    if (served < now.length) this.beginning = [...now.slice(served), ...this.beginning]
   }
 }

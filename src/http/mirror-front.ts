@@ -224,7 +224,7 @@ export class MirrorFront {
           const prepared = prepareBlob(repository, digest, outcome.sizeBytes)
           const marked = MISS.wrap(response)
           return await this.#blobs.answer(prepared, request, marked, (spans) =>
-            this.#sendFill(mirror, repository, outcome.fill, prepared, spans, marked),
+            this.#sendFill(mirror, outcome.fill, prepared, request, marked, spans),
           )
         }
         case 'pass': {
@@ -241,25 +241,28 @@ export class MirrorFront {
 
   async #sendFill(
     mirror: Mirror,
-    repository: RepositoryName,
     fill: Fill,
     prepared: PreparedBlob,
-    spans: readonly ByteSpan[] | undefined,
+    request: HttpRequest,
     response: HttpResponse,
+    spans: readonly ByteSpan[] | undefined,
   ): Promise<void> {
     const { blobs } = this.#mirrors
+    const { repository, digest } = prepared
     const [span] = spans ?? []
     if (span !== undefined && spans?.length === 1 && blobs.isFarAhead(fill, span.offset)) {
       const passed = await blobs
-        .passRange(mirror, repository, fill.digest, span.offset, span.length)
+        .passRange(mirror, repository, digest, span.offset, span.length)
         .catch(() => undefined)
       if (passed !== undefined) {
         const contentRange = `bytes ${span.offset}-${span.offset + span.length - 1}/${prepared.row.sizeBytes}`
-        const head = blobHead(206, fill.digest, [['Content-Range', contentRange]])
+        const head = blobHead(206, digest, [['Content-Range', contentRange]])
         return response.stream(head, passed)
       }
+      // Stored while upstream was asked in vain.
+      if (fill.state === 'stored') return this.#blobs.get({ repository, digest }, request, response)
     }
-    sendSource(prepared, response, await fill.attach(), spans)
+    sendSource(prepared, response, fill.attach(), spans)
   }
 
   async #tags(

@@ -224,6 +224,7 @@ export class MirrorBlobs {
       tail: `blobs/${digest}`,
       headers: { Accept: '*/*', ...headers },
       deadline,
+      isBulk: true,
     })
   }
 

@@ -11,6 +11,8 @@ export class ChunkPool {
   readonly #chunkBytes: number
   readonly #chunksMax: number
   readonly #free: ArrayBuffer[] = []
+  /** Those that both sides see at once. */
+  readonly #freeShared: SharedArrayBuffer[] = []
   readonly #waiting: (() => void)[] = []
   #taken = 0
 
@@ -30,6 +32,16 @@ export class ChunkPool {
 
   give(buffer: ArrayBuffer): void {
     if (this.#free.length < freeMax) this.#free.push(buffer)
+    this.forget(1)
+  }
+
+  takeShared(): SharedArrayBuffer {
+    this.#taken += 1
+    return this.#freeShared.pop() ?? new SharedArrayBuffer(this.#chunkBytes)
+  }
+
+  giveShared(buffer: SharedArrayBuffer): void {
+    if (this.#freeShared.length < freeMax) this.#freeShared.push(buffer)
     this.forget(1)
   }
 
