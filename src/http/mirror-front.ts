@@ -190,8 +190,13 @@ export class MirrorFront {
     request: HttpRequest,
     response: HttpResponse,
   ): void | Promise<void> {
-    if (!this.#mirrors.blobs.isLocal(repository, digest)) {
-      return this.#missingBlob(mirror, repository, digest, request, response)
+    const { blobs } = this.#mirrors
+    if (!blobs.isLocal(repository, digest)) {
+      const fill = request.method === 'GET' ? blobs.openNow(mirror, repository, digest) : undefined
+      if (fill === undefined) {
+        return this.#missingBlob(mirror, repository, digest, request, response)
+      }
+      return this.#answerFill(mirror, repository, fill, request, response)
     }
     mirror.stats.hits += 1
     return this.#blobs.get({ repository, digest }, request, response)
@@ -220,13 +225,8 @@ export class MirrorFront {
           return await this.#blobs.get({ repository, digest }, request, MISS.wrap(response))
         case 'size':
           return MISS.wrap(response).sendHead(blobHead(200, digest), outcome.sizeBytes)
-        case 'fill': {
-          const prepared = prepareBlob(repository, digest, outcome.sizeBytes)
-          const marked = MISS.wrap(response)
-          return await this.#blobs.answer(prepared, request, marked, (spans) =>
-            this.#sendFill(mirror, outcome.fill, prepared, request, marked, spans),
-          )
-        }
+        case 'fill':
+          return await this.#answerFill(mirror, repository, outcome.fill, request, response)
         case 'pass': {
           const { source } = outcome
           const prepared = prepareBlob(repository, digest, source.sizeBytes)
@@ -239,18 +239,34 @@ export class MirrorFront {
     }
   }
 
-  async #sendFill(
+  #answerFill(
+    mirror: Mirror,
+    repository: RepositoryName,
+    fill: Fill,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): void | Promise<void> {
+    const prepared = prepareBlob(repository, fill.digest, fill.sizeBytes!)
+    const marked = MISS.wrap(response)
+    return this.#blobs.answer(prepared, request, marked, (spans) => {
+      if (spans === undefined) return sendSource(prepared, marked, fill.attach(), undefined)
+      fill.want()
+      return this.#sendParts(mirror, fill, prepared, request, marked, spans)
+    })
+  }
+
+  async #sendParts(
     mirror: Mirror,
     fill: Fill,
     prepared: PreparedBlob,
     request: HttpRequest,
     response: HttpResponse,
-    spans: readonly ByteSpan[] | undefined,
+    spans: readonly ByteSpan[],
   ): Promise<void> {
     const { blobs } = this.#mirrors
     const { repository, digest } = prepared
-    const [span] = spans ?? []
-    if (span !== undefined && spans?.length === 1 && blobs.isFarAhead(fill, span.offset)) {
+    const [span] = spans
+    if (span !== undefined && spans.length === 1 && blobs.isFarAhead(fill, span.offset)) {
       const passed = await blobs
         .passRange(mirror, repository, digest, span.offset, span.length)
         .catch(() => undefined)

@@ -13,9 +13,10 @@ import { RegistryError } from '../registry/errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { digestOf } from '../storage/hasher.ts'
 import type { BlobSource, GrowingBlob, GrowingBlobs, OpenFile } from '../storage/ports.ts'
+import { lengthOf, mismatch, startsAt, tooLong } from './fill-answers.ts'
 import { FillReader } from './fill-reader.ts'
 import { FillWaiters } from './fill-waiters.ts'
-import { type HttpAnswer, headerOf } from './http-client.ts'
+import type { HttpAnswer } from './http-client.ts'
 import { joinChunks } from './join-chunks.ts'
 import { toUpstreamError, UpstreamError } from './upstream-error.ts'
 
@@ -109,6 +110,12 @@ export class Fill {
 
   get state() {
     return this.#state
+  }
+
+  /** Whether readers may attach, and the end is not known to be bad. */
+  get isReadable(): boolean {
+    const isOn = this.#state === 'filling' || this.#state === 'verified'
+    return isOn && (this.#file ?? this.#inlineBytes) !== undefined
   }
 
   /** Undefined until upstream has said it. */
@@ -283,6 +290,8 @@ export class Fill {
       this.#sizeBytes = this.#receivedBytes
       this.#state = 'verified'
       this.#progress()
+      // It is about to get another name, and readers may still come.
+      await this.#file?.catch(() => undefined)
       await this.#parts.publish({
         digest,
         sizeBytes: this.#receivedBytes,
@@ -371,26 +380,4 @@ export class Fill {
     this.#failure = error
     this.#progress()
   }
-}
-
-function lengthOf({ headers }: HttpAnswer): number | undefined {
-  const text = headerOf(headers, 'content-length')
-  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
-}
-
-function startsAt(answer: HttpAnswer, offset: number, sizeBytes: number | undefined): boolean {
-  const match = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headerOf(answer.headers, 'content-range') ?? '')
-  if (match === null || Number(match[1]) !== offset) return false
-  return sizeBytes === undefined || match[2] === '*' || Number(match[2]) === sizeBytes
-}
-
-function tooLong(sizeBytes: number): UpstreamError {
-  return new UpstreamError('garbage', `the body goes on after its ${sizeBytes} bytes`)
-}
-
-function mismatch(digest: Digest, received: Digest): RegistryError {
-  return new RegistryError('DIGEST_INVALID', {
-    message: 'the bytes received do not have this digest',
-    detail: { digest, received },
-  })
 }
