@@ -139,6 +139,7 @@ export class Mirrors {
         failures: stats.failures,
         firstByteSeconds: stats.firstByteSeconds,
         firstByteCount: stats.firstByteBuckets.reduce((sum, count) => sum + count, 0),
+        firstByteBuckets: stats.firstBytesWithin(),
         breakers: upstream.breakers,
         budgets: upstream.budgets,
       }

@@ -341,6 +341,10 @@ describe('the admin API', () => {
     expect(shown.json).toMatchObject({ name: 'hub', storedBlobs: 2, storedBytes: 200_002 })
     const { text } = await registry.client.get('/metrics')
     expect(text).toContain('fastregistry_mirror_stored_bytes{mirror="hub"} 200002')
+    const inAll = /first_byte_seconds_count\{mirror="hub"\} (\d+)/.exec(text)
+    expect(Number(inAll![1])).toBeGreaterThan(0)
+    expect(text).toContain(`first_byte_seconds_bucket{mirror="hub",le="+Inf"} ${inAll![1]}\n`)
+    expect(text).toMatch(/first_byte_seconds_bucket\{mirror="hub",le="0\.05"\} \d/)
     expect(text).toMatch(
       /fastregistry_mirror_upstream_errors_total\{mirror="hub",class="missing"} \d/,
     )
