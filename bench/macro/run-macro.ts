@@ -10,6 +10,7 @@ import { Bench, type Row, type RowResult } from './bench.ts'
 import { accessRows } from './rows/access.ts'
 import { coldBlobsRow, equalSharesRow } from './rows/large-reads.ts'
 import { manyBlobsRow } from './rows/many-blobs.ts'
+import { mirrorRows } from './rows/mirrors.ts'
 import { mixedRows } from './rows/mixed.ts'
 import { pressureRow } from './rows/pressure.ts'
 import { pushRows } from './rows/pushes.ts'
@@ -30,6 +31,7 @@ export const ROWS: readonly Row[] = [
   ...scaleRows,
   pressureRow,
   ...accessRows,
+  ...mirrorRows,
 ]
 
 export interface MacroOutcome {

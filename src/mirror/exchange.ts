@@ -40,8 +40,12 @@ export interface ExchangeOptions {
   readonly onOver: () => void
 }
 
-/** Bytes that must come within `stallMs`: less is a drip that would hold a client for ever. */
+/**
+ * Bytes that must come within `stallMs`, or this share of what is left where that is less: a drip would
+ * hold a client for ever.
+ */
 const dripBytesMin = 16 * 1024
+const dripShareMin = 0.25
 
 export class Exchange implements HttpBody {
   /** The head of the answer. */
@@ -163,8 +167,9 @@ export class Exchange implements HttpBody {
 
   #watch(): void {
     const { host, stallMs } = this.#options
-    const isLast = this.#lengthBytes - this.#readBytes < dripBytesMin && this.#cameBytes > 0
-    if (this.#cameBytes < dripBytesMin && !isLast) {
+    const leftBytes = this.#lengthBytes - this.#readBytes + this.#cameBytes
+    const wantedBytes = Math.max(1, Math.min(dripBytesMin, leftBytes * dripShareMin))
+    if (this.#cameBytes < wantedBytes) {
       const message = `${host}: ${this.#cameBytes} bytes in ${stallMs} ms`
       this.fail(new UpstreamError('stall', message, { host }))
     }

@@ -1,7 +1,6 @@
 /**
  * @module What a fill reads out of upstream's answers, and how it refuses them.
  */
-import type { Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { type HttpAnswer, headerOf } from './http-client.ts'
 import { UpstreamError } from './upstream-error.ts'
@@ -25,9 +24,7 @@ export function tooLong(sizeBytes: number): UpstreamError {
   return new UpstreamError('garbage', `the body goes on after its ${sizeBytes} bytes`)
 }
 
-export function mismatch(digest: Digest, received: Digest): RegistryError {
-  return new RegistryError('DIGEST_INVALID', {
-    message: 'the bytes received do not have this digest',
-    detail: { digest, received },
-  })
+/** Whether the bytes have another digest than they should. */
+export function isMismatch(error: unknown): boolean {
+  return error instanceof RegistryError && error.code === 'DIGEST_INVALID'
 }

@@ -13,7 +13,7 @@ import { RegistryError } from '../registry/errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { digestOf } from '../storage/hasher.ts'
 import type { BlobSource, GrowingBlob, GrowingBlobs, OpenFile } from '../storage/ports.ts'
-import { lengthOf, mismatch, startsAt, tooLong } from './fill-answers.ts'
+import { isMismatch, lengthOf, startsAt, tooLong } from './fill-answers.ts'
 import { FillReader } from './fill-reader.ts'
 import { FillWaiters } from './fill-waiters.ts'
 import type { HttpAnswer } from './http-client.ts'
@@ -246,7 +246,7 @@ export class Fill {
     const inlineBytes = joinChunks(chunks, sizeBytes)
     const { digest } = this
     const received = digestOf(algorithmOf(digest), inlineBytes)
-    if (received !== digest) throw mismatch(digest, received)
+    if (received !== digest) throw this.#mismatch(received)
     this.#inlineBytes = inlineBytes
     this.#state = 'verified'
     open()
@@ -286,7 +286,9 @@ export class Fill {
         pending.append(bytes)
         if (pending.mustPause(() => body.resume())) body.pause()
       })
-      await pending.verify(digest)
+      await pending.verify(digest).catch((error: unknown) => {
+        throw isMismatch(error) ? this.#mismatch('another digest') : error
+      })
       this.#sizeBytes = this.#receivedBytes
       this.#state = 'verified'
       this.#progress()
@@ -306,6 +308,12 @@ export class Fill {
       clearTimeout(this.#linger)
       if (this.#readers === 0) this.#closeFile()
     }
+  }
+
+  #mismatch(received: string): UpstreamError {
+    const error = new UpstreamError('garbage', `upstream sends ${received} as ${this.digest}`)
+    this.#parts.onFailure(error)
+    return error
   }
 
   /** A write has failed: what is open is cut; the next client finds out what the disk can do. */
@@ -375,7 +383,9 @@ export class Fill {
   }
 
   #fail(error: unknown): void {
-    if (this.#state === 'verified') return
+    // Right, and every reader can have all of it: only the store does not keep it.
+    const isWhole = this.#inlineBytes !== undefined || this.writtenBytes === this.#sizeBytes
+    if (this.#state === 'verified' && isWhole) return
     this.#state = 'failed'
     this.#failure = error
     this.#progress()

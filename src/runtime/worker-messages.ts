@@ -48,7 +48,7 @@ export type IngestRequest =
   | { readonly kind: 'rollback'; readonly id: number }
   /** Answered when every chunk before it has reached the operating system. */
   | { readonly kind: 'settle'; readonly id: number }
-  /** Compares the digest of everything so far and leaves the file as it is. */
+  /** Compares the digest of everything so far; does not wait until it is written. */
   | { readonly kind: 'verify'; readonly id: number; readonly digest: Digest }
   /** Compare, flush, rename: the blob is at `target`, durable, when this is answered. */
   | {

@@ -118,7 +118,7 @@ export interface GrowingBlob extends PendingBlob {
    * One listener.
    */
   onWritten(listener: (isBroken: boolean) => void): void
-  /** Throws DIGEST_INVALID when what has arrived has another digest. */
+  /** Throws DIGEST_INVALID when what has arrived has another digest. Does not wait for the file. */
   verify(digest: Digest): Promise<void>
 }
 
