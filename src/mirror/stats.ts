@@ -20,6 +20,8 @@ export class MirrorStats {
   /** Blobs taken out to make room, and their bytes. */
   evicted = 0
   evictedBytes = 0
+  /** Manifests that nobody had used for longer than those blobs. */
+  evictedManifests = 0
   headRequests = 0
   getRequests = 0
   /** Body bytes from upstream, and bytes of hits that did not have to come from there. */

@@ -20,6 +20,7 @@ export interface MirrorReading {
   readonly passed: number
   readonly evictedBlobs: number
   readonly evictedBytes: number
+  readonly evictedManifests: number
   readonly headRequests: number
   readonly getRequests: number
   readonly upstreamBytes: number
@@ -127,6 +128,12 @@ export function declareMirrorMetrics(metrics: Metrics, read: () => readonly Mirr
     'Their bytes.',
     [],
     one((it) => it.evictedBytes),
+  )
+  counter(
+    'evicted_manifests_total',
+    'Manifests that were used less recently than those blobs.',
+    [],
+    one((it) => it.evictedManifests),
   )
   gauge(
     'stored_bytes',
