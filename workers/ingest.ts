@@ -85,7 +85,8 @@ async function perform(
   request: Exclude<IngestRequest, { kind: 'park' | 'discard' }>,
 ): Promise<void> {
   switch (request.kind) {
-    case 'chunk': {
+    case 'chunk':
+    case 'shared-chunk': {
       const { buffer, length } = request
       void file
         .append(new Uint8Array(buffer, 0, length))
@@ -107,7 +108,7 @@ async function perform(
         return
       }
     } else if (request.kind === 'verify') {
-      await file.settle()
+      // Of what was hashed: the last bytes may still be on their way to the file.
       const actual = await file.digest(algorithmOf(request.digest))
       if (actual !== request.digest) {
         reply(port, { kind: 'mismatch', id: request.id, actual })
@@ -122,7 +123,8 @@ async function perform(
 }
 
 function refuse(port: MessagePort, request: IngestRequest, failure: unknown): void {
-  if (request.kind === 'chunk') giveBack(port, request.buffer, request.length, undefined)
+  if (request.kind === 'chunk' || request.kind === 'shared-chunk')
+    giveBack(port, request.buffer, request.length, undefined)
   else if ('id' in request) {
     reply(port, { kind: 'failed', id: request.id, failure: toWorkerFailure(failure) })
   }
@@ -130,14 +132,15 @@ function refuse(port: MessagePort, request: IngestRequest, failure: unknown): vo
 
 function giveBack(
   port: MessagePort,
-  buffer: ArrayBuffer,
+  buffer: ArrayBuffer | SharedArrayBuffer,
   length: number,
   file: UploadFile | undefined,
 ): void {
   const writtenBytes = file?.writtenBytes ?? 0
   const isBroken = file?.isBroken ?? true
-  const message: IngestReply = { kind: 'buffer', buffer, length, writtenBytes, isBroken }
-  port.postMessage(message, [buffer])
+  const own = buffer instanceof ArrayBuffer ? buffer : undefined
+  const message: IngestReply = { kind: 'buffer', buffer: own, length, writtenBytes, isBroken }
+  port.postMessage(message, own === undefined ? [] : [own])
 }
 
 function reply(port: MessagePort, message: IngestReply): void {

@@ -11,6 +11,7 @@ import { accessRows } from './rows/access.ts'
 import { collectionRows } from './rows/collection.ts'
 import { coldBlobsRow, equalSharesRow } from './rows/large-reads.ts'
 import { manyBlobsRow } from './rows/many-blobs.ts'
+import { mirrorRows } from './rows/mirrors.ts'
 import { mixedRows } from './rows/mixed.ts'
 import { pressureRow } from './rows/pressure.ts'
 import { pushRows } from './rows/pushes.ts'
@@ -32,6 +33,7 @@ export const ROWS: readonly Row[] = [
   ...collectionRows,
   pressureRow,
   ...accessRows,
+  ...mirrorRows,
 ]
 
 export interface MacroOutcome {

@@ -22,6 +22,8 @@ export interface StartOptions {
   readonly logsAccess?: boolean
   /** Further settings as YAML (ours only). */
   readonly config?: string
+  /** URL of a registry to pull through (ours: below the name `up`). */
+  readonly mirrorOf?: string
   /** Write a CPU profile into this folder when the server ends (ours only). */
   readonly profileFolder?: string
 }

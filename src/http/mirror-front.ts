@@ -190,8 +190,13 @@ export class MirrorFront {
     request: HttpRequest,
     response: HttpResponse,
   ): void | Promise<void> {
-    if (!this.#mirrors.blobs.isLocal(repository, digest)) {
-      return this.#missingBlob(mirror, repository, digest, request, response)
+    const { blobs } = this.#mirrors
+    if (!blobs.isLocal(repository, digest)) {
+      const fill = request.method === 'GET' ? blobs.openNow(mirror, repository, digest) : undefined
+      if (fill === undefined) {
+        return this.#missingBlob(mirror, repository, digest, request, response)
+      }
+      return this.#answerFill(mirror, repository, fill, request, response)
     }
     mirror.stats.hits += 1
     return this.#blobs.get({ repository, digest }, request, response)
@@ -220,13 +225,8 @@ export class MirrorFront {
           return await this.#blobs.get({ repository, digest }, request, MISS.wrap(response))
         case 'size':
           return MISS.wrap(response).sendHead(blobHead(200, digest), outcome.sizeBytes)
-        case 'fill': {
-          const prepared = prepareBlob(repository, digest, outcome.sizeBytes)
-          const marked = MISS.wrap(response)
-          return await this.#blobs.answer(prepared, request, marked, (spans) =>
-            this.#sendFill(mirror, repository, outcome.fill, prepared, spans, marked),
-          )
-        }
+        case 'fill':
+          return await this.#answerFill(mirror, repository, outcome.fill, request, response)
         case 'pass': {
           const { source } = outcome
           const prepared = prepareBlob(repository, digest, source.sizeBytes)
@@ -239,27 +239,46 @@ export class MirrorFront {
     }
   }
 
-  async #sendFill(
+  #answerFill(
     mirror: Mirror,
     repository: RepositoryName,
     fill: Fill,
-    prepared: PreparedBlob,
-    spans: readonly ByteSpan[] | undefined,
+    request: HttpRequest,
     response: HttpResponse,
+  ): void | Promise<void> {
+    const prepared = prepareBlob(repository, fill.digest, fill.sizeBytes!)
+    const marked = MISS.wrap(response)
+    return this.#blobs.answer(prepared, request, marked, (spans) => {
+      if (spans === undefined) return sendSource(prepared, marked, fill.attach(), undefined)
+      fill.want()
+      return this.#sendParts(mirror, fill, prepared, request, marked, spans)
+    })
+  }
+
+  async #sendParts(
+    mirror: Mirror,
+    fill: Fill,
+    prepared: PreparedBlob,
+    request: HttpRequest,
+    response: HttpResponse,
+    spans: readonly ByteSpan[],
   ): Promise<void> {
     const { blobs } = this.#mirrors
-    const [span] = spans ?? []
-    if (span !== undefined && spans?.length === 1 && blobs.isFarAhead(fill, span.offset)) {
+    const { repository, digest } = prepared
+    const [span] = spans
+    if (span !== undefined && spans.length === 1 && blobs.isFarAhead(fill, span.offset)) {
       const passed = await blobs
-        .passRange(mirror, repository, fill.digest, span.offset, span.length)
+        .passRange(mirror, repository, digest, span.offset, span.length)
         .catch(() => undefined)
       if (passed !== undefined) {
         const contentRange = `bytes ${span.offset}-${span.offset + span.length - 1}/${prepared.row.sizeBytes}`
-        const head = blobHead(206, fill.digest, [['Content-Range', contentRange]])
+        const head = blobHead(206, digest, [['Content-Range', contentRange]])
         return response.stream(head, passed)
       }
+      // Stored while upstream was asked in vain.
+      if (fill.state === 'stored') return this.#blobs.get({ repository, digest }, request, response)
     }
-    sendSource(prepared, response, await fill.attach(), spans)
+    sendSource(prepared, response, fill.attach(), spans)
   }
 
   async #tags(

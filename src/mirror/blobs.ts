@@ -25,6 +25,14 @@ export type BlobOutcome =
   /** Not stored: straight from upstream to this client. */
   | { readonly kind: 'pass'; readonly source: PassThrough }
 
+interface Entry {
+  readonly fill: Fill
+  /** Those that are known to have the blob upstream. */
+  readonly repositories: Set<RepositoryName>
+  /** When readers may attach: one deadline for all who wait. */
+  opened: Promise<void> | undefined
+}
+
 /** Holders looked at for one of the same mirror. */
 const holdersLookedAtMax = 64
 
@@ -37,7 +45,7 @@ const aheadBytesMax = 32 * 1024 * 1024
 export class MirrorBlobs {
   readonly #context: MirrorContext
   readonly #space: MirrorSpace
-  readonly #fills = new Map<string, { fill: Fill; repositories: Set<RepositoryName> }>()
+  readonly #fills = new Map<string, Entry>()
   readonly #proving = new SingleFlight<number | undefined>()
   readonly #sizes = new Map<string, number>()
   readonly #negative: NegativeCache
@@ -77,6 +85,17 @@ export class MirrorBlobs {
     return { kind: 'size', sizeBytes: found }
   }
 
+  /**
+   * The fill of a blob that is on its way and known to belong here: who comes while hundreds do is
+   * answered in the same turn.
+   */
+  openNow(mirror: Mirror, repository: RepositoryName, digest: Digest): Fill | undefined {
+    const entry = this.#fills.get(`${mirror.name} ${digest}`)
+    if (entry?.fill.isReadable !== true || !entry.repositories.has(repository)) return undefined
+    mirror.stats.joined += 1
+    return entry.fill
+  }
+
   /** The bytes. Resolves when the answer's length is known; throws an `UpstreamError`. */
   async open(
     mirror: Mirror,
@@ -100,7 +119,10 @@ export class MirrorBlobs {
     }
     const { fill } = entry
     if (isRange) fill.want()
-    await withinMiss(fill.opened)
+    if (!fill.isReadable) {
+      entry.opened ??= withinMiss(fill.opened)
+      await entry.opened
+    }
     if (fill.state === 'stored') {
       // It was published for whoever had asked by then.
       if (!this.isLocal(repository, digest)) await this.#link(repository, digest)
@@ -144,7 +166,7 @@ export class MirrorBlobs {
     if (outcome.kind === 'pass') outcome.source.close()
   }
 
-  #start(mirror: Mirror, repository: RepositoryName, digest: Digest) {
+  #start(mirror: Mirror, repository: RepositoryName, digest: Digest): Entry {
     const { growing, clock, inlineLimitBytes, newUploadId, logger } = this.#context
     const key = `${mirror.name} ${digest}`
     const repositories = new Set([repository])
@@ -169,7 +191,7 @@ export class MirrorBlobs {
         mirror.stats.failures[error.kind] += 1
       },
     })
-    const entry = { fill, repositories }
+    const entry: Entry = { fill, repositories, opened: undefined }
     this.#fills.set(key, entry)
     void fill.over.then(() => {
       this.#fills.delete(key)
@@ -224,6 +246,7 @@ export class MirrorBlobs {
       tail: `blobs/${digest}`,
       headers: { Accept: '*/*', ...headers },
       deadline,
+      isBulk: true,
     })
   }
 

@@ -1,13 +1,20 @@
 /**
  * @module One client's view of a blob that is being filled: offers what is there, waits for the
- * rest. Reads the file itself, so it costs the fill nothing, however slow its client is.
+ * rest. At the head it gets the very bytes that are on their way to the file, behind it reads the
+ * file; so it costs the fill nothing, however slow its client is.
  */
 import type { BlobSource } from '../storage/ports.ts'
 
 export interface Growing {
   readonly sizeBytes: number | undefined
+  /** Bytes from the start that a reader may have. */
   readonly availableBytes: number
+  /** Bytes from the start that the file has. */
+  readonly writtenBytes: number
+  /** Bytes that are in memory still, from `offset` on. */
+  heldAt(offset: number): Uint8Array | undefined
   grown(): Promise<void>
+  openFile(): Promise<BlobSource>
 }
 
 /** The first piece that a client gets, bytes. */
@@ -16,15 +23,15 @@ const firstBytesMax = 16 * 1024
 export class FillReader implements BlobSource {
   readonly sizeBytes: number
   readonly #growing: Growing
-  readonly #source: BlobSource
   readonly #onClose: () => void
+  #file: BlobSource | undefined
+  #opening: Promise<void> | undefined
   #isClosed = false
   #turn: 'first' | 'second' | 'later' = 'first'
 
-  constructor(growing: Growing, source: BlobSource, onClose: () => void) {
+  constructor(growing: Growing, onClose: () => void) {
     this.sizeBytes = growing.sizeBytes!
     this.#growing = growing
-    this.#source = source
     this.#onClose = onClose
   }
 
@@ -37,20 +44,37 @@ export class FillReader implements BlobSource {
       this.#turn = 'later'
       return new Promise((resolve) => setImmediate(resolve))
     }
-    const most = this.#turn === 'first' ? Math.min(firstBytesMax, length) : length
-    const ready = this.#source.ready(offset, Math.min(most, there))
-    return typeof ready === 'number' ? Math.min(ready, there) : ready
+    const most = Math.min(there, this.#turn === 'first' ? Math.min(firstBytesMax, length) : length)
+    const held = this.#growing.heldAt(offset)
+    if (held !== undefined) return Math.min(most, held.byteLength)
+    const written = this.#growing.writtenBytes - offset
+    // A later piece may reach the file before an earlier one.
+    if (written <= 0) return this.#growing.grown()
+    if (this.#file === undefined) {
+      this.#opening ??= this.#open()
+      return this.#opening
+    }
+    const ready = this.#file.ready(offset, Math.min(most, written))
+    return typeof ready === 'number' ? Math.min(ready, most, written) : ready
   }
 
   use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R {
     if (this.#turn === 'first') this.#turn = 'second'
-    return this.#source.use(offset, length, callback)
+    const held = this.#growing.heldAt(offset)
+    if (held !== undefined) return callback(held.subarray(0, length))
+    return this.#file!.use(offset, length, callback)
+  }
+
+  async #open(): Promise<void> {
+    const file = await this.#growing.openFile()
+    if (this.#isClosed) file.close()
+    else this.#file = file
   }
 
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#source.close()
+    this.#file?.close()
     this.#onClose()
   }
 }

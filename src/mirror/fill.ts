@@ -1,8 +1,8 @@
 /**
  * @module One blob on its way from upstream into the store, read by any number of clients while it
- * comes. Bytes go to a worker (file and running hash) and become readable when they have reached
- * the operating system; every reader goes at its own speed. The last byte is held back until the
- * digest is right, so that a wrong blob is never an answer that looks whole.
+ * comes. Bytes go to the readers at its head and to a worker (file and running hash) at once; every
+ * reader goes at its own speed. The last byte is held back until the digest is right, so that a wrong
+ * blob is never an answer that looks whole; it does not wait for the flush to disk.
  *
  *   asking ──head──► filling ──all bytes──► verified ──rows──► stored
  *      │                │  └──wrong digest, upstream gone for good──► failed: open answers are cut
@@ -11,9 +11,12 @@
 import { algorithmOf, type Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { digestOf } from '../storage/hasher.ts'
 import type { BlobSource, GrowingBlob, GrowingBlobs, OpenFile } from '../storage/ports.ts'
+import { isMismatch, lengthOf, startsAt, tooLong } from './fill-answers.ts'
 import { FillReader } from './fill-reader.ts'
-import { type HttpAnswer, headerOf } from './http-client.ts'
+import { FillWaiters } from './fill-waiters.ts'
+import type { HttpAnswer } from './http-client.ts'
 import { joinChunks } from './join-chunks.ts'
 import { toUpstreamError, UpstreamError } from './upstream-error.ts'
 
@@ -74,7 +77,9 @@ export class Fill {
   #sizeBytes: number | undefined
   #state: 'asking' | 'filling' | 'verified' | 'stored' | 'failed' = 'asking'
   #pending: GrowingBlob | undefined
-  #file: OpenFile | undefined
+  #file: Promise<OpenFile> | undefined
+  /** A small blob, once it is right. */
+  #inlineBytes: Uint8Array | undefined
   #receivedBytes = 0
   #progressAt: number
   #answer: HttpAnswer | undefined
@@ -84,8 +89,7 @@ export class Fill {
   /** Somebody wanted a part of it and got it: the whole is filled whoever leaves. */
   #isWanted = false
   #linger: NodeJS.Timeout | undefined
-  #wake: (() => void) | undefined
-  #grown: Promise<void> | undefined
+  readonly #waiters = new FillWaiters()
 
   constructor(parts: FillParts) {
     this.#parts = parts
@@ -108,6 +112,12 @@ export class Fill {
     return this.#state
   }
 
+  /** Whether readers may attach, and the end is not known to be bad. */
+  get isReadable(): boolean {
+    const isOn = this.#state === 'filling' || this.#state === 'verified'
+    return isOn && (this.#file ?? this.#inlineBytes) !== undefined
+  }
+
   /** Undefined until upstream has said it. */
   get sizeBytes(): number | undefined {
     return this.#sizeBytes
@@ -121,7 +131,21 @@ export class Fill {
   get availableBytes(): number {
     const size = this.#sizeBytes ?? 0
     if (this.#state === 'verified' || this.#state === 'stored') return size
-    return Math.min(this.#pending?.writtenBytes ?? 0, size - 1)
+    return Math.min(this.#receivedBytes, size - 1)
+  }
+
+  get writtenBytes(): number {
+    return this.#pending?.writtenBytes ?? 0
+  }
+
+  heldAt(offset: number): Uint8Array | undefined {
+    return this.#inlineBytes?.subarray(offset) ?? this.#pending?.heldAt(offset)
+  }
+
+  /** The file as one more reader has it. */
+  async openFile(): Promise<BlobSource> {
+    if (this.#file === undefined) throw new Error('fill has no file')
+    return (await this.#file).lend()
   }
 
   /** The answer of a blob that is not to be stored, for the first who takes it. */
@@ -137,41 +161,32 @@ export class Fill {
   }
 
   /** A reader of its own speed. Only after `opened`, and not once it is stored. */
-  async attach(): Promise<BlobSource> {
-    if (this.#file === undefined) throw new Error('fill is not open')
+  attach(): BlobSource {
     this.#readers += 1
     clearTimeout(this.#linger)
-    try {
-      const source = await this.#file.lend()
-      return new FillReader(this, source, () => this.#left())
-    } catch (error) {
-      this.#left()
-      throw error
-    }
+    return new FillReader(this, () => this.#left())
   }
 
   /** Resolves when more bytes are available than now; rejects when none will come. */
   grown(): Promise<void> {
     if (this.#state === 'failed') return Promise.reject(this.#failure)
-    this.#grown ??= new Promise((resolve) => {
-      this.#wake = resolve
-    })
-    return this.#grown.then(() => {
+    return this.#waiters.wait().then(() => {
       if (this.#state === 'failed') throw this.#failure
     })
   }
 
+  #offer(): void {
+    this.#waiters.offer(this.availableBytes, this.#readers)
+  }
+
   #progress(): void {
-    const wake = this.#wake
-    this.#grown = undefined
-    this.#wake = undefined
-    wake?.()
+    this.#waiters.wakeAll(this.availableBytes)
   }
 
   #left(): void {
     this.#readers -= 1
     if (this.#readers > 0) return
-    if (this.#state === 'stored' || this.#state === 'failed') this.#file?.close()
+    if (this.#state === 'stored' || this.#state === 'failed') this.#closeFile()
     else this.#lingerAlone()
   }
 
@@ -183,6 +198,14 @@ export class Fill {
       this.#failure ??= new UpstreamError('reset', 'every client has left')
     }, lingerMs)
     this.#linger.unref()
+  }
+
+  #closeFile(): void {
+    this.#file?.then(
+      (file) => file.close(),
+      () => undefined,
+    )
+    this.#file = undefined
   }
 
   get #isPastThreshold(): boolean {
@@ -208,20 +231,25 @@ export class Fill {
       return
     }
     if (this.#sizeBytes !== undefined && this.#sizeBytes <= this.#parts.inlineLimitBytes) {
-      return this.#fillInline(first, this.#sizeBytes)
+      return this.#fillInline(first, this.#sizeBytes, open)
     }
     await this.#fillFile(first, open)
   }
 
-  async #fillInline(first: HttpAnswer, sizeBytes: number): Promise<void> {
+  async #fillInline(first: HttpAnswer, sizeBytes: number, open: () => void): Promise<void> {
     const chunks: Uint8Array[] = []
     this.#state = 'filling'
     await this.#receive(first, (bytes) => {
       if (this.#receivedBytes + bytes.byteLength > sizeBytes) throw tooLong(sizeBytes)
-      chunks.push(bytes)
+      chunks.push(bytes.slice())
     })
     const inlineBytes = joinChunks(chunks, sizeBytes)
     const { digest } = this
+    const received = digestOf(algorithmOf(digest), inlineBytes)
+    if (received !== digest) throw this.#mismatch(received)
+    this.#inlineBytes = inlineBytes
+    this.#state = 'verified'
+    open()
     await this.#parts.publish({ digest, sizeBytes, pending: undefined, inlineBytes })
     this.#state = 'stored'
   }
@@ -232,13 +260,16 @@ export class Fill {
     const pending = growing.grow(uploadId, algorithmOf(digest), 0, known)
     this.#pending = pending
     try {
-      // Answered when the file is there, with its length.
+      // Answered when the file is there, with its length; who reads from it waits until it is open.
       await pending.settle()
-      if (known !== undefined) this.#file = await growing.openGrowing(uploadId, known)
+      if (known !== undefined) {
+        this.#file = growing.openGrowing(uploadId, known)
+        this.#file.catch(() => undefined)
+      }
       this.#state = 'filling'
       pending.onWritten((isBroken) => {
         if (isBroken) this.#broken()
-        this.#progress()
+        this.#offer()
       })
       if (known !== undefined) {
         open()
@@ -255,10 +286,14 @@ export class Fill {
         pending.append(bytes)
         if (pending.mustPause(() => body.resume())) body.pause()
       })
-      await pending.verify(digest)
+      await pending.verify(digest).catch((error: unknown) => {
+        throw isMismatch(error) ? this.#mismatch('another digest') : error
+      })
       this.#sizeBytes = this.#receivedBytes
       this.#state = 'verified'
       this.#progress()
+      // It is about to get another name, and readers may still come.
+      await this.#file?.catch(() => undefined)
       await this.#parts.publish({
         digest,
         sizeBytes: this.#receivedBytes,
@@ -271,8 +306,14 @@ export class Fill {
       throw error
     } finally {
       clearTimeout(this.#linger)
-      if (this.#readers === 0) this.#file?.close()
+      if (this.#readers === 0) this.#closeFile()
     }
+  }
+
+  #mismatch(received: string): UpstreamError {
+    const error = new UpstreamError('garbage', `upstream sends ${received} as ${this.digest}`)
+    this.#parts.onFailure(error)
+    return error
   }
 
   /** A write has failed: what is open is cut; the next client finds out what the disk can do. */
@@ -337,28 +378,16 @@ export class Fill {
       take(rest, answer.body)
       this.#receivedBytes += rest.byteLength
       this.#progressAt = clock.monotonic()
+      this.#offer()
     })
   }
 
   #fail(error: unknown): void {
-    if (this.#state === 'verified') return
+    // Right, and every reader can have all of it: only the store does not keep it.
+    const isWhole = this.#inlineBytes !== undefined || this.writtenBytes === this.#sizeBytes
+    if (this.#state === 'verified' && isWhole) return
     this.#state = 'failed'
     this.#failure = error
     this.#progress()
   }
-}
-
-function lengthOf({ headers }: HttpAnswer): number | undefined {
-  const text = headerOf(headers, 'content-length')
-  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
-}
-
-function startsAt(answer: HttpAnswer, offset: number, sizeBytes: number | undefined): boolean {
-  const match = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headerOf(answer.headers, 'content-range') ?? '')
-  if (match === null || Number(match[1]) !== offset) return false
-  return sizeBytes === undefined || match[2] === '*' || Number(match[2]) === sizeBytes
-}
-
-function tooLong(sizeBytes: number): UpstreamError {
-  return new UpstreamError('garbage', `the body goes on after its ${sizeBytes} bytes`)
 }

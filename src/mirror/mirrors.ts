@@ -15,6 +15,7 @@ import { MirrorBlobs } from './blobs.ts'
 import type { MirrorContext } from './context.ts'
 import { Cooldown, indexChildren } from './cooldown.ts'
 import { MirrorLists } from './lists.ts'
+import { ManifestSpace } from './manifest-space.ts'
 import { UpstreamManifests } from './manifests.ts'
 import { Mirror } from './mirror.ts'
 import { Purge } from './purge.ts'
@@ -36,6 +37,7 @@ export class Mirrors {
   readonly tags: MirrorTags
   readonly lists: MirrorLists
   readonly space: MirrorSpace
+  readonly #manifestSpace: ManifestSpace
   readonly warming: Warming
   readonly purge: Purge
   readonly #schedules: Schedule[] = []
@@ -50,12 +52,14 @@ export class Mirrors {
       mirrors,
       (repository) => metadata.get('repositories', repository) !== undefined,
     )
+    this.#manifestSpace = new ManifestSpace(options)
     this.space = new MirrorSpace(
       {
         context: options,
         maxBytesInAll: options.maxBytesInAll,
         isBusy: (mirror, digest) => this.blobs.isFilling(mirror, digest) || options.isRead(digest),
         removeFile: options.removeFile,
+        evictManifests: (mirror, horizon) => this.#manifestSpace.evict(mirror, horizon),
       },
       mirrors,
     )
@@ -65,7 +69,7 @@ export class Mirrors {
     this.blobs = new MirrorBlobs(options, this.space)
     this.lists = new MirrorLists(options)
     this.warming = new Warming(this, metadata)
-    this.purge = new Purge(metadata, options.deletes, this.space)
+    this.purge = new Purge(metadata, options.deletes, this.space, this.#manifestSpace)
   }
 
   static async open(configs: readonly MirrorConfig[], options: MirrorsOptions): Promise<Mirrors> {
@@ -94,6 +98,7 @@ export class Mirrors {
 
   async close(): Promise<void> {
     for (const schedule of this.#schedules) schedule.stop()
+    this.#manifestSpace.stop()
     await this.space.stop()
     await Promise.all(this.addressing.all.map((mirror) => mirror.close()))
   }
@@ -130,6 +135,7 @@ export class Mirrors {
         passed: stats.passed,
         evictedBlobs: stats.evicted,
         evictedBytes: stats.evictedBytes,
+        evictedManifests: stats.evictedManifests,
         headRequests: stats.headRequests,
         getRequests: stats.getRequests,
         upstreamBytes: stats.upstreamBytes,
@@ -139,6 +145,7 @@ export class Mirrors {
         failures: stats.failures,
         firstByteSeconds: stats.firstByteSeconds,
         firstByteCount: stats.firstByteBuckets.reduce((sum, count) => sum + count, 0),
+        firstByteBuckets: stats.firstBytesWithin(),
         breakers: upstream.breakers,
         budgets: upstream.budgets,
       }

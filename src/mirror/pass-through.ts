@@ -27,7 +27,7 @@ export class PassThrough implements BlobSource {
     const { body } = answer
     body
       .read((bytes) => {
-        this.#chunks.push(bytes)
+        this.#chunks.push(Buffer.from(bytes))
         this.#heldBytes += bytes.byteLength
         if (this.#heldBytes > heldBytesMax) body.pause()
         this.#progress()

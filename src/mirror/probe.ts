@@ -32,7 +32,10 @@ export async function probeUpstream(
       return answer
     }
     const first = await get(url, bearer)
-    if (first.status === 200) return undefined
+    if (first.status === 200) {
+      const isPage = /^text\/html\b/i.test(headerOf(first.headers, 'content-type') ?? '')
+      return isPage ? 'answers a web page' : undefined
+    }
     if (first.status !== 401) return `answers ${first.status} to ${url.pathname}`
     const challenge = parseChallenge(headerOf(first.headers, 'www-authenticate'))
     const basic = credential && (await basicHeader(credential))

@@ -4,12 +4,11 @@
  */
 import type { Deletes } from '../distribution/management.ts'
 import { listAll } from '../distribution/scan.ts'
-import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
+import type { RepositoryName } from '../registry/name.ts'
 import type { MetadataStore } from '../storage/ports.ts'
+import type { ManifestSpace } from './manifest-space.ts'
 import type { Mirror } from './mirror.ts'
 import type { MirrorSpace } from './space.ts'
-
-const namesPerTurn = 500
 
 export interface PurgeReport {
   repositories: number
@@ -21,9 +20,16 @@ export class Purge {
   readonly #metadata: MetadataStore
   readonly #deletes: Deletes
   readonly #space: MirrorSpace
+  readonly #manifests: ManifestSpace
 
   /** `deletes` must allow deleting, whatever clients may do. */
-  constructor(metadata: MetadataStore, deletes: Deletes, space: MirrorSpace) {
+  constructor(
+    metadata: MetadataStore,
+    deletes: Deletes,
+    space: MirrorSpace,
+    manifests: ManifestSpace,
+  ) {
+    this.#manifests = manifests
     this.#metadata = metadata
     this.#deletes = deletes
     this.#space = space
@@ -32,8 +38,9 @@ export class Purge {
   /** What is being read or filled, and what other repositories hold, stays. */
   async run(mirror: Mirror, only: RepositoryName | undefined, by: string): Promise<PurgeReport> {
     const report: PurgeReport = { repositories: 0, manifests: 0, blobs: 0 }
-    const repositories = only === undefined ? await this.#repositories(mirror) : [only]
-    for (const repository of repositories) {
+    for await (const repository of only === undefined
+      ? this.#manifests.repositories(mirror)
+      : [only]) {
       report.repositories += 1
       for (const key of await listAll(this.#metadata, 'mirrorTags', [repository])) {
         await this.#metadata.commit({
@@ -56,21 +63,5 @@ export class Purge {
       }
     }
     return report
-  }
-
-  async #repositories(mirror: Mirror): Promise<RepositoryName[]> {
-    const prefix = `${mirror.name}/`
-    const found: RepositoryName[] = []
-    let last: string = prefix
-    while (true) {
-      const names = this.#metadata.keys('repositories', [], last, namesPerTurn)
-      for (const name of names) {
-        const parsed = parseRepositoryName(name)
-        if (name.startsWith(prefix) && parsed.ok) found.push(parsed.value)
-        last = name
-      }
-      if (names.length < namesPerTurn || !last.startsWith(prefix)) return found
-      await new Promise((resolve) => setImmediate(resolve))
-    }
   }
 }

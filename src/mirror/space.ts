@@ -30,6 +30,8 @@ export interface SpaceOptions {
   readonly isBusy: (mirror: Mirror, digest: Digest) => boolean
   /** Removes the file of a blob without a row. The caller holds the digest's lock. */
   readonly removeFile: (digest: Digest) => Promise<void>
+  /** Removes manifests last used before then; how many. */
+  readonly evictManifests: (mirror: Mirror, horizon: number) => Promise<number>
 }
 
 interface RemoveOptions {
@@ -200,11 +202,15 @@ export class MirrorSpace {
     const mirrors = [...this.#usage.keys()].filter(
       (mirror) => isAll || this.#isMirrorOver(mirror, highShare),
     )
-    for (const candidate of await this.#oldest(mirrors)) {
+    /** When the youngest of what had to go was last pulled, by mirror. */
+    const horizons = new Map<Mirror, number>()
+    for (const { mirror, digest, row } of await this.#oldest(mirrors)) {
       if (this.#isStopped) return
-      const isNeeded =
-        this.#isMirrorOver(candidate.mirror, lowShare) || (isAll && this.#isAllOver(lowShare))
-      if (isNeeded) await this.remove(candidate.mirror, candidate.digest)
+      const isNeeded = this.#isMirrorOver(mirror, lowShare) || (isAll && this.#isAllOver(lowShare))
+      if (isNeeded && (await this.remove(mirror, digest))) horizons.set(mirror, row.pulledAt)
+    }
+    for (const [mirror, horizon] of horizons) {
+      mirror.stats.evictedManifests += await this.#options.evictManifests(mirror, horizon)
     }
   }
 

@@ -1,10 +1,8 @@
 /**
  * @module What a mirror counts. Plain numbers: rendered only when somebody looks.
  */
+import { FIRST_BYTE_BOUNDS } from '../observability/mirror-metrics.ts'
 import { FAILURES, type Failure } from './upstream-error.ts'
-
-/** Upper bounds of the first-byte histogram, seconds. */
-export const FIRST_BYTE_BOUNDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40] as const
 
 export class MirrorStats {
   /** Pulls answered from what is stored. */
@@ -22,6 +20,8 @@ export class MirrorStats {
   /** Blobs taken out to make room, and their bytes. */
   evicted = 0
   evictedBytes = 0
+  /** Manifests that nobody had used for longer than those blobs. */
+  evictedManifests = 0
   headRequests = 0
   getRequests = 0
   /** Body bytes from upstream, and bytes of hits that did not have to come from there. */
@@ -41,5 +41,14 @@ export class MirrorStats {
     while (bucket < FIRST_BYTE_BOUNDS.length && seconds > FIRST_BYTE_BOUNDS[bucket]!) bucket += 1
     this.firstByteBuckets[bucket]! += 1
     this.firstByteSeconds += seconds
+  }
+
+  /** How many first bytes took at most each bound, and how many there were. */
+  firstBytesWithin(): number[] {
+    let sum = 0
+    return Array.from(this.firstByteBuckets, (count) => {
+      sum += count
+      return sum
+    })
   }
 }

@@ -41,6 +41,8 @@ export interface Ask {
   readonly deadline: number
   /** Attempts over all URLs; 1: no retry. */
   readonly attempts?: number
+  /** A GET whose body may be large. */
+  readonly isBulk?: boolean
 }
 
 /** What a rate limit says is left, by credential. */
@@ -158,7 +160,7 @@ export class Upstream {
         ...ask.headers,
       }
       if (isOwn && authorization !== undefined) headers['Authorization'] = authorization
-      const answer = await this.#send(ask.method, url, headers, deadline)
+      const answer = await this.#send(ask.method, url, headers, deadline, ask.isBulk)
       const { status } = answer
       if (isOwn) this.#noteBudget(repository, answer)
       if (status === 200 || status === 206 || status === 304) return this.#accept(answer, url)
@@ -249,6 +251,7 @@ export class Upstream {
     url: URL,
     headers: Record<string, string>,
     deadline: number,
+    isBulk = false,
   ): Promise<HttpAnswer> {
     const { clock } = this.#options
     const waitMs = this.#requestGate.take(1)
@@ -260,7 +263,7 @@ export class Upstream {
     breaker.enter(url.host)
     try {
       this.#options.onRequest(method)
-      const answer = await this.#options.http.send({ method, url, headers, deadline })
+      const answer = await this.#options.http.send({ method, url, headers, deadline, isBulk })
       if (answer.status >= 500 || answer.status === 429) {
         breaker.failed(this.#judge(url, answer, undefined))
       } else breaker.succeeded()

@@ -28,6 +28,13 @@ export interface LabelledRow {
   readonly value: number
 }
 
+/** One histogram of a metric: how many were at most each bound, and in all. */
+export interface HistogramRow {
+  readonly labels: Readonly<Record<string, string>>
+  readonly buckets: readonly number[]
+  readonly sum: number
+}
+
 /** Sampling interval of the event-loop delay, ms; it is taken off what is measured. */
 const delayResolutionMs = 5
 
@@ -76,6 +83,22 @@ export class Metrics {
     })
   }
 
+  /** A histogram whose buckets are counted elsewhere, in the form that prom-client renders. */
+  histogram(
+    name: string,
+    help: string,
+    bounds: readonly number[],
+    rows: () => readonly HistogramRow[],
+  ): void {
+    const get = async () => ({
+      name,
+      help,
+      type: 'histogram',
+      values: rows().flatMap((row) => histogramValues(name, bounds, row)),
+    })
+    this.#registry.registerMetric({ name, help, get, reset: () => undefined } as never)
+  }
+
   stop(): void {
     this.#delay.disable()
   }
@@ -92,7 +115,19 @@ export class Metrics {
         for (const { count, ...labels } of requests.counts()) this.inc(labels, count)
       },
     })
-    this.#registry.registerMetric(latencyMetric(requests) as never)
+    this.histogram(
+      'fastregistry_http_request_duration_seconds',
+      'From the head of the request to the last byte of the answer.',
+      LATENCY_BOUNDS,
+      () => {
+        const latencies = [...requests.latencies()]
+        return latencies.map(({ route, buckets, sumSeconds }) => ({
+          labels: { route },
+          buckets,
+          sum: sumSeconds,
+        }))
+      },
+    )
     this.#counter('fastregistry_http_received_bytes_total', 'Body bytes received.', () => {
       return requests.bytesReceived
     })
@@ -191,28 +226,18 @@ export class Metrics {
   }
 }
 
-/** A histogram whose buckets are counted elsewhere, in the form that prom-client renders. */
-function latencyMetric(requests: RequestMetrics) {
-  const name = 'fastregistry_http_request_duration_seconds'
-  const help = 'From the head of the request to the last byte of the answer.'
-  return {
-    name,
-    help,
-    get: async () => ({ name, help, type: 'histogram', values: latencyValues(name, requests) }),
-    reset: () => undefined,
-  }
-}
-
-function latencyValues(name: string, requests: RequestMetrics) {
+function histogramValues(
+  name: string,
+  bounds: readonly number[],
+  { labels, buckets, sum }: HistogramRow,
+) {
   const values: { labels: Record<string, string | number>; metricName: string; value: number }[] =
     []
-  for (const { route, buckets, sumSeconds } of requests.latencies()) {
-    buckets.forEach((value, index) => {
-      const le = LATENCY_BOUNDS[index] ?? '+Inf'
-      values.push({ labels: { route, le }, metricName: `${name}_bucket`, value })
-    })
-    values.push({ labels: { route }, metricName: `${name}_sum`, value: sumSeconds })
-    values.push({ labels: { route }, metricName: `${name}_count`, value: buckets.at(-1)! })
-  }
+  buckets.forEach((value, index) => {
+    const le = bounds[index] ?? '+Inf'
+    values.push({ labels: { ...labels, le }, metricName: `${name}_bucket`, value })
+  })
+  values.push({ labels: { ...labels }, metricName: `${name}_sum`, value: sum })
+  values.push({ labels: { ...labels }, metricName: `${name}_count`, value: buckets.at(-1)! })
   return values
 }

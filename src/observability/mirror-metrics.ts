@@ -4,6 +4,9 @@
  */
 import type { LabelledRow, Metrics } from './metrics.ts'
 
+/** Upper bounds of the first-byte histogram, seconds. */
+export const FIRST_BYTE_BOUNDS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40] as const
+
 /** What a mirror tells of itself. */
 export interface MirrorReading {
   readonly name: string
@@ -17,6 +20,7 @@ export interface MirrorReading {
   readonly passed: number
   readonly evictedBlobs: number
   readonly evictedBytes: number
+  readonly evictedManifests: number
   readonly headRequests: number
   readonly getRequests: number
   readonly upstreamBytes: number
@@ -26,6 +30,8 @@ export interface MirrorReading {
   readonly failures: Readonly<Record<string, number>>
   readonly firstByteSeconds: number
   readonly firstByteCount: number
+  /** How many were at most each of `FIRST_BYTE_BOUNDS`, and in all. */
+  readonly firstByteBuckets: readonly number[]
   readonly breakers: readonly { readonly host: string; readonly state: string }[]
   readonly budgets: readonly {
     readonly credential: string
@@ -100,17 +106,16 @@ export function declareMirrorMetrics(metrics: Metrics, read: () => readonly Mirr
     [],
     one((it) => it.savedBytes),
   )
-  counter(
-    'first_byte_seconds_sum',
-    "Time to upstream's first byte, summed.",
-    [],
-    one((it) => it.firstByteSeconds),
-  )
-  counter(
-    'first_byte_seconds_count',
-    'First bytes from upstream.',
-    [],
-    one((it) => it.firstByteCount),
+  metrics.histogram(
+    'fastregistry_mirror_first_byte_seconds',
+    "Time to upstream's first byte.",
+    FIRST_BYTE_BOUNDS,
+    () =>
+      read().map((it) => ({
+        labels: { mirror: it.name },
+        buckets: it.firstByteBuckets,
+        sum: it.firstByteSeconds,
+      })),
   )
   counter(
     'evicted_blobs_total',
@@ -123,6 +128,12 @@ export function declareMirrorMetrics(metrics: Metrics, read: () => readonly Mirr
     'Their bytes.',
     [],
     one((it) => it.evictedBytes),
+  )
+  counter(
+    'evicted_manifests_total',
+    'Manifests that were used less recently than those blobs.',
+    [],
+    one((it) => it.evictedManifests),
   )
   gauge(
     'stored_bytes',

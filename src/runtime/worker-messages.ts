@@ -41,12 +41,14 @@ export interface IngestSetup {
 
 export type IngestRequest =
   | { readonly kind: 'chunk'; readonly buffer: ArrayBuffer; readonly length: number }
+  /** The sender keeps it and must not change it until it is answered. */
+  | { readonly kind: 'shared-chunk'; readonly buffer: SharedArrayBuffer; readonly length: number }
   /** Remembers offset and hash, so that `rollback` can return here. */
   | { readonly kind: 'mark' }
   | { readonly kind: 'rollback'; readonly id: number }
   /** Answered when every chunk before it has reached the operating system. */
   | { readonly kind: 'settle'; readonly id: number }
-  /** Compares the digest of everything so far and leaves the file as it is. */
+  /** Compares the digest of everything so far; does not wait until it is written. */
   | { readonly kind: 'verify'; readonly id: number; readonly digest: Digest }
   /** Compare, flush, rename: the blob is at `target`, durable, when this is answered. */
   | {
@@ -64,7 +66,8 @@ export type IngestRequest =
 export type IngestReply =
   | {
       readonly kind: 'buffer'
-      readonly buffer: ArrayBuffer
+      /** Undefined for a shared one. */
+      readonly buffer: ArrayBuffer | undefined
       readonly length: number
       /** Bytes from the start of the file that have reached the operating system. */
       readonly writtenBytes: number

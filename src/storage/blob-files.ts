@@ -32,13 +32,22 @@ export class BlobFiles implements BlobReader {
     this.#buffers = new BufferPool(Math.max(8, Math.floor(cacheBytes / readBytesMax)))
   }
 
-  /** A file that is no blob yet: every reader opens it, and reads no further than it is asked to. */
-  openPath(path: string, sizeBytes: number): Promise<OpenFile> {
-    const lend = async () => {
-      const file = await disk.open(path, 'r')
-      return new FileReader(file, sizeBytes, undefined, this.#buffers)
+  /**
+   * A file that is no blob yet, opened once for all its readers: it may get another name meanwhile.
+   * Nobody reads further than is asked for.
+   */
+  async openPath(path: string, sizeBytes: number): Promise<OpenFile> {
+    const file = await disk.open(path, 'r')
+    let users = 1
+    const leave = () => {
+      users -= 1
+      if (users === 0) file.close().catch(() => undefined)
     }
-    return Promise.resolve({ lend, close: () => undefined })
+    const lend = () => {
+      users += 1
+      return new FileReader(file, sizeBytes, undefined, this.#buffers, leave)
+    }
+    return { lend, close: leave }
   }
 
   async open(digest: Digest, row: BlobRow): Promise<BlobSource> {
@@ -66,6 +75,7 @@ class FileReader implements BlobSource {
   readonly #buffers: BufferPool
   /** When the file was last written to; undefined while it grows. */
   readonly #modifiedMs: number | undefined
+  readonly #onClose: () => void
   #buffer: Uint8Array | undefined
   #windowOffset = 0
   #windowBytes = 0
@@ -81,7 +91,9 @@ class FileReader implements BlobSource {
     sizeBytes: number,
     modifiedMs: number | undefined,
     buffers: BufferPool,
+    onClose: () => void = () => void file.close().catch(() => undefined),
   ) {
+    this.#onClose = onClose
     this.#file = file
     this.#modifiedMs = modifiedMs
     this.sizeBytes = sizeBytes
@@ -124,7 +136,7 @@ class FileReader implements BlobSource {
     if (this.#isClosed) return
     this.#isClosed = true
     if (this.#reading === undefined) this.#release()
-    this.#file.close().catch(() => undefined)
+    this.#onClose()
   }
 
   #release(): void {

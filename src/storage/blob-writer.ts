@@ -15,6 +15,7 @@ import { disk } from '../runtime/disk.ts'
 import { type IngestReply, type IngestRequest, WorkerError } from '../runtime/worker-messages.ts'
 import type { LongTask, WorkerPool } from '../runtime/worker-pool.ts'
 import { ChunkPool } from './chunk-pool.ts'
+import { HeldChunks } from './held-chunks.ts'
 import { blobPath, type StoragePaths, uploadPath } from './paths.ts'
 import type { BlobWriter, GrowingBlob, PendingBlob } from './ports.ts'
 import { storageFault } from './storage-fault.ts'
@@ -40,7 +41,7 @@ export class FileBlobWriter implements BlobWriter {
   }
 
   adopt(uploadId: string, algorithm: Algorithm, offsetBytes: number): PendingBlob {
-    return this.grow(uploadId, algorithm, offsetBytes, undefined)
+    return this.#start(uploadId, algorithm, offsetBytes, undefined, undefined)
   }
 
   /** See `GrowingBlobs`. */
@@ -50,6 +51,17 @@ export class FileBlobWriter implements BlobWriter {
     offsetBytes: number,
     sizeBytes: number | undefined,
   ): GrowingBlob {
+    const held = new HeldChunks(this.#chunks)
+    return this.#start(uploadId, algorithm, offsetBytes, sizeBytes, held)
+  }
+
+  #start(
+    uploadId: string,
+    algorithm: Algorithm,
+    offsetBytes: number,
+    sizeBytes: number | undefined,
+    held: HeldChunks | undefined,
+  ): WorkerUpload {
     if (!this.#workers.hasRoom) {
       throw new RegistryError('UNAVAILABLE', {
         message: 'too many large uploads at once; try again in a moment',
@@ -59,7 +71,7 @@ export class FileBlobWriter implements BlobWriter {
     const path = uploadPath(this.#paths, uploadId)
     const task = this.#workers.start({ path, algorithm, offsetBytes, sizeBytes })
     const target = (digest: Digest) => blobPath(this.#paths, digest)
-    return new WorkerUpload(task, this.#chunks, offsetBytes, target, this.#isFlushed)
+    return new WorkerUpload(task, this.#chunks, held, offsetBytes, target, this.#isFlushed)
   }
 
   async discardFile(uploadId: string): Promise<void> {
@@ -70,13 +82,15 @@ export class FileBlobWriter implements BlobWriter {
 class WorkerUpload implements GrowingBlob {
   readonly #port: MessagePort
   readonly #chunks: ChunkPool
+  /** Of a blob that is read while it grows; undefined: buffers are handed over to the worker. */
+  readonly #held: HeldChunks | undefined
   readonly #target: (digest: Digest) => string
   readonly #isFlushed: boolean
   readonly #asked = new Map<
     number,
     { resolve: (reply: IngestReply) => void; reject: (error: unknown) => void }
   >()
-  #filling: Uint8Array | undefined
+  #filling: Buffer | undefined
   #filledBytes = 0
   #inFlightBytes = 0
   /** Of buffers taken from the pool and not back yet: being filled or with the worker. */
@@ -92,12 +106,14 @@ class WorkerUpload implements GrowingBlob {
   constructor(
     task: LongTask,
     chunks: ChunkPool,
+    held: HeldChunks | undefined,
     offsetBytes: number,
     target: (digest: Digest) => string,
     isFlushed: boolean,
   ) {
     this.#port = task.port
     this.#chunks = chunks
+    this.#held = held
     this.#offsetBytes = offsetBytes
     this.#writtenBytes = offsetBytes
     this.#target = target
@@ -117,6 +133,10 @@ class WorkerUpload implements GrowingBlob {
     return this.#writtenBytes
   }
 
+  heldAt(offset: number): Uint8Array | undefined {
+    return this.#held?.at(offset)
+  }
+
   onWritten(listener: (isBroken: boolean) => void): void {
     this.#onWritten = listener
   }
@@ -124,24 +144,28 @@ class WorkerUpload implements GrowingBlob {
   give(bytes: Uint8Array<ArrayBuffer>): void {
     if (this.#gone !== undefined) throw storageFault(this.#gone)
     if (bytes.byteLength === 0) return
+    if (this.#held !== undefined) return this.append(bytes)
     this.#sendFilled()
     this.#offsetBytes += bytes.byteLength
     this.#bytesAway += this.#chunks.count(bytes.buffer)
-    this.#filling = bytes
+    this.#filling = Buffer.from(bytes.buffer)
     this.#filledBytes = bytes.byteLength
     this.#sendFilled()
   }
 
   append(bytes: Uint8Array): void {
     if (this.#gone !== undefined) throw storageFault(this.#gone)
+    const start = this.#offsetBytes
     this.#offsetBytes += bytes.byteLength
     let taken = 0
     while (taken < bytes.byteLength) {
-      this.#filling ??= this.#takeChunk(bytes.byteLength - taken)
+      this.#filling ??= this.#takeChunk(start + taken, bytes.byteLength - taken)
       const room = this.#filling.byteLength - this.#filledBytes
       const part = bytes.subarray(taken, taken + room)
-      this.#filling.set(part, this.#filledBytes)
+      // `set` copies into shared memory byte by byte where addresses are odd; `fill` is a memcpy.
+      this.#filling.fill(part, this.#filledBytes, this.#filledBytes + part.byteLength)
       this.#filledBytes += part.byteLength
+      this.#held?.grow(this.#filledBytes)
       taken += part.byteLength
       if (this.#filledBytes === this.#filling.byteLength) this.#sendFilled()
     }
@@ -150,20 +174,22 @@ class WorkerUpload implements GrowingBlob {
   }
 
   /** What an idle worker is waiting for goes at once, in a buffer of just its size. */
-  #takeChunk(bytes: number): Uint8Array {
+  #takeChunk(start: number, bytes: number): Buffer {
+    if (this.#held !== undefined) return this.#held.begin(start)
     const buffer = this.#chunks.take(this.#inFlightBytes === 0 ? bytes : undefined)
     this.#bytesAway += buffer.byteLength
-    return new Uint8Array(buffer)
+    return Buffer.from(buffer)
   }
 
   #sendFilled(): void {
     if (this.#filling === undefined) return
-    const buffer = this.#filling.buffer as ArrayBuffer
+    const { buffer } = this.#filling
     const length = this.#filledBytes
     this.#filling = undefined
     this.#filledBytes = 0
     this.#inFlightBytes += length
-    this.#post({ kind: 'chunk', buffer, length }, [buffer])
+    if (buffer instanceof ArrayBuffer) this.#post({ kind: 'chunk', buffer, length }, [buffer])
+    else this.#post({ kind: 'shared-chunk', buffer: buffer as SharedArrayBuffer, length })
   }
 
   mustPause(onDrained: () => void): boolean {
@@ -236,12 +262,15 @@ class WorkerUpload implements GrowingBlob {
 
   #onReply(reply: IngestReply): void {
     if (reply.kind === 'buffer') {
-      this.#bytesAway -= reply.buffer.byteLength
-      this.#chunks.give(reply.buffer)
+      if (reply.buffer !== undefined) {
+        this.#bytesAway -= reply.buffer.byteLength
+        this.#chunks.give(reply.buffer)
+      }
       this.#inFlightBytes -= reply.length
       if (this.#inFlightBytes === 0) this.#sendFilled()
       if (reply.writtenBytes > this.#writtenBytes) {
         this.#writtenBytes = reply.writtenBytes
+        this.#held?.release(reply.writtenBytes)
         this.#onWritten?.(false)
       }
       if (reply.isBroken) this.#onWritten?.(true)
@@ -266,6 +295,7 @@ class WorkerUpload implements GrowingBlob {
     this.#asked.clear()
     // Buffers that were with the worker are lost with it; the budget gets them back.
     this.#chunks.forget(this.#bytesAway)
+    this.#held?.drop()
     this.#bytesAway = 0
     this.#inFlightBytes = 0
     this.#wake()

@@ -11,6 +11,8 @@ export class ChunkPool {
   readonly #chunkBytes: number
   readonly #budgetBytes: number
   readonly #free: ArrayBuffer[] = []
+  /** Those that both sides see at once. */
+  readonly #freeShared: SharedArrayBuffer[] = []
   readonly #waiting: (() => void)[] = []
   #takenBytes = 0
 
@@ -45,6 +47,16 @@ export class ChunkPool {
     const { byteLength } = buffer
     if (byteLength === this.#chunkBytes && this.#free.length < freeMax) this.#free.push(buffer)
     this.forget(byteLength)
+  }
+
+  takeShared(): SharedArrayBuffer {
+    this.#takenBytes += this.#chunkBytes
+    return this.#freeShared.pop() ?? new SharedArrayBuffer(this.#chunkBytes)
+  }
+
+  giveShared(buffer: SharedArrayBuffer): void {
+    if (this.#freeShared.length < freeMax) this.#freeShared.push(buffer)
+    this.forget(buffer.byteLength)
   }
 
   /** Bytes of buffers that will not come back (their worker died). */

@@ -118,14 +118,19 @@ export interface PendingBlob {
 
 /** A pending blob that is read while it grows. */
 export interface GrowingBlob extends PendingBlob {
-  /** Bytes from the start that readers may look at: they have reached the operating system. */
+  /** Bytes from the start that have reached the operating system: the file has them. */
   readonly writtenBytes: number
+  /**
+   * Bytes from `offset` on that are still in memory on their way to the file; undefined where there
+   * are none. Good until the next turn of the event loop.
+   */
+  heldAt(offset: number): Uint8Array | undefined
   /**
    * Calls back whenever `writtenBytes` has grown, and with `isBroken` when it never will again.
    * One listener.
    */
   onWritten(listener: (isBroken: boolean) => void): void
-  /** Throws DIGEST_INVALID when what has arrived has another digest. */
+  /** Throws DIGEST_INVALID when what has arrived has another digest. Does not wait for the file. */
   verify(digest: Digest): Promise<void>
 }
 

@@ -1,168 +1,59 @@
 /**
  * The fault table of mirrors: every way in which an upstream fails, times what a client may ask for.
  * What is cached is answered within a second; what is not is refused with a status that says whose
- * fault it is, and nothing wrong is stored; once upstream has healed everything is served again.
+ * fault it is, and nothing wrong is stored; a blob that was half there is cut, never short; once
+ * upstream has healed everything is served again. Rows run beside each other: most of it is waiting.
  */
 import { readFileSync } from 'node:fs'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { FAULTS, type Fault, FaultyUpstream } from '../support/faulty-upstream.ts'
-import { dispose, type InProcessRegistry, startInProcess, until } from '../support/in-process.ts'
-import {
-  type Answer,
-  errorsOf,
-  imageManifest,
-  sha256,
-  someBytes,
-} from '../support/registry-client.ts'
+import { type InProcessRegistry, startInProcess, until } from '../support/in-process.ts'
+import { type Answer, sha256 } from '../support/registry-client.ts'
+import { layers, manifestOf, outcome, Scene, timeouts } from './mirror-scene.ts'
 
 const manifestType = 'application/vnd.oci.image.manifest.v1+json'
-const layers = { stored: someBytes(300_000, 1), absent: someBytes(400_000, 2) }
-const timeouts = { connect: '500ms', first_byte: '600ms', stall: '500ms' }
 
-let upstream: FaultyUpstream
-let registry: InProcessRegistry
-
-afterEach(async () => {
-  upstream.fault = undefined
-  await dispose(registry)
-  await upstream.stop()
+let tls: FaultyUpstream
+beforeAll(async () => {
+  const file = (name: string) =>
+    readFileSync(new URL(`../support/tls/${name}`, import.meta.url), 'utf8')
+  tls = new FaultyUpstream({ tls: { cert: file('cert.pem'), key: file('key.pem') } })
+  await tls.start()
 })
+afterAll(() => tls.stop())
 
-function manifestOf(seed: string): string {
-  const config = {
-    mediaType: 'application/vnd.oci.image.config.v1+json',
-    digest: sha256('{}'),
-    size: 2,
+/** Sends every request to another host. */
+const leadsTo =
+  (base: () => string): Fault =>
+  (request, response) => {
+    response.writeHead(307, { Location: `${base()}${request.url}` }).end()
+    return true
   }
-  return JSON.stringify(imageManifest(config, [], { annotations: { seed } }))
-}
 
-async function begin(): Promise<void> {
-  upstream = new FaultyUpstream()
-  await upstream.start()
-  for (const tag of ['fresh', 'expired', 'never', 'head']) {
-    upstream.addManifest('app', tag, manifestOf(tag))
-  }
-  upstream.addManifest('app', undefined, manifestOf('digest'))
-  upstream.addManifest('app', undefined, manifestOf('absent'))
-  upstream.addBlob('app', layers.stored)
-  upstream.addBlob('app', layers.absent)
-  registry = await startInProcess({
-    engine: 'uws',
-    mirrors: [
-      {
-        name: 'hub',
-        upstream: upstream.url,
-        timeouts,
-        tags: [{ pattern: 'expired', freshness: 'always' }],
-      },
-    ],
+/** Answers with a head and holds the body back. */
+const stalls: Fault = (request, response, content) => {
+  if (content === undefined || request.method === 'HEAD') return true
+  response.writeHead(200, {
+    'Content-Length': content.bytes.byteLength,
+    'Content-Type': content.type,
   })
-  const seeded = [
-    'manifests/fresh',
-    'manifests/expired',
-    `manifests/${sha256(manifestOf('digest'))}`,
-    `blobs/${sha256(layers.stored)}`,
-  ]
-  for (const tail of seeded) expect((await ask(tail)).status, tail).toBe(200)
-  await until(async () => (await registry.uploadFiles()).length === 0)
+  response.flushHeaders()
+  return true
 }
 
-function ask(tail: string, headers: Record<string, string> = {}): Promise<Answer> {
-  return registry.client.get(`/v2/hub/app/${tail}`, headers)
-}
-
-/** The answer and how long it took. */
-async function timed(work: Promise<Answer>): Promise<Answer & { ms: number }> {
-  const started = performance.now()
-  const answer = await work
-  return Object.assign(answer, { ms: performance.now() - started })
-}
-
-/** Status of a refusal, or `cut` for an answer that was broken off. */
-async function outcome(work: Promise<Answer>): Promise<string> {
-  try {
-    const answer = await work
-    if (answer.status < 400) return `${answer.status}`
-    const [error] = errorsOf(answer)
-    return `${answer.status} ${(error!.detail as { failure?: string } | null)?.failure ?? error!.code}`
-  } catch {
-    return 'cut'
-  }
-}
-
-async function expectCachedAnswers(): Promise<void> {
-  const [fresh, expired, digest, blob, range, head] = await Promise.all([
-    timed(ask('manifests/fresh')),
-    timed(ask('manifests/expired')),
-    timed(ask(`manifests/${sha256(manifestOf('digest'))}`)),
-    timed(ask(`blobs/${sha256(layers.stored)}`)),
-    timed(ask(`blobs/${sha256(layers.stored)}`, { Range: 'bytes=10-19' })),
-    timed(registry.client.head('/v2/hub/app/manifests/expired')),
-  ])
-  expect(fresh.text).toBe(manifestOf('fresh'))
-  expect(fresh.headers['x-fastregistry-cache']).toBeUndefined()
-  expect(expired.text).toBe(manifestOf('expired'))
-  expect(expired.headers['x-fastregistry-cache']).toBe('stale')
-  expect(expired.headers['warning']).toMatch(/^299 - "/)
-  expect(digest.text).toBe(manifestOf('digest'))
-  expect(sha256(blob.body)).toBe(sha256(layers.stored))
-  expect(range.status).toBe(206)
-  expect(range.body).toEqual(layers.stored.subarray(10, 20))
-  expect(head.headers['docker-content-digest']).toBe(sha256(manifestOf('expired')))
-  const slowest = Math.max(...[fresh, expired, digest, blob, range, head].map(({ ms }) => ms))
-  expect(slowest).toBeLessThan(1000)
-}
-
-async function expectNothingWrongStored(): Promise<void> {
-  await until(async () => (await registry.uploadFiles()).length === 0)
-  expect(await registry.blobFiles()).toEqual([sha256(layers.stored).slice(7)])
-}
-
-async function expectHealed(): Promise<void> {
-  const started = performance.now()
-  const all = () =>
-    Promise.all([
-      outcome(ask('manifests/never')),
-      outcome(ask(`manifests/${sha256(manifestOf('absent'))}`)),
-      outcome(ask(`blobs/${sha256(layers.absent)}`)),
-    ])
-  await until(async () => (await all()).every((status) => status === '200'))
-  const blob = await ask(`blobs/${sha256(layers.absent)}`)
-  expect(sha256(blob.body)).toBe(sha256(layers.absent))
-  const isFresh = async () =>
-    (await ask('manifests/expired')).headers['x-fastregistry-cache'] === undefined
-  await until(isFresh)
-  expect(performance.now() - started).toBeLessThan(20_000)
-}
-
-/** What every request for something absent comes to. */
-async function absent(): Promise<Record<string, string>> {
-  const blob = `blobs/${sha256(layers.absent)}`
-  const digest = `manifests/${sha256(manifestOf('absent'))}`
-  const head = (tail: string) =>
-    registry.client.head(`/v2/hub/app/${tail}`).then(({ status }) => `${status}`)
-  const [tag, byDigest, whole, range, headBlob, headTag] = await Promise.all([
-    outcome(ask('manifests/never')),
-    outcome(ask(digest)),
-    outcome(ask(blob)),
-    outcome(ask(blob, { Range: 'bytes=0-99' })),
-    head(blob),
-    head('manifests/head'),
-  ])
-  return { tag, byDigest, whole, range, headBlob, headTag }
-}
-
-describe('an upstream that answers no request', () => {
+describe('an upstream that fails every request', () => {
   const table: readonly (readonly [
     name: string,
     fault: Fault | 'stop',
     status: string,
     as: string,
   ])[] = [
+    ['has a name that does not resolve', leadsTo(() => 'http://registry.invalid'), '502', 'dns'],
+    ['shows a certificate of nobody', leadsTo(() => tls.url), '502', 'tls'],
     ['refuses connections', 'stop', '502', 'refused'],
     ['resets connections', FAULTS.reset, '502', 'reset'],
     ['says nothing', FAULTS.silence, '504', 'timeout'],
+    ['stalls', stalls, '504', 'stall'],
     ['answers 401', FAULTS.unauthorized, '502', 'auth'],
     ['answers 403', FAULTS.forbidden, '502', 'auth'],
     ['answers 429', FAULTS.limited, '502', 'limited'],
@@ -174,24 +65,58 @@ describe('an upstream that answers no request', () => {
     ['compresses although not asked', FAULTS.gzip, '502', 'garbage'],
   ]
 
-  test.each(table)('%s', async (_name, fault, status, failure) => {
-    await begin()
-    if (fault === 'stop') await upstream.stop()
-    else upstream.fault = fault
-    await expectCachedAnswers()
-    const { headBlob, headTag, ...bodies } = await absent()
-    for (const [what, came] of Object.entries(bodies)) {
-      // Once a host has failed often enough it is not asked any more, which is a 502 as well.
-      expect([`${status} ${failure}`, '502 circuit'], what).toContain(came)
-    }
-    expect([headBlob, headTag].every((it) => it === '502' || it === status)).toBe(true)
-    await expectNothingWrongStored()
-    await expectCachedAnswers()
-    if (fault === 'stop') await upstream.start()
-    upstream.fault = undefined
-    await expectHealed()
-  })
+  test.concurrent.each(table)(
+    '%s',
+    async (_name, fault, status, failure) => {
+      const scene = await Scene.begin()
+      try {
+        const half = await scene.halfStored()
+        if (fault === 'stop') await scene.upstream.stop()
+        else scene.use(fault)
+        const halves = half.cut()
+        await scene.expectCachedAnswers()
+        const { headBlob, headTag, ...bodies } = await scene.absent()
+        for (const [what, came] of Object.entries(bodies)) {
+          const isBegun = fault === stalls && (what === 'whole' || what === 'range')
+          // Once a host has failed often enough it is not asked any more, which is a 502 as well.
+          const allowed = isBegun ? ['cut', '502 circuit'] : [`${status} ${failure}`, '502 circuit']
+          expect(allowed, what).toContain(came)
+        }
+        expect([headBlob, headTag].every((it) => it === '502' || it === status)).toBe(true)
+        expect(await halves).toEqual(['cut', 'cut'])
+        await scene.expectNothingWrongStored()
+        // What was half there is as absent as the rest.
+        const again = await outcome(scene.ask(`blobs/${sha256(layers.half)}`))
+        const refused = [`${status} ${failure}`, '502 circuit']
+        expect(fault === stalls ? [...refused, 'cut'] : refused).toContain(again)
+        await scene.expectCachedAnswers()
+        if (fault === 'stop') await scene.upstream.start()
+        scene.use(undefined)
+        await scene.expectHealed()
+      } finally {
+        await scene.end()
+      }
+    },
+    90_000,
+  )
 })
+
+let upstream: FaultyUpstream
+let registry: InProcessRegistry
+let scene: Scene | undefined
+
+afterEach(async () => {
+  await scene?.end()
+  scene = undefined
+})
+
+async function begin(): Promise<void> {
+  scene = await Scene.begin()
+  ;({ upstream, registry } = scene)
+}
+
+const ask = (tail: string, headers: Record<string, string> = {}): Promise<Answer> =>
+  registry.client.get(`/v2/hub/app/${tail}`, headers)
 
 describe('an upstream whose bodies are wrong', () => {
   const table: readonly (readonly [string, Fault, readonly string[]])[] = [
@@ -202,9 +127,15 @@ describe('an upstream whose bodies are wrong', () => {
     ['a byte now and then', FAULTS.drip, ['cut']],
   ]
 
+  /** Where it is not the content that is wrong. */
+  const refusals: Readonly<Record<string, string>> = {
+    'a body that breaks off each time': '502 reset',
+    'a byte now and then': '504 stall',
+  }
+
   test.each(table)(
     '%s',
-    async (_name, fault, allowed) => {
+    async (name, fault, allowed) => {
       await begin()
       upstream.fault = (request, response, content) =>
         request.url?.includes('/blobs/') === true && fault(request, response, content)
@@ -212,9 +143,12 @@ describe('an upstream whose bodies are wrong', () => {
       const [whole, second] = await Promise.all([outcome(ask(blob)), outcome(ask(blob))])
       expect(allowed).toContain(whole)
       expect(allowed).toContain(second)
-      await expectNothingWrongStored()
+      // Nothing of a small one goes out before it is right.
+      const small = await outcome(ask(`blobs/${sha256(layers.small)}`))
+      expect(small).toBe(refusals[name] ?? '502 garbage')
+      await scene!.expectNothingWrongStored()
       upstream.fault = undefined
-      await expectHealed()
+      await scene!.expectHealed()
     },
     90_000,
   )
@@ -225,7 +159,7 @@ describe('an upstream whose bodies are wrong', () => {
     expect(await outcome(ask('manifests/never'))).toBe('502 garbage')
     expect(await outcome(ask(`manifests/${sha256(manifestOf('absent'))}`))).toBe('502 garbage')
     upstream.fault = undefined
-    await expectHealed()
+    await scene!.expectHealed()
   })
 })
 
@@ -283,13 +217,6 @@ describe('hosts', () => {
     await begin()
     const { folder } = registry
     await registry.stop()
-    const tls = new FaultyUpstream({
-      tls: {
-        cert: readFileSync(new URL('../support/tls/cert.pem', import.meta.url), 'utf8'),
-        key: readFileSync(new URL('../support/tls/key.pem', import.meta.url), 'utf8'),
-      },
-    })
-    await tls.start()
     for (const [url, failure] of [
       ['http://registry.invalid', 'dns'],
       [tls.url, 'tls'],
@@ -307,11 +234,11 @@ describe('hosts', () => {
         ],
       })
       registry = again
-      await expectCachedAnswers()
+      scene!.registry = again
+      await scene!.expectCachedAnswers()
       expect(await outcome(ask('manifests/never'))).toBe(`502 ${failure}`)
       await again.stop()
     }
-    await tls.stop()
   })
 })
 

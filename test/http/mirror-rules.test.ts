@@ -305,6 +305,32 @@ describe('space', () => {
     expect(upstream.count('GET', b!.digest)).toBe(before + 1)
   })
 
+  test('what is being read stays until it was read', async () => {
+    const upstream = await makeUpstream()
+    const large = someBytes(24_000_000, 40)
+    const others = [41, 42].map((seed) => someBytes(2_000_000, seed))
+    for (const bytes of [large, ...others]) upstream.addBlob('app', bytes)
+    const registry = await mirrorOf(upstream, { max_bytes: '25MB' })
+    const path = (bytes: Buffer) => `/v2/hub/app/blobs/${sha256(bytes)}`
+    const isStored = async (bytes: Buffer) =>
+      (await registry.blobFiles()).includes(sha256(bytes).slice(7))
+    await registry.client.get(path(large))
+    await until(() => isStored(large))
+    // Larger than what the sockets hold: it is being read until this client takes it.
+    const reader = await registry.connect()
+    await reader.request('GET', path(large))
+    await reader.readBytes(100)
+    for (const bytes of others) {
+      await registry.client.get(path(bytes))
+      await until(() => isStored(bytes))
+    }
+    // The least recently pulled is the large one, and it must go: so the small ones go instead.
+    await until(async () => !(await isStored(others[0]!)))
+    expect(await isStored(large)).toBe(true)
+    const rest = await reader.readBytes(large.byteLength)
+    expect(rest.byteLength).toBe(large.byteLength)
+  })
+
   test('short of disk space, pulls go through and nothing is stored', async () => {
     const upstream = await makeUpstream()
     const digest = upstream.addBlob('app', someBytes(300_000, 4))
@@ -341,6 +367,10 @@ describe('the admin API', () => {
     expect(shown.json).toMatchObject({ name: 'hub', storedBlobs: 2, storedBytes: 200_002 })
     const { text } = await registry.client.get('/metrics')
     expect(text).toContain('fastregistry_mirror_stored_bytes{mirror="hub"} 200002')
+    const inAll = /first_byte_seconds_count\{mirror="hub"\} (\d+)/.exec(text)
+    expect(Number(inAll![1])).toBeGreaterThan(0)
+    expect(text).toContain(`first_byte_seconds_bucket{mirror="hub",le="+Inf"} ${inAll![1]}\n`)
+    expect(text).toMatch(/first_byte_seconds_bucket\{mirror="hub",le="0\.05"\} \d/)
     expect(text).toMatch(
       /fastregistry_mirror_upstream_errors_total\{mirror="hub",class="missing"} \d/,
     )

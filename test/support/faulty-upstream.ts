@@ -163,8 +163,13 @@ export class FaultyUpstream {
       sent += piece.byteLength
       if (piece.byteLength > 0 && !response.write(piece)) {
         await new Promise<void>((resolve) => {
-          response.once('drain', resolve)
-          response.once('close', resolve)
+          const go = () => {
+            response.off('drain', go)
+            response.off('close', go)
+            resolve()
+          }
+          response.on('drain', go)
+          response.on('close', go)
         })
       } else await new Promise((resolve) => setTimeout(resolve, 5))
     }

@@ -51,13 +51,13 @@ function goModule(go: string, program: string): string {
 async function start(
   name: 'docker-registry' | 'distribution',
   program: string,
-  { folder, tls, logsAccess = false }: StartOptions,
+  { folder, tls, logsAccess = false, mirrorOf }: StartOptions,
 ): Promise<BenchServer> {
   const port = await freePort()
   const data = join(folder, 'data')
   mkdirSync(data, { recursive: true })
   const file = join(folder, 'config.yml')
-  writeFileSync(file, config(data, port, logsAccess, tls))
+  writeFileSync(file, config(data, port, logsAccess, tls) + proxyTo(mirrorOf))
   const { pid, startMs, stop } = await startProcess({
     command: program,
     args: ['serve', file],
@@ -67,6 +67,11 @@ async function start(
     env: { OTEL_TRACES_EXPORTER: 'none' },
   })
   return { name, target: { host: loopback, port, isTls: tls !== undefined }, pid, startMs, stop }
+}
+
+/** The pull-through mode: one upstream a process. */
+function proxyTo(url: string | undefined): string {
+  return url === undefined ? '' : `proxy:\n  remoteurl: ${url}\n  ttl: 168h\n`
 }
 
 function config(data: string, port: number, logsAccess: boolean, tls: StartOptions['tls']): string {

@@ -37,12 +37,19 @@ async function start(options: StartOptions): Promise<BenchServer> {
   return { name: 'ours', target, pid, startMs, stop }
 }
 
-function writeConfig({ folder, tls, logsAccess = false, config = '' }: StartOptions): string {
+function writeConfig({
+  folder,
+  tls,
+  logsAccess = false,
+  config = '',
+  mirrorOf,
+}: StartOptions): string {
   const file = join(folder, 'config.yaml')
   const { certFile = '', keyFile = '' } = tls ?? {}
+  const mirrors = mirrorOf === undefined ? '' : `mirrors: [{ name: up, upstream: "${mirrorOf}" }]\n`
   writeFileSync(
     file,
-    `log: { access: ${logsAccess} }\nserver: { tls: { cert: "${certFile}", key: "${keyFile}" } }\n${config}`,
+    `log: { access: ${logsAccess} }\nserver: { tls: { cert: "${certFile}", key: "${keyFile}" } }\n${mirrors}${config}`,
   )
   return file
 }

@@ -17,7 +17,14 @@ export function zotKind(): ServerKind {
   }
 }
 
-async function start(program: string, { folder }: StartOptions): Promise<BenchServer> {
+function syncOnDemand(url: string): object {
+  const registries = [
+    { urls: [url], onDemand: true, tlsVerify: false, content: [{ prefix: '**' }] },
+  ]
+  return { sync: { enable: true, registries } }
+}
+
+async function start(program: string, { folder, mirrorOf }: StartOptions): Promise<BenchServer> {
   const port = await freePort()
   const rootDirectory = join(folder, 'data')
   mkdirSync(rootDirectory, { recursive: true })
@@ -26,6 +33,7 @@ async function start(program: string, { folder }: StartOptions): Promise<BenchSe
     distSpecVersion: '1.1.1',
     storage: { rootDirectory },
     http: { address: loopback, port: String(port) },
+    ...(mirrorOf === undefined ? {} : { extensions: syncOnDemand(mirrorOf) }),
     log: { level: 'error', output: '/dev/null' },
   }
   writeFileSync(file, JSON.stringify(config))

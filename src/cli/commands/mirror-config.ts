@@ -24,6 +24,10 @@ export async function mirrorConfig(args: readonly string[], terminal: Terminal):
   }
   try {
     const config = await loadConfig({ file, environment: terminal.environment })
+    if (config.mirrors.length === 0) {
+      terminal.printError(`fastregistry: ${file} configures no mirrors`)
+      return 1
+    }
     const missing = names.find((name) => !config.mirrors.some((mirror) => mirror.name === name))
     if (missing !== undefined) {
       terminal.printError(`fastregistry: ${file} has no mirror ${missing}`)

@@ -1,0 +1,178 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Deletes } from '../../../src/distribution/management.ts'
+import { ManifestPushes } from '../../../src/distribution/push-manifest.ts'
+import { ManifestSpace, manifestsKeptMs } from '../../../src/mirror/manifest-space.ts'
+import type { Mirror } from '../../../src/mirror/mirror.ts'
+import { MirrorSpace } from '../../../src/mirror/space.ts'
+import { MirrorStats } from '../../../src/mirror/stats.ts'
+import { parseDigest } from '../../../src/registry/digest.ts'
+import { manifestTypeOf } from '../../../src/registry/media-type.ts'
+import { parseRepositoryName } from '../../../src/registry/name.ts'
+import { parseReference } from '../../../src/registry/reference.ts'
+import { unwrap } from '../../../src/registry/result.ts'
+import { parseTag } from '../../../src/registry/tag.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+import { openTemporaryStorage, type TemporaryStorage } from '../../support/open-store.ts'
+import { sha256 } from '../../support/registry-client.ts'
+
+const app = unwrap(parseRepositoryName('hub/app'))
+const pinned = unwrap(parseRepositoryName('hub/pinned'))
+const local = unwrap(parseRepositoryName('local/app'))
+const indexType = 'application/vnd.oci.image.index.v1+json'
+
+let store: TemporaryStorage
+let clock: FakeClock
+let space: ManifestSpace
+let pushes: ManifestPushes
+
+beforeEach(async () => {
+  store = await openTemporaryStorage()
+  clock = new FakeClock()
+  const { metadata } = store.storage
+  const policy = {
+    allowsSparseIndex: true,
+    allowsMissingBlobs: true,
+    checksSizes: false,
+    allowsDelete: true,
+  }
+  pushes = new ManifestPushes(metadata, policy, clock)
+  space = new ManifestSpace({ metadata, clock, deletes: new Deletes(metadata, true, { clock }) })
+})
+
+afterEach(() => store.close())
+
+function mirrorOf(push: 'allow' | 'deny' = 'deny'): Mirror {
+  const isPinned = (repository: string) => repository === pinned
+  return { name: 'hub', config: { push }, isPinned } as unknown as Mirror
+}
+
+const textOf = (seed: string) =>
+  JSON.stringify({ schemaVersion: 2, mediaType: indexType, manifests: [], annotations: { seed } })
+const digestOf = (seed: string) => unwrap(parseDigest(sha256(textOf(seed))))
+
+async function put(repository: typeof app, seed: string, tag?: string, isMirrored = true) {
+  const digest = digestOf(seed)
+  const row = { digest, checkedAt: clock.now(), changedAt: clock.now() } as never
+  await pushes.push({
+    repository,
+    reference: unwrap(parseReference(tag ?? digest)),
+    tags: [],
+    expected: undefined,
+    contentType: manifestTypeOf(indexType),
+    bytes: Buffer.from(textOf(seed)),
+    by: 'test',
+    condition: { ifMatch: undefined, ifNoneMatch: undefined },
+    more:
+      tag === undefined || !isMirrored
+        ? []
+        : [{ change: 'put', in: 'mirrorTags', key: [repository, tag], row }],
+  })
+}
+
+const has = (repository: typeof app, seed: string) =>
+  store.storage.metadata.get('manifests', [repository, digestOf(seed)]) !== undefined
+
+describe('manifests of a mirror', () => {
+  test('go when they were last used before what had to go, with their tags', async () => {
+    await put(app, 'old', 'v1')
+    await put(app, 'untagged')
+    await put(pinned, 'pinned', 'v1')
+    await put(local, 'local', 'v1')
+    clock.advance(1000)
+    const horizon = clock.now()
+    await put(app, 'young', 'v2')
+    clock.advance(2 * manifestsKeptMs)
+    expect(await space.evict(mirrorOf(), horizon)).toBe(2)
+    expect([has(app, 'old'), has(app, 'untagged'), has(app, 'young')]).toEqual([false, false, true])
+    expect(has(pinned, 'pinned')).toBe(true)
+    expect(has(local, 'local')).toBe(true)
+    const { metadata } = store.storage
+    expect(metadata.get('tags', [app, unwrap(parseTag('v1'))])).toBeUndefined()
+    expect(metadata.get('mirrorTags', [app, 'v1'])).toBeUndefined()
+    expect(metadata.get('mirrorTags', [app, 'v2'])).toBeDefined()
+  })
+
+  test('stay while they are pulled', async () => {
+    await put(app, 'old', 'v1')
+    clock.advance(1000)
+    const horizon = clock.now()
+    clock.advance(1000)
+    const key = [app, digestOf('old')] as const
+    await store.storage.metadata.commit({
+      checks: [],
+      changes: [{ change: 'put', in: 'pulls', key, row: clock.now() }],
+    })
+    clock.advance(2 * manifestsKeptMs)
+    expect(await space.evict(mirrorOf(), horizon)).toBe(0)
+    expect(has(app, 'old')).toBe(true)
+  })
+
+  test('of the last hour stay, however young what had to go', async () => {
+    await put(app, 'new', 'v1')
+    clock.advance(manifestsKeptMs - 1)
+    expect(await space.evict(mirrorOf(), clock.now())).toBe(0)
+    clock.advance(2)
+    expect(await space.evict(mirrorOf(), clock.now())).toBe(1)
+  })
+
+  test('that clients pushed below the mirror stay', async () => {
+    await put(app, 'fetched', 'v1')
+    await put(app, 'pushed', 'own', false)
+    await put(app, 'pushed by digest')
+    clock.advance(2 * manifestsKeptMs)
+    expect(await space.evict(mirrorOf('allow'), clock.now())).toBe(1)
+    expect(has(app, 'pushed')).toBe(true)
+    expect(has(app, 'pushed by digest')).toBe(true)
+  })
+})
+
+test('an eviction takes the manifests that were used before the youngest blob that went', async () => {
+  const { metadata, digestLock } = store.storage
+  const mirror = {
+    name: 'hub',
+    config: { push: 'deny', maxBytes: 250 },
+    isPinned: () => false,
+    stats: new MirrorStats(),
+  } as unknown as Mirror
+  const asked: number[] = []
+  const context = {
+    metadata,
+    digestLock,
+    clock,
+    logger: { warn: (it: unknown) => asked.push(it as number) },
+  }
+  const blobs = new MirrorSpace(
+    {
+      context: context as never,
+      maxBytesInAll: 0,
+      isBusy: () => false,
+      removeFile: async () => undefined,
+      evictManifests: async (_mirror, horizon) => {
+        asked.push(horizon)
+        return 3
+      },
+    },
+    [mirror],
+  )
+  for (const [index, pulledAt] of [1000, 2000, 3000].entries()) {
+    const digest = digestOf(`blob ${index}`)
+    await metadata.commit({
+      checks: [],
+      changes: [
+        {
+          change: 'put',
+          in: 'mirrorBlobs',
+          key: ['hub', digest],
+          row: { sizeBytes: 100, addedAt: 0, pulledAt },
+        },
+      ],
+    })
+  }
+  // 300 of 250 bytes: down to 225 the one pulled at 1000 has to go.
+  for (let count = 0; count < 3; count += 1) blobs.added(mirror, 100)
+  await blobs.tick()
+  await blobs.stop()
+  expect(asked).toEqual([1000])
+  expect(mirror.stats).toMatchObject({ evicted: 1, evictedManifests: 3 })
+  expect(metadata.get('mirrorBlobs', ['hub', digestOf('blob 0')])).toBeUndefined()
+})
