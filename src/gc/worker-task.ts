@@ -11,6 +11,7 @@ import { storagePaths } from '../storage/paths.ts'
 import type { BlobRow } from '../storage/schema.ts'
 import type { PlanItem } from './plan-item.ts'
 import { compileRules } from './rules.ts'
+import { explain } from './worker-explain.ts'
 import { FileWorker } from './worker-files.ts'
 import { type Found, Link } from './worker-link.ts'
 import { walk } from './worker-mark.ts'
@@ -46,6 +47,9 @@ export async function runTask({ port, storagePath, task }: GcSetup): Promise<voi
         break
       case 'purge':
         await purgeAll(environment, task, link)
+        break
+      case 'explain':
+        link.reply({ kind: 'explained', items: explain(environment, task) })
         break
       case 'total':
         link.reply({ kind: 'total', bytes: total(environment) })

@@ -160,7 +160,7 @@ export async function makeFrontDoor(
     ),
     uploads: new UploadHandlers(
       uploads,
-      new Mounts(metadata, systemClock),
+      new Mounts(metadata, systemClock, cleanup.history),
       storage.space,
       access?.mayPull ?? (() => () => true),
     ),

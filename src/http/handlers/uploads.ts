@@ -2,6 +2,7 @@
  * @module `/v2/<name>/blobs/uploads/` and the sessions below it (distribution-spec, pushing-blobs).
  * Locations are path-absolute and plain: no scheme to guess behind a proxy, nothing to re-encode.
  */
+import { actorOf } from '../../auth/caller.ts'
 import type { Mounts } from '../../distribution/mount.ts'
 import type { ChunkSpan, Uploads } from '../../distribution/uploads.ts'
 import { type Digest, parseAlgorithm, parseDigest } from '../../registry/digest.ts'
@@ -77,7 +78,7 @@ export class UploadHandlers {
     // A source that cannot exist is a mount that fails, and that is an ordinary session.
     if (source?.ok === false) return false
     const mayPull = this.#mayPull(request)
-    return this.#mounts.mount(repository, digest, source?.value, mayPull)
+    return this.#mounts.mount(repository, digest, source?.value, mayPull, actorOf(request))
   }
 
   async patch(
