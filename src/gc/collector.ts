@@ -11,7 +11,6 @@
 import { cutoffMs } from '../distribution/reliance.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { JobState } from '../storage/schema-cleanup.ts'
-import type { Change } from '../storage/transaction.ts'
 import {
   type CollectorOptions,
   type RunRequest,
@@ -256,7 +255,7 @@ export class Collector {
   }
 
   async #sweep(job: RunningJob, state: RunStateRow): Promise<End> {
-    const { plans, clock, clockGuard, metadata } = this.#options
+    const { plans, clock, clockGuard } = this.#options
     const settler = this.#settler(job, state)
     let writtenAt = clock.monotonic()
     let doubt: string | undefined
@@ -298,23 +297,7 @@ export class Collector {
       if (!isPaused) await plans.put(state.plan, { ...row, state: 'stopped' })
       return doubt === undefined ? { state: 'cancelled' } : { state: 'stopped', message: doubt }
     }
-    const at = clock.now()
-    const approvals: Change[] =
-      state.kind === 'apply'
-        ? row.rules.map((key) => ({ change: 'put', in: 'approvals', key, row: at }))
-        : []
-    await metadata.commit({
-      checks: [],
-      changes: [
-        ...approvals,
-        {
-          change: 'put',
-          in: 'plans',
-          key: state.plan,
-          row: { ...row, state: 'applied', appliedAt: at },
-        },
-      ],
-    })
+    await plans.finish(state.plan, row, state)
     if (row.kind === 'collection' && row.unapproved.length > 0 && state.kind === 'run') {
       return { state: 'done', message: heldMessage(row.counts['heldTags'] ?? 0) }
     }
