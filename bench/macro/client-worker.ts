@@ -12,6 +12,7 @@ import type {
   PushBlobsPlan,
 } from './client.ts'
 import { withDigest } from './content.ts'
+import { runFlood } from './flood.ts'
 import { HttpConnection } from './http-client.ts'
 import { buildImage } from './images.ts'
 import { runLoad } from './load-loop.ts'
@@ -46,6 +47,8 @@ async function prepare(plan: ClientPlan): Promise<() => Promise<Outcome>> {
       return async () => ({ metrics: await runLoad(plan) })
     case 'each-once':
       return () => runEachOnce(plan)
+    case 'flood':
+      return async () => ({ metrics: await runFlood(plan) })
     case 'push-blobs':
       return preparePushBlobs(plan)
     case 'push-images':

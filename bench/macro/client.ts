@@ -6,6 +6,7 @@
 import { Worker } from 'node:worker_threads'
 import type { Metrics } from '../statistics.ts'
 import type { BlobSpec } from './content.ts'
+import type { FloodPlan } from './flood.ts'
 import type { Target } from './http-client.ts'
 import type { ImageSpec } from './images.ts'
 
@@ -49,7 +50,7 @@ export interface ImagesPlan extends Common {
   readonly seconds?: number
 }
 
-export type ClientPlan = LoadPlan | EachOncePlan | PushBlobsPlan | ImagesPlan
+export type ClientPlan = LoadPlan | EachOncePlan | PushBlobsPlan | ImagesPlan | FloodPlan
 
 /** What the worker sends: first that its content is hashed, then what it measured. */
 export type ClientMessage =

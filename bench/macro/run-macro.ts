@@ -8,6 +8,7 @@ import { describeProfiles } from '../profile.ts'
 import { formatRow } from '../report.ts'
 import { Bench, type Row, type RowResult } from './bench.ts'
 import { accessRows } from './rows/access.ts'
+import { collectionRows } from './rows/collection.ts'
 import { coldBlobsRow, equalSharesRow } from './rows/large-reads.ts'
 import { manyBlobsRow } from './rows/many-blobs.ts'
 import { mirrorRows } from './rows/mirrors.ts'
@@ -29,6 +30,7 @@ export const ROWS: readonly Row[] = [
   manyBlobsRow,
   coldBlobsRow,
   ...scaleRows,
+  ...collectionRows,
   pressureRow,
   ...accessRows,
   ...mirrorRows,

@@ -4,6 +4,7 @@
  * list of about fifty, which is not a hot path.
  */
 import * as v from 'valibot'
+import type { ApiAnswer } from '../runtime/api-answer.ts'
 import { type AdminContext, type Endpoint, EventStream, Reply } from './endpoint.ts'
 import { decodeParams, type PathPattern, pathPattern } from './path-pattern.ts'
 import { AdminProblem, toProblem } from './problem.ts'
@@ -20,21 +21,6 @@ export interface AdminRequest {
   header(name: string): string | undefined
   readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
 }
-
-export type AdminAnswer =
-  | {
-      readonly kind: 'json'
-      readonly status: number
-      readonly headers: readonly (readonly [string, string])[]
-      readonly body: unknown
-      /** What was thrown, when it is a fault of ours: for the log. */
-      readonly fault: unknown
-    }
-  | {
-      readonly kind: 'stream'
-      readonly contentType: string
-      readonly pieces: AsyncIterable<string>
-    }
 
 /** Largest body, bytes: lists of names in a bulk delete are the largest that make sense. */
 const bodyBytesMax = 1024 * 1024
@@ -59,7 +45,7 @@ export class AdminApi {
   }
 
   /** Never rejects but for a client that left. */
-  async handle(request: AdminRequest, actor: string): Promise<AdminAnswer> {
+  async handle(request: AdminRequest, actor: string): Promise<ApiAnswer> {
     try {
       refuseOtherSites(request)
       const { endpoint, params } = this.#find(request)
@@ -171,7 +157,7 @@ function validated(schema: v.GenericSchema | undefined, value: unknown, place: s
   throw new AdminProblem(400, 'bad_request', `${first!.field}: ${first!.problem}`, { problems })
 }
 
-function toAnswer(result: unknown): AdminAnswer {
+function toAnswer(result: unknown): ApiAnswer {
   if (result instanceof EventStream) {
     return { kind: 'stream', contentType: result.contentType, pieces: result.pieces }
   }

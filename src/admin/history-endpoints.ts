@@ -5,6 +5,7 @@
 import * as v from 'valibot'
 import { type History, timeKey } from '../distribution/history.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { sweptEvents } from '../storage/apply-sweep.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import type { EventRow, PinRow } from '../storage/schema-cleanup.ts'
 import { type Endpoint, EventStream, endpoint, Reply } from './endpoint.ts'
@@ -74,8 +75,13 @@ const toPin = (digest: string, name: string, row: PinRow): v.InferInput<typeof p
 export function historyEndpoints(sources: HistorySources): Endpoint[] {
   const { metadata, history, clock } = sources
   const listeners = new Set<(id: string, row: EventRow) => void>()
-  metadata.onApplied(({ changes }) => {
+  metadata.onApplied(({ changes, sweep }, outcome) => {
     if (listeners.size === 0) return
+    if (sweep !== undefined) {
+      for (const [id, row] of sweptEvents(sweep, outcome.swept)) {
+        for (const listener of listeners) listener(id, row)
+      }
+    }
     for (const change of changes) {
       if (change.in !== 'events' || change.change !== 'put') continue
       for (const listener of listeners) listener(change.key, change.row)

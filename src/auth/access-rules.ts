@@ -5,7 +5,7 @@
  * Rules that name the caller (`users`, `groups`) are looked at first; where none of them matches,
  * those for `anonymous` count for everybody: whoever logs in must not lose what he has without.
  */
-import { ACTIONS, type Action, type Caller } from './caller.ts'
+import { ACTIONS, type Action, type Caller, type Origin } from './caller.ts'
 import { Networks } from './networks.ts'
 import { RepositoryPattern } from './repository-pattern.ts'
 
@@ -43,13 +43,15 @@ const BUILT_IN: RuleSettings = { repositories: ['**'], users: ['*'], actions: AC
 
 const NO_MATCH: Decision = { isAllowed: false, rule: undefined }
 
-/** Decisions remembered for one caller, while no rule asks for the network. */
+/** Decisions remembered for one caller and action, while no rule asks for the network. */
 const decisionsMax = 1_000
+
+type Decisions = Readonly<Record<Action, Map<string, Decision>>>
 
 export class AccessRules {
   readonly #rules: readonly Rule[]
   readonly #hasNetworks: boolean
-  readonly #decisions = new WeakMap<Caller, Map<string, Decision>>()
+  readonly #decisions = new WeakMap<Caller, Decisions>()
 
   constructor(settings: readonly RuleSettings[]) {
     const isBuiltIn = settings.length === 0
@@ -63,42 +65,52 @@ export class AccessRules {
    * `resource` is a repository, `/admin` or `/metrics`. The grant of the credentials is not looked
    * at: see `may`.
    */
-  decide(caller: Caller, action: Action, resource: string, address: string): Decision {
-    if (this.#hasNetworks) return this.#decide(caller, action, resource, address)
-    let decisions = this.#decisions.get(caller)
-    if (decisions === undefined) {
-      decisions = new Map()
-      this.#decisions.set(caller, decisions)
-    }
-    const key = `${action} ${resource}`
-    let decision = decisions.get(key)
+  decide(caller: Caller, action: Action, resource: string, from: Origin): Decision {
+    if (this.#hasNetworks) return this.#decide(caller, action, resource, from)
+    const decisions = this.#decisionsOf(caller)[action]
+    let decision = decisions.get(resource)
     if (decision === undefined) {
       if (decisions.size >= decisionsMax) decisions.clear()
-      decision = this.#decide(caller, action, resource, address)
-      decisions.set(key, decision)
+      decision = this.#decide(caller, action, resource, from)
+      decisions.set(resource, decision)
     }
     return decision
   }
 
+  #decisionsOf(caller: Caller): Decisions {
+    let decisions = this.#decisions.get(caller)
+    if (decisions === undefined) {
+      decisions = {
+        pull: new Map(),
+        push: new Map(),
+        delete: new Map(),
+        list: new Map(),
+        admin: new Map(),
+      }
+      this.#decisions.set(caller, decisions)
+    }
+    return decisions
+  }
+
   /** Whether the caller may, by the rules and by what its credentials are limited to. */
-  may(caller: Caller, action: Action, resource: string, address: string): boolean {
+  may(caller: Caller, action: Action, resource: string, from: Origin): boolean {
     if (caller.grant?.allows(action, resource) === false) return false
-    return this.decide(caller, action, resource, address).isAllowed
+    return this.decide(caller, action, resource, from).isAllowed
   }
 
   /** Whether there is any repository at all on which the caller has the action. */
-  mayAnywhere(caller: Caller, action: Action, address: string): boolean {
+  mayAnywhere(caller: Caller, action: Action, from: Origin): boolean {
     return this.#rules.some(
       (rule) =>
         rule.actions.has(action) &&
         (isNamed(rule, caller) || rule.isForAnonymous) &&
-        isInNetwork(rule, address),
+        isInNetwork(rule, from),
     )
   }
 
-  #decide(caller: Caller, action: Action, resource: string, address: string): Decision {
+  #decide(caller: Caller, action: Action, resource: string, from: Origin): Decision {
     const matches = (rule: Rule) =>
-      covers(rule, action, resource, caller.name) && isInNetwork(rule, address)
+      covers(rule, action, resource, caller.name) && isInNetwork(rule, from)
     const rule =
       this.#rules.find((one) => isNamed(one, caller) && matches(one)) ??
       this.#rules.find((one) => one.isForAnonymous && matches(one))
@@ -137,6 +149,6 @@ function covers(rule: Rule, action: Action, resource: string, user: string): boo
   return resource.startsWith('/') && action === 'admin' && rule.coversEverything
 }
 
-function isInNetwork(rule: Rule, address: string): boolean {
-  return rule.networks === undefined || rule.networks.includes(address)
+function isInNetwork(rule: Rule, from: Origin): boolean {
+  return rule.networks === undefined || rule.networks.includes(from.remoteAddress)
 }

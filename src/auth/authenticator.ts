@@ -3,7 +3,7 @@
  * HMAC; the others are judged once, however many requests bring them at the same time.
  */
 import type { AccessTokens } from './access-tokens.ts'
-import { anonymousCaller, type Caller } from './caller.ts'
+import { anonymousCaller, type Caller, type Origin } from './caller.ts'
 import type { Passwords } from './passwords.ts'
 import type { Verdicts } from './verdicts.ts'
 
@@ -56,63 +56,78 @@ export class Authenticator {
   }
 
   /** At once where the answer is known. Throws or rejects with CredentialsRefused or UNAVAILABLE. */
-  authenticate(header: string | undefined, address: string): Caller | Promise<Caller> {
+  authenticate(header: string | undefined, from: Origin): Caller | Promise<Caller> {
     if (header === undefined) return anonymousCaller
-    if (header.length > headerLengthMax) throw new CredentialsRefused('malformed')
     const { verdicts } = this.#options
+    const inUse = verdicts.inUse(header)
+    if (inUse !== undefined) return inUse
+    if (header.length > headerLengthMax) throw new CredentialsRefused('malformed')
     const hash = verdicts.hash(header)
     const verdict = verdicts.get(hash)
     if (verdict !== undefined) {
-      if (verdict.caller !== undefined) return verdict.caller
+      if (verdict.caller !== undefined) {
+        verdicts.use(header, verdict.caller)
+        return verdict.caller
+      }
       throw new CredentialsRefused('wrong-credentials', parseBasic(header)?.name)
     }
     const judging = this.#judging.get(hash)
     if (judging !== undefined) return judging
-    const judged = this.#judge(header, hash, address).finally(() => this.#judging.delete(hash))
-    this.#judging.set(hash, judged)
-    return judged
+    // The socket tells the address now, not after an await; refusals are booked under it.
+    const judged = this.#judge(header, hash, from.remoteAddress)
+    if (!(judged instanceof Promise)) return judged
+    const shared = judged.finally(() => this.#judging.delete(hash))
+    this.#judging.set(hash, shared)
+    return shared
   }
 
   /** A name and a password that did not come in a header (`POST /token`). */
-  async login(name: string, password: string, address: string): Promise<Caller> {
+  async login(name: string, password: string, from: Origin): Promise<Caller> {
     const text = Buffer.from(`${name}:${password}`).toString('base64')
-    return this.authenticate(`Basic ${text}`, address)
+    return this.authenticate(`Basic ${text}`, from)
   }
 
-  async #judge(header: string, hash: string, address: string): Promise<Caller> {
+  /** Only what needs a worker or WebCrypto is a promise: refusals in a flood must cost little. */
+  #judge(header: string, hash: string, address: string): Caller | Promise<Caller> {
     const bearer = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i.exec(header)?.[1]
     if (bearer !== undefined) return this.#judgeBearer(bearer, hash)
     const basic = parseBasic(header)
     if (basic === undefined) throw new CredentialsRefused('malformed')
+    const { name, password } = basic
     // containers/image sends an empty pair when it has none.
-    if (basic.name === '' && basic.password === '') return anonymousCaller
-    return this.#judgeBasic(basic, hash, address)
+    if (name === '' && password === '') return anonymousCaller
+    const { passwords, accessTokens } = this.#options
+    // Looked up every time: an expiry or a revocation holds at once.
+    const byToken = accessTokens?.find(name, password)
+    if (byToken !== undefined) return byToken
+    if (passwords === undefined) throw new CredentialsRefused('wrong-credentials', name)
+    passwords.requireTurn(name, address)
+    return this.#judgePassword(passwords, basic, hash, address)
   }
 
   async #judgeBearer(token: string, hash: string): Promise<Caller> {
-    const { bearer, verdicts, passwords } = this.#options
+    const { bearer, verdicts } = this.#options
     if (bearer === undefined) throw new CredentialsRefused('invalid-token')
-    const version = passwords?.version
+    const { generation } = verdicts
     const { caller, lifeMs } = await bearer.verify(token)
-    if (passwords?.version === version) verdicts.put(hash, caller, lifeMs)
+    // Keys, users or access tokens may have changed meanwhile.
+    if (verdicts.generation === generation) verdicts.put(hash, caller, lifeMs)
     return caller
   }
 
-  async #judgeBasic(
+  async #judgePassword(
+    passwords: Passwords,
     { name, password }: { name: string; password: string },
     hash: string,
     address: string,
   ): Promise<Caller> {
-    const { passwords, accessTokens, verdicts } = this.#options
-    const byToken = accessTokens?.find(name, password)
-    // Looked up every time: an expiry or a revocation holds at once.
-    if (byToken !== undefined) return byToken
-    if (passwords === undefined) throw new CredentialsRefused('wrong-credentials', name)
-    const { version } = passwords
+    const { verdicts } = this.#options
+    const { generation } = verdicts
     const isRight = await passwords.check(name, password, address)
     const caller = isRight ? passwords.callerOf(name, 'basic') : undefined
-    if (passwords.version === version)
+    if (verdicts.generation === generation) {
       verdicts.put(hash, caller, isRight ? rightLifeMs : wrongLifeMs)
+    }
     if (caller === undefined) throw new CredentialsRefused('wrong-credentials', name)
     return caller
   }

@@ -24,6 +24,8 @@ export interface Caller {
   readonly grant: Grant | undefined
   /** Id of the access token that stood in for the password: a bearer token ends with it. */
   readonly accessTokenId?: string
+  /** The grant is what a client asked for, and it may ask for more. */
+  readonly mayWiden?: true
 }
 
 export const anonymousCaller: Caller = Object.freeze({
@@ -33,6 +35,14 @@ export const anonymousCaller: Caller = Object.freeze({
   via: 'none',
   grant: undefined,
 })
+
+/**
+ * Where a request comes from. Read only where something depends on it: the native engine takes 3 µs
+ * to tell, a third of a small pull (measured).
+ */
+export interface Origin {
+  readonly remoteAddress: string
+}
 
 /** Who did something, for the history: the user's name, or the address of one who has none. */
 export function actorOf(request: {

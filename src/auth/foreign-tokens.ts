@@ -2,9 +2,10 @@
  * @module Tokens of another issuer (an identity provider, a CI system): signature, issuer, audience
  * and time are checked, one claim names the user, another his groups; the rules say the rest.
  */
+import { RegistryError } from '../registry/errors.ts'
 import { CredentialsRefused } from './authenticator.ts'
 import type { Caller } from './caller.ts'
-import { type ForeignKeys, foreignKeys } from './jwt.ts'
+import { type ForeignKeys, foreignKeys, type RemoteKeysOptions } from './jwt.ts'
 import { grantOfScopes, type Scope } from './scopes.ts'
 
 export interface ForeignTokensOptions {
@@ -14,14 +15,17 @@ export interface ForeignTokensOptions {
   readonly groupsClaim: string
 }
 
+/** How the keys of an issuer are fetched, ms: see `RemoteKeysOptions`. */
+export const keyTimes = { cooldownMs: 10_000, retryMs: 1_000, staleMs: 3_600_000 }
+
 export class ForeignTokens {
   readonly #options: ForeignTokensOptions
   #keys: ForeignKeys
 
-  /** `url` of the issuer's JWKS; undefined: `take` brings the content of a file. */
-  constructor(options: ForeignTokensOptions, url: string | undefined) {
+  /** `remote` is the issuer's JWKS; undefined: `take` brings the content of a file. */
+  constructor(options: ForeignTokensOptions, remote: RemoteKeysOptions | undefined) {
     this.#options = options
-    const keys = url === undefined ? { set: { keys: [] } } : { url }
+    const keys = remote ?? { set: { keys: [] } }
     this.#keys = foreignKeys(keys, options.issuer, options.audience)
   }
 
@@ -38,6 +42,12 @@ export class ForeignTokens {
   /** Throws CredentialsRefused. */
   async verify(token: string): Promise<{ readonly caller: Caller; readonly expiresAt: number }> {
     const verified = await this.#keys.verify(token)
+    if (verified.kind === 'unknown') {
+      throw new RegistryError('UNAVAILABLE', {
+        message: 'the keys of the issuer of this token cannot be had; try again later',
+        headers: { 'Retry-After': '5' },
+      })
+    }
     if (verified.kind !== 'valid') throw new CredentialsRefused('invalid-token')
     const { claims } = verified
     const { userClaim, groupsClaim } = this.#options

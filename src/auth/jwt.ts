@@ -5,6 +5,7 @@
 import {
   createLocalJWKSet,
   createRemoteJWKSet,
+  customFetch,
   errors,
   exportJWK,
   generateKeyPair,
@@ -45,6 +46,8 @@ export type Verified =
   | { readonly kind: 'valid'; readonly claims: Claims; readonly type: string | undefined }
   | ({ readonly kind: 'expired'; readonly type: string | undefined } & Expired)
   | { readonly kind: 'invalid' }
+  /** Whether it is valid cannot be told: its issuer's keys cannot be had. */
+  | { readonly kind: 'unknown' }
 
 type SigningKey = Awaited<ReturnType<typeof importJWK>>
 
@@ -86,19 +89,75 @@ export interface ForeignKeys {
   verify(token: string): Promise<Verified>
 }
 
+/** Keys by URL, and how they are fetched, in ms. */
+export interface RemoteKeysOptions {
+  readonly url: string
+  /** A key that is not known is asked for at most this often. */
+  readonly cooldownMs: number
+  /** After a failure nothing is asked for this long. */
+  readonly retryMs: number
+  /** How long the keys that were fetched last serve while the issuer does not answer. */
+  readonly staleMs: number
+  /** Told when fetching begins to fail (what it said), and when it works again (undefined). */
+  readonly onState: (problem: Error | undefined) => void
+}
+
 export function foreignKeys(
-  keys: { readonly url: string } | { readonly set: unknown },
+  keys: RemoteKeysOptions | { readonly set: unknown },
   issuer: string,
   audience: string,
 ): ForeignKeys {
-  const resolve =
-    'url' in keys
-      ? // A key that is not known yet is asked for at most twice a minute.
-        createRemoteJWKSet(new URL(keys.url), { cooldownDuration: 30_000, timeoutDuration: 5_000 })
-      : createLocalJWKSet(keys.set as JSONWebKeySet)
+  const resolve = 'url' in keys ? remoteKeys(keys) : createLocalJWKSet(keys.set as JSONWebKeySet)
   return {
     verify: (token) => verify(token, resolve, { issuer, audience, algorithms: foreignAlgorithms }),
   }
+}
+
+/** The keys cannot be fetched, and there are none of before that would still do. */
+class KeysUnavailable extends Error {}
+
+function remoteKeys(options: RemoteKeysOptions): JWTVerifyGetKey {
+  const { url, cooldownMs, retryMs, staleMs, onState } = options
+  let failedAt = Number.NEGATIVE_INFINITY
+  let workedAt = Number.NEGATIVE_INFINITY
+  let isDown = false
+  const remote = createRemoteJWKSet(new URL(url), {
+    cooldownDuration: cooldownMs,
+    timeoutDuration: 5_000,
+    [customFetch]: async (target, init) => {
+      const response = await fetch(target, init)
+      if (response.status !== 200) return response
+      workedAt = performance.now()
+      if (isDown) onState(undefined)
+      isDown = false
+      return response
+    },
+  })
+  const kept: JWTVerifyGetKey = (header, token) => {
+    const set = remote.jwks()
+    if (set === undefined || performance.now() > workedAt + staleMs) throw new KeysUnavailable()
+    return createLocalJWKSet(set)(header, token)
+  }
+  return async (header, token) => {
+    // A dead issuer is not asked once more for every token that names it.
+    if (performance.now() < failedAt + retryMs) return kept(header, token)
+    try {
+      return await remote(header, token)
+    } catch (error) {
+      if (!isFetchFailure(error)) throw error
+      failedAt = performance.now()
+      if (!isDown) onState(error)
+      isDown = true
+      return kept(header, token)
+    }
+  }
+}
+
+/** What keys and tokens are wrong with has classes of its own in jose. */
+function isFetchFailure(error: unknown): error is Error {
+  if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid) return true
+  if (error instanceof errors.JOSEError) return error.code === 'ERR_JOSE_GENERIC'
+  return error instanceof TypeError
 }
 
 /** The issuer that a token names, without any check: only to choose who checks it. */
@@ -127,6 +186,7 @@ async function verify(
     })
     return { kind: 'valid', claims: payload, type: protectedHeader.typ }
   } catch (error) {
+    if (error instanceof KeysUnavailable) return { kind: 'unknown' }
     if (!(error instanceof errors.JWTExpired)) return { kind: 'invalid' }
     const type = JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()) as {
       typ?: string

@@ -36,8 +36,9 @@ export class Passwords {
   readonly #byAddress: Throttle
   #users: Users = new Map()
   #nobody = nobodysHash(10)
-  /** Grows with every change of the file. */
-  #version = 0
+  #isStarted = false
+  /** What an address is told that has to wait, by seconds: made once, for a flood gets it often. */
+  readonly #waits = new Map<number, RegistryError>()
 
   constructor(options: PasswordsOptions) {
     this.#options = options
@@ -68,10 +69,6 @@ export class Passwords {
     this.#watched.stop()
   }
 
-  get version(): number {
-    return this.#version
-  }
-
   get count(): number {
     return this.#users.size
   }
@@ -97,14 +94,26 @@ export class Passwords {
     })
   }
 
+  /** Throws UNAVAILABLE (503) while this address has to wait, for this user or for any. */
+  requireTurn(name: string, address: string): void {
+    const key = keyOf(name, address)
+    const wait = Math.max(this.#byUser.waitSeconds(key), this.#byAddress.waitSeconds(address))
+    if (wait === 0) return
+    const seconds = Math.ceil(wait)
+    let error = this.#waits.get(seconds)
+    if (error === undefined) {
+      error = tooManyFailures(seconds)
+      this.#waits.set(seconds, error)
+    }
+    throw error
+  }
+
   /**
-   * Whether the password is the user's. Throws UNAVAILABLE (503) while this address has to wait.
-   * A user that does not exist takes as long as a wrong password.
+   * Whether the password is the user's; `requireTurn` comes first. A user that does not exist takes
+   * as long as a wrong password.
    */
   async check(name: string, password: string, address: string): Promise<boolean> {
-    const key = `${address} ${name}`
-    const wait = Math.max(this.#byUser.waitSeconds(key), this.#byAddress.waitSeconds(address))
-    if (wait > 0) throw tooManyFailures(wait)
+    const key = keyOf(name, address)
     // Paid in advance, so that a thousand at once do not all come in before the first has failed.
     this.#byUser.spend(key)
     this.#byAddress.spend(address)
@@ -131,18 +140,21 @@ export class Passwords {
     const { file, log, onChanged } = this.#options
     const parsed = parseHtpasswd(text, file)
     if (!parsed.ok) throw new Error(parsed.problems.join('; '))
-    const isFirst = this.#version === 0
     this.#users = parsed.users
     this.#nobody = nobodysHash(largestCost(parsed.users))
-    this.#version += 1
     onChanged()
-    if (!isFirst) log.info({ file, users: parsed.users.size }, 'htpasswd file read again')
+    if (this.#isStarted) log.info({ file, users: parsed.users.size }, 'htpasswd file read again')
+    this.#isStarted = true
   }
+}
+
+function keyOf(name: string, address: string): string {
+  return `${address} ${name}`
 }
 
 function tooManyFailures(seconds: number): RegistryError {
   return new RegistryError('UNAVAILABLE', {
     message: 'too many failed logins from this address; try again later',
-    headers: { 'Retry-After': String(Math.ceil(seconds)) },
+    headers: { 'Retry-After': String(seconds) },
   })
 }

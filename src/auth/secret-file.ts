@@ -3,10 +3,10 @@
  * and changed by one process at a time (a server and its command line share them).
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chown, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
-/** Where they are: `auth/` in the folder of the store. */
+/** Where they are: `auth/` in the folder of the store, as `storage/paths.ts` draws it. */
 export function secretFilePaths(storagePath: string): {
   readonly keys: string
   readonly accessTokens: string
@@ -27,11 +27,19 @@ export async function changeSecretFile(
   path: string,
   change: (text: string | undefined) => string | undefined | Promise<string | undefined>,
 ): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+  await makeFolder(dirname(path))
   await withLock(`${path}.lock`, async () => {
     const text = await change(await readIfThere(path))
     if (text !== undefined) await replaceFile(path, text)
   })
+}
+
+/** Like the files in it, a folder that root makes belongs to whoever has the one around it. */
+async function makeFolder(path: string): Promise<void> {
+  const made = await mkdir(path, { recursive: true, mode: 0o700 })
+  if (made === undefined) return
+  const { uid, gid } = await stat(dirname(made))
+  if (uid !== process.geteuid?.()) await chown(path, uid, gid).catch(() => {})
 }
 
 export async function readIfThere(path: string): Promise<string | undefined> {
@@ -46,8 +54,11 @@ export async function readIfThere(path: string): Promise<string | undefined> {
 /** Readers see the old or the new content, never a part; `mode` is that of a new file. */
 export async function replaceFile(path: string, text: string, mode = 0o600): Promise<void> {
   const next = `${path}.${randomBytes(6).toString('hex')}`
+  const owner = await ownerOf(path)
   const file = await open(next, 'wx', mode)
   try {
+    // Root changes what the server's user has to read. Nobody else can give files away.
+    if (owner.uid !== process.geteuid?.()) await file.chown(owner.uid, owner.gid).catch(() => {})
     await file.writeFile(text)
     await file.sync()
   } finally {
@@ -62,7 +73,13 @@ export async function replaceFile(path: string, text: string, mode = 0o600): Pro
   }
 }
 
-async function withLock(path: string, work: () => Promise<void>): Promise<void> {
+/** Of the file as it is, else of its folder. */
+async function ownerOf(path: string): Promise<{ readonly uid: number; readonly gid: number }> {
+  return stat(path).catch(() => stat(dirname(path)))
+}
+
+/** Runs `work` while no other process does so under the same path. */
+export async function withLock(path: string, work: () => Promise<void>): Promise<void> {
   while (true) {
     try {
       await (await open(path, 'wx', 0o600)).close()

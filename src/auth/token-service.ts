@@ -8,7 +8,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { AccessRules } from './access-rules.ts'
 import type { AccessTokens } from './access-tokens.ts'
 import { type BearerVerifier, CredentialsRefused } from './authenticator.ts'
-import { anonymousCaller, type Caller } from './caller.ts'
+import { anonymousCaller, type Caller, type Origin } from './caller.ts'
 import type { ForeignTokens } from './foreign-tokens.ts'
 import { type Claims, issuerOf } from './jwt.ts'
 import { grantOfScopes, grantScopes, parseScopes, type Scope } from './scopes.ts'
@@ -71,17 +71,17 @@ export class TokenService implements BearerVerifier {
     request: {
       readonly scopes: readonly string[]
       readonly service: string
-      readonly address: string
+      readonly from: Origin
       readonly wantsRefresh: boolean
     },
   ): Promise<IssuedToken> {
     const { rules, clock, ttlMs, refreshTtlMs } = this.#options
-    const { address, service } = request
+    const { from, service } = request
     const scopes = grantScopes(parseScopes(request.scopes), {
-      may: (action, resource) => rules.may(caller, action, resource, address),
+      may: (action, resource) => rules.may(caller, action, resource, from),
       mayAnywhere: (action) =>
         caller.grant?.allows(action, undefined) !== false &&
-        rules.mayAnywhere(caller, action, address),
+        rules.mayAnywhere(caller, action, from),
     })
     const now = Math.floor(clock.now() / 1000)
     const common: Claims = { sub: caller.name, aud: service, iat: now, nbf: now - 5 }
@@ -120,7 +120,11 @@ export class TokenService implements BearerVerifier {
       return { caller: found.caller, lifeMs: lifeOf(found.expiresAt, clock.now()) }
     }
     const verified = await this.#keys.signer.verify(token)
-    if (verified.kind === 'invalid' || verified.type !== accessType) {
+    if (
+      verified.kind === 'unknown' ||
+      verified.kind === 'invalid' ||
+      verified.type !== accessType
+    ) {
       throw new CredentialsRefused('invalid-token')
     }
     const { claims } = verified
@@ -141,7 +145,9 @@ export class TokenService implements BearerVerifier {
     const grant = grantOfScopes((claims['access'] as readonly Scope[] | undefined) ?? [])
     const who =
       claims.sub === '' || claims.sub === undefined ? anonymousCaller : this.#user(claims, 'bearer')
-    return Object.freeze({ ...who, via: 'bearer', grant })
+    // What an access token was limited to, no new bearer token goes beyond.
+    const widens = claims['tid'] === undefined ? { mayWiden: true as const } : {}
+    return Object.freeze({ ...who, via: 'bearer', grant, ...widens })
   }
 
   /** The user that a token was made for, if he and his password are still the same. */

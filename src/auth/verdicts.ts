@@ -17,13 +17,38 @@ export interface Verdict {
 
 const verdictsMax = 20_000
 
+/** Credentials in use right now: the HMAC is a fifth of a small pull (measured: 2.5 of 13 µs). */
+const inUseMax = 256
+const inUseMs = 1_000
+
 export class Verdicts {
   readonly #hmac = new FastHmac(randomBytes(32).toString('hex'))
   readonly #clock: Pick<Clock, 'monotonic'>
   readonly #byHash = new LRUCache<string, Verdict>({ max: verdictsMax })
+  #generation = 0
+  /**
+   * By the credentials themselves, for a second at most. Those are requests that follow each other:
+   * their headers lie about in the heap anyway, for longer than that.
+   */
+  readonly #inUse = new Map<string, Caller>()
+  #forgetting: NodeJS.Timeout | undefined
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock
+  }
+
+  /** The caller of credentials that were right within the last second: their end may be as late. */
+  inUse(credentials: string): Caller | undefined {
+    return this.#inUse.get(credentials)
+  }
+
+  use(credentials: string, caller: Caller): void {
+    if (this.#inUse.size >= inUseMax) this.#inUse.clear()
+    this.#inUse.set(credentials, caller)
+    this.#forgetting ??= setTimeout(() => {
+      this.#forgetting = undefined
+      this.#inUse.clear()
+    }, inUseMs).unref()
   }
 
   /** What the text is remembered under. */
@@ -42,8 +67,15 @@ export class Verdicts {
     this.#byHash.set(hash, { caller, expiresAt: this.#clock.monotonic() + lifeMs })
   }
 
+  /** Grows with every `clear`: a verdict that was reached before it must not be put after it. */
+  get generation(): number {
+    return this.#generation
+  }
+
   clear(): void {
+    this.#generation += 1
     this.#byHash.clear()
+    this.#inUse.clear()
   }
 }
 

@@ -35,6 +35,10 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
       return 0
     case 'check-config':
       return withConfig(parsed.value, terminal, async (config) => {
+        if (config.auth.htpasswdFile !== undefined) {
+          const { checkUsers } = await import('./check-users.ts')
+          if (!(await checkUsers(config.auth.htpasswdFile, terminal))) return 1
+        }
         terminal.print(`${parsed.value.file ?? 'defaults'}: ok`)
         if (!parsed.value.probes) return 0
         const { probeMirrors } = await import('./probe-mirrors.ts')

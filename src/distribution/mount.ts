@@ -31,7 +31,7 @@ export class Mounts {
     from: RepositoryName | undefined,
     mayPull: (repository: RepositoryName) => boolean,
   ): Promise<boolean> {
-    const source = from === undefined ? this.#findHolder(digest, mayPull) : from
+    const source = from === undefined ? this.holderOf(digest, mayPull) : from
     if (source === undefined || !mayPull(source)) return false
     const now = this.#clock.now()
     // The source must still hold it and the row must still be there when the link is written:
@@ -46,7 +46,8 @@ export class Mounts {
     return outcome.applied
   }
 
-  #findHolder(
+  /** A repository that holds the blob, of those that `mayPull` allows. */
+  holderOf(
     digest: Digest,
     mayPull: (repository: RepositoryName) => boolean,
   ): RepositoryName | undefined {

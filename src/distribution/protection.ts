@@ -9,7 +9,7 @@ import { anyPattern, type Pattern } from '../registry/pattern.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { MetadataReader } from '../storage/ports.ts'
-import type { PinRow } from '../storage/schema-cleanup.ts'
+import { holdsNow } from '../storage/removal.ts'
 
 export interface ImmutableTags {
   readonly repositories: readonly string[]
@@ -62,10 +62,4 @@ export class Protection {
     this.#blocked += 1
     return new RegistryError('DENIED', { status: 409, message, detail })
   }
-}
-
-/** Whether a pin protects what it names in this repository at this time. */
-export function holdsNow(pin: PinRow, repository: string, now: number): boolean {
-  const isHere = pin.repository === undefined || pin.repository === repository
-  return isHere && (pin.expiresAt === undefined || pin.expiresAt > now)
 }

@@ -6,11 +6,11 @@ import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { MetadataStore } from '../storage/ports.ts'
+import { type Decision, manifestRemoval, tagRemoval } from '../storage/removal.ts'
 import type { Change } from '../storage/transaction.ts'
 import type { Copies } from './copy.ts'
 import type { History } from './history.ts'
 import type { Protection } from './protection.ts'
-import { type Decision, manifestRemoval, tagRemoval } from './removal.ts'
 import { listAll } from './scan.ts'
 
 export interface RepositoriesOptions {

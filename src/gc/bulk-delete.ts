@@ -3,9 +3,10 @@
  */
 
 import { inTurns } from '../distribution/inventory.ts'
-import { holdsNow, type Protection } from '../distribution/protection.ts'
+import type { Protection } from '../distribution/protection.ts'
 import { anyPattern } from '../registry/pattern.ts'
 import type { MetadataReader } from '../storage/ports.ts'
+import { holdsNow } from '../storage/removal.ts'
 import type { Plans } from './plans.ts'
 import { PlanWriter } from './worker-plan-file.ts'
 

@@ -14,6 +14,7 @@ import type { JobState, PinRow } from '../storage/schema-cleanup.ts'
 import type { ClockGuard } from './clock-guard.ts'
 import type { Jobs } from './jobs.ts'
 import type { Plans } from './plans.ts'
+import { type OldestRows, PURGED } from './worker-purge.ts'
 
 export interface CollectorOptions {
   readonly metadata: MetadataStore
@@ -77,6 +78,8 @@ const rowSchema = v.object({
   now: v.number(),
 })
 
+const oldestSchema = v.record(v.picklist(PURGED), v.number())
+
 export type RunStateRow = Omit<v.InferOutput<typeof rowSchema>, 'cursor'> & {
   readonly cursor: {
     readonly stage: 'repositories' | 'blobs' | 'manifest-bytes' | 'done'
@@ -103,9 +106,25 @@ export class RunState {
   }
 
   async write(row: RunStateRow): Promise<void> {
+    await this.#put('gc', row)
+  }
+
+  /** What the last purge left; nothing when its row is of another version. */
+  readOldest(): OldestRows {
+    const text = this.#metadata.get('cursors', 'purge')
+    if (text === undefined) return {}
+    const parsed = v.safeParse(oldestSchema, JSON.parse(text))
+    return parsed.success ? (parsed.output as OldestRows) : {}
+  }
+
+  async writeOldest(oldest: OldestRows): Promise<void> {
+    await this.#put('purge', oldest)
+  }
+
+  async #put(key: string, row: object): Promise<void> {
     await this.#metadata.commit({
       checks: [],
-      changes: [{ change: 'put', in: 'cursors', key: 'gc', row: JSON.stringify(row) }],
+      changes: [{ change: 'put', in: 'cursors', key, row: JSON.stringify(row) }],
     })
   }
 

@@ -8,6 +8,7 @@
  *    └─ worker: reads indexes only                                          └─ worker proposes, this
  *                                                                              thread commits
  */
+import { cutoffMs } from '../distribution/reliance.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { JobState } from '../storage/schema-cleanup.ts'
 import type { Change } from '../storage/transaction.ts'
@@ -32,6 +33,8 @@ export class Collector {
   readonly #state: RunState
   #isStarting = false
   #lastCounts: Counts = {}
+  /** What the sweep of this run freed at once. */
+  #finalBytes = 0
 
   constructor(options: CollectorOptions) {
     this.#options = options
@@ -126,7 +129,7 @@ export class Collector {
       }
       const end = await this.#sweep(job, state)
       if (end.state !== 'done') return await this.#end(end)
-      await this.#purge(job)
+      await this.#purge(job, state)
       await this.#housekeeping()
       return await this.#end(end)
     } catch (error) {
@@ -170,6 +173,7 @@ export class Collector {
       rules: [],
       heldRules: [],
     }
+    const settler = this.#settler(job, state)
     const isComplete = await runGcTask(
       this.#options.paths.root,
       {
@@ -182,9 +186,11 @@ export class Collector {
         approved,
         mirrored: await this.#mirrored(),
         pins: this.#options.pins(),
+        isFull: this.#options.metadata.get('system', 'fullWalkAt') === undefined,
       },
       job.signal,
       {
+        onCandidates: ({ candidates }, doFiles) => settler.settle(candidates, doFiles),
         onMarked: async ({ cursor, fileBytes, counts, bytes, rules, heldRules }) => {
           last = { counts, bytes, rules, heldRules }
           job.update({ ...counts, bytes })
@@ -194,6 +200,7 @@ export class Collector {
       },
     )
     if (!isComplete) return { state: 'cancelled' }
+    await this.#noteFullWalk()
     const row = {
       createdAt: clock.now(),
       by: state.by,
@@ -216,6 +223,14 @@ export class Collector {
     }
     await plans.put(state.plan, { ...row, state: 'applying' })
     return undefined
+  }
+
+  /** From now on the index of candidates says what is to be looked at. */
+  async #noteFullWalk(): Promise<void> {
+    const { metadata, clock } = this.#options
+    if (metadata.get('system', 'fullWalkAt') !== undefined) return
+    const change = { change: 'put', in: 'system', key: 'fullWalkAt', row: clock.now() } as const
+    await metadata.commit({ checks: [], changes: [change] })
   }
 
   /** Why a run must not apply its plan by itself. */
@@ -241,8 +256,8 @@ export class Collector {
   }
 
   async #sweep(job: RunningJob, state: RunStateRow): Promise<End> {
-    const { plans, config, clock, clockGuard, metadata } = this.#options
-    const settler = this.#settler(job)
+    const { plans, clock, clockGuard, metadata } = this.#options
+    const settler = this.#settler(job, state)
     let writtenAt = clock.monotonic()
     let doubt: string | undefined
     const stop = new AbortController()
@@ -253,29 +268,28 @@ export class Collector {
         kind: 'sweep',
         planFile: plans.path(state.plan),
         offset: state.offset,
-        graceMs: config.gc.graceMs,
-        by: state.kind === 'apply' || !state.isScheduled ? state.by : 'collection',
       },
       signal,
       {
-        onSteps: async ({ steps, offset }) => {
+        onCandidates: async ({ candidates, offset }, doFiles) => {
           doubt ??= clockGuard.doubt
           if (doubt !== undefined) {
             stop.abort()
             return 1
           }
-          const stepsAtOnce = await settler.settle(steps)
+          const atOnce = await settler.settle(candidates, doFiles)
           this.#options.onStep()
           job.update({ ...prefixed(settler.counts), bytesRemoved: settler.bytes })
           if (clock.monotonic() - writtenAt > cursorEveryMs) {
             writtenAt = clock.monotonic()
             await this.#state.write({ ...state, offset })
           }
-          return stepsAtOnce
+          return atOnce
         },
       },
     )
-    this.#options.onFreed(settler)
+    this.#finalBytes = settler.finalBytes
+    this.#options.onFreed({ ...settler, freedBytes: settler.finalBytes })
     job.update({ ...prefixed(settler.counts), bytesRemoved: settler.bytes })
     const row = plans.get(state.plan)
     if (row === undefined) return { state: 'failed', message: 'the plan is gone' }
@@ -307,28 +321,33 @@ export class Collector {
     return { state: 'done' }
   }
 
-  #settler(job: RunningJob): Settler {
-    const { bytesPerSecond, maxPauseMs } = this.#options.config.gc
+  #settler(job: RunningJob, state: RunStateRow): Settler {
+    const { bytesPerSecond, maxPauseMs, graceMs, undeleteWindowMs } = this.#options.config.gc
     return new Settler({
       ...this.#options,
+      by: state.kind === 'apply' || !state.isScheduled ? state.by : 'collection',
+      pulledWithinMs: cutoffMs(graceMs),
+      isFinal: undeleteWindowMs === 0,
       bytesPerSecond,
       maxPauseMs,
-      onSkipped: (item, why) => {
-        this.#options.log.debug({ job: job.id, item, why }, 'collection skipped')
+      onSkipped: (candidate, why) => {
+        this.#options.log.debug({ job: job.id, candidate, why }, 'collection skipped')
       },
     })
   }
 
   /** Frees what nobody can want back any more, and ends what expired. */
-  async #purge(job: RunningJob): Promise<void> {
-    const { clock, config, uploads } = this.#options
+  async #purge(job: RunningJob, state: RunStateRow): Promise<void> {
+    const { clock, config, uploads, paths } = this.#options
     await uploads.sweep()
-    const settler = this.#settler(job)
-    const before = clock.now() - config.gc.undeleteWindowMs
-    await runGcTask(this.#options.paths.root, { kind: 'purge', before: before + 1 }, job.signal, {
-      onSteps: ({ steps }) => settler.settle(steps),
+    const settler = this.#settler(job, state)
+    const before = clock.now() - config.gc.undeleteWindowMs + 1
+    const task = { kind: 'purge', before, oldest: this.#state.readOldest() } as const
+    await runGcTask(paths.root, task, job.signal, {
+      onCandidates: ({ candidates }, doFiles) => settler.settle(candidates, doFiles),
+      onPurged: (oldest) => this.#state.writeOldest(oldest),
     })
-    const bytesFreed = settler.bytes + settler.freedBytes
+    const bytesFreed = settler.bytes + settler.freedBytes + this.#finalBytes
     job.update({ ...settler.counts, bytesFreed })
     this.#options.onFreed(settler)
   }

@@ -2,16 +2,23 @@
  * @module The main thread's end of the collection's worker: starts a task, hands its batches to
  * whoever settles them, passes a stop on, rebuilds its failure.
  */
+import type { Digest } from '../registry/digest.ts'
 import { WorkerError } from '../runtime/worker-messages.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
+import type { FileWork } from './worker-files.ts'
 import type { GcReply, GcRequest, GcSetup } from './worker-messages.ts'
+import type { OldestRows } from './worker-purge.ts'
 
 export interface TaskListener {
   onMarked?(reply: Extract<GcReply, { kind: 'marked' }>): Promise<void> | void
-  /** Settles a batch; resolves to how many steps the next ones should have. */
-  onSteps?(reply: Extract<GcReply, { kind: 'steps' }>): Promise<number>
+  /** Settles a batch; resolves to how many candidates the next ones should have. */
+  onCandidates?(reply: Extract<GcReply, { kind: 'candidates' }>, doFiles: DoFiles): Promise<number>
+  onPurged?(oldest: OldestRows): Promise<void> | void
   onTotal?(bytes: number): void
 }
+
+/** Has the worker move or remove files; resolves to the digests for which that failed. */
+export type DoFiles = (work: FileWork) => Promise<ReadonlySet<Digest>>
 
 /**
  * Runs one task to its end. False when it was stopped before; rejects with what failed, here or in
@@ -23,11 +30,22 @@ export async function runGcTask(
   signal: AbortSignal,
   listener: TaskListener,
 ): Promise<boolean> {
-  const pool = new WorkerPool({ worker: 'gc', threads: 1, tasksPerThread: 1 })
+  // It walks millions of rows that nobody keeps: a small nursery is as fast, and much less memory.
+  const pool = new WorkerPool({ worker: 'gc', threads: 1, tasksPerThread: 1, youngMiB: 8 })
   const { port, ended } = pool.start({ storagePath, task })
   const send = (request: GcRequest) => port.postMessage(request)
   const stop = () => send({ kind: 'stop' })
   const settling = new Set<Promise<void>>()
+  const files = new Map<
+    number,
+    { readonly work: FileWork; readonly resolve: (failed: ReadonlySet<Digest>) => void }
+  >()
+  let fileId = 0
+  const doFiles: DoFiles = (work) => {
+    fileId += 1
+    send({ kind: 'files', id: fileId, work })
+    return new Promise((resolve) => files.set(fileId, { work, resolve }))
+  }
   try {
     if (signal.aborted) stop()
     signal.addEventListener('abort', stop)
@@ -45,12 +63,19 @@ export async function runGcTask(
           case 'total':
             listener.onTotal?.(reply.bytes)
             return
-          case 'steps':
+          case 'candidates':
             settle(
-              listener.onSteps!(reply).then((stepsAtOnce) =>
-                send({ kind: 'settled', id: reply.id, stepsAtOnce }),
+              listener.onCandidates!(reply, doFiles).then((atOnce) =>
+                send({ kind: 'settled', id: reply.id, atOnce }),
               ),
             )
+            return
+          case 'files':
+            files.get(reply.id)?.resolve(new Set(reply.failed))
+            files.delete(reply.id)
+            return
+          case 'purged':
+            settle(Promise.resolve(listener.onPurged?.(reply.oldest)))
             return
           case 'ended':
             if (reply.failure !== undefined) reject(new WorkerError(reply.failure))
@@ -63,6 +88,8 @@ export async function runGcTask(
   } finally {
     signal.removeEventListener('abort', stop)
     port.close()
+    // Whether a worker that is gone had done it, nobody knows.
+    for (const { work, resolve } of files.values()) resolve(new Set(work.digests))
     await Promise.allSettled(settling)
     await ended.catch(() => undefined)
     await pool.close()

@@ -13,6 +13,9 @@ export const jobsKeptMax = 1_000
 /** Work that a job's counters are written down after, ms. */
 const writeEveryMs = 5_000
 
+/** Ends of jobs that wait for a disk that takes them. */
+const unwrittenMax = 100
+
 /** A job while it runs. */
 export interface RunningJob {
   readonly id: string
@@ -33,6 +36,8 @@ export class Jobs {
   readonly #clock: Clock
   readonly #history: History
   readonly #running = new Map<string, Running>()
+  /** Ends that the disk did not take: told from here, and written with the next job. */
+  readonly #unwritten = new Map<string, JobRow>()
 
   constructor(metadata: MetadataStore, clock: Clock, history: History) {
     this.#metadata = metadata
@@ -42,7 +47,7 @@ export class Jobs {
 
   /** The job's row as it is now. */
   get(id: string): JobRow | undefined {
-    return this.#running.get(id)?.row ?? this.#metadata.get('jobs', id)
+    return this.#running.get(id)?.row ?? this.#unwritten.get(id) ?? this.#metadata.get('jobs', id)
   }
 
   /** Whether a job of this kind runs, and which. */
@@ -78,6 +83,7 @@ export class Jobs {
       finish()
       throw error
     }
+    await this.#writeLeft()
     const update: RunningJob['update'] = (counts, plan) => {
       const rowNow = running.row
       running.row = {
@@ -113,7 +119,9 @@ export class Jobs {
       ...ending,
       ...(message === undefined ? {} : { message }),
     }
-    await this.#write(id, running.row).catch(() => undefined)
+    await this.#write(id, running.row).catch(() => {
+      if (this.#unwritten.size < unwrittenMax) this.#unwritten.set(id, running.row)
+    })
     this.#running.delete(id)
   }
 
@@ -129,6 +137,16 @@ export class Jobs {
     const all = [...this.#running.values()]
     for (const { stop } of all) stop.abort()
     await Promise.all(all.map(({ ended }) => ended))
+    await this.#writeLeft()
+  }
+
+  async #writeLeft(): Promise<void> {
+    for (const [id, row] of this.#unwritten) {
+      await this.#write(id, row).then(
+        () => this.#unwritten.delete(id),
+        () => undefined,
+      )
+    }
   }
 
   /** Marks jobs that a crash ended; the collection takes its own up again before. */

@@ -4,12 +4,13 @@
  * that stays lists it, or when it refers to a manifest that stays (signatures, SBOMs), whether by
  * its subject or by cosign's tag scheme. Pure: rows in, verdicts out.
  */
-import { holdsNow } from '../distribution/protection.ts'
+
 import { cutoffMs } from '../distribution/reliance.ts'
 import { parseDigest } from '../registry/digest.ts'
 import { isImageIndex } from '../registry/media-type.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
+import { holdsNow } from '../storage/removal.ts'
 import type { ManifestRow, TagRow } from '../storage/schema.ts'
 import type { PinRow } from '../storage/schema-cleanup.ts'
 import type { ManifestItem, TagItem } from './plan-item.ts'

@@ -1,38 +1,50 @@
 /**
- * @module Settles the steps of a sweep or a purge: commits what the worker proposed, moves the files
- * that lost their row, keeps the pace and counts. The files follow their rows under the lock that
- * pushes of the same blob take, and only while no row counts on them: whoever holds that lock and
+ * @module Settles batches of a sweep or a purge: hands them to the writer, has the files that lost
+ * their row moved, keeps the pace and counts. The files follow their rows under the locks that
+ * pushes of the same blobs take, and only while no row counts on them: whoever holds such a lock and
  * sees no row sees a file that nobody will claim.
  */
-import { dirname } from 'node:path'
 import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { disk } from '../runtime/disk.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
-import { blobPath, type StoragePaths, trashPath } from '../storage/paths.ts'
 import type { MetadataStore } from '../storage/ports.ts'
-import type { TrashRow } from '../storage/schema-cleanup.ts'
-import type { Counts, Step } from './worker-messages.ts'
+import type { Candidate } from '../storage/sweep.ts'
+import type { DoFiles } from './gc-worker.ts'
+import type { Counts } from './worker-messages.ts'
 
 export interface SettleOptions {
   readonly metadata: MetadataStore
-  readonly paths: StoragePaths
   readonly digestLock: KeyedLock
   /** Drops what is cached of a blob's file. */
   readonly forget: (digest: Digest) => void
   readonly clock: Clock
+  /** For the history: `collection`, or who asked. */
+  readonly by: string
+  /** Age below which a pull keeps a manifest, ms. */
+  readonly pulledWithinMs: number
+  /** Nothing can be restored (an undelete window of 0). */
+  readonly isFinal: boolean
   /** Bytes freed per second at most; 0 is no limit. */
   readonly bytesPerSecond: number
   readonly maxPauseMs: number
   /** Asked again for every item: a repository may have become a mirror since. */
   readonly isMirrored: (repository: string) => boolean
   /** Told each item that was skipped. */
-  readonly onSkipped: (item: Extract<Step, { kind: 'skip' }>['item'], why: string) => void
+  readonly onSkipped: (candidate: Candidate, why: string) => void
 }
 
-const stepsMin = 8
+const candidatesMin = 64
 /** More would hold up the event loop when the batch is copied to the writer (measured). */
-const stepsMax = 128
+const candidatesMax = 512
+
+/** While nobody else writes, a step of the writer may be so many times longer. */
+const aloneFactor = 4
+
+/** The index of candidates is nobody's data. */
+const isHousekeeping = ({ kind }: Candidate) => kind === 'suspect' || kind === 'in-use'
+
+const isFile = (it: Candidate): it is Extract<Candidate, { kind: 'blob' | 'purged-blob' }> =>
+  (it.kind === 'blob' || it.kind === 'purged-blob') && it.place === 'file'
 
 export class Settler {
   readonly #options: SettleOptions
@@ -40,117 +52,163 @@ export class Settler {
   /** Bytes that rows gave up, and those whose room on the disk is free by now. */
   bytes = 0
   freedBytes = 0
-  #stepsAtOnce = 16
+  /** Bytes of those given up whose room is free at once. */
+  finalBytes = 0
+  #atOnce = 64
+  #ownCommits = 0
+  #seenCommits: number
 
   constructor(options: SettleOptions) {
     this.#options = options
+    this.#seenCommits = options.metadata.commitCount
   }
 
   /** Resolves when all of them are on disk, to how many the next batch should have. */
-  async settle(steps: readonly Step[]): Promise<number> {
-    const { clock, maxPauseMs } = this.#options
+  async settle(candidates: readonly Candidate[], doFiles: DoFiles): Promise<number> {
+    const { clock } = this.#options
     const startedAt = clock.monotonic()
     const freedBefore = this.bytes + this.freedBytes
-    // In order and in one turn: what an item rests on goes in the same batch, before it.
-    const working = steps.map((step) => this.#settleOne(step))
-    const tookMs = clock.monotonic() - startedAt
-    await Promise.all(working)
-    this.#adapt(tookMs, maxPauseMs)
-    await this.#keepPace(startedAt, this.bytes + this.freedBytes - freedBefore)
-    return this.#stepsAtOnce
+    const admitted = candidates.filter((it) => this.#isAdmitted(it))
+    const turnMs = clock.monotonic() - startedAt
+    const purgedFiles = admitted.filter((it) => it.kind === 'purged-blob' && isFile(it))
+    const writerMs =
+      purgedFiles.length === 0
+        ? await this.#commit(admitted, doFiles)
+        : await this.#purgeFiles(admitted, doFiles)
+    const othersWrote = this.#othersWrote()
+    this.#adapt(admitted.length, turnMs, writerMs, othersWrote)
+    await this.#keepPace(startedAt, this.bytes + this.freedBytes - freedBefore, othersWrote)
+    return this.#atOnce
   }
 
-  /** The batch travels twice: to here and on to the writer; both copies cost about the same. */
-  #adapt(tookMs: number, maxPauseMs: number): void {
-    const budgetMs = maxPauseMs / 8
-    if (tookMs > budgetMs) this.#stepsAtOnce = Math.max(stepsMin, this.#stepsAtOnce >> 1)
-    else if (tookMs < budgetMs / 2) {
-      this.#stepsAtOnce = Math.min(stepsMax, this.#stepsAtOnce + stepsMin)
-    }
+  #isAdmitted(candidate: Candidate): boolean {
+    const { kind } = candidate
+    if (kind !== 'tag' && kind !== 'manifest' && kind !== 'link') return true
+    if (!this.#options.isMirrored(candidate.repository)) return true
+    this.#skip(candidate, 'the repository belongs to a mirror')
+    return false
   }
 
-  async #keepPace(startedAt: number, bytes: number): Promise<void> {
-    const { bytesPerSecond, clock } = this.#options
-    if (bytesPerSecond === 0 || bytes === 0) return
-    const waitMs = (bytes / bytesPerSecond) * 1_000 - (clock.monotonic() - startedAt)
-    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, Math.min(waitMs, 60_000)))
-  }
-
-  async #settleOne(step: Step): Promise<void> {
-    switch (step.kind) {
-      case 'skip':
-        this.#skip(step.item, step.why)
-        return
-      case 'purge-file':
-        await this.#purgeFile(step.digest, step.row)
-        return
-      case 'commit':
-        await this.#commit(step)
+  /** How long the writer worked on it, ms. */
+  async #commit(candidates: readonly Candidate[], doFiles: DoFiles): Promise<number> {
+    if (candidates.length === 0) return 0
+    const { metadata, clock, by, pulledWithinMs, isFinal } = this.#options
+    const at = clock.now()
+    this.#ownCommits += 1
+    const outcome = await metadata.commit({
+      checks: [],
+      changes: [],
+      sweep: { at, by, pulledAfter: at - pulledWithinMs, isFinal, candidates },
+    })
+    if (!outcome.applied) throw new Error('a sweep without checks was refused')
+    const { skipped, tookMs } = outcome.swept!
+    const why = new Map(skipped.map((it) => [it.index, it.why]))
+    const trashed: Digest[] = []
+    for (const [index, candidate] of candidates.entries()) {
+      const reason = why.get(index)
+      if (reason !== undefined) this.#skip(candidate, reason)
+      else {
+        this.#account(candidate)
+        if (candidate.kind === 'blob' && isFile(candidate)) trashed.push(candidate.digest)
+      }
     }
-  }
-
-  async #commit(step: Extract<Step, { kind: 'commit' }>): Promise<void> {
-    const { metadata, isMirrored } = this.#options
-    const { item, what, bytes, transactions, trashes } = step
-    if (item !== undefined && 'repository' in item && isMirrored(item.repository)) {
-      this.#skip(item, 'the repository belongs to a mirror')
-      return
-    }
-    const [first] = await Promise.all(transactions.map((it) => metadata.commit(it)))
-    if (!first!.applied) {
-      if (item !== undefined) this.#skip(item, 'it was used again')
-      return
-    }
-    this.#count(what)
-    this.bytes += bytes
-    if (trashes !== undefined) await this.#moveToTrash(trashes)
+    if (trashed.length > 0) await this.#moveToTrash(trashed, doFiles)
+    return tookMs
   }
 
   /** A file that cannot be moved stays where it is, without a row; the purge looks there too. */
-  async #moveToTrash(digest: Digest): Promise<void> {
-    const { paths, metadata, digestLock, forget } = this.#options
-    await digestLock.run(digest, async () => {
-      if (metadata.get('blobs', digest) !== undefined) return
-      if (metadata.get('trash', digest) === undefined) return
-      forget(digest)
-      const target = trashPath(paths, digest)
-      try {
-        await disk.makeFolder(dirname(target))
-        await disk.rename(blobPath(paths, digest), target)
-      } catch {
-        this.#count('notMoved')
-      }
+  async #moveToTrash(digests: readonly Digest[], doFiles: DoFiles): Promise<void> {
+    const { metadata, digestLock, forget } = this.#options
+    await digestLock.runAll(digests, async () => {
+      // Pushed again, or restored, since the commit: then the file is in use.
+      const unused = digests.filter(
+        (digest) =>
+          metadata.get('blobs', digest) === undefined &&
+          metadata.get('trash', digest) !== undefined,
+      )
+      for (const digest of unused) forget(digest)
+      const failed = await doFiles({ to: 'trash', digests: unused })
+      if (failed.size > 0) this.#count('notMoved', failed.size)
     })
   }
 
-  async #purgeFile(digest: Digest, row: TrashRow): Promise<void> {
-    const { paths, metadata, digestLock, forget } = this.#options
-    await digestLock.run(digest, async () => {
-      // Restored, or swept anew since the worker looked.
-      if (metadata.get('trash', digest)?.trashedAt !== row.trashedAt) return
-      await disk.unlink(trashPath(paths, digest))
-      // Pushed again meanwhile: then the file in place is that push's.
-      const isBack = metadata.get('blobs', digest) !== undefined
-      if (!isBack) {
-        forget(digest)
-        await disk.unlink(blobPath(paths, digest))
+  /** Files go before their rows: what has no row any more could not be found. */
+  async #purgeFiles(candidates: readonly Candidate[], doFiles: DoFiles): Promise<number> {
+    const { metadata, digestLock, forget } = this.#options
+    const files = candidates.filter(isFile)
+    const digests = files.map(({ digest }) => digest)
+    return digestLock.runAll(digests, async () => {
+      const gone: Digest[] = []
+      const back: Digest[] = []
+      for (const { digest, at } of files) {
+        // Restored, or swept anew since the worker looked: the writer skips it.
+        if (metadata.get('trash', digest)?.trashedAt !== at) continue
+        // Pushed again meanwhile: then the file in place is that push's.
+        if (metadata.get('blobs', digest) !== undefined) back.push(digest)
+        else {
+          forget(digest)
+          gone.push(digest)
+        }
       }
-      const { applied } = await metadata.commit({
-        checks: [{ check: 'unchanged', in: 'trash', key: digest, row }],
-        changes: [{ change: 'delete', in: 'trash', key: digest }],
-      })
-      if (!applied) return
-      this.#count('purged-blob')
-      this.freedBytes += row.sizeBytes
+      const failed = new Set<Digest>()
+      for (const [part, inPlace] of [[gone, true] as const, [back, false] as const]) {
+        if (part.length === 0) continue
+        for (const digest of await doFiles({ to: 'nowhere', digests: part, inPlace })) {
+          failed.add(digest)
+        }
+      }
+      if (failed.size > 0) this.#count('notPurged', failed.size)
+      const done = candidates.filter((it) => !isFile(it) || !failed.has(it.digest))
+      return this.#commit(done, doFiles)
     })
   }
 
-  #skip(item: Extract<Step, { kind: 'skip' }>['item'], why: string): void {
+  #othersWrote(): boolean {
+    const { commitCount } = this.#options.metadata
+    const others = commitCount - this.#seenCommits - this.#ownCommits
+    this.#seenCommits = commitCount
+    this.#ownCommits = 0
+    return others > 0
+  }
+
+  /** A step is short for both: this thread, which copies it, and the writer, whom clients wait for. */
+  #adapt(count: number, turnMs: number, writerMs: number, othersWrote: boolean): void {
+    const { maxPauseMs } = this.#options
+    const budgetMs = othersWrote ? maxPauseMs : maxPauseMs * aloneFactor
+    const share = Math.max(turnMs / (maxPauseMs / 8), writerMs / budgetMs, 0.5)
+    const wanted = Math.round(Math.min(count, this.#atOnce) / share)
+    this.#atOnce = Math.max(candidatesMin, Math.min(candidatesMax, wanted))
+  }
+
+  async #keepPace(startedAt: number, bytes: number, othersWrote: boolean): Promise<void> {
+    const { bytesPerSecond, clock } = this.#options
+    const tookMs = clock.monotonic() - startedAt
+    const forBytesMs = bytesPerSecond === 0 ? 0 : (bytes / bytesPerSecond) * 1_000 - tookMs
+    // Half of the writer's time is theirs while others write.
+    const waitMs = Math.max(forBytesMs, othersWrote ? Math.min(tookMs, 100) : 0)
+    if (waitMs >= 1) await new Promise((resolve) => setTimeout(resolve, Math.min(waitMs, 60_000)))
+  }
+
+  #account(candidate: Candidate): void {
+    if (isHousekeeping(candidate)) return
+    this.#count(candidate.kind)
+    if (!('bytes' in candidate)) return
+    if (candidate.kind === 'purged-blob' && candidate.place === 'file') {
+      this.freedBytes += candidate.bytes
+      return
+    }
+    this.bytes += candidate.bytes
+    const isInline = candidate.kind === 'blob' && candidate.place === 'inline'
+    if (isInline && this.#options.isFinal) this.finalBytes += candidate.bytes
+  }
+
+  #skip(candidate: Candidate, why: string): void {
+    if (isHousekeeping(candidate)) return
     this.#count('skipped')
-    this.#options.onSkipped(item, why)
+    this.#options.onSkipped(candidate, why)
   }
 
-  #count(what: string): void {
-    this.counts[what] = (this.counts[what] ?? 0) + 1
+  #count(what: string, by = 1): void {
+    this.counts[what] = (this.counts[what] ?? 0) + by
   }
 }

@@ -6,10 +6,11 @@ import type { MessagePort } from 'node:worker_threads'
 import type { CleanupConfig } from '../config/config-cleanup.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { WorkerFailure } from '../runtime/worker-messages.ts'
-import type { PinRow, TrashRow } from '../storage/schema-cleanup.ts'
-import type { Transaction } from '../storage/transaction.ts'
-import type { PlanItem } from './plan-item.ts'
+import type { PinRow } from '../storage/schema-cleanup.ts'
+import type { Candidate } from '../storage/sweep.ts'
+import type { FileWork } from './worker-files.ts'
 import type { MarkCursor } from './worker-mark.ts'
+import type { OldestRows } from './worker-purge.ts'
 
 /** Counted per kind of item, and what else a run tells. */
 export type Counts = Record<string, number>
@@ -26,6 +27,8 @@ export interface MarkTask {
   readonly approved: readonly string[] | undefined
   readonly mirrored: readonly string[]
   readonly pins: readonly (readonly [digest: string, row: PinRow])[]
+  /** Whether every blob is looked at, not only the candidates. */
+  readonly isFull: boolean
 }
 
 export interface SweepTask {
@@ -33,14 +36,13 @@ export interface SweepTask {
   readonly planFile: string
   /** Byte of the file to begin at. */
   readonly offset: number
-  readonly graceMs: number
-  readonly by: string
 }
 
 export interface PurgeTask {
   readonly kind: 'purge'
   /** What was deleted before this goes for good, ms since the epoch. */
   readonly before: number
+  readonly oldest: OldestRows
 }
 
 /** Sums up what is stored. */
@@ -54,20 +56,6 @@ export interface GcSetup {
   readonly task: MarkTask | SweepTask | PurgeTask | TotalTask
 }
 
-export type Step =
-  /** Applied one after the other; the first decides whether the item counts. */
-  | {
-      readonly kind: 'commit'
-      readonly what: string
-      readonly item: PlanItem | undefined
-      readonly bytes: number
-      readonly transactions: readonly Transaction[]
-      /** A file that follows its row into the trash. */
-      readonly trashes: Digest | undefined
-    }
-  | { readonly kind: 'purge-file'; readonly digest: Digest; readonly row: TrashRow }
-  | { readonly kind: 'skip'; readonly item: PlanItem; readonly why: string }
-
 export type GcReply =
   | {
       readonly kind: 'marked'
@@ -79,11 +67,20 @@ export type GcReply =
       readonly rules: readonly string[]
     }
   | {
-      readonly kind: 'steps'
+      readonly kind: 'candidates'
       readonly id: number
-      readonly steps: readonly Step[]
+      readonly candidates: readonly Candidate[]
+      /** Byte of the plan's file behind the last of them. */
       readonly offset: number
     }
+  | {
+      readonly kind: 'files'
+      readonly id: number
+      readonly failed: readonly Digest[]
+      readonly failure: WorkerFailure | undefined
+    }
+  /** What a purge left: see `OldestRows`. */
+  | { readonly kind: 'purged'; readonly oldest: OldestRows }
   | { readonly kind: 'total'; readonly bytes: number }
   | {
       readonly kind: 'ended'
@@ -93,5 +90,6 @@ export type GcReply =
 
 export type GcRequest =
   | { readonly kind: 'stop' }
-  /** The steps of this id are settled; how many to send at once from now on. */
-  | { readonly kind: 'settled'; readonly id: number; readonly stepsAtOnce: number }
+  /** The candidates of this id are settled; how many to send at once from now on. */
+  | { readonly kind: 'settled'; readonly id: number; readonly atOnce: number }
+  | { readonly kind: 'files'; readonly id: number; readonly work: FileWork }

@@ -2,88 +2,80 @@
  * @module What nobody can want back any more: deleted tags and manifests and swept blobs whose
  * undelete window has ended, pins that have expired. The end of removals that a plan showed before.
  */
-import type { Digest } from '../registry/digest.ts'
 import type { LmdbEnvironment } from '../storage/lmdb-environment.ts'
 import type { DatabaseName, Databases } from '../storage/schema.ts'
-import type { Step } from './worker-messages.ts'
-import { WorkerRows } from './worker-rows.ts'
-import { manifestBytesRemoval } from './worker-sweep.ts'
+import type { Candidate } from '../storage/sweep.ts'
 
 /** Rows read at once; the snapshot is renewed between them. */
 const rowsAtOnce = 500
 
-export function* purge(environment: LmdbEnvironment, before: number): Generator<Step> {
-  const rows = new WorkerRows(environment)
-  for (const { key, row } of all(environment, 'deletedTags')) {
-    if (row.at >= before) continue
-    yield commit('purged-tag', 0, [
-      {
-        checks: [{ check: 'unchanged', in: 'deletedTags', key, row }],
-        changes: [{ change: 'delete', in: 'deletedTags', key }],
-      },
-    ])
-  }
-  for (const { key, row } of all(environment, 'deletedManifests')) {
-    if (row.at >= before) continue
-    const [repository, digest] = key
-    yield commit('purged-manifest', row.row.sizeBytes, [
-      {
-        // Pushed again: then the push has removed the row.
-        checks: [
-          { check: 'unchanged', in: 'deletedManifests', key, row },
-          { check: 'absent', in: 'manifests', key },
-        ],
-        changes: [
-          { change: 'delete', in: 'deletedManifests', key },
-          { change: 'delete', in: 'manifestHolders', key: [digest, repository] },
-        ],
-      },
-      // With the last that had it the bytes go; while another has it, this one does nothing.
-      manifestBytesRemoval(rows, digest),
-    ])
-  }
-  for (const { key, row } of all(environment, 'trash')) {
-    if (row.trashedAt >= before) continue
-    if (row.place === 'file') yield { kind: 'purge-file', digest: key, row }
-    else yield commit('purged-blob', row.sizeBytes, inlineBlob(key, row))
-  }
-  for (const { key, row } of all(environment, 'pins')) {
-    if (row.expiresAt === undefined || row.expiresAt >= before) continue
-    yield commit('expired-pin', 0, [
-      {
-        checks: [{ check: 'unchanged', in: 'pins', key, row }],
-        changes: [{ change: 'delete', in: 'pins', key }],
-      },
-    ])
+/** Databases that are walked for what is due. */
+export const PURGED = ['deletedTags', 'deletedManifests', 'trash', 'pins'] as const
+type Purged = (typeof PURGED)[number]
+
+/**
+ * When the oldest row of each is due that a walk left behind, ms since the epoch: before that there
+ * is nothing to walk for. What is added later is younger; pins end when they say.
+ */
+export type OldestRows = Readonly<Partial<Record<Purged, number>>>
+
+/**
+ * Yields what was deleted before `before`. `onWalked` is told the age of the oldest row that each
+ * database keeps.
+ */
+export function* purge(
+  environment: LmdbEnvironment,
+  before: number,
+  oldest: OldestRows,
+  onWalked: (database: Purged, oldestAt: number) => void,
+): Generator<Candidate> {
+  for (const database of PURGED) {
+    if (database !== 'pins' && (oldest[database] ?? 0) >= before) continue
+    let oldestAt = before
+    let isFirst = true
+    for (const { candidate, at } of due(environment, database)) {
+      if (at < before) yield candidate
+      else if (isFirst || at < oldestAt) {
+        oldestAt = at
+        isFirst = false
+      }
+    }
+    onWalked(database, oldestAt)
   }
 }
 
-/** Bytes that a push of the same blob has taken over stay; the note in the trash goes either way. */
-function inlineBlob(key: Digest, row: Databases['trash']['row']) {
-  return [
-    {
-      checks: [
-        { check: 'unchanged', in: 'trash', key, row },
-        { check: 'absent', in: 'blobs', key },
-      ],
-      changes: [
-        { change: 'delete', in: 'blobBytes', key },
-        { change: 'delete', in: 'trash', key },
-      ],
-    },
-    {
-      checks: [{ check: 'unchanged', in: 'trash', key, row }],
-      changes: [{ change: 'delete', in: 'trash', key }],
-    },
-  ] as const
-}
-
-function commit(
-  what: string,
-  bytes: number,
-  transactions: Extract<Step, { kind: 'commit' }>['transactions'],
-): Step {
-  return { kind: 'commit', what, item: undefined, bytes, transactions, trashes: undefined }
+function* due(
+  environment: LmdbEnvironment,
+  database: Purged,
+): Generator<{ readonly candidate: Candidate; readonly at: number }> {
+  switch (database) {
+    case 'deletedTags':
+      for (const { key, row } of all(environment, database)) {
+        const [repository, tag] = key
+        yield { candidate: { kind: 'purged-tag', repository, tag, at: row.at }, at: row.at }
+      }
+      return
+    case 'deletedManifests':
+      for (const { key, row } of all(environment, database)) {
+        const [repository, digest] = key
+        const rest = { repository, digest, at: row.at, bytes: row.row.sizeBytes }
+        yield { candidate: { kind: 'purged-manifest', ...rest }, at: row.at }
+      }
+      return
+    case 'trash':
+      for (const { key: digest, row } of all(environment, database)) {
+        const { trashedAt: at, place, sizeBytes: bytes } = row
+        yield { candidate: { kind: 'purged-blob', digest, at, place, bytes }, at }
+      }
+      return
+    case 'pins':
+      for (const { key, row } of all(environment, database)) {
+        const [digest, name] = key
+        if (row.expiresAt === undefined) continue
+        const at = row.expiresAt
+        yield { candidate: { kind: 'expired-pin', digest, name, at }, at }
+      }
+  }
 }
 
 function* all<N extends DatabaseName>(

@@ -55,7 +55,10 @@ function componentAfter(key: unknown, prefix: readonly string[]): string {
   return typeof key === 'string' ? key : (key as readonly string[])[prefix.length]!
 }
 
-/** One database in key order from a digest on: looks ahead, never goes back. */
+/** Keys read at once after a jump; more with every batch that is read in order. */
+const keysAfterJump = 16
+
+/** One database in key order from a digest on: looks ahead, jumps over what nobody asks for. */
 export class DigestStream {
   readonly #environment: LmdbEnvironment
   readonly #database: DatabaseName
@@ -63,12 +66,22 @@ export class DigestStream {
   #index = 0
   #isAtEnd = false
   #start: readonly string[] | string
+  #limit: number
 
-  /** `after`: the digest to begin behind; undefined for the beginning. */
-  constructor(environment: LmdbEnvironment, database: DatabaseName, after: string | undefined) {
+  /**
+   * `after`: the digest to begin behind; undefined for the beginning. `isWhole`: everything will be
+   * read, so that it pays to read much at once.
+   */
+  constructor(
+    environment: LmdbEnvironment,
+    database: DatabaseName,
+    after: string | undefined,
+    isWhole = true,
+  ) {
     this.#environment = environment
     this.#database = database
     this.#start = after === undefined ? '' : `${after}\u0001`
+    this.#limit = isWhole ? keysAtOnce : keysAfterJump
   }
 
   /** The next key's components; undefined at the end. */
@@ -88,6 +101,7 @@ export class DigestStream {
 
   /** Calls back with every key of a digest; keys before it are passed over. */
   take(digest: string, onKey: (key: readonly string[]) => void): void {
+    this.#jump(digest)
     for (let key = this.peek(); key !== undefined; key = this.peek()) {
       if (key[0]! > digest) return
       if (key[0] === digest) onKey(key)
@@ -95,11 +109,23 @@ export class DigestStream {
     }
   }
 
+  /** Passes over the batch when it ends before the digest, and reads on from there. */
+  #jump(digest: string): void {
+    const last = this.#batch.at(-1) as readonly string[] | string | undefined
+    if (this.#isAtEnd) return
+    if (last !== undefined && (typeof last === 'string' ? last : last[0]!) >= digest) return
+    if (last !== undefined) this.#limit = Math.min(this.#limit, keysAfterJump * 8)
+    this.#start = [digest]
+    this.#index = this.#batch.length
+  }
+
   #fill(): void {
-    const range = { start: this.#start, end: '\u{10ffff}', limit: keysAtOnce }
+    const limit = this.#limit
+    const range = { start: this.#start, end: '\u{10ffff}', limit }
     this.#batch = [...this.#environment.keys(this.#database, range)]
     this.#index = 0
-    this.#isAtEnd = this.#batch.length < keysAtOnce
+    this.#isAtEnd = this.#batch.length < limit
+    this.#limit = Math.min(keysAtOnce, limit * 2)
     const last = this.#batch.at(-1)
     if (typeof last === 'string') this.#start = `${last}\u0001`
     else if (last !== undefined) this.#start = justAfter(last as readonly string[])

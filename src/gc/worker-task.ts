@@ -2,8 +2,8 @@
  * @module The collection's worker: makes plans, turns plans into steps, finds what is due to go for
  * good. One task at a time; it reads and says, the main thread commits.
  */
+import { constants, setPriority } from 'node:os'
 import { History } from '../distribution/history.ts'
-import { parseDigest } from '../registry/digest.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { toWorkerFailure } from '../runtime/worker-messages.ts'
 import { LmdbEnvironment } from '../storage/lmdb-environment.ts'
@@ -11,41 +11,41 @@ import { storagePaths } from '../storage/paths.ts'
 import type { BlobRow } from '../storage/schema.ts'
 import type { PlanItem } from './plan-item.ts'
 import { compileRules } from './rules.ts'
-import { PlannedManifests, walk } from './worker-mark.ts'
-import type {
-  Counts,
-  GcReply,
-  GcRequest,
-  GcSetup,
-  MarkTask,
-  Step,
-  SweepTask,
-} from './worker-messages.ts'
+import { FileWorker } from './worker-files.ts'
+import { type Found, Link } from './worker-link.ts'
+import { walk } from './worker-mark.ts'
+import type { Counts, GcSetup, MarkTask, PurgeTask, SweepTask } from './worker-messages.ts'
 import { PlanWriter, readPlan } from './worker-plan-file.ts'
+import { PlannedManifests } from './worker-planned.ts'
 import { purge } from './worker-purge.ts'
-import { WorkerRows } from './worker-rows.ts'
-import { toStep } from './worker-sweep.ts'
-
-/** Batches that the main thread has not settled yet. */
-const openBatchesMax = 2
+import { toCandidate } from './worker-sweep.ts'
 
 /** Progress of a walk is told this often, ms. */
-const tellEveryMs = 300
+const tellEveryMs = 1_000
+
+/** Suspects that are gathered before they are told. */
+const suspectsMax = 20_000
 
 export async function runTask({ port, storagePath, task }: GcSetup): Promise<void> {
   const paths = storagePaths(storagePath)
   const environment = new LmdbEnvironment(paths.metadata, false)
-  const link = new Link(port)
+  const link = new Link(port, new FileWorker(paths))
+  // On Linux a thread has a priority of its own: what clients wait for goes first.
+  yieldToOthers()
   try {
     switch (task.kind) {
       case 'mark':
         await mark(environment, task, link)
         break
       case 'sweep':
-        await link.send(sweep(environment, task), environment)
+        for await (const found of sweep(task)) {
+          await link.add(found, environment)
+          if (link.isStopped) break
+        }
+        await link.flush(environment)
         break
       case 'purge':
-        await link.send(withOffset(purge(environment, task.before)), environment)
+        await purgeAll(environment, task, link)
         break
       case 'total':
         link.reply({ kind: 'total', bytes: total(environment) })
@@ -58,6 +58,16 @@ export async function runTask({ port, storagePath, task }: GcSetup): Promise<voi
   // The last answer and the end of the task travel on different channels: wait to be let go.
   await link.released
   await environment.close()
+}
+
+function yieldToOthers(): void {
+  // Elsewhere it would be the whole process that steps back.
+  if (process.platform !== 'linux') return
+  try {
+    setPriority(0, constants.priority.PRIORITY_LOW)
+  } catch {
+    // Then it runs like everything else.
+  }
 }
 
 async function mark(environment: LmdbEnvironment, task: MarkTask, link: Link): Promise<void> {
@@ -87,6 +97,16 @@ async function mark(environment: LmdbEnvironment, task: MarkTask, link: Link): P
     else list.push(row)
   }
   let toldAt = performance.now()
+  let stage = task.from.stage
+  const suspects = new Set<string>()
+  /** In the order of the index, so that neighbours share pages. */
+  const tellSuspects = async () => {
+    const sorted = [...suspects].sort()
+    suspects.clear()
+    for (const digest of sorted) {
+      await link.add({ candidate: { kind: 'suspect', digest }, end: 0 }, environment)
+    }
+  }
   try {
     await walk(
       {
@@ -105,13 +125,21 @@ async function mark(environment: LmdbEnvironment, task: MarkTask, link: Link): P
           counts['heldTags'] = (counts['heldTags'] ?? 0) + tags
           for (const rule of held) heldRules.add(rule)
         },
+        onSuspect: (digest) => suspects.add(digest),
+        onCandidate: (candidate) => link.add({ candidate, end: 0 }, environment),
         onStep: async (cursor) => {
-          const isDue = cursor.stage === 'done' || performance.now() - toldAt > tellEveryMs
+          const isDue = cursor.stage !== stage || performance.now() - toldAt > tellEveryMs
+          if (isDue || suspects.size > suspectsMax) {
+            // What the index of candidates lacks is on disk before the place is: see `walk`.
+            await tellSuspects()
+            await link.flush(environment)
+          }
           if (isDue || writer.isFull) await writer.flush()
           // The port is only heard when the thread has nothing else to do.
           await new Promise((resolve) => setImmediate(resolve))
           if (!isDue) return
           toldAt = performance.now()
+          stage = cursor.stage
           link.reply({
             kind: 'marked',
             cursor,
@@ -125,34 +153,31 @@ async function mark(environment: LmdbEnvironment, task: MarkTask, link: Link): P
       },
       planned,
       task.from,
+      task.isFull,
     )
   } finally {
     await writer.close()
   }
 }
 
-async function* sweep(
-  environment: LmdbEnvironment,
-  { planFile, offset, graceMs, by }: SweepTask,
-): AsyncGenerator<{ step: Step; end: number }> {
-  const rows = new WorkerRows(environment)
+async function* sweep({ planFile, offset }: SweepTask): AsyncGenerator<Found> {
   const history = new History()
   for await (const { item, end } of readPlan(planFile, offset)) {
-    const step = toStep(item, { rows, now: systemClock.now(), graceMs, by, history })
-    if (step.kind === 'skip') yield { step: { kind: 'skip', item, why: step.why }, end }
-    else {
-      const digest =
-        item.kind === 'blob' && item.place === 'file' ? parseDigest(item.digest) : undefined
-      const trashes = digest?.ok === true ? digest.value : undefined
-      const transactions = [step.transaction]
-      const { kind: what, bytes } = item
-      yield { step: { kind: 'commit', what, item, bytes, transactions, trashes }, end }
-    }
+    yield { candidate: toCandidate(item, systemClock.now(), history), end }
   }
 }
 
-async function* withOffset(steps: Iterable<Step>): AsyncGenerator<{ step: Step; end: number }> {
-  for (const step of steps) yield { step, end: 0 }
+async function purgeAll(environment: LmdbEnvironment, task: PurgeTask, link: Link): Promise<void> {
+  const oldest: Record<string, number> = { ...task.oldest }
+  const due = purge(environment, task.before, task.oldest, (database, at) => {
+    oldest[database] = at
+  })
+  for (const candidate of due) {
+    await link.add({ candidate, end: 0 }, environment)
+    if (link.isStopped) return
+  }
+  await link.flush(environment)
+  if (!link.isStopped) link.reply({ kind: 'purged', oldest })
 }
 
 /** Bytes of all blobs. */
@@ -166,72 +191,5 @@ function total(environment: LmdbEnvironment): number {
     if (batch.length < 5_000) return bytes
     start = `${String(batch.at(-1)!.key)}\u0001`
     environment.refresh()
-  }
-}
-
-/** The port: batches out, settlements in, a stop at any time. */
-class Link {
-  readonly #port: GcSetup['port']
-  readonly released: Promise<void>
-  isStopped = false
-  #open = 0
-  #stepsAtOnce = 16
-  #wake = () => {}
-
-  constructor(port: GcSetup['port']) {
-    this.#port = port
-    port.on('message', (request: GcRequest) => {
-      if (request.kind === 'stop') this.isStopped = true
-      else {
-        this.#open -= 1
-        this.#stepsAtOnce = request.stepsAtOnce
-      }
-      this.#wake()
-    })
-    this.released = new Promise((resolve) => {
-      port.on('close', () => {
-        this.isStopped = true
-        this.#wake()
-        resolve()
-      })
-    })
-  }
-
-  reply(message: GcReply): void {
-    this.#port.postMessage(message)
-  }
-
-  async send(
-    steps: AsyncIterable<{ step: Step; end: number }>,
-    environment: LmdbEnvironment,
-  ): Promise<void> {
-    let id = 0
-    let batch: Step[] = []
-    let offset = 0
-    const flush = async () => {
-      if (batch.length === 0) return
-      id += 1
-      this.#open += 1
-      this.reply({ kind: 'steps', id, steps: batch, offset })
-      batch = []
-      await this.#untilOpen(openBatchesMax - 1)
-      environment.refresh()
-    }
-    for await (const { step, end } of steps) {
-      batch.push(step)
-      offset = end
-      if (batch.length >= this.#stepsAtOnce) await flush()
-      if (this.isStopped) break
-    }
-    if (!this.isStopped) await flush()
-    await this.#untilOpen(0)
-  }
-
-  async #untilOpen(count: number): Promise<void> {
-    while (this.#open > count && !this.isStopped) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-    }
   }
 }

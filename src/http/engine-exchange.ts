@@ -78,6 +78,7 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
   protected proxiedAddress(): string | undefined {
     return undefined
   }
+  abstract get bytesReceived(): number
   abstract readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
   abstract pause(): void
   abstract resume(): void

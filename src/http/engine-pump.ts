@@ -70,7 +70,7 @@ export class Pump implements Turn {
       }
       if (share <= 0 || this.turns.isSpent) {
         this.waitsFor = 'turn'
-        this.turns.add(this, this.offset === 0)
+        this.turns.add(this, left, this.offset === 0)
         return
       }
       const wanted = Math.min(this.windowBytes, share, left)

@@ -95,6 +95,8 @@ export interface HttpRequest {
   readonly host: string
   /** Content-Length; undefined when the body is chunked; 0 when there is no body. */
   readonly bodyBytes: number | undefined
+  /** Body bytes that have come so far, whatever was announced. */
+  readonly bytesReceived: number
   /**
    * Streams the body: `onChunk` gets each piece synchronously (valid only during the call; at most
    * 512 KiB). Resolves after the last piece, rejects with `ClientGone` when the client leaves or

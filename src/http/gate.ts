@@ -5,10 +5,11 @@
  */
 import type { AccessRules } from '../auth/access-rules.ts'
 import { type Authenticator, CredentialsRefused } from '../auth/authenticator.ts'
-import { type Action, anonymousCaller, type Caller } from '../auth/caller.ts'
+import { anonymousCaller, type Caller } from '../auth/caller.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { HttpRequest } from './engine.ts'
+import type { SourceRights } from './handlers/uploads.ts'
 import { type Need, needOf, pullOf } from './route-access.ts'
 import { parseRoute } from './router.ts'
 
@@ -56,10 +57,9 @@ export class Gate {
   /** The caller, at once where the credentials were judged lately. Throws or rejects with 401. */
   admit(request: HttpRequest): Caller | Promise<Caller> {
     try {
-      const address = request.remoteAddress
       const found = this.#options.authenticator.authenticate(
         request.header('authorization'),
-        address,
+        request,
       )
       return found instanceof Promise
         ? found.catch((error: unknown) => this.#refuseCredentials(request, error))
@@ -71,8 +71,7 @@ export class Gate {
 
   /** `require` for a pull that is answered from what was prepared: nothing is made for it. */
   requirePull(request: HttpRequest, repository: string): void {
-    const { caller, remoteAddress } = request
-    if (this.#options.rules.may(caller, 'pull', repository, remoteAddress)) return
+    if (this.#options.rules.may(request.caller, 'pull', repository, request)) return
     this.require(request, pullOf(repository))
   }
 
@@ -86,23 +85,37 @@ export class Gate {
     }
     const { action, resource } = need
     const { rules } = this.#options
-    const address = request.remoteAddress
     if (resource === undefined) {
       const isGranted = caller.grant?.allows(action, undefined) !== false
-      if (isGranted && rules.mayAnywhere(caller, action, address)) return
+      if (isGranted && rules.mayAnywhere(caller, action, request)) return
       this.#refuse(request, need, 'not-allowed', undefined)
       return
     }
     // The metrics are open to whom a rule names them for, and to administrators.
-    if (resource === '/metrics' && rules.may(caller, 'admin', resource, address)) return
-    if (rules.may(caller, action, resource, address)) return
-    const { rule } = rules.decide(caller, action, resource, address)
+    if (resource === '/metrics' && rules.may(caller, 'admin', resource, request)) return
+    if (rules.may(caller, action, resource, request)) return
+    const { rule } = rules.decide(caller, action, resource, request)
     this.#refuse(request, need, 'not-allowed', rule)
   }
 
-  /** For mounts, lists and whatever else asks about a repository beside the one in the path. */
-  may(caller: Caller, action: Action, repository: string, address: string): boolean {
-    return this.#options.rules.may(caller, action, repository, address)
+  /** What the caller may mount from. */
+  sourceRights(request: HttpRequest): SourceRights {
+    const { rules } = this.#options
+    const { caller, remoteAddress } = request
+    const from = { remoteAddress }
+    const may = (source: string) => rules.may(caller, 'pull', source, from)
+    return {
+      may,
+      // Only where a new token would help: the others are refused as what is not there.
+      might: (source) =>
+        caller.mayWiden === true &&
+        !may(source) &&
+        rules.decide(caller, 'pull', source, from).isAllowed,
+      askFor: (target, source) => {
+        const scope = `repository:${target}:pull,push repository:${source}:pull`
+        throw this.#unauthorized(request, scope, 'insufficient_scope')
+      },
+    }
   }
 
   #refuse(

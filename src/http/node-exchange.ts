@@ -18,6 +18,7 @@ export class NodeExchange extends EngineExchange {
   private readonly req: IncomingMessage
   private readonly res: ServerResponse
   private isReading = false
+  private receivedBytes = 0
   private isHeld = false
   private isWanted = true
   private isDrainWatched = false
@@ -67,6 +68,10 @@ export class NodeExchange extends EngineExchange {
     return shortAddress(this.req.socket.remoteAddress)
   }
 
+  get bytesReceived(): number {
+    return this.receivedBytes
+  }
+
   readBody(onChunk: (bytes: Uint8Array) => void): Promise<void> {
     if (this.state !== 'open') return Promise.reject(new ClientGone())
     if (this.bodyBytes === 0) return Promise.resolve()
@@ -96,6 +101,7 @@ export class NodeExchange extends EngineExchange {
   }
 
   private deliver(chunk: Buffer, onChunk: (bytes: Uint8Array) => void): void {
+    this.receivedBytes += chunk.length
     if (!this.isWanted) return
     try {
       onChunk(chunk)

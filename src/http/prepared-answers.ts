@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { BlobRow } from '../storage/schema.ts'
+import type { Candidate } from '../storage/sweep.ts'
 import type { Change, Check, Transaction } from '../storage/transaction.ts'
 import type { ResponseHead } from './engine.ts'
 
@@ -92,8 +93,26 @@ export class PreparedAnswers {
   }
 
   /** Drops what a committed transaction made untrue. */
-  drop({ checks, changes }: Transaction): void {
+  drop({ checks, changes, sweep }: Transaction): void {
     for (const change of changes) this.#dropChanged(change, checks)
+    // What a sweep skipped is only prepared anew. Blobs and bytes go after everything that named them.
+    for (const candidate of sweep?.candidates ?? []) this.#dropSwept(candidate)
+  }
+
+  #dropSwept(candidate: Candidate): void {
+    switch (candidate.kind) {
+      case 'tag':
+        this.#byPath.delete(`/v2/${candidate.repository}/manifests/${candidate.tag}`)
+        return
+      case 'manifest':
+        this.#byPath.delete(`/v2/${candidate.repository}/manifests/${candidate.digest}`)
+        return
+      case 'link':
+        this.#byPath.delete(`/v2/${candidate.repository}/blobs/${candidate.digest}`)
+        return
+      default:
+        return
+    }
   }
 
   #dropChanged(change: Change, checks: readonly Check[]): void {

@@ -18,7 +18,7 @@ export function respondError(
   if (error instanceof ClientGone) return
   const refusal =
     error instanceof RegistryError ? error : new RegistryError('UNKNOWN', { cause: error })
-  if (refusal.status >= 500) {
+  if (refusal.status >= 500 && !isLoad(refusal)) {
     const cause = refusal.cause ?? refusal
     logger.error({ requestId: request.id, status: refusal.status, error: cause }, 'request failed')
   }
@@ -29,6 +29,14 @@ export function respondError(
     ['X-Request-Id', request.id],
     ...headers,
   ])
+}
+
+/**
+ * Somebody asks for more than there is for him, and is told when to come back: no fault, and a line
+ * for each would be one more thing to flood us with. The metrics count them.
+ */
+function isLoad({ code, cause, headers }: RegistryError): boolean {
+  return code === 'UNAVAILABLE' && cause === undefined && headers?.['Retry-After'] !== undefined
 }
 
 function errorBody(error: RegistryError, requestId: string) {

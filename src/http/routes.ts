@@ -93,6 +93,14 @@ function makeTable({
   }
 }
 
+/** The methods of every kind of route but `admin`: for tests, which hold every one to the rules. */
+export function routeMethods(): ReadonlyMap<TableKind, readonly string[]> {
+  // The rows only name the handlers: nothing is called.
+  const table = makeTable({} as Omit<Handlers, 'admin'>)
+  const kinds = Object.keys(table) as TableKind[]
+  return new Map(kinds.map((kind) => [kind, Object.keys(table[kind])]))
+}
+
 /** What stands between a request and its handler; each is undefined where its feature is off. */
 export interface Before {
   /** Each request passes it before anything is looked up. */

@@ -43,6 +43,7 @@ export class UwsEngine implements HttpEngine {
       const socket = await this.open(this.plainApp, address, this.uws.LIBUS_LISTEN_EXCLUSIVE_PORT)
       if (socket === false) throw listenError(address, await probeListen(address))
       this.plainSockets.push(socket)
+      this.keeper.bounds.boundUnsent()
       return this.uws.us_socket_local_port(socket)
     }
     const app = this.secureApp(await readTls(tls))
@@ -54,6 +55,7 @@ export class UwsEngine implements HttpEngine {
     const socket = busy === undefined && (await this.open(app, fixed, 0))
     if (socket === false) throw listenError(fixed, busy ?? (await probeListen(fixed)))
     this.secure.push({ address: fixed, socket })
+    this.keeper.bounds.boundUnsent()
     return port
   }
 
@@ -72,6 +74,7 @@ export class UwsEngine implements HttpEngine {
       this.retiring.add(listener.socket)
       listener.socket = socket
     }
+    this.keeper.bounds.boundUnsent()
     // What waits in an old queue would be reset: they are closed right after the loop has accepted.
     await new Promise((resolve) => setTimeout(() => setImmediate(resolve), acceptMs))
     this.closeRetiring()

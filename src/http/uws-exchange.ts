@@ -41,7 +41,7 @@ export class UwsExchange extends EngineExchange implements Kept {
       const fault = this.copyRequest(req)
       if (fault === undefined) {
         if (this.bodyBytes !== 0) {
-          this.body = new UwsBody(res, this.keeper.senders)
+          this.body = new UwsBody(res, this.keeper.bounds)
           this.keeper.add(this)
         }
         this.serve()
@@ -94,6 +94,10 @@ export class UwsExchange extends EngineExchange implements Kept {
     if (this.res === undefined) return undefined
     const bytes = new Uint8Array(this.res.getProxiedRemoteAddress())
     return bytes.length === 0 ? undefined : formatAddress(bytes)
+  }
+
+  get bytesReceived(): number {
+    return this.body?.receivedBytes ?? 0
   }
 
   readBody(onChunk: (bytes: Uint8Array) => void): Promise<void> {
@@ -203,7 +207,7 @@ export class UwsExchange extends EngineExchange implements Kept {
   }
 
   tick(): void {
-    const moved = this.bytesSent + (this.body?.receivedBytes ?? 0)
+    const moved = this.bytesSent + this.bytesReceived
     this.stalledTicks = moved === this.movedBytes ? this.stalledTicks + 1 : 0
     this.movedBytes = moved
     const isStalled = this.stalledTicks > stalledTicksMax

@@ -10,6 +10,7 @@ import { Piscina } from 'piscina'
 export type WorkerName =
   | 'gc'
   | 'ingest'
+  | 'manifest'
   | 'metadata-writer'
   | 'pager'
   | 'password'
@@ -22,6 +23,8 @@ export interface WorkerPoolOptions {
   readonly threads: number
   /** Long tasks that one thread carries at a time. */
   readonly tasksPerThread: number
+  /** Room for short-lived objects of a thread, MiB; undefined: what V8 likes, up to 48. */
+  readonly youngMiB?: number
   /** Told when a thread dies that carries no task: it could not start, or fell over its own feet. */
   readonly onError?: (error: Error) => void
 }
@@ -52,6 +55,9 @@ export class WorkerPool {
       maxThreads: options.threads,
       concurrentTasksPerWorker: options.tasksPerThread,
       atomics: 'disabled',
+      ...(options.youngMiB === undefined
+        ? {}
+        : { resourceLimits: { maxYoungGenerationSizeMb: options.youngMiB } }),
     })
     if (options.onError !== undefined) this.#pool.on('error', options.onError)
   }

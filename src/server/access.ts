@@ -6,7 +6,7 @@
 import { AccessRules } from '../auth/access-rules.ts'
 import { AccessTokens } from '../auth/access-tokens.ts'
 import { Authenticator } from '../auth/authenticator.ts'
-import { ForeignTokens } from '../auth/foreign-tokens.ts'
+import { ForeignTokens, keyTimes } from '../auth/foreign-tokens.ts'
 import { PasswordQueue } from '../auth/password-queue.ts'
 import { Passwords } from '../auth/passwords.ts'
 import { TokenService } from '../auth/token-service.ts'
@@ -16,7 +16,7 @@ import { Challenges } from '../http/challenges.ts'
 import { Gate } from '../http/gate.ts'
 import type { MaySee } from '../http/handlers/discovery.ts'
 import { TokenHandlers } from '../http/handlers/token.ts'
-import type { MayPull } from '../http/handlers/uploads.ts'
+import type { SourceRightsOf } from '../http/handlers/uploads.ts'
 import type { RequestLimits } from '../http/request-limits.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
@@ -28,7 +28,7 @@ import { followAccessTokens, followForeignKeys, followKeys } from './token-files
 export interface AccessControl {
   readonly gate: Gate
   readonly tokenHandlers: TokenHandlers
-  readonly mayPull: MayPull
+  readonly sourceRights: SourceRightsOf
   readonly maySee: MaySee
   stop(): Promise<void>
 }
@@ -121,15 +121,13 @@ async function start(
         audit?.write(refusalRecord(request, refusal, isUser))
       },
     }),
-    mayPull: ({ caller, remoteAddress }) => {
-      return (repository) => gate.may(caller, 'pull', repository, remoteAddress)
-    },
+    sourceRights: (request) => gate.sourceRights(request),
     maySee: ({ caller, remoteAddress }) => {
       // A bearer token for the catalog has no scope for the repositories in it.
       const asker = caller.via === 'bearer' ? { ...caller, grant: undefined } : caller
+      const from = { remoteAddress }
       return (repository) =>
-        rules.may(asker, 'pull', repository, remoteAddress) &&
-        rules.may(asker, 'list', repository, remoteAddress)
+        rules.may(asker, 'pull', repository, from) && rules.may(asker, 'list', repository, from)
     },
     stop: () => stopAll(stops),
   }
@@ -158,7 +156,7 @@ async function startPasswords(
 ): Promise<Passwords | undefined> {
   if (auth.htpasswdFile === undefined) return undefined
   const pool = new WorkerPool({ worker: 'password', threads: 1, tasksPerThread: 1 })
-  const queue = new PasswordQueue(() => pool.start({}))
+  const queue = new PasswordQueue(() => pool.start({}), systemClock)
   stops.push(
     () => pool.close(),
     () => queue.close(),
@@ -183,9 +181,14 @@ async function startForeign(
   stops: (() => void | Promise<void>)[],
 ): Promise<ForeignTokens | undefined> {
   if (settings === undefined) return undefined
-  const isUrl = /^https?:\/\//i.test(settings.jwks)
-  const foreign = new ForeignTokens(settings, isUrl ? settings.jwks : undefined)
-  if (!isUrl) {
+  const url = /^https?:\/\//i.test(settings.jwks) ? settings.jwks : undefined
+  const onState = (problem: Error | undefined) => {
+    if (problem === undefined) logger.info({ url }, 'keys of the token issuer fetched again')
+    else logger.error({ url, error: problem }, 'keys of the token issuer cannot be fetched')
+  }
+  const remote = url === undefined ? undefined : { url, ...keyTimes, onState }
+  const foreign = new ForeignTokens(settings, remote)
+  if (url === undefined) {
     const watched = await followForeignKeys(settings.jwks, logger, foreign, onChanged)
     stops.push(() => watched.stop())
   }

@@ -11,6 +11,7 @@ import { Networks } from '../auth/networks.ts'
 import type { Config } from '../config/config.ts'
 import { Discovery } from '../distribution/discovery.ts'
 import { Deletes } from '../distribution/management.ts'
+import type { ManifestReader } from '../distribution/manifest-reader.ts'
 import { Mounts } from '../distribution/mount.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { Uploads } from '../distribution/uploads.ts'
@@ -20,7 +21,7 @@ import { BlobHandlers } from '../http/handlers/blobs.ts'
 import { DiscoveryHandlers } from '../http/handlers/discovery.ts'
 import { ManifestHandlers } from '../http/handlers/manifests.ts'
 import { ServiceHandlers } from '../http/handlers/service.ts'
-import { UploadHandlers } from '../http/handlers/uploads.ts'
+import { allSources, UploadHandlers } from '../http/handlers/uploads.ts'
 import { loadEngine } from '../http/load-engine.ts'
 import { MirrorFront } from '../http/mirror-front.ts'
 import { PreparedAnswers } from '../http/prepared-answers.ts'
@@ -57,6 +58,7 @@ export interface Parts {
   readonly access: AccessControl | undefined
   readonly logger: Logger
   readonly cleanup: Cleanup
+  readonly manifests: Pick<ManifestReader, 'read'>
   /** What the features add to the admin API. */
   readonly endpoints: readonly Endpoint[]
 }
@@ -74,6 +76,7 @@ export async function makeFrontDoor(
     access,
     logger,
     cleanup,
+    manifests,
     endpoints,
   }: Parts,
 ): Promise<{ engine: HttpEngine; metrics: Metrics | undefined; mirrors: Mirrors | undefined }> {
@@ -90,6 +93,7 @@ export async function makeFrontDoor(
   const deletes = new Deletes(metadata, policy.allowsDelete, cleanup)
   const pushes = new ManifestPushes(metadata, policy, systemClock, {
     ...cleanup,
+    readManifest: manifests.read,
     readBlob: (digest, bytesMax) => readStoredBlob(storage, digest, bytesMax),
   })
   const requestLog = config.log.access
@@ -106,6 +110,7 @@ export async function makeFrontDoor(
   const mirrors = await openMirrors(config, storage, {
     logger,
     tagLocks: cleanup.tagLocks,
+    readManifest: manifests.read,
     doubt: () => reconciliation.doubt(),
   })
   const admin: AdminApi = new AdminApi([
@@ -162,7 +167,7 @@ export async function makeFrontDoor(
       uploads,
       new Mounts(metadata, systemClock),
       storage.space,
-      access?.mayPull ?? (() => () => true),
+      access?.sourceRights ?? (() => allSources),
     ),
     discovery: new DiscoveryHandlers(new Discovery(metadata), access?.maySee),
     service,
@@ -172,12 +177,15 @@ export async function makeFrontDoor(
   const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers)
   if (front !== undefined) answers.inspector = (path, prepared) => front.inspect(path, prepared)
   const dispatch = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
-  const needsAddress = requestLog !== undefined || audit !== undefined || limits !== undefined
+  const needsAddress = requestLog !== undefined || limits !== undefined
   const proxies = new Networks(config.trustedProxies)
   const { engine, notice, isFallback } = await loadEngine(config.server.engine, {
     handler: (request, response) => {
-      // The log wants the address, and the socket does not tell it after the answer.
-      if (needsAddress) void request.remoteAddress
+      // The log wants the address, and the socket does not tell it after the answer. In the audit
+      // trail are changes, and refusals, which are written while the socket is there.
+      if (needsAddress || (audit !== undefined && !isRead(request.method))) {
+        void request.remoteAddress
+      }
       const wait = limits?.takeAddress(request)
       return wait === undefined
         ? dispatch(request, response)
@@ -193,11 +201,11 @@ export async function makeFrontDoor(
         const { routeKind, method } = request
         metrics.requests.observe(routeKind, method, response.status, milliseconds / 1000)
         metrics.requests.bytesSent += response.bytesSent
-        metrics.requests.bytesReceived += request.bodyBytes ?? 0
+        metrics.requests.bytesReceived += request.bytesReceived
       }
       requestLog?.write(request, response, milliseconds)
       audit?.finished(request, response)
-      limits?.charge(request, response.bytesSent + (request.bodyBytes ?? 0))
+      limits?.charge(request, response.bytesSent + request.bytesReceived)
     },
   })
   if (isFallback) logger.warn(notice)
@@ -224,6 +232,10 @@ export async function makeFrontDoor(
     declareMirrorMetrics(metrics, () => mirrors.readings())
   }
   return { engine, metrics, mirrors }
+}
+
+function isRead(method: string): boolean {
+  return method === 'GET' || method === 'HEAD'
 }
 
 function makeHealth({ metadata, paths }: Storage): Health {

@@ -1,10 +1,11 @@
 /**
  * @module Backups: a consistent copy of the metadata first, then every blob file that it names, by
  * hard link where the target is on the same file system (blob files never change), else as a copy
- * (by reflink where the file system can). Works beside a running server.
+ * (by reflink where the file system can). Works beside a running server. The secrets of access
+ * control go along, for their owner only: without them every token would end with a restore.
  */
 import { constants } from 'node:fs'
-import { copyFile, link, mkdir, readdir, stat } from 'node:fs/promises'
+import { chmod, copyFile, link, mkdir, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Digest } from '../registry/digest.ts'
 import { LmdbEnvironment, prefixRange } from './lmdb-environment.ts'
@@ -37,6 +38,7 @@ export async function backup(source: string, target: string): Promise<CopyReport
   } finally {
     await live.close()
   }
+  await copySecrets(from, to)
   return copyBlobs(from, to)
 }
 
@@ -51,7 +53,23 @@ export async function restore(source: string, target: string): Promise<CopyRepor
   await mkdir(to.metadata, { recursive: true, mode: 0o750 })
   // Never linked: the store writes to this file.
   await copyFile(join(from.metadata, 'data.mdb'), join(to.metadata, 'data.mdb'))
+  await copySecrets(from, to)
   return copyBlobs(from, to)
+}
+
+/** Each file is replaced in one step, so that a copy is whole; others are somebody's at work. */
+async function copySecrets(from: StoragePaths, to: StoragePaths): Promise<void> {
+  const names = await readdir(from.auth).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  const files = names.filter((name) => name.endsWith('.json'))
+  if (files.length > 0) await mkdir(to.auth, { recursive: true, mode: 0o700 })
+  for (const name of files) {
+    const copy = join(to.auth, name)
+    await copyFile(join(from.auth, name), copy)
+    await chmod(copy, 0o600)
+  }
 }
 
 /** Copies what the metadata at `to` names; it was copied first, so that nothing it names is newer. */

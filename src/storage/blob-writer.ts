@@ -93,8 +93,8 @@ class WorkerUpload implements GrowingBlob {
   #filling: Buffer | undefined
   #filledBytes = 0
   #inFlightBytes = 0
-  /** Buffers taken from the pool and not back yet: being filled or with the worker. */
-  #chunksAway = 0
+  /** Of buffers taken from the pool and not back yet: being filled or with the worker. */
+  #bytesAway = 0
   #offsetBytes: number
   #markedBytes = 0
   #nextId = 1
@@ -141,13 +141,25 @@ class WorkerUpload implements GrowingBlob {
     this.#onWritten = listener
   }
 
+  give(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#gone !== undefined) throw storageFault(this.#gone)
+    if (bytes.byteLength === 0) return
+    if (this.#held !== undefined) return this.append(bytes)
+    this.#sendFilled()
+    this.#offsetBytes += bytes.byteLength
+    this.#bytesAway += this.#chunks.count(bytes.buffer)
+    this.#filling = Buffer.from(bytes.buffer)
+    this.#filledBytes = bytes.byteLength
+    this.#sendFilled()
+  }
+
   append(bytes: Uint8Array): void {
     if (this.#gone !== undefined) throw storageFault(this.#gone)
     const start = this.#offsetBytes
     this.#offsetBytes += bytes.byteLength
     let taken = 0
     while (taken < bytes.byteLength) {
-      this.#filling ??= this.#takeChunk(start + taken)
+      this.#filling ??= this.#takeChunk(start + taken, bytes.byteLength - taken)
       const room = this.#filling.byteLength - this.#filledBytes
       const part = bytes.subarray(taken, taken + room)
       // `set` copies into shared memory byte by byte where addresses are odd; `fill` is a memcpy.
@@ -161,10 +173,12 @@ class WorkerUpload implements GrowingBlob {
     if (this.#inFlightBytes === 0) this.#sendFilled()
   }
 
-  #takeChunk(start: number): Buffer {
+  /** What an idle worker is waiting for goes at once, in a buffer of just its size. */
+  #takeChunk(start: number, bytes: number): Buffer {
     if (this.#held !== undefined) return this.#held.begin(start)
-    this.#chunksAway += 1
-    return Buffer.from(this.#chunks.take())
+    const buffer = this.#chunks.take(this.#inFlightBytes === 0 ? bytes : undefined)
+    this.#bytesAway += buffer.byteLength
+    return Buffer.from(buffer)
   }
 
   #sendFilled(): void {
@@ -174,9 +188,8 @@ class WorkerUpload implements GrowingBlob {
     this.#filling = undefined
     this.#filledBytes = 0
     this.#inFlightBytes += length
-    if (buffer instanceof SharedArrayBuffer) this.#post({ kind: 'shared-chunk', buffer, length })
-    else
-      this.#post({ kind: 'chunk', buffer: buffer as ArrayBuffer, length }, [buffer as ArrayBuffer])
+    if (buffer instanceof ArrayBuffer) this.#post({ kind: 'chunk', buffer, length }, [buffer])
+    else this.#post({ kind: 'shared-chunk', buffer: buffer as SharedArrayBuffer, length })
   }
 
   mustPause(onDrained: () => void): boolean {
@@ -250,8 +263,8 @@ class WorkerUpload implements GrowingBlob {
   #onReply(reply: IngestReply): void {
     if (reply.kind === 'buffer') {
       if (reply.buffer !== undefined) {
+        this.#bytesAway -= reply.buffer.byteLength
         this.#chunks.give(reply.buffer)
-        this.#chunksAway -= 1
       }
       this.#inFlightBytes -= reply.length
       if (this.#inFlightBytes === 0) this.#sendFilled()
@@ -281,9 +294,9 @@ class WorkerUpload implements GrowingBlob {
     for (const asked of this.#asked.values()) asked.reject(storageFault(error))
     this.#asked.clear()
     // Buffers that were with the worker are lost with it; the budget gets them back.
-    this.#chunks.forget(this.#chunksAway)
+    this.#chunks.forget(this.#bytesAway)
     this.#held?.drop()
-    this.#chunksAway = 0
+    this.#bytesAway = 0
     this.#inFlightBytes = 0
     this.#wake()
     this.#onWritten?.(true)

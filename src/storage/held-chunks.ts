@@ -54,7 +54,7 @@ export class HeldChunks {
 
   /** Nobody will write them any more; the buffers are not used again, the worker may have them. */
   drop(): void {
-    this.#pool.forget(this.#chunks.length)
+    for (const { buffer } of this.#chunks) this.#pool.forget(buffer.byteLength)
     this.#chunks = []
   }
 }

@@ -26,6 +26,8 @@ export interface RangeOptions {
 export class LmdbEnvironment {
   readonly #root: RootDatabase
   readonly #databases: Record<string, Database>
+  /** Above every stamp of an earlier run, unless the clock was set back; then some may come again. */
+  #stamp = Date.now() * 1_024
 
   /** Creates the folder's databases where they are missing. `isRelaxed`: see `writeSync`. */
   constructor(path: string, isRelaxed: boolean) {
@@ -61,10 +63,20 @@ export class LmdbEnvironment {
     void this.#databases[database]!.remove(key as string)
   }
 
-  hasPrefix(database: DatabaseName, prefix: readonly string[]): boolean {
-    const range = { start: [...prefix], end: [...prefix, afterAllStrings], limit: 1 }
-    for (const _key of this.#databases[database]!.getKeys(range)) return true
-    return false
+  firstKeys(database: DatabaseName, prefix: readonly string[], limit?: number): unknown[] {
+    const range = { start: [...prefix], end: [...prefix, afterAllStrings] }
+    const options = limit === undefined ? range : { ...range, limit }
+    return [...this.#databases[database]!.getKeys(options)]
+  }
+
+  keysFrom(database: DatabaseName, start: readonly string[], limit: number): (readonly string[])[] {
+    const range = mutable({ start, end: afterAllStrings, limit })
+    return [...this.#databases[database]!.getKeys(range)] as unknown as string[][]
+  }
+
+  stamp(): number {
+    this.#stamp += 1
+    return this.#stamp
   }
 
   /** Keys in byte order. Iterate to the end at once: the cursor lives in this turn's snapshot. */

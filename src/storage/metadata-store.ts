@@ -14,7 +14,7 @@ import {
 import type { LongTask } from '../runtime/worker-pool.ts'
 import { type LmdbEnvironment, prefixRange } from './lmdb-environment.ts'
 import type { Pager } from './pager.ts'
-import type { MetadataStore } from './ports.ts'
+import type { AppliedListener, MetadataStore } from './ports.ts'
 import type { DatabaseName, Databases } from './schema.ts'
 import { storageFault } from './storage-fault.ts'
 import type { CommitOutcome, Transaction } from './transaction.ts'
@@ -33,11 +33,12 @@ export class LmdbMetadataStore implements MetadataStore {
   readonly #writer: SupervisedTask<MetadataWriterRequest, MetadataWriterReply>
   readonly #pager: Pager
   readonly #sent = new Map<number, readonly Waiting[]>()
-  readonly #listeners: ((transaction: Transaction) => void)[] = []
+  readonly #listeners: AppliedListener[] = []
   readonly #doubtListeners: (() => void)[] = []
   #queue: Waiting[] = []
   #waitingCount = 0
   #nextBatchId = 1
+  #commitCount = 0
 
   /** `startWriter` runs `workers/metadata-writer.ts` on the same path; it is run again if it dies. */
   constructor(environment: LmdbEnvironment, startWriter: () => LongTask, pager: Pager) {
@@ -93,10 +94,15 @@ export class LmdbMetadataStore implements MetadataStore {
       return Promise.reject(new RegistryError('UNAVAILABLE', { headers: { 'Retry-After': '1' } }))
     }
     this.#waitingCount += 1
+    this.#commitCount += 1
     return new Promise((resolve, reject) => {
       if (this.#queue.length === 0) setImmediate(() => this.#send())
       this.#queue.push({ transaction, resolve, reject })
     })
+  }
+
+  get commitCount(): number {
+    return this.#commitCount
   }
 
   #send(): void {
@@ -118,12 +124,13 @@ export class LmdbMetadataStore implements MetadataStore {
     this.#environment.refresh()
     const outcomes = reply.outcomes as readonly CommitOutcome[]
     for (const [index, { transaction }] of batch.entries()) {
-      if (outcomes[index]!.applied) for (const listener of this.#listeners) listener(transaction)
+      const outcome = outcomes[index]!
+      if (outcome.applied) for (const listener of this.#listeners) listener(transaction, outcome)
     }
     for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index]!)
   }
 
-  onApplied(listener: (transaction: Transaction) => void): void {
+  onApplied(listener: AppliedListener): void {
     this.#listeners.push(listener)
   }
 

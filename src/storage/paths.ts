@@ -6,6 +6,7 @@
  *   meta/                                     the LMDB environment
  *   trash/<algorithm>/<first two hex>/<hex>   blobs that collection swept, until the window ends
  *   plans/<plan id>                           what a collection would remove or did, line by line
+ *   auth/                                     signing keys and access tokens, for their owner only
  *   lock                                      held by the one process that has the store open
  *
  * The blob tree is the one that the Go FastRegistry wrote, so its data can be adopted in place.
@@ -20,6 +21,7 @@ export interface StoragePaths {
   readonly metadata: string
   readonly trash: string
   readonly plans: string
+  readonly auth: string
 }
 
 export function storagePaths(root: string): StoragePaths {
@@ -30,6 +32,7 @@ export function storagePaths(root: string): StoragePaths {
     metadata: join(root, 'meta'),
     trash: join(root, 'trash'),
     plans: join(root, 'plans'),
+    auth: join(root, 'auth'),
   }
 }
 

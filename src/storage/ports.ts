@@ -37,6 +37,11 @@ export interface MetadataReader {
   touch(database: 'manifestBytes' | 'blobBytes', key: Digest): Promise<void> | undefined
 }
 
+export type AppliedListener = (
+  transaction: Transaction,
+  outcome: Extract<CommitOutcome, { applied: true }>,
+) => void
+
 export interface MetadataStore extends MetadataReader {
   /**
    * Applies all of it or nothing. On disk when it resolves, and visible to every later read.
@@ -44,11 +49,13 @@ export interface MetadataStore extends MetadataReader {
    * then nothing was applied.
    */
   commit(transaction: Transaction): Promise<CommitOutcome>
+  /** Transactions that were asked for so far, by anybody. */
+  readonly commitCount: number
   /**
    * Calls back with every transaction that was applied, when reads see it and before its caller
    * hears of it: what was derived from the old rows can be dropped without a gap.
    */
-  onApplied(listener: (transaction: Transaction) => void): void
+  onApplied(listener: AppliedListener): void
   /** Calls back when transactions may have been applied whose outcome nobody learned. */
   onDoubt(listener: () => void): void
 }
@@ -83,6 +90,11 @@ export interface BlobReader {
 export interface PendingBlob {
   /** Bytes appended so far, settled or not. */
   readonly offsetBytes: number
+  /**
+   * Hands the bytes on without a copy: they have their buffer for themselves, and the caller does not
+   * look at them again. Otherwise as `append`.
+   */
+  give(bytes: Uint8Array<ArrayBuffer>): void
   /** Copies the bytes and hands them on. Never waits: look at `mustPause` afterwards. */
   append(bytes: Uint8Array): void
   /** Whether the socket should be paused, and (once) what to call when it may go on. */

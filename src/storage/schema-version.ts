@@ -19,7 +19,12 @@ export interface Migration {
 }
 
 /** One for each version after the first, in order. */
-const MIGRATIONS: readonly Migration[] = [{ to: 2, run: indexManifestHolders }]
+const MIGRATIONS: readonly Migration[] = [
+  { to: 2, run: indexManifestHolders },
+  // From here on the writer keeps the index of candidates. What was written before is not in it:
+  // the first collection walks everything once, and says so in `system` (`fullWalkAt`).
+  { to: 3, run: async () => undefined },
+]
 
 /** Brings the store to this program's version. Throws with what to do when that cannot be. */
 export async function checkSchemaVersion(
@@ -31,7 +36,11 @@ export async function checkSchemaVersion(
   if (found === undefined) {
     await metadata.commit({
       checks: [{ check: 'absent', in: 'system', key: 'schemaVersion' }],
-      changes: [{ change: 'put', in: 'system', key: 'schemaVersion', row: version }],
+      changes: [
+        { change: 'put', in: 'system', key: 'schemaVersion', row: version },
+        // Nothing was ever written without the index of candidates.
+        { change: 'put', in: 'system', key: 'fullWalkAt', row: 0 },
+      ],
     })
     return
   }

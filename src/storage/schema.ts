@@ -17,7 +17,7 @@ import type {
 } from './schema-cleanup.ts'
 
 /** Raised by every migration; a store of a newer version is refused. */
-export const schemaVersion = 2
+export const schemaVersion = 3
 
 /** Milliseconds since the epoch. */
 export type Timestamp = number
@@ -159,6 +159,8 @@ export interface Databases {
   readonly plans: { key: string; row: PlanRow }
   /** Rules that an operator has applied once, by fingerprint. */
   readonly approvals: { key: string; row: Timestamp }
+  /** Blobs that a collection has to look at; kept by the writer itself (`apply-change.ts`). */
+  readonly candidates: { key: string; row: number }
 }
 
 export type DatabaseName = keyof Databases
@@ -193,4 +195,5 @@ export const DATABASES: Readonly<Record<DatabaseName, 'msgpack' | 'binary'>> = {
   jobs: 'msgpack',
   plans: 'msgpack',
   approvals: 'msgpack',
+  candidates: 'msgpack',
 }

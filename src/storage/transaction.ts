@@ -3,8 +3,10 @@
  * or not at all. No code outside `src/storage` opens a transaction of its own; this is what a
  * replicated store can carry unchanged, and what makes races arguable.
  */
-import { isDeepStrictEqual } from 'node:util'
+import { applyChange, holds, type RowAccess } from './apply-change.ts'
+import { applySweep } from './apply-sweep.ts'
 import type { DatabaseName, Databases, Timestamp } from './schema.ts'
+import type { SweepBatch, Swept } from './sweep.ts'
 
 type Key<N extends DatabaseName> = Databases[N]['key']
 type Row<N extends DatabaseName> = Databases[N]['row']
@@ -52,21 +54,14 @@ export type Change =
 export interface Transaction {
   readonly checks: readonly Check[]
   readonly changes: readonly Change[]
+  /** After the changes: what of it nobody used since it was found goes, the rest is skipped. */
+  readonly sweep?: SweepBatch
 }
 
 /** Applied, or the first check (or touch) that did not hold; then nothing was changed. */
 export type CommitOutcome =
-  | { readonly applied: true }
+  | { readonly applied: true; readonly swept?: Swept }
   | { readonly applied: false; readonly failed: Check | Change }
-
-/** The open write transaction of a store, as far as `applyTransaction` needs it. */
-export interface RowAccess {
-  get(database: DatabaseName, key: unknown): unknown
-  put(database: DatabaseName, key: unknown, row: unknown): void
-  delete(database: DatabaseName, key: unknown): void
-  /** Whether any key starts with these components. */
-  hasPrefix(database: DatabaseName, prefix: readonly string[]): boolean
-}
 
 /**
  * Checks everything, then changes everything. The caller holds the store's only write transaction,
@@ -82,50 +77,6 @@ export function applyTransaction(rows: RowAccess, transaction: Transaction): Com
     }
   }
   for (const change of transaction.changes) applyChange(rows, change)
-  return { applied: true }
-}
-
-function holds(rows: RowAccess, check: Check): boolean {
-  switch (check.check) {
-    case 'absent':
-      return rows.get(check.in, check.key) === undefined
-    case 'present':
-      return rows.get(check.in, check.key) !== undefined
-    case 'unchanged':
-      return isDeepStrictEqual(rows.get(check.in, check.key), check.row)
-    case 'none':
-      return !rows.hasPrefix(check.in, check.prefix)
-  }
-}
-
-function applyChange(rows: RowAccess, change: Change): void {
-  switch (change.change) {
-    case 'put':
-      rows.put(change.in, change.key, change.row)
-      return
-    case 'putIfAbsent':
-      if (rows.get(change.in, change.key) === undefined) {
-        rows.put(change.in, change.key, change.row)
-      }
-      return
-    case 'delete':
-      rows.delete(change.in, change.key)
-      return
-    case 'touch':
-      touch(rows, change)
-      return
-  }
-}
-
-/** An earlier change of the same transaction may have deleted the row: then nothing is raised. */
-function touch(rows: RowAccess, change: Change & { readonly change: 'touch' }): void {
-  if (change.in === 'blobs') {
-    const row = rows.get('blobs', change.key) as Databases['blobs']['row'] | undefined
-    if (row === undefined) return
-    rows.put('blobs', change.key, { ...row, linkedAt: Math.max(row.linkedAt, change.at) })
-    return
-  }
-  const row = rows.get('manifests', change.key) as Databases['manifests']['row'] | undefined
-  if (row === undefined) return
-  rows.put('manifests', change.key, { ...row, reliedAt: Math.max(row.reliedAt ?? 0, change.at) })
+  if (transaction.sweep === undefined) return { applied: true }
+  return { applied: true, swept: applySweep(rows, transaction.sweep) }
 }

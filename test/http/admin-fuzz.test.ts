@@ -208,6 +208,8 @@ describeRegistry(
           { numRuns: 40 },
         )
       }
+      const streams = operations.filter(({ path }) => path.endsWith('/stream')).length
+      expect(seen.size).toBe(operations.length - streams)
       const succeeded = [...seen].filter(([, statuses]) => statuses.has(200)).length
       expect(succeeded).toBeGreaterThan(15)
       expect(registry().faults).toEqual([])

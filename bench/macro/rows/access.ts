@@ -5,8 +5,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { hashBcrypt } from '../../../src/auth/bcrypt.ts'
-import type { Metrics } from '../../statistics.ts'
+import { latencyMetrics, type Metrics } from '../../statistics.ts'
 import { type Bench, measured, type Row, type RowResult } from '../bench.ts'
+import { prepareClient } from '../client.ts'
 import { clientOf, runGetLoad } from '../get-load.ts'
 import { HttpConnection, type Target } from '../http-client.ts'
 import { manifestType } from '../images.ts'
@@ -94,43 +95,10 @@ function credentialsRow(
   }
 }
 
-/** Wrong passwords a second, each another one. */
-const floodPerSecond = 1_000
-const floodConnections = 16
+const flood = { kind: 'flood', connections: 16, perSecond: 1_000, user: 'bench' } as const
 
-class Flood {
-  readonly #ended: Promise<void>[]
-  #isStopped = false
-  sent = 0
-
-  constructor(target: Target, path: string) {
-    this.#ended = Array.from({ length: floodConnections }, (_, index) =>
-      this.#run(target, path, index),
-    )
-  }
-
-  async stop(): Promise<void> {
-    this.#isStopped = true
-    await Promise.all(this.#ended)
-  }
-
-  async #run(target: Target, path: string, index: number): Promise<void> {
-    const connection = await HttpConnection.open(target)
-    const everyMs = (1000 * floodConnections) / floodPerSecond
-    let next = performance.now()
-    while (!this.#isStopped) {
-      next += everyMs
-      const wait = next - performance.now()
-      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-      this.sent += 1
-      const wrong = Buffer.from(`bench:${index}-${this.sent}`).toString('base64')
-      await connection
-        .request({ method: 'GET', path, headers: { Authorization: `Basic ${wrong}` } })
-        .catch(() => undefined)
-    }
-    connection.close()
-  }
-}
+/** Longest time that one measurement of it has, beside the usual one: a p99 needs its samples. */
+const floodSecondsMin = 2
 
 const wrongPasswordsRow: Row = {
   id: 'wrong-passwords',
@@ -139,48 +107,52 @@ const wrongPasswordsRow: Row = {
     const { closed, path } = await pair(bench)
     const { target } = closed
     const headers = { ...accept, Authorization: await bearer(closed) }
-    const probe = async (seconds: number): Promise<Metrics> =>
-      slowPulls(target, path, headers, seconds)
+    const seconds = Math.max(floodSecondsMin, bench.options.seconds)
     const results = await bench.alternate(['ours'], async () => {
-      const quiet = await probe(bench.options.seconds)
-      const flood = new Flood(target, path)
-      const metrics = await measured(closed, () => probe(bench.options.seconds))
-      await flood.stop()
+      // The flood begins before and ends after what is measured beside it.
+      const run = await prepareClient({ ...flood, target, path, seconds: seconds + 1 })
+      const quiet = await calmPulls(target, path, headers, seconds)
+      const flooding = run.go()
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      const metrics = await measured(closed, () => calmPulls(target, path, headers, seconds))
+      const { metrics: sent } = await flooding
       return {
-        rate: flood.sent / bench.options.seconds,
+        rate: sent['requests']! / sent['seconds']!,
+        letIn: sent['errors']!,
         ofQuiet: metrics['p50Ms']! / quiet['p50Ms']!,
+        p99OfQuiet: metrics['p99Ms']! / quiet['p99Ms']!,
         quietP99Ms: quiet['p99Ms']!,
         ...metrics,
       }
     })
     const { id, title } = wrongPasswordsRow
-    const client = 'own client (raw sockets), 50 pulls a second'
+    const client = 'own client (raw sockets), 4 connections that pull every 10 ms'
     return { id, title, unit: 'wrong passwords/s', client, servers: results, notes: [] }
   },
 }
 
-/** Pulls of somebody who is in no hurry: his latency is what a flood would spoil. */
-async function slowPulls(
+/** Pulls of clients that are in no hurry: their latency is what a flood would spoil. */
+async function calmPulls(
   target: Target,
   path: string,
   headers: Readonly<Record<string, string>>,
   seconds: number,
 ): Promise<Metrics> {
-  const connection = await HttpConnection.open(target)
   const times: number[] = []
   const end = performance.now() + seconds * 1000
   let errors = 0
-  while (performance.now() < end) {
-    const reply = await connection.request({ method: 'GET', path, headers })
-    if (reply.status !== 200) errors += 1
-    times.push(reply.totalMs)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+  const pull = async () => {
+    const connection = await HttpConnection.open(target)
+    while (performance.now() < end) {
+      const reply = await connection.request({ method: 'GET', path, headers })
+      if (reply.status !== 200) errors += 1
+      times.push(reply.totalMs)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+    connection.close()
   }
-  connection.close()
-  times.sort((a, b) => a - b)
-  const at = (share: number) => times[Math.floor((times.length - 1) * share)] ?? Number.NaN
-  const requests = times.length
-  return { seconds, requests, bytes: 0, errors, p50Ms: at(0.5), p99Ms: at(0.99) }
+  await Promise.all(Array.from({ length: 4 }, pull))
+  return { seconds, requests: times.length, bytes: 0, errors, ...latencyMetrics(times) }
 }
 
 const TLS_NAMES: readonly ServerName[] = ['ours', 'docker-registry', 'distribution']

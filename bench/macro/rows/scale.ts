@@ -26,7 +26,7 @@ const restMs = 5000
 const fullCount = ({ options }: Bench) => Math.max(smallCount, Math.round(1e6 * options.scale))
 
 /** A server on a store with `count` of everything; made once a run for each count. */
-async function startScaled(bench: Bench, count: number): Promise<BenchServer> {
+export async function startScaled(bench: Bench, count: number): Promise<BenchServer> {
   const folder = await bench.once(`scale-${count}`, async () => {
     const made = bench.newFolder(`scale-${count}`)
     const script = fileURLToPath(new URL('../scale-data.js', import.meta.url))

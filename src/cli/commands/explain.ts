@@ -36,7 +36,8 @@ export async function explain(args: readonly string[], terminal: Terminal): Prom
   }
   const rules = new AccessRules(config.access)
   const caller = callerOf(user, config)
-  const decision = rules.decide(caller, action, resource, flags.get('from')?.at(-1) ?? '')
+  const from = { remoteAddress: flags.get('from')?.at(-1) ?? '' }
+  const decision = rules.decide(caller, action, resource, from)
   terminal.print(`${user} ${action} ${resource}: ${describe(decision, config)}`)
   return decision.isAllowed ? 0 : 1
 }

@@ -7,7 +7,7 @@ import { realpath, stat } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { hashBcrypt, passwordBytesMax, verifyBcrypt } from '../../auth/bcrypt.ts'
 import { editHtpasswd, parseHtpasswd, userNameProblem } from '../../auth/htpasswd.ts'
-import { readIfThere, replaceFile } from '../../auth/secret-file.ts'
+import { readIfThere, replaceFile, withLock } from '../../auth/secret-file.ts'
 import { configOf, misused, readCommandLine, reportFailure } from '../command-line.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -43,16 +43,14 @@ export async function htpasswd(args: readonly string[], terminal: Terminal): Pro
 }
 
 async function act(action: string, file: string, user: string, terminal: Terminal) {
-  const text = (await readIfThere(file)) ?? ''
   if (action === 'remove') {
-    const rest = editHtpasswd(text, user, undefined)
-    if (rest.length === text.length) throw new Error(`there is no user "${user}" in ${file}`)
-    await write(file, rest)
+    await change(file, user, undefined)
     terminal.print(`removed ${user} from ${file}`)
     return 0
   }
   const password = await readSecret(`Password of ${user}: `)
   if (action === 'verify') {
+    const text = (await readIfThere(file)) ?? ''
     const parsed = parseHtpasswd(text, file)
     if (!parsed.ok) throw new Error(parsed.problems.join('; '))
     const hash = parsed.users.get(user)
@@ -64,19 +62,27 @@ async function act(action: string, file: string, user: string, terminal: Termina
   if (Buffer.byteLength(password) > passwordBytesMax) {
     throw new Error(`bcrypt looks at the first ${passwordBytesMax} bytes of a password only`)
   }
-  await write(file, editHtpasswd(text, user, hashBcrypt(password)))
+  await change(file, user, hashBcrypt(password))
   terminal.print(`the password of ${user} is set in ${file}`)
   return 0
 }
 
-/** Behind a symbolic link the file itself is replaced, and the mode of an old one is kept. */
-async function write(file: string, text: string): Promise<void> {
+/** Behind a symbolic link the file itself is replaced; mode and owner of an old one are kept. */
+async function change(file: string, user: string, hash: string | undefined): Promise<void> {
   const path = await realpath(file).catch(() => file)
-  const mode = await stat(path).then(
-    (found) => found.mode & 0o777,
-    () => 0o640,
-  )
-  await replaceFile(path, text, mode)
+  // Two commands at once must not undo each other's work.
+  await withLock(`${path}.lock`, async () => {
+    const text = (await readIfThere(path)) ?? ''
+    const next = editHtpasswd(text, user, hash)
+    if (hash === undefined && next.length === text.length) {
+      throw new Error(`there is no user "${user}" in ${file}`)
+    }
+    const mode = await stat(path).then(
+      (found) => found.mode & 0o777,
+      () => 0o640,
+    )
+    await replaceFile(path, next, mode)
+  })
 }
 
 /** The first line of standard input; typed at a terminal, it is not shown. */

@@ -4,26 +4,13 @@
  */
 import { actorOf } from '../../auth/caller.ts'
 import type { Logger } from '../../observability/logger.ts'
+import type { ApiAnswer, ApiStream } from '../../runtime/api-answer.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
 import { respondJson } from '../respond.ts'
 
-export type AdminAnswer =
-  | {
-      readonly kind: 'json'
-      readonly status: number
-      readonly headers: readonly (readonly [string, string])[]
-      readonly body: unknown
-      readonly fault: unknown
-    }
-  | {
-      readonly kind: 'stream'
-      readonly contentType: string
-      readonly pieces: AsyncIterable<string>
-    }
-
 /** The API, as far as this layer needs it. */
 export interface AdminPort {
-  handle(request: HttpRequest, actor: string): Promise<AdminAnswer>
+  handle(request: HttpRequest, actor: string): Promise<ApiAnswer>
 }
 
 export class AdminHandlers {
@@ -52,7 +39,7 @@ export class AdminHandlers {
 async function sendPieces(
   request: HttpRequest,
   response: HttpResponse,
-  { contentType, pieces }: AdminAnswer & { kind: 'stream' },
+  { contentType, pieces }: ApiStream,
 ): Promise<void> {
   const head = new ResponseHead(200, [
     ['Content-Type', contentType],

@@ -65,7 +65,7 @@ export class TokenHandlers {
   #byHeader(request: HttpRequest): Caller | Promise<Caller> {
     const header = request.header('authorization')
     if (header !== undefined && !/^basic /i.test(header)) throw new CredentialsRefused('malformed')
-    return this.#options.authenticator.authenticate(header, request.remoteAddress)
+    return this.#options.authenticator.authenticate(header, request)
   }
 
   #byForm(request: HttpRequest, form: Query): Caller | Promise<Caller> {
@@ -76,7 +76,7 @@ export class TokenHandlers {
       case 'password': {
         const name = form.get('username') ?? ''
         const password = form.get('password') ?? ''
-        return authenticator.login(name, password, request.remoteAddress)
+        return authenticator.login(name, password, request)
       }
       case undefined:
         return request.header('authorization') === undefined
@@ -114,7 +114,7 @@ export class TokenHandlers {
     const issued = await this.#options.tokens.issue(caller, {
       scopes,
       service: this.#options.serviceOf(request),
-      address: request.remoteAddress,
+      from: request,
       wantsRefresh,
     })
     const { token, expiresInSeconds, issuedAt, refreshToken } = issued

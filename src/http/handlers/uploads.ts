@@ -14,8 +14,25 @@ import type { HttpRequest, HttpResponse } from '../engine.ts'
 import { Query } from '../query.ts'
 import { type HeaderList, respondEmpty } from '../respond.ts'
 
-/** Which repositories the caller of a request may pull from. Take it before any await. */
-export type MayPull = (request: HttpRequest) => (repository: RepositoryName) => boolean
+/** What the caller of a request may mount from. Take it before any await. */
+export interface SourceRights {
+  may(source: RepositoryName): boolean
+  /** Whether he might with a token that he could get for the asking. */
+  might(source: RepositoryName): boolean
+  /** Throws the challenge that tells him which: for a push to `target` and a pull from `source`. */
+  askFor(target: RepositoryName, source: RepositoryName): never
+}
+
+export type SourceRightsOf = (request: HttpRequest) => SourceRights
+
+/** Of a registry that is open. */
+export const allSources: SourceRights = {
+  may: () => true,
+  might: () => false,
+  askFor: () => {
+    throw new RegistryError('UNAUTHORIZED')
+  },
+}
 
 export interface UploadsRoute {
   readonly repository: RepositoryName
@@ -29,10 +46,10 @@ export class UploadHandlers {
   readonly #uploads: Uploads
   readonly #mounts: Mounts
   readonly #space: DiskSpace
-  readonly #mayPull: MayPull
+  readonly #rightsOf: SourceRightsOf
 
-  constructor(uploads: Uploads, mounts: Mounts, space: DiskSpace, mayPull: MayPull) {
-    this.#mayPull = mayPull
+  constructor(uploads: Uploads, mounts: Mounts, space: DiskSpace, rightsOf: SourceRightsOf) {
+    this.#rightsOf = rightsOf
     this.#uploads = uploads
     this.#mounts = mounts
     this.#space = space
@@ -76,8 +93,16 @@ export class UploadHandlers {
     const source = from === undefined || from === '' ? undefined : parseRepositoryName(from)
     // A source that cannot exist is a mount that fails, and that is an ordinary session.
     if (source?.ok === false) return false
-    const mayPull = this.#mayPull(request)
-    return this.#mounts.mount(repository, digest, source?.value, mayPull)
+    const rights = this.#rightsOf(request)
+    // Clients get their tokens for the repository in the path. What a wider one would allow is said
+    // with a challenge, as distribution does; what none would allow is an ordinary session.
+    const wider =
+      source === undefined
+        ? this.#mounts.holderOf(digest, rights.may) === undefined &&
+          this.#mounts.holderOf(digest, rights.might)
+        : rights.might(source.value) && source.value
+    if (wider) rights.askFor(repository, wider)
+    return this.#mounts.mount(repository, digest, source?.value, rights.may)
   }
 
   async patch(

@@ -3,21 +3,19 @@
  * of `metadata-store.ts` for unit tests, and the model that the real one is compared with.
  */
 import type { Digest } from '../../registry/digest.ts'
-import type { MetadataStore } from '../ports.ts'
+import type { RowAccess } from '../apply-change.ts'
+import type { AppliedListener, MetadataStore } from '../ports.ts'
 import type { DatabaseName, Databases } from '../schema.ts'
-import {
-  applyTransaction,
-  type CommitOutcome,
-  type RowAccess,
-  type Transaction,
-} from '../transaction.ts'
+import { applyTransaction, type CommitOutcome, type Transaction } from '../transaction.ts'
 
 type Key = string | readonly string[]
 type Entry<N extends DatabaseName> = { key: Databases[N]['key']; row: Databases[N]['row'] }
 
 export class MemoryMetadataStore implements MetadataStore {
   readonly #tables = new Map<DatabaseName, Table>()
-  readonly #listeners: ((transaction: Transaction) => void)[] = []
+  readonly #listeners: AppliedListener[] = []
+  #stamp = 0
+  commitCount = 0
   /** Thrown by every commit while it is set: a disk that refuses. */
   failure: Error | undefined
 
@@ -57,15 +55,16 @@ export class MemoryMetadataStore implements MetadataStore {
 
   /** Applied in the order of the calls, known in a later turn of the event loop: as on disk. */
   async commit(transaction: Transaction): Promise<CommitOutcome> {
+    this.commitCount += 1
     const copy = structuredClone(transaction)
     await new Promise((resolve) => setImmediate(resolve))
     if (this.failure !== undefined) throw this.failure
     const outcome = applyTransaction(this.#rows, copy)
-    if (outcome.applied) for (const listener of this.#listeners) listener(copy)
+    if (outcome.applied) for (const listener of this.#listeners) listener(copy, outcome)
     return outcome
   }
 
-  onApplied(listener: (transaction: Transaction) => void): void {
+  onApplied(listener: AppliedListener): void {
     this.#listeners.push(listener)
   }
 
@@ -81,7 +80,15 @@ export class MemoryMetadataStore implements MetadataStore {
     get: (database, key) => this.#table(database).get(key as Key),
     put: (database, key, row) => this.#table(database).put(key as Key, row),
     delete: (database, key) => this.#table(database).delete(key as Key),
-    hasPrefix: (database, prefix) => this.#table(database).range(prefix, undefined, 1).length > 0,
+    firstKeys: (database, prefix, limit) =>
+      this.#table(database)
+        .range(prefix, undefined, limit ?? Number.POSITIVE_INFINITY)
+        .map(({ key }) => key),
+    keysFrom: (database, start, limit) => this.#table(database).from(start, limit),
+    stamp: () => {
+      this.#stamp += 1
+      return this.#stamp
+    },
   }
 
   #table(database: DatabaseName): Table {
@@ -112,6 +119,12 @@ class Table {
   delete(key: Key): void {
     const { index, isFound } = this.#find(key)
     if (isFound) this.#entries.splice(index, 1)
+  }
+
+  from(start: readonly string[], limit: number): (readonly string[])[] {
+    const { index } = this.#find(start)
+    const found = this.#entries.slice(index, index + limit)
+    return found.map(({ key }) => (typeof key === 'string' ? [key] : key))
   }
 
   range(prefix: readonly string[], last: string | undefined, limit: number) {

@@ -17,7 +17,7 @@ export interface Daemon {
 
 /** Resolves once the command `ready` succeeds. */
 export async function startDaemon(
-  session: Session,
+  session: Pick<Session, 'folder' | 'run'>,
   command: string,
   args: readonly string[],
   ready: readonly [string, ...string[]],

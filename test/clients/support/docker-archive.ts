@@ -10,7 +10,7 @@ import type { ManifestBody } from './wire.ts'
 
 /** Writes a layout as an archive that `docker load` names `reference`; returns its path. */
 export async function writeDockerArchive(
-  session: Session,
+  session: Pick<Session, 'folder' | 'run'>,
   layout: Layout,
   reference: string,
 ): Promise<string> {

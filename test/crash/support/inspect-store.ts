@@ -24,28 +24,35 @@ export async function inspectStore(
   }
   try {
     return [
-      ...inspectBlobs(paths.blobs, read('blobs'), read('blobBytes')),
+      ...inspectBlobs(paths, read('blobs'), read('blobBytes'), read('trash')),
+      ...inspectCandidates(read),
       ...inspectUploads(paths.uploads, read('uploads'), endedSessions),
       ...inspectLinks(read('links'), read('holders'), read('blobs')),
       ...inspectManifests(read),
-      ...filesBelow(paths.trash).map((path) => `${path} is in the trash`),
     ]
   } finally {
     await environment.close()
   }
 }
 
-function inspectBlobs(
-  folder: string,
-  blobs: readonly Entry<'blobs'>[],
-  blobBytes: readonly Entry<'blobBytes'>[],
-): string[] {
-  const files = new Map(
+function blobFiles(folder: string): Map<string, number> {
+  return new Map(
     filesBelow(folder).map((path) => {
       const [algorithm, , encoded] = path.split('/').slice(-3)
       return [`${algorithm}:${encoded}`, statSync(path).size]
     }),
   )
+}
+
+/** Bytes have a row, and rows their bytes; those that were swept, in the trash. */
+function inspectBlobs(
+  paths: { readonly blobs: string; readonly trash: string },
+  blobs: readonly Entry<'blobs'>[],
+  blobBytes: readonly Entry<'blobBytes'>[],
+  trash: readonly Entry<'trash'>[],
+): string[] {
+  const files = blobFiles(paths.blobs)
+  const trashed = blobFiles(paths.trash)
   const inline = new Map(blobBytes.map(({ key, row }) => [String(key), row.byteLength]))
   const problems: string[] = []
   for (const { key, row } of blobs) {
@@ -56,7 +63,21 @@ function inspectBlobs(
     }
     place.delete(key)
   }
+  const present = new Set(blobs.map(({ key }) => String(key)))
+  for (const { key, row } of trash) {
+    // A blob that was pushed again is whole by itself; a file that could not be moved is in place.
+    const isBack = present.has(key)
+    const actual = row.place === 'inline' ? inline.get(key) : (trashed.get(key) ?? files.get(key))
+    if (!isBack && actual !== row.sizeBytes) {
+      problems.push(`trash of ${key} says ${row.sizeBytes} bytes, there are ${actual}`)
+    }
+    trashed.delete(key)
+    if (isBack) continue
+    if (row.place === 'inline') inline.delete(key)
+    else files.delete(key)
+  }
   for (const digest of files.keys()) problems.push(`file of ${digest} has no row`)
+  for (const digest of trashed.keys()) problems.push(`${digest} is in the trash without a row`)
   for (const digest of inline.keys()) problems.push(`inline bytes of ${digest} have no row`)
   return problems
 }
@@ -97,6 +118,23 @@ function inspectLinks(
       .filter(({ key }) => !rows.has(key[1]))
       .map(({ key }) => `link ${key.join(' ')} has no blob`),
     ...differences('link', linked, 'holder', held),
+  ]
+}
+
+/** A blob that no collection will look at is in use wherever it is. */
+function inspectCandidates(read: <N extends DatabaseName>(database: N) => Entry<N>[]): string[] {
+  const candidates = new Set(read('candidates').map(({ key }) => key))
+  const holders = new Set(read('holders').map(({ key: [digest] }) => String(digest)))
+  const using = new Set(
+    read('parents').map(({ key: [child, repository] }) => `${child} ${repository}`),
+  )
+  return [
+    ...read('blobs')
+      .filter(({ key }) => !candidates.has(key) && !holders.has(key))
+      .map(({ key }) => `nobody holds ${key}, and it is no candidate`),
+    ...read('holders')
+      .filter(({ key }) => !candidates.has(key[0]) && !using.has(key.join(' ')))
+      .map(({ key }) => `${key.join(' in ')} is not in use, and no candidate`),
   ]
 }
 

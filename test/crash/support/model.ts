@@ -63,6 +63,10 @@ export class CrashModel {
     return { name, sizeBytes, digest: `sha256:${hash}` }
   }
 
+  digestOf(bytes: Buffer): string {
+    return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+  }
+
   blob(repository: string, content: Content): BlobModel {
     return entry(this.blobs, `${repository} ${content.digest}`, () => ({
       repository,

@@ -4,9 +4,10 @@
  */
 import * as v from 'valibot'
 import { describe, expect, test } from 'vitest'
-import { type AdminAnswer, AdminApi, type AdminRequest } from '../../../src/admin/admin-api.ts'
+import { AdminApi, type AdminRequest } from '../../../src/admin/admin-api.ts'
 import { endpoint, Reply } from '../../../src/admin/endpoint.ts'
 import { openApiDocument } from '../../../src/admin/openapi.ts'
+import type { ApiAnswer } from '../../../src/runtime/api-answer.ts'
 
 const params = v.object({ repository: v.string() })
 
@@ -71,7 +72,7 @@ async function ask(method: string, target: string, { headers = {}, body = '' }: 
     },
   }
   const answer = await api.handle(request, 'operator')
-  return answer as AdminAnswer & { kind: 'json' }
+  return answer as ApiAnswer & { kind: 'json' }
 }
 
 const json = { 'content-type': 'application/json' }

@@ -2,7 +2,8 @@
  * @module Transactions as data, where their changes meet each other.
  */
 import { expect, test } from 'vitest'
-import { applyTransaction, type RowAccess } from '../../../src/storage/transaction.ts'
+import type { RowAccess } from '../../../src/storage/apply-change.ts'
+import { applyTransaction } from '../../../src/storage/transaction.ts'
 import { digestOfText } from '../../support/store.ts'
 
 test('a touch after a delete in the same transaction does nothing', () => {
@@ -14,7 +15,9 @@ test('a touch after a delete in the same transaction does nothing', () => {
     get: (_database, at) => blobs.get(at),
     put: (_database, at, row) => blobs.set(at, row),
     delete: (_database, at) => blobs.delete(at),
-    hasPrefix: () => false,
+    firstKeys: () => [],
+    keysFrom: () => [],
+    stamp: () => 1,
   }
   const outcome = applyTransaction(rows, {
     checks: [],

@@ -6,9 +6,9 @@
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
-import type { ManifestRow, ReferrerRow, TagRow } from '../storage/schema.ts'
-import { deletedTagsMax, type Removal } from '../storage/schema-cleanup.ts'
-import type { Change, Check } from '../storage/transaction.ts'
+import type { ManifestRow, ReferrerRow, TagRow } from './schema.ts'
+import { deletedTagsMax, type PinRow, type Removal } from './schema-cleanup.ts'
+import type { Change, Check } from './transaction.ts'
 
 export interface Decision {
   readonly checks: Check[]
@@ -80,4 +80,10 @@ export function manifestRemoval(it: ManifestToRemove, removal: Removal): Decisio
     changes.push({ change: 'delete', in: 'referrers', key: [repository, row.subject, digest] })
   }
   return { checks, changes }
+}
+
+/** Whether a pin protects what it names in this repository at this time. */
+export function holdsNow(pin: PinRow, repository: string, now: number): boolean {
+  const isHere = pin.repository === undefined || pin.repository === repository
+  return isHere && (pin.expiresAt === undefined || pin.expiresAt > now)
 }

@@ -1,0 +1,149 @@
+/**
+ * @module A collection on a real store with everything that a test wants to bend: the clock, the
+ * rules, who owns a repository. Content goes in as rows of the product's own pushes.
+ */
+import type { CleanupConfig, GcConfig } from '../../src/config/config-cleanup.ts'
+import { commitBlob } from '../../src/distribution/commit-blob.ts'
+import { History } from '../../src/distribution/history.ts'
+import { PullTimes } from '../../src/distribution/pull-times.ts'
+import { ManifestPushes } from '../../src/distribution/push-manifest.ts'
+import { Reliance } from '../../src/distribution/reliance.ts'
+import { ClockGuard } from '../../src/gc/clock-guard.ts'
+import { Collector } from '../../src/gc/collector.ts'
+import type { RunRequest } from '../../src/gc/collector-types.ts'
+import { Jobs } from '../../src/gc/jobs.ts'
+import { Plans } from '../../src/gc/plans.ts'
+import { mediaTypes } from '../../src/registry/media-type.ts'
+import { systemClock } from '../../src/runtime/clock.ts'
+import type { JobRow } from '../../src/storage/schema-cleanup.ts'
+import { openTemporaryStorage } from './open-store.ts'
+import { asName, asTag, imageManifest, sha256 } from './registry-client.ts'
+
+/** Wall time that a test can set; time that never steps is the machine's. */
+export class SteppingClock {
+  offsetMs = 0
+  now = () => systemClock.now() + this.offsetMs
+  monotonic = () => systemClock.monotonic()
+}
+
+export interface CollectorTestOptions {
+  readonly gc?: Partial<GcConfig>
+  readonly cleanup?: Partial<CleanupConfig>
+  readonly isMirrored?: (repository: string) => boolean
+}
+
+export type CollectorTest = Awaited<ReturnType<typeof openCollector>>
+
+export async function openCollector(options: CollectorTestOptions = {}) {
+  const { storage, close } = await openTemporaryStorage({ durability: 'relaxed' })
+  const { metadata } = storage
+  const clock = new SteppingClock()
+  const history = new History()
+  const config: CleanupConfig = {
+    gc: {
+      enabled: true,
+      schedule: '0 2 * * *',
+      keepRecent: 0,
+      graceMs: 0,
+      undeleteWindowMs: 0,
+      maxDeletePercent: 100,
+      bytesPerSecond: 0,
+      maxPauseMs: 4,
+      ...options.gc,
+    },
+    retention: [],
+    expiry: [],
+    immutableTags: [],
+    ...options.cleanup,
+  }
+  const jobs = new Jobs(metadata, clock, history)
+  const plans = new Plans({ metadata, paths: storage.paths, clock, history })
+  const clockGuard = new ClockGuard(clock, metadata)
+  const skipped: string[] = []
+  const steps = { count: 0 }
+  const onStep: { call: (() => void) | undefined } = { call: undefined }
+  const collector = new Collector({
+    ...storage,
+    clock,
+    config,
+    jobs,
+    plans,
+    clockGuard,
+    reliance: new Reliance(metadata, clock, config.gc.graceMs),
+    pulls: new PullTimes(metadata, clock),
+    uploads: { sweep: async () => undefined },
+    isMirrored: options.isMirrored ?? (() => false),
+    pins: () => [],
+    dryRules: new Set(),
+    prune: async () => undefined,
+    onFreed: () => undefined,
+    onEnded: () => undefined,
+    onStep: () => {
+      steps.count += 1
+      onStep.call?.()
+    },
+    isStopping: () => false,
+    log: {
+      debug: (fields) => skipped.push((fields as { why: string }).why),
+      info: () => undefined,
+      warn: () => undefined,
+    },
+  })
+  const policy = {
+    allowsSparseIndex: true,
+    allowsMissingBlobs: false,
+    checksSizes: true,
+    allowsDelete: true,
+  }
+  const pushes = new ManifestPushes(metadata, policy, clock, { history })
+  const putBlob = async (repository: string, text: string, mediaType = 'application/x.layer') => {
+    const bytes = Buffer.from(text)
+    const digest = sha256(bytes)
+    const blob = { digest, sizeBytes: bytes.byteLength, inlineBytes: bytes }
+    await commitBlob(metadata, asName(repository), blob, undefined, clock.now())
+    return { mediaType, digest, size: bytes.byteLength }
+  }
+  return {
+    storage,
+    metadata,
+    clock,
+    clockGuard,
+    collector,
+    jobs,
+    plans,
+    skipped,
+    steps,
+    /** Called after every batch of a sweep. */
+    onStep,
+    close,
+    putBlob,
+    /** An image of its own; its digest. Without `tag` it is garbage as soon as it is old. */
+    putImage: async (repository: string, tag: string | undefined, seed: string, type?: string) => {
+      const imageConfig = await putBlob(repository, `{"seed":"${seed}"}`, type ?? 'application/x.c')
+      const layer = await putBlob(repository, `layer ${seed}`)
+      const bytes = Buffer.from(JSON.stringify(imageManifest(imageConfig, [layer])))
+      const digest = sha256(bytes)
+      await pushes.push({
+        repository: asName(repository),
+        reference:
+          tag === undefined ? { kind: 'digest', digest } : { kind: 'tag', tag: asTag(tag) },
+        tags: [],
+        expected: undefined,
+        contentType: mediaTypes.ociManifest,
+        bytes,
+        condition: { ifMatch: undefined, ifNoneMatch: undefined },
+        by: 'test',
+      })
+      return { digest, blobs: [imageConfig.digest, layer.digest] as const }
+    },
+    /** A run to its end. */
+    run: async (request: Partial<RunRequest> = {}): Promise<JobRow> => {
+      // Whatever was just pushed is older than this millisecond.
+      await new Promise((resolve) => setTimeout(resolve, 2))
+      const all = { kind: 'run', by: 'test', ...request } as RunRequest
+      const { id, ended } = await collector.start(all)
+      await ended
+      return jobs.get(id)!
+    },
+  }
+}
