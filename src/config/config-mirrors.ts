@@ -57,7 +57,7 @@ export interface MirrorTimeouts {
 }
 
 export interface MirrorLimits {
-  /** Connections to one upstream host. */
+  /** Requests under way to one upstream host. */
   readonly connections: number
   /** 0: unlimited. */
   readonly bytesPerSecond: number

@@ -10,41 +10,15 @@
  */
 import { algorithmOf, type Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
-import type { Clock } from '../runtime/clock.ts'
 import { digestOf } from '../storage/hasher.ts'
-import type { BlobSource, GrowingBlob, GrowingBlobs, OpenFile } from '../storage/ports.ts'
+import type { BlobSource, GrowingBlob, OpenFile } from '../storage/ports.ts'
 import { isMismatch, lengthOf, startsAt, tooLong } from './fill-answers.ts'
+import type { FillParts } from './fill-parts.ts'
 import { FillReader } from './fill-reader.ts'
 import { FillWaiters } from './fill-waiters.ts'
 import type { HttpAnswer } from './http-client.ts'
 import { joinChunks } from './join-chunks.ts'
 import { toUpstreamError, UpstreamError } from './upstream-error.ts'
-
-export interface FillParts {
-  readonly digest: Digest
-  readonly uploadId: string
-  /** Size that a manifest promises; undefined when no manifest is known. */
-  readonly promisedBytes: number | undefined
-  /** Asks upstream for the size, where its answer does not say it. */
-  readonly askSize: () => Promise<number | undefined>
-  readonly inlineLimitBytes: number
-  readonly growing: GrowingBlobs
-  readonly clock: Clock
-  /** GET of the blob from `offset`; the deadline is that of the answer's head. */
-  readonly ask: (offset: number, deadline: number) => Promise<HttpAnswer>
-  /** Whether a blob of this size (undefined: not known yet) may be stored now. */
-  readonly mayStore: (sizeBytes: number | undefined) => boolean
-  /** Puts the bytes in place and writes the rows. `pending` is undefined for inline bytes. */
-  readonly publish: (blob: FilledBlob) => Promise<void>
-  readonly onFailure: (error: UpstreamError) => void
-}
-
-export interface FilledBlob {
-  readonly digest: Digest
-  readonly sizeBytes: number
-  readonly pending: GrowingBlob | undefined
-  readonly inlineBytes: Uint8Array | undefined
-}
 
 /** Time for the head of the first answer, ms: the client hears something within 40 s. */
 export const firstAnswerMs = 37_000
@@ -215,22 +189,53 @@ export class Fill {
   }
 
   async #run(open: () => void): Promise<void> {
-    const { clock, ask, mayStore } = this.#parts
-    const first = await ask(0, clock.monotonic() + firstAnswerMs)
-    const { promisedBytes, askSize } = this.#parts
-    const length = lengthOf(first)
-    if (length !== undefined && promisedBytes !== undefined && length !== promisedBytes) {
-      first.body.abort()
-      throw new UpstreamError('garbage', `${length} bytes where a manifest says ${promisedBytes}`)
+    // Where the size is known already the file is made while upstream is asked.
+    this.#pending = this.#growEarly()
+    try {
+      await this.#fillFrom(await this.#ask(), open)
+    } finally {
+      if (this.#state !== 'stored') this.#pending?.discard()
     }
-    this.#sizeBytes = length ?? promisedBytes ?? (await askSize().catch(() => undefined))
+  }
+
+  #growEarly(): GrowingBlob | undefined {
+    const { promisedBytes, inlineLimitBytes, mayStore } = this.#parts
+    const isFile = promisedBytes !== undefined && promisedBytes > inlineLimitBytes
+    if (!isFile || !mayStore(promisedBytes)) return undefined
+    try {
+      return this.#grow(promisedBytes)
+    } catch {
+      // No worker is free: by the time that upstream has answered one may be.
+      return undefined
+    }
+  }
+
+  #grow(sizeBytes: number | undefined): GrowingBlob {
+    const { growing, uploadId, digest } = this.#parts
+    return growing.grow(uploadId, algorithmOf(digest), 0, sizeBytes)
+  }
+
+  async #ask(): Promise<HttpAnswer> {
+    const { clock, ask, promisedBytes } = this.#parts
+    const first = await ask(0, clock.monotonic() + firstAnswerMs)
+    const length = lengthOf(first)
+    if (length === undefined || promisedBytes === undefined || length === promisedBytes) {
+      return first
+    }
+    first.body.abort()
+    throw new UpstreamError('garbage', `${length} bytes where a manifest says ${promisedBytes}`)
+  }
+
+  async #fillFrom(first: HttpAnswer, open: () => void): Promise<void> {
+    const { promisedBytes, askSize, mayStore, inlineLimitBytes } = this.#parts
+    this.#sizeBytes = lengthOf(first) ?? promisedBytes ?? (await askSize().catch(() => undefined))
     if (!mayStore(this.#sizeBytes)) {
       this.#unstored = first
       this.#state = 'failed'
       this.#failure = new UpstreamError('reset', 'not stored')
       return
     }
-    if (this.#sizeBytes !== undefined && this.#sizeBytes <= this.#parts.inlineLimitBytes) {
+    if (this.#sizeBytes !== undefined && this.#sizeBytes <= inlineLimitBytes) {
       return this.#fillInline(first, this.#sizeBytes, open)
     }
     await this.#fillFile(first, open)
@@ -257,7 +262,7 @@ export class Fill {
   async #fillFile(first: HttpAnswer, open: () => void): Promise<void> {
     const { growing, uploadId, digest } = this.#parts
     const known = this.#sizeBytes
-    const pending = growing.grow(uploadId, algorithmOf(digest), 0, known)
+    const pending = this.#pending ?? this.#grow(known)
     this.#pending = pending
     try {
       // Answered when the file is there, with its length; who reads from it waits until it is open.
@@ -301,9 +306,6 @@ export class Fill {
         inlineBytes: undefined,
       })
       this.#state = 'stored'
-    } catch (error) {
-      pending.discard()
-      throw error
     } finally {
       clearTimeout(this.#linger)
       if (this.#readers === 0) this.#closeFile()

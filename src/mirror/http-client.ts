@@ -9,7 +9,8 @@ import type { Dispatcher } from 'undici'
 import { BulkClient } from './bulk-client.ts'
 import { Exchange, type HttpAnswer, type HttpHeaders } from './exchange.ts'
 import { Slots } from './slots.ts'
-import { guardedLookup } from './target-rules.ts'
+import { guardedLookup, isForbiddenAddress } from './target-rules.ts'
+import { UpstreamError } from './upstream-error.ts'
 
 export { type HttpAnswer, type HttpBody, headerOf, readBody } from './exchange.ts'
 
@@ -78,6 +79,10 @@ export class HttpClient {
   send(call: HttpCall): Promise<HttpAnswer> {
     const { firstByteMs, connectMs, stallMs } = this.#options
     const { host, origin } = call.url
+    if (isForbiddenAddress(call.url.hostname)) {
+      const message = `${host} is a link-local or metadata address`
+      return Promise.reject(new UpstreamError('redirect', message, { host }))
+    }
     const waitMs = Math.min(call.deadline - performance.now(), firstByteMs + connectMs)
     let hasSlot = false
     const onOver = () => {

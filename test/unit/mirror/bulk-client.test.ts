@@ -194,6 +194,15 @@ describe('a GET of a blob', () => {
     expect(requests).toEqual([])
   })
 
+  test('never goes to a link-local or metadata address', async () => {
+    for (const isBulk of [true, false]) {
+      const target = new URL('http://169.254.169.254/latest/meta-data')
+      const deadline = performance.now() + 500
+      const asked = client.send({ method: 'GET', url: target, headers: {}, deadline, isBulk })
+      await expect(asked).rejects.toEqual(failing('redirect'))
+    }
+  })
+
   test('ends when it is given up', async () => {
     reply = (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello')
     const { body } = await get()

@@ -1,0 +1,34 @@
+/**
+ * @module What a fill is made of: given by `blobs.ts`, which knows mirrors, rows and space.
+ */
+import type { Digest } from '../registry/digest.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { GrowingBlob, GrowingBlobs } from '../storage/ports.ts'
+import type { HttpAnswer } from './http-client.ts'
+import type { UpstreamError } from './upstream-error.ts'
+
+export interface FillParts {
+  readonly digest: Digest
+  readonly uploadId: string
+  /** Size that a manifest promises; undefined when no manifest is known. */
+  readonly promisedBytes: number | undefined
+  /** Asks upstream for the size, where its answer does not say it. */
+  readonly askSize: () => Promise<number | undefined>
+  readonly inlineLimitBytes: number
+  readonly growing: GrowingBlobs
+  readonly clock: Clock
+  /** GET of the blob from `offset`; the deadline is that of the answer's head. */
+  readonly ask: (offset: number, deadline: number) => Promise<HttpAnswer>
+  /** Whether a blob of this size (undefined: not known yet) may be stored now. */
+  readonly mayStore: (sizeBytes: number | undefined) => boolean
+  /** Puts the bytes in place and writes the rows. `pending` is undefined for inline bytes. */
+  readonly publish: (blob: FilledBlob) => Promise<void>
+  readonly onFailure: (error: UpstreamError) => void
+}
+
+export interface FilledBlob {
+  readonly digest: Digest
+  readonly sizeBytes: number
+  readonly pending: GrowingBlob | undefined
+  readonly inlineBytes: Uint8Array | undefined
+}
