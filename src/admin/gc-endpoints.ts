@@ -14,14 +14,7 @@ import type { PlanRow } from '../storage/schema-cleanup.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { jobSchema, toJob } from './job-endpoints.ts'
 import { badRequest, notFound } from './problem.ts'
-import {
-  countsSchema,
-  defined,
-  isoTime,
-  nextSchema,
-  pageLimitDefault,
-  pageQuery,
-} from './schemas.ts'
+import { countsSchema, defined, isoTime, nextSchema, pageQuery } from './schemas.ts'
 
 export interface GcSources {
   readonly collector: Collector
@@ -217,7 +210,7 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
         const offset = Number(query.after ?? 0)
         if (!Number.isSafeInteger(offset) || offset < 0)
           throw badRequest('query.after: not a cursor')
-        const page = await plans.items(plan, offset, query.limit ?? pageLimitDefault).catch(() => {
+        const page = await plans.items(plan, offset, query.limit).catch(() => {
           throw badRequest('query.after: not a cursor of this plan')
         })
         const items = page.items.map(({ at, pulledAt, ...item }) => {

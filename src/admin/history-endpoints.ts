@@ -15,7 +15,6 @@ import {
   digestSchema,
   isoTime,
   nextSchema,
-  pageLimitDefault,
   pageQuery,
   repositorySchema,
   tagSchema,
@@ -109,7 +108,7 @@ export function historyEndpoints(sources: HistorySources): Endpoint[] {
       handle: async ({ query }) => {
         const { repository, action, by, since, until, tag, digest } = query
         const end = until === undefined ? undefined : timeKey(Date.parse(until))
-        const limit = query.limit ?? pageLimitDefault
+        const limit = query.limit
         const events: v.InferInput<typeof eventSchema>[] = []
         let last = query.after ?? (since === undefined ? undefined : timeKey(Date.parse(since)))
         while (true) {

@@ -24,7 +24,6 @@ import {
   digestSchema,
   isoTime,
   nextSchema,
-  pageLimitDefault,
   pageQuery,
   repositorySchema,
   tagSchema,
@@ -155,7 +154,7 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
         }
         const { tags, next } = await sortedTags(metadata, repository, {
           ...toOrder(query.sort),
-          limit: query.limit ?? pageLimitDefault,
+          limit: query.limit,
           after: query.after,
         })
         const shown = tags.map(({ pushedAt, pulledAt, ...rest }) =>
@@ -198,7 +197,7 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
       query: v.object(pageQuery),
       answer: v.object({ tags: v.array(v.string()), next: nextSchema }),
       handle: ({ params: { repository, digest }, query }) => {
-        const limit = query.limit ?? pageLimitDefault
+        const limit = query.limit
         const prefix = [repository, digest]
         const keys = metadata.keys('tagsByDigest', prefix, query.after, limit + 1)
         const tags = keys.slice(0, limit).map(([, , tag]) => tag)

@@ -75,7 +75,8 @@ function keepCandidates(rows: RowAccess, change: Exclude<Change, { change: 'touc
     rows.put('candidates', change.key[1], rows.stamp())
   } else if (change.in === 'blobs') {
     // A file that was adopted after a crash has a row and no link.
-    if (change.change !== 'delete') suspect(rows, change.key)
+    if (change.change === 'delete') rows.delete('candidates', change.key)
+    else suspect(rows, change.key)
   } else if (change.in === 'parents') {
     const [child, repository] = change.key
     const isCandidate = rows.get('candidates', child) !== undefined
