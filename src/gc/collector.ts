@@ -328,7 +328,9 @@ export class Collector {
     const task = { kind: 'purge', before, oldest: this.#state.readOldest() } as const
     await runGcTask(paths.root, task, job.signal, {
       onCandidates: ({ candidates }, doFiles) => settler.settle(candidates, doFiles),
-      onPurged: (oldest) => this.#state.writeOldest(oldest),
+      // What could not be removed is older than what the walk left: the next one looks again.
+      onPurged: (oldest) =>
+        'notPurged' in settler.counts ? undefined : this.#state.writeOldest(oldest),
     })
     const bytesFreed = settler.bytes + settler.freedBytes + this.#finalBytes
     job.update({ ...settler.counts, bytesFreed })

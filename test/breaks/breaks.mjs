@@ -142,7 +142,7 @@ export const BREAKS = [
     what: 'collection takes a blob that was relied on since it was found',
     file: 'src/storage/apply-sweep.ts',
     find: "if (row.linkedAt !== at || row.place !== place) return 'the blob is used again'",
-    replace: "if (row.place !== place) return 'the blob is used again'",
+    replace: "if (row.linkedAt < at || row.place !== place) return 'the blob is used again'",
     guard: vitest('unit', 'test/unit/storage/sweep.test.ts'),
   },
   {

@@ -66,7 +66,7 @@ test('a blob without an entry is held, and used wherever it is held', async () =
   )
 })
 
-test('a blob that a manifest takes right after its push is no candidate', async () => {
+test('a blob that a manifest takes right after its push is no candidate until it loses it', async () => {
   const store = new MemoryMetadataStore()
   const [digest, [repository]] = [blobs[0]!, repositories]
   const changes: Change[] = [
@@ -79,6 +79,8 @@ test('a blob that a manifest takes right after its push is no candidate', async 
   const key = [digest, repository!, manifests[0]!] as const
   await store.commit({ checks: [], changes: [{ change: 'put', in: 'parents', key, row: true }] })
   expect(store.get('candidates', digest)).toBeUndefined()
+  await store.commit({ checks: [], changes: [{ change: 'delete', in: 'parents', key }] })
+  expect(store.get('candidates', digest)).toBeDefined()
 })
 
 test('an entry that is newer than the look stays', async () => {
