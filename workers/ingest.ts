@@ -14,8 +14,16 @@ import {
 } from '../src/runtime/worker-messages.ts'
 import { UploadFile } from '../src/storage/upload-file.ts'
 
-const loaded = loadLibc()
-const libc: Libc | undefined = 'unavailable' in loaded ? undefined : loaded
+let loaded: ReturnType<typeof loadLibc> | undefined
+
+/**
+ * Loaded with the first upload: a thread that is ended while it loads a native module takes the
+ * process with it, and a store may be closed as soon as it is open.
+ */
+function nativeCalls(): Libc | undefined {
+  loaded ??= loadLibc()
+  return 'unavailable' in loaded ? undefined : loaded
+}
 
 export default async function ingest(setup: IngestSetup): Promise<void> {
   const { port } = setup
@@ -27,7 +35,7 @@ export default async function ingest(setup: IngestSetup): Promise<void> {
       setup.path,
       setup.algorithm,
       setup.offsetBytes,
-      libc,
+      nativeCalls(),
       setup.sizeBytes,
     )
   } catch (error) {

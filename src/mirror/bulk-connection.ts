@@ -14,6 +14,12 @@ const headBytesMax = 64 * 1024
 /** Interim answers (1xx) before the real one. */
 const interimMax = 8
 
+/**
+ * Read in one turn of the event loop, bytes: a fast upstream has 2 MiB ready at a time, and each of them
+ * is copied and sent on before anybody else has a turn.
+ */
+const turnBytesMax = 512 * 1024
+
 export interface BulkConnectionOptions {
   readonly onIdle: () => void
   readonly onClosed: () => void
@@ -32,6 +38,8 @@ export class BulkConnection implements Transport {
   #leftBytes = 0
   #chunked: ChunkedBody | undefined
   #isPaused = false
+  #turnBytes = 0
+  #turnEnd: NodeJS.Immediate | undefined
   /** Body bytes that came with the head, or while it was paused. */
   #held: Buffer[] = []
   #timer: NodeJS.Timeout | undefined
@@ -61,6 +69,9 @@ export class BulkConnection implements Transport {
 
   /** Bytes from the socket, good during the call alone. */
   take(bytes: Buffer): void {
+    this.#turnEnd ??= setImmediate(() => this.#turnEnded())
+    this.#turnBytes += bytes.byteLength
+    if (this.#turnBytes >= turnBytesMax) this.#socket.pause()
     try {
       if (this.#state === 'head') this.#takeHead(bytes)
       else if (this.#state === 'body') this.#takeBody(bytes)
@@ -69,6 +80,13 @@ export class BulkConnection implements Transport {
     } catch (error) {
       this.destroy(error as Error)
     }
+  }
+
+  #turnEnded(): void {
+    const hasYielded = this.#turnBytes >= turnBytesMax
+    this.#turnEnd = undefined
+    this.#turnBytes = 0
+    if (hasYielded && !this.#isPaused && this.#state !== 'closed') this.#socket.resume()
   }
 
   #takeHead(bytes: Buffer): void {

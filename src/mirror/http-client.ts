@@ -84,16 +84,17 @@ export class HttpClient {
       return Promise.reject(new UpstreamError('redirect', message, { host }))
     }
     const waitMs = Math.min(call.deadline - performance.now(), firstByteMs + connectMs)
+    const isBulk = call.isBulk === true
     let hasSlot = false
     const onOver = () => {
-      if (hasSlot) this.#slots.give(origin)
+      if (hasSlot) this.#slots.give(origin, isBulk)
     }
     const exchange = new Exchange({ host, waitMs, stallMs, onOver })
-    this.#slots.take(origin, () => {
+    this.#slots.take(origin, isBulk, () => {
       // Given up while it waited in line.
-      if (exchange.isOver) return this.#slots.give(origin)
+      if (exchange.isOver) return this.#slots.give(origin, isBulk)
       hasSlot = true
-      if (call.isBulk === true && this.#bulk !== undefined) this.#bulk.send(call, exchange)
+      if (isBulk && this.#bulk !== undefined) this.#bulk.send(call, exchange)
       else this.#dispatch(call, exchange)
     })
     return exchange.answer

@@ -1,38 +1,60 @@
 /**
- * @module How many requests to one origin are under way; the rest wait in line.
+ * @module How many requests to one origin are under way; the rest wait in line. Large bodies leave an
+ * eighth of the slots to others: a manifest must not wait until a layer has come.
  */
+
+interface Origin {
+  taken: number
+  takenByBulk: number
+  readonly small: (() => void)[]
+  readonly bulk: (() => void)[]
+}
+
 export class Slots {
   readonly #perOrigin: number
-  readonly #origins = new Map<string, { taken: number; readonly waiting: (() => void)[] }>()
+  readonly #bulkPerOrigin: number
+  readonly #origins = new Map<string, Origin>()
 
   constructor(perOrigin: number) {
     this.#perOrigin = perOrigin
+    this.#bulkPerOrigin = perOrigin === 1 ? 1 : perOrigin - Math.ceil(perOrigin / 8)
   }
 
   /** Calls back when there is a slot, now or later; `give` returns it. */
-  take(origin: string, onTaken: () => void): void {
+  take(origin: string, isBulk: boolean, onTaken: () => void): void {
     let slots = this.#origins.get(origin)
     if (slots === undefined) {
-      slots = { taken: 0, waiting: [] }
+      slots = { taken: 0, takenByBulk: 0, small: [], bulk: [] }
       this.#origins.set(origin, slots)
     }
-    if (slots.taken >= this.#perOrigin) {
-      slots.waiting.push(onTaken)
+    if (!this.#hasRoom(slots, isBulk)) {
+      slots[isBulk ? 'bulk' : 'small'].push(onTaken)
       return
     }
-    slots.taken += 1
+    this.#count(slots, isBulk, 1)
     onTaken()
   }
 
-  give(origin: string): void {
+  give(origin: string, isBulk: boolean): void {
     const slots = this.#origins.get(origin)!
-    const next = slots.waiting.shift()
-    if (next !== undefined) {
+    this.#count(slots, isBulk, -1)
+    for (const isNextBulk of [false, true]) {
+      const line = slots[isNextBulk ? 'bulk' : 'small']
+      if (line.length === 0 || !this.#hasRoom(slots, isNextBulk)) continue
+      this.#count(slots, isNextBulk, 1)
       // Not from within whatever ends the one before.
-      queueMicrotask(next)
+      queueMicrotask(line.shift()!)
       return
     }
-    slots.taken -= 1
     if (slots.taken === 0) this.#origins.delete(origin)
+  }
+
+  #hasRoom({ taken, takenByBulk }: Origin, isBulk: boolean): boolean {
+    return taken < this.#perOrigin && (!isBulk || takenByBulk < this.#bulkPerOrigin)
+  }
+
+  #count(slots: Origin, isBulk: boolean, by: 1 | -1): void {
+    slots.taken += by
+    if (isBulk) slots.takenByBulk += by
   }
 }
