@@ -63,20 +63,30 @@ export interface PlanLine {
 export async function* readPlan(path: string, offset: number): AsyncGenerator<PlanLine> {
   const file = await disk.open(path, 'r')
   try {
-    let rest = Buffer.alloc(0)
+    // One buffer for the whole file: a million lines in fresh ones are memory that nobody returns.
+    let held = Buffer.allocUnsafe(readBytes)
+    let heldBytes = 0
     let position = offset
     let lineStart = offset
-    const buffer = new Uint8Array(readBytes)
     while (true) {
-      const count = await disk.read(file, buffer, position)
+      if (heldBytes === held.byteLength) held = Buffer.concat([held], held.byteLength * 2)
+      const count = await disk.read(file, held.subarray(heldBytes), position)
       if (count === 0) return
       position += count
-      rest = Buffer.concat([rest, buffer.subarray(0, count)])
-      for (let end = rest.indexOf(10); end !== -1; end = rest.indexOf(10)) {
-        lineStart += end + 1
-        yield { item: JSON.parse(rest.toString('utf8', 0, end)) as PlanItem, end: lineStart }
-        rest = rest.subarray(end + 1)
+      heldBytes += count
+      let start = 0
+      for (
+        let end = held.indexOf(10);
+        end !== -1 && end < heldBytes;
+        end = held.indexOf(10, start)
+      ) {
+        lineStart += end + 1 - start
+        const item = JSON.parse(held.toString('utf8', start, end)) as PlanItem
+        start = end + 1
+        yield { item, end: lineStart }
       }
+      held.copyWithin(0, start, heldBytes)
+      heldBytes -= start
     }
   } finally {
     await file.close()
