@@ -6,22 +6,15 @@ import * as v from 'valibot'
 import type { BulkRequest } from '../gc/bulk-delete.ts'
 import type { Collector } from '../gc/collector.ts'
 import type { Jobs } from '../gc/jobs.ts'
-import type { MarkedRepository } from '../gc/mark-repository.ts'
 import type { Plans } from '../gc/plans.ts'
+import type { ExplainedItem } from '../gc/worker-explain.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import { parsePattern } from '../registry/pattern.ts'
 import type { PlanRow } from '../storage/schema-cleanup.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { jobSchema, toJob } from './job-endpoints.ts'
-import { AdminProblem, badRequest, notFound } from './problem.ts'
-import {
-  countsSchema,
-  defined,
-  isoTime,
-  nextSchema,
-  pageLimitDefault,
-  pageQuery,
-} from './schemas.ts'
+import { badRequest, notFound } from './problem.ts'
+import { countsSchema, defined, isoTime, nextSchema, pageQuery } from './schemas.ts'
 
 export interface GcSources {
   readonly collector: Collector
@@ -29,7 +22,11 @@ export interface GcSources {
   readonly plans: Plans
   readonly status: () => GcStatus
   readonly planBulk: (request: Omit<BulkRequest, 'now'>) => Promise<string>
-  readonly explain: (repository: RepositoryName) => MarkedRepository | undefined
+  readonly explain: (
+    repository: RepositoryName,
+    only: string | undefined,
+    signal: AbortSignal,
+  ) => Promise<readonly ExplainedItem[]>
 }
 
 export const gcStatusSchema = v.object({
@@ -189,7 +186,7 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
       summary: 'why a repository, tag or digest stays or goes, and when: repository[:tag|@digest]',
       query: v.object({ of: v.pipe(v.string('expected a name'), v.maxLength(600)) }),
       answer: v.object({ repository: v.string(), verdicts: v.array(verdictSchema) }),
-      handle: ({ query: { of } }) => explainReference(of, explain),
+      handle: ({ query: { of } }, { signal }) => explainReference(of, explain, signal),
     }),
     endpoint({
       method: 'GET',
@@ -213,7 +210,7 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
         const offset = Number(query.after ?? 0)
         if (!Number.isSafeInteger(offset) || offset < 0)
           throw badRequest('query.after: not a cursor')
-        const page = await plans.items(plan, offset, query.limit ?? pageLimitDefault).catch(() => {
+        const page = await plans.items(plan, offset, query.limit).catch(() => {
           throw badRequest('query.after: not a cursor of this plan')
         })
         const items = page.items.map(({ at, pulledAt, ...item }) => {
@@ -246,37 +243,13 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
   ]
 }
 
-/** Verdicts shown of a whole repository. */
-const verdictsMax = 1_000
-
-function explainReference(of: string, explain: GcSources['explain']) {
+async function explainReference(of: string, explain: GcSources['explain'], signal: AbortSignal) {
   const [, text = '', tag, digest] = /^([^:@]+)(?::([^@]+)|@(.+))?$/.exec(of) ?? []
   const name = parseRepositoryName(text)
   if (!name.ok) throw badRequest('query.of: expected repository[:tag|@digest]')
-  const marked = explain(name.value)
-  if (marked === undefined) {
-    throw new AdminProblem(422, 'too_large', 'the repository is too large to explain; make a plan')
-  }
-  const verdicts: v.InferInput<typeof verdictSchema>[] = [
-    ...marked.verdicts.map(({ tag: it, stays, rule, reason, goesAt }) =>
-      defined({ kind: 'tag' as const, name: it, stays, rule, reason, goesAt: isoTime(goesAt) }),
-    ),
-    ...[...marked.keptManifests].map(([it, reason]) => ({
-      kind: 'manifest' as const,
-      name: it,
-      stays: true,
-      reason,
-    })),
-    ...marked.manifestItems.map(({ digest: it, rule, reason }) => ({
-      kind: 'manifest' as const,
-      name: it,
-      stays: false,
-      rule,
-      reason,
-    })),
-  ]
   const wanted = tag ?? digest
-  const shown = wanted === undefined ? verdicts : verdicts.filter((it) => it.name === wanted)
-  if (shown.length === 0 && wanted !== undefined) throw notFound('there is no such tag or manifest')
-  return { repository: name.value, verdicts: shown.slice(0, verdictsMax) }
+  const found = await explain(name.value, wanted, signal)
+  if (found.length === 0 && wanted !== undefined) throw notFound('there is no such tag or manifest')
+  const verdicts = found.map(({ goesAt, ...rest }) => defined({ ...rest, goesAt: isoTime(goesAt) }))
+  return { repository: name.value, verdicts }
 }

@@ -15,9 +15,9 @@ import {
   digestSchema,
   isoTime,
   nextSchema,
-  pageLimitDefault,
   pageQuery,
   repositorySchema,
+  tagSchema,
 } from './schemas.ts'
 
 export interface HistorySources {
@@ -92,27 +92,35 @@ export function historyEndpoints(sources: HistorySources): Endpoint[] {
       method: 'GET',
       path: '/admin/events',
       group: 'history',
-      summary: 'what happened, oldest first: by repository, action, who, since a time',
+      summary:
+        'what happened, oldest first: by repository, tag, digest, action, who, between two times',
       query: v.object({
         ...pageQuery,
         since: v.optional(v.pipe(v.string(), v.isoTimestamp('expected an ISO 8601 time'))),
         repository: v.optional(repositorySchema),
         action: v.optional(v.pipe(v.string(), v.maxLength(64))),
         by: v.optional(v.pipe(v.string(), v.maxLength(256))),
+        until: v.optional(v.pipe(v.string(), v.isoTimestamp('expected an ISO 8601 time'))),
+        tag: v.optional(tagSchema),
+        digest: v.optional(digestSchema),
       }),
       answer: v.object({ events: v.array(eventSchema), next: nextSchema }),
       handle: async ({ query }) => {
-        const { repository, action, by, since } = query
-        const limit = query.limit ?? pageLimitDefault
+        const { repository, action, by, since, until, tag, digest } = query
+        const end = until === undefined ? undefined : timeKey(Date.parse(until))
+        const limit = query.limit
         const events: v.InferInput<typeof eventSchema>[] = []
         let last = query.after ?? (since === undefined ? undefined : timeKey(Date.parse(since)))
         while (true) {
           const rows = metadata.entries('events', [], last, eventsPerTurn)
           for (const { key, row } of rows) {
+            if (end !== undefined && key >= end) return { events }
             const fits =
               (repository === undefined || row.repository === repository) &&
               (action === undefined || row.action === action) &&
-              (by === undefined || row.by === by)
+              (by === undefined || row.by === by) &&
+              (tag === undefined || row.tag === tag) &&
+              (digest === undefined || row.digest === digest)
             if (fits && events.length === limit) return { events, next: last! }
             last = key
             if (fits) events.push(toEvent(key, row))

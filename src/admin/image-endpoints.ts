@@ -17,7 +17,6 @@ import {
   digestSchema,
   isoTime,
   nextSchema,
-  pageLimitDefault,
   pageQuery,
   referenceSchema,
   repositorySchema,
@@ -112,7 +111,7 @@ export function imageEndpoints(sources: ImageSources): Endpoint[] {
         const row = metadata.get('blobs', digest)
         const isInTrash = metadata.get('trash', digest) !== undefined
         if (row === undefined && !isInTrash) throw notFound('there is no such blob')
-        const limit = query.limit ?? pageLimitDefault
+        const limit = query.limit
         const holders = metadata.keys('holders', [digest], query.after, limit + 1)
         const repositories = holders.slice(0, limit).map(([, repository]) => ({
           repository,
@@ -177,7 +176,7 @@ export function imageEndpoints(sources: ImageSources): Endpoint[] {
         next: nextSchema,
       }),
       handle: ({ params: { repository }, query }) => {
-        const limit = query.limit ?? pageLimitDefault
+        const limit = query.limit
         const after = query.after
         // Tags first, then manifests: a digest has a colon, a tag never.
         const isInTags = after === undefined || !after.includes(':')

@@ -7,14 +7,7 @@ import type { MetadataReader } from '../storage/ports.ts'
 import type { JobRow } from '../storage/schema-cleanup.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { conflict, notFound } from './problem.ts'
-import {
-  countsSchema,
-  defined,
-  isoTime,
-  nextSchema,
-  pageLimitDefault,
-  pageQuery,
-} from './schemas.ts'
+import { countsSchema, defined, isoTime, nextSchema, pageQuery } from './schemas.ts'
 
 export const jobSchema = v.object({
   id: v.string(),
@@ -45,7 +38,7 @@ export function jobEndpoints(jobs: Jobs, metadata: MetadataReader): Endpoint[] {
       query: v.object({ ...pageQuery, newest: v.optional(v.picklist(['true', 'false'])) }),
       answer: v.object({ jobs: v.array(jobSchema), next: nextSchema }),
       handle: ({ query }) => {
-        const limit = query.limit ?? pageLimitDefault
+        const limit = query.limit
         if (query.newest === 'true') {
           const all = metadata.keys('jobs', [], undefined, 2_000)
           return {

@@ -3,10 +3,18 @@
  * repositories deleted and renamed.
  */
 import * as v from 'valibot'
-import { describeRepository, sortedTags, storageUse } from '../distribution/inventory.ts'
+import {
+  describeRepository,
+  type RepositoryInfo,
+  sortedTags,
+  storageUse,
+  type TagOrder,
+} from '../distribution/inventory.ts'
 import type { Repositories } from '../distribution/repositories.ts'
+import { RepositoryOrder } from '../distribution/repository-order.ts'
 import type { Jobs } from '../gc/jobs.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import { systemClock } from '../runtime/clock.ts'
 import type { MetadataReader } from '../storage/ports.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { jobSchema, toJob } from './job-endpoints.ts'
@@ -16,7 +24,6 @@ import {
   digestSchema,
   isoTime,
   nextSchema,
-  pageLimitDefault,
   pageQuery,
   repositorySchema,
   tagSchema,
@@ -50,6 +57,20 @@ const SORTS = ['name', '-name', 'pushed', '-pushed', 'pulled', '-pulled', 'size'
 /** How long sums over the whole store are good for, ms. */
 const useKeptMs = 60_000
 
+const toOrder = (sort: (typeof SORTS)[number]) => ({
+  order: sort.replace('-', '') as TagOrder,
+  isDescending: sort.startsWith('-'),
+})
+
+function toAnswer({ createdAt, pushedAt, pulledAt, ...rest }: RepositoryInfo) {
+  return defined({
+    ...rest,
+    createdAt: isoTime(createdAt),
+    pushedAt: isoTime(pushedAt),
+    pulledAt: isoTime(pulledAt),
+  })
+}
+
 export interface RepositorySources {
   readonly metadata: MetadataReader
   readonly repositories: Repositories
@@ -58,17 +79,12 @@ export interface RepositorySources {
 
 export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
   const { metadata, repositories, jobs } = sources
+  const order = new RepositoryOrder(metadata, systemClock)
   let use: { readonly at: number; readonly sums: ReturnType<typeof storageUse> } | undefined
   const describe = async (name: RepositoryName) => {
     const info = await describeRepository(metadata, name)
     if (info === undefined) throw notFound('there is no such repository')
-    const { createdAt, pushedAt, pulledAt, ...rest } = info
-    return defined({
-      ...rest,
-      createdAt: isoTime(createdAt),
-      pushedAt: isoTime(pushedAt),
-      pulledAt: isoTime(pulledAt),
-    })
+    return toAnswer(info)
   }
   const jobReply = async (
     started: { readonly id: string; readonly ended: Promise<void> },
@@ -85,8 +101,9 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
       method: 'GET',
       path: '/admin/repositories',
       group: 'repositories',
-      summary: 'repositories in byte order with tags, times and sizes',
+      summary: 'repositories with tags, times and sizes, sorted by name, pushed, pulled or size',
       query: v.object({
+        sort: v.optional(v.picklist(SORTS), 'name'),
         limit: v.optional(
           v.pipe(
             v.string(),
@@ -99,6 +116,10 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
       answer: v.object({ repositories: v.array(repositoryAnswer), next: nextSchema }),
       handle: async ({ query }) => {
         const limit = query.limit ?? 50
+        if (query.sort !== 'name') {
+          const sorted = await order.page({ ...toOrder(query.sort), limit, after: query.after })
+          return defined({ repositories: sorted.repositories.map(toAnswer), next: sorted.next })
+        }
         const names = metadata.keys('repositories', [], query.after, limit + 1)
         const page = names.slice(0, limit)
         const found = []
@@ -132,9 +153,8 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
           throw notFound('there is no such repository')
         }
         const { tags, next } = await sortedTags(metadata, repository, {
-          order: query.sort.replace('-', '') as 'name' | 'pushed' | 'pulled' | 'size',
-          isDescending: query.sort.startsWith('-'),
-          limit: query.limit ?? pageLimitDefault,
+          ...toOrder(query.sort),
+          limit: query.limit,
           after: query.after,
         })
         const shown = tags.map(({ pushedAt, pulledAt, ...rest }) =>
@@ -177,7 +197,7 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
       query: v.object(pageQuery),
       answer: v.object({ tags: v.array(v.string()), next: nextSchema }),
       handle: ({ params: { repository, digest }, query }) => {
-        const limit = query.limit ?? pageLimitDefault
+        const limit = query.limit
         const prefix = [repository, digest]
         const keys = metadata.keys('tagsByDigest', prefix, query.after, limit + 1)
         const tags = keys.slice(0, limit).map(([, , tag]) => tag)

@@ -44,14 +44,13 @@ export const pageQuery = {
       v.minValue(1, 'expected a whole number from 1 to 1000'),
       v.maxValue(pageLimitMax, 'expected a whole number from 1 to 1000'),
     ),
+    '100',
   ),
   after: v.optional(v.pipe(v.string(), v.maxLength(2_048))),
 }
 
 /** The `after` of the next page; absent at the end. */
 export const nextSchema = v.optional(v.string())
-
-export const pageLimitDefault = 100
 
 /** Milliseconds as ISO 8601, which people and programs can both read. */
 export function isoTime(at: number): string

@@ -67,7 +67,7 @@ function pullOf(
 }
 
 /** Keeps the best `limit` entries behind the cursor, in order: ties are broken by name. */
-class SortedPage<T> {
+export class SortedPage<T> {
   readonly #request: Omit<SortedRequest, 'order'>
   readonly #after: { readonly value: number; readonly name: string } | undefined
   readonly #kept: { readonly value: number; readonly name: string; readonly entry: T }[] = []

@@ -7,6 +7,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import { linkChanges } from './commit-blob.ts'
+import { History } from './history.ts'
 
 /** Holders looked at for a mount without `from`; beyond that the client uploads instead. */
 const holdersLookedAtMax = 64
@@ -14,10 +15,12 @@ const holdersLookedAtMax = 64
 export class Mounts {
   readonly #metadata: MetadataStore
   readonly #clock: Clock
+  readonly #history: History
 
-  constructor(metadata: MetadataStore, clock: Clock) {
+  constructor(metadata: MetadataStore, clock: Clock, history = new History()) {
     this.#metadata = metadata
     this.#clock = clock
+    this.#history = history
   }
 
   /**
@@ -30,6 +33,7 @@ export class Mounts {
     digest: Digest,
     from: RepositoryName | undefined,
     mayPull: (repository: RepositoryName) => boolean,
+    by = 'client',
   ): Promise<boolean> {
     const source = from === undefined ? this.holderOf(digest, mayPull) : from
     if (source === undefined || !mayPull(source)) return false
@@ -41,6 +45,7 @@ export class Mounts {
       changes: [
         { change: 'touch', in: 'blobs', key: digest, at: now },
         ...linkChanges(repository, digest, now),
+        this.#history.write({ at: now, action: 'mount', repository, by, digest, from: source }),
       ],
     })
     return outcome.applied

@@ -16,6 +16,7 @@ import { type BlobWriter, isDamage, type MetadataStore } from '../storage/ports.
 import type { UploadRow } from '../storage/schema.ts'
 import { ClientQuota } from './client-quota.ts'
 import { commitBlob } from './commit-blob.ts'
+import { History } from './history.ts'
 import type { UploadBody } from './upload-body.ts'
 import { UploadSession } from './upload-session.ts'
 
@@ -49,6 +50,7 @@ const sweptPerTurn = 100
 export class Uploads {
   readonly #options: UploadsOptions
   readonly #locks = new KeyedLock()
+  readonly #history = new History()
   /** Sessions whose worker is kept between requests, oldest use first. */
   readonly #adopted = new Map<string, { session: UploadSession; usedAt: number }>()
   readonly #quota: ClientQuota
@@ -314,7 +316,10 @@ export class Uploads {
     await digestLock.run(digest, async () => {
       try {
         const blob = await session.seal(digest)
-        await commitBlob(metadata, session.row.repository, blob, uploadId, clock.now())
+        const { repository, client: by } = session.row
+        const at = clock.now()
+        const event = this.#history.write({ at, action: 'push-blob', repository, by, digest })
+        await commitBlob(metadata, repository, blob, uploadId, at, [event])
         if (blob.inlineBytes === undefined) onFileReplaced(digest)
       } catch (error) {
         if (session.isAdopted && !isMismatch(error)) onFileInDoubt(digest)

@@ -11,7 +11,6 @@
 import { cutoffMs } from '../distribution/reliance.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { JobState } from '../storage/schema-cleanup.ts'
-import type { Change } from '../storage/transaction.ts'
 import {
   type CollectorOptions,
   type RunRequest,
@@ -256,7 +255,7 @@ export class Collector {
   }
 
   async #sweep(job: RunningJob, state: RunStateRow): Promise<End> {
-    const { plans, clock, clockGuard, metadata } = this.#options
+    const { plans, clock, clockGuard } = this.#options
     const settler = this.#settler(job, state)
     let writtenAt = clock.monotonic()
     let doubt: string | undefined
@@ -298,23 +297,7 @@ export class Collector {
       if (!isPaused) await plans.put(state.plan, { ...row, state: 'stopped' })
       return doubt === undefined ? { state: 'cancelled' } : { state: 'stopped', message: doubt }
     }
-    const at = clock.now()
-    const approvals: Change[] =
-      state.kind === 'apply'
-        ? row.rules.map((key) => ({ change: 'put', in: 'approvals', key, row: at }))
-        : []
-    await metadata.commit({
-      checks: [],
-      changes: [
-        ...approvals,
-        {
-          change: 'put',
-          in: 'plans',
-          key: state.plan,
-          row: { ...row, state: 'applied', appliedAt: at },
-        },
-      ],
-    })
+    await plans.finish(state.plan, row, state)
     if (row.kind === 'collection' && row.unapproved.length > 0 && state.kind === 'run') {
       return { state: 'done', message: heldMessage(row.counts['heldTags'] ?? 0) }
     }
@@ -345,7 +328,9 @@ export class Collector {
     const task = { kind: 'purge', before, oldest: this.#state.readOldest() } as const
     await runGcTask(paths.root, task, job.signal, {
       onCandidates: ({ candidates }, doFiles) => settler.settle(candidates, doFiles),
-      onPurged: (oldest) => this.#state.writeOldest(oldest),
+      // What could not be removed is older than what the walk left: the next one looks again.
+      onPurged: (oldest) =>
+        'notPurged' in settler.counts ? undefined : this.#state.writeOldest(oldest),
     })
     const bytesFreed = settler.bytes + settler.freedBytes + this.#finalBytes
     job.update({ ...settler.counts, bytesFreed })

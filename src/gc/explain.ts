@@ -1,60 +1,56 @@
 /**
  * @module Why a tag, a manifest or a whole repository stays or goes, and when: the very marking that
- * a run does, on one repository, asked in the main thread.
+ * a run does, on one repository, in a worker, because a repository may have a million tags.
  */
 import type { CleanupConfig } from '../config/config-cleanup.ts'
+import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { MetadataReader } from '../storage/ports.ts'
-import type { DatabaseName, Databases } from '../storage/schema.ts'
-import { type MarkedRepository, markRepository } from './mark-repository.ts'
-import type { Entry, Rows } from './rows.ts'
-import { compileRules, type RuleSet } from './rules.ts'
+import { runGcTask } from './gc-worker.ts'
+import type { ExplainedItem } from './worker-explain.ts'
 
-/** Tags and manifests of a repository that is explained at once; larger ones only by a plan. */
-export const explainedRowsMax = 20_000
+/** Questions that wait for their turn; each is a thread for a moment. */
+const waitingMax = 16
 
 export class Explain {
-  readonly #metadata: MetadataReader
-  readonly #rules: RuleSet
+  readonly #storagePath: string
+  readonly #config: CleanupConfig
+  #last: Promise<unknown> = Promise.resolve()
+  #waiting = 0
 
-  constructor(metadata: MetadataReader, config: CleanupConfig) {
-    this.#metadata = metadata
-    this.#rules = compileRules(config)
+  constructor(storagePath: string, config: CleanupConfig) {
+    this.#storagePath = storagePath
+    this.#config = config
   }
 
-  /** Undefined when the repository is too large to be marked in one turn. */
-  repository(name: RepositoryName, now: number): MarkedRepository | undefined {
-    const metadata = this.#metadata
-    for (const database of ['tags', 'manifests'] as const) {
-      const count = metadata.keys(database, [name], undefined, explainedRowsMax + 1).length
-      if (count > explainedRowsMax) return undefined
+  /** Verdicts of one tag or digest, or the first of the whole repository. One question at a time. */
+  async repository(
+    repository: RepositoryName,
+    only: string | undefined,
+    now: number,
+    signal: AbortSignal,
+  ): Promise<readonly ExplainedItem[]> {
+    if (this.#waiting >= waitingMax) {
+      throw new RegistryError('UNAVAILABLE', { headers: { 'Retry-After': '1' } })
     }
-    return markRepository(new StoreRows(metadata), name, {
-      rules: this.#rules,
-      now,
-      pinsOf: (digest) =>
-        metadata.entries('pins', [digest], undefined, 1_000).map(({ row }) => row),
-      mayDelete: () => true,
+    this.#waiting += 1
+    const mine = this.#last.then(() => this.#ask(repository, only, now, signal))
+    this.#last = mine.catch(() => undefined).finally(() => (this.#waiting -= 1))
+    return mine
+  }
+
+  async #ask(
+    repository: RepositoryName,
+    only: string | undefined,
+    now: number,
+    signal: AbortSignal,
+  ): Promise<readonly ExplainedItem[]> {
+    let found: readonly ExplainedItem[] = []
+    const task = { kind: 'explain', repository, only, now, config: this.#config } as const
+    await runGcTask(this.#storagePath, task, signal, {
+      onExplained: (items) => {
+        found = items
+      },
     })
-  }
-}
-
-class StoreRows implements Rows {
-  readonly #metadata: MetadataReader
-
-  constructor(metadata: MetadataReader) {
-    this.#metadata = metadata
-  }
-
-  get<N extends DatabaseName>(database: N, key: Databases[N]['key']) {
-    return this.#metadata.get(database, key)
-  }
-
-  below<N extends DatabaseName>(database: N, prefix: readonly string[]): Iterable<Entry<N>> {
-    return this.#metadata.entries(database, prefix, undefined, 1_000_000)
-  }
-
-  keysBelow<N extends DatabaseName>(database: N, prefix: readonly string[]) {
-    return this.#metadata.keys(database, prefix, undefined, 1_000_000)
+    return found
   }
 }

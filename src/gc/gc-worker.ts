@@ -5,6 +5,7 @@
 import type { Digest } from '../registry/digest.ts'
 import { WorkerError } from '../runtime/worker-messages.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
+import type { ExplainedItem } from './worker-explain.ts'
 import type { FileWork } from './worker-files.ts'
 import type { GcReply, GcRequest, GcSetup } from './worker-messages.ts'
 import type { OldestRows } from './worker-purge.ts'
@@ -15,6 +16,7 @@ export interface TaskListener {
   onCandidates?(reply: Extract<GcReply, { kind: 'candidates' }>, doFiles: DoFiles): Promise<number>
   onPurged?(oldest: OldestRows): Promise<void> | void
   onTotal?(bytes: number): void
+  onExplained?(items: readonly ExplainedItem[]): void
 }
 
 /** Has the worker move or remove files; resolves to the digests for which that failed. */
@@ -62,6 +64,9 @@ export async function runGcTask(
             return
           case 'total':
             listener.onTotal?.(reply.bytes)
+            return
+          case 'explained':
+            listener.onExplained?.(reply.items)
             return
           case 'candidates':
             settle(

@@ -8,6 +8,7 @@ import { disk } from '../runtime/disk.ts'
 import { planPath, type StoragePaths } from '../storage/paths.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import type { PlanRow } from '../storage/schema-cleanup.ts'
+import type { Change } from '../storage/transaction.ts'
 import type { PlanItem } from './plan-item.ts'
 import { readPlan } from './worker-plan-file.ts'
 
@@ -88,5 +89,32 @@ export class Plans {
         changes: [{ change: 'delete', in: 'plans', key: id }],
       })
     }
+  }
+
+  /**
+   * The plan is applied: on disk with an event and, when somebody asked for this very plan, with his
+   * yes to the rules in it.
+   */
+  async finish(
+    id: string,
+    row: PlanRow,
+    { kind, by }: { readonly kind: 'run' | 'plan' | 'apply'; readonly by: string },
+  ): Promise<void> {
+    const { metadata, clock, history } = this.#options
+    const at = clock.now()
+    const rules = kind === 'apply' ? row.rules : []
+    const items = Object.values(row.counts).reduce((sum, count) => sum + count, 0)
+    const changes: Change[] = rules.map((key) => ({ change: 'put', in: 'approvals', key, row: at }))
+    changes.push({
+      change: 'put',
+      in: 'plans',
+      key: id,
+      row: { ...row, state: 'applied', appliedAt: at },
+    })
+    if (items > 0) {
+      const why = `plan ${id}: ${items} items`
+      changes.push(history.write({ at, action: 'plan-applied', repository: '', by, why }))
+    }
+    await metadata.commit({ checks: [], changes })
   }
 }

@@ -5,9 +5,11 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { CleanupConfig } from '../config/config-cleanup.ts'
 import type { Digest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
 import type { WorkerFailure } from '../runtime/worker-messages.ts'
 import type { PinRow } from '../storage/schema-cleanup.ts'
 import type { Candidate } from '../storage/sweep.ts'
+import type { ExplainedItem } from './worker-explain.ts'
 import type { FileWork } from './worker-files.ts'
 import type { MarkCursor } from './worker-mark.ts'
 import type { OldestRows } from './worker-purge.ts'
@@ -50,10 +52,19 @@ export interface TotalTask {
   readonly kind: 'total'
 }
 
+/** Says why everything in a repository stays or goes, or one tag or digest of it. */
+export interface ExplainTask {
+  readonly kind: 'explain'
+  readonly repository: RepositoryName
+  readonly only: string | undefined
+  readonly now: number
+  readonly config: CleanupConfig
+}
+
 export interface GcSetup {
   readonly port: MessagePort
   readonly storagePath: string
-  readonly task: MarkTask | SweepTask | PurgeTask | TotalTask
+  readonly task: MarkTask | SweepTask | PurgeTask | TotalTask | ExplainTask
 }
 
 export type GcReply =
@@ -82,6 +93,7 @@ export type GcReply =
   /** What a purge left: see `OldestRows`. */
   | { readonly kind: 'purged'; readonly oldest: OldestRows }
   | { readonly kind: 'total'; readonly bytes: number }
+  | { readonly kind: 'explained'; readonly items: readonly ExplainedItem[] }
   | {
       readonly kind: 'ended'
       readonly isComplete: boolean

@@ -2,15 +2,16 @@
  * @module The collection's worker: makes plans, turns plans into steps, finds what is due to go for
  * good. One task at a time; it reads and says, the main thread commits.
  */
-import { constants, setPriority } from 'node:os'
 import { History } from '../distribution/history.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { lowerPriority } from '../runtime/priority.ts'
 import { toWorkerFailure } from '../runtime/worker-messages.ts'
 import { LmdbEnvironment } from '../storage/lmdb-environment.ts'
 import { storagePaths } from '../storage/paths.ts'
 import type { BlobRow } from '../storage/schema.ts'
 import type { PlanItem } from './plan-item.ts'
 import { compileRules } from './rules.ts'
+import { explain } from './worker-explain.ts'
 import { FileWorker } from './worker-files.ts'
 import { type Found, Link } from './worker-link.ts'
 import { walk } from './worker-mark.ts'
@@ -30,8 +31,7 @@ export async function runTask({ port, storagePath, task }: GcSetup): Promise<voi
   const paths = storagePaths(storagePath)
   const environment = new LmdbEnvironment(paths.metadata, false)
   const link = new Link(port, new FileWorker(paths))
-  // On Linux a thread has a priority of its own: what clients wait for goes first.
-  yieldToOthers()
+  lowerPriority()
   try {
     switch (task.kind) {
       case 'mark':
@@ -47,6 +47,9 @@ export async function runTask({ port, storagePath, task }: GcSetup): Promise<voi
       case 'purge':
         await purgeAll(environment, task, link)
         break
+      case 'explain':
+        link.reply({ kind: 'explained', items: explain(environment, task) })
+        break
       case 'total':
         link.reply({ kind: 'total', bytes: total(environment) })
         break
@@ -58,16 +61,6 @@ export async function runTask({ port, storagePath, task }: GcSetup): Promise<voi
   // The last answer and the end of the task travel on different channels: wait to be let go.
   await link.released
   await environment.close()
-}
-
-function yieldToOthers(): void {
-  // Elsewhere it would be the whole process that steps back.
-  if (process.platform !== 'linux') return
-  try {
-    setPriority(0, constants.priority.PRIORITY_LOW)
-  } catch {
-    // Then it runs like everything else.
-  }
 }
 
 async function mark(environment: LmdbEnvironment, task: MarkTask, link: Link): Promise<void> {

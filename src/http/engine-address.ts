@@ -2,7 +2,7 @@
  * @module Network addresses: the short text of a peer's address, and the sentences for a listener
  * that cannot start.
  */
-import { type AddressInfo, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import type { ListenAddress } from './engine.ts'
 
 /** Text of 4 or 16 address bytes: dotted for IPv4 (mapped too), RFC 5952 for IPv6. */
@@ -59,17 +59,5 @@ export function probeListen(address: ListenAddress): Promise<string | undefined>
     probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
     const host = address.host === '' ? undefined : address.host
     probe.listen({ host, port: address.port }, () => probe.close(() => resolve(undefined)))
-  })
-}
-
-/** A port of the address that nobody listens on now. */
-export function freePort({ host }: ListenAddress): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen({ host: host === '' ? undefined : host, port: 0 }, () => {
-      const { port } = probe.address() as AddressInfo
-      probe.close(() => resolve(port))
-    })
   })
 }

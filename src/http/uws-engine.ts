@@ -4,7 +4,7 @@
  * leans on are in native-notes.md.
  */
 import type { EngineOptions, HttpEngine, ListenAddress, TlsFiles } from './engine.ts'
-import { freePort, listenError, probeListen } from './engine-address.ts'
+import { listenError, probeListen } from './engine-address.ts'
 import { EngineCore } from './engine-exchange.ts'
 import { type LoadedPair, type LoadedTls, readTls, strongCiphers } from './tls-files.ts'
 import { UwsExchange } from './uws-exchange.ts'
@@ -16,12 +16,11 @@ export class UwsEngine implements HttpEngine {
   private readonly core: EngineCore
   private readonly uws: UwsModule
   private readonly keeper = new UwsKeeper()
-  /** Plain listeners share one app; each TLS listener has its own, for its own certificate. */
+  /** Plain listeners share one app; each TLS listener has two of its own. */
   private plainApp: UwsApp | undefined = undefined
   private readonly apps: UwsApp[] = []
   private plainSockets: object[] = []
   private secure: SecureListener[] = []
-  private readonly retiring = new Set<object>()
 
   constructor(options: EngineOptions, uws: UwsModule) {
     this.core = new EngineCore(options)
@@ -46,44 +45,34 @@ export class UwsEngine implements HttpEngine {
       this.keeper.bounds.boundUnsent()
       return this.uws.us_socket_local_port(socket)
     }
-    const app = this.secureApp(await readTls(tls))
-    // The port is shared only among listeners of this process, one after the other: see reloadTls.
-    // The native side never shares a port that the system chose, so it is chosen before.
-    const port = address.port === 0 ? await freePort(address) : address.port
-    const fixed = { ...address, port, tls }
-    const busy = await probeListen(fixed)
-    const socket = busy === undefined && (await this.open(app, fixed, 0))
-    if (socket === false) throw listenError(fixed, busy ?? (await probeListen(fixed)))
-    this.secure.push({ address: fixed, socket })
+    const files = await readTls(tls)
+    const acceptor = this.uws.SSLApp(sslOptions(files))
+    this.apps.push(acceptor)
+    const app = this.secureApp(files)
+    acceptor.addChildAppDescriptor(app.getDescriptor())
+    const socket = await this.open(acceptor, address, this.uws.LIBUS_LISTEN_EXCLUSIVE_PORT)
+    if (socket === false) throw listenError(address, await probeListen(address))
+    this.secure.push({ tls, acceptor, app, socket })
     this.keeper.bounds.boundUnsent()
-    return port
+    return this.uws.us_socket_local_port(socket)
   }
 
   /**
-   * A listener cannot change its certificate, so another one is opened beside it on the same port
-   * and then takes its place. The old app keeps its connections to their end.
+   * An app cannot change its certificate. So the one that listens only hands what it accepts to
+   * another, and to the next one from now on: no listener is ever closed, which would reset the
+   * connections in its queue. The old app keeps its connections to their end.
    */
   async reloadTls(): Promise<void> {
-    const loaded = await Promise.all(this.secure.map(({ address }) => readTls(address.tls)))
+    const loaded = await Promise.all(this.secure.map(({ tls }) => readTls(tls)))
     if (this.core.isDraining) return
-    // In one turn, so that no stop can come between.
-    for (const [index, tls] of loaded.entries()) {
+    const apps = loaded.map((files) => this.secureApp(files))
+    // In one turn: the native side takes turns among the apps, and must never meet two.
+    for (const [index, app] of apps.entries()) {
       const listener = this.secure[index]!
-      const socket = this.openNow(this.secureApp(tls), listener.address)
-      if (socket === false) throw listenError(listener.address, undefined)
-      this.retiring.add(listener.socket)
-      listener.socket = socket
+      listener.acceptor.addChildAppDescriptor(app.getDescriptor())
+      listener.acceptor.removeChildAppDescriptor(listener.app.getDescriptor())
+      listener.app = app
     }
-    this.keeper.bounds.boundUnsent()
-    // What waits in an old queue would be reset: they are closed right after the loop has accepted.
-    await new Promise((resolve) => setTimeout(() => setImmediate(resolve), acceptMs))
-    this.closeRetiring()
-  }
-
-  /** Sockets of a closed app are gone: using one then would touch freed memory. */
-  private closeRetiring(): void {
-    for (const socket of this.retiring) this.uws.us_listen_socket_close(socket)
-    this.retiring.clear()
   }
 
   /**
@@ -94,7 +83,6 @@ export class UwsEngine implements HttpEngine {
     this.core.isDraining = true
     for (const socket of this.plainSockets) this.uws.us_listen_socket_close(socket)
     for (const { socket } of this.secure) this.uws.us_listen_socket_close(socket)
-    this.closeRetiring()
     this.plainSockets = []
     this.secure = []
   }
@@ -124,17 +112,6 @@ export class UwsEngine implements HttpEngine {
     return app
   }
 
-  /** The native side calls back before `listen` returns. */
-  private openNow(app: UwsApp, { host, port }: ListenAddress): UwsListenSocket {
-    let opened: UwsListenSocket = false
-    const take = (socket: UwsListenSocket) => {
-      opened = socket
-    }
-    if (host === '') app.listen(port, 0, take)
-    else app.listen(host, port, 0, take)
-    return opened
-  }
-
   /** Without the exclusive option another process could share the port without a word. */
   private open(app: UwsApp, { host, port }: ListenAddress, option: number) {
     return new Promise<UwsListenSocket>((resolve) => {
@@ -144,13 +121,12 @@ export class UwsEngine implements HttpEngine {
   }
 }
 
-/** Time for the loop to accept what a listener that is replaced still has in its queue, ms. */
-const acceptMs = 20
-
-/** A TLS listener: which files it has, on which port it is. */
+/** A TLS listener: the app that accepts, and the one that serves with the certificates of now. */
 interface SecureListener {
-  readonly address: ListenAddress & { readonly tls: TlsFiles }
-  socket: object
+  readonly tls: TlsFiles
+  readonly acceptor: UwsApp
+  app: UwsApp
+  readonly socket: object
 }
 
 function sslOptions({ files }: LoadedPair) {

@@ -61,6 +61,11 @@ export interface UwsApp {
     options: number,
     callback: (socket: UwsListenSocket) => void,
   ): UwsApp
+  /** What names this app to another one of this process. */
+  getDescriptor(): number
+  /** Hands every connection that is accepted to the child apps, one after the other. */
+  addChildAppDescriptor(descriptor: number): UwsApp
+  removeChildAppDescriptor(descriptor: number): UwsApp
   /** Closes every socket of the app, the listening ones too. */
   close(): UwsApp
 }

@@ -12,7 +12,7 @@ const annotationsSchema = v.pipe(
   v.unknown(),
   v.check((value) => !Array.isArray(value), 'annotations must be an object'),
   v.check(
-    (value) => Object.keys(value as object).length <= manifestAnnotationsMax,
+    (value) => Object.keys(value ?? {}).length <= manifestAnnotationsMax,
     `annotations must not be more than ${manifestAnnotationsMax}`,
   ),
   v.record(v.string(), v.string('annotations must be strings')),

@@ -77,7 +77,7 @@ export function makeCleanup({ config, storage, uploads, logger, isMirrored }: Cl
   const count = (map: Map<string, number>, key: string, by = 1) =>
     map.set(key, (map.get(key) ?? 0) + by)
   const mirrored = isMirrored ?? (() => false)
-  const explain = new Explain(metadata, config.cleanup)
+  const explain = new Explain(storage.paths.root, config.cleanup)
   let isStopping = false
   const collector = new Collector({
     ...storage,
@@ -152,7 +152,8 @@ export function makeCleanup({ config, storage, uploads, logger, isMirrored }: Cl
           ...request,
           now: clock.now(),
         }),
-      explain: (repository) => explain.repository(repository, clock.now()),
+      explain: (repository, only, signal) =>
+        explain.repository(repository, only, clock.now(), signal),
     }),
     ...jobEndpoints(jobs, metadata),
     ...historyEndpoints({ metadata, history, clock }),

@@ -165,7 +165,7 @@ export async function makeFrontDoor(
     ),
     uploads: new UploadHandlers(
       uploads,
-      new Mounts(metadata, systemClock),
+      new Mounts(metadata, systemClock, cleanup.history),
       storage.space,
       access?.sourceRights ?? (() => allSources),
     ),

@@ -16,8 +16,26 @@ export async function openAccess(
     )
     return undefined
   }
+  const inTheClear = plainListeners(config)
+  if (inTheClear.length > 0) {
+    parts.logger.warn(
+      { listeners: inTheClear },
+      'passwords and tokens travel unencrypted to this listener; see server.tls',
+    )
+  }
   const { startAccess } = await import('./access.ts')
   return startAccess(config, parts)
+}
+
+/** Those that other machines reach without TLS; behind a proxy that is known, TLS is its business. */
+function plainListeners({ server, trustedProxies }: Config): readonly string[] {
+  if (trustedProxies.length > 0) return []
+  const { addr, alsoListen, alsoListenTls, tls } = server
+  const hosts = tls === undefined ? [addr] : []
+  if (alsoListen !== undefined && (tls === undefined || !alsoListenTls)) hosts.push(alsoListen)
+  return hosts
+    .filter(({ host }) => !/^(?:127\.|::1$|localhost$)/.test(host))
+    .map(({ host, port }) => `${host}:${port}`)
 }
 
 function isAccessControlled({ auth, access }: Config): boolean {

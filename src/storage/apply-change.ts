@@ -2,7 +2,7 @@
  * @module Checks and single changes of a transaction on the rows of an open write transaction, and
  * the index of candidates that they keep:
  *
- *   a blob has an entry in `candidates` ◄── it was linked, or lost a link or a manifest that used it
+ *   a blob has an entry in `candidates` ◄── it is new, was linked, or lost a link or a manifest
  *   the entry goes ◄── its only holder gets a manifest that uses it, or a collection looked closely
  *
  * So a blob without an entry is used by a manifest in every repository that holds it, and a
@@ -73,6 +73,10 @@ function touch(rows: RowAccess, change: Change & { readonly change: 'touch' }): 
 function keepCandidates(rows: RowAccess, change: Exclude<Change, { change: 'touch' }>): void {
   if (change.in === 'links') {
     rows.put('candidates', change.key[1], rows.stamp())
+  } else if (change.in === 'blobs') {
+    // A file that was adopted after a crash has a row and no link.
+    if (change.change === 'delete') rows.delete('candidates', change.key)
+    else suspect(rows, change.key)
   } else if (change.in === 'parents') {
     const [child, repository] = change.key
     const isCandidate = rows.get('candidates', child) !== undefined

@@ -9,7 +9,7 @@ import { chmod, copyFile, link, mkdir, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Digest } from '../registry/digest.ts'
 import { LmdbEnvironment, prefixRange } from './lmdb-environment.ts'
-import { blobPath, type StoragePaths, storagePaths } from './paths.ts'
+import { authFolder, blobPath, type StoragePaths, storagePaths } from './paths.ts'
 import type { BlobRow, Databases } from './schema.ts'
 
 export interface CopyReport {
@@ -59,15 +59,15 @@ export async function restore(source: string, target: string): Promise<CopyRepor
 
 /** Each file is replaced in one step, so that a copy is whole; others are somebody's at work. */
 async function copySecrets(from: StoragePaths, to: StoragePaths): Promise<void> {
-  const names = await readdir(from.auth).catch((error: NodeJS.ErrnoException) => {
+  const names = await readdir(authFolder(from)).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
   })
   const files = names.filter((name) => name.endsWith('.json'))
-  if (files.length > 0) await mkdir(to.auth, { recursive: true, mode: 0o700 })
+  if (files.length > 0) await mkdir(authFolder(to), { recursive: true, mode: 0o700 })
   for (const name of files) {
-    const copy = join(to.auth, name)
-    await copyFile(join(from.auth, name), copy)
+    const copy = join(authFolder(to), name)
+    await copyFile(join(authFolder(from), name), copy)
     await chmod(copy, 0o600)
   }
 }

@@ -21,7 +21,6 @@ export interface StoragePaths {
   readonly metadata: string
   readonly trash: string
   readonly plans: string
-  readonly auth: string
 }
 
 export function storagePaths(root: string): StoragePaths {
@@ -32,7 +31,6 @@ export function storagePaths(root: string): StoragePaths {
     metadata: join(root, 'meta'),
     trash: join(root, 'trash'),
     plans: join(root, 'plans'),
-    auth: join(root, 'auth'),
   }
 }
 
@@ -45,6 +43,11 @@ export function blobPath(paths: StoragePaths, digest: Digest): string {
 export function trashPath(paths: StoragePaths, digest: Digest): string {
   const encoded = encodedOf(digest)
   return join(paths.trash, algorithmOf(digest), encoded.slice(0, 2), encoded)
+}
+
+/** Only there with access control. */
+export function authFolder({ root }: StoragePaths): string {
+  return join(root, 'auth')
 }
 
 export function planPath(paths: StoragePaths, planId: string): string {

@@ -48,6 +48,8 @@ export interface PinRow {
 
 export type EventAction =
   | 'push'
+  | 'push-blob'
+  | 'mount'
   | 'delete-tag'
   | 'delete-manifest'
   | 'undelete-tag'

@@ -84,7 +84,7 @@ export const BREAKS = [
   {
     invariant: 4,
     what: 'a touch raises nothing',
-    file: 'src/storage/transaction.ts',
+    file: 'src/storage/apply-change.ts',
     find: "rows.put('blobs', change.key, { ...row, linkedAt: Math.max(row.linkedAt, change.at) })",
     replace: "rows.put('blobs', change.key, row)",
     guard: vitest('unit', 'test/ports/metadata.test.ts'),
@@ -92,9 +92,9 @@ export const BREAKS = [
   {
     invariant: 5,
     what: 'the transaction does not look whether a row is unchanged',
-    file: 'src/storage/transaction.ts',
-    find: 'return isDeepStrictEqual(rows.get(check.in, check.key), check.row)',
-    replace: 'return isDeepStrictEqual(check.row, check.row)',
+    file: 'src/storage/apply-change.ts',
+    find: 'return isSame(rows.get(check.in, check.key), check.row)',
+    replace: 'return isSame(check.row, check.row)',
     guard: vitest('unit', 'test/ports/metadata.test.ts'),
   },
   {
@@ -136,5 +136,29 @@ export const BREAKS = [
     find: 'if (libc !== undefined) return libc.lock(descriptor)',
     replace: 'if (libc !== undefined) return descriptor >= 0',
     guard: vitest('unit', 'test/unit/storage/store-lock.test.ts'),
+  },
+  {
+    invariant: 5,
+    what: 'collection takes a blob that was relied on since it was found',
+    file: 'src/storage/apply-sweep.ts',
+    find: "if (row.linkedAt !== at || row.place !== place) return 'the blob is used again'",
+    replace: "if (row.linkedAt < at || row.place !== place) return 'the blob is used again'",
+    guard: vitest('unit', 'test/unit/storage/sweep.test.ts'),
+  },
+  {
+    invariant: 5,
+    what: 'collection takes a blob that a manifest uses',
+    file: 'src/storage/apply-sweep.ts',
+    find: "if (this.#parents.has(digest)) return 'a manifest uses the blob'",
+    replace: '',
+    guard: vitest('unit', 'test/unit/storage/sweep.test.ts'),
+  },
+  {
+    invariant: 5,
+    what: 'a blob that lost its manifest is never looked at again',
+    file: 'src/storage/apply-change.ts',
+    find: "if (isCandidate || rows.get('blobs', child) !== undefined) {",
+    replace: 'if (isCandidate) {',
+    guard: vitest('unit', 'test/unit/storage/candidates.test.ts'),
   },
 ]

@@ -234,6 +234,51 @@ describeRegistry('the admin API', { config }, (registry) => {
     expect(await tags('ci/app')).toEqual(['main'])
   })
 
+  test('repositories come by push, pull and size, page by page', async () => {
+    const { client } = registry()
+    await client.pushBlob('sort/large', 'x'.repeat(300_000))
+    await pushOwnImage(client, 'sort/first', 'v1', 'sort 1')
+    await pushOwnImage(client, 'sort/second', 'v1', 'sort 2')
+    const list = async (sort: string) => {
+      const names: string[] = []
+      let after = ''
+      do {
+        const page = await adminJson<{ repositories: { name: string }[]; next?: string }>(
+          client,
+          'GET',
+          `/admin/repositories?sort=${sort}&limit=2${after}`,
+        )
+        names.push(...page.repositories.map(({ name }) => name))
+        after = page.next === undefined ? '' : `&after=${encodeURIComponent(page.next)}`
+      } while (after !== '')
+      return names.filter((name) => name.startsWith('sort/'))
+    }
+    expect(await list('-size')).toEqual(['sort/large', 'sort/second', 'sort/first'])
+    expect(await list('-pushed')).toEqual(['sort/second', 'sort/first', 'sort/large'])
+    expect((await list('pulled')).length).toBe(3)
+    expect(await list('name')).toEqual(['sort/first', 'sort/large', 'sort/second'])
+  })
+
+  test('the history tells of blobs, mounts and plans, by digest and between two times', async () => {
+    const { client } = registry()
+    const blob = await client.pushBlob('told/from', 'told')
+    await client.request('POST', `/v2/told/to/blobs/uploads/?mount=${blob.digest}&from=told/from`)
+    const events = async (query: string) => {
+      const target = `/admin/events?${query}`
+      const page = await adminJson<{ events: Record<string, string>[] }>(client, 'GET', target)
+      return page.events
+    }
+    expect(await events(`digest=${blob.digest}`)).toMatchObject([
+      { action: 'push-blob', repository: 'told/from' },
+      { action: 'mount', repository: 'told/to', from: 'told/from' },
+    ])
+    expect(await events(`digest=${blob.digest}&until=2020-01-01T00:00:00Z`)).toEqual([])
+    expect((await events(`digest=${blob.digest}&since=2020-01-01T00:00:00Z`)).length).toBe(2)
+    await collect(client)
+    const applied = await events('action=plan-applied')
+    expect(applied.at(-1)?.['why']).toMatch(/^plan \S+: \d+ items$/)
+  })
+
   test('tags are deleted by pattern, after a plan', async () => {
     const { client } = registry()
     for (const tag of ['x-1', 'x-2', 'keep'])
@@ -260,7 +305,10 @@ describeRegistry('the admin API', { config }, (registry) => {
         let text = ''
         response.on('data', (chunk: Buffer) => {
           text += chunk.toString()
-          if (!text.includes('"repository":"seen/app"')) return
+          if (
+            !/event: push\n[^\n]*"repository":"seen\/app"/.test(text.replace(/id: [^\n]*\n/g, ''))
+          )
+            return
           resolve(text)
           request.destroy()
         })
@@ -274,7 +322,7 @@ describeRegistry('the admin API', { config }, (registry) => {
     const { events } = await adminJson<{ events: { action: string; tag?: string; by: string }[] }>(
       client,
       'GET',
-      '/admin/events?repository=seen/app',
+      '/admin/events?repository=seen/app&action=push',
     )
     expect(events).toMatchObject([{ action: 'push', tag: 'v1', by: '127.0.0.1' }])
   })

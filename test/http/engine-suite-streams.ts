@@ -163,7 +163,9 @@ export function streamSuite(make: MakeEngine): void {
   })
 
   test('a source that fails cuts the connection short of its length', async () => {
-    const source = new WaitingSource(pattern(3 * MiB), [MiB])
+    // Less than what the kernel takes for a reader that has not begun.
+    const sentBytes = MiB / 4
+    const source = new WaitingSource(pattern(3 * MiB), [sentBytes])
     const served = await streaming(() => source)
     const client = await served.connect()
     await client.request('GET', '/')
@@ -172,7 +174,11 @@ export function streamSuite(make: MakeEngine): void {
     await expectCut(client, 3 * MiB)
     await until(() => served.exchanges.length === 1)
     expect(source.closes).toBe(1)
-    expect(served.exchanges[0]).toMatchObject({ state: 'aborted', status: 200, bytesSent: MiB })
+    expect(served.exchanges[0]).toMatchObject({
+      state: 'aborted',
+      status: 200,
+      bytesSent: sentBytes,
+    })
     expect(served.errors.map((error) => (error as Error).message)).toEqual(['disk gone'])
   })
 
@@ -252,12 +258,12 @@ export function streamSuite(make: MakeEngine): void {
   })
 
   test('writes an answer of unknown length under backpressure', async () => {
-    const chunk = pattern(MiB)
+    const chunk = pattern(MiB / 4)
     let written = 0
     const served = await serve(make, async (_request, response) => {
       response.startChunked(ok)
       await response.write('')
-      for (let round = 0; round < 32; round += 1) {
+      for (let round = 0; round < 128; round += 1) {
         await response.write(chunk)
         written += 1
       }
@@ -268,11 +274,11 @@ export function streamSuite(make: MakeEngine): void {
     await client.request('GET', '/')
     await until(() => written > 0)
     await served.settle()
-    expect(written).toBeLessThan(32)
+    expect(written).toBeLessThan(128)
     const { body, headers } = await client.readResponse()
     expect(headers.has('content-length')).toBe(false)
     expect(body.length).toBe(32 * MiB + 3)
-    expect(body.subarray(31 * MiB, 32 * MiB).equals(chunk)).toBe(true)
+    expect(body.subarray(32 * MiB - chunk.length, 32 * MiB).equals(chunk)).toBe(true)
     await client.request('HEAD', '/')
     expect((await client.readResponse('HEAD')).status).toBe(200)
   })

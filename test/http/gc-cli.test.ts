@@ -1,11 +1,17 @@
 /**
  * @module The commands of clean-up against a running server: what they print, their exit codes.
  */
-import { expect, test } from 'vitest'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { stringify } from 'yaml'
 import { FEATURE_COMMANDS } from '../../src/cli/feature-commands.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { pushOwnImage } from '../support/admin.ts'
 import { describeRegistry, ENGINES } from '../support/in-process.ts'
+import { RegistryClient } from '../support/registry-client.ts'
+import { startRegistry } from '../support/start-registry.ts'
 
 const config = { storage: { gc: { grace: '0s', keep_recent: 1 } } }
 
@@ -55,5 +61,56 @@ describeRegistry('the commands', { config, engines: ENGINES.slice(0, 1) }, (regi
     })
     expect(await run('tags no/such')).toMatchObject({ code: 1 })
     expect((await run('repos', 1)).errors).toContain('does not answer')
+  })
+})
+
+describe('the commands on a store that nobody serves', () => {
+  test('do the same work, and refuse a store that is in use', async () => {
+    const registry = await startRegistry({ config })
+    const client = new RegistryClient(registry.port)
+    const image = await pushOwnImage(client, 'cli/app', 'v1', 'offline one')
+    await pushOwnImage(client, 'cli/app', 'v2', 'offline two')
+    client.close()
+    const folder = await mkdtemp(join(tmpdir(), 'fastregistry-offline-'))
+    const file = join(folder, 'config.yaml')
+    const gc = { ...config.storage.gc, undelete_window: '1h' }
+    await writeFile(file, stringify({ storage: { path: registry.storage, gc } }))
+    const run = async (line: string) => {
+      const out: string[] = []
+      const errors: string[] = []
+      const terminal = {
+        environment: {},
+        print: (text: string) => out.push(text),
+        printError: (text: string) => errors.push(text),
+      } as unknown as Terminal
+      const [word = '', ...args] = `${line} --config ${file}`.split(' ')
+      const code = await (await FEATURE_COMMANDS[word]!.load())(args, terminal)
+      return { code, out: out.join('\n'), errors: errors.join('\n') }
+    }
+    try {
+      const busy = await run('repos')
+      expect(busy.code).toBe(1)
+      expect(busy.errors).toMatch(/--server URL/)
+      await registry.terminate()
+      expect((await run('repos')).out).toContain('cli/app')
+      expect((await run('tags cli/app')).out).toMatch(/v1[\s\S]*v2/)
+      expect((await run('gc explain cli/app:v1')).out).toMatch(/v1 +goes/)
+      const plan = await run('gc --dry-run')
+      expect(plan).toMatchObject({ code: 0, errors: '' })
+      const id = /plan (\S+)/.exec(plan.out)![1]!
+      expect((await run(`gc show ${id}`)).out).toContain('not one of the newest 1 tags')
+      expect((await run(`gc apply ${id}`)).code).toBe(0)
+      expect((await run('tags cli/app')).out).not.toContain('v1')
+      expect((await run('undelete cli/app:v1')).code).toBe(0)
+      expect((await run('copy cli/app:v1 cli/other:v1')).out).toContain(image.digest)
+      await registry.restart()
+      const again = new RegistryClient(registry.port)
+      expect((await again.get('/v2/cli/other/manifests/v1')).text).toBe(image.body)
+      expect((await again.get(`/v2/cli/app/blobs/${image.layer.digest}`)).status).toBe(200)
+      again.close()
+    } finally {
+      await registry.stop()
+      await rm(folder, { recursive: true, force: true })
+    }
   })
 })

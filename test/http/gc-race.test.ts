@@ -259,7 +259,7 @@ test(
   'nothing that was acknowledged goes while everything happens at once',
   async () => {
     const outcome = await race(seconds * 1_000, {})
-    console.log('race', { ...outcome, seconds })
+    console.log(`MEASURED race: ${JSON.stringify({ ...outcome, seconds })}`)
     expect(outcome).toMatchObject({ broken: [], brokenPromises: [] })
     // At least 10,000 in ten minutes.
     expect(outcome.manifests).toBeGreaterThan(Math.min(10_000, seconds * 5))
@@ -282,7 +282,8 @@ test(
       })
       const { broken: missing, brokenPromises, ...rest } = outcome
       broken = missing.length + brokenPromises.length
-      console.log('control', { ...rest, missing: missing.length, promises: brokenPromises.length })
+      const counts = { ...rest, missing: missing.length, promises: brokenPromises.length }
+      console.log(`MEASURED race without the touch: ${JSON.stringify(counts)}`)
     }
     expect(broken).toBeGreaterThan(0)
   },

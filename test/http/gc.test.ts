@@ -59,8 +59,14 @@ describeRegistry('collection without grace', { config }, (registry) => {
     const { client } = registry()
     const gone = await pushImage(client, 'team/a', 'v1', 'gone')
     const kept = await pushImage(client, 'team/a', 'v2', 'kept')
+    const paths = [gone.digest, gone.config.digest, gone.layer.digest].map((digest, index) => {
+      return `/v2/team/a/${index === 0 ? 'manifests' : 'blobs'}/${digest}`
+    })
     expect((await client.delete('/v2/team/a/manifests/v1')).status).toBe(202)
+    // Asked for again and again, so that answers to them are prepared: those go with what they show.
+    for (const path of [...paths, ...paths]) expect((await client.get(path)).status).toBe(200)
     const { message, job } = await collect(registry())
+    for (const path of paths) expect((await client.get(path)).status).toBe(404)
     expect(message).toBe('GC triggered')
     expect(job.counts).toMatchObject({
       'removed-manifest': 1,

@@ -32,8 +32,8 @@ beforeAll(async () => {
     config: {
       auth: { type: 'htpasswd', htpasswd_file: file },
       access: [
-        { repositories: ['hub/team/**'], users: ['alice'], actions: ['pull'] },
-        { repositories: ['open/**'], users: ['mallory'], actions: ['pull'] },
+        { repositories: ['hub/team/**'], users: ['alice'], actions: ['pull', 'list'] },
+        { repositories: ['open/**'], users: ['mallory'], actions: ['pull', 'list'] },
       ],
     },
     mirrors: [
@@ -54,12 +54,23 @@ function manifestOf(seed: string): string {
   return JSON.stringify(imageManifest(descriptor, [descriptor], { annotations: { seed } }))
 }
 
+const digest = sha256(manifestOf('team/private'))
+
+/** Every dialect of every question: by prefix, by `ns`, by the name at the root. */
 const secret = [
   '/v2/hub/team/private/manifests/v1',
   `/v2/hub/team/private/blobs/${sha256(layer)}`,
   '/v2/team/private/manifests/v1',
   '/v2/team/private/manifests/v1?ns=hub',
   `/v2/team/private/blobs/${sha256(layer)}?ns=hub`,
+  `/v2/hub/team/private/manifests/${digest}`,
+  `/v2/team/private/manifests/${digest}?ns=hub`,
+  ...['/v2/hub/team/private', '/v2/team/private'].flatMap((name) => [
+    `${name}/tags/list`,
+    `${name}/referrers/${digest}`,
+  ]),
+  '/v2/team/private/tags/list?ns=hub',
+  `/v2/team/private/referrers/${digest}?ns=hub`,
 ]
 
 describe('a mirrored private image', () => {
@@ -81,6 +92,20 @@ describe('a mirrored private image', () => {
       expect((await registry.client.get(path, mallory)).status, path).toBe(401)
       expect((await registry.client.get(path)).status, path).toBe(401)
     }
+  })
+})
+
+describe('the catalog', () => {
+  test('names a mirrored repository to whom the rules show it', async () => {
+    const names = async (headers: Record<string, string>) => {
+      const answer = await registry.client.get('/v2/_catalog', headers)
+      return answer.status === 200
+        ? (answer.json as { repositories: string[] }).repositories
+        : answer.status
+    }
+    expect(await names(alice)).toEqual(['hub/team/private'])
+    expect(await names(mallory)).toEqual([])
+    expect(await names({})).toBe(401)
   })
 })
 

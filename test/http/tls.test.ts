@@ -83,6 +83,36 @@ for (const engine of ENGINES) {
       expect(await certificateOf(port)).toBe('second')
     })
 
+    test('changes under way cost no client anything, on old connections or new ones', async () => {
+      const { port } = registry()
+      const reloads = () =>
+        registry().logLines.filter((line) => line.includes('"tls-reloaded"')).length
+      const before = reloads()
+      let isOver = false
+      let answers = 0
+      const kept = new Agent({ ca, keepAlive: true, maxSockets: 1 })
+      const ask = async (agent: () => Agent) => {
+        while (!isOver) {
+          expect(await get(port, agent())).toBe(200)
+          answers += 1
+        }
+      }
+      // Eight clients that connect anew each time, and one that stays.
+      const fresh = () => new Agent({ ca, keepAlive: false })
+      const clients = Promise.all([...Array.from({ length: 8 }, () => ask(fresh)), ask(() => kept)])
+      for (let change = 0; change < 4; change += 1) {
+        const [expected, pair] =
+          change % 2 === 0 ? (['first', first] as const) : (['second', second] as const)
+        use(pair, served)
+        await until(async () => (await certificateOf(port)) === expected)
+      }
+      isOver = true
+      await clients
+      kept.destroy()
+      expect(reloads()).toBeGreaterThanOrEqual(before + 4)
+      expect(answers).toBeGreaterThan(100)
+    })
+
     test('TLS 1.1 and weak ciphers get no connection', async () => {
       const { port } = registry()
       await expect(

@@ -2,6 +2,14 @@
  * @module Generated blocks of README.md: `<!-- begin:NAME -->` to `<!-- end:NAME -->`. The tidy test
  * compares them with the code; run with UPDATE_DOCS=1 it writes them.
  */
+import type { Endpoint } from '../../src/admin/endpoint.ts'
+import { gcEndpoints } from '../../src/admin/gc-endpoints.ts'
+import { historyEndpoints } from '../../src/admin/history-endpoints.ts'
+import { imageEndpoints } from '../../src/admin/image-endpoints.ts'
+import { jobEndpoints } from '../../src/admin/job-endpoints.ts'
+import { mirrorEndpoints } from '../../src/admin/mirror-endpoints.ts'
+import { repositoryEndpoints } from '../../src/admin/repository-endpoints.ts'
+import { serviceEndpoints } from '../../src/admin/service-endpoints.ts'
 import { settingsMarkdown } from '../../src/config/document.ts'
 import { ERRORS } from '../../src/registry/errors.ts'
 
@@ -9,6 +17,7 @@ import { ERRORS } from '../../src/registry/errors.ts'
 export const README_BLOCKS: Readonly<Record<string, () => string>> = {
   config: settingsMarkdown,
   errors: errorsMarkdown,
+  admin: adminMarkdown,
 }
 
 /** The text between the markers, or `undefined` where README has no such block. */
@@ -38,4 +47,25 @@ function errorsMarkdown(): string {
     ([code, { status, message }]) => `| \`${code}\` | ${status} | ${message} |`,
   )
   return ['| Code | Usual status | Message |', '| --- | --- | --- |', ...rows].join('\n')
+}
+
+/** Stands for everything that endpoints are given: the table only reads what they say of themselves. */
+const nothing: never = new Proxy(() => nothing, { get: () => nothing }) as never
+
+/** One line for each operation of the admin API. */
+function adminMarkdown(): string {
+  const endpoints: Endpoint[] = [
+    ...serviceEndpoints(nothing),
+    ...gcEndpoints(nothing),
+    ...jobEndpoints(nothing, nothing),
+    ...repositoryEndpoints(nothing),
+    ...imageEndpoints(nothing),
+    ...historyEndpoints(nothing),
+    ...mirrorEndpoints({ mirrors: undefined, isTls: false, onWarmed: nothing }),
+  ]
+  const rows = endpoints.map(
+    ({ method, path, summary }) =>
+      `| ${method} | \`${path.replace(/\{(\w+)\}/g, '<$1>')}\` | ${summary.replaceAll('|', '\\|')} |`,
+  )
+  return ['| Method | Path | |', '| --- | --- | --- |', ...rows].join('\n')
 }

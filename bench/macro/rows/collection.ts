@@ -29,6 +29,9 @@ const sliceSeconds = 4
 const imagesPerSlice = 4_000
 const pushConnections = 4
 
+/** Blobs of the store that the peer collects as well: it takes a file and two folders for each. */
+const peerCount = 20_000
+
 const ownClient = 'own client (one worker thread, raw sockets)'
 
 async function makeStore(bench: Bench, blobs: number, garbage: 'half' | 'none'): Promise<string> {
@@ -126,7 +129,11 @@ class Pushing {
   }
 }
 
-const fullCount = ({ options }: Bench) => Math.max(10_000, Math.round(1e6 * options.scale))
+/** A form of some seconds for continuous integration: making the store takes longer than the run. */
+const ciCount = 20_000
+
+const fullCount = ({ options }: Bench) =>
+  options.isCi ? ciCount : Math.max(10_000, Math.round(1e6 * options.scale))
 
 async function collectHalf(server: BenchServer, pushesBeside: boolean): Promise<Metrics> {
   const { target } = server
@@ -187,6 +194,7 @@ const halfRow = (pushesBeside: boolean): Row => {
 const idleRow: Row = {
   id: 'gc-nothing',
   title: 'collection of a store of 1,000,000 blobs where nothing is garbage',
+  isLong: true,
   run: async (bench): Promise<RowResult> => {
     const count = fullCount(bench)
     const folder = await makeStore(bench, count, 'none')
@@ -210,6 +218,7 @@ const idleRow: Row = {
 const deleteRow: Row = {
   id: 'delete-tag',
   title: 'DELETE of one of 100,000 tags of a repository',
+  isLong: true,
   run: async (bench): Promise<RowResult> => {
     const count = Math.max(1_000, Math.round(1e5 * bench.options.scale))
     const server = await startScaled(bench, count)
@@ -236,8 +245,9 @@ const deleteRow: Row = {
 const peerRow: Row = {
   id: 'gc-peer',
   title: "collection of the same content, half garbage, beside distribution's garbage-collect",
+  isLong: true,
   run: async (bench): Promise<RowResult> => {
-    const count = Math.max(2_000, Math.round(2e4 * Math.min(1, bench.options.scale * 2)))
+    const count = peerCount
     const names = bench.names(true).filter((name) => name === 'ours' || name === 'distribution')
     const servers = await bench.alternate(
       names,

@@ -2,13 +2,9 @@
  * @module `fastregistry repos|tags|copy|undelete|retention`: what is in a registry, copies inside it,
  * undoing deletes, the plan of the retention rules; through the admin API of a server.
  */
-import { type AdminFlags, askServer, printTable, withFlags } from '../admin-client.ts'
+import { type AdminFlags, askServer, commonHelp, printTable, withFlags } from '../admin-client.ts'
 import type { RunCommand } from '../feature-commands.ts'
 import { gc } from './gc.ts'
-
-const flagsHelp = `
-  --server URL   the registry (FASTREGISTRY_SERVER; default http://127.0.0.1:5000)
-  --json         the answer as it came`
 
 type Json = Record<string, unknown>
 
@@ -21,7 +17,7 @@ function listCommand(
   columns: Readonly<Record<string, string>>,
 ): RunCommand {
   return (args, terminal) =>
-    withFlags(args, terminal, usage + flagsHelp, { known }, async (flags) => {
+    withFlags(args, terminal, usage + commonHelp, { known }, async (flags) => {
       const target = path(flags)
       if (target === undefined) return undefined
       let after: string | undefined
@@ -43,9 +39,12 @@ function listCommand(
 }
 
 export const repos = listCommand(
-  'Usage: fastregistry repos',
-  [],
-  ({ operands }) => (operands.length > 0 ? undefined : '/admin/repositories?limit=100&'),
+  'Usage: fastregistry repos [--sort -pushed|-pulled|-size|name]',
+  ['sort'],
+  ({ operands, flags }) => {
+    const sort = encodeURIComponent(flags.get('sort') ?? 'name')
+    return operands.length > 0 ? undefined : `/admin/repositories?limit=100&sort=${sort}&`
+  },
   'repositories',
   {
     name: 'REPOSITORY',
@@ -79,7 +78,7 @@ export const copy: RunCommand = (args, terminal) =>
   withFlags(
     args,
     terminal,
-    `Usage: fastregistry copy NAME:TAG|NAME@DIGEST NAME[:TAG]${flagsHelp}`,
+    `Usage: fastregistry copy NAME:TAG|NAME@DIGEST NAME[:TAG]${commonHelp}`,
     {},
     async (flags) => {
       const [from, to, ...rest] = flags.operands.map(split)
@@ -101,7 +100,7 @@ export const undelete: RunCommand = (args, terminal) =>
   withFlags(
     args,
     terminal,
-    `Usage: fastregistry undelete NAME (lists) | NAME:TAG | NAME@DIGEST${flagsHelp}`,
+    `Usage: fastregistry undelete NAME (lists) | NAME:TAG | NAME@DIGEST${commonHelp}`,
     { known: ['digest'] },
     async (flags) => {
       const [text, ...rest] = flags.operands

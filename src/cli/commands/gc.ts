@@ -1,13 +1,12 @@
 /**
- * @module `fastregistry gc`: runs, plans, applies, explains, through the admin API of a server.
+ * @module `fastregistry gc`: runs, plans, applies, explains, through the admin API.
  */
-import { type AdminFlags, askServer, printTable, withFlags } from '../admin-client.ts'
+import { type AdminFlags, askServer, commonHelp, printTable, withFlags } from '../admin-client.ts'
 import type { RunCommand } from '../feature-commands.ts'
 import type { Terminal } from '../terminal.ts'
 
-const usage = `Usage: fastregistry gc run|plan|apply PLAN|show PLAN|status|explain NAME[:TAG|@DIGEST]
-  --server URL     the registry (FASTREGISTRY_SERVER; default http://127.0.0.1:5000)
-  --json           the answer as it came
+const usage = `Usage: fastregistry gc run|plan|apply PLAN|show PLAN|status|explain NAME[:TAG|@DIGEST]${commonHelp}
+  --dry-run        run: the same as plan
   --accept-clock   run, plan, apply: the clock is right although it jumped`
 
 interface Job {
@@ -22,10 +21,13 @@ interface Job {
 const askEveryMs = 500
 
 export const gc: RunCommand = (args, terminal) =>
-  withFlags(args, terminal, usage, { switches: ['accept-clock'] }, (flags) => work(flags, terminal))
+  withFlags(args, terminal, usage, { switches: ['accept-clock', 'dry-run'] }, (flags) =>
+    work(flags, terminal),
+  )
 
 async function work(flags: AdminFlags, terminal: Terminal): Promise<number | undefined> {
-  const [verb = 'status', operand, ...rest] = flags.operands
+  const isDry = flags.flags.has('dry-run')
+  const [verb = isDry ? 'plan' : 'status', operand, ...rest] = flags.operands
   if (rest.length > 0) return undefined
   const acceptClock = flags.flags.has('accept-clock')
   const ask = (method: string, path: string, body?: object) =>
@@ -37,7 +39,7 @@ async function work(flags: AdminFlags, terminal: Terminal): Promise<number | und
       return follow(
         flags,
         terminal,
-        await ask('POST', '/admin/gc', { dryRun: verb === 'plan', acceptClock }),
+        await ask('POST', '/admin/gc', { dryRun: verb === 'plan' || isDry, acceptClock }),
       )
     case 'apply':
       if (operand === undefined) return undefined
@@ -98,7 +100,8 @@ async function follow(
 ): Promise<number> {
   let job = started['job'] as Job
   while (job.state === 'running') {
-    await new Promise((resolve) => setTimeout(resolve, askEveryMs))
+    const waitMs = flags.offline === undefined ? askEveryMs : askEveryMs / 10
+    await new Promise((resolve) => setTimeout(resolve, waitMs))
     const json = await askServer(flags, terminal.environment, 'GET', `/admin/jobs/${job.id}`)
     job = json as unknown as Job
     if (!flags.isJson && process.stderr.isTTY) process.stderr.write(`\r${progress(job)}\u001b[K`)

@@ -2,6 +2,7 @@
  * @module `/v2/<name>/blobs/uploads/` and the sessions below it (distribution-spec, pushing-blobs).
  * Locations are path-absolute and plain: no scheme to guess behind a proxy, nothing to re-encode.
  */
+import { actorOf } from '../../auth/caller.ts'
 import type { Mounts } from '../../distribution/mount.ts'
 import type { ChunkSpan, Uploads } from '../../distribution/uploads.ts'
 import { type Digest, parseAlgorithm, parseDigest } from '../../registry/digest.ts'
@@ -102,7 +103,7 @@ export class UploadHandlers {
           this.#mounts.holderOf(digest, rights.might)
         : rights.might(source.value) && source.value
     if (wider) rights.askFor(repository, wider)
-    return this.#mounts.mount(repository, digest, source?.value, rights.may)
+    return this.#mounts.mount(repository, digest, source?.value, rights.may, actorOf(request))
   }
 
   async patch(

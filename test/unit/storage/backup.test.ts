@@ -2,11 +2,11 @@
  * @module Backup and restore of a store that is open and being written to.
  */
 import { randomBytes } from 'node:crypto'
-import { readFile, stat, unlink } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { backup, restore } from '../../../src/storage/backup.ts'
-import { blobPath, storagePaths } from '../../../src/storage/paths.ts'
+import { authFolder, blobPath, storagePaths } from '../../../src/storage/paths.ts'
 import {
   openStore,
   putBlob,
@@ -41,6 +41,28 @@ test('a backup of an open store restores to the same content', async () => {
     '{"schemaVersion":2}',
   )
   expect(metadata.get('blobs', later)).toBeUndefined()
+})
+
+test('the secrets of access control go along, for their owner only', async () => {
+  const folder = await temporaryFolder()
+  const store = await openStore(join(folder, 'live'))
+  await putBlob(store, randomBytes(10), 'inline')
+  const auth = authFolder(storagePaths(join(folder, 'live')))
+  await mkdir(auth, { mode: 0o700 })
+  await writeFile(join(auth, 'keys.json'), '{"secret":"s"}', { mode: 0o644 })
+  await writeFile(join(auth, 'access-tokens.json'), '{"tokens":[]}', { mode: 0o600 })
+  // What others are at work on.
+  await writeFile(join(auth, 'keys.json.lock'), '')
+  await writeFile(join(auth, 'keys.json.0123456789ab'), '{"sec')
+  await backup(join(folder, 'live'), join(folder, 'backup'))
+  await restore(join(folder, 'backup'), join(folder, 'restored'))
+  for (const name of ['backup', 'restored']) {
+    const copied = authFolder(storagePaths(join(folder, name)))
+    expect((await readdir(copied)).sort()).toEqual(['access-tokens.json', 'keys.json'])
+    expect((await stat(copied)).mode & 0o777).toBe(0o700)
+    expect((await stat(join(copied, 'keys.json'))).mode & 0o777).toBe(0o600)
+    expect(await readFile(join(copied, 'keys.json'), 'utf8')).toBe('{"secret":"s"}')
+  }
 })
 
 test('writes to the restored store leave the backup as it is', async () => {
