@@ -246,7 +246,8 @@ export class Fill {
     this.#state = 'filling'
     await this.#receive(first, (bytes) => {
       if (this.#receivedBytes + bytes.byteLength > sizeBytes) throw tooLong(sizeBytes)
-      chunks.push(bytes.slice())
+      // A copy: `slice` of a Buffer would be the network's own memory, which is read into again.
+      chunks.push(new Uint8Array(bytes))
     })
     const inlineBytes = joinChunks(chunks, sizeBytes)
     const { digest } = this

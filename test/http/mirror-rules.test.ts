@@ -253,6 +253,18 @@ describe('what a mirror serves', () => {
     expect((await registry.client.get(tag(child))).status).toBe(403)
   })
 
+  test('small blobs that come in pieces, beside each other, are what they should be', async () => {
+    const upstream = await makeUpstream()
+    upstream.bytesPerSecond = 1_000_000
+    const blobs = [1, 2, 3, 4].map((seed) => someBytes(60_000, 100 + seed))
+    for (const bytes of blobs) upstream.addBlob('app', bytes)
+    const registry = await mirrorOf(upstream)
+    const answers = await Promise.all(
+      blobs.map((bytes) => registry.client.get(`/v2/hub/app/blobs/${sha256(bytes)}`)),
+    )
+    expect(answers.map(({ body }) => sha256(body))).toEqual(blobs.map((bytes) => sha256(bytes)))
+  })
+
   test('the blobs of one mirror are not readable through another that only names them', async () => {
     const secret = someBytes(100_000, 9)
     const good = await makeUpstream()
