@@ -9,7 +9,7 @@ import { readTls } from './http/tls-files.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
 import { startAudit } from './server/audit.ts'
-import { makeUploads, startScrub } from './server/background.ts'
+import { makeManifestReader, makeUploads, startScrub } from './server/background.ts'
 import { makeCleanup } from './server/cleanup.ts'
 import { makeFrontDoor } from './server/front-door.ts'
 import { mirroredBy } from './server/mirrors.ts'
@@ -62,6 +62,7 @@ export async function startServer(
   await reconciliation.begin()
   uploads.recover()
   const cleanup = makeCleanup({ config, storage, uploads, logger, isMirrored: mirroredBy(config) })
+  const manifests = makeManifestReader()
   const scrub = startScrub(config, storage, logger)
   const audit = startAudit(config, logger)
   const limits = makeLimits(config)
@@ -84,6 +85,7 @@ export async function startServer(
     access,
     logger,
     cleanup,
+    manifests,
     endpoints: [],
   }
   const { engine, metrics, mirrors } = await makeFrontDoor(config, parts)
@@ -95,6 +97,7 @@ export async function startServer(
     clearInterval(sweeping)
     uploads.close()
     await mirrors?.close()
+    await manifests.close()
     await cleanup.stop()
     await scrub.stop()
     await reconciliation.stop()

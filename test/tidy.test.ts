@@ -45,6 +45,8 @@ const WORKERS_MAY_USE = [
   // An upload's file and running hash live inside the worker; early write-back and page touching
   // are calls of the C library.
   /^src\/storage\/(upload-file|hasher)\.ts$/,
+  // Large manifests are hashed and parsed on a thread of their own.
+  /^src\/distribution\/worker-[a-z-]+\.ts$/,
   // Passwords are compared on a thread of their own.
   /^src\/auth\/bcrypt\.ts$/,
 ]

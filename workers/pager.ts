@@ -2,7 +2,7 @@
  * @module The thread that waits for the disk so that the event loop does not: opens and maps blob
  * files, brings pages into memory before the main thread reads them, unmaps.
  */
-import { closeSync, fstatSync, openSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs'
 import { type Libc, loadLibc } from '../src/runtime/libc.ts'
 import {
   type PagerReply,
@@ -15,13 +15,13 @@ import { damagedCode } from '../src/storage/ports.ts'
 import type { DatabaseName } from '../src/storage/schema.ts'
 import { checkOpened, isWrittenAfter, verifyFile } from '../src/storage/worker-genuine.ts'
 
-export default function page({ port, metadataPath }: PagerSetup) {
+export default function page({ port, metadataPath, slots }: PagerSetup) {
   const libc = loadLibc()
   const metadata = new LmdbEnvironment(metadataPath, false)
   port.on('message', (requests: readonly PagerRequest[]) => {
     const replies: PagerReply[] = []
     for (const request of requests) {
-      const reply = answer(libc as Libc, metadata, request)
+      const reply = answer({ libc: libc as Libc, metadata, slots }, request)
       if (reply instanceof Promise) void reply.then((late) => port.postMessage([late]))
       else if (reply !== undefined) replies.push(reply)
     }
@@ -32,10 +32,15 @@ export default function page({ port, metadataPath }: PagerSetup) {
   })
 }
 
+interface Tools {
+  readonly libc: Libc
+  readonly metadata: LmdbEnvironment
+  readonly slots: SharedArrayBuffer
+}
+
 /** At once wherever it can be; only a file in doubt is read, in steps between other requests. */
 function answer(
-  libc: Libc,
-  metadata: LmdbEnvironment,
+  { libc, metadata, slots }: Tools,
   request: PagerRequest,
 ): PagerReply | Promise<PagerReply> | undefined {
   if (request.kind === 'unmap') {
@@ -46,7 +51,9 @@ function answer(
   try {
     switch (request.kind) {
       case 'map':
-        return map(libc, request)
+        return withFile(request, (descriptor, stats) => map(libc, request, descriptor, stats))
+      case 'read':
+        return withFile(request, (descriptor) => read(slots, request, descriptor))
       case 'verify':
         return verified(request).catch((error: unknown) => failed(id, error))
       case 'check':
@@ -77,46 +84,73 @@ async function verified({ id, path, digest, writtenBefore }: InDoubt): Promise<P
 
 type InDoubt = Pick<PagerRequest & { kind: 'verify' }, 'id' | 'path' | 'digest' | 'writtenBefore'>
 
-function map(
-  libc: Libc,
-  request: PagerRequest & { kind: 'map' },
+/** Opens the file; `use` is called when it is what its row says, after a comparison if in doubt. */
+function withFile(
+  request: PagerRequest & { kind: 'map' | 'read' },
+  use: (descriptor: number, stats: Stats) => PagerReply,
 ): PagerReply | Promise<PagerReply> {
-  const { id, path, sizeBytes, writtenBefore } = request
+  const { id, path, digest, sizeBytes, writtenBefore } = request
   const descriptor = openSync(path, 'r')
   try {
     const stats = fstatSync(descriptor)
     if (stats.size !== sizeBytes) {
-      const message = `file holds ${stats.size} bytes, its row says ${sizeBytes}`
-      throw Object.assign(new Error(message), { code: damagedCode })
+      throw damaged(`file holds ${stats.size} bytes, its row says ${sizeBytes}`)
     }
-    const { digest } = request
-    if (
-      digest !== undefined &&
-      writtenBefore !== undefined &&
-      isWrittenAfter(stats, writtenBefore)
-    ) {
+    const isInDoubt = writtenBefore !== undefined && isWrittenAfter(stats, writtenBefore)
+    if (digest !== undefined && isInDoubt) {
       return verified({ id, path, digest, writtenBefore }).then(
-        () => mapNow(libc, request),
+        () => withVerifiedFile(request, use),
         (error: unknown) => failed(id, error),
       )
     }
-    const address = libc.map(descriptor, sizeBytes)
-    populateFirst(libc, address, request)
-    const file = { path, sizeBytes, inode: stats.ino, modifiedMs: stats.mtimeMs }
-    return { kind: 'mapped', id, address, file }
+    return use(descriptor, stats)
   } finally {
     closeSync(descriptor)
   }
 }
 
-/** After the comparison: the file has its time back, or it is mapped without looking at it. */
-function mapNow(libc: Libc, request: PagerRequest & { kind: 'map' }): PagerReply {
+/** After the comparison: the file has its time back, or it is used without looking at it. */
+function withVerifiedFile(
+  request: PagerRequest & { kind: 'map' | 'read' },
+  use: (descriptor: number, stats: Stats) => PagerReply,
+): PagerReply {
   try {
-    const again = map(libc, { ...request, writtenBefore: undefined })
-    return again as PagerReply
+    return withFile({ ...request, writtenBefore: undefined }, use) as PagerReply
   } catch (error) {
     return failed(request.id, error)
   }
+}
+
+function map(
+  libc: Libc,
+  request: PagerRequest & { kind: 'map' },
+  descriptor: number,
+  stats: Stats,
+): PagerReply {
+  const { id, path, sizeBytes } = request
+  const address = libc.map(descriptor, sizeBytes)
+  populateFirst(libc, address, request)
+  const file = { path, sizeBytes, inode: stats.ino, modifiedMs: stats.mtimeMs }
+  return { kind: 'mapped', id, address, file }
+}
+
+function read(
+  slots: SharedArrayBuffer,
+  { id, sizeBytes, slotOffset }: PagerRequest & { kind: 'read' },
+  descriptor: number,
+): PagerReply {
+  const slot = new Uint8Array(slots, slotOffset, sizeBytes)
+  let done = 0
+  while (done < sizeBytes) {
+    const count = readSync(descriptor, slot, done, sizeBytes - done, done)
+    if (count === 0) throw damaged(`file ended after ${done} of ${sizeBytes} bytes`)
+    done += count
+  }
+  return { kind: 'done', id }
+}
+
+function damaged(message: string): Error {
+  return Object.assign(new Error(message), { code: damagedCode })
 }
 
 function populateFirst(

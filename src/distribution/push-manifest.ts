@@ -3,15 +3,14 @@
  * parse once, check descriptors and existence, then one transaction: bytes, row, edges, referrer
  * entry, tags. Readers see the old or the new tag, never none.
  */
-import { type Digest, isAlgorithm } from '../registry/digest.ts'
+import type { Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { commitAttemptsMax } from '../registry/limits.ts'
-import { type Manifest, parseManifest } from '../registry/manifest.ts'
+import type { Manifest } from '../registry/manifest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { digestOf } from '../storage/hasher.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import { type ManifestRow, type TagRow, type Timestamp, tagHistoryMax } from '../storage/schema.ts'
 import type { Change, Check } from '../storage/transaction.ts'
@@ -22,6 +21,7 @@ import type { Policy } from './policy.ts'
 import { Protection } from './protection.ts'
 import { checkTagCondition, type TagCondition } from './tag-condition.ts'
 import { TagLocks } from './tag-locks.ts'
+import { type ManifestText, type ReadManifest, readManifest } from './worker-manifest.ts'
 
 export interface ManifestPush {
   readonly repository: RepositoryName
@@ -52,6 +52,8 @@ export interface PushParts {
   readonly history?: History
   /** Reads an image config for its labels. */
   readonly readBlob?: ReadBlob
+  /** Default: on this thread. */
+  readonly readManifest?: (text: ManifestText) => ReadManifest | Promise<ReadManifest>
 }
 
 export class ManifestPushes {
@@ -69,6 +71,7 @@ export class ManifestPushes {
       protection: parts.protection ?? new Protection(),
       history: parts.history ?? new History(),
       readBlob: parts.readBlob ?? (async () => undefined),
+      readManifest: parts.readManifest ?? readManifest,
     }
   }
 
@@ -78,8 +81,7 @@ export class ManifestPushes {
    * an immutable tag points elsewhere, and 412 when a condition on the tag does not hold.
    */
   async push(push: ManifestPush): Promise<PushedManifest> {
-    const digest = verifiedDigest(push)
-    const manifest = parseManifest(push.bytes, push.contentType, digestOfData)
+    const { digest, manifest } = await this.#parts.readManifest(textOf(push))
     const tags = push.reference.kind === 'tag' ? [push.reference.tag] : push.tags
     const lifetime = await lifetimeOf(
       this.#metadata,
@@ -237,19 +239,7 @@ export function movedTag(
   return { digest, pushedAt: now, previous: previous.slice(0, tagHistoryMax), by }
 }
 
-function verifiedDigest({ reference, expected, bytes }: ManifestPush): Digest {
+function textOf({ reference, expected, bytes, contentType }: ManifestPush): ManifestText {
   const claimed = reference.kind === 'digest' ? reference.digest : expected
-  const algorithm = claimed?.slice(0, claimed.indexOf(':')) ?? 'sha256'
-  const actual = digestOf(isAlgorithm(algorithm) ? algorithm : 'sha256', bytes)
-  if (claimed !== undefined && claimed !== actual) {
-    throw new RegistryError('DIGEST_INVALID', {
-      message: 'the manifest received does not have this digest',
-      detail: { digest: claimed, received: actual },
-    })
-  }
-  return actual
-}
-
-function digestOfData(algorithm: string, bytes: Uint8Array): string | undefined {
-  return isAlgorithm(algorithm) ? digestOf(algorithm, bytes) : undefined
+  return { bytes, contentType, claimed }
 }

@@ -19,24 +19,58 @@ export async function readWhole(
   onTooLarge: () => Error,
 ): Promise<Uint8Array> {
   if (body.bodyBytes !== undefined && body.bodyBytes > bytesMax) throw onTooLarge()
-  const chunks: Uint8Array[] = []
-  let total = 0
+  const gathered = new Gathered(body.bodyBytes)
   await body.readBody((bytes) => {
-    total += bytes.byteLength
-    if (total > bytesMax) throw onTooLarge()
-    chunks.push(bytes.slice())
+    if (gathered.lengthBytes + bytes.byteLength > bytesMax) throw onTooLarge()
+    gathered.append(bytes)
   })
-  return joinBytes(chunks, total)
+  return gathered.whole()
 }
 
-/** Chunks as one array of exactly their length (nothing shares its buffer). */
-export function joinBytes(chunks: readonly Uint8Array[], totalBytes: number): Uint8Array {
-  if (chunks.length === 1 && chunks[0]!.byteLength === totalBytes) return chunks[0]!
-  const whole = new Uint8Array(totalBytes)
-  let offset = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, offset)
-    offset += chunk.byteLength
+/**
+ * Bytes that come in pieces, in one buffer that doubles: a client that sends a byte at a time must
+ * not cost an object for each.
+ */
+export class Gathered {
+  readonly #expectedBytes: number | undefined
+  #buffer = new Uint8Array(0)
+  #lengthBytes = 0
+
+  /** With `expectedBytes` the buffer fits exactly when as many have come. */
+  constructor(expectedBytes?: number) {
+    this.#expectedBytes = expectedBytes
   }
-  return whole
+
+  get lengthBytes(): number {
+    return this.#lengthBytes
+  }
+
+  append(bytes: Uint8Array): void {
+    const needed = this.#lengthBytes + bytes.byteLength
+    if (needed > this.#buffer.byteLength) this.#grow(needed)
+    this.#buffer.set(bytes, this.#lengthBytes)
+    this.#lengthBytes = needed
+  }
+
+  /** Everything so far, in an array of exactly its length: nothing else is in its buffer. */
+  whole(): Uint8Array<ArrayBuffer> {
+    if (this.#buffer.byteLength !== this.#lengthBytes) {
+      this.#buffer = this.#buffer.slice(0, this.#lengthBytes)
+    }
+    return this.#buffer
+  }
+
+  /** Forgets what is behind `lengthBytes`. What `whole` gave away before stays as it was. */
+  cut(lengthBytes: number): void {
+    this.#buffer = this.#buffer.slice(0, lengthBytes)
+    this.#lengthBytes = lengthBytes
+  }
+
+  #grow(needed: number): void {
+    const capacity = Math.max(needed, 2 * this.#buffer.byteLength)
+    const expected = this.#expectedBytes ?? 0
+    const grown = new Uint8Array(expected >= needed ? Math.min(capacity, expected) : capacity)
+    grown.set(this.#buffer.subarray(0, this.#lengthBytes))
+    this.#buffer = grown
+  }
 }

@@ -8,35 +8,42 @@
  */
 import { type Algorithm, algorithmOf, type Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
+import type { PerTurn } from '../runtime/per-turn.ts'
 import { digestOf } from '../storage/hasher.ts'
 import type { BlobWriter, PendingBlob } from '../storage/ports.ts'
 import type { UploadRow } from '../storage/schema.ts'
 import type { ArrivedBlob } from './commit-blob.ts'
-import { joinBytes, type UploadBody } from './upload-body.ts'
+import { Gathered, type UploadBody } from './upload-body.ts'
+
+/** What all sessions share. */
+export interface UploadSessionParts {
+  readonly writer: BlobWriter
+  readonly inlineLimitBytes: number
+  readonly adoptions: PerTurn
+}
 
 export class UploadSession {
   readonly id: string
   readonly row: UploadRow
-  readonly #writer: BlobWriter
-  readonly #inlineLimitBytes: number
+  readonly #parts: UploadSessionParts
   #algorithm: Algorithm
-  #inline: Uint8Array[] = []
-  #inlineBytes = 0
+  #inline = new Gathered()
   #pending: PendingBlob | undefined
+  /** Set while too many go to a file at once: the bytes stay in memory, the socket waits. */
+  #adopting: { readonly done: Promise<void>; failure?: unknown } | undefined
   /** Once its bytes went to a file they stay there, whatever a rollback leaves of them. */
   #isInFile: boolean
   /** Bytes acknowledged or about to be. */
   #offsetBytes: number
 
-  constructor(id: string, row: UploadRow, writer: BlobWriter, inlineLimitBytes: number) {
+  constructor(id: string, row: UploadRow, parts: UploadSessionParts) {
     this.id = id
     this.row = row
-    this.#writer = writer
-    this.#inlineLimitBytes = inlineLimitBytes
+    this.#parts = parts
     this.#algorithm = row.algorithm
     this.#offsetBytes = row.offsetBytes
     this.#isInFile = row.bytes === undefined
-    if (row.bytes !== undefined) this.#keepInline(row.bytes)
+    if (row.bytes !== undefined) this.#inline.append(row.bytes)
   }
 
   get offsetBytes(): number {
@@ -52,7 +59,7 @@ export class UploadSession {
   rowNow(touchedAt: number): UploadRow {
     const { bytes: _bytes, ...rest } = this.row
     const row = { ...rest, algorithm: this.#algorithm, offsetBytes: this.#offsetBytes, touchedAt }
-    return this.#isInFile ? row : { ...row, bytes: joinBytes(this.#inline, this.#inlineBytes) }
+    return this.#isInFile ? row : { ...row, bytes: this.#inline.whole() }
   }
 
   /** The algorithm that the final digest will have, when it is told before the first byte. */
@@ -72,44 +79,47 @@ export class UploadSession {
     lengthBytes: number | undefined,
     keepsPrefix: boolean,
   ): Promise<void> {
-    const before = {
-      offset: this.#offsetBytes,
-      chunks: this.#inline.length,
-      bytes: this.#inlineBytes,
-    }
-    const declared = lengthBytes ?? body.bodyBytes
-    if (this.#isInFile || (declared ?? 0) + this.#offsetBytes > this.#inlineLimitBytes) {
-      this.#adopt()
-    }
+    const offsetBefore = this.#offsetBytes
+    // A body that says it is large is in memory at first too: a client that promises much and sends
+    // little costs no worker.
+    if (this.#isInFile && this.#pending === undefined) await this.#adoptInTurn()
     this.#pending?.mark()
-    if (this.#writer.isOverBudget) this.#pauseUntilDrained(body)
+    if (this.#parts.writer.isOverBudget) this.#pauseUntilDrained(body)
     try {
       await body.readBody((bytes) => {
         if (
           lengthBytes !== undefined &&
-          this.#offsetBytes - before.offset + bytes.byteLength > lengthBytes
+          this.#offsetBytes - offsetBefore + bytes.byteLength > lengthBytes
         ) {
           throw wrongLength(lengthBytes)
         }
-        this.#take(bytes, body, before.offset)
+        this.#take(bytes, body, offsetBefore)
       })
-      if (lengthBytes !== undefined && this.#offsetBytes - before.offset !== lengthBytes) {
+      await this.#adopting?.done
+      if (lengthBytes !== undefined && this.#offsetBytes - offsetBefore !== lengthBytes) {
         throw wrongLength(lengthBytes)
       }
       await this.#pending?.settle()
     } catch (error) {
+      await this.#adopting?.done.catch(() => undefined)
       const isRefused = error instanceof RegistryError
-      if (!keepsPrefix || isRefused) await this.#rollback(before)
+      if (!keepsPrefix || isRefused) await this.#rollback(offsetBefore)
       else await this.#pending?.settle()
       throw error
+    } finally {
+      this.#adopting = undefined
     }
   }
 
   #take(bytes: Uint8Array, body: UploadBody, offsetBefore: number): void {
     if (this.#pending === undefined) {
-      if (this.#offsetBytes + bytes.byteLength <= this.#inlineLimitBytes) {
-        this.#keepInline(bytes.slice())
+      if (this.#adopting?.failure !== undefined) throw this.#adopting.failure
+      const isSmall = this.#offsetBytes + bytes.byteLength <= this.#parts.inlineLimitBytes
+      const mustWait = this.#adopting !== undefined || !(isSmall || this.#parts.adoptions.tryPass())
+      if (isSmall || mustWait) {
+        this.#inline.append(bytes)
         this.#offsetBytes += bytes.byteLength
+        if (mustWait) this.#adopting ??= this.#adoptLater(body, offsetBefore)
         return
       }
       this.#adoptAt(offsetBefore)
@@ -119,45 +129,67 @@ export class UploadSession {
     this.#pauseUntilDrained(body)
   }
 
+  /** Reads no more until its bytes may go to a file. What fails is told to the next chunk. */
+  #adoptLater(body: UploadBody, markBytes: number): { done: Promise<void>; failure?: unknown } {
+    body.pause()
+    const done = this.#parts.adoptions.wait().then(() => {
+      try {
+        this.#adoptAt(markBytes)
+        body.resume()
+        this.#pauseUntilDrained(body)
+      } catch (error) {
+        adopting.failure = error
+        body.resume()
+        throw error
+      }
+    })
+    // Somebody looks at it when the body has ended.
+    done.catch(() => undefined)
+    const adopting: { done: Promise<void>; failure?: unknown } = { done }
+    return adopting
+  }
+
+  async #adoptInTurn(): Promise<void> {
+    const { adoptions } = this.#parts
+    if (!adoptions.tryPass()) await adoptions.wait()
+    this.#adopt()
+  }
+
   #pauseUntilDrained(body: UploadBody): void {
     if (this.#pending?.mustPause(() => body.resume()) === true) body.pause()
   }
 
-  #keepInline(bytes: Uint8Array): void {
-    this.#inline.push(bytes)
-    this.#inlineBytes += bytes.byteLength
-  }
-
   /** Moves from memory to a file, with the mark where this request began. */
   #adoptAt(markBytes: number): void {
-    const inline = joinBytes(this.#inline, this.#inlineBytes)
-    const pending = this.#writer.adopt(this.id, this.#algorithm, 0)
+    const inline = this.#inline.whole()
+    const pending = this.#parts.writer.adopt(this.id, this.#algorithm, 0)
     pending.append(inline.subarray(0, markBytes))
     pending.mark()
-    pending.append(inline.subarray(markBytes))
+    // What came before this request is in the row that was written down: only a copy may go.
+    if (markBytes === 0) pending.give(inline)
+    else pending.append(inline.subarray(markBytes))
     this.#becomeFile(pending)
   }
 
   #adopt(): void {
     if (this.#pending !== undefined) return
-    const isInMemory = this.#inlineBytes === this.#offsetBytes
-    const pending = this.#writer.adopt(this.id, this.#algorithm, isInMemory ? 0 : this.#offsetBytes)
-    if (isInMemory) pending.append(joinBytes(this.#inline, this.#inlineBytes))
+    const isInMemory = this.#inline.lengthBytes === this.#offsetBytes
+    const offsetBytes = isInMemory ? 0 : this.#offsetBytes
+    const pending = this.#parts.writer.adopt(this.id, this.#algorithm, offsetBytes)
+    if (isInMemory) pending.append(this.#inline.whole())
     this.#becomeFile(pending)
   }
 
   #becomeFile(pending: PendingBlob): void {
     this.#pending = pending
     this.#isInFile = true
-    this.#inline = []
-    this.#inlineBytes = 0
+    this.#inline = new Gathered()
   }
 
-  async #rollback(before: { offset: number; chunks: number; bytes: number }): Promise<void> {
-    this.#offsetBytes = before.offset
+  async #rollback(offsetBytes: number): Promise<void> {
+    this.#offsetBytes = offsetBytes
     if (this.#pending === undefined) {
-      this.#inline = this.#inline.slice(0, before.chunks)
-      this.#inlineBytes = before.bytes
+      if (!this.#isInFile) this.#inline.cut(offsetBytes)
       return
     }
     // A worker that cannot roll back is let go: its row still says what was acknowledged, and the
@@ -177,7 +209,7 @@ export class UploadSession {
       await this.#pending!.commit(digest)
       return { digest, sizeBytes, inlineBytes: undefined }
     }
-    const inlineBytes = joinBytes(this.#inline, this.#inlineBytes)
+    const inlineBytes = this.#inline.whole()
     const actual = digestOf(algorithmOf(digest), inlineBytes)
     if (actual !== digest) {
       throw new RegistryError('DIGEST_INVALID', {
@@ -203,7 +235,7 @@ export class UploadSession {
   async discard(): Promise<void> {
     if (this.#pending !== undefined) this.#pending.discard()
     // Also where the row says that there is no file: a request that failed may have left one.
-    else await this.#writer.discardFile(this.id)
+    else await this.#parts.writer.discardFile(this.id)
     this.#pending = undefined
   }
 }

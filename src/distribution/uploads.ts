@@ -5,11 +5,12 @@
  */
 import { type Algorithm, type Digest, defaultAlgorithm } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
-import { adoptedSessionsMax } from '../registry/limits.ts'
+import { adoptedSessionsMax, adoptionsPerTurnMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { type ByteSpan, formatUploadRange } from '../registry/range.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { KeyedLock } from '../runtime/keyed-lock.ts'
+import { PerTurn } from '../runtime/per-turn.ts'
 import { type Random, randomHexId } from '../runtime/random.ts'
 import { type BlobWriter, isDamage, type MetadataStore } from '../storage/ports.ts'
 import type { UploadRow } from '../storage/schema.ts'
@@ -51,6 +52,7 @@ export class Uploads {
   /** Sessions whose worker is kept between requests, oldest use first. */
   readonly #adopted = new Map<string, { session: UploadSession; usedAt: number }>()
   readonly #quota: ClientQuota
+  readonly #adoptions = new PerTurn(adoptionsPerTurnMax)
 
   constructor(options: UploadsOptions) {
     this.#options = options
@@ -254,7 +256,8 @@ export class Uploads {
   }
 
   #newSession(id: string, row: UploadRow): UploadSession {
-    return new UploadSession(id, row, this.#options.writer, this.#options.inlineLimitBytes)
+    const { writer, inlineLimitBytes } = this.#options
+    return new UploadSession(id, row, { writer, inlineLimitBytes, adoptions: this.#adoptions })
   }
 
   /** Takes the body; what a failure leaves of the session is written down at once. */

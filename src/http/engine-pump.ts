@@ -70,7 +70,7 @@ export class Pump implements Turn {
       }
       if (share <= 0 || this.turns.isSpent) {
         this.waitsFor = 'turn'
-        this.turns.add(this)
+        this.turns.add(this, left)
         return
       }
       const wanted = Math.min(this.windowBytes, share, left)

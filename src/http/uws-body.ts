@@ -7,7 +7,7 @@
  * poll mask that it never saved), so the socket's real state is tracked here.
  */
 import { ClientGone } from './engine.ts'
-import { chunksAfterPauseMax, type FastSenders } from './uws-fast-senders.ts'
+import { chunksAfterPauseMax, type SocketBounds } from './uws-socket-bounds.ts'
 import type { UwsResponse } from './uws-types.ts'
 
 export class UwsBody {
@@ -23,12 +23,12 @@ export class UwsBody {
   private isHeldByReader = false
   private isSocketPaused = false
   private chunksAfterPause = 0
-  private readonly senders: FastSenders
+  private readonly bounds: SocketBounds
 
   /** Must run before the request handler returns to the native side. */
-  constructor(res: UwsResponse, senders: FastSenders) {
+  constructor(res: UwsResponse, bounds: SocketBounds) {
     this.res = res
-    this.senders = senders
+    this.bounds = bounds
     res.onData((chunk, isLast) => this.received(chunk, isLast))
   }
 
@@ -92,7 +92,7 @@ export class UwsBody {
     if (isLast) this.hasEnded = true
     if (this.isSocketPaused) {
       this.chunksAfterPause += 1
-      if (this.chunksAfterPause === chunksAfterPauseMax) this.senders.calm()
+      if (this.chunksAfterPause === chunksAfterPauseMax) this.bounds.calm()
     }
     if (chunk.byteLength > 0 && this.isWanted) {
       if (this.onChunk === undefined) {

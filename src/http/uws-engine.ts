@@ -42,6 +42,7 @@ export class UwsEngine implements HttpEngine {
       const socket = await this.open(this.plainApp, address, this.uws.LIBUS_LISTEN_EXCLUSIVE_PORT)
       if (socket === false) throw listenError(address, await probeListen(address))
       this.plainSockets.push(socket)
+      this.keeper.bounds.boundUnsent()
       return this.uws.us_socket_local_port(socket)
     }
     const files = await readTls(tls)
@@ -52,6 +53,7 @@ export class UwsEngine implements HttpEngine {
     const socket = await this.open(acceptor, address, this.uws.LIBUS_LISTEN_EXCLUSIVE_PORT)
     if (socket === false) throw listenError(address, await probeListen(address))
     this.secure.push({ tls, acceptor, app, socket })
+    this.keeper.bounds.boundUnsent()
     return this.uws.us_socket_local_port(socket)
   }
 

@@ -41,7 +41,7 @@ export class UwsExchange extends EngineExchange implements Kept {
       const fault = this.copyRequest(req)
       if (fault === undefined) {
         if (this.bodyBytes !== 0) {
-          this.body = new UwsBody(res, this.keeper.senders)
+          this.body = new UwsBody(res, this.keeper.bounds)
           this.keeper.add(this)
         }
         this.serve()

@@ -5,7 +5,7 @@
  * stood still for as long as we say.
  */
 
-import { FastSenders } from './uws-fast-senders.ts'
+import { SocketBounds } from './uws-socket-bounds.ts'
 
 /** Well below the 8 s after which the native timer, which counts in steps of 4 s, can fire. */
 const tickMs = 4_000
@@ -20,7 +20,7 @@ export interface Kept {
 
 /** All exchanges of one engine that have a body to receive or a blocked answer. */
 export class UwsKeeper {
-  readonly senders = new FastSenders()
+  readonly bounds = new SocketBounds()
   private readonly kept = new Set<Kept>()
   private timer: NodeJS.Timeout | undefined = undefined
 

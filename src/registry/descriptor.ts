@@ -5,11 +5,16 @@
 import * as v from 'valibot'
 import { type ForeignDigest, judgeDigest } from './digest.ts'
 import { RegistryError } from './errors.ts'
+import { manifestAnnotationsMax } from './limits.ts'
 
 /** `v.record` alone takes an array for an object with the keys 0, 1, 2 …. */
 const annotationsSchema = v.pipe(
   v.unknown(),
   v.check((value) => !Array.isArray(value), 'annotations must be an object'),
+  v.check(
+    (value) => Object.keys(value as object).length <= manifestAnnotationsMax,
+    `annotations must not be more than ${manifestAnnotationsMax}`,
+  ),
   v.record(v.string(), v.string('annotations must be strings')),
 )
 

@@ -14,6 +14,9 @@ const SYNC_FILE_RANGE_WRITE = 2
 const FIONREAD = 0x541b
 const SOL_SOCKET = 1
 const SO_RCVBUF = 8
+const SO_ACCEPTCONN = 30
+const IPPROTO_TCP = 6
+const TCP_NOTSENT_LOWAT = 25
 const LOCK_EX = 2
 const LOCK_NB = 4
 const EWOULDBLOCK = 11
@@ -33,6 +36,13 @@ export interface Libc {
    * Bytes that wait in a socket's receive queue; 0 for what is no socket.
    */
   queuedBytes(descriptor: number): number
+  /** Whether the descriptor is a socket that accepts connections. */
+  isListening(descriptor: number): boolean
+  /**
+   * Bounds what a socket, or each that a listener accepts, holds beyond what is in flight. Writes
+   * take no more meanwhile.
+   */
+  limitUnsent(descriptor: number, bytes: number): void
   /** Bounds a connected socket's receive queue to about `bytes`. */
   limitReceiveQueue(descriptor: number, bytes: number): void
   /** Starts writing a range of a file back without waiting. Errors are left for `fdatasync`. */
@@ -81,6 +91,7 @@ function bind(koffi: Koffi): Libc {
   const madvise = libc.func('int madvise(int64_t, size_t, int)')
   const ioctl = libc.func('int ioctl(int, unsigned long, _Out_ int *)')
   const setsockopt = libc.func('int setsockopt(int, int, int, int *, unsigned int)')
+  const getsockopt = libc.func('int getsockopt(int, int, int, _Out_ int *, _Inout_ unsigned int *)')
   const syncFileRange = libc.func('int sync_file_range(int, int64_t, int64_t, unsigned int)')
   const flock = libc.func('int flock(int, int)')
   const fault = (call: string) => {
@@ -104,6 +115,13 @@ function bind(koffi: Koffi): Libc {
     queuedBytes(descriptor) {
       const count = [0]
       return ioctl(descriptor, FIONREAD, count) === 0 ? count[0]! : 0
+    },
+    isListening(descriptor) {
+      const value = [0]
+      return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, value, [4]) === 0 && value[0] === 1
+    },
+    limitUnsent(descriptor, bytes) {
+      setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, [bytes], 4)
     },
     limitReceiveQueue(descriptor, bytes) {
       setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, [bytes], 4)

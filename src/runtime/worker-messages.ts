@@ -97,6 +97,8 @@ export type MetadataWriterReply =
 /** The thread that waits for the disk so that the event loop does not: `workers/pager.ts`. */
 export interface PagerSetup {
   readonly port: MessagePort
+  /** Where small files are read to: `storage/read-slots.ts`. */
+  readonly slots: SharedArrayBuffer
   readonly metadataPath: string
 }
 
@@ -124,6 +126,16 @@ export type PagerRequest =
       readonly sizeBytes: number
       readonly writtenBefore: number | undefined
       readonly populateBytes: number
+    }
+  /** Reads a whole small file into a slot, checked as `map` does. */
+  | {
+      readonly kind: 'read'
+      readonly id: number
+      readonly path: string
+      readonly digest: Digest
+      readonly sizeBytes: number
+      readonly writtenBefore: number | undefined
+      readonly slotOffset: number
     }
   /** Compares a file that was written to after its row was made with its digest. */
   | {
@@ -255,4 +267,9 @@ export interface PasswordRequest {
 export interface PasswordReply {
   readonly id: number
   readonly isRight: boolean
+}
+
+/** The thread that reads large manifests: `workers/manifest.ts`. */
+export interface ManifestSetup {
+  readonly port: MessagePort
 }

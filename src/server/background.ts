@@ -1,12 +1,15 @@
 /**
- * @module What runs beside the requests: upload sessions that are kept, the scheduled scrub.
+ * @module What runs beside the requests: upload sessions that are kept, the reading of large
+ * manifests, the scheduled scrub.
  */
 import type { Config } from '../config/config.ts'
+import { ManifestReader } from '../distribution/manifest-reader.ts'
 import { Uploads } from '../distribution/uploads.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { systemRandom } from '../runtime/random.ts'
 import { startSchedule } from '../runtime/schedule.ts'
+import { WorkerPool } from '../runtime/worker-pool.ts'
 import type { Storage } from '../storage/open-storage.ts'
 import { Scrub } from '../storage/scrub.ts'
 
@@ -23,6 +26,22 @@ export function makeUploads(config: Config, storage: Storage, onFileInDoubt: () 
     onFileReplaced: storage.forget,
     onFileInDoubt,
   })
+}
+
+/** Its thread starts with the first large manifest and ends with the server. */
+export function makeManifestReader(): Pick<ManifestReader, 'read' | 'close'> {
+  let pool: WorkerPool | undefined
+  const reader = new ManifestReader(() => {
+    pool ??= new WorkerPool({ worker: 'manifest', threads: 1, tasksPerThread: 1 })
+    return pool.start({})
+  })
+  return {
+    read: reader.read,
+    close: async () => {
+      await reader.close()
+      await pool?.close()
+    },
+  }
 }
 
 /** The scrub and its schedule, if it is switched on. */

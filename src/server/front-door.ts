@@ -11,6 +11,7 @@ import { Networks } from '../auth/networks.ts'
 import type { Config } from '../config/config.ts'
 import { Discovery } from '../distribution/discovery.ts'
 import { Deletes } from '../distribution/management.ts'
+import type { ManifestReader } from '../distribution/manifest-reader.ts'
 import { Mounts } from '../distribution/mount.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { Uploads } from '../distribution/uploads.ts'
@@ -57,6 +58,7 @@ export interface Parts {
   readonly access: AccessControl | undefined
   readonly logger: Logger
   readonly cleanup: Cleanup
+  readonly manifests: Pick<ManifestReader, 'read'>
   /** What the features add to the admin API. */
   readonly endpoints: readonly Endpoint[]
 }
@@ -74,6 +76,7 @@ export async function makeFrontDoor(
     access,
     logger,
     cleanup,
+    manifests,
     endpoints,
   }: Parts,
 ): Promise<{ engine: HttpEngine; metrics: Metrics | undefined; mirrors: Mirrors | undefined }> {
@@ -90,6 +93,7 @@ export async function makeFrontDoor(
   const deletes = new Deletes(metadata, policy.allowsDelete, cleanup)
   const pushes = new ManifestPushes(metadata, policy, systemClock, {
     ...cleanup,
+    readManifest: manifests.read,
     readBlob: (digest, bytesMax) => readStoredBlob(storage, digest, bytesMax),
   })
   const requestLog = config.log.access
@@ -106,6 +110,7 @@ export async function makeFrontDoor(
   const mirrors = await openMirrors(config, storage, {
     logger,
     tagLocks: cleanup.tagLocks,
+    readManifest: manifests.read,
     doubt: () => reconciliation.doubt(),
   })
   const admin: AdminApi = new AdminApi([

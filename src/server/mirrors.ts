@@ -4,6 +4,7 @@
  */
 import type { Config } from '../config/config.ts'
 import { Deletes } from '../distribution/management.ts'
+import type { ManifestReader } from '../distribution/manifest-reader.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { TagLocks } from '../distribution/tag-locks.ts'
 import { Mirrors } from '../mirror/mirrors.ts'
@@ -32,6 +33,7 @@ export interface MirrorParts {
   readonly logger: Logger
   /** Shared with the registry's own pushes. */
   readonly tagLocks: TagLocks
+  readonly readManifest: ManifestReader['read']
   /** A blob's file may be in place without its row. */
   readonly doubt: () => void
 }
@@ -39,7 +41,7 @@ export interface MirrorParts {
 export async function openMirrors(
   config: Config,
   storage: Storage,
-  { logger, tagLocks, doubt }: MirrorParts,
+  { logger, tagLocks, readManifest, doubt }: MirrorParts,
 ): Promise<Mirrors | undefined> {
   if (config.mirrors.length === 0) return undefined
   const { metadata, growing, digestLock, space, paths } = storage
@@ -52,7 +54,7 @@ export async function openMirrors(
     logger,
     inlineLimitBytes: config.storage.inlineLimitBytes,
     newUploadId: () => randomHexId(systemRandom),
-    pushes: new ManifestPushes(metadata, mirrorPolicy, systemClock, { tagLocks }),
+    pushes: new ManifestPushes(metadata, mirrorPolicy, systemClock, { tagLocks, readManifest }),
     onFileReplaced: storage.forget,
     onFileInDoubt: doubt,
     deletes: new Deletes(metadata, true, { tagLocks }),

@@ -9,6 +9,9 @@
  * Blob files never change. One that somebody writes to all the same is noticed within a second, by
  * its time: its readers are cut off, and it is compared with its digest before anyone gets it again.
  *
+ * A small file that was not read lately is not mapped but read into a slot (`read-slots.ts`); when it
+ * is asked for again soon, a mapping pays.
+ *
  * Residency: the main thread must not wait for the disk, so a window that was not populated within
  * `residentMs` is first populated by the pager, one window ahead of the socket.
  */
@@ -21,6 +24,8 @@ import type { OpenedFile } from '../runtime/worker-messages.ts'
 import type { Pager } from './pager.ts'
 import { blobPath, type StoragePaths } from './paths.ts'
 import type { BlobReader, BlobSource, OpenFile } from './ports.ts'
+import { type ReadSlots, SlotCopy, slotBytes } from './read-slots.ts'
+import { RecentSet } from './recent-set.ts'
 import type { BlobRow } from './schema.ts'
 
 /** Unit of residency, bytes: what one trip to the pager brings in. */
@@ -34,12 +39,16 @@ const checkedMs = 1000
 /** How long what is written to a growing file counts as resident from its opening on, ms. */
 const justWrittenMs = 60_000
 
+/** Small files that are remembered as read lately: two generations of this many. */
+const recentFilesMax = 16_384
+
 /** Mappings at a time, whatever their size: well below the kernel's default of 65,530. */
 const mappingsMax = 16_384
 
 export interface BlobMapOptions {
   readonly paths: StoragePaths
   readonly pager: Pager
+  readonly slots: ReadSlots
   readonly libc: Libc
   readonly clock: Clock
   /** Bytes of mappings that are kept for later readers; those in use do not count as evictable. */
@@ -50,7 +59,8 @@ export class BlobMap implements BlobReader {
   readonly #options: BlobMapOptions
   /** Every mapping that later readers can share; the least recently used makes room. */
   readonly #table: LRUCache<Digest, Mapping>
-  readonly #opening = new Map<Digest, Promise<Mapping>>()
+  readonly #opening = new Map<Digest, Promise<Opened>>()
+  readonly #readLately = new RecentSet(recentFilesMax)
   #mappedBytes = 0
 
   constructor(options: BlobMapOptions) {
@@ -89,9 +99,41 @@ export class BlobMap implements BlobReader {
   }
 
   #openAnew(digest: Digest, row: BlobRow): Promise<BlobSource> {
-    const opening = this.#opening.get(digest) ?? this.#map(digest, row)
-    this.#opening.set(digest, opening)
-    return opening.then((opened) => this.#lend(opened))
+    let opening = this.#opening.get(digest)
+    if (opening === undefined) {
+      opening = this.#load(digest, row)
+      this.#opening.set(digest, opening)
+    }
+    return opening.then((opened) => opened.lend())
+  }
+
+  async #load(digest: Digest, row: BlobRow): Promise<Opened> {
+    try {
+      if (row.sizeBytes <= slotBytes && !this.#readLately.has(digest)) {
+        const slot = this.#options.slots.take()
+        if (slot !== undefined) return await this.#read(digest, row, slot)
+      }
+      const mapping = await this.#map(digest, row)
+      return { lend: () => this.#lend(mapping) }
+    } finally {
+      this.#opening.delete(digest)
+    }
+  }
+
+  async #read(digest: Digest, row: BlobRow, slot: number): Promise<Opened> {
+    const { paths, pager, slots } = this.#options
+    try {
+      await pager.read(blobPath(paths, digest), digest, row, slot)
+    } catch (error) {
+      slots.give(slot)
+      throw error
+    }
+    this.#readLately.add(digest)
+    const copy = new SlotCopy(slots, slot, row.sizeBytes)
+    // Held until everyone who waited for it has it.
+    const held = copy.lend()
+    setImmediate(() => held.close())
+    return copy
   }
 
   /** Maps a file that is no blob yet, for readers of its own. Its pages are not fetched first. */
@@ -120,21 +162,17 @@ export class BlobMap implements BlobReader {
   async #map(digest: Digest, row: BlobRow): Promise<Mapping> {
     const { paths, pager, libc, clock } = this.#options
     const { sizeBytes } = row
-    try {
-      const firstBytes = Math.min(populateBytes, sizeBytes)
-      const path = blobPath(paths, digest)
-      const { address, file } = await pager.map(path, digest, row, firstBytes)
-      this.#mappedBytes += sizeBytes
-      const mapping = new Mapping(file, address, libc.view(address, sizeBytes), pager, clock)
-      // Held until everyone who waited for it has it: another opening may push it out at once.
-      mapping.readers += 1
-      setImmediate(() => this.#giveBack(mapping))
-      mapping.isShared = sizeBytes <= this.#options.cacheBytes
-      if (mapping.isShared) this.#table.set(digest, mapping)
-      return mapping
-    } finally {
-      this.#opening.delete(digest)
-    }
+    const firstBytes = Math.min(populateBytes, sizeBytes)
+    const path = blobPath(paths, digest)
+    const { address, file } = await pager.map(path, digest, row, firstBytes)
+    this.#mappedBytes += sizeBytes
+    const mapping = new Mapping(file, address, libc.view(address, sizeBytes), pager, clock)
+    // Held until everyone who waited for it has it: another opening may push it out at once.
+    mapping.readers += 1
+    setImmediate(() => this.#giveBack(mapping))
+    mapping.isShared = sizeBytes <= this.#options.cacheBytes
+    if (mapping.isShared) this.#table.set(digest, mapping)
+    return mapping
   }
 
   #lend(mapping: Mapping): BlobSource {
@@ -152,6 +190,11 @@ export class BlobMap implements BlobReader {
     mapping.bytes = undefined
     this.#options.pager.unmap(mapping.address, mapping.sizeBytes)
   }
+}
+
+/** A blob that was just opened, for everyone who asked meanwhile. */
+interface Opened {
+  lend(): BlobSource
 }
 
 class Mapping {

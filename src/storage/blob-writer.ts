@@ -79,8 +79,8 @@ class WorkerUpload implements GrowingBlob {
   #filling: Uint8Array | undefined
   #filledBytes = 0
   #inFlightBytes = 0
-  /** Buffers taken from the pool and not back yet: being filled or with the worker. */
-  #chunksAway = 0
+  /** Of buffers taken from the pool and not back yet: being filled or with the worker. */
+  #bytesAway = 0
   #offsetBytes: number
   #markedBytes = 0
   #nextId = 1
@@ -121,12 +121,23 @@ class WorkerUpload implements GrowingBlob {
     this.#onWritten = listener
   }
 
+  give(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.#gone !== undefined) throw storageFault(this.#gone)
+    if (bytes.byteLength === 0) return
+    this.#sendFilled()
+    this.#offsetBytes += bytes.byteLength
+    this.#bytesAway += this.#chunks.count(bytes.buffer)
+    this.#filling = bytes
+    this.#filledBytes = bytes.byteLength
+    this.#sendFilled()
+  }
+
   append(bytes: Uint8Array): void {
     if (this.#gone !== undefined) throw storageFault(this.#gone)
     this.#offsetBytes += bytes.byteLength
     let taken = 0
     while (taken < bytes.byteLength) {
-      this.#filling ??= this.#takeChunk()
+      this.#filling ??= this.#takeChunk(bytes.byteLength - taken)
       const room = this.#filling.byteLength - this.#filledBytes
       const part = bytes.subarray(taken, taken + room)
       this.#filling.set(part, this.#filledBytes)
@@ -138,9 +149,11 @@ class WorkerUpload implements GrowingBlob {
     if (this.#inFlightBytes === 0) this.#sendFilled()
   }
 
-  #takeChunk(): Uint8Array {
-    this.#chunksAway += 1
-    return new Uint8Array(this.#chunks.take())
+  /** What an idle worker is waiting for goes at once, in a buffer of just its size. */
+  #takeChunk(bytes: number): Uint8Array {
+    const buffer = this.#chunks.take(this.#inFlightBytes === 0 ? bytes : undefined)
+    this.#bytesAway += buffer.byteLength
+    return new Uint8Array(buffer)
   }
 
   #sendFilled(): void {
@@ -223,8 +236,8 @@ class WorkerUpload implements GrowingBlob {
 
   #onReply(reply: IngestReply): void {
     if (reply.kind === 'buffer') {
+      this.#bytesAway -= reply.buffer.byteLength
       this.#chunks.give(reply.buffer)
-      this.#chunksAway -= 1
       this.#inFlightBytes -= reply.length
       if (this.#inFlightBytes === 0) this.#sendFilled()
       if (reply.writtenBytes > this.#writtenBytes) {
@@ -252,8 +265,8 @@ class WorkerUpload implements GrowingBlob {
     for (const asked of this.#asked.values()) asked.reject(storageFault(error))
     this.#asked.clear()
     // Buffers that were with the worker are lost with it; the budget gets them back.
-    this.#chunks.forget(this.#chunksAway)
-    this.#chunksAway = 0
+    this.#chunks.forget(this.#bytesAway)
+    this.#bytesAway = 0
     this.#inFlightBytes = 0
     this.#wake()
     this.#onWritten?.(true)

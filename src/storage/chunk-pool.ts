@@ -9,33 +9,47 @@ const freeMax = 64
 
 export class ChunkPool {
   readonly #chunkBytes: number
-  readonly #chunksMax: number
+  readonly #budgetBytes: number
   readonly #free: ArrayBuffer[] = []
   readonly #waiting: (() => void)[] = []
-  #taken = 0
+  #takenBytes = 0
 
   constructor(chunkBytes: number, budgetBytes: number) {
     this.#chunkBytes = chunkBytes
-    this.#chunksMax = Math.floor(budgetBytes / chunkBytes)
+    this.#budgetBytes = budgetBytes
   }
 
   get isOverBudget(): boolean {
-    return this.#taken >= this.#chunksMax
+    return this.#takenBytes > this.#budgetBytes - this.#chunkBytes
   }
 
-  take(): ArrayBuffer {
-    this.#taken += 1
-    return this.#free.pop() ?? new ArrayBuffer(this.#chunkBytes)
+  /**
+   * A buffer for what is going to be filled: of the pool's size, or of exactly `bytes` when that is
+   * much less, so that a thousand slow uploads do not hold a thousand large buffers.
+   */
+  take(bytes = this.#chunkBytes): ArrayBuffer {
+    const isSmall = bytes <= this.#chunkBytes / 4
+    const buffer = isSmall ? new ArrayBuffer(bytes) : this.#free.pop()
+    const taken = buffer ?? new ArrayBuffer(this.#chunkBytes)
+    this.#takenBytes += taken.byteLength
+    return taken
+  }
+
+  /** Counts a buffer that somebody else made and that comes back as those of the pool do; its size. */
+  count(buffer: ArrayBuffer): number {
+    this.#takenBytes += buffer.byteLength
+    return buffer.byteLength
   }
 
   give(buffer: ArrayBuffer): void {
-    if (this.#free.length < freeMax) this.#free.push(buffer)
-    this.forget(1)
+    const { byteLength } = buffer
+    if (byteLength === this.#chunkBytes && this.#free.length < freeMax) this.#free.push(buffer)
+    this.forget(byteLength)
   }
 
-  /** Buffers that will not come back (their worker died). */
-  forget(count: number): void {
-    this.#taken -= count
+  /** Bytes of buffers that will not come back (their worker died). */
+  forget(bytes: number): void {
+    this.#takenBytes -= bytes
     while (!this.isOverBudget) {
       const next = this.#waiting.shift()
       if (next === undefined) return

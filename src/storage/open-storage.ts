@@ -20,6 +20,7 @@ import { Pager } from './pager.ts'
 import { blobPath, type StoragePaths, storagePaths, uploadPath } from './paths.ts'
 import type { BlobReader, BlobWriter, GrowingBlobs } from './ports.ts'
 import { Quarantine } from './quarantine.ts'
+import { ReadSlots } from './read-slots.ts'
 import { checkSchemaVersion } from './schema-version.ts'
 import { lockStore, type StoreLock } from './store-lock.ts'
 
@@ -96,7 +97,8 @@ async function openLocked(
     onError,
   })
   const environment = new LmdbEnvironment(paths.metadata, isRelaxed)
-  const pager = new Pager(() => pagers.start({ metadataPath: paths.metadata }))
+  const slots = new ReadSlots()
+  const pager = new Pager(() => pagers.start({ metadataPath: paths.metadata, slots: slots.memory }))
   const startWriter = () => writers.start({ path: paths.metadata, isRelaxed })
   const metadata = new LmdbMetadataStore(environment, startWriter, pager)
   // The first answer of the writer: by then a thread that cannot start has said so.
@@ -107,7 +109,7 @@ async function openLocked(
   const space = new DiskSpace(options.path, options.reserveBytes)
   await space.start()
   const mapping = options.reader === 'file' ? { unavailable: 'storage.reader: file' } : loaded
-  const { blobs, reason } = makeReader(options, paths, pager, mapping)
+  const { blobs, reason } = makeReader(options, paths, pager, slots, mapping)
   const forget = (digest: Digest) => {
     if (blobs instanceof BlobMap) blobs.forget(digest)
   }
@@ -174,6 +176,7 @@ function makeReader(
   options: StorageOptions,
   paths: StoragePaths,
   pager: Pager,
+  slots: ReadSlots,
   loaded: Libc | { readonly unavailable: string },
 ): { blobs: BlobMap | BlobFiles; reason: string | undefined } {
   const { cacheBytes, clock } = options
@@ -184,6 +187,6 @@ function makeReader(
     const verify: VerifyBlob = (digest, row) => pager.verify(blobPath(paths, digest), digest, row)
     return { blobs: new BlobFiles(paths, cacheBytes, verify), reason: loaded.unavailable }
   }
-  const blobs = new BlobMap({ paths, pager, libc: loaded, clock, cacheBytes })
+  const blobs = new BlobMap({ paths, pager, slots, libc: loaded, clock, cacheBytes })
   return { blobs, reason: undefined }
 }

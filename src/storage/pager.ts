@@ -63,6 +63,16 @@ export class Pager {
     return (await this.#ask({ kind: 'map', ...what }))!
   }
 
+  /** Reads a whole file into the slot that begins at `slotOffset`. Rejects as `map` does. */
+  async read(
+    path: string,
+    digest: Digest,
+    { sizeBytes, createdAt }: BlobRow,
+    slotOffset: number,
+  ): Promise<void> {
+    await this.#ask({ kind: 'read', path, digest, sizeBytes, writtenBefore: createdAt, slotOffset })
+  }
+
   /** Maps a file that is still being written to, for `sizeBytes` of address space. */
   async mapGrowing(path: string, sizeBytes: number): Promise<bigint> {
     const what = { path, digest: undefined, sizeBytes, writtenBefore: undefined, populateBytes: 0 }

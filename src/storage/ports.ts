@@ -83,6 +83,11 @@ export interface BlobReader {
 export interface PendingBlob {
   /** Bytes appended so far, settled or not. */
   readonly offsetBytes: number
+  /**
+   * Hands the bytes on without a copy: they have their buffer for themselves, and the caller does not
+   * look at them again. Otherwise as `append`.
+   */
+  give(bytes: Uint8Array<ArrayBuffer>): void
   /** Copies the bytes and hands them on. Never waits: look at `mustPause` afterwards. */
   append(bytes: Uint8Array): void
   /** Whether the socket should be paused, and (once) what to call when it may go on. */

@@ -12,14 +12,11 @@ import { Bystander } from './bystander.ts'
 const phaseMs = 1500
 const rounds = 3
 
-/** Latency that says nothing about fairness: one turn of a scheduler on busy cores, ms. */
-const noiseMs = 10
-
 /**
- * The promise is twice the quiet value; `test/README.md` says for which abuse it does not hold yet. The
- * gate only sees a server that stands still; the figures that are printed are the ones to look at.
+ * Latency that says nothing about fairness, ms: on two cores that the test, the bystander and the
+ * workers share with the server, a process waits for its turn as long as this.
  */
-const gateFactor = 200
+const noiseMs = Number(process.env['FASTREGISTRY_NOISE_MS'] ?? 10)
 
 /** Private memory that an abuse may cost beyond what was there, MiB. */
 const memoryMiBMax = 400
@@ -85,7 +82,7 @@ export class Scene {
         `MEASURED ${name}: others' p99 ${before.toFixed(2)} ms quiet, ${during.toFixed(2)} ms beside it; private memory +${grownMiB} MiB`,
       )
       expect(failures, 'answers that others did not get').toBe(0)
-      expect(during).toBeLessThanOrEqual(Math.max(2 * before, noiseMs) * gateFactor)
+      expect(during).toBeLessThanOrEqual(Math.max(2 * before, noiseMs))
       expect(grownMiB).toBeLessThanOrEqual(memoryMiBMax)
     } finally {
       bystander.stop()

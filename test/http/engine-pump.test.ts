@@ -85,3 +85,56 @@ test('whole answers count too: what would make the turn too long is put off', as
   await until(() => sink.hasEnded)
   expect(turns.isSpent).toBe(false)
 })
+
+test('what has little left goes before a hundred that have much', async () => {
+  const turns = new TurnQueue()
+  const large = Array.from(
+    { length: 100 },
+    () => new Sink(new MemorySource(Buffer.alloc(8 * MiB)), turns),
+  )
+  for (const sink of large) sink.runPump()
+  const small = new Sink(new MemorySource(Buffer.alloc(20_000)), turns)
+  small.runPump()
+  expect(small.hasEnded).toBe(false)
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(small.hasEnded).toBe(true)
+  expect(large.filter((sink) => sink.pump.offset === 0).length).toBeGreaterThan(80)
+  await until(() => large.every((sink) => sink.hasEnded))
+})
+
+test('many that have little left do not starve one that has much', async () => {
+  const turns = new TurnQueue()
+  const large = new Sink(new MemorySource(Buffer.alloc(4 * MiB)), turns)
+  turns.spend(loopTurnBytesMax)
+  large.runPump()
+  const small = () => {
+    const sink = new Sink(new MemorySource(Buffer.alloc(60_000)), turns)
+    sink.runPump()
+    return sink
+  }
+  let turnsTaken = 0
+  while (!large.hasEnded) {
+    for (let count = 0; count < 200; count += 1) small()
+    await new Promise((resolve) => setImmediate(resolve))
+    turnsTaken += 1
+    expect(turnsTaken).toBeLessThan(20)
+  }
+})
+
+test('a turn in which sending is slow ends early', async () => {
+  const turns = new TurnQueue()
+  const slow = Array.from({ length: 4 }, () => {
+    const sink = new Sink(new MemorySource(Buffer.alloc(MiB)), turns)
+    sink.take = (bytes) => {
+      const until = performance.now() + 1.5
+      while (performance.now() < until);
+      return bytes.length
+    }
+    return sink
+  })
+  turns.spend(loopTurnBytesMax)
+  for (const sink of slow) sink.runPump()
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(slow.filter((sink) => sink.hasEnded).length).toBeLessThanOrEqual(2)
+  await until(() => slow.every((sink) => sink.hasEnded))
+})

@@ -168,4 +168,29 @@ export function blobsSuite(open: () => Promise<OpenBlobs>): void {
       }),
     )
   })
+
+  test('a hundred small blobs that are held open together keep their bytes, again and again', async () => {
+    const contents = Array.from({ length: 100 }, (_, index) => someBytes(70_000 + index, index))
+    await Promise.all(
+      contents.map((content, index) => {
+        const upload = opened.writer.adopt(`small${index}`, 'sha256', 0)
+        upload.append(content)
+        return upload.commit(sha256(content))
+      }),
+    )
+    for (let round = 0; round < 3; round += 1) {
+      const sources = await Promise.all(
+        contents.map((content) => opened.reader.open(sha256(content), rowOf(content))),
+      )
+      const twins = await Promise.all(
+        contents.map((content) => opened.reader.open(sha256(content), rowOf(content))),
+      )
+      for (const twin of twins) twin.close()
+      for (const [index, source] of sources.entries()) {
+        expect((await readAll(source)).equals(contents[index]!)).toBe(true)
+        source.close()
+        source.close()
+      }
+    }
+  })
 }

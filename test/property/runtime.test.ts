@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { KeyedLock } from '../../src/runtime/keyed-lock.ts'
+import { PerTurn } from '../../src/runtime/per-turn.ts'
 import { ChunkPool } from '../../src/storage/chunk-pool.ts'
 import { RecentSet } from '../../src/storage/recent-set.ts'
 
@@ -107,7 +108,7 @@ describe('the chunk pool', () => {
             } else if (out.length > 0) {
               const buffer = out.pop()!
               if (it === 'give') pool.give(buffer)
-              else pool.forget(1)
+              else pool.forget(16)
             }
             expect(pool.isOverBudget).toBe(out.length >= max)
             if (!pool.isOverBudget) expect(woken).toBe(asked)
@@ -119,5 +120,50 @@ describe('the chunk pool', () => {
       ),
       { numRuns: 500 },
     )
+  })
+})
+
+describe('so many a turn', () => {
+  const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+  test('everyone passes once and in order, whenever they come', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 5 }),
+        fc.array(fc.integer({ min: 0, max: 8 }), { maxLength: 12 }),
+        async (max, arrivals) => {
+          const turns = new PerTurn(max)
+          const passed: number[] = []
+          const waiting: Promise<unknown>[] = []
+          let next = 0
+          for (const count of arrivals) {
+            for (let index = 0; index < count; index += 1) {
+              const caller = next++
+              if (turns.tryPass()) passed.push(caller)
+              else waiting.push(turns.wait().then(() => passed.push(caller)))
+            }
+            await turn()
+          }
+          await Promise.all(waiting)
+          expect(passed).toEqual(Array.from({ length: next }, (_, index) => index))
+        },
+      ),
+      { numRuns: 200 },
+    )
+  })
+
+  test('ten that come at once pass in four turns of three', async () => {
+    const turns = new PerTurn(3)
+    let passed = 0
+    for (let index = 0; index < 10; index += 1) {
+      if (turns.tryPass()) passed += 1
+      else void turns.wait().then(() => (passed += 1))
+    }
+    const seen = [passed]
+    while (passed < 10) {
+      await turn()
+      seen.push(passed)
+    }
+    expect(seen).toEqual([3, 6, 9, 10])
   })
 })

@@ -74,6 +74,10 @@ class MemoryUpload implements PendingBlob {
     this.#blobs.uploads.set(this.#id, Buffer.concat([this.#bytes, bytes]))
   }
 
+  give(bytes: Uint8Array): void {
+    this.append(bytes)
+  }
+
   mustPause(): boolean {
     return false
   }

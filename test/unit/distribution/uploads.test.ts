@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Uploads, type UploadsOptions } from '../../../src/distribution/uploads.ts'
+import { RegistryError } from '../../../src/registry/errors.ts'
 import { KeyedLock } from '../../../src/runtime/keyed-lock.ts'
 import { systemRandom } from '../../../src/runtime/random.ts'
 import { MemoryBlobs } from '../../../src/storage/memory/memory-blobs.ts'
@@ -238,4 +239,67 @@ test('after close every worker is let go and every session remains', async () =>
   uploads.close()
   expect(blobs.adoptedCount).toBe(0)
   expect(makeUploads().offset(app, id)).toBe(5000)
+})
+
+describe('many large uploads at once', () => {
+  test('one that promises much and sends little never holds a worker', async () => {
+    const id = await open()
+    const { adopt } = blobs
+    let adopted = 0
+    blobs.adopt = (...parameters) => {
+      adopted += 1
+      return adopt.apply(blobs, parameters)
+    }
+    const body = bodyOf([someBytes(inlineLimitBytes)], {
+      bodyBytes: 1_000_000,
+      error: new Error('the client has left'),
+    })
+    await expect(uploads.append(app, id, undefined, body)).rejects.toThrow('has left')
+    expect(adopted).toBe(0)
+    expect(await append(id, someBytes(inlineLimitBytes + 1))).toBe(inlineLimitBytes + 1)
+    expect(adopted).toBe(1)
+  })
+
+  test('all arrive whole, those that wait for their turn too', async () => {
+    const contents = Array.from({ length: 100 }, (_, index) => someBytes(3000 + index, index))
+    const ids = await Promise.all(contents.map(() => open()))
+    await Promise.all(
+      contents.map((content, index) =>
+        uploads.finish(app, ids[index]!, sha256(content), undefined, wholeBody(content)),
+      ),
+    )
+    for (const content of contents) expect(blobs.blobs.get(sha256(content))).toEqual(content)
+    expect(blobs.adoptedCount).toBe(0)
+  })
+
+  test('one whose worker is not to be had when its turn comes stands where it stood', async () => {
+    const others = await Promise.all(Array.from({ length: 20 }, () => open()))
+    const adopt = blobs.adopt.bind(blobs)
+    let adopted = 0
+    blobs.adopt = (...parameters) => {
+      adopted += 1
+      if (adopted > 12) throw new RegistryError('UNAVAILABLE')
+      return adopt(...parameters)
+    }
+    const outcomes = await Promise.allSettled(
+      others.map((id) => uploads.append(app, id, undefined, wholeBody(someBytes(5000)))),
+    )
+    blobs.adopt = adopt
+    for (const [index, { status }] of outcomes.entries()) {
+      const id = others[index]!
+      expect(uploads.offset(app, id)).toBe(status === 'fulfilled' ? 5000 : 0)
+      expect(await append(id, someBytes(10))).toBe(uploads.offset(app, id))
+    }
+    expect(outcomes.filter(({ status }) => status === 'rejected')).toHaveLength(8)
+  })
+
+  test('a byte at a time is one buffer', async () => {
+    const content = someBytes(inlineLimitBytes - 1)
+    const pieces = [...content].map((byte) => Uint8Array.of(byte))
+    const id = await open()
+    expect(await uploads.append(app, id, undefined, bodyOf(pieces))).toBe(content.byteLength)
+    const kept = metadata.get('uploads', id)!.bytes!
+    expect(kept).toEqual(Uint8Array.from(content))
+    expect(kept.buffer.byteLength).toBe(content.byteLength)
+  })
 })

@@ -1,0 +1,49 @@
+/** @module What the kernel holds of a response whose reader takes nothing, on uWebSockets.js. */
+import { readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { UwsEngine } from '../../src/http/uws-engine.ts'
+import { loadUws } from '../../src/http/uws-loader.ts'
+import { unsentBytesMax } from '../../src/registry/limits.ts'
+import { MemorySource, MiB, ok, pattern, serve } from './engine-harness.ts'
+
+const load = loadUws()
+
+/** Bytes in the send queue of the connection that was accepted on the port. */
+async function queuedBytes(port: number): Promise<number> {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  const established = '01'
+  const tables = await Promise.all(
+    ['/proc/net/tcp', '/proc/net/tcp6'].map((path) => readFile(path, 'utf8')),
+  )
+  for (const line of tables.join('').split('\n')) {
+    const [, here = '', , state, queues = ''] = line.trim().split(/\s+/)
+    if (here.endsWith(local) && state === established) return Number.parseInt(queues, 16)
+  }
+  return 0
+}
+
+test.skipIf(!load.ok || process.platform !== 'linux')(
+  'a reader that takes nothing holds little of the kernel, and gets everything later',
+  async () => {
+    const bytes = pattern(32 * MiB)
+    const served = await serve(
+      (options) => new UwsEngine(options, load.ok ? load.uws : (undefined as never)),
+      async (_request, response) => response.stream(ok, new MemorySource(bytes)),
+    )
+    const client = await served.connect()
+    await client.request('GET', '/')
+    await client.readHead()
+    let queued = 0
+    let unchanged = 0
+    while (unchanged < 20) {
+      const now = await queuedBytes(served.port)
+      unchanged = now === queued && now > 0 ? unchanged + 1 : 0
+      queued = now
+      await delay(10)
+    }
+    expect(queued).toBeLessThan(3 * unsentBytesMax)
+    expect((await client.readBytes(32 * MiB)).equals(bytes)).toBe(true)
+    client.close()
+  },
+)

@@ -1,0 +1,18 @@
+/**
+ * @module The thread that hashes and parses large manifests, one after the other, at a lower priority
+ * than the rest of the process: 4 MiB that are hard to read must not slow pulls.
+ */
+
+import type { ManifestReply, ManifestRequest } from '../src/distribution/worker-manifest.ts'
+import { judgeManifest } from '../src/distribution/worker-manifest.ts'
+import { lowerPriority } from '../src/runtime/priority.ts'
+import type { ManifestSetup } from '../src/runtime/worker-messages.ts'
+
+export default function readManifests({ port }: ManifestSetup) {
+  lowerPriority()
+  port.on('message', ({ id, text }: ManifestRequest) => {
+    const reply: ManifestReply = { id, verdict: judgeManifest(text) }
+    port.postMessage(reply)
+  })
+  return new Promise<void>((resolve) => port.on('close', resolve))
+}
