@@ -26,7 +26,7 @@ export default defineConfig({
       suite('fuzz', ['test/fuzz/**/*.test.ts'], 120),
       suite('crash', ['test/crash/**/*.test.ts'], 600),
       suite('fault', ['test/fault/**/*.test.ts'], 60),
-      suite('hostile', ['test/hostile/**/*.test.ts'], 60),
+      suite('hostile', ['test/hostile/**/*.test.ts'], 120),
       suite('solo', ['test/solo/**/*.test.ts']),
       suite('clients', ['test/clients/**/*.test.ts'], 600),
       suite('conformance', ['test/conformance/**/*.test.ts'], 300),
