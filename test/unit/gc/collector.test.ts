@@ -103,7 +103,8 @@ describe('pace', () => {
     const seconds = (performance.now() - startedAt) / 1_000
     const bytes = job.counts['bytesRemoved']!
     expect(bytes).toBeGreaterThan(300_000)
-    expect(bytes / seconds).toBeLessThan(400_000)
+    // Timers fire in whole milliseconds; without a pace it is ten times as fast.
+    expect(bytes / seconds).toBeLessThan(440_000)
   })
 
   test('a step is as long as max_pause_ms allows', async () => {
