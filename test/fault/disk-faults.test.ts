@@ -91,6 +91,15 @@ async function isReadable(digest: string): Promise<boolean> {
   return (await faulty.client.request('HEAD', `/v2/f/a/blobs/${digest}`)).status === 200
 }
 
+/** Answers of 500 and above that the metrics know of. */
+async function failuresCounted(): Promise<number> {
+  const { text } = await faulty.client.request('GET', '/metrics')
+  const counts = text.matchAll(
+    /^fastregistry_http_requests_total\{[^}]*status="5\d\d"[^}]*\} (\d+)$/gm,
+  )
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
 async function expectService(style: (typeof STYLES)[string]): Promise<void> {
   const body = randomBytes(SIZE)
   const digest = `sha256:${createHash('sha256').update(body).digest('hex')}`
@@ -104,10 +113,14 @@ describe.each(Object.entries(STYLES))('%s', (_name, style) => {
   test.each(FAULTS)('$call: $kind $errno is answered $status', async (fault) => {
     const body = randomBytes(SIZE)
     const digest = `sha256:${createHash('sha256').update(body).digest('hex')}`
+    const failuresBefore = await failuresCounted()
     await faulty.break(fault)
     const pushed = await style(body, digest)
     expect(await faulty.mend(), 'the fault was met').toBe(0)
     expect([fault.status].flat()).toContain(pushed.status)
+    // The metrics say so, and a registry whose disk failed once is not called ill.
+    expect(await failuresCounted()).toBe(failuresBefore + 1)
+    expect((await faulty.client.request('GET', '/healthz')).status).toBe(200)
     const { errors, requestId } = JSON.parse(pushed.text)
     expect(errors[0]).toMatchObject({ code: expect.any(String), message: expect.any(String) })
     expect(requestId).toEqual(expect.any(String))
