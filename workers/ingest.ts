@@ -6,6 +6,7 @@ import type { MessagePort } from 'node:worker_threads'
 import { algorithmOf } from '../src/registry/digest.ts'
 import { disk } from '../src/runtime/disk.ts'
 import { type Libc, loadLibc } from '../src/runtime/libc.ts'
+import { lowerPriority } from '../src/runtime/priority.ts'
 import {
   type IngestReply,
   type IngestRequest,
@@ -13,6 +14,12 @@ import {
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
 import { UploadFile } from '../src/storage/upload-file.ts'
+
+/**
+ * Hashing keeps a core busy; whoever answers requests and feeds it must not wait for that. Where cores
+ * are free it changes nothing.
+ */
+lowerPriority(5)
 
 let loaded: ReturnType<typeof loadLibc> | undefined
 

@@ -19,7 +19,7 @@ const roundsMax = 9
  * Latency that says nothing about fairness, ms: on two cores that the test, the bystander and the
  * workers share with the server, a process waits for its turn as long as this.
  */
-const noiseMs = Number(process.env['FASTREGISTRY_NOISE_MS'] ?? 10)
+const noiseMs = Number(process.env['FASTREGISTRY_NOISE_MS'] ?? 20)
 
 /** Private memory that an abuse may cost beyond what was there, MiB. */
 const memoryMiBMax = 400
