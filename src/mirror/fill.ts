@@ -60,6 +60,8 @@ export class Fill {
   #unstored: HttpAnswer | undefined
   #failure: unknown
   #readers = 0
+  /** The file's work is done, stored or not: it is closed with its last reader. */
+  #isFileDone = false
   /** Somebody wanted a part of it and got it: the whole is filled whoever leaves. */
   #isWanted = false
   #linger: NodeJS.Timeout | undefined
@@ -160,7 +162,7 @@ export class Fill {
   #left(): void {
     this.#readers -= 1
     if (this.#readers > 0) return
-    if (this.#state === 'stored' || this.#state === 'failed') this.#closeFile()
+    if (this.#isFileDone) this.#closeFile()
     else this.#lingerAlone()
   }
 
@@ -309,6 +311,7 @@ export class Fill {
       this.#state = 'stored'
     } finally {
       clearTimeout(this.#linger)
+      this.#isFileDone = true
       if (this.#readers === 0) this.#closeFile()
     }
   }

@@ -1,0 +1,80 @@
+/** @module A fill whose bytes are right and cannot be kept: its readers get them, its file is let go. */
+import { expect, test } from 'vitest'
+import { Fill } from '../../../src/mirror/fill.ts'
+import type { FillParts } from '../../../src/mirror/fill-parts.ts'
+import { systemClock } from '../../../src/runtime/clock.ts'
+import type { GrowingBlob, OpenFile } from '../../../src/storage/ports.ts'
+import { asDigest, sha256, someBytes } from '../../support/registry-client.ts'
+
+const content = someBytes(100_000)
+
+/** A fill of `content` whose rows cannot be written; counts how often its file is closed. */
+function fillThatCannotPublish() {
+  let closes = 0
+  let release = () => {}
+  const mayEnd = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const pending = {
+    writtenBytes: content.byteLength,
+    append: () => {},
+    mustPause: () => false,
+    settle: async () => {},
+    onWritten: () => {},
+    verify: async () => {},
+    heldAt: () => undefined,
+    discard: () => {},
+  } as unknown as GrowingBlob
+  const file: OpenFile = {
+    lend: () => Promise.reject(new Error('not read here')),
+    close: () => {
+      closes += 1
+    },
+  }
+  const answer = {
+    status: 200,
+    headers: { 'content-length': String(content.byteLength) },
+    body: {
+      read: async (onChunk: (bytes: Uint8Array) => void) => onChunk(content),
+      pause() {},
+      resume() {},
+      abort() {},
+    },
+  }
+  const parts: FillParts = {
+    digest: asDigest(sha256(content)),
+    uploadId: 'id',
+    promisedBytes: content.byteLength,
+    askSize: async () => undefined,
+    inlineLimitBytes: 1000,
+    growing: { grow: () => pending, openGrowing: async () => file },
+    clock: systemClock,
+    ask: async () => answer,
+    mayStore: () => true,
+    publish: async () => {
+      await mayEnd
+      throw new Error('no room for rows')
+    },
+    onFailure: () => {},
+  }
+  return { fill: new Fill(parts), release, closes: () => closes }
+}
+
+test('the file goes with the last reader', async () => {
+  const { fill, release, closes } = fillThatCannotPublish()
+  await fill.opened
+  const reader = fill.attach()
+  release()
+  await fill.over
+  expect(closes()).toBe(0)
+  reader.close()
+  await Promise.resolve()
+  expect(closes()).toBe(1)
+})
+
+test('without a reader it goes at once', async () => {
+  const { fill, release, closes } = fillThatCannotPublish()
+  release()
+  await fill.over
+  expect(closes()).toBe(1)
+})
