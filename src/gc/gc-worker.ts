@@ -33,7 +33,14 @@ export async function runGcTask(
   listener: TaskListener,
 ): Promise<boolean> {
   // It walks millions of rows that nobody keeps: a small nursery is as fast, and much less memory.
-  const pool = new WorkerPool({ worker: 'gc', threads: 1, tasksPerThread: 1, youngMiB: 8 })
+  // What lives is the largest repository: some 500 MiB for a million tags.
+  const pool = new WorkerPool({
+    worker: 'gc',
+    threads: 1,
+    tasksPerThread: 1,
+    youngMiB: 8,
+    heapMiB: 1_800,
+  })
   const { port, ended } = pool.start({ storagePath, task })
   const send = (request: GcRequest) => port.postMessage(request)
   const stop = () => send({ kind: 'stop' })

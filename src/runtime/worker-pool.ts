@@ -25,6 +25,11 @@ export interface WorkerPoolOptions {
   readonly tasksPerThread: number
   /** Room for short-lived objects of a thread, MiB; undefined: what V8 likes, up to 48. */
   readonly youngMiB?: number
+  /**
+   * Bound of a thread's heap, MiB; undefined: V8's own. Below 2 GiB V8 also collects earlier: it lets
+   * the heap grow to at most twice what lives, above it to four times.
+   */
+  readonly heapMiB?: number
   /** Told when a thread dies that carries no task: it could not start, or fell over its own feet. */
   readonly onError?: (error: Error) => void
 }
@@ -55,9 +60,10 @@ export class WorkerPool {
       maxThreads: options.threads,
       concurrentTasksPerWorker: options.tasksPerThread,
       atomics: 'disabled',
-      ...(options.youngMiB === undefined
-        ? {}
-        : { resourceLimits: { maxYoungGenerationSizeMb: options.youngMiB } }),
+      resourceLimits: {
+        ...(options.youngMiB !== undefined && { maxYoungGenerationSizeMb: options.youngMiB }),
+        ...(options.heapMiB !== undefined && { maxOldGenerationSizeMb: options.heapMiB }),
+      },
     })
     if (options.onError !== undefined) this.#pool.on('error', options.onError)
   }
