@@ -45,7 +45,9 @@ export interface ManifestReply {
  * Hashes and parses a manifest of at most 4 MiB. Throws DIGEST_INVALID when the bytes do not have
  * the digest that is claimed, and MANIFEST_INVALID.
  */
-export function readManifest({ bytes, contentType, claimed }: ManifestText): ReadManifest {
+export function readManifest({ bytes: given, contentType, claimed }: ManifestText): ReadManifest {
+  // TextDecoder takes no shared memory.
+  const bytes = given.buffer instanceof SharedArrayBuffer ? new Uint8Array(given) : given
   const algorithm = claimed?.slice(0, claimed.indexOf(':')) ?? 'sha256'
   const digest = digestOf(isAlgorithm(algorithm) ? algorithm : 'sha256', bytes)
   if (claimed !== undefined && claimed !== digest) {

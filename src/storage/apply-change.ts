@@ -41,11 +41,11 @@ export function holds(rows: RowAccess, check: Check): boolean {
 export function applyChange(rows: RowAccess, change: Change): void {
   switch (change.change) {
     case 'put':
-      rows.put(change.in, change.key, change.row)
+      rows.put(change.in, change.key, ownRow(change.row))
       break
     case 'putIfAbsent':
       if (rows.get(change.in, change.key) !== undefined) return
-      rows.put(change.in, change.key, change.row)
+      rows.put(change.in, change.key, ownRow(change.row))
       break
     case 'delete':
       rows.delete(change.in, change.key)
@@ -55,6 +55,12 @@ export function applyChange(rows: RowAccess, change: Change): void {
       return
   }
   keepCandidates(rows, change)
+}
+
+/** Bytes in shared memory are their sender's again when the transaction is done. */
+function ownRow(row: unknown): unknown {
+  const isShared = row instanceof Uint8Array && row.buffer instanceof SharedArrayBuffer
+  return isShared ? new Uint8Array(row) : row
 }
 
 /** An earlier change of the same transaction may have deleted the row: then nothing is raised. */

@@ -73,6 +73,12 @@ describeRegistry('a large manifest', {}, (registry) => {
       else expectStatus(answer, 201, 'push')
     }
     expect(answers.filter(({ status }) => status === 201).length).toBeGreaterThan(20)
+    // Their memory was used again for those that came after them.
+    for (const [index, { status }] of answers.entries()) {
+      if (status !== 201) continue
+      const stored = await registry().client.get(`/v2/large/manifests/many-${index}`)
+      expect(stored.text).toBe(texts[index])
+    }
   })
 
   test('has at most ten thousand annotations', async () => {

@@ -2,12 +2,12 @@
  * @module `/v2/<name>/manifests/<tag-or-digest>`: pull, push, delete.
  */
 import { actorOf } from '../../auth/caller.ts'
+import { BodyPool, withWhole } from '../../distribution/body-pool.ts'
 import type { Deletes } from '../../distribution/management.ts'
 import { findManifest } from '../../distribution/pull.ts'
 import type { PullTimes } from '../../distribution/pull-times.ts'
 import type { ManifestPushes } from '../../distribution/push-manifest.ts'
 import type { Reliance } from '../../distribution/reliance.ts'
-import { readWhole } from '../../distribution/upload-body.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { matchesEntityTag } from '../../registry/entity-tag.ts'
 import { RegistryError } from '../../registry/errors.ts'
@@ -40,6 +40,7 @@ export class ManifestHandlers {
   readonly #space: DiskSpace
   readonly #pulls: PullTimes
   readonly #reliance: Reliance
+  readonly #bodies = new BodyPool(manifestBytesMax)
 
   constructor(
     metadata: MetadataReader,
@@ -130,20 +131,21 @@ export class ManifestHandlers {
     this.#space.requireRoom()
     const reference = unwrap(parseReference(text))
     const { tags, expected } = parsePushQuery(request.query, reference)
-    const bytes = await readWhole(request, manifestBytesMax, manifestTooLarge)
-    const { digest, subject } = await this.#pushes.push({
-      repository,
-      reference,
-      tags,
-      expected,
-      contentType: request.header('content-type'),
-      bytes,
-      condition: {
-        ifMatch: request.header('if-match'),
-        ifNoneMatch: request.header('if-none-match'),
-      },
-      by: actorOf(request),
-    })
+    const push = (bytes: Uint8Array) =>
+      this.#pushes.push({
+        repository,
+        reference,
+        tags,
+        expected,
+        contentType: request.header('content-type'),
+        bytes,
+        condition: {
+          ifMatch: request.header('if-match'),
+          ifNoneMatch: request.header('if-none-match'),
+        },
+        by: actorOf(request),
+      })
+    const { digest, subject } = await withWhole(request, this.#bodies, manifestTooLarge, push)
     request.change = { action: 'push', repository, reference: text, digest }
     const headers: [string, string][] = [
       ['Location', `/v2/${repository}/manifests/${digest}`],
