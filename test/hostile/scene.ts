@@ -3,6 +3,7 @@
  * place. Quiet and abused phases alternate, so that what the machine does meanwhile meets both.
  */
 import { readdir, readFile } from 'node:fs/promises'
+import { constants, setPriority } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { RegistryClient, sha256, someBytes } from '../support/registry-client.ts'
@@ -11,6 +12,9 @@ import { Bystander } from './bystander.ts'
 
 const phaseMs = 1500
 
+/** An abuse begins with a burst of work (a thousand connections at once); it counts apart. */
+const beginningMs = 1000
+
 /** Rounds at least; and at most, while the figures say more of the machine than of the server. */
 const roundsMin = 3
 const roundsMax = 9
@@ -18,9 +22,12 @@ const roundsMax = 9
 /**
  * Latency that says nothing about fairness, ms: on two cores that the test, the bystander, the workers
  * and the neighbours share with the server, a process waits for its turn as long as this. On a machine
- * at rest, set it to 10 and see which abuse costs more than twice the quiet value.
+ * at rest, set it to 2 and see which abuse costs more than twice the quiet value.
  */
-const noiseMs = Number(process.env['FASTREGISTRY_NOISE_MS'] ?? 80)
+const noiseMs = Number(process.env['FASTREGISTRY_NOISE_MS'] ?? 25)
+
+/** The same for the first second, in which the server takes in what a thousand clients sent at once. */
+const beginningMsMax = 150
 
 /** Private memory that an abuse may cost beyond what was there, MiB. */
 const memoryMiBMax = 400
@@ -45,6 +52,7 @@ export class Scene {
 
   static async open(config: Record<string, unknown> = {}): Promise<Scene> {
     const registry = await startRegistry({ config: { log: { access: false }, ...config } })
+    beElsewhere()
     const client = new RegistryClient(registry.port)
     const image = await client.pushImage('quiet/app', 'v1')
     expect(image.digest).toBeDefined()
@@ -61,6 +69,7 @@ export class Scene {
     const bystander = Bystander.start(this.registry.port, this.#paths)
     const quiet: number[] = []
     const abused: number[] = []
+    const beginnings: number[] = []
     let anonPeak = 0
     let failures = 0
     try {
@@ -72,7 +81,8 @@ export class Scene {
         await delay(phaseMs)
         quiet.push((await bystander.report()).p99Ms)
         const abuse = await begin()
-        await bystander.report()
+        await delay(beginningMs)
+        beginnings.push((await bystander.report()).p99Ms)
         await delay(phaseMs)
         const seen = await bystander.report()
         abused.push(seen.p99Ms)
@@ -81,12 +91,13 @@ export class Scene {
         await abuse.end()
         await bystander.report()
       }
-      const [before, during] = [median(quiet), median(abused)]
+      const [before, beginning, during] = [median(quiet), median(beginnings), median(abused)]
       const grownMiB = Math.round(anonPeak - anonBefore)
       console.log(
-        `MEASURED ${name}: others' p99 ${before.toFixed(2)} ms quiet, ${during.toFixed(2)} ms beside it (${abused.length} rounds); private memory +${grownMiB} MiB`,
+        `MEASURED ${name}: others' p99 ${before.toFixed(2)} ms quiet, ${beginning.toFixed(2)} ms while it begins, ${during.toFixed(2)} ms beside it (${abused.length} rounds); private memory +${grownMiB} MiB`,
       )
       expect(failures, 'answers that others did not get').toBe(0)
+      expect(beginning, 'while it begins').toBeLessThanOrEqual(beginningMsMax)
       expect(isFair(), `${during} ms against ${before} ms`).toBe(true)
       expect(grownMiB).toBeLessThanOrEqual(memoryMiBMax)
     } finally {
@@ -126,6 +137,15 @@ export class Scene {
     expect(faults).toEqual([])
     expect(await this.registry.stop()).toBe(0)
   }
+}
+
+/**
+ * An attacker has a machine of his own. Here he shares the cores with the server, and must not win
+ * against it by the work that it takes to attack; whoever is attacked has a machine of his own too
+ * (see `bystander.ts`). Only the niceness tells them apart.
+ */
+function beElsewhere(): void {
+  setPriority(constants.priority.PRIORITY_LOW)
 }
 
 function median(values: readonly number[]): number {
