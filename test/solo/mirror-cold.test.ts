@@ -17,8 +17,13 @@ import { startRegistry } from '../support/start-registry.ts'
 
 const clients = Number(process.env['FASTREGISTRY_COLD_CLIENTS'] ?? 100)
 const totalMb = Number(process.env['FASTREGISTRY_COLD_MB'] ?? 32)
+/** Layers that a client pulls at once: three are what dockerd and containerd take. */
+const atOnce = Number(process.env['FASTREGISTRY_COLD_AT_ONCE'] ?? 3)
 const layerCount = 5
 const layerBytes = Math.floor((totalMb * 1024 * 1024) / layerCount)
+
+/** 22 ms with 100 clients on two cores at rest, ms. */
+const firstByteMsMax = clients * 5
 
 /** Threads that the clients are spread over: their own work must not look like ours. */
 const threads = 2
@@ -37,7 +42,7 @@ interface SharedLayer {
 /** A thread of clients, connected; `pull` resolves to the times of all once every byte was right. */
 async function startClients(port: number, layers: readonly SharedLayer[], count: number) {
   const worker = new Worker(new URL('./pull-clients.mjs', import.meta.url), {
-    workerData: { port, layers, clients: count },
+    workerData: { port, layers, clients: count, atOnce },
   })
   const next = () =>
     new Promise<{ times?: Times[]; error?: string }>((resolve, reject) => {
@@ -121,14 +126,15 @@ test.skipIf(process.platform !== 'linux')(
       const median = delays[delays.length >> 1]!
       const p99 = delays[Math.floor(delays.length * 0.99)]!
       console.log(
-        `MEASURED ${clients} clients, ${totalMb} MiB: ${seconds.toFixed(1)} s, ` +
+        `MEASURED ${clients} clients, ${totalMb} MiB, ${atOnce} of ${layerCount} layers at once: ${seconds.toFixed(1)} s, ` +
           `first byte median ${median.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, ` +
           `RssAnon ${idleMb.toFixed(0)} to ${mostMb.toFixed(0)} MiB`,
       )
       for (const digest of digests) expect(upstream.count('GET', digest)).toBe(1)
       expect(mostMb).toBeLessThan(350)
       await until(async () => (await blobBytes(registry.storage)) === layerBytes * layerCount)
-      expect(median).toBeGreaterThan(0)
+      // Client and server share the cores: what is to be seen here are gross regressions.
+      expect(median).toBeLessThan(firstByteMsMax)
     } finally {
       await registry.stop()
       await upstream.stop()

@@ -1,13 +1,14 @@
 /**
  * A thread of clients that pull blobs and compare every byte with what it should be. Started with the
- * port, the paths, the expected bytes (shared memory) and the number of clients; connects them all,
- * says so, asks when it is told to, and posts one `{ sentAt, firstAt, layer }` an answer (times since
- * the epoch, so that threads can be compared) or the first error.
+ * port, the paths, the expected bytes (shared memory), the number of clients and of layers that each
+ * pulls at once; connects them all, says so, asks when it is told to, and posts one
+ * `{ sentAt, firstAt, layer }` an answer (times since the epoch, so that threads can be compared) or
+ * the first error.
  */
 import { connect } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'
 
-const { port, layers, clients } = workerData
+const { port, layers, clients, atOnce } = workerData
 const now = () => performance.timeOrigin + performance.now()
 const expected = layers.map(({ bytes }) => Buffer.from(bytes))
 /** Shared by all sockets of the thread: what is read is compared before the next read. */
@@ -73,11 +74,24 @@ function open(layer) {
   return { connected, ask }
 }
 
-const pulls = Array.from({ length: clients }, () => layers.map((_, layer) => open(layer))).flat()
-await Promise.all(pulls.map(({ connected }) => connected))
+/** One client: its layers in order, some at a time. */
+async function pullImage(layersOfOne) {
+  const waiting = [...layersOfOne]
+  const times = []
+  const lane = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      times.push(await next.ask())
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, lane))
+  return times
+}
+
+const pulls = Array.from({ length: clients }, () => layers.map((_, layer) => open(layer)))
+await Promise.all(pulls.flat().map(({ connected }) => connected))
 parentPort.once('message', () => {
-  Promise.all(pulls.map(({ ask }) => ask())).then(
-    (times) => parentPort.postMessage({ times }),
+  Promise.all(pulls.map(pullImage)).then(
+    (times) => parentPort.postMessage({ times: times.flat() }),
     (error) => parentPort.postMessage({ error: error.message }),
   )
 })
