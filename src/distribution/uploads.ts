@@ -126,7 +126,8 @@ export class Uploads {
 
   /**
    * Takes the last bytes (if any), verifies, makes the blob durable and visible in the repository.
-   * A session that is gone is no error when the blob is there: the first answer was lost.
+   * A session that is gone is no error when the blob is there: the first answer was lost. `by` is for
+   * the history: a user's name, or the address that began the session.
    */
   finish(
     repository: RepositoryName,
@@ -134,6 +135,7 @@ export class Uploads {
     digest: Digest,
     span: ChunkSpan,
     body: UploadBody,
+    by?: string,
   ): Promise<void> {
     return this.#locks.run(id, async () => {
       const { metadata } = this.#options
@@ -143,7 +145,7 @@ export class Uploads {
       session.expectAlgorithm(digest)
       const isEmpty = body.bodyBytes === 0
       if (!isEmpty || span !== undefined) await this.#receive(session, span, body)
-      await this.#seal(session, digest)
+      await this.#seal(session, digest, by)
     })
   }
 
@@ -153,10 +155,11 @@ export class Uploads {
     digest: Digest,
     client: string,
     body: UploadBody,
+    by = client,
   ): Promise<void> {
     if ((body.bodyBytes ?? Number.POSITIVE_INFINITY) > this.#options.inlineLimitBytes) {
       const id = await this.open(repository, undefined, client)
-      await this.#pushThrough(repository, id, digest, body)
+      await this.#pushThrough(repository, id, digest, body, by)
       return
     }
     const now = this.#options.clock.now()
@@ -170,7 +173,7 @@ export class Uploads {
     }
     const session = this.#newSession('', { ...row, bytes: new Uint8Array(0) })
     await session.receive(body, body.bodyBytes, false)
-    await this.#commit(session, digest, undefined)
+    await this.#commit(session, digest, undefined, by)
   }
 
   async #pushThrough(
@@ -178,9 +181,10 @@ export class Uploads {
     id: string,
     digest: Digest,
     body: UploadBody,
+    by: string,
   ): Promise<void> {
     try {
-      await this.finish(repository, id, digest, undefined, body)
+      await this.finish(repository, id, digest, undefined, body, by)
     } catch (error) {
       // Nobody knows the id: what is left of the session would only wait for its expiry.
       await this.cancel(repository, id).catch(() => undefined)
@@ -292,9 +296,9 @@ export class Uploads {
     }
   }
 
-  async #seal(session: UploadSession, digest: Digest): Promise<void> {
+  async #seal(session: UploadSession, digest: Digest, by: string | undefined): Promise<void> {
     try {
-      await this.#commit(session, digest, session.id)
+      await this.#commit(session, digest, session.id, by ?? session.row.client)
     } catch (error) {
       if (isLost(error)) throw await this.#giveUp(session)
       if (isMismatch(error)) await this.#drop(session)
@@ -310,13 +314,14 @@ export class Uploads {
     session: UploadSession,
     digest: Digest,
     uploadId: string | undefined,
+    by: string,
   ): Promise<void> {
     const { metadata, clock, digestLock, onFileReplaced, onFileInDoubt } = this.#options
     // From the rename to the row nobody else moves this blob's file.
     await digestLock.run(digest, async () => {
       try {
         const blob = await session.seal(digest)
-        const { repository, client: by } = session.row
+        const { repository } = session.row
         const at = clock.now()
         const event = this.#history.write({ at, action: 'push-blob', repository, by, digest })
         await commitBlob(metadata, repository, blob, uploadId, at, [event])
