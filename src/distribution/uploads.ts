@@ -159,7 +159,13 @@ export class Uploads {
   ): Promise<void> {
     if ((body.bodyBytes ?? Number.POSITIVE_INFINITY) > this.#options.inlineLimitBytes) {
       const id = await this.open(repository, undefined, client)
-      await this.#pushThrough(repository, id, digest, body, by)
+      try {
+        await this.finish(repository, id, digest, undefined, body, by)
+      } catch (error) {
+        // Nobody knows the id: what is left of the session would only wait for its expiry.
+        await this.cancel(repository, id).catch(() => undefined)
+        throw error
+      }
       return
     }
     const now = this.#options.clock.now()
@@ -174,22 +180,6 @@ export class Uploads {
     const session = this.#newSession('', { ...row, bytes: new Uint8Array(0) })
     await session.receive(body, body.bodyBytes, false)
     await this.#commit(session, digest, undefined, by)
-  }
-
-  async #pushThrough(
-    repository: RepositoryName,
-    id: string,
-    digest: Digest,
-    body: UploadBody,
-    by: string,
-  ): Promise<void> {
-    try {
-      await this.finish(repository, id, digest, undefined, body, by)
-    } catch (error) {
-      // Nobody knows the id: what is left of the session would only wait for its expiry.
-      await this.cancel(repository, id).catch(() => undefined)
-      throw error
-    }
   }
 
   /** Ends a session and removes its bytes. Throws BLOB_UPLOAD_UNKNOWN. */

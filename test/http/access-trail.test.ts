@@ -110,6 +110,36 @@ describeRegistry('the audit trail', { config }, (registry) => {
     expect(readFileSync(trail, 'utf8')).not.toMatch(/guess-|typed-my-password/)
   })
 
+  test('can be searched by an administrator alone, page by page', async () => {
+    const { client } = registry()
+    const ask = async (query: string) => {
+      const answer = await client.get(`/admin/audit?${query}`, admin)
+      expect(answer.status).toBe(200)
+      return answer.json as { lines: Record<string, unknown>[]; next?: string }
+    }
+    await client.get('/v2/other/app/manifests/1', alice)
+    await until(() => records().length > 0)
+    const refused = await ask('user=alice&decision=refused&repository=other/app&limit=1')
+    expect(refused.lines).toMatchObject([{ user: 'alice', reason: 'not-allowed' }])
+    const pages: unknown[] = []
+    let next: string | undefined
+    do {
+      const page = await ask(`limit=10${next === undefined ? '' : `&after=${next}`}`)
+      pages.push(...page.lines.map(({ requestId }) => requestId))
+      next = page.next
+    } while (next !== undefined)
+    const written = records().map(({ requestId }) => requestId)
+    expect(pages).toEqual(written.reverse().slice(-pages.length))
+    expect(pages.length).toBeGreaterThan(10)
+    const byId = await ask(`requestId=${String(written[0])}`)
+    expect(byId.lines).toHaveLength(1)
+    expect((await ask('until=2001-01-01T00:00:00Z')).lines).toEqual([])
+    expect((await client.get('/admin/audit?after=x', admin)).status).toBe(400)
+    expect((await client.get('/admin/audit?after=1-2', admin)).status).toBe(410)
+    expect((await client.get('/admin/audit', alice)).status).toBe(403)
+    expect((await client.get('/admin/audit')).status).toBe(401)
+  })
+
   test('goes on in a new file at SIGHUP', async () => {
     const { client } = registry()
     const moved = join(folder, 'moved.log')
