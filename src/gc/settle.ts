@@ -60,6 +60,8 @@ export class Settler {
   finalBytes = 0
   #atOnce = 64
   #ownCommits = 0
+  #paidBytes = 0
+  #paidMs = 0
   #seenCommits: number
 
   constructor(options: SettleOptions) {
@@ -71,7 +73,6 @@ export class Settler {
   async settle(candidates: readonly Candidate[], doFiles: DoFiles): Promise<number> {
     const { clock } = this.#options
     const startedAt = clock.monotonic()
-    const freedBefore = this.bytes + this.freedBytes
     const admitted = candidates.filter((it) => this.#isAdmitted(it))
     const turnMs = clock.monotonic() - startedAt
     const purgedFiles = admitted.filter((it) => it.kind === 'purged-blob' && isFile(it))
@@ -81,7 +82,7 @@ export class Settler {
         : await this.#purgeFiles(admitted, doFiles)
     const othersWrote = this.#othersWrote()
     this.#adapt(admitted.length, turnMs, writerMs, othersWrote)
-    await this.#keepPace(startedAt, this.bytes + this.freedBytes - freedBefore, othersWrote)
+    await this.#keepPace(startedAt, othersWrote)
     return this.#atOnce
   }
 
@@ -184,15 +185,27 @@ export class Settler {
     this.#atOnce = Math.max(candidatesMin, Math.min(candidatesMax, wanted))
   }
 
-  async #keepPace(startedAt: number, bytes: number, othersWrote: boolean): Promise<void> {
-    const { bytesPerSecond, clock } = this.#options
-    const tookMs = clock.monotonic() - startedAt
-    const forBytesMs = bytesPerSecond === 0 ? 0 : (bytes / bytesPerSecond) * 1_000 - tookMs
+  async #keepPace(startedAt: number, othersWrote: boolean): Promise<void> {
+    const now = this.#options.clock.monotonic()
+    const tookMs = now - startedAt
+    const forBytesMs = this.#paidUntil(startedAt) - now
     // While others write, most of the writer's time is theirs: two batches are under way, and with a
     // rest of once their time pushes kept 0.68 of their rate (measured, a million blobs).
     const restMs = othersWrote ? Math.min(restFactor * tookMs, restMsMax) : 0
     const waitMs = Math.max(forBytesMs, restMs)
     if (waitMs >= 1) await new Promise((resolve) => setTimeout(resolve, Math.min(waitMs, 60_000)))
+  }
+
+  /** When what went so far has taken its time, ms; batches under way together pay one after the other. */
+  #paidUntil(startedAt: number): number {
+    const { bytesPerSecond } = this.#options
+    const bytes = this.bytes + this.freedBytes
+    if (bytesPerSecond > 0) {
+      const dueMs = ((bytes - this.#paidBytes) / bytesPerSecond) * 1_000
+      this.#paidMs = Math.max(this.#paidMs, startedAt) + dueMs
+    }
+    this.#paidBytes = bytes
+    return this.#paidMs
   }
 
   #account(candidate: Candidate): void {
