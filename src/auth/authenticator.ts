@@ -2,14 +2,13 @@
  * @module From an `Authorization` header to a caller. Credentials that were judged lately cost one
  * HMAC; the others are judged once, however many requests bring them at the same time.
  */
-import { RegistryError } from '../registry/errors.ts'
 import type { AccessTokens } from './access-tokens.ts'
 import { anonymousCaller, type Caller, type Origin } from './caller.ts'
 import type { Passwords } from './passwords.ts'
 import type { Verdicts } from './verdicts.ts'
 
 /** Why credentials were not taken: a word for the audit trail and for the challenge. */
-export type RefusalReason = 'malformed' | 'wrong-credentials' | 'invalid-token' | 'throttled'
+export type RefusalReason = 'malformed' | 'wrong-credentials' | 'invalid-token'
 
 export class CredentialsRefused extends Error {
   readonly reason: RefusalReason
@@ -132,16 +131,6 @@ export class Authenticator {
     if (caller === undefined) throw new CredentialsRefused('wrong-credentials', name)
     return caller
   }
-}
-
-/** Whether the credentials were not looked at: whoever brings them failed too often, or too many wait. */
-export function isThrottled(error: unknown): boolean {
-  return error instanceof RegistryError && error.code === 'UNAVAILABLE'
-}
-
-/** The name in a header with a name and a password. */
-export function claimedName(header: string | undefined): string | undefined {
-  return header === undefined ? undefined : parseBasic(header)?.name
 }
 
 function parseBasic(header: string): { name: string; password: string } | undefined {

@@ -126,8 +126,7 @@ export class Uploads {
 
   /**
    * Takes the last bytes (if any), verifies, makes the blob durable and visible in the repository.
-   * A session that is gone is no error when the blob is there: the first answer was lost. `by` is for
-   * the history: a user's name, or the address that began the session.
+   * A session that is gone is no error when the blob is there: the first answer was lost.
    */
   finish(
     repository: RepositoryName,
@@ -135,7 +134,6 @@ export class Uploads {
     digest: Digest,
     span: ChunkSpan,
     body: UploadBody,
-    by?: string,
   ): Promise<void> {
     return this.#locks.run(id, async () => {
       const { metadata } = this.#options
@@ -145,7 +143,7 @@ export class Uploads {
       session.expectAlgorithm(digest)
       const isEmpty = body.bodyBytes === 0
       if (!isEmpty || span !== undefined) await this.#receive(session, span, body)
-      await this.#seal(session, digest, by)
+      await this.#seal(session, digest)
     })
   }
 
@@ -155,17 +153,10 @@ export class Uploads {
     digest: Digest,
     client: string,
     body: UploadBody,
-    by = client,
   ): Promise<void> {
     if ((body.bodyBytes ?? Number.POSITIVE_INFINITY) > this.#options.inlineLimitBytes) {
       const id = await this.open(repository, undefined, client)
-      try {
-        await this.finish(repository, id, digest, undefined, body, by)
-      } catch (error) {
-        // Nobody knows the id: what is left of the session would only wait for its expiry.
-        await this.cancel(repository, id).catch(() => undefined)
-        throw error
-      }
+      await this.#pushThrough(repository, id, digest, body)
       return
     }
     const now = this.#options.clock.now()
@@ -179,7 +170,22 @@ export class Uploads {
     }
     const session = this.#newSession('', { ...row, bytes: new Uint8Array(0) })
     await session.receive(body, body.bodyBytes, false)
-    await this.#commit(session, digest, undefined, by)
+    await this.#commit(session, digest, undefined)
+  }
+
+  async #pushThrough(
+    repository: RepositoryName,
+    id: string,
+    digest: Digest,
+    body: UploadBody,
+  ): Promise<void> {
+    try {
+      await this.finish(repository, id, digest, undefined, body)
+    } catch (error) {
+      // Nobody knows the id: what is left of the session would only wait for its expiry.
+      await this.cancel(repository, id).catch(() => undefined)
+      throw error
+    }
   }
 
   /** Ends a session and removes its bytes. Throws BLOB_UPLOAD_UNKNOWN. */
@@ -286,9 +292,9 @@ export class Uploads {
     }
   }
 
-  async #seal(session: UploadSession, digest: Digest, by: string | undefined): Promise<void> {
+  async #seal(session: UploadSession, digest: Digest): Promise<void> {
     try {
-      await this.#commit(session, digest, session.id, by ?? session.row.client)
+      await this.#commit(session, digest, session.id)
     } catch (error) {
       if (isLost(error)) throw await this.#giveUp(session)
       if (isMismatch(error)) await this.#drop(session)
@@ -304,14 +310,13 @@ export class Uploads {
     session: UploadSession,
     digest: Digest,
     uploadId: string | undefined,
-    by: string,
   ): Promise<void> {
     const { metadata, clock, digestLock, onFileReplaced, onFileInDoubt } = this.#options
     // From the rename to the row nobody else moves this blob's file.
     await digestLock.run(digest, async () => {
       try {
         const blob = await session.seal(digest)
-        const { repository } = session.row
+        const { repository, client: by } = session.row
         const at = clock.now()
         const event = this.#history.write({ at, action: 'push-blob', repository, by, digest })
         await commitBlob(metadata, repository, blob, uploadId, at, [event])

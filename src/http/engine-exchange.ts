@@ -46,7 +46,6 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
   routeKind = 'none'
   caller: Caller = anonymousCaller
   change: RequestChange | undefined = undefined
-  refusedBecause: string | undefined = undefined
   method = ''
   path = ''
   query = ''

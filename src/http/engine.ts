@@ -71,8 +71,6 @@ export interface HttpRequest {
   caller: Caller
   /** What it has changed: set by the handler that did, for the audit trail. */
   change: RequestChange | undefined
-  /** Why a handler refused it, behind the gate: set by that handler, for the audit trail. */
-  refusedBecause: string | undefined
   /** Names the request in the log and in refusals: unique across restarts. Made on first use. */
   readonly id: string
   /** As sent (case-sensitive). */

@@ -4,12 +4,7 @@
  * whether or not there is anything behind the path: existence is never told.
  */
 import type { AccessRules } from '../auth/access-rules.ts'
-import {
-  type Authenticator,
-  CredentialsRefused,
-  claimedName,
-  isThrottled,
-} from '../auth/authenticator.ts'
+import { type Authenticator, CredentialsRefused } from '../auth/authenticator.ts'
 import { anonymousCaller, type Caller } from '../auth/caller.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
@@ -146,31 +141,19 @@ export class Gate {
   }
 
   #refuseCredentials(request: HttpRequest, error: unknown): Caller {
-    if (isThrottled(error)) {
-      this.#noteCredentials(request, 'throttled', claimedName(request.header('authorization')))
-    }
     if (!(error instanceof CredentialsRefused)) throw error
     if (error.expired !== undefined && this.#isOfOpenUpload(request, error.expired.at)) {
       return error.expired.caller
     }
-    this.#noteCredentials(request, error.reason, error.user)
-    const problem = error.reason === 'invalid-token' ? 'invalid_token' : undefined
-    throw this.#unauthorized(request, scopeOf(request), problem)
-  }
-
-  #noteCredentials(
-    request: HttpRequest,
-    reason: CredentialsRefused['reason'],
-    claimedUser: string | undefined,
-  ): void {
-    const caller = anonymousCaller
     this.#options.onRefused(request, {
-      caller,
-      claimedUser,
-      reason,
+      caller: anonymousCaller,
+      claimedUser: error.user,
+      reason: error.reason,
       need: undefined,
       rule: undefined,
     })
+    const problem = error.reason === 'invalid-token' ? 'invalid_token' : undefined
+    throw this.#unauthorized(request, scopeOf(request), problem)
   }
 
   /** A token that ended in the middle of an upload goes on being good for that session alone. */

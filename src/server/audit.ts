@@ -34,13 +34,7 @@ export function startAudit({ auditFile }: Config, logger: Logger): Audit | undef
   return {
     write: (record) => trail.write(record),
     finished: (request, response) => {
-      const { change, method, path, refusedBecause: reason } = request
-      if (reason !== undefined) {
-        const { status } = response
-        const record = { action: 'admin', decision: 'refused', path, reason, status } as const
-        trail.write({ ...record, ...whoOf(request) })
-        return
-      }
+      const { change, method, path } = request
       const isAdmin = path.startsWith('/admin/') && method !== 'GET' && method !== 'HEAD'
       if (response.status >= 400 || (change === undefined && !isAdmin)) return
       trail.write({

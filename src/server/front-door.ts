@@ -4,7 +4,6 @@
  */
 import { access, constants } from 'node:fs/promises'
 import { AdminApi } from '../admin/admin-api.ts'
-import { auditEndpoints } from '../admin/audit-endpoints.ts'
 import type { Endpoint } from '../admin/endpoint.ts'
 import { mirrorEndpoints } from '../admin/mirror-endpoints.ts'
 import { serviceEndpoints } from '../admin/service-endpoints.ts'
@@ -134,7 +133,6 @@ export async function makeFrontDoor(
       }),
     }),
     ...cleanup.endpoints,
-    ...auditEndpoints(config.auditFile),
     ...imageAndRepositoryEndpoints(cleanup, storage, pushes),
     ...mirrorEndpoints({
       mirrors,

@@ -28,7 +28,6 @@ export class AdminHandlers {
     const answer = await this.#api.handle(request, actor)
     if (answer.kind === 'stream') return sendPieces(request, response, answer)
     const { status, headers, body, fault } = answer
-    if (status === 403) request.refusedBecause = 'other-site'
     if (fault !== undefined) {
       const cause = (fault as { cause?: unknown }).cause ?? fault
       this.#logger.error({ requestId: request.id, status, error: cause }, 'request failed')

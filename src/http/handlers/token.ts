@@ -6,8 +6,6 @@
 import {
   type Authenticator,
   CredentialsRefused,
-  claimedName,
-  isThrottled,
   type RefusalReason,
 } from '../../auth/authenticator.ts'
 import { anonymousCaller, type Caller } from '../../auth/caller.ts'
@@ -42,8 +40,7 @@ export class TokenHandlers {
 
   async get(request: HttpRequest, response: HttpResponse): Promise<void> {
     const query = new Query(request.query)
-    const claimed = claimedName(request.header('authorization'))
-    const caller = await this.#ask(request, claimed, () => this.#byHeader(request))
+    const caller = await this.#ask(request, () => this.#byHeader(request))
     const wantsRefresh = query.get('offline_token') === 'true'
     await this.#answer(request, response, caller, query.getAll('scope'), wantsRefresh)
   }
@@ -53,8 +50,7 @@ export class TokenHandlers {
     void request.remoteAddress
     const bytes = await readWhole(request, formBytesMax, formTooLarge)
     const form = new Query(Buffer.from(bytes).toString('utf8'))
-    const claimed = form.get('username') ?? claimedName(request.header('authorization'))
-    const caller = await this.#ask(request, claimed, () => this.#byForm(request, form))
+    const caller = await this.#ask(request, () => this.#byForm(request, form))
     const isRefreshing = form.get('grant_type') === 'refresh_token'
     const wantsRefresh = isRefreshing || form.get('access_type') === 'offline'
     await this.#answer(request, response, caller, form.getAll('scope'), wantsRefresh)
@@ -94,15 +90,10 @@ export class TokenHandlers {
     }
   }
 
-  async #ask(
-    request: HttpRequest,
-    claimed: string | undefined,
-    who: () => Caller | Promise<Caller>,
-  ): Promise<Caller> {
+  async #ask(request: HttpRequest, who: () => Caller | Promise<Caller>): Promise<Caller> {
     try {
       return await who()
     } catch (error) {
-      if (isThrottled(error)) this.#options.onRefused(request, claimed, 'throttled')
       if (!(error instanceof CredentialsRefused)) throw error
       this.#options.onRefused(request, error.user, error.reason)
       throw new RegistryError('UNAUTHORIZED', {

@@ -68,7 +68,7 @@ export class UploadHandlers {
     const whole = query.get('digest')
     if (whole !== undefined) {
       const digest = unwrap(parseDigest(whole))
-      await this.#uploads.pushWhole(repository, digest, client, request, actorOf(request))
+      await this.#uploads.pushWhole(repository, digest, client, request)
       request.change = { action: 'push', repository, digest }
       return respondCreated(response, repository, digest)
     }
@@ -130,8 +130,7 @@ export class UploadHandlers {
     }
     if (request.bodyBytes !== 0) this.#space.requireRoom()
     const digest = unwrap(parseDigest(text))
-    const by = actorOf(request)
-    await this.#uploads.finish(repository, id, digest, chunkSpan(request), request, by)
+    await this.#uploads.finish(repository, id, digest, chunkSpan(request), request)
     request.change = { action: 'push', repository, digest }
     respondCreated(response, repository, digest)
   }
