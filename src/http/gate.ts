@@ -4,8 +4,9 @@
  * whether or not there is anything behind the path: existence is never told.
  */
 import type { AccessRules } from '../auth/access-rules.ts'
-import { type Authenticator, CredentialsRefused } from '../auth/authenticator.ts'
+import { type Authenticator, CredentialsRefused, claimedName } from '../auth/authenticator.ts'
 import { anonymousCaller, type Caller } from '../auth/caller.ts'
+import { LoginPutOff, type PutOffReason } from '../auth/login-put-off.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { HttpRequest } from './engine.ts'
@@ -18,7 +19,7 @@ export interface Refusal {
   readonly caller: Caller
   /** Name that was claimed with credentials that were not taken. */
   readonly claimedUser: string | undefined
-  readonly reason: 'no-credentials' | 'not-allowed' | CredentialsRefused['reason']
+  readonly reason: 'no-credentials' | 'not-allowed' | CredentialsRefused['reason'] | PutOffReason
   readonly need: Need | 'login' | undefined
   readonly rule: number | undefined
 }
@@ -54,7 +55,7 @@ export class Gate {
     return this.#options.limitUser(name)
   }
 
-  /** The caller, at once where the credentials were judged lately. Throws or rejects with 401. */
+  /** The caller, at once where the credentials were judged lately. Throws or rejects with 401 or 503. */
   admit(request: HttpRequest): Caller | Promise<Caller> {
     try {
       const found = this.#options.authenticator.authenticate(
@@ -141,19 +142,32 @@ export class Gate {
   }
 
   #refuseCredentials(request: HttpRequest, error: unknown): Caller {
+    if (error instanceof LoginPutOff) {
+      this.#bookLogin(request, claimedName(request.header('authorization')), error.reason)
+      throw error
+    }
     if (!(error instanceof CredentialsRefused)) throw error
     if (error.expired !== undefined && this.#isOfOpenUpload(request, error.expired.at)) {
       return error.expired.caller
     }
+    this.#bookLogin(request, error.user, error.reason)
+    const problem = error.reason === 'invalid-token' ? 'invalid_token' : undefined
+    throw this.#unauthorized(request, scopeOf(request), problem)
+  }
+
+  #bookLogin(
+    request: HttpRequest,
+    claimedUser: string | undefined,
+    reason: Refusal['reason'],
+  ): void {
+    const caller = anonymousCaller
     this.#options.onRefused(request, {
-      caller: anonymousCaller,
-      claimedUser: error.user,
-      reason: error.reason,
+      caller,
+      claimedUser,
+      reason,
       need: undefined,
       rule: undefined,
     })
-    const problem = error.reason === 'invalid-token' ? 'invalid_token' : undefined
-    throw this.#unauthorized(request, scopeOf(request), problem)
   }
 
   /** A token that ended in the middle of an upload goes on being good for that session alone. */

@@ -24,7 +24,7 @@ export interface AuditRecord {
   readonly status?: number | undefined
   /** Number of the access rule that decided; 0: the built-in one. */
   readonly rule?: number | undefined
-  /** Why something was refused, as a word. */
+  /** Why something was refused, as a word (`wrong-credentials`, `throttled`, `not-allowed` …). */
   readonly reason?: string | undefined
   /** Path of an administrative request. */
   readonly path?: string | undefined
