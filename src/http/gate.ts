@@ -11,7 +11,7 @@ import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { HttpRequest } from './engine.ts'
 import type { SourceRights } from './handlers/uploads.ts'
-import { type Need, needOf, pullOf } from './route-access.ts'
+import { type Need, neededBy, pullOf } from './route-access.ts'
 import { parseRoute } from './router.ts'
 
 /** One refused request, for the audit trail. */
@@ -39,7 +39,7 @@ export interface GateOptions {
   readonly challenges: ChallengeMaker
   readonly onRefused: (request: HttpRequest, refusal: Refusal) => void
   /** A moment to wait before a user's request goes on; undefined: none. */
-  readonly limitUser: (name: string) => Promise<void> | undefined
+  readonly limitUser: (request: HttpRequest) => Promise<void> | undefined
   /** When an open session of this repository began; undefined: there is none. */
   readonly uploadStartedAt: (repository: RepositoryName, id: string) => number | undefined
 }
@@ -51,8 +51,8 @@ export class Gate {
     this.#options = options
   }
 
-  limitUser(name: string): Promise<void> | undefined {
-    return this.#options.limitUser(name)
+  limitUser(request: HttpRequest): Promise<void> | undefined {
+    return this.#options.limitUser(request)
   }
 
   /** The caller, at once where the credentials were judged lately. Throws or rejects with 401 or 503. */
@@ -113,6 +113,13 @@ export class Gate {
         !may(source) &&
         rules.decide(caller, 'pull', source, from).isAllowed,
       askFor: (target, source) => {
+        this.#options.onRefused(request, {
+          caller,
+          claimedUser: undefined,
+          reason: 'not-allowed',
+          need: pullOf(source),
+          rule: undefined,
+        })
         const scope = `repository:${target}:pull,push repository:${source}:pull`
         throw this.#unauthorized(request, scope, 'insufficient_scope')
       },
@@ -152,7 +159,9 @@ export class Gate {
     }
     this.#bookLogin(request, error.user, error.reason)
     const problem = error.reason === 'invalid-token' ? 'invalid_token' : undefined
-    throw this.#unauthorized(request, scopeOf(request), problem)
+    const need = neededBy(request)
+    const scope = need === undefined || need === 'login' ? undefined : need.scope
+    throw this.#unauthorized(request, scope, problem)
   }
 
   #bookLogin(
@@ -189,16 +198,5 @@ export class Gate {
   ): RegistryError {
     const challenge = this.#options.challenges.challenge(request, scope, error)
     return new RegistryError('UNAUTHORIZED', { headers: { 'WWW-Authenticate': challenge } })
-  }
-}
-
-/** What a client should ask a token for, from a path alone; nothing where the path means nothing. */
-function scopeOf(request: HttpRequest): string | undefined {
-  try {
-    const route = parseRoute(request.path)
-    const need = route === undefined ? 'login' : needOf(route, request.method)
-    return need === 'login' ? undefined : need.scope
-  } catch {
-    return undefined
   }
 }
