@@ -2,6 +2,7 @@
  * @module The composition root: configuration → stores → use cases → routes. Starts in order, stops
  * in reverse. All state hangs off what is built here; no module has any of its own.
  */
+import { auditEndpoints } from './admin/audit-endpoints.ts'
 import type { Config } from './config/config.ts'
 import type { HttpEngine } from './http/engine.ts'
 import { RequestLimits } from './http/request-limits.ts'
@@ -86,7 +87,10 @@ export async function startServer(
     logger,
     cleanup,
     manifests,
-    endpoints: [],
+    endpoints: auditEndpoints({
+      file: config.auditFile,
+      flush: async () => audit?.flush(),
+    }),
   }
   const { engine, metrics, mirrors } = await makeFrontDoor(config, parts)
   const sweeping = setInterval(() => {

@@ -66,6 +66,11 @@ export class AuditTrail {
     if (old instanceof FileSink) void old.close()
   }
 
+  /** Resolves when what was written so far has left the process, or cannot. */
+  flush(): Promise<void> {
+    return this.#sink.flush()
+  }
+
   async close(): Promise<void> {
     if (this.#sink instanceof FileSink) await this.#sink.close()
     else await this.#sink.flush()

@@ -15,6 +15,7 @@ export interface Audit {
   refused(request: HttpRequest, refusal: RefusalReport): void
   /** Books a request that has changed something. Called when its answer is out. */
   finished(request: HttpRequest, response: HttpResponse): void
+  flush(): Promise<void>
   close(): Promise<void>
 }
 
@@ -55,6 +56,7 @@ export function startAudit({ auditFile }: Config, logger: Logger): Audit | undef
         status: response.status,
       })
     },
+    flush: () => trail.flush(),
     close: async () => {
       process.off('SIGHUP', onHangup)
       await trail.close()
