@@ -15,6 +15,8 @@ export interface Audit {
   refused(request: HttpRequest, refusal: RefusalReport): void
   /** Books a request that has changed something. Called when its answer is out. */
   finished(request: HttpRequest, response: HttpResponse): void
+  /** Lines that did not reach the file. */
+  readonly droppedLines: number
   flush(): Promise<void>
   close(): Promise<void>
 }
@@ -55,6 +57,9 @@ export function startAudit({ auditFile }: Config, logger: Logger): Audit | undef
         ...whoOf(request),
         status: response.status,
       })
+    },
+    get droppedLines() {
+      return trail.droppedLines
     },
     flush: () => trail.flush(),
     close: async () => {

@@ -227,7 +227,7 @@ export async function makeFrontDoor(
       freeBytes: () => storage.space.freeBytes,
       quarantinedBlobs: () => storage.quarantine.count,
       scrubbedBytes: () => scrub.status().bytes,
-      droppedLogLines: () => logger.droppedLines,
+      droppedLogLines: () => logger.droppedLines + (audit?.droppedLines ?? 0),
       cleanup: cleanup.metrics,
     })
   }
