@@ -2,13 +2,14 @@
  * @module The composition root: configuration → stores → use cases → routes. Starts in order, stops
  * in reverse. All state hangs off what is built here; no module has any of its own.
  */
+import { auditEndpoints } from './admin/audit-endpoints.ts'
 import type { Config } from './config/config.ts'
 import type { HttpEngine } from './http/engine.ts'
 import { RequestLimits } from './http/request-limits.ts'
 import { readTls } from './http/tls-files.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
-import { startAudit } from './server/audit.ts'
+import { type Audit, startAudit } from './server/audit.ts'
 import { makeManifestReader, makeUploads, startScrub } from './server/background.ts'
 import { makeCleanup } from './server/cleanup.ts'
 import { makeFrontDoor } from './server/front-door.ts'
@@ -65,7 +66,7 @@ export async function startServer(
   const manifests = makeManifestReader()
   const scrub = startScrub(config, storage, logger)
   const audit = startAudit(config, logger)
-  const limits = makeLimits(config)
+  const limits = makeLimits(config, audit)
   const { metadata } = storage
   const access = await openAccess(config, { metadata, limits, audit, logger }).catch(
     async (error: unknown) => {
@@ -86,7 +87,10 @@ export async function startServer(
     logger,
     cleanup,
     manifests,
-    endpoints: [],
+    endpoints: auditEndpoints({
+      file: config.auditFile,
+      flush: async () => audit?.flush(),
+    }),
   }
   const { engine, metrics, mirrors } = await makeFrontDoor(config, parts)
   const sweeping = setInterval(() => {
@@ -143,9 +147,12 @@ async function listen(engine: HttpEngine, config: Config): Promise<number[]> {
   return ports
 }
 
-function makeLimits({ limits }: Config): RequestLimits | undefined {
+function makeLimits({ limits }: Config, audit: Audit | undefined): RequestLimits | undefined {
   const isLimited = limits.requestsPerSecond > 0 || limits.bytesPerSecond > 0
-  return isLimited ? new RequestLimits(limits, systemClock) : undefined
+  if (!isLimited) return undefined
+  return new RequestLimits(limits, systemClock, (request) =>
+    audit?.refused(request, { reason: 'limited' }),
+  )
 }
 
 /** Waits until every request is answered, at most `limitMs`. */

@@ -65,6 +65,7 @@ export class AdminApi {
         headers,
         body: problem,
         fault: status >= 500 ? error : undefined,
+        ...(status === 403 ? { refusal: problem.code.replaceAll('_', '-') } : {}),
       }
     }
   }

@@ -55,7 +55,7 @@ export class Authenticator {
     this.#options = options
   }
 
-  /** At once where the answer is known. Throws or rejects with CredentialsRefused or UNAVAILABLE. */
+  /** At once where the answer is known. Throws or rejects with CredentialsRefused or LoginPutOff. */
   authenticate(header: string | undefined, from: Origin): Caller | Promise<Caller> {
     if (header === undefined) return anonymousCaller
     const { verdicts } = this.#options
@@ -71,10 +71,11 @@ export class Authenticator {
       }
       throw new CredentialsRefused('wrong-credentials', parseBasic(header)?.name)
     }
+    // The socket tells the address now, not after an await; refusals are booked under it.
+    const { remoteAddress } = from
     const judging = this.#judging.get(hash)
     if (judging !== undefined) return judging
-    // The socket tells the address now, not after an await; refusals are booked under it.
-    const judged = this.#judge(header, hash, from.remoteAddress)
+    const judged = this.#judge(header, hash, remoteAddress)
     if (!(judged instanceof Promise)) return judged
     const shared = judged.finally(() => this.#judging.delete(hash))
     this.#judging.set(hash, shared)
@@ -131,6 +132,11 @@ export class Authenticator {
     if (caller === undefined) throw new CredentialsRefused('wrong-credentials', name)
     return caller
   }
+}
+
+/** The user name in a header of Basic credentials, which nobody has judged. */
+export function claimedName(header: string | undefined): string | undefined {
+  return header === undefined ? undefined : parseBasic(header)?.name
 }
 
 function parseBasic(header: string): { name: string; password: string } | undefined {

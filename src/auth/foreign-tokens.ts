@@ -2,10 +2,10 @@
  * @module Tokens of another issuer (an identity provider, a CI system): signature, issuer, audience
  * and time are checked, one claim names the user, another his groups; the rules say the rest.
  */
-import { RegistryError } from '../registry/errors.ts'
 import { CredentialsRefused } from './authenticator.ts'
 import type { Caller } from './caller.ts'
 import { type ForeignKeys, foreignKeys, type RemoteKeysOptions } from './jwt.ts'
+import { LoginPutOff } from './login-put-off.ts'
 import { grantOfScopes, type Scope } from './scopes.ts'
 
 export interface ForeignTokensOptions {
@@ -39,14 +39,12 @@ export class ForeignTokens {
     this.#keys = foreignKeys({ set }, this.#options.issuer, this.#options.audience)
   }
 
-  /** Throws CredentialsRefused. */
+  /** Throws CredentialsRefused or LoginPutOff. */
   async verify(token: string): Promise<{ readonly caller: Caller; readonly expiresAt: number }> {
     const verified = await this.#keys.verify(token)
     if (verified.kind === 'unknown') {
-      throw new RegistryError('UNAVAILABLE', {
-        message: 'the keys of the issuer of this token cannot be had; try again later',
-        headers: { 'Retry-After': '5' },
-      })
+      const message = 'the keys of the issuer of this token cannot be had; try again later'
+      throw new LoginPutOff('no-keys', message, 5)
     }
     if (verified.kind !== 'valid') throw new CredentialsRefused('invalid-token')
     const { claims } = verified

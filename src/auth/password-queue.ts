@@ -3,11 +3,11 @@
  * flood from one place does not make others wait for it; bounded for each and in all. After a wrong
  * password its address rests, so that nobody keeps a processor busy by guessing.
  */
-import { RegistryError } from '../registry/errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { SupervisedTask } from '../runtime/supervised-task.ts'
 import type { PasswordReply, PasswordRequest } from '../runtime/worker-messages.ts'
 import type { LongTask } from '../runtime/worker-pool.ts'
+import { LoginPutOff } from './login-put-off.ts'
 
 /** Checks that wait, of one address and in all. */
 const waitingPerAddressMax = 32
@@ -57,7 +57,7 @@ export class PasswordQueue {
     })
   }
 
-  /** Rejects with UNAVAILABLE when too many wait, or when the worker is down. */
+  /** Rejects with LoginPutOff when too many wait, or when the worker is down. */
   check(password: string, hash: string, address: string): Promise<boolean> {
     const queue = this.#byAddress.get(address) ?? []
     const max = this.#isSuspect(address) ? waitingSuspectMax : waitingPerAddressMax
@@ -140,9 +140,6 @@ export class PasswordQueue {
   }
 }
 
-function busy(): RegistryError {
-  return new RegistryError('UNAVAILABLE', {
-    message: 'too many passwords are being checked; try again later',
-    headers: { 'Retry-After': '2' },
-  })
+function busy(): LoginPutOff {
+  return new LoginPutOff('busy', 'too many passwords are being checked; try again later', 2)
 }

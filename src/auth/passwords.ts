@@ -2,11 +2,11 @@
  * @module Users and their passwords: the file as it is now, checked in a worker. Whoever fails often
  * for one user from one address has to wait there; the user himself, from elsewhere, never has to.
  */
-import { RegistryError } from '../registry/errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { nobodysHash } from './bcrypt.ts'
 import type { Caller } from './caller.ts'
 import { largestCost, parseHtpasswd, type Users } from './htpasswd.ts'
+import { LoginPutOff } from './login-put-off.ts'
 import type { PasswordQueue } from './password-queue.ts'
 import { Throttle } from './throttle.ts'
 import { WatchedFile } from './watched-file.ts'
@@ -38,7 +38,7 @@ export class Passwords {
   #nobody = nobodysHash(10)
   #isStarted = false
   /** What an address is told that has to wait, by seconds: made once, for a flood gets it often. */
-  readonly #waits = new Map<number, RegistryError>()
+  readonly #waits = new Map<number, LoginPutOff>()
 
   constructor(options: PasswordsOptions) {
     this.#options = options
@@ -94,7 +94,7 @@ export class Passwords {
     })
   }
 
-  /** Throws UNAVAILABLE (503) while this address has to wait, for this user or for any. */
+  /** Throws LoginPutOff while this address has to wait, for this user or for any. */
   requireTurn(name: string, address: string): void {
     const key = keyOf(name, address)
     const wait = Math.max(this.#byUser.waitSeconds(key), this.#byAddress.waitSeconds(address))
@@ -152,9 +152,7 @@ function keyOf(name: string, address: string): string {
   return `${address} ${name}`
 }
 
-function tooManyFailures(seconds: number): RegistryError {
-  return new RegistryError('UNAVAILABLE', {
-    message: 'too many failed logins from this address; try again later',
-    headers: { 'Retry-After': String(seconds) },
-  })
+function tooManyFailures(seconds: number): LoginPutOff {
+  const message = 'too many failed logins from this address; try again later'
+  return new LoginPutOff('throttled', message, seconds)
 }

@@ -8,6 +8,7 @@
  */
 import { type Algorithm, algorithmOf, type Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
+import { type ByteSpan, formatUploadRange } from '../registry/range.ts'
 import type { PerTurn } from '../runtime/per-turn.ts'
 import { digestOf } from '../storage/hasher.ts'
 import type { BlobWriter, PendingBlob } from '../storage/ports.ts'
@@ -244,5 +245,30 @@ function wrongLength(expectedBytes: number): RegistryError {
   return new RegistryError('SIZE_INVALID', {
     message: 'the body does not have the length that Content-Range says',
     detail: { expected: expectedBytes },
+  })
+}
+
+/** Throws when a chunk does not start where the session stands, or is not as long as it says. */
+export function checkSpan(session: UploadSession, span: ByteSpan, body: UploadBody): void {
+  if (span.offset !== session.offsetBytes) throw outOfOrder(session)
+  if (body.bodyBytes !== undefined && body.bodyBytes !== span.length) {
+    throw new RegistryError('SIZE_INVALID', {
+      message: 'Content-Length is not the length that Content-Range says',
+      detail: { contentRangeBytes: span.length, contentLength: body.bodyBytes },
+    })
+  }
+}
+
+/** 416 with where the session stands, so that the client can go on from there. */
+function outOfOrder(session: UploadSession): RegistryError {
+  return new RegistryError('BLOB_UPLOAD_INVALID', {
+    status: 416,
+    message: 'the chunk does not start where the session stands',
+    detail: { offset: session.offsetBytes },
+    headers: {
+      Location: `/v2/${session.row.repository}/blobs/uploads/${session.id}`,
+      Range: formatUploadRange(session.offsetBytes),
+      'Docker-Upload-UUID': session.id,
+    },
   })
 }

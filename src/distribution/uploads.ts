@@ -7,7 +7,7 @@ import { type Algorithm, type Digest, defaultAlgorithm } from '../registry/diges
 import { RegistryError } from '../registry/errors.ts'
 import { adoptedSessionsMax, adoptionsPerTurnMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import { type ByteSpan, formatUploadRange } from '../registry/range.ts'
+import type { ByteSpan } from '../registry/range.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { KeyedLock } from '../runtime/keyed-lock.ts'
 import { PerTurn } from '../runtime/per-turn.ts'
@@ -18,7 +18,7 @@ import { ClientQuota } from './client-quota.ts'
 import { commitBlob } from './commit-blob.ts'
 import { History } from './history.ts'
 import type { UploadBody } from './upload-body.ts'
-import { UploadSession } from './upload-session.ts'
+import { checkSpan, UploadSession } from './upload-session.ts'
 
 export interface UploadsOptions {
   readonly metadata: MetadataStore
@@ -125,8 +125,8 @@ export class Uploads {
   }
 
   /**
-   * Takes the last bytes (if any), verifies, makes the blob durable and visible in the repository.
-   * A session that is gone is no error when the blob is there: the first answer was lost.
+   * Takes the last bytes (if any), verifies, makes the blob durable and visible in the repository;
+   * the history has it as `by`'s, who need not be the one that opened the session. A session that is gone is no error when the blob is there: the first answer was lost.
    */
   finish(
     repository: RepositoryName,
@@ -134,6 +134,7 @@ export class Uploads {
     digest: Digest,
     span: ChunkSpan,
     body: UploadBody,
+    by: string,
   ): Promise<void> {
     return this.#locks.run(id, async () => {
       const { metadata } = this.#options
@@ -143,7 +144,7 @@ export class Uploads {
       session.expectAlgorithm(digest)
       const isEmpty = body.bodyBytes === 0
       if (!isEmpty || span !== undefined) await this.#receive(session, span, body)
-      await this.#seal(session, digest)
+      await this.#seal(session, digest, by)
     })
   }
 
@@ -153,10 +154,11 @@ export class Uploads {
     digest: Digest,
     client: string,
     body: UploadBody,
+    by: string,
   ): Promise<void> {
     if ((body.bodyBytes ?? Number.POSITIVE_INFINITY) > this.#options.inlineLimitBytes) {
       const id = await this.open(repository, undefined, client)
-      await this.#pushThrough(repository, id, digest, body)
+      await this.#pushThrough(repository, id, digest, body, by)
       return
     }
     const now = this.#options.clock.now()
@@ -170,7 +172,7 @@ export class Uploads {
     }
     const session = this.#newSession('', { ...row, bytes: new Uint8Array(0) })
     await session.receive(body, body.bodyBytes, false)
-    await this.#commit(session, digest, undefined)
+    await this.#commit(session, digest, undefined, by)
   }
 
   async #pushThrough(
@@ -178,9 +180,10 @@ export class Uploads {
     id: string,
     digest: Digest,
     body: UploadBody,
+    by: string,
   ): Promise<void> {
     try {
-      await this.finish(repository, id, digest, undefined, body)
+      await this.finish(repository, id, digest, undefined, body, by)
     } catch (error) {
       // Nobody knows the id: what is left of the session would only wait for its expiry.
       await this.cancel(repository, id).catch(() => undefined)
@@ -292,9 +295,9 @@ export class Uploads {
     }
   }
 
-  async #seal(session: UploadSession, digest: Digest): Promise<void> {
+  async #seal(session: UploadSession, digest: Digest, by: string): Promise<void> {
     try {
-      await this.#commit(session, digest, session.id)
+      await this.#commit(session, digest, session.id, by)
     } catch (error) {
       if (isLost(error)) throw await this.#giveUp(session)
       if (isMismatch(error)) await this.#drop(session)
@@ -310,13 +313,14 @@ export class Uploads {
     session: UploadSession,
     digest: Digest,
     uploadId: string | undefined,
+    by: string,
   ): Promise<void> {
     const { metadata, clock, digestLock, onFileReplaced, onFileInDoubt } = this.#options
     // From the rename to the row nobody else moves this blob's file.
     await digestLock.run(digest, async () => {
       try {
         const blob = await session.seal(digest)
-        const { repository, client: by } = session.row
+        const { repository } = session.row
         const at = clock.now()
         const event = this.#history.write({ at, action: 'push-blob', repository, by, digest })
         await commitBlob(metadata, repository, blob, uploadId, at, [event])
@@ -371,28 +375,4 @@ function isMismatch(error: unknown): boolean {
 /** The file is not there or holds less than was acknowledged: a crash took it. */
 function isLost(error: unknown): boolean {
   return error instanceof RegistryError && isDamage(error.cause)
-}
-
-function checkSpan(session: UploadSession, span: ByteSpan, body: UploadBody): void {
-  if (span.offset !== session.offsetBytes) throw outOfOrder(session)
-  if (body.bodyBytes !== undefined && body.bodyBytes !== span.length) {
-    throw new RegistryError('SIZE_INVALID', {
-      message: 'Content-Length is not the length that Content-Range says',
-      detail: { contentRangeBytes: span.length, contentLength: body.bodyBytes },
-    })
-  }
-}
-
-/** 416 with where the session stands, so that the client can go on from there. */
-function outOfOrder(session: UploadSession): RegistryError {
-  return new RegistryError('BLOB_UPLOAD_INVALID', {
-    status: 416,
-    message: 'the chunk does not start where the session stands',
-    detail: { offset: session.offsetBytes },
-    headers: {
-      Location: `/v2/${session.row.repository}/blobs/uploads/${session.id}`,
-      Range: formatUploadRange(session.offsetBytes),
-      'Docker-Upload-UUID': session.id,
-    },
-  })
 }

@@ -4,13 +4,14 @@
  * whether or not there is anything behind the path: existence is never told.
  */
 import type { AccessRules } from '../auth/access-rules.ts'
-import { type Authenticator, CredentialsRefused } from '../auth/authenticator.ts'
+import { type Authenticator, CredentialsRefused, claimedName } from '../auth/authenticator.ts'
 import { anonymousCaller, type Caller } from '../auth/caller.ts'
+import { LoginPutOff, type PutOffReason } from '../auth/login-put-off.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { HttpRequest } from './engine.ts'
 import type { SourceRights } from './handlers/uploads.ts'
-import { type Need, needOf, pullOf } from './route-access.ts'
+import { type Need, neededBy, pullOf } from './route-access.ts'
 import { parseRoute } from './router.ts'
 
 /** One refused request, for the audit trail. */
@@ -18,7 +19,7 @@ export interface Refusal {
   readonly caller: Caller
   /** Name that was claimed with credentials that were not taken. */
   readonly claimedUser: string | undefined
-  readonly reason: 'no-credentials' | 'not-allowed' | CredentialsRefused['reason']
+  readonly reason: 'no-credentials' | 'not-allowed' | CredentialsRefused['reason'] | PutOffReason
   readonly need: Need | 'login' | undefined
   readonly rule: number | undefined
 }
@@ -38,7 +39,7 @@ export interface GateOptions {
   readonly challenges: ChallengeMaker
   readonly onRefused: (request: HttpRequest, refusal: Refusal) => void
   /** A moment to wait before a user's request goes on; undefined: none. */
-  readonly limitUser: (name: string) => Promise<void> | undefined
+  readonly limitUser: (request: HttpRequest) => Promise<void> | undefined
   /** When an open session of this repository began; undefined: there is none. */
   readonly uploadStartedAt: (repository: RepositoryName, id: string) => number | undefined
 }
@@ -50,11 +51,11 @@ export class Gate {
     this.#options = options
   }
 
-  limitUser(name: string): Promise<void> | undefined {
-    return this.#options.limitUser(name)
+  limitUser(request: HttpRequest): Promise<void> | undefined {
+    return this.#options.limitUser(request)
   }
 
-  /** The caller, at once where the credentials were judged lately. Throws or rejects with 401. */
+  /** The caller, at once where the credentials were judged lately. Throws or rejects with 401 or 503. */
   admit(request: HttpRequest): Caller | Promise<Caller> {
     try {
       const found = this.#options.authenticator.authenticate(
@@ -112,6 +113,13 @@ export class Gate {
         !may(source) &&
         rules.decide(caller, 'pull', source, from).isAllowed,
       askFor: (target, source) => {
+        this.#options.onRefused(request, {
+          caller,
+          claimedUser: undefined,
+          reason: 'not-allowed',
+          need: pullOf(source),
+          rule: undefined,
+        })
         const scope = `repository:${target}:pull,push repository:${source}:pull`
         throw this.#unauthorized(request, scope, 'insufficient_scope')
       },
@@ -141,19 +149,34 @@ export class Gate {
   }
 
   #refuseCredentials(request: HttpRequest, error: unknown): Caller {
+    if (error instanceof LoginPutOff) {
+      this.#bookLogin(request, claimedName(request.header('authorization')), error.reason)
+      throw error
+    }
     if (!(error instanceof CredentialsRefused)) throw error
     if (error.expired !== undefined && this.#isOfOpenUpload(request, error.expired.at)) {
       return error.expired.caller
     }
+    this.#bookLogin(request, error.user, error.reason)
+    const problem = error.reason === 'invalid-token' ? 'invalid_token' : undefined
+    const need = neededBy(request)
+    const scope = need === undefined || need === 'login' ? undefined : need.scope
+    throw this.#unauthorized(request, scope, problem)
+  }
+
+  #bookLogin(
+    request: HttpRequest,
+    claimedUser: string | undefined,
+    reason: Refusal['reason'],
+  ): void {
+    const caller = anonymousCaller
     this.#options.onRefused(request, {
-      caller: anonymousCaller,
-      claimedUser: error.user,
-      reason: error.reason,
+      caller,
+      claimedUser,
+      reason,
       need: undefined,
       rule: undefined,
     })
-    const problem = error.reason === 'invalid-token' ? 'invalid_token' : undefined
-    throw this.#unauthorized(request, scopeOf(request), problem)
   }
 
   /** A token that ended in the middle of an upload goes on being good for that session alone. */
@@ -175,16 +198,5 @@ export class Gate {
   ): RegistryError {
     const challenge = this.#options.challenges.challenge(request, scope, error)
     return new RegistryError('UNAUTHORIZED', { headers: { 'WWW-Authenticate': challenge } })
-  }
-}
-
-/** What a client should ask a token for, from a path alone; nothing where the path means nothing. */
-function scopeOf(request: HttpRequest): string | undefined {
-  try {
-    const route = parseRoute(request.path)
-    const need = route === undefined ? 'login' : needOf(route, request.method)
-    return need === 'login' ? undefined : need.scope
-  } catch {
-    return undefined
   }
 }

@@ -40,6 +40,8 @@ export class MirrorFront {
   readonly #manifests: ManifestHandlers
   readonly #blobs: BlobHandlers
   readonly #discovery: DiscoveryHandlers
+  /** Told of every request that a mirror's settings forbid. */
+  readonly #onDenied: (request: HttpRequest) => void
   readonly #namespaces = new Map<string, HeaderAdder>()
 
   constructor(
@@ -49,7 +51,9 @@ export class MirrorFront {
       readonly blobs: BlobHandlers
       readonly discovery: DiscoveryHandlers
     },
+    onDenied: (request: HttpRequest) => void,
   ) {
+    this.#onDenied = onDenied
     this.#mirrors = mirrors
     this.#manifests = handlers.manifests
     this.#blobs = handlers.blobs
@@ -100,12 +104,14 @@ export class MirrorFront {
   }
 
   /** Whether a request is a mirror's to answer. Throws DENIED for what its settings forbid. */
-  takes(route: Route, method: string): route is MirrorRoute {
+  takes(route: Route, request: HttpRequest): route is MirrorRoute {
+    const { method } = request
     if (!('repository' in route)) return false
     const { repository } = route
     const mirror = this.#mirrors.find(repository)
     if (mirror === undefined) return false
     if (!mirror.isAllowed(repository)) {
+      this.#onDenied(request)
       throw new RegistryError('DENIED', {
         message: `the mirror ${mirror.name} does not serve this repository`,
         detail: { repository },
@@ -113,6 +119,7 @@ export class MirrorFront {
     }
     if (method !== 'GET' && method !== 'HEAD') {
       if (mirror.config.push === 'allow') return false
+      this.#onDenied(request)
       throw new RegistryError('DENIED', {
         message: `the mirror ${mirror.name} takes no pushes and no deletes`,
         detail: { repository },

@@ -3,7 +3,7 @@
  * What is not in it needs `admin`, so a new route is closed until somebody has thought about it.
  */
 import type { Action } from '../auth/caller.ts'
-import type { Route } from './router.ts'
+import { parseRoute, type Route } from './router.ts'
 
 export interface Need {
   readonly action: Action
@@ -60,6 +60,22 @@ export function needOf(route: Route, method: string): Need | 'login' {
   // A method that the route does not have tells nobody anything who may not pull there.
   const [action, scope] = methods === undefined ? ADMIN : (methods[method] ?? PULL)
   return { action, resource: route.repository, scope: `repository:${route.repository}:${scope}` }
+}
+
+/** The need of a request by its path alone; undefined where the path means nothing. */
+export function neededBy({
+  path,
+  method,
+}: {
+  readonly path: string
+  readonly method: string
+}): Need | 'login' | undefined {
+  try {
+    const route = parseRoute(path)
+    return route === undefined ? undefined : needOf(route, method)
+  } catch {
+    return undefined
+  }
 }
 
 const ADMIN = ['admin', '*'] as const

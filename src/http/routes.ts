@@ -148,14 +148,14 @@ export function createDispatcher(
         headers: { Allow: Object.keys(methods).join(', ') },
       })
     }
-    if (mirrors?.takes(route, request.method) === true) {
+    if (mirrors?.takes(route, request) === true) {
       return mirrors.answer(route, request, response)
     }
     return act(route, request, response)
   }
   const asCaller = (caller: Caller, request: HttpRequest, response: HttpResponse) => {
     request.caller = caller
-    const wait = caller.kind === 'user' ? gate?.limitUser(caller.name) : undefined
+    const wait = caller.kind === 'user' ? gate?.limitUser(request) : undefined
     return wait === undefined
       ? dispatch(request, response, gate)
       : wait.then(() => dispatch(request, response, gate))

@@ -24,7 +24,7 @@ export interface AuditRecord {
   readonly status?: number | undefined
   /** Number of the access rule that decided; 0: the built-in one. */
   readonly rule?: number | undefined
-  /** Why something was refused, as a word. */
+  /** Why something was refused, as a word (`wrong-credentials`, `throttled`, `not-allowed` …). */
   readonly reason?: string | undefined
   /** Path of an administrative request. */
   readonly path?: string | undefined
@@ -39,6 +39,8 @@ export class AuditTrail {
   readonly #now: () => number
   readonly #path: string | undefined
   #sink: AuditSink
+  /** Of files that were moved away. */
+  #droppedBefore = 0
 
   /** `path` of the file, or `stdout`. Throws when the file cannot be opened. */
   static open(path: string, standardOutput: AuditSink, now: () => number): AuditTrail {
@@ -58,12 +60,28 @@ export class AuditTrail {
     this.#sink.write(`${JSON.stringify({ event: 'audit', time, ...record })}\n`)
   }
 
+  /** Lines that did not reach the file; those of standard output are counted with the log's. */
+  get droppedLines(): number {
+    const now = this.#sink instanceof FileSink ? this.#sink.droppedLines : 0
+    return this.#droppedBefore + now
+  }
+
   /** Goes on in a new file of the same name: the old one was moved away. Nothing is lost. */
   reopen(): void {
     if (this.#path === undefined) return
     const old = this.#sink
     this.#sink = new FileSink(this.#path)
-    if (old instanceof FileSink) void old.close()
+    if (!(old instanceof FileSink)) return
+    const { droppedLines } = old
+    this.#droppedBefore += droppedLines
+    void old.close().then(() => {
+      this.#droppedBefore += old.droppedLines - droppedLines
+    })
+  }
+
+  /** Resolves when what was written so far has left the process, or cannot. */
+  flush(): Promise<void> {
+    return this.#sink.flush()
   }
 
   async close(): Promise<void> {
@@ -79,6 +97,10 @@ class FileSink implements AuditSink {
   constructor(path: string) {
     this.#descriptor = openSync(path, 'a', 0o640)
     this.#stream = new LogStream(this.#descriptor)
+  }
+
+  get droppedLines(): number {
+    return this.#stream.droppedLines
   }
 
   write(line: string): void {

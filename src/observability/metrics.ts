@@ -161,7 +161,7 @@ export class Metrics {
     )
     this.#counter(
       'fastregistry_log_dropped_lines_total',
-      'Log lines dropped because their reader was too slow.',
+      'Lines of the log and the audit file that could not be written, or not fast enough.',
       sources.droppedLogLines,
     )
   }

@@ -11,6 +11,8 @@ export type ApiAnswer =
       readonly body: unknown
       /** What was thrown, when it is a fault of ours: for the log. */
       readonly fault: unknown
+      /** Why access was refused, as a word, when it was: for the audit trail. */
+      readonly refusal?: string
     }
   | ApiStream
 

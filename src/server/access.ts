@@ -103,7 +103,7 @@ async function start(
     onRefused: (request, refusal) => {
       audit?.write(refusalRecord(request, refusal, isUser))
     },
-    limitUser: (name) => limits?.takeUser(name),
+    limitUser: (request) => limits?.takeUser(request),
     uploadStartedAt: (repository, id) => {
       const row = metadata.get('uploads', id)
       return row?.repository === repository ? row.startedAt : undefined

@@ -4,15 +4,28 @@
 import type { Config } from '../config/config.ts'
 import type { HttpRequest, HttpResponse } from '../http/engine.ts'
 import type { Refusal } from '../http/gate.ts'
+import { neededBy } from '../http/route-access.ts'
 import { type AuditRecord, AuditTrail } from '../observability/audit.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
 
 export interface Audit {
   write(record: AuditRecord): void
+  /** Books a request that was refused, for another reason than the gate has. */
+  refused(request: HttpRequest, refusal: RefusalReport): void
   /** Books a request that has changed something. Called when its answer is out. */
   finished(request: HttpRequest, response: HttpResponse): void
+  /** Lines that did not reach the file. */
+  readonly droppedLines: number
+  flush(): Promise<void>
   close(): Promise<void>
+}
+
+/** What is told of a refusal beside who asked. */
+export interface RefusalReport {
+  readonly reason: string
+  readonly path?: string
+  readonly status?: number
 }
 
 /** Undefined without `audit.file`. Throws when the file cannot be opened. */
@@ -33,6 +46,7 @@ export function startAudit({ auditFile }: Config, logger: Logger): Audit | undef
   process.on('SIGHUP', onHangup)
   return {
     write: (record) => trail.write(record),
+    refused: (request, report) => trail.write({ ...askedFor(request), ...report }),
     finished: (request, response) => {
       const { change, method, path } = request
       const isAdmin = path.startsWith('/admin/') && method !== 'GET' && method !== 'HEAD'
@@ -44,12 +58,25 @@ export function startAudit({ auditFile }: Config, logger: Logger): Audit | undef
         status: response.status,
       })
     },
+    get droppedLines() {
+      return trail.droppedLines
+    },
+    flush: () => trail.flush(),
     close: async () => {
       process.off('SIGHUP', onHangup)
       await trail.close()
     },
   }
 }
+
+/** The record of a request that is refused whatever its caller may do. */
+function askedFor(request: HttpRequest): AuditRecord {
+  const need = neededBy(request)
+  const { action, resource } = need === undefined || need === 'login' ? noNeed : need
+  return { action, decision: 'refused', ...whoOf(request), repository: resource }
+}
+
+const noNeed = { action: 'login', resource: undefined }
 
 function whoOf(request: HttpRequest) {
   const { caller } = request

@@ -15,7 +15,7 @@ import type { ManifestReader } from '../distribution/manifest-reader.ts'
 import { Mounts } from '../distribution/mount.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { Uploads } from '../distribution/uploads.ts'
-import type { HttpEngine } from '../http/engine.ts'
+import type { HttpEngine, HttpRequest } from '../http/engine.ts'
 import { AdminHandlers } from '../http/handlers/admin.ts'
 import { BlobHandlers } from '../http/handlers/blobs.ts'
 import { DiscoveryHandlers } from '../http/handlers/discovery.ts'
@@ -171,10 +171,13 @@ export async function makeFrontDoor(
     ),
     discovery: new DiscoveryHandlers(new Discovery(metadata), access?.maySee),
     service,
-    admin: new AdminHandlers(admin, logger),
+    admin: new AdminHandlers(admin, logger, (request, reason) =>
+      audit?.refused(request, { reason, path: request.path.slice(0, 512), status: 403 }),
+    ),
     token: access?.tokenHandlers,
   }
-  const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers)
+  const onDenied = (request: HttpRequest) => audit?.refused(request, { reason: 'mirror' })
+  const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers, onDenied)
   if (front !== undefined) answers.inspector = (path, prepared) => front.inspect(path, prepared)
   const dispatch = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
   const needsAddress = requestLog !== undefined || limits !== undefined
@@ -224,7 +227,7 @@ export async function makeFrontDoor(
       freeBytes: () => storage.space.freeBytes,
       quarantinedBlobs: () => storage.quarantine.count,
       scrubbedBytes: () => scrub.status().bytes,
-      droppedLogLines: () => logger.droppedLines,
+      droppedLogLines: () => logger.droppedLines + (audit?.droppedLines ?? 0),
       cleanup: cleanup.metrics,
     })
   }

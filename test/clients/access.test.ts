@@ -1,7 +1,7 @@
 /**
  * @module Real clients with one registry over TLS, with an authority of its own: everybody may pull
  * what is public, whoever has logged in may push; then the password, the certificate and the
- * signing key change while the server runs.
+ * signing key change, one at a time, while the server runs.
  */
 
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -131,11 +131,30 @@ describe('after a login', () => {
   )
 })
 
-describe('after a new password', () => {
+/** What the server shows of itself: exactly one part of it changes in each of what follows. */
+async function identity() {
+  const keys = (JSON.parse(await get('/.well-known/jwks.json')) as { keys: { kid: string }[] }).keys
+  return {
+    process: registry.pid,
+    certificate: await certificateName(),
+    keys: keys.map(({ kid }) => kid),
+  }
+}
+
+/** The signing key of a token that is given out now. */
+async function keyOfNewToken(): Promise<unknown> {
+  const answer = await get('/token?service=test', 'alice:second-password')
+  const [head = ''] = (JSON.parse(answer) as { token: string }).token.split('.')
+  return (JSON.parse(Buffer.from(head, 'base64url').toString()) as { kid: unknown }).kid
+}
+
+describe('after a new password alone', () => {
   beforeAll(async () => {
+    const before = await identity()
     const change = ['htpasswd', 'add', own('htpasswd'), 'alice']
     expect(await runCli(change, 'second-password\n')).toMatchObject({ code: 0 })
     await until(async () => (await status('/v2/', 'alice:second-password')) === 200)
+    expect(await identity()).toEqual(before)
   })
 
   test.for(DRIVERS)('$name needs it', async (driver, context) => {
@@ -144,27 +163,52 @@ describe('after a new password', () => {
     await expect(client.push(at(`home/alice/${driver.name}:v2`))).rejects.toThrow()
     await client.login('alice', 'second-password')
     await client.push(at(`home/alice/${driver.name}:v2`))
+    await client.pull(at(`home/alice/${driver.name}:v2`))
   })
 })
 
-describe('after a new certificate and a new signing key', () => {
+describe('after a new certificate alone', () => {
   beforeAll(async () => {
+    const before = await identity()
+    const key = await keyOfNewToken()
     useCertificate('second')
     await until(async () => (await certificateName()) === 'second')
+    expect(await identity()).toEqual({ ...before, certificate: 'second' })
+    expect(await keyOfNewToken()).toBe(key)
+  })
+
+  goesOn('v3')
+})
+
+describe('after a new signing key alone', () => {
+  beforeAll(async () => {
+    const before = await identity()
+    const old = await keyOfNewToken()
     writeFileSync(own('cli.yaml'), `storage: { path: ${registry.storage} }\n`)
     const rotated = await runCli(['token', 'rotate-keys', '--config', own('cli.yaml')])
     expect(rotated).toMatchObject({ code: 0 })
-    const keyCount = async () => (await get('/.well-known/jwks.json')).split('"kid"').length - 1
-    await until(async () => (await keyCount()) === 2)
+    await until(async () => (await identity()).keys.length === before.keys.length + 1)
+    const { keys, ...rest } = await identity()
+    expect(rest).toEqual({ process: before.process, certificate: 'second' })
+    expect(keys).toEqual(expect.arrayContaining(before.keys))
+    const signer = await keyOfNewToken()
+    expect(keys).toContain(signer)
+    expect(signer).not.toBe(old)
   })
 
+  goesOn('v4')
+})
+
+/** Every client with the login that it has: pushes anew, pulls that and what it had pushed before. */
+function goesOn(tag: string): void {
   test.for(DRIVERS)('$name goes on', async (driver, context) => {
     need(context, ...driver.tools)
     const client = await clientOf(driver)
-    await client.push(at(`home/alice/${driver.name}:v3`))
-    await client.pull(at(`home/alice/${driver.name}:v3`))
+    await client.push(at(`home/alice/${driver.name}:${tag}`))
+    await client.pull(at(`home/alice/${driver.name}:${tag}`))
+    await client.pull(at(`home/alice/${driver.name}:v2`))
   })
-})
+}
 
 /** The time limit of the hook bounds it. */
 async function until(condition: () => Promise<boolean>): Promise<void> {
@@ -183,9 +227,9 @@ function status(path: string, auth: string): Promise<number> {
   })
 }
 
-function get(path: string): Promise<string> {
+function get(path: string, auth?: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const sent = request({ ...trusted(), path, agent: false }, async (answer) => {
+    const sent = request({ ...trusted(), path, auth, agent: false }, async (answer) => {
       let text = ''
       for await (const chunk of answer.setEncoding('utf8')) text += String(chunk)
       resolve(text)

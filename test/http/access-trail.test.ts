@@ -75,6 +75,21 @@ describeRegistry('the audit trail', { config }, (registry) => {
   })
 })
 
+const full = { audit: { file: '/dev/full' }, metrics: { enabled: true } }
+
+describeRegistry('an audit file on a full disk', { config: full }, (registry) => {
+  test('costs lines, which are counted, and no request', async () => {
+    const { client } = registry()
+    const body = '{"schemaVersion":2,"manifests":[]}'
+    const headers = { 'Content-Type': 'application/vnd.oci.image.index.v1+json' }
+    const pushed = await client.request('PUT', '/v2/app/manifests/1', { headers, body })
+    expect(pushed.status).toBe(201)
+    const dropped = async () =>
+      /^fastregistry_log_dropped_lines_total (\d+)$/m.exec((await client.get('/metrics')).text)?.[1]
+    await until(async () => (await dropped()) === '1')
+  })
+})
+
 const limited = { limits: { requests_per_second: 5 } }
 
 describeRegistry('limits', { config: limited, engines: ['uws'] }, (registry) => {

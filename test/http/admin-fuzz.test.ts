@@ -2,8 +2,11 @@
  * @module The admin API driven by what its own OpenAPI document says: valid and broken parameters and
  * bodies for every operation. Never a 5xx, and every answer matches its schema.
  */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { admin, pushOwnImage } from '../support/admin.ts'
 import { describeRegistry, ENGINES } from '../support/in-process.ts'
 
@@ -135,7 +138,12 @@ function arbitraryWith(
   }
 }
 
-const config = { storage: { gc: { grace: '0s', undelete_window: '1h', keep_recent: 1 } } }
+const folder = mkdtempSync(join(tmpdir(), 'fastregistry-admin-fuzz-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+const config = {
+  storage: { gc: { grace: '0s', undelete_window: '1h', keep_recent: 1 } },
+  audit: { file: join(folder, 'audit.log') },
+}
 
 describeRegistry(
   'the admin API, by its own document',

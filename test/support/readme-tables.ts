@@ -2,6 +2,7 @@
  * @module Generated blocks of README.md: `<!-- begin:NAME -->` to `<!-- end:NAME -->`. The tidy test
  * compares them with the code; run with UPDATE_DOCS=1 it writes them.
  */
+import { auditEndpoints } from '../../src/admin/audit-endpoints.ts'
 import type { Endpoint } from '../../src/admin/endpoint.ts'
 import { gcEndpoints } from '../../src/admin/gc-endpoints.ts'
 import { historyEndpoints } from '../../src/admin/history-endpoints.ts'
@@ -61,6 +62,7 @@ function adminMarkdown(): string {
     ...repositoryEndpoints(nothing),
     ...imageEndpoints(nothing),
     ...historyEndpoints(nothing),
+    ...auditEndpoints({ file: undefined, flush: nothing }),
     ...mirrorEndpoints({ mirrors: undefined, isTls: false, onWarmed: nothing }),
   ]
   const rows = endpoints.map(

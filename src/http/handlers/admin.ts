@@ -17,17 +17,28 @@ export class AdminHandlers {
   readonly #api: AdminPort
   readonly #logger: Logger
 
-  constructor(api: AdminPort, logger: Logger) {
+  readonly #onRefused: (request: HttpRequest, reason: string) => void
+
+  /** `onRefused` is told of requests that the API answers nobody, whatever he may do. */
+  constructor(
+    api: AdminPort,
+    logger: Logger,
+    onRefused: (request: HttpRequest, reason: string) => void,
+  ) {
+    this.#onRefused = onRefused
     this.#api = api
     this.#logger = logger
   }
 
   /** Every method of every path below `/admin/`. */
   async handle(request: HttpRequest, response: HttpResponse): Promise<void> {
+    // The socket does not tell it after an await.
+    void request.remoteAddress
     const actor = actorOf(request)
     const answer = await this.#api.handle(request, actor)
     if (answer.kind === 'stream') return sendPieces(request, response, answer)
-    const { status, headers, body, fault } = answer
+    const { status, headers, body, fault, refusal } = answer
+    if (refusal !== undefined) this.#onRefused(request, refusal)
     if (fault !== undefined) {
       const cause = (fault as { cause?: unknown }).cause ?? fault
       this.#logger.error({ requestId: request.id, status, error: cause }, 'request failed')

@@ -6,9 +6,11 @@
 import {
   type Authenticator,
   CredentialsRefused,
+  claimedName,
   type RefusalReason,
 } from '../../auth/authenticator.ts'
 import { anonymousCaller, type Caller } from '../../auth/caller.ts'
+import { LoginPutOff, type PutOffReason } from '../../auth/login-put-off.ts'
 import type { TokenService } from '../../auth/token-service.ts'
 import { readWhole } from '../../distribution/upload-body.ts'
 import { RegistryError } from '../../registry/errors.ts'
@@ -23,7 +25,7 @@ export interface TokenHandlersOptions {
   readonly onRefused: (
     request: HttpRequest,
     user: string | undefined,
-    reason: RefusalReason,
+    reason: RefusalReason | PutOffReason,
   ) => void
 }
 
@@ -40,7 +42,8 @@ export class TokenHandlers {
 
   async get(request: HttpRequest, response: HttpResponse): Promise<void> {
     const query = new Query(request.query)
-    const caller = await this.#ask(request, () => this.#byHeader(request))
+    const name = claimedName(request.header('authorization'))
+    const caller = await this.#ask(request, name, () => this.#byHeader(request))
     const wantsRefresh = query.get('offline_token') === 'true'
     await this.#answer(request, response, caller, query.getAll('scope'), wantsRefresh)
   }
@@ -50,7 +53,8 @@ export class TokenHandlers {
     void request.remoteAddress
     const bytes = await readWhole(request, formBytesMax, formTooLarge)
     const form = new Query(Buffer.from(bytes).toString('utf8'))
-    const caller = await this.#ask(request, () => this.#byForm(request, form))
+    const name = form.get('username') ?? claimedName(request.header('authorization'))
+    const caller = await this.#ask(request, name, () => this.#byForm(request, form))
     const isRefreshing = form.get('grant_type') === 'refresh_token'
     const wantsRefresh = isRefreshing || form.get('access_type') === 'offline'
     await this.#answer(request, response, caller, form.getAll('scope'), wantsRefresh)
@@ -90,10 +94,18 @@ export class TokenHandlers {
     }
   }
 
-  async #ask(request: HttpRequest, who: () => Caller | Promise<Caller>): Promise<Caller> {
+  async #ask(
+    request: HttpRequest,
+    claimedUser: string | undefined,
+    who: () => Caller | Promise<Caller>,
+  ): Promise<Caller> {
     try {
       return await who()
     } catch (error) {
+      if (error instanceof LoginPutOff) {
+        this.#options.onRefused(request, claimedUser, error.reason)
+        throw error
+      }
       if (!(error instanceof CredentialsRefused)) throw error
       this.#options.onRefused(request, error.user, error.reason)
       throw new RegistryError('UNAUTHORIZED', {

@@ -68,7 +68,7 @@ export class UploadHandlers {
     const whole = query.get('digest')
     if (whole !== undefined) {
       const digest = unwrap(parseDigest(whole))
-      await this.#uploads.pushWhole(repository, digest, client, request)
+      await this.#uploads.pushWhole(repository, digest, client, request, actorOf(request))
       request.change = { action: 'push', repository, digest }
       return respondCreated(response, repository, digest)
     }
@@ -130,7 +130,8 @@ export class UploadHandlers {
     }
     if (request.bodyBytes !== 0) this.#space.requireRoom()
     const digest = unwrap(parseDigest(text))
-    await this.#uploads.finish(repository, id, digest, chunkSpan(request), request)
+    const by = actorOf(request)
+    await this.#uploads.finish(repository, id, digest, chunkSpan(request), request, by)
     request.change = { action: 'push', repository, digest }
     respondCreated(response, repository, digest)
   }

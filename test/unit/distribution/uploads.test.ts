@@ -116,7 +116,7 @@ describe('the sweep', () => {
     expect(blobs.adoptedCount).toBe(0)
     const whole = Buffer.concat([someBytes(5000), someBytes(7)])
     await append(id, someBytes(7))
-    await uploads.finish(app, id, sha256(whole), undefined, emptyBody())
+    await uploads.finish(app, id, sha256(whole), undefined, emptyBody(), 'alice')
     expect(blobs.blobs.get(sha256(whole))).toEqual(whole)
     expect(blobs.adoptedCount).toBe(0)
   })
@@ -128,11 +128,18 @@ describe('the bound on sessions per client', () => {
     const [one, two] = [await open('a'), await open('a')]
     await expect(open('a')).rejects.toMatchObject({ code: 'UNAVAILABLE', status: 503 })
     await open('b')
-    await uploads.finish(app, one, sha256('x'), undefined, wholeBody(Buffer.from('x')))
+    await uploads.finish(app, one, sha256('x'), undefined, wholeBody(Buffer.from('x')), 'alice')
     const three = await open('a')
     await uploads.cancel(app, two)
     const four = await open('a')
-    const wrong = uploads.finish(app, three, sha256('x'), undefined, wholeBody(Buffer.from('y')))
+    const wrong = uploads.finish(
+      app,
+      three,
+      sha256('x'),
+      undefined,
+      wholeBody(Buffer.from('y')),
+      'alice',
+    )
     await expect(wrong).rejects.toMatchObject({ code: 'DIGEST_INVALID' })
     await open('a')
     clock.advance(ttlMs + 1)
@@ -169,7 +176,7 @@ describe('a disk that fails', () => {
     expect(uploads.offset(app, id)).toBe(2000)
     await append(id, someBytes(3000, 3))
     const whole = Buffer.concat([someBytes(2000, 1), someBytes(3000, 3)])
-    await uploads.finish(app, id, sha256(whole), undefined, emptyBody())
+    await uploads.finish(app, id, sha256(whole), undefined, emptyBody(), 'alice')
     expect(blobs.blobs.get(sha256(whole))).toEqual(whole)
   })
 
@@ -178,11 +185,11 @@ describe('a disk that fails', () => {
     const bytes = someBytes(2000)
     await append(id, bytes)
     blobs.failure = new Error('EIO')
-    const finishing = uploads.finish(app, id, sha256(bytes), undefined, emptyBody())
+    const finishing = uploads.finish(app, id, sha256(bytes), undefined, emptyBody(), 'alice')
     await expect(finishing).rejects.toThrow('EIO')
     expect(metadata.size('blobs')).toBe(0)
     blobs.failure = undefined
-    await uploads.finish(app, id, sha256(bytes), undefined, emptyBody())
+    await uploads.finish(app, id, sha256(bytes), undefined, emptyBody(), 'alice')
     expect(metadata.get('blobs', sha256(bytes))).toMatchObject({ sizeBytes: 2000, place: 'file' })
     expect(metadata.size('uploads')).toBe(0)
   })
@@ -196,7 +203,7 @@ describe('a disk that fails', () => {
       metadata.failure = undefined
       expect(uploads.offset(app, id)).toBe(0)
       expect(await uploads.append(app, id, span, wholeBody(bytes))).toBe(bytes.length)
-      await uploads.finish(app, id, sha256(bytes), undefined, emptyBody())
+      await uploads.finish(app, id, sha256(bytes), undefined, emptyBody(), 'alice')
     }
     expect(blobs.adoptedCount).toBe(0)
   })
@@ -208,7 +215,7 @@ describe('a disk that fails', () => {
     metadata.failure = undefined
     expect(uploads.offset(app, id)).toBe(0)
     await append(id, Buffer.from('x'))
-    await uploads.finish(app, id, sha256('x'), undefined, emptyBody())
+    await uploads.finish(app, id, sha256('x'), undefined, emptyBody(), 'alice')
     expect(metadata.get('blobBytes', sha256('x'))).toEqual(new Uint8Array(Buffer.from('x')))
   })
 })
@@ -223,8 +230,14 @@ describe('a whole blob in one request', () => {
     const gone = new Error('client left')
     const bodyBytes = isKnown ? size : undefined
     const aborted = bodyOf([bytes], { bodyBytes, error: gone })
-    await expect(uploads.pushWhole(app, sha256(bytes), 'c', aborted)).rejects.toBe(gone)
-    const wrong = uploads.pushWhole(app, sha256('other'), 'c', bodyOf([bytes], { bodyBytes }))
+    await expect(uploads.pushWhole(app, sha256(bytes), 'c', aborted, 'alice')).rejects.toBe(gone)
+    const wrong = uploads.pushWhole(
+      app,
+      sha256('other'),
+      'c',
+      bodyOf([bytes], { bodyBytes }),
+      'alice',
+    )
     await expect(wrong).rejects.toMatchObject({ code: 'DIGEST_INVALID' })
     expect(metadata.size('uploads')).toBe(0)
     expect(uploads.openCount).toBe(0)
@@ -265,7 +278,7 @@ describe('many large uploads at once', () => {
     const ids = await Promise.all(contents.map(() => open()))
     await Promise.all(
       contents.map((content, index) =>
-        uploads.finish(app, ids[index]!, sha256(content), undefined, wholeBody(content)),
+        uploads.finish(app, ids[index]!, sha256(content), undefined, wholeBody(content), 'alice'),
       ),
     )
     for (const content of contents) expect(blobs.blobs.get(sha256(content))).toEqual(content)
