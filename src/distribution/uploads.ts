@@ -126,7 +126,8 @@ export class Uploads {
 
   /**
    * Takes the last bytes (if any), verifies, makes the blob durable and visible in the repository;
-   * the history has it as `by`'s, who need not be the one that opened the session. A session that is gone is no error when the blob is there: the first answer was lost.
+   * the history has it as `by`'s, who need not be the one that opened the session. A session that is
+   * gone is no error when the blob is there: the first answer was lost.
    */
   finish(
     repository: RepositoryName,
