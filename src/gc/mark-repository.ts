@@ -14,6 +14,7 @@ import { holdsNow } from '../storage/removal.ts'
 import type { ManifestRow, TagRow } from '../storage/schema.ts'
 import type { PinRow } from '../storage/schema-cleanup.ts'
 import type { ManifestItem, TagItem } from './plan-item.ts'
+import { type Edge, inOrder } from './plan-order.ts'
 import type { Rows } from './rows.ts'
 import { decideTags, policyFor, type RuleSet, type TagFacts, type Verdict } from './rules.ts'
 
@@ -33,9 +34,8 @@ export interface MarkOptions {
 export interface MarkedRepository {
   readonly verdicts: readonly Verdict[]
   readonly keptManifests: ReadonlyMap<string, string>
-  readonly tagItems: readonly TagItem[]
-  /** Indexes before what they list, so that each can go when its turn comes. */
-  readonly manifestItems: readonly ManifestItem[]
+  /** In the order in which they are applied: see `plan-order.ts`. */
+  readonly items: readonly (TagItem | ManifestItem)[]
   /** Tags that a rule would delete that was never applied. */
   readonly heldTags: number
   readonly heldRules: ReadonlySet<string>
@@ -83,15 +83,13 @@ class Marking {
     }
     this.#spread()
     const orphans = this.#followSubjects(goingTags)
-    tagItems.push(...orphans)
     for (const { tag, reason } of orphans) {
       verdicts.push({ tag, stays: false, rule: 'referrer', reason })
     }
     return {
       verdicts,
       keptManifests: this.#kept,
-      tagItems,
-      manifestItems: this.#manifestItems(),
+      items: [...tagItems, ...this.#ordered(orphans)],
       heldTags,
       heldRules,
     }
@@ -259,34 +257,42 @@ class Marking {
     return children
   }
 
-  #manifestItems(): ManifestItem[] {
+  /** The manifests that go and the tags of the old scheme, each with the subject it waits for. */
+  #ordered(orphans: readonly TagItem[]): (TagItem | ManifestItem)[] {
+    const tags = new Map(orphans.map((item) => [item.tag, item]))
     const going = [...this.#manifests.keys()].filter((digest) => !this.#kept.has(digest))
-    const ordered: string[] = []
-    const seen = new Set<string>()
-    const isGoing = new Set(going)
-    /** After everything that lists it: a parent is put before its children in the reversed list. */
-    const visit = (digest: string): void => {
-      const stack: [string, string[]][] = [[digest, this.#goingChildren(digest, isGoing)]]
-      seen.add(digest)
-      while (stack.length > 0) {
-        const [current, children] = stack.at(-1)!
-        const child = children.pop()
-        if (child === undefined) {
-          ordered.push(current)
-          stack.pop()
-        } else if (!seen.has(child)) {
-          seen.add(child)
-          stack.push([child, this.#goingChildren(child, isGoing)])
-        }
-      }
+    // No tag is a digest: a colon is in every digest.
+    const nodes = new Set([...tags.keys(), ...going])
+    const must: Edge<string>[] = []
+    const should: Edge<string>[] = []
+    const subjects = new Map<string, string>()
+    const waits = (item: string, subject: string) => {
+      subjects.set(item, subject)
+      if (nodes.has(subject)) should.push([subject, item])
     }
-    for (const digest of going) if (!seen.has(digest)) visit(digest)
-    return ordered.reverse().map((digest) => this.#toItem(digest))
+    for (const { tag, digest } of orphans) {
+      if (nodes.has(digest)) must.push([tag, digest])
+      waits(tag, subjectOfTag(tag)!)
+    }
+    for (const digest of going) {
+      for (const child of this.#goingChildren(digest, nodes)) must.push([digest, child])
+      const { subject } = this.#manifests.get(digest)!.row
+      if (subject !== undefined) waits(digest, subject)
+    }
+    const seen = new Set<string>()
+    return inOrder(nodes, must, should).map((node) => {
+      seen.add(node)
+      const item = tags.get(node) ?? this.#toItem(node)
+      const subject = subjects.get(node)
+      // One that comes later would be there in any case.
+      const isBehind = subject !== undefined && nodes.has(subject) && !seen.has(subject)
+      return subject === undefined || isBehind ? item : { ...item, subject }
+    })
   }
 
-  #goingChildren(digest: string, isGoing: ReadonlySet<string>): string[] {
+  #goingChildren(digest: string, going: ReadonlySet<string>): string[] {
     if (!isImageIndex(this.#manifests.get(digest)!.row.mediaType)) return []
-    return this.#childManifests(digest).filter((child) => isGoing.has(child))
+    return this.#childManifests(digest).filter((child) => going.has(child))
   }
 
   #toItem(digest: string): ManifestItem {

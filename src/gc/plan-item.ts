@@ -14,7 +14,12 @@ interface Reasoned {
   readonly pulledAt?: number
 }
 
-export interface TagItem extends Reasoned {
+interface Referring {
+  /** Digest of a manifest that it refers to: while that is in the repository, it stays. */
+  readonly subject?: string
+}
+
+export interface TagItem extends Reasoned, Referring {
   readonly kind: 'tag'
   readonly repository: string
   readonly tag: string
@@ -23,7 +28,7 @@ export interface TagItem extends Reasoned {
   readonly approval?: string
 }
 
-export interface ManifestItem extends Reasoned {
+export interface ManifestItem extends Reasoned, Referring {
   readonly kind: 'manifest'
   readonly repository: string
   readonly digest: string

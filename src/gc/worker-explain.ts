@@ -42,8 +42,8 @@ export function explain(
   for (const [name, reason] of marked.keptManifests) {
     add({ kind: 'manifest', name, stays: true, reason })
   }
-  for (const { digest: name, rule, reason } of marked.manifestItems) {
-    add({ kind: 'manifest', name, stays: false, rule, reason })
+  for (const { kind, digest: name, rule, reason } of marked.items) {
+    if (kind === 'manifest') add({ kind, name, stays: false, rule, reason })
   }
   return found
 }

@@ -87,10 +87,10 @@ async function walkRepositories(
     const name = parseRepositoryName(key[0]!)
     if (!name.ok || isMirrored(name.value)) continue
     const marked = markRepository(rows, name.value, options)
-    for (const item of marked.tagItems) onItem(item)
-    for (const item of marked.manifestItems) {
-      planned.add(item.repository, item.digest)
+    for (const item of marked.items) {
       onItem(item)
+      if (item.kind === 'tag') continue
+      planned.add(item.repository, item.digest)
       if (!isFull) tellSuspects(options, rows, item.digest)
     }
     if (marked.heldTags > 0) onHeld(marked.heldTags, marked.heldRules)

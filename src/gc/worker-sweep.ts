@@ -3,7 +3,7 @@
  * here: the writer compares each with what is there now (`storage/apply-sweep.ts`).
  */
 import type { History } from '../distribution/history.ts'
-import { parseDigest } from '../registry/digest.ts'
+import { type Digest, parseDigest } from '../registry/digest.ts'
 import { parseRepositoryName } from '../registry/name.ts'
 import { unwrap } from '../registry/result.ts'
 import { parseTag } from '../registry/tag.ts'
@@ -29,10 +29,17 @@ export function toCandidate(item: PlanItem, now: number, history: History): Cand
         pulledAt: item.pulledAt ?? 0,
         why: item.reason,
         event: history.key(now),
+        ...subjectOf(item.subject),
       }
       return item.kind === 'tag'
         ? { kind: item.kind, tag: unwrap(parseTag(item.tag)), ...removed }
         : { kind: item.kind, ...removed }
     }
   }
+}
+
+/** A digest of an algorithm that is not computed here names nothing that is here. */
+function subjectOf(text: string | undefined): { readonly subject?: Digest } {
+  const digest = text === undefined ? undefined : parseDigest(text)
+  return digest?.ok === true ? { subject: digest.value } : {}
 }

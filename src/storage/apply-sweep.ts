@@ -115,6 +115,7 @@ class Sweep {
     if (this.#pulledAt(repository, tag) > pulledAt) return 'the tag was pulled'
     if (this.#pulledAt(repository, digest) > pulledAt) return 'the tag was pulled'
     if (this.#isPinned(it)) return 'the digest is pinned'
+    if (this.#hasSubject(it)) return 'the manifest that it refers to is here'
     const { at: now, by } = this.#batch
     this.#apply(tagRemoval(repository, tag, row, { at: now, by, why }).changes)
     if (this.#batch.isFinal) this.#rows.delete('deletedTags', [repository, tag])
@@ -134,7 +135,8 @@ class Sweep {
       return 'the manifest was pulled'
     }
     if (this.#isPinned(it)) return 'the digest is pinned'
-    // Its tags and the indexes that listed it went before it, as candidates of their own.
+    // Its subject, its tags and the indexes that listed it went before it, as candidates themselves.
+    if (this.#hasSubject(it)) return 'the manifest that it refers to is here'
     if (this.#has('tagsByDigest', [repository, digest])) return 'a tag points at the manifest'
     if (this.#has('parents', [digest, repository])) return 'an index lists the manifest'
     this.#removeManifest(it, row, why)
@@ -240,6 +242,10 @@ class Sweep {
   #isPinned({ repository, digest }: TagCandidate | ManifestCandidate): boolean {
     const keys = this.#rows.firstKeys('pins', [digest]) as Databases['pins']['key'][]
     return keys.some((key) => holdsNow(this.#get('pins', key)!, repository, this.#batch.at))
+  }
+
+  #hasSubject({ repository, subject }: TagCandidate | ManifestCandidate): boolean {
+    return subject !== undefined && this.#get('manifests', [repository, subject]) !== undefined
   }
 
   #pulledAt(repository: Databases['pulls']['key'][0], name: string): number {

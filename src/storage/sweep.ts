@@ -20,6 +20,8 @@ interface Removed {
   readonly why: string
   /** Key of the event. */
   readonly event: string
+  /** A manifest that it refers to: while the repository has it, it stays. */
+  readonly subject?: Digest
 }
 
 export interface TagCandidate extends Removed {

@@ -14,8 +14,10 @@ import type { RunRequest } from '../../src/gc/collector-types.ts'
 import { Jobs } from '../../src/gc/jobs.ts'
 import { Plans } from '../../src/gc/plans.ts'
 import { mediaTypes } from '../../src/registry/media-type.ts'
-import { systemClock } from '../../src/runtime/clock.ts'
+import { type Clock, systemClock } from '../../src/runtime/clock.ts'
+import type { Storage } from '../../src/storage/open-storage.ts'
 import type { JobRow } from '../../src/storage/schema-cleanup.ts'
+import type { Candidate } from '../../src/storage/sweep.ts'
 import { openTemporaryStorage } from './open-store.ts'
 import { asName, asTag, imageManifest, sha256 } from './registry-client.ts'
 
@@ -34,10 +36,9 @@ export interface CollectorTestOptions {
 
 export type CollectorTest = Awaited<ReturnType<typeof openCollector>>
 
-export async function openCollector(options: CollectorTestOptions = {}) {
-  const { storage, close } = await openTemporaryStorage({ durability: 'relaxed' })
+/** A collector on an open store, and what it works with. */
+export function collectorOn(storage: Storage, clock: Clock, options: CollectorTestOptions = {}) {
   const { metadata } = storage
-  const clock = new SteppingClock()
   const history = new History()
   const config: CleanupConfig = {
     gc: {
@@ -59,7 +60,7 @@ export async function openCollector(options: CollectorTestOptions = {}) {
   const jobs = new Jobs(metadata, clock, history)
   const plans = new Plans({ metadata, paths: storage.paths, clock, history })
   const clockGuard = new ClockGuard(clock, metadata)
-  const skipped: string[] = []
+  const skipped: { readonly candidate: Candidate; readonly why: string }[] = []
   const steps = { count: 0 }
   const onStep: { call: (() => void) | undefined } = { call: undefined }
   const collector = new Collector({
@@ -73,7 +74,8 @@ export async function openCollector(options: CollectorTestOptions = {}) {
     pulls: new PullTimes(metadata, clock),
     uploads: { sweep: async () => undefined },
     isMirrored: options.isMirrored ?? (() => false),
-    pins: () => [],
+    pins: () =>
+      metadata.entries('pins', [], undefined, 10_000).map(({ key, row }) => [key[0], row] as const),
     dryRules: new Set(),
     prune: async () => undefined,
     onFreed: () => undefined,
@@ -84,11 +86,38 @@ export async function openCollector(options: CollectorTestOptions = {}) {
     },
     isStopping: () => false,
     log: {
-      debug: (fields) => skipped.push((fields as { why: string }).why),
+      debug: (fields) => skipped.push(fields as (typeof skipped)[number]),
       info: () => undefined,
       warn: () => undefined,
     },
   })
+  return {
+    collector,
+    jobs,
+    plans,
+    clockGuard,
+    history,
+    /** What sweeps left, with the reason. */
+    skipped,
+    steps,
+    /** Called after every batch of a sweep. */
+    onStep,
+    /** A run to its end. */
+    run: async (request: Partial<RunRequest> = {}): Promise<JobRow> => {
+      const all = { kind: 'run', by: 'test', ...request } as RunRequest
+      const { id, ended } = await collector.start(all)
+      await ended
+      return jobs.get(id)!
+    },
+  }
+}
+
+export async function openCollector(options: CollectorTestOptions = {}) {
+  const { storage, close } = await openTemporaryStorage({ durability: 'relaxed' })
+  const { metadata } = storage
+  const clock = new SteppingClock()
+  const on = collectorOn(storage, clock, options)
+  const { history } = on
   const policy = {
     allowsSparseIndex: true,
     allowsMissingBlobs: false,
@@ -104,17 +133,10 @@ export async function openCollector(options: CollectorTestOptions = {}) {
     return { mediaType, digest, size: bytes.byteLength }
   }
   return {
+    ...on,
     storage,
     metadata,
     clock,
-    clockGuard,
-    collector,
-    jobs,
-    plans,
-    skipped,
-    steps,
-    /** Called after every batch of a sweep. */
-    onStep,
     close,
     putBlob,
     /** An image of its own; its digest. Without `tag` it is garbage as soon as it is old. */
@@ -136,14 +158,10 @@ export async function openCollector(options: CollectorTestOptions = {}) {
       })
       return { digest, blobs: [imageConfig.digest, layer.digest] as const }
     },
-    /** A run to its end. */
     run: async (request: Partial<RunRequest> = {}): Promise<JobRow> => {
       // Whatever was just pushed is older than this millisecond.
-      await new Promise((resolve) => setTimeout(resolve, 2))
-      const all = { kind: 'run', by: 'test', ...request } as RunRequest
-      const { id, ended } = await collector.start(all)
-      await ended
-      return jobs.get(id)!
+      clock.offsetMs += 1
+      return on.run(request)
     },
   }
 }

@@ -18,11 +18,14 @@ export interface Case {
     readonly name: string
     readonly repositories: readonly string[]
     readonly keep: readonly KeepRule[]
+    readonly untaggedKeepMs?: number
   }[]
   readonly expiry?: readonly ExpiryRule[]
   readonly immutableTags?: readonly TagRule[]
   readonly tags: readonly string[]
-  /** `tag rule` of every tag that goes. */
+  /** Manifests that no tag points at, by a name of the case's own. */
+  readonly untagged?: readonly string[]
+  /** `tag rule` of every tag that goes, `name rule` of every untagged manifest. */
   readonly goes: readonly string[]
 }
 
@@ -322,7 +325,62 @@ export const CASES: readonly Case[] = [
     tags: ['a pushed:2 lives:1'],
     goes: ['a label'],
   },
+  {
+    name: 'without a policy an untagged manifest stays for the grace time',
+    graceDays: 2,
+    tags: ['a pushed:9'],
+    untagged: ['old pushed:3', 'young pushed:1', 'asked-for pushed:9 relied:1'],
+    goes: ['old untagged'],
+  },
+  {
+    name: 'a policy keeps untagged manifests for longer',
+    policies: [{ ...keep()[0]!, untaggedKeepMs: 7 * day }],
+    tags: ['a pushed:99'],
+    untagged: ['old pushed:8', 'young pushed:6', 'asked-for pushed:9 relied:6'],
+    goes: ['old untagged'],
+  },
+  {
+    name: 'its time is over at its end',
+    policies: [{ ...keep()[0]!, untaggedKeepMs: 7 * day }],
+    tags: [],
+    untagged: ['old pushed:7'],
+    goes: ['old untagged'],
+  },
+  {
+    name: 'a policy cannot keep them for less than the grace time',
+    graceDays: 5,
+    policies: [{ ...keep()[0]!, untaggedKeepMs: day }],
+    tags: [],
+    untagged: ['old pushed:6', 'young pushed:4'],
+    goes: ['old untagged'],
+  },
+  {
+    name: 'only the first policy that fits keeps untagged manifests',
+    repository: 'prod/app',
+    policies: [
+      { name: 'ci', repositories: ['ci/*'], keep: [], untaggedKeepMs: 99 * day },
+      { name: 'prod', repositories: ['prod/*'], keep: [], untaggedKeepMs: 2 * day },
+      { ...keep()[0]!, untaggedKeepMs: 99 * day },
+    ],
+    tags: [],
+    untagged: ['old pushed:3', 'young pushed:1'],
+    goes: ['old untagged'],
+  },
+  {
+    name: 'a manifest that lost its tag to a rule is untagged from then on',
+    policies: [{ ...keep({ tags: ['v*'] })[0]!, untaggedKeepMs: 7 * day }],
+    tags: ['x pushed:9'],
+    untagged: ['young pushed:6'],
+    goes: ['x p'],
+  },
   // How others say it, and the same here: see Clean-up in README.md.
+  {
+    name: 'zot: keepUntagged with pushedWithin',
+    policies: [{ ...keep()[0]!, untaggedKeepMs: 168 * 3_600_000 }],
+    tags: [],
+    untagged: ['old pushed:7.1', 'young pushed:6.9'],
+    goes: ['old untagged'],
+  },
   {
     name: 'zot: keepTags with patterns, mostRecentlyPushedCount and pulledWithin',
     policies: keep({ tags: ['/v.*/'], newestPushed: 1, pulledWithinMs: day }, { tags: ['/main/'] }),
@@ -370,7 +428,7 @@ export function configOf(it: Case): CleanupConfig {
   }
 }
 
-/** `v1 pushed:3 pulled:1 lives:2 pin`. */
+/** `v1 pushed:3 pulled:1 lives:2 pin`; of a manifest also `relied:1`. */
 export function factsOf(text: string) {
   const [tag = '', ...words] = text.split(' ')
   const days = (word: string) => {
@@ -383,6 +441,7 @@ export function factsOf(text: string) {
     digest: `sha256:${tag}`,
     pushedAt: NOW - (days('pushed') ?? 0),
     pulledAt: pulled === undefined ? undefined : NOW - pulled,
+    reliedAt: NOW - (days('relied') ?? days('pushed') ?? 0),
     expiresAfterMs: days('lives'),
     isPinned: words.includes('pin'),
   }

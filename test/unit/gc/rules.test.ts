@@ -4,10 +4,36 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { KeepRule } from '../../../src/config/config-cleanup.ts'
+import { markRepository } from '../../../src/gc/mark-repository.ts'
+import type { Rows } from '../../../src/gc/rows.ts'
 import { compileRules, decideTags } from '../../../src/gc/rules.ts'
+import type { Digest } from '../../../src/registry/digest.ts'
+import { mediaTypes } from '../../../src/registry/media-type.ts'
 import { anyPattern } from '../../../src/registry/pattern.ts'
-import { inByteOrder } from '../../support/registry-client.ts'
-import { CASES, configOf, factsOf, NOW } from './retention-cases.ts'
+import { asName, inByteOrder } from '../../support/registry-client.ts'
+import { digestOfText } from '../../support/store.ts'
+import { CASES, type Case, configOf, factsOf, NOW } from './retention-cases.ts'
+
+/** `name rule` of the untagged manifests of a case that go. */
+function goingUntagged({ untagged = [], repository = 'team/app', ...it }: Case): string[] {
+  const names = new Map(untagged.map((text) => [digestOfText(factsOf(text).tag), factsOf(text)]))
+  const manifests = [...names].map(([digest, { pushedAt, reliedAt }]) => ({
+    key: [asName(repository), digest] as const,
+    row: { mediaType: mediaTypes.ociManifest, sizeBytes: 2, pushedAt, reliedAt },
+  }))
+  const rows: Rows = {
+    get: () => undefined,
+    below: (database) => (database === 'manifests' ? manifests : []) as never,
+    keysBelow: () => [],
+  }
+  const marked = markRepository(rows, asName(repository), {
+    rules: compileRules(configOf({ ...it, repository })),
+    now: NOW,
+    pinsOf: () => [],
+    mayDelete: () => true,
+  })
+  return marked.items.map(({ digest, rule }) => `${names.get(digest as Digest)!.tag} ${rule}`)
+}
 
 describe('retention', () => {
   test('the table is large enough', () => {
@@ -17,8 +43,8 @@ describe('retention', () => {
   test.each(CASES.map((it) => [it.name, it] as const))('%s', (_name, it) => {
     const rules = compileRules(configOf(it))
     const verdicts = decideTags(rules, it.repository ?? 'team/app', it.tags.map(factsOf), NOW)
-    const goes = verdicts.filter(({ stays }) => !stays)
-    expect(goes.map(({ tag, rule }) => `${tag} ${rule}`).sort(inByteOrder)).toEqual(
+    const goes = verdicts.filter(({ stays }) => !stays).map(({ tag, rule }) => `${tag} ${rule}`)
+    expect([...goes, ...goingUntagged(it)].sort(inByteOrder)).toEqual(
       [...it.goes].sort(inByteOrder),
     )
     for (const { reason } of verdicts) expect(reason).not.toBe('')

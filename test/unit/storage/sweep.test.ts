@@ -177,6 +177,22 @@ const CASES: readonly [what: string, changes: Change[], stays: Record<string, Re
   ],
 ]
 
+test.each(['tag', 'manifest'] as const)('a %s whose subject is back stays', async (kind) => {
+  const candidate = { ...ALL[kind]!, subject: index } as Candidate
+  const row = { mediaType: 'x', sizeBytes: 1, pushedAt: 9 }
+  if (kind === 'manifest')
+    await apply({ change: 'delete', in: 'tagsByDigest', key: [repository, manifest, tag] })
+  await apply({ change: 'put', in: 'manifests', key: [repository, index], row })
+  const batch = { at: 100, by: 'test', pulledAfter: 50, isFinal: false, candidates: [candidate] }
+  const skipped = async () => {
+    const outcome = await store.commit({ checks: [], changes: [], sweep: batch })
+    return outcome.applied ? outcome.swept!.skipped : undefined
+  }
+  expect(await skipped()).toEqual([{ index: 0, why: 'the manifest that it refers to is here' }])
+  await apply({ change: 'delete', in: 'manifests', key: [repository, index] })
+  expect(await skipped()).toEqual([])
+})
+
 test.each(CASES)('%s since it was found: what rests on it stays', async (_what, changes, stays) => {
   await apply(...changes)
   const outcome = await sweep()
