@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { basic, htpasswd } from '../support/access.ts'
+import { auditLines } from '../support/audit-trail.ts'
 import { describeRegistry, until } from '../support/in-process.ts'
 import { sha256 } from '../support/registry-client.ts'
 
@@ -24,11 +25,7 @@ const config = {
 
 describeRegistry('the audit trail', { config }, (registry) => {
   const alice = basic('alice', password)
-  const records = (file = trail) =>
-    readFileSync(file, 'utf8')
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as Record<string, unknown>)
+  const records = () => auditLines(trail)
 
   test('has a line for each change and each refusal, and no secret', async () => {
     const { client } = registry()

@@ -3,10 +3,14 @@ import { readFileSync } from 'node:fs'
 
 export type AuditLine = Readonly<Record<string, unknown>>
 
-/** Every line so far, oldest first. Lines reach the file within a moment: wait with `until`. */
+/**
+ * Every line so far, oldest first. Lines reach the file within a moment: wait with `until`. What
+ * follows the last line feed is still being written.
+ */
 export function auditLines(file: string): AuditLine[] {
   return readFileSync(file, 'utf8')
     .split('\n')
+    .slice(0, -1)
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as AuditLine)
 }
