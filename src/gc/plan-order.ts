@@ -31,14 +31,22 @@ export function inOrder<T>(
   }
   const ordered = new Set<T>()
   const ready: T[] = []
-  /** Held back by wishes alone: taken when nothing else is left. */
+  /**
+   * Held back by wishes alone: taken when nothing else is left, and those first that others must wait
+   * for. Without such a one there is no cycle: nothing refers to what refers to it.
+   */
+  const holding: T[] = []
   const wishing: T[] = []
-  const look = (item: T, { waitsFor, wishes }: Node<T>) => {
-    if (waitsFor === 0) (wishes === 0 ? ready : wishing).push(item)
+  const look = (item: T, { waitsFor, wishes, next }: Node<T>) => {
+    if (waitsFor > 0) return
+    if (wishes === 0) ready.push(item)
+    else (next.length > 0 ? holding : wishing).push(item)
   }
   for (const [item, node] of nodes) look(item, node)
-  for (let at = 0, wishingAt = 0; ordered.size < nodes.size; ) {
-    const item = at < ready.length ? ready[at++]! : wishing[wishingAt++]!
+  const lines = [ready, holding, wishing].map((waiting) => ({ waiting, at: 0 }))
+  while (ordered.size < nodes.size) {
+    const line = lines.find(({ waiting, at }) => at < waiting.length)!
+    const item = line.waiting[line.at++]!
     if (ordered.has(item)) continue
     ordered.add(item)
     const { next, wished } = nodes.get(item)!

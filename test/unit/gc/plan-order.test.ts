@@ -23,6 +23,19 @@ test('an index that lists its own subject goes before it', () => {
   ])
 })
 
+test('a cycle gives way at an index, not at what only refers to something in it', () => {
+  const must: Edge<string>[] = [['index', 'child']]
+  const should: Edge<string>[] = [
+    ['child', 'index'],
+    ['child', 'signature'],
+  ]
+  expect(inOrder(['signature', 'index', 'child'], must, should)).toEqual([
+    'index',
+    'child',
+    'signature',
+  ])
+})
+
 const size = 8
 const pair = fc.tuple(fc.nat({ max: size - 1 }), fc.nat({ max: size - 1 }))
 const items = Array.from({ length: size }, (_, number) => number)
