@@ -38,7 +38,7 @@ export async function runGcTask(
     worker: 'gc',
     threads: 1,
     tasksPerThread: 1,
-    youngMiB: 8,
+    youngMiB: 4,
     heapMiB: 1_800,
   })
   const { port, ended } = pool.start({ storagePath, task })
