@@ -1,0 +1,192 @@
+/**
+ * @module Plans of random repositories, without a collection around them: what a rule keeps is never
+ * in one, whichever rule it is, and the same rows always make the same plan.
+ */
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { CleanupConfig, KeepRule } from '../../src/config/config-cleanup.ts'
+import { markRepository, subjectOfTag } from '../../src/gc/mark-repository.ts'
+import type { ManifestItem, TagItem } from '../../src/gc/plan-item.ts'
+import type { Rows } from '../../src/gc/rows.ts'
+import { compileRules, policyFor } from '../../src/gc/rules.ts'
+import { anyPattern } from '../../src/registry/pattern.ts'
+import { MemoryMetadataStore } from '../../src/storage/memory/memory-metadata.ts'
+import type { Databases } from '../../src/storage/schema.ts'
+import { FakeClock } from '../support/fake-clock.ts'
+import { inByteOrder } from '../support/registry-client.ts'
+import { cleanup, life, StepTaker } from './store-steps.ts'
+
+const rowsMax = 10_000
+type Name = Databases['repositories']['key']
+
+class Scene {
+  readonly #store = new MemoryMetadataStore()
+  readonly #clock = new FakeClock()
+  readonly config: CleanupConfig
+
+  constructor(config: CleanupConfig) {
+    this.config = config
+  }
+
+  get now(): number {
+    return this.#clock.now()
+  }
+
+  async live(steps: Parameters<StepTaker['take']>[0]): Promise<void> {
+    await new StepTaker(this.#store, this.#clock, this.config.gc.graceMs).take(steps)
+  }
+
+  get repositories(): Name[] {
+    return this.#store.keys('repositories', [], undefined, rowsMax)
+  }
+
+  tags(repository: Name) {
+    const all = this.#store.entries('tags', [repository], undefined, rowsMax)
+    return all.map(({ key, row }) => {
+      const pulls = [key[1], row.digest].map(
+        (it) => this.#store.get('pulls', [repository, it]) ?? 0,
+      )
+      return { tag: key[1], ...row, pulledAt: Math.max(...pulls) }
+    })
+  }
+
+  manifests(repository: Name) {
+    const all = this.#store.entries('manifests', [repository], undefined, rowsMax)
+    return all.map(({ key, row }) => ({ digest: key[1], ...row }))
+  }
+
+  children(digest: string): string[] {
+    return this.#store.keys('children', [digest], undefined, rowsMax).map(([, child]) => child)
+  }
+
+  isPinned(repository: Name, digest: string): boolean {
+    return this.#store.entries('pins', [digest], undefined, rowsMax).some(({ row }) => {
+      const isOver = row.expiresAt !== undefined && row.expiresAt <= this.now
+      return !isOver && (row.repository ?? repository) === repository
+    })
+  }
+
+  /** The items of a repository; `isReversed`: the rows are read from their end. */
+  plan(repository: Name, isReversed = false): readonly (TagItem | ManifestItem)[] {
+    const turned = <T>(list: T[]) => (isReversed ? list.reverse() : list)
+    const rows: Rows = {
+      get: (database, key) => this.#store.get(database, key),
+      below: (database, prefix) =>
+        turned(this.#store.entries(database, prefix, undefined, rowsMax)),
+      keysBelow: (database, prefix) =>
+        turned(this.#store.keys(database, prefix, undefined, rowsMax)),
+    }
+    return markRepository(rows, repository, {
+      rules: compileRules(this.config),
+      now: this.now,
+      pinsOf: (digest) =>
+        this.#store.entries('pins', [digest], undefined, rowsMax).map(({ row }) => row),
+      mayDelete: () => true,
+    }).items
+  }
+}
+
+/** Looks at every repository of random stores; how often `look` saw what it is about. */
+async function assertAll(look: (scene: Scene, repository: Name) => number): Promise<void> {
+  let seen = 0
+  await fc.assert(
+    fc.asyncProperty(cleanup, life, async (config, steps) => {
+      const scene = new Scene(config)
+      await scene.live(steps)
+      for (const repository of scene.repositories) seen += look(scene, repository)
+    }),
+    { numRuns: 300, interruptAfterTimeLimit: 6_000 },
+  )
+  expect(seen).toBeGreaterThan(0)
+}
+
+type TagOfScene = ReturnType<Scene['tags']>[number]
+
+/** Tags that a rule of a policy names by itself; versions are the table's business. */
+function named(rule: KeepRule, tags: readonly TagOfScene[], now: number): TagOfScene[] {
+  const fits = anyPattern(rule.tags)
+  const fitting = tags.filter(({ tag }) => fits(tag) && subjectOfTag(tag) === undefined)
+  if (Object.keys(rule).length === 1) return fitting
+  const newest = (time: (it: TagOfScene) => number, list: TagOfScene[], count = 0) =>
+    [...list].sort((a, b) => time(b) - time(a) || inByteOrder(a.tag, b.tag)).slice(0, count)
+  const pulled = fitting.filter(({ pulledAt }) => pulledAt > 0)
+  return [
+    ...newest((it) => it.pushedAt, fitting, rule.newestPushed),
+    ...newest((it) => it.pulledAt, pulled, rule.newestPulled),
+    ...fitting.filter(({ pushedAt }) => pushedAt > now - (rule.pushedWithinMs ?? 0)),
+    ...pulled.filter(({ pulledAt }) => pulledAt > now - (rule.pulledWithinMs ?? 0)),
+  ]
+}
+
+test('what a keep rule names is never in a plan, nor what hangs on it', async () => {
+  await assertAll((scene, repository) => {
+    const items = scene.plan(repository)
+    const tags = scene.tags(repository)
+    const { policy } = policyFor(compileRules(scene.config), repository) ?? {}
+    const keeping = (policy?.keep ?? []).flatMap((rule) => named(rule, tags, scene.now))
+    const goingTags = new Set(items.map((it) => (it.kind === 'tag' ? it.tag : undefined)))
+    const goingManifests = new Set(items.map((it) => (it.kind === 'manifest' ? it.digest : '')))
+    const looked = new Set<string>()
+    const stays = (digest: string): void => {
+      // An index can list what it refers to.
+      if (looked.has(digest)) return
+      looked.add(digest)
+      expect(goingManifests.has(digest), digest).toBe(false)
+      for (const child of scene.children(digest)) stays(child)
+      for (const { digest: referrer, subject } of scene.manifests(repository)) {
+        if (subject === digest) stays(referrer)
+      }
+    }
+    for (const { tag, digest } of keeping) {
+      expect(goingTags.has(tag), tag).toBe(false)
+      stays(digest)
+    }
+    return keeping.length
+  })
+})
+
+test('what is pinned is never in a plan, nor a tag that is immutable', async () => {
+  await assertAll((scene, repository) => {
+    const rules = scene.config.immutableTags.filter((it) => anyPattern(it.repositories)(repository))
+    let seen = 0
+    const items = scene.plan(repository)
+    for (const it of items) {
+      expect(scene.isPinned(repository, it.digest), it.digest).toBe(false)
+      if (it.kind === 'tag') {
+        for (const { tags } of rules) expect(anyPattern(tags)(it.tag), it.tag).toBe(false)
+      }
+    }
+    for (const { digest } of scene.manifests(repository)) {
+      if (scene.isPinned(repository, digest)) seen += 1
+    }
+    return seen
+  })
+})
+
+test('an untagged manifest younger than the time of its policy is never in a plan', async () => {
+  await assertAll((scene, repository) => {
+    const { policy } = policyFor(compileRules(scene.config), repository) ?? {}
+    const keepMs = Math.max(scene.config.gc.graceMs, policy?.untaggedKeepMs ?? 0)
+    const going = new Set(scene.plan(repository).map((it) => `${it.kind} ${it.digest}`))
+    let seen = 0
+    for (const { digest, pushedAt, reliedAt, isBuildCache } of scene.manifests(repository)) {
+      const age = scene.now - Math.max(pushedAt, reliedAt ?? 0)
+      // A cache that no tag points at is of no use: only the grace time keeps it.
+      if (age >= (isBuildCache === true ? scene.config.gc.graceMs : keepMs)) continue
+      expect(going.has(`manifest ${digest}`), digest).toBe(false)
+      if (policy?.untaggedKeepMs !== undefined) seen += 1
+    }
+    return seen
+  })
+})
+
+test('the same rows make the same plan, in whichever order they are read', async () => {
+  await assertAll((scene, repository) => {
+    const items = scene.plan(repository)
+    expect(scene.plan(repository)).toEqual(items)
+    const texts = (list: typeof items) =>
+      list.map((it) => JSON.stringify({ ...it, subject: undefined })).sort(inByteOrder)
+    expect(texts(scene.plan(repository, true))).toEqual(texts(items))
+    return items.length
+  })
+})
