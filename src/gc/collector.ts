@@ -194,6 +194,7 @@ export class Collector {
           last = { counts, bytes, rules, heldRules }
           job.update({ ...counts, bytes })
           this.#lastCounts = counts
+          settler.noteOwnCommit()
           await this.#state.write({ ...state, cursor, fileBytes })
         },
       },
@@ -281,6 +282,7 @@ export class Collector {
           job.update({ ...prefixed(settler.counts), bytesRemoved: settler.bytes })
           if (clock.monotonic() - writtenAt > cursorEveryMs) {
             writtenAt = clock.monotonic()
+            settler.noteOwnCommit()
             await this.#state.write({ ...state, offset })
           }
           return atOnce

@@ -86,6 +86,11 @@ export class Settler {
     return this.#atOnce
   }
 
+  /** The run is about to write something else: that is nobody who would have to wait for it. */
+  noteOwnCommit(): void {
+    this.#ownCommits += 1
+  }
+
   #isAdmitted(candidate: Candidate): boolean {
     const { kind } = candidate
     if (kind !== 'tag' && kind !== 'manifest' && kind !== 'link') return true
