@@ -126,10 +126,11 @@ test('what a keep rule names is never in a plan, nor what hangs on it', async ()
     const keeping = (policy?.keep ?? []).flatMap((rule) => named(rule, tags, scene.now))
     const goingTags = new Set(items.map((it) => (it.kind === 'tag' ? it.tag : undefined)))
     const goingManifests = new Set(items.map((it) => (it.kind === 'manifest' ? it.digest : '')))
+    const here = new Set<string>(scene.manifests(repository).map(({ digest }) => digest))
     const looked = new Set<string>()
     const stays = (digest: string): void => {
-      // An index can list what it refers to.
-      if (looked.has(digest)) return
+      // An index can list what it refers to, and what a client has deleted.
+      if (looked.has(digest) || !here.has(digest)) return
       looked.add(digest)
       expect(goingManifests.has(digest), digest).toBe(false)
       for (const child of scene.children(digest)) stays(child)
