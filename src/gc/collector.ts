@@ -17,7 +17,7 @@ import {
   RunState,
   type RunStateRow,
 } from './collector-types.ts'
-import { runGcTask } from './gc-worker.ts'
+import { gcHeapMiB, runGcTask } from './gc-worker.ts'
 import type { RunningJob } from './jobs.ts'
 import { Settler } from './settle.ts'
 import type { Counts } from './worker-messages.ts'
@@ -198,6 +198,7 @@ export class Collector {
           await this.#state.write({ ...state, cursor, fileBytes })
         },
       },
+      gcHeapMiB(this.#options.metadata),
     )
     if (!isComplete) return { state: 'cancelled' }
     await this.#noteFullWalk()

@@ -103,6 +103,10 @@ export class LmdbEnvironment {
     this.#root.resetReadTxn()
   }
 
+  count(database: DatabaseName): number {
+    return (this.#databases[database]!.getStats() as { entryCount: number }).entryCount
+  }
+
   /** Writes a consistent copy of everything committed so far into a folder, beside running writes. */
   async copyTo(folder: string): Promise<void> {
     await this.#root.backup(folder, true)

@@ -101,6 +101,10 @@ export class LmdbMetadataStore implements MetadataStore {
     })
   }
 
+  count(database: DatabaseName): number {
+    return this.#environment.count(database)
+  }
+
   get commitCount(): number {
     return this.#commitCount
   }

@@ -49,6 +49,8 @@ export interface MetadataStore extends MetadataReader {
    * then nothing was applied.
    */
   commit(transaction: Transaction): Promise<CommitOutcome>
+  /** Rows of a database, as kept by the store: costs nothing, however many there are. */
+  count(database: DatabaseName): number
   /** Transactions that were asked for so far, by anybody. */
   readonly commitCount: number
   /**

@@ -42,6 +42,15 @@ export function metadataSuite(open: () => Promise<OpenStore>): void {
     expect(opened.store.get('repositories', name)).toBeUndefined()
   })
 
+  test('rows are counted, those that went are not', async () => {
+    expect(opened.store.count('tags')).toBe(0)
+    await putTags(['v1', 'v2', 'v3'])
+    expect(opened.store.count('tags')).toBe(3)
+    await commit({ changes: [{ change: 'delete', in: 'tags', key: [name, asTag('v2')] }] })
+    expect(opened.store.count('tags')).toBe(2)
+    expect(opened.store.count('manifests')).toBe(0)
+  })
+
   test('bytes come back as they were, at every size', async () => {
     for (const size of [0, 1, 64 * 1024, 1024 * 1024]) {
       const bytes = new Uint8Array(size).fill(size % 251)

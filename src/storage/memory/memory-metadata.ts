@@ -71,8 +71,7 @@ export class MemoryMetadataStore implements MetadataStore {
   /** Every outcome is known here. */
   onDoubt(): void {}
 
-  /** Keys of a database: for assertions. */
-  size(database: DatabaseName): number {
+  count(database: DatabaseName): number {
     return this.#table(database).range([], undefined, Number.POSITIVE_INFINITY).length
   }
 

@@ -59,7 +59,7 @@ describe('a tag', () => {
     expect(row.digest).toBe(sha256(bytesOf(`push ${tagHistoryMax + 4}`)))
     expect(row.previous[0]!.digest).toBe(sha256(bytesOf(`push ${tagHistoryMax + 3}`)))
     expect(row.previous[0]!.replacedAt).toBe(row.pushedAt)
-    expect(metadata.size('tagsByDigest')).toBe(1)
+    expect(metadata.count('tagsByDigest')).toBe(1)
   })
 
   test('pushed again to the same digest keeps its history', async () => {
@@ -75,8 +75,8 @@ describe('a tag', () => {
   test('takes a hundred pushes at once', async () => {
     const labels = Array.from({ length: 100 }, (_, index) => `racer ${index}`)
     await Promise.all(labels.map((label) => push(label)))
-    expect(metadata.size('manifests')).toBe(100)
-    expect(metadata.size('tagsByDigest')).toBe(1)
+    expect(metadata.count('manifests')).toBe(100)
+    expect(metadata.count('tagsByDigest')).toBe(1)
   })
 
   test('takes pushes of many tags that overlap, in any order', async () => {
@@ -88,8 +88,8 @@ describe('a tag', () => {
       return push('', { bytes, reference, tags: own.slice(index % 3) })
     })
     await Promise.all(runs)
-    expect(metadata.size('tags')).toBe(4)
-    expect(metadata.size('tagsByDigest')).toBe(4)
+    expect(metadata.count('tags')).toBe(4)
+    expect(metadata.count('tagsByDigest')).toBe(4)
   })
 })
 
@@ -101,14 +101,14 @@ describe('the indexes', () => {
     const pushed = await push('', { bytes })
     await push('', { bytes, reference: { kind: 'tag', tag: asTag('v2') } })
     expect(pushed.subject).toBe(subject.digest)
-    expect(metadata.size('referrers')).toBe(1)
-    expect(metadata.size('parents')).toBe(1)
+    expect(metadata.count('referrers')).toBe(1)
+    expect(metadata.count('parents')).toBe(1)
     await deletes.deleteTag(app, v1)
     await deletes.deleteManifest(app, pushed.digest)
     for (const name of ['tags', 'tagsByDigest', 'manifests', 'referrers', 'parents'] as const) {
-      expect(metadata.size(name), name).toBe(0)
+      expect(metadata.count(name), name).toBe(0)
     }
-    expect(metadata.size('repositories')).toBe(1)
+    expect(metadata.count('repositories')).toBe(1)
   })
 
   test('agree after pushes and deletes of one tag that raced', async () => {

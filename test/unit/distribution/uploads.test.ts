@@ -69,7 +69,7 @@ describe('the sweep', () => {
     expect(uploads.offset(app, id)).toBe(0)
     clock.advance(1)
     await uploads.sweep()
-    expect(metadata.size('uploads')).toBe(0)
+    expect(metadata.count('uploads')).toBe(0)
   })
 
   test('finds an expired session behind thousands that live', async () => {
@@ -85,7 +85,7 @@ describe('the sweep', () => {
     clock.advance(ttlMs + 1)
     await uploads.sweep()
     expect(metadata.get('uploads', id)).toBeUndefined()
-    expect(metadata.size('uploads')).toBe(2500)
+    expect(metadata.count('uploads')).toBe(2500)
   })
 
   test('does not remove a session that a request is using', async () => {
@@ -187,11 +187,11 @@ describe('a disk that fails', () => {
     blobs.failure = new Error('EIO')
     const finishing = uploads.finish(app, id, sha256(bytes), undefined, emptyBody(), 'alice')
     await expect(finishing).rejects.toThrow('EIO')
-    expect(metadata.size('blobs')).toBe(0)
+    expect(metadata.count('blobs')).toBe(0)
     blobs.failure = undefined
     await uploads.finish(app, id, sha256(bytes), undefined, emptyBody(), 'alice')
     expect(metadata.get('blobs', sha256(bytes))).toMatchObject({ sizeBytes: 2000, place: 'file' })
-    expect(metadata.size('uploads')).toBe(0)
+    expect(metadata.count('uploads')).toBe(0)
   })
 
   test('under the metadata forgets a large chunk that was not written down', async () => {
@@ -239,7 +239,7 @@ describe('a whole blob in one request', () => {
       'alice',
     )
     await expect(wrong).rejects.toMatchObject({ code: 'DIGEST_INVALID' })
-    expect(metadata.size('uploads')).toBe(0)
+    expect(metadata.count('uploads')).toBe(0)
     expect(uploads.openCount).toBe(0)
     expect(blobs.uploads.size).toBe(0)
     expect(blobs.adoptedCount).toBe(0)

@@ -74,7 +74,7 @@ test('what nobody used goes, and can be restored', async () => {
     'holders',
     'blobs',
   ] as const) {
-    expect(store.size(database), database).toBe(0)
+    expect(store.count(database), database).toBe(0)
   }
   expect(store.get('deletedTags', [repository, tag])?.row.digest).toBe(manifest)
   expect(store.get('deletedManifests', [repository, manifest])?.why).toBe('test')
@@ -83,15 +83,15 @@ test('what nobody used goes, and can be restored', async () => {
   expect(store.getBytes('manifestBytes', manifest)).toBeDefined()
   expect(store.get('events', 'e1')).toMatchObject({ action: 'delete-tag', tag })
   expect(store.get('events', 'e2')).toMatchObject({ action: 'delete-manifest' })
-  expect(store.size('candidates')).toBe(0)
+  expect(store.count('candidates')).toBe(0)
 })
 
 test('with no window it goes for good', async () => {
   expect(await sweep(true)).toEqual(gone)
   const databases = ['deletedTags', 'deletedManifests', 'manifestHolders', 'trash'] as const
-  for (const database of databases) expect(store.size(database), database).toBe(0)
-  expect(store.size('blobBytes')).toBe(0)
-  expect(store.size('manifestBytes')).toBe(0)
+  for (const database of databases) expect(store.count(database), database).toBe(0)
+  expect(store.count('blobBytes')).toBe(0)
+  expect(store.count('manifestBytes')).toBe(0)
 })
 
 const use: Change = { change: 'put', in: 'parents', key: [blob, repository, index], row: true }
