@@ -23,17 +23,20 @@ export interface TaskListener {
 /** Has the worker move or remove files; resolves to the digests for which that failed. */
 export type DoFiles = (work: FileWork) => Promise<ReadonlySet<Digest>>
 
+/** Below 2 GiB V8 lets a heap grow less: see `WorkerPool`. */
+const boundedMiB = 1_800
+
 /** What a plan's thread keeps is its largest repository: no larger than the store. */
 const smallStoreRows = 500_000
 
 /**
- * Bound of the thread's heap for a store in which a plan surely fits below 2 GiB, so that V8 lets it
- * grow less; else undefined, V8's own. Measured for one repository of which everything goes: 1.0 KB a
- * manifest, 1.6 KB one with a tag; a tag that was moved often has some more.
+ * Bound of the heap while a plan is made, where the plan surely fits; else undefined, V8's own.
+ * Measured for one repository of which everything goes: 1.0 KB a manifest, 1.6 KB one with a tag; a
+ * tag that was moved often has some more.
  */
 export function gcHeapMiB(metadata: Pick<MetadataStore, 'count'>): number | undefined {
   const rows = metadata.count('manifests') + metadata.count('tags')
-  return rows <= smallStoreRows ? 1_800 : undefined
+  return rows <= smallStoreRows ? boundedMiB : undefined
 }
 
 /**
@@ -47,13 +50,15 @@ export async function runGcTask(
   listener: TaskListener,
   heapMiB?: number,
 ): Promise<boolean> {
+  // What goes through a sweep or a purge is gone with its batch.
+  const bound = task.kind === 'sweep' || task.kind === 'purge' ? boundedMiB : heapMiB
   // It walks millions of rows that nobody keeps: a small nursery is as fast, and much less memory.
   const pool = new WorkerPool({
     worker: 'gc',
     threads: 1,
     tasksPerThread: 1,
     youngMiB: 4,
-    ...(heapMiB !== undefined && { heapMiB }),
+    ...(bound !== undefined && { heapMiB: bound }),
   })
   const { port, ended } = pool.start({ storagePath, task })
   const send = (request: GcRequest) => port.postMessage(request)

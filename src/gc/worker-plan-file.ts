@@ -13,6 +13,8 @@ export class PlanWriter {
   readonly #file: FileHandle
   #bytes: number
   #pending = ''
+  /** What is too much for one string: a repository may have more items than fit into it. */
+  #gathered: Buffer[] = []
 
   private constructor(file: FileHandle, bytes: number) {
     this.#file = file
@@ -32,20 +34,29 @@ export class PlanWriter {
   }
 
   get isFull(): boolean {
-    return this.#pending.length >= writeLengthMin
+    return this.#gathered.length > 0
   }
 
   add(item: PlanItem): void {
     this.#pending += `${JSON.stringify(item)}\n`
+    if (this.#pending.length >= writeLengthMin) this.#gather()
   }
 
   async flush(): Promise<void> {
-    const text = Buffer.from(this.#pending)
-    this.#pending = ''
-    for (let done = 0; done < text.byteLength; ) {
-      done += await disk.write(this.#file, text.subarray(done), this.#bytes + done)
+    this.#gather()
+    const gathered = this.#gathered
+    this.#gathered = []
+    for (const text of gathered) {
+      for (let done = 0; done < text.byteLength; ) {
+        done += await disk.write(this.#file, text.subarray(done), this.#bytes + done)
+      }
+      this.#bytes += text.byteLength
     }
-    this.#bytes += text.byteLength
+  }
+
+  #gather(): void {
+    if (this.#pending !== '') this.#gathered.push(Buffer.from(this.#pending))
+    this.#pending = ''
   }
 
   async close(): Promise<void> {

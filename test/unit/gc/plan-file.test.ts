@@ -26,6 +26,21 @@ async function read(path: string, offset: number) {
   return lines
 }
 
+test('what is gathered between two flushes comes back in its order, however much', async () => {
+  const path = join(folder, 'gathered')
+  const writer = await PlanWriter.open(path, 0)
+  for (const item of items) writer.add(item)
+  expect(writer.isFull).toBe(true)
+  await writer.flush()
+  expect(writer.isFull).toBe(false)
+  writer.add(items[0]!)
+  await writer.flush()
+  await writer.close()
+  const lines = await read(path, 0)
+  expect(lines.map(({ item }) => item)).toEqual([...items, items[0]])
+  expect(lines.at(-1)!.end).toBe(writer.bytes)
+})
+
 test('every item comes back, and reading goes on behind any of them', async () => {
   const path = join(folder, 'plan')
   const writer = await PlanWriter.open(path, 0)
