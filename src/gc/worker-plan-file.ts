@@ -5,16 +5,19 @@
 import { disk, type FileHandle } from '../runtime/disk.ts'
 import type { PlanItem } from './plan-item.ts'
 
-/** Text gathered before it is written, characters. */
-const writeLengthMin = 64 * 1024
+/** What is gathered before it is written, bytes. */
+const writeBytesMin = 64 * 1024
+const gatheredBytes = 1024 * 1024
 const readBytes = 256 * 1024
 
 export class PlanWriter {
   readonly #file: FileHandle
   #bytes: number
-  #pending = ''
-  /** What is too much for one string: a repository may have more items than fit into it. */
-  #gathered: Buffer[] = []
+  /** One for the whole file: a million lines in fresh ones are memory that nobody returns. */
+  readonly #pending = Buffer.allocUnsafe(gatheredBytes)
+  #pendingBytes = 0
+  /** What that has no room for: a repository may have more items than fit into any memory block. */
+  #overflow: Buffer[] = []
 
   private constructor(file: FileHandle, bytes: number) {
     this.#file = file
@@ -34,29 +37,38 @@ export class PlanWriter {
   }
 
   get isFull(): boolean {
-    return this.#gathered.length > 0
+    return this.#pendingBytes >= writeBytesMin || this.#overflow.length > 0
   }
 
   add(item: PlanItem): void {
-    this.#pending += `${JSON.stringify(item)}\n`
-    if (this.#pending.length >= writeLengthMin) this.#gather()
+    const line = `${JSON.stringify(item)}\n`
+    // Three bytes of UTF-8 for a character are the most.
+    if (this.#pendingBytes + line.length * 3 > gatheredBytes) this.#makeRoom()
+    if (line.length * 3 > gatheredBytes) this.#overflow.push(Buffer.from(line))
+    else this.#pendingBytes += this.#pending.write(line, this.#pendingBytes)
   }
 
+  /** Resolves when everything so far is in the file. Nothing may be added meanwhile. */
   async flush(): Promise<void> {
-    this.#gather()
-    const gathered = this.#gathered
-    this.#gathered = []
-    for (const text of gathered) {
-      for (let done = 0; done < text.byteLength; ) {
-        done += await disk.write(this.#file, text.subarray(done), this.#bytes + done)
-      }
-      this.#bytes += text.byteLength
-    }
+    const overflow = this.#overflow
+    this.#overflow = []
+    for (const text of overflow) await this.#write(text)
+    await this.#write(this.#pending.subarray(0, this.#pendingBytes))
+    this.#pendingBytes = 0
   }
 
-  #gather(): void {
-    if (this.#pending !== '') this.#gathered.push(Buffer.from(this.#pending))
-    this.#pending = ''
+  #makeRoom(): void {
+    if (this.#pendingBytes > 0) {
+      this.#overflow.push(Buffer.from(this.#pending.subarray(0, this.#pendingBytes)))
+    }
+    this.#pendingBytes = 0
+  }
+
+  async #write(text: Buffer): Promise<void> {
+    for (let done = 0; done < text.byteLength; ) {
+      done += await disk.write(this.#file, text.subarray(done), this.#bytes + done)
+    }
+    this.#bytes += text.byteLength
   }
 
   async close(): Promise<void> {
@@ -74,7 +86,7 @@ export interface PlanLine {
 export async function* readPlan(path: string, offset: number): AsyncGenerator<PlanLine> {
   const file = await disk.open(path, 'r')
   try {
-    // One buffer for the whole file: a million lines in fresh ones are memory that nobody returns.
+    // One buffer, as for writing.
     let held = Buffer.allocUnsafe(readBytes)
     let heldBytes = 0
     let position = offset
