@@ -57,7 +57,7 @@ export async function runGcTask(
     worker: 'gc',
     threads: 1,
     tasksPerThread: 1,
-    youngMiB: 4,
+    youngMiB: 3,
     ...(bound !== undefined && { heapMiB: bound }),
   })
   const { port, ended } = pool.start({ storagePath, task })
