@@ -18,8 +18,12 @@ const transactionsPerFlushMax = 2048
 export default function writeMetadata({ port, path, isRelaxed }: MetadataWriterSetup) {
   const environment = new LmdbEnvironment(path, isRelaxed)
   port.on('message', (first: MetadataWriterRequest) => {
-    const batches = takeWaiting(port, first)
-    for (const reply of commit(environment, batches)) port.postMessage(reply)
+    let next: MetadataWriterRequest | undefined = first
+    while (next !== undefined) {
+      const { batches, later } = takeWaiting(port, next)
+      for (const reply of commit(environment, batches)) port.postMessage(reply)
+      next = later
+    }
   })
   port.postMessage({ kind: 'ready' } satisfies MetadataWriterReply)
   return new Promise<void>((resolve, reject) => {
@@ -27,16 +31,31 @@ export default function writeMetadata({ port, path, isRelaxed }: MetadataWriterS
   })
 }
 
-function takeWaiting(port: MessagePort, first: MetadataWriterRequest): MetadataWriterRequest[] {
+/**
+ * What shares the next flush, and what was taken and has to wait for the one after: a sweep is as
+ * long as clients can wait, and has as many pages in memory, so two of them never share one.
+ */
+export function takeWaiting(
+  port: MessagePort,
+  first: MetadataWriterRequest,
+): { batches: MetadataWriterRequest[]; later: MetadataWriterRequest | undefined } {
   const batches = [first]
   let count = first.transactions.length
+  let hasSweep = isSweep(first)
   while (count < transactionsPerFlushMax) {
     const next = receiveMessageOnPort(port) as { message: MetadataWriterRequest } | undefined
     if (next === undefined) break
-    batches.push(next.message)
-    count += next.message.transactions.length
+    const { message } = next
+    if (hasSweep && isSweep(message)) return { batches, later: message }
+    hasSweep ||= isSweep(message)
+    batches.push(message)
+    count += message.transactions.length
   }
-  return batches
+  return { batches, later: undefined }
+}
+
+function isSweep({ transactions }: MetadataWriterRequest): boolean {
+  return transactions.some((it) => (it as Transaction).sweep !== undefined)
 }
 
 function commit(
