@@ -35,11 +35,11 @@ export interface SettleOptions {
 
 const candidatesMin = 64
 /**
- * The pages of one commit are memory of the writer, and whoever comes meanwhile waits for them: about
- * 2,000 pages and 60 ms. A quarter of it makes a run take a quarter longer (measured, with all pages
- * of a million blobs in a random order).
+ * The pages of one commit are memory of the writer, the batches under way are memory of this thread,
+ * and whoever writes meanwhile waits for the flush: some 1,700 pages, 50 ms. A third of it makes a run
+ * a quarter longer (measured with a million blobs).
  */
-const candidatesMax = 2_048
+const candidatesMax = 1_536
 
 /** While nobody else writes, a step of the writer may be so many times longer. */
 const aloneFactor = 4
