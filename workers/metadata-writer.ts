@@ -33,7 +33,8 @@ export default function writeMetadata({ port, path, isRelaxed }: MetadataWriterS
 
 /**
  * What shares the next flush, and what was taken and has to wait for the one after: a sweep is as
- * long as clients can wait, and has as many pages in memory, so two of them never share one.
+ * long as clients can wait, and has as many pages in memory, so the sweeps of two requests do not
+ * share one.
  */
 export function takeWaiting(
   port: MessagePort,

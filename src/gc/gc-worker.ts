@@ -4,7 +4,7 @@
  */
 import type { Digest } from '../registry/digest.ts'
 import { WorkerError } from '../runtime/worker-messages.ts'
-import { WorkerPool } from '../runtime/worker-pool.ts'
+import { boundedHeapMiB, WorkerPool } from '../runtime/worker-pool.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import type { ExplainedItem } from './worker-explain.ts'
 import type { FileWork } from './worker-files.ts'
@@ -23,9 +23,6 @@ export interface TaskListener {
 /** Has the worker move or remove files; resolves to the digests for which that failed. */
 export type DoFiles = (work: FileWork) => Promise<ReadonlySet<Digest>>
 
-/** Below 2 GiB V8 lets a heap grow less: see `WorkerPool`. */
-const boundedMiB = 1_800
-
 /** What a plan's thread keeps is its largest repository: no larger than the store. */
 const smallStoreRows = 500_000
 
@@ -36,7 +33,7 @@ const smallStoreRows = 500_000
  */
 export function gcHeapMiB(metadata: Pick<MetadataStore, 'count'>): number | undefined {
   const rows = metadata.count('manifests') + metadata.count('tags')
-  return rows <= smallStoreRows ? boundedMiB : undefined
+  return rows <= smallStoreRows ? boundedHeapMiB : undefined
 }
 
 /**
@@ -51,7 +48,7 @@ export async function runGcTask(
   heapMiB?: number,
 ): Promise<boolean> {
   // What goes through a sweep or a purge is gone with its batch.
-  const bound = task.kind === 'sweep' || task.kind === 'purge' ? boundedMiB : heapMiB
+  const bound = task.kind === 'sweep' || task.kind === 'purge' ? boundedHeapMiB : heapMiB
   // It walks millions of rows that nobody keeps: a small nursery is as fast, and much less memory.
   const pool = new WorkerPool({
     worker: 'gc',

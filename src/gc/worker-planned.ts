@@ -6,9 +6,9 @@
 const setCount = 64
 
 /**
- * The manifests that the plan removes, in little memory: their last 13 digits, in about 40 bytes (their last 16
- * characters kept 140, for a slice keeps the whole digest alive). Two that look alike here make an item
- * that its own transaction refuses; nothing is lost by it.
+ * The manifests that the plan removes, in little memory: the last 13 digits of each with a hash of its
+ * repository, in about 40 bytes. (A slice of the text would keep the whole digest alive.) Two that look
+ * alike here make an item that its own transaction refuses; nothing is lost by it.
  */
 export class PlannedManifests {
   readonly #sets = Array.from({ length: setCount }, () => new Set<number>())

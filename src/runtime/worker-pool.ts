@@ -17,6 +17,12 @@ export type WorkerName =
   | 'reconcile'
   | 'scrub'
 
+/**
+ * A bound of a thread's heap for work of which little stays, MiB. Below 2 GiB V8 collects earlier: it
+ * lets the heap grow to at most twice what lives, above it to four times.
+ */
+export const boundedHeapMiB = 1_800
+
 export interface WorkerPoolOptions {
   readonly worker: WorkerName
   /** Threads, started at once and kept. */
@@ -25,10 +31,7 @@ export interface WorkerPoolOptions {
   readonly tasksPerThread: number
   /** Room for short-lived objects of a thread, MiB; undefined: what V8 likes, up to 48. */
   readonly youngMiB?: number
-  /**
-   * Bound of a thread's heap, MiB; undefined: V8's own. Below 2 GiB V8 also collects earlier: it lets
-   * the heap grow to at most twice what lives, above it to four times.
-   */
+  /** Bound of a thread's heap, MiB; undefined: V8's own. See `boundedHeapMiB`. */
   readonly heapMiB?: number
   /** Told when a thread dies that carries no task: it could not start, or fell over its own feet. */
   readonly onError?: (error: Error) => void

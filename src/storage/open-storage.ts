@@ -9,7 +9,7 @@ import { adoptedSessionsMax } from '../registry/limits.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { KeyedLock } from '../runtime/keyed-lock.ts'
 import { type Libc, loadLibc } from '../runtime/libc.ts'
-import { WorkerPool } from '../runtime/worker-pool.ts'
+import { boundedHeapMiB, WorkerPool } from '../runtime/worker-pool.ts'
 import { BlobFiles, type VerifyBlob } from './blob-files.ts'
 import { BlobMap } from './blob-map.ts'
 import { FileBlobWriter } from './blob-writer.ts'
@@ -90,7 +90,7 @@ async function openLocked(
     // Transactions come and go, and little of them stays: more room would only take memory (measured
     // beside a collection of a million blobs: 10 MiB less than with 12 and no bound).
     youngMiB: 6,
-    heapMiB: 1_800,
+    heapMiB: boundedHeapMiB,
     onError,
   })
   const pagers = new WorkerPool({ worker: 'pager', threads: 1, tasksPerThread: 1, onError })
