@@ -45,12 +45,15 @@ export interface ManifestReply {
  * Hashes and parses a manifest of at most 4 MiB. Throws DIGEST_INVALID when the bytes do not have
  * the digest that is claimed, and MANIFEST_INVALID.
  */
-export function readManifest({ bytes: given, contentType, claimed }: ManifestText): ReadManifest {
-  // TextDecoder takes no shared memory.
-  const bytes = given.buffer instanceof SharedArrayBuffer ? new Uint8Array(given) : given
-  const algorithm = claimed?.slice(0, claimed.indexOf(':')) ?? 'sha256'
+export function readManifest({ bytes, contentType, claimed }: ManifestText): ReadManifest {
+  if (claimed === undefined) {
+    // Parsed first: what is refused need not be hashed.
+    const manifest = parseManifest(bytes, contentType, digestOfData)
+    return { digest: digestOf('sha256', bytes), manifest }
+  }
+  const algorithm = claimed.slice(0, claimed.indexOf(':'))
   const digest = digestOf(isAlgorithm(algorithm) ? algorithm : 'sha256', bytes)
-  if (claimed !== undefined && claimed !== digest) {
+  if (claimed !== digest) {
     throw new RegistryError('DIGEST_INVALID', {
       message: 'the manifest received does not have this digest',
       detail: { digest: claimed, received: digest },

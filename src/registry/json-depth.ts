@@ -3,12 +3,16 @@
  * reach code that walks it.
  */
 
-/** Throws a SyntaxError when arrays and objects nest deeper than `depthMax`. Linear, no recursion. */
-export function checkDepth(text: string, depthMax: number): void {
+/**
+ * Throws a SyntaxError when arrays and objects nest deeper than `depthMax`. Linear, no recursion.
+ * It looks at UTF-8 as it came, so that a text that is refused never becomes a string: what it looks
+ * for is ASCII, which no byte of a longer character is.
+ */
+export function checkDepth(utf8: Uint8Array, depthMax: number): void {
   let depth = 0
   let isInString = false
-  for (let index = 0; index < text.length; index += 1) {
-    const code = text.charCodeAt(index)
+  for (let index = 0; index < utf8.length; index += 1) {
+    const code = utf8[index]
     if (isInString) {
       if (code === 0x5c) index += 1
       else if (code === 0x22) isInString = false

@@ -83,7 +83,7 @@ describe('the depth of JSON', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 8 }), fc.nat({ max: 8 }), (document, depthMax) => {
         const text = JSON.stringify(document, undefined, 1)
-        const check = () => checkDepth(text, depthMax)
+        const check = () => checkDepth(Buffer.from(text), depthMax)
         if (depthOf(document) > depthMax) expect(check).toThrow(SyntaxError)
         else check()
       }),
