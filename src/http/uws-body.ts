@@ -7,7 +7,12 @@
  * poll mask that it never saved), so the socket's real state is tracked here.
  */
 import { ClientGone } from './engine.ts'
-import { chunksAfterPauseMax, type SocketBounds } from './uws-socket-bounds.ts'
+import {
+  chunksAfterPauseMax,
+  fullReadsMax,
+  nativeReadBytes,
+  type SocketBounds,
+} from './uws-socket-bounds.ts'
 import type { UwsResponse } from './uws-types.ts'
 
 export class UwsBody {
@@ -23,6 +28,7 @@ export class UwsBody {
   private isHeldByReader = false
   private isSocketPaused = false
   private chunksAfterPause = 0
+  private fullReads = 0
   private readonly bounds: SocketBounds
 
   /** Must run before the request handler returns to the native side. */
@@ -93,6 +99,9 @@ export class UwsBody {
     if (this.isSocketPaused) {
       this.chunksAfterPause += 1
       if (this.chunksAfterPause === chunksAfterPauseMax) this.bounds.calm()
+    } else if (chunk.byteLength === nativeReadBytes) {
+      this.fullReads += 1
+      if (this.fullReads === fullReadsMax) this.bounds.calmNear()
     }
     if (chunk.byteLength > 0 && this.isWanted) {
       if (this.onChunk === undefined) {

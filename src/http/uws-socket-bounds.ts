@@ -10,7 +10,8 @@
  * the socket is paused or not: a sender on a fast link then holds the event loop (measured: 370 ms)
  * and fills memory past every bound. A receive queue that holds less than one buffer ends the loop.
  * Only sockets with a full queue are touched, because a small queue would slow a sender that is far
- * away.
+ * away: one that is near as soon as it fills two buffers (4 MiB in one go took 2 ms, in which nobody
+ * else was answered), any that goes on after it was paused.
  */
 import { readdirSync } from 'node:fs'
 import { unsentBytesMax } from '../registry/limits.ts'
@@ -22,11 +23,27 @@ const queueIsFullBytes = 256 * 1024
 /** What the kernel is told; it doubles it for its own accounting, payload stays below 512 KiB. */
 const receiveQueueBytes = 192 * 1024
 
+/**
+ * A sender is near up to this round trip, µs: what `receiveQueueBytes` lets it send is then 200 MB/s
+ * or more.
+ */
+const nearRoundTripUs = 2_000
+
+/** What the native side reads of a socket at once, bytes: it reads again when it got as much. */
+export const nativeReadBytes = 512 * 1024
+
+/** Such reads in a row after which a sender that is near is bounded. */
+export const fullReadsMax = 2
+
 /** Chunks that may come in after a pause before the queue is bounded. */
 export const chunksAfterPauseMax = 2
 
+/** Of its time, looks at senders that were not paused may take one in so many parts. */
+const calmNearShare = 100
+
 export class SocketBounds {
   private loaded: Libc | 'unavailable' | undefined = undefined
+  private nextLookAt = 0
 
   /**
    * Bounds what every connection that is accepted from now on holds unsent: the listeners hand it
@@ -45,12 +62,23 @@ export class SocketBounds {
    * (about 1 µs each), once for a sender that went on after it was paused.
    */
   calm(): void {
+    this.bound(() => true)
+  }
+
+  /** The same for those alone that are near, and not at once again where a look takes long. */
+  calmNear(): void {
+    const startedAt = performance.now()
+    if (startedAt < this.nextLookAt) return
+    this.bound((libc, descriptor) => (libc.roundTripUs(descriptor) ?? 0) <= nearRoundTripUs)
+    this.nextLookAt = startedAt + calmNearShare * (performance.now() - startedAt)
+  }
+
+  private bound(isMeant: (libc: Libc, descriptor: number) => boolean): void {
     const { libc } = this
     if (libc === undefined) return
     for (const descriptor of openDescriptors()) {
-      if (libc.queuedBytes(descriptor) >= queueIsFullBytes) {
-        libc.limitReceiveQueue(descriptor, receiveQueueBytes)
-      }
+      if (libc.queuedBytes(descriptor) < queueIsFullBytes || !isMeant(libc, descriptor)) continue
+      libc.limitReceiveQueue(descriptor, receiveQueueBytes)
     }
   }
 
