@@ -5,11 +5,14 @@
 
 import type { ManifestReply, ManifestRequest } from '../src/distribution/worker-manifest.ts'
 import { judgeManifest } from '../src/distribution/worker-manifest.ts'
+import { loadLibc } from '../src/runtime/libc.ts'
 import { lowerPriority } from '../src/runtime/priority.ts'
 import type { ManifestSetup } from '../src/runtime/worker-messages.ts'
 
 export default function readManifests({ port }: ManifestSetup) {
   lowerPriority()
+  const libc = loadLibc()
+  if (!('unavailable' in libc)) libc.runWhereIdle()
   port.on('message', ({ id, text }: ManifestRequest) => {
     const reply: ManifestReply = { id, verdict: judgeManifest(text) }
     port.postMessage(reply)

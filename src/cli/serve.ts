@@ -5,6 +5,8 @@
 import { formatAddress } from '../config/address.ts'
 import type { Config } from '../config/config.ts'
 import type { createLogger, Logger } from '../observability/logger.ts'
+import { loadLibc } from '../runtime/libc.ts'
+import { answerFirst } from '../runtime/priority.ts'
 import {
   exitCodeOf,
   listenForStop,
@@ -47,6 +49,8 @@ async function run(
   stopRequested: Promise<StopSignal>,
 ): Promise<number> {
   let server: Awaited<ReturnType<typeof startServer>>
+  const libc = loadLibc()
+  if (!('unavailable' in libc)) answerFirst(libc)
   try {
     const { startServer } = await context.loadServer()
     server = await startServer(config, { logger })

@@ -1,6 +1,6 @@
 /**
- * @module The C library's calls for mapped files, early write-back, locks and receive queues. The
- * only user of koffi. Loaded on demand, on the main thread and in workers: where it does not load
+ * @module The C library's calls for mapped files, early write-back, locks, receive queues and turns
+ * on a core. The only user of koffi. Loaded on demand, on the main thread and in workers: where it does not load
  * (or not on Linux) `loadLibc` says why and callers fall back.
  *
  * A view made here reads memory that `unmap` takes away: whoever maps owns the discipline.
@@ -16,7 +16,20 @@ const SOL_SOCKET = 1
 const SO_RCVBUF = 8
 const SO_ACCEPTCONN = 30
 const IPPROTO_TCP = 6
+const TCP_INFO = 11
 const TCP_NOTSENT_LOWAT = 25
+/** Where `struct tcp_info` keeps the smoothed round trip, in µs, and how much of it is asked for. */
+const TCP_INFO_RTT = 68
+const TCP_INFO_BYTES = 72
+/** `sched_setattr` has no function in the C library before glibc 2.41. */
+const SCHED_SETATTR: Readonly<Record<string, number>> = { x64: 314, arm64: 274 }
+const SCHED_ATTR_BYTES = 48
+const SCHED_ATTR_FLAGS = 8
+const SCHED_ATTR_NICE = 16
+const SCHED_ATTR_RUNTIME = 24
+const SCHED_FLAG_RESET_ON_FORK = 1n
+const SCHED_OTHER = 0
+const SCHED_IDLE = 5
 const LOCK_EX = 2
 const LOCK_NB = 4
 const EWOULDBLOCK = 11
@@ -43,8 +56,23 @@ export interface Libc {
    * take no more meanwhile.
    */
   limitUnsent(descriptor: number, bytes: number): void
+  /** The kernel's estimate of a connection's round trip, µs; undefined for what is none. */
+  roundTripUs(descriptor: number): number | undefined
   /** Bounds a connected socket's receive queue to about `bytes`. */
   limitReceiveQueue(descriptor: number, bytes: number): void
+  /**
+   * Asks for turns of `nanoseconds` on a core, 100,000 to 100,000,000, for the calling thread, of
+   * which `niceness` is kept; threads that it starts have the usual ones again. Whoever asks for short
+   * turns takes the core from one that has a long one. Linux 6.12; older ones take the call and change
+   * nothing. False where there is no such call, it is not allowed, or somebody chose another scheduler
+   * for the thread. See sched_setattr(2).
+   */
+  shortenTurns(nanoseconds: number, niceness: number): boolean
+  /**
+   * Lets the calling thread run where nobody else wants to: whoever does takes the core at once. False
+   * where it is not allowed. See sched(7), SCHED_IDLE.
+   */
+  runWhereIdle(): boolean
   /** Starts writing a range of a file back without waiting. Errors are left for `fdatasync`. */
   startWriteBack(descriptor: number, offset: number, length: number): void
   /**
@@ -92,6 +120,10 @@ function bind(koffi: Koffi): Libc {
   const ioctl = libc.func('int ioctl(int, unsigned long, _Out_ int *)')
   const setsockopt = libc.func('int setsockopt(int, int, int, int *, unsigned int)')
   const getsockopt = libc.func('int getsockopt(int, int, int, _Out_ int *, _Inout_ unsigned int *)')
+  const getsockoptBytes = libc.func('int getsockopt(int, int, int, void *, _Inout_ unsigned int *)')
+  const setScheduler = libc.func('int sched_setscheduler(int, int, int *)')
+  const getScheduler = libc.func('int sched_getscheduler(int)')
+  const syscall = libc.func('long syscall(long, long, void *, unsigned int)')
   const syncFileRange = libc.func('int sync_file_range(int, int64_t, int64_t, unsigned int)')
   const flock = libc.func('int flock(int, int)')
   const fault = (call: string) => {
@@ -123,9 +155,26 @@ function bind(koffi: Koffi): Libc {
     limitUnsent(descriptor, bytes) {
       setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, [bytes], 4)
     },
+    roundTripUs(descriptor) {
+      const info = Buffer.alloc(TCP_INFO_BYTES)
+      const failed =
+        getsockoptBytes(descriptor, IPPROTO_TCP, TCP_INFO, info, [TCP_INFO_BYTES]) !== 0
+      return failed ? undefined : info.readUInt32LE(TCP_INFO_RTT)
+    },
     limitReceiveQueue(descriptor, bytes) {
       setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, [bytes], 4)
     },
+    shortenTurns(nanoseconds, niceness) {
+      const call = SCHED_SETATTR[process.arch]
+      if (call === undefined || getScheduler(0) !== SCHED_OTHER) return false
+      const attributes = Buffer.alloc(SCHED_ATTR_BYTES)
+      attributes.writeUInt32LE(SCHED_ATTR_BYTES, 0)
+      attributes.writeBigUInt64LE(SCHED_FLAG_RESET_ON_FORK, SCHED_ATTR_FLAGS)
+      attributes.writeInt32LE(niceness, SCHED_ATTR_NICE)
+      attributes.writeBigUInt64LE(BigInt(nanoseconds), SCHED_ATTR_RUNTIME)
+      return syscall(call, 0, attributes, 0) === 0
+    },
+    runWhereIdle: () => setScheduler(0, SCHED_IDLE, [0]) === 0,
     startWriteBack(descriptor, offset, length) {
       syncFileRange(descriptor, offset, length, SYNC_FILE_RANGE_WRITE)
     },
