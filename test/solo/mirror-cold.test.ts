@@ -39,25 +39,48 @@ interface SharedLayer {
   readonly bytes: SharedArrayBuffer
 }
 
-/** A thread of clients, connected; `pull` resolves to the times of all once every byte was right. */
-async function startClients(port: number, layers: readonly SharedLayer[], count: number) {
+/** A thread of clients; `connect`, then `pull` resolves to all times once every byte was right. */
+function clientThread(port: number, count: number) {
   const worker = new Worker(new URL('./pull-clients.mjs', import.meta.url), {
-    workerData: { port, layers, clients: count, atOnce },
+    workerData: { port, clients: count, atOnce },
   })
-  const next = () =>
+  const ask = (message: unknown) =>
     new Promise<{ times?: Times[]; error?: string }>((resolve, reject) => {
       worker.once('message', resolve)
       worker.once('error', reject)
+      worker.postMessage(message)
     })
-  await next()
-  const pull = async (): Promise<Times[]> => {
-    worker.postMessage('go')
-    const { times, error } = await next()
-    await worker.terminate()
-    if (times === undefined) throw new Error(error)
-    return times
+  return {
+    connect: (layers: readonly SharedLayer[]) => ask(layers),
+    async pull(): Promise<Times[]> {
+      const { times, error } = await ask('go')
+      if (times === undefined) throw new Error(error)
+      return times
+    },
+    end: () => worker.terminate(),
   }
-  return { pull }
+}
+
+/** All clients, spread over the threads. */
+function startClients(port: number) {
+  const each = Array.from({ length: threads }, (_, thread) =>
+    clientThread(port, Math.floor(clients / threads) + (thread < clients % threads ? 1 : 0)),
+  )
+  return {
+    connect: (layers: readonly SharedLayer[]) =>
+      Promise.all(each.map((one) => one.connect(layers))),
+    pull: async () => (await Promise.all(each.map((one) => one.pull()))).flat(),
+    end: () => Promise.all(each.map((one) => one.end())),
+  }
+}
+
+/** The layers of an image that upstream has from now on. */
+function addImage(upstream: FaultyUpstream, bytesEach: number, seed: number) {
+  return Array.from({ length: layerCount }, (_, index) => {
+    const bytes = someBytes(bytesEach, seed + index)
+    const digest = upstream.addBlob('app', bytes)
+    return { digest, path: `/v2/hub/app/blobs/${digest}`, bytes: shared(bytes) }
+  })
 }
 
 function shared(bytes: Buffer): SharedArrayBuffer {
@@ -84,37 +107,31 @@ test.skipIf(process.platform !== 'linux')(
     const upstream = new FaultyUpstream()
     await upstream.start()
     upstream.bytesPerSecond = 50_000_000
-    const layers = Array.from({ length: layerCount }, (_, index) =>
-      someBytes(layerBytes, index + 1),
-    )
-    const digests = layers.map((layer) => upstream.addBlob('app', layer))
     const registry = await startRegistry({
       config: { log: { access: false }, mirrors: [{ name: 'hub', upstream: upstream.url }] },
     })
+    const everybody = startClients(registry.port)
     try {
       const firstSent = new Map<string, number>()
       const now = () => performance.timeOrigin + performance.now()
       upstream.onFirstByte = (url) => firstSent.set(url, now())
-      const shares = layers.map((layer, index) => ({
-        path: `/v2/hub/app/blobs/${digests[index]}`,
-        bytes: shared(layer),
-      }))
-      const each = Array.from({ length: threads }, (_, thread) =>
-        startClients(
-          registry.port,
-          shares,
-          Math.floor(clients / threads) + (thread < clients % threads ? 1 : 0),
-        ),
-      )
+      // All have pulled before, what was there and what was not: in its first second a process mostly
+      // compiles itself, and clients and server share the cores.
+      const other = addImage(upstream, 100 * 1024, 100)
+      for (let time = 0; time < 2; time += 1) {
+        await everybody.connect(other)
+        await everybody.pull()
+      }
+      const layers = addImage(upstream, layerBytes, 1)
+      const digests = layers.map(({ digest }) => digest)
+      await everybody.connect(layers)
       const started = performance.now()
-      const groups = await Promise.all(each)
       const idleMb = anonymousMb(registry.pid)
       let mostMb = 0
       const watch = setInterval(() => {
         mostMb = Math.max(mostMb, anonymousMb(registry.pid))
       }, 100)
-      const times = (await Promise.all(groups.map(({ pull }) => pull()))).flat()
-      clearInterval(watch)
+      const times = await everybody.pull().finally(() => clearInterval(watch))
       // From upstream's first byte, or from the request where that came later.
       const delays = times
         .map(({ layer, sentAt, firstAt }) => {
@@ -127,15 +144,18 @@ test.skipIf(process.platform !== 'linux')(
       const p99 = delays[Math.floor(delays.length * 0.99)]!
       console.log(
         `MEASURED ${clients} clients, ${totalMb} MiB, ${atOnce} of ${layerCount} layers at once: ${seconds.toFixed(1)} s, ` +
-          `first byte median ${median.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, ` +
+          `first byte median ${median.toFixed(0)} ms, p99 ${p99.toFixed(0)}, last ${delays.at(-1)!.toFixed(0)} ms, ` +
           `RssAnon ${idleMb.toFixed(0)} to ${mostMb.toFixed(0)} MiB`,
       )
       for (const digest of digests) expect(upstream.count('GET', digest)).toBe(1)
       expect(mostMb).toBeLessThan(350)
-      await until(async () => (await blobBytes(registry.storage)) === layerBytes * layerCount)
+      const sizes = [...other, ...layers].map(({ bytes }) => bytes.byteLength)
+      const stored = sizes.reduce((sum, size) => sum + size, 0)
+      await until(async () => (await blobBytes(registry.storage)) === stored)
       // Client and server share the cores: what is to be seen here are gross regressions.
       expect(median).toBeLessThan(firstByteMsMax)
     } finally {
+      await everybody.end()
       await registry.stop()
       await upstream.stop()
     }

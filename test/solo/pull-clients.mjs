@@ -1,22 +1,19 @@
 /**
  * A thread of clients that pull blobs and compare every byte with what it should be. Started with the
- * port, the paths, the expected bytes (shared memory), the number of clients and of layers that each
- * pulls at once; connects them all, says so, asks when it is told to, and posts one
- * `{ sentAt, firstAt, layer }` an answer (times since the epoch, so that threads can be compared) or
- * the first error.
+ * port, the number of clients and of layers that each pulls at once. Told the layers of an image (path
+ * and, in shared memory, the expected bytes), it connects its clients and says so; told to go, it asks,
+ * and posts one `{ sentAt, firstAt, layer }` an answer (times since the epoch, so that threads can be
+ * compared) or the first error.
  */
 import { connect } from 'node:net'
 import { parentPort, workerData } from 'node:worker_threads'
 
-const { port, layers, clients, atOnce } = workerData
+const { port, clients, atOnce } = workerData
 const now = () => performance.timeOrigin + performance.now()
-const expected = layers.map(({ bytes }) => Buffer.from(bytes))
 /** Shared by all sockets of the thread: what is read is compared before the next read. */
 const buffer = Buffer.allocUnsafeSlow(64 * 1024)
 
-function open(layer) {
-  const { path } = layers[layer]
-  const bytes = expected[layer]
+function open({ path, bytes }, layer) {
   let head = ''
   let offset = -1
   let firstAt = 0
@@ -80,19 +77,42 @@ async function pullImage(layersOfOne) {
   const times = []
   const lane = async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      times.push(await next.ask())
+      const pull = next()
+      await pull.connected
+      times.push(await pull.ask())
     }
   }
   await Promise.all(Array.from({ length: atOnce }, lane))
   return times
 }
 
-const pulls = Array.from({ length: clients }, () => layers.map((_, layer) => open(layer)))
-await Promise.all(pulls.flat().map(({ connected }) => connected))
-parentPort.once('message', () => {
-  Promise.all(pulls.map(pullImage)).then(
-    (times) => parentPort.postMessage({ times: times.flat() }),
+/** Resolves to what makes all clients pull the image. */
+async function prepare(image) {
+  // The first are connected before anybody asks; the others would idle for longer than a server allows.
+  const pulls = Array.from({ length: clients }, () =>
+    image.map((one, layer) => {
+      const early = layer < atOnce ? open(one, layer) : undefined
+      return () => early ?? open(one, layer)
+    }),
+  )
+  await Promise.all(pulls.flatMap((all) => all.slice(0, atOnce).map((pull) => pull().connected)))
+  return () => Promise.all(pulls.map(pullImage))
+}
+
+let start
+parentPort.on('message', (layers) => {
+  if (layers === 'go') {
+    start().then(
+      (times) => parentPort.postMessage({ times: times.flat() }),
+      (error) => parentPort.postMessage({ error: error.message }),
+    )
+    return
+  }
+  prepare(layers.map(({ path, bytes }) => ({ path, bytes: Buffer.from(bytes) }))).then(
+    (ready) => {
+      start = ready
+      parentPort.postMessage('connected')
+    },
     (error) => parentPort.postMessage({ error: error.message }),
   )
 })
-parentPort.postMessage('connected')
