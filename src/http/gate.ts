@@ -105,21 +105,24 @@ export class Gate {
     const { caller, remoteAddress } = request
     const from = { remoteAddress }
     const may = (source: string) => rules.may(caller, 'pull', source, from)
+    const refused = (source: string) =>
+      this.#options.onRefused(request, {
+        caller,
+        claimedUser: undefined,
+        reason: 'not-allowed',
+        need: pullOf(source),
+        rule: undefined,
+      })
     return {
       may,
+      refused,
       // Only where a new token would help: the others are refused as what is not there.
       might: (source) =>
         caller.mayWiden === true &&
         !may(source) &&
         rules.decide(caller, 'pull', source, from).isAllowed,
       askFor: (target, source) => {
-        this.#options.onRefused(request, {
-          caller,
-          claimedUser: undefined,
-          reason: 'not-allowed',
-          need: pullOf(source),
-          rule: undefined,
-        })
+        refused(source)
         const scope = `repository:${target}:pull,push repository:${source}:pull`
         throw this.#unauthorized(request, scope, 'insufficient_scope')
       },

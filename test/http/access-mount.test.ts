@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { basic, bearer, htpasswd } from '../support/access.ts'
+import { type AuditLine, auditLines } from '../support/audit-trail.ts'
 import { lastLine, runCli } from '../support/cli.ts'
 import { describeRegistry, ENGINES, until } from '../support/in-process.ts'
 import { expectStatus, sha256 } from '../support/registry-client.ts'
@@ -15,6 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), 'fastregistry-mounts-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const file = join(folder, 'htpasswd')
 writeFileSync(file, htpasswd({ root: 'root-secret', alice: 'alice-secret' }))
+const trail = join(folder, 'audit.log')
 const actions = ['pull', 'push', 'delete', 'list']
 const config = {
   auth: {
@@ -26,9 +28,13 @@ const config = {
     { repositories: ['**'], users: ['root'], actions },
     { repositories: ['team/*'], users: ['alice'], actions },
   ],
+  audit: { file: trail },
 }
 const shared = Buffer.from('a blob that alice may pull')
 const hidden = Buffer.from('a blob that she may not')
+
+const isRefusedSource = ({ decision, repository }: AuditLine) =>
+  decision === 'refused' && String(repository).startsWith('secret/')
 
 describeRegistry('a mount', { config, engines: ENGINES.slice(0, 1) }, (registry) => {
   const root = basic('root', 'root-secret')
@@ -74,6 +80,12 @@ describeRegistry('a mount', { config, engines: ENGINES.slice(0, 1) }, (registry)
     for (const from of ['secret/source', 'secret/none', '']) {
       expect((await mount(narrow, hidden, from)).status, from).toBe(202)
       expect((await mount(alice, hidden, from)).status, from).toBe(202)
+    }
+    // Two callers, two sources: that they are refused is in the trail alone.
+    const refused = () => auditLines(trail).filter(isRefusedSource)
+    await until(() => refused().length === 4)
+    for (const line of refused()) {
+      expect(line).toMatchObject({ user: 'alice', action: 'pull', reason: 'not-allowed' })
     }
   })
 

@@ -20,6 +20,8 @@ export interface SourceRights {
   may(source: RepositoryName): boolean
   /** Whether he might with a token that he could get for the asking. */
   might(source: RepositoryName): boolean
+  /** Books that a pull from it was refused, where the answer is that of a blob that is not there. */
+  refused(source: RepositoryName): void
   /** Throws the challenge that tells him which: for a push to `target` and a pull from `source`. */
   askFor(target: RepositoryName, source: RepositoryName): never
 }
@@ -30,6 +32,7 @@ export type SourceRightsOf = (request: HttpRequest) => SourceRights
 export const allSources: SourceRights = {
   may: () => true,
   might: () => false,
+  refused: () => {},
   askFor: () => {
     throw new RegistryError('UNAUTHORIZED')
   },
@@ -103,6 +106,7 @@ export class UploadHandlers {
           this.#mounts.holderOf(digest, rights.might)
         : rights.might(source.value) && source.value
     if (wider) rights.askFor(repository, wider)
+    if (source !== undefined && !rights.may(source.value)) rights.refused(source.value)
     return this.#mounts.mount(repository, digest, source?.value, rights.may, actorOf(request))
   }
 
