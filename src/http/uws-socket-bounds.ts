@@ -69,7 +69,11 @@ export class SocketBounds {
   calmNear(): void {
     const startedAt = performance.now()
     if (startedAt < this.nextLookAt) return
-    this.bound((libc, descriptor) => (libc.roundTripUs(descriptor) ?? 0) <= nearRoundTripUs)
+    this.bound((libc, descriptor) => {
+      // 0: not measured yet.
+      const roundTripUs = libc.roundTripUs(descriptor) ?? 0
+      return roundTripUs > 0 && roundTripUs <= nearRoundTripUs
+    })
     this.nextLookAt = startedAt + calmNearShare * (performance.now() - startedAt)
   }
 
