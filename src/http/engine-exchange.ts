@@ -57,6 +57,8 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
   readonly isTls: boolean
   protected readonly core: EngineCore
   protected pump: Pump | undefined = undefined
+  /** Of a stream that has no byte to send yet: it leaves with the first, so it can be taken back. */
+  protected unsentHead: ResponseHead | undefined = undefined
   /** Body bytes handed to the socket outside a pump. */
   protected sentBytes = 0
   private idText: string | undefined = undefined
@@ -91,7 +93,7 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
   protected abstract sendBody(head: ResponseHead, body: string | Uint8Array): void
   protected abstract sendBodyless(head: ResponseHead, sizeBytes: number | undefined): void
   protected abstract sendChunkedHead(head: ResponseHead): void
-  protected abstract startStream(head: ResponseHead, pump: Pump, sizeBytes: number): void
+  protected abstract startStream(pump: Pump, sizeBytes: number): void
   /** Largest window that the socket is offered at once, bytes. */
   protected abstract readonly windowBytes: number
   /** Lets go of the socket and of the body's reader. */
@@ -192,8 +194,9 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
       this.send(head, '')
     } else {
       this.opened(head)
+      this.unsentHead = head
       this.pump = new Pump(this, source, this.core.turns, this.windowBytes)
-      this.startStream(head, this.pump, sizeBytes)
+      this.startStream(this.pump, sizeBytes)
     }
   }
 
@@ -207,8 +210,17 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
   }
 
   pumpFailed(error: unknown): void {
-    this.cut()
+    if (this.unsentHead === undefined) this.cut()
+    else this.takeBack()
     this.fail(error)
+  }
+
+  /** Nothing has left yet, so the failure can still be answered. */
+  private takeBack(): void {
+    this.unsentHead = undefined
+    this.pump?.close()
+    this.pump = undefined
+    this.state = 'open'
   }
 
   /** Runs the handler and supervises what it returns. Never throws. */

@@ -38,11 +38,6 @@ export class Pump implements Turn {
     this.windowBytes = windowBytes
   }
 
-  /** True while the source has nothing to give: time to send the head on its own. */
-  get isWaitingForSource(): boolean {
-    return this.waitsFor === 'source'
-  }
-
   /** True while the client takes nothing more. */
   get isWaitingForSocket(): boolean {
     return this.waitsFor === 'socket'

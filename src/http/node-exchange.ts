@@ -17,6 +17,7 @@ export class NodeExchange extends EngineExchange {
   protected readonly windowBytes = copyBytesMax
   private readonly req: IncomingMessage
   private readonly res: ServerResponse
+  private totalBytes = 0
   private isReading = false
   private receivedBytes = 0
   private isHeld = false
@@ -128,13 +129,17 @@ export class NodeExchange extends EngineExchange {
     this.res.end()
   }
 
-  protected startStream(head: ResponseHead, pump: Pump, sizeBytes: number): void {
-    this.writeHead(head, sizeBytes)
+  protected startStream(pump: Pump, sizeBytes: number): void {
+    this.totalBytes = sizeBytes
     pump.run()
-    if (pump.isWaitingForSource && pump.offset === 0) this.res.flushHeaders()
   }
 
   take(bytes: Uint8Array): number {
+    const { unsentHead } = this
+    if (unsentHead !== undefined) {
+      this.unsentHead = undefined
+      this.writeHead(unsentHead, this.totalBytes)
+    }
     if (!this.res.write(Buffer.from(bytes))) {
       this.pump!.block()
       this.watchDrain()

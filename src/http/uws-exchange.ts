@@ -141,18 +141,18 @@ export class UwsExchange extends EngineExchange implements Kept {
     this.finish('done')
   }
 
-  protected startStream(head: ResponseHead, pump: Pump, sizeBytes: number): void {
+  protected startStream(pump: Pump, sizeBytes: number): void {
     this.totalBytes = sizeBytes
-    this.corked((res) => {
-      writeHead(res, head, this.core.isDraining ? '\r\nConnection: close' : '')
-      pump.run()
-      // Nothing to send yet: the client gets the head now rather than with the first bytes.
-      if (pump.isWaitingForSource && pump.offset === 0) res.tryEnd('', sizeBytes)
-    })
+    this.corked(() => pump.run())
   }
 
   take(bytes: Uint8Array): number {
     const res = this.res!
+    const { unsentHead } = this
+    if (unsentHead !== undefined) {
+      this.unsentHead = undefined
+      writeHead(res, unsentHead, this.core.isDraining ? '\r\nConnection: close' : '')
+    }
     const [isOpen, isComplete] = res.tryEnd(bytes, this.totalBytes)
     if (isOpen || isComplete) return bytes.length
     this.pump!.block()

@@ -30,7 +30,7 @@ export interface UwsResponse {
   write(bytes: UwsBytes): boolean
   end(bytes?: UwsBytes, closeConnection?: boolean): UwsResponse
   endWithoutBody(): UwsResponse
-  /** `[socket takes more, response is complete]`. */
+  /** `[socket takes more, response is complete]`; no bytes complete it from 20.69 on. */
   tryEnd(bytes: UwsBytes, totalBytes: number): [boolean, boolean]
   getWriteOffset(): number
   getRemoteAddress(): ArrayBuffer

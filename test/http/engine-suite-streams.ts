@@ -149,11 +149,12 @@ export function streamSuite(make: MakeEngine): void {
     )
     const client = await served.connect()
     await client.request('GET', '/slow')
-    const head = await client.readHead()
-    expect(head.headers.get('content-length')).toBe(String(bytes.length))
+    await until(() => source.asked.length === 1)
     await served.settle()
     expect(source.asked).toEqual([0])
     source.open()
+    const head = await client.readHead()
+    expect(head.headers.get('content-length')).toBe(String(bytes.length))
     expect((await client.readBytes(2 * MiB)).equals(bytes.subarray(0, 2 * MiB))).toBe(true)
     await until(() => source.asked.length === 2)
     await served.settle()
@@ -180,6 +181,22 @@ export function streamSuite(make: MakeEngine): void {
       bytesSent: sentBytes,
     })
     expect(served.errors.map((error) => (error as Error).message)).toEqual(['disk gone'])
+  })
+
+  test('a source that fails before its first byte is answered with the error', async () => {
+    const source = new WaitingSource(pattern(MiB), [0])
+    const served = await streaming(() => source)
+    const client = await served.connect()
+    await client.request('GET', '/')
+    await until(() => source.asked.length === 1)
+    source.fail()
+    const answer = await client.readResponse()
+    expect([answer.status, answer.body.toString()]).toEqual([500, 'failed'])
+    expect(source.closes).toBe(1)
+    expect(served.exchanges).toMatchObject([{ state: 'done', status: 500, bytesSent: 6 }])
+    // The connection goes on.
+    await client.request('GET', '/settle')
+    expect((await client.readResponse()).status).toBe(200)
   })
 
   test('a source shorter than its size, or one that throws, cuts the connection', async () => {
