@@ -3,6 +3,7 @@
  * happens inside one exchange is `uws-exchange.ts`. Facts about the native side that the code
  * leans on are in native-notes.md.
  */
+import { unsentBytesMax, unsentTlsBytesMax } from '../registry/limits.ts'
 import type { EngineOptions, HttpEngine, ListenAddress, TlsFiles } from './engine.ts'
 import { listenError, probeListen } from './engine-address.ts'
 import { EngineCore } from './engine-exchange.ts'
@@ -42,7 +43,7 @@ export class UwsEngine implements HttpEngine {
       const socket = await this.open(this.plainApp, address, this.uws.LIBUS_LISTEN_EXCLUSIVE_PORT)
       if (socket === false) throw listenError(address, await probeListen(address))
       this.plainSockets.push(socket)
-      this.keeper.bounds.boundUnsent()
+      this.keeper.bounds.boundUnsent(unsentBytesMax)
       return this.uws.us_socket_local_port(socket)
     }
     const files = await readTls(tls)
@@ -53,7 +54,7 @@ export class UwsEngine implements HttpEngine {
     const socket = await this.open(acceptor, address, this.uws.LIBUS_LISTEN_EXCLUSIVE_PORT)
     if (socket === false) throw listenError(address, await probeListen(address))
     this.secure.push({ tls, acceptor, app, socket })
-    this.keeper.bounds.boundUnsent()
+    this.keeper.bounds.boundUnsent(unsentTlsBytesMax)
     return this.uws.us_socket_local_port(socket)
   }
 

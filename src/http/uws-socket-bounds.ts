@@ -5,6 +5,9 @@
  * use up what the kernel has for all sockets of the machine (measured: every send then takes 20 times
  * as long). A bound on bytes that are not sent yet leaves those in flight alone, so that a reader far
  * away is as fast as before; near ones get faster, because the copies stay in the processor's cache.
+ * What waits unsent is sent by the core where the reader's acknowledgement comes in, the rest by ours:
+ * on one machine that is the client's. It helps where a server that only copies is the limit; where
+ * the client has to decipher, the client is.
  *
  * In: the native side reads a socket again at once while every read fills its 512 KiB buffer, whether
  * the socket is paused or not: a sender on a fast link then holds the event loop (measured: 370 ms)
@@ -14,7 +17,6 @@
  * else was answered), any that goes on after it was paused.
  */
 import { readdirSync } from 'node:fs'
-import { unsentBytesMax } from '../registry/limits.ts'
 import { type Libc, loadLibc } from '../runtime/libc.ts'
 
 /** A queue with this many bytes belongs to a sender that is faster than we are. */
@@ -46,14 +48,15 @@ export class SocketBounds {
   private nextLookAt = 0
 
   /**
-   * Bounds what every connection that is accepted from now on holds unsent: the listeners hand it
-   * down. To be called when one was opened.
+   * Bounds what every connection that is accepted from now on holds unsent, bytes: the listener that
+   * was just opened hands it down. Those that have a bound keep it.
    */
-  boundUnsent(): void {
+  boundUnsent(bytes: number): void {
     const { libc } = this
     if (libc === undefined) return
     for (const descriptor of openDescriptors()) {
-      if (libc.isListening(descriptor)) libc.limitUnsent(descriptor, unsentBytesMax)
+      if (!libc.isListening(descriptor) || libc.unsentLimit(descriptor) > 0) continue
+      libc.limitUnsent(descriptor, bytes)
     }
   }
 

@@ -58,6 +58,9 @@ export const totalInFlightBytesMax = 64 * MiB
  */
 export const unsentBytesMax = 512 * KiB
 
+/** The same over TLS: of 16 to 512 KiB, what is at most this was the fastest, by up to 1.4 times. */
+export const unsentTlsBytesMax = 64 * KiB
+
 /** Part of a blob that is offered to a socket at once, bytes. */
 export const windowBytesMax = 1 * MiB
 

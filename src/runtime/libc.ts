@@ -56,6 +56,8 @@ export interface Libc {
    * take no more meanwhile.
    */
   limitUnsent(descriptor: number, bytes: number): void
+  /** The bound that `limitUnsent` set, bytes; 0 for none. */
+  unsentLimit(descriptor: number): number
   /** The kernel's estimate of a connection's round trip, µs; undefined for what is none. */
   roundTripUs(descriptor: number): number | undefined
   /** Bounds a connected socket's receive queue to about `bytes`. */
@@ -154,6 +156,11 @@ function bind(koffi: Koffi): Libc {
     },
     limitUnsent(descriptor, bytes) {
       setsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, [bytes], 4)
+    },
+    unsentLimit(descriptor) {
+      const value = [0]
+      const failed = getsockopt(descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, value, [4]) !== 0
+      return failed ? 0 : value[0]!
     },
     roundTripUs(descriptor) {
       const info = Buffer.alloc(TCP_INFO_BYTES)

@@ -1,14 +1,17 @@
 /** @module What the kernel holds of a connection in either direction, on uWebSockets.js. */
 import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { UwsEngine } from '../../src/http/uws-engine.ts'
 import { loadUws } from '../../src/http/uws-loader.ts'
 import { nativeReadBytes } from '../../src/http/uws-socket-bounds.ts'
-import { unsentBytesMax } from '../../src/registry/limits.ts'
+import { unsentBytesMax, unsentTlsBytesMax } from '../../src/registry/limits.ts'
 import { MemorySource, MiB, ok, pattern, serve } from './engine-harness.ts'
 
 const load = loadUws()
+const file = (name: string) => fileURLToPath(new URL(`../support/tls/${name}`, import.meta.url))
+const testTls = { cert: file('cert.pem'), key: file('key.pem') }
 
 /** Bytes in the send queue of the connection that was accepted on the port. */
 async function queuedBytes(port: number): Promise<number> {
@@ -24,15 +27,21 @@ async function queuedBytes(port: number): Promise<number> {
   return 0
 }
 
-test.skipIf(!load.ok || process.platform !== 'linux')(
-  'a reader that takes nothing holds little of the kernel, and gets everything later',
-  async () => {
+test.skipIf(!load.ok || process.platform !== 'linux').each([
+  { over: 'TCP', isTls: false, boundBytes: unsentBytesMax },
+  { over: 'TLS', isTls: true, boundBytes: unsentTlsBytesMax },
+])(
+  'a reader that takes nothing holds little of the kernel over $over, and gets everything later',
+  async ({ isTls, boundBytes }) => {
     const bytes = pattern(32 * MiB)
     const served = await serve(
       (options) => new UwsEngine(options, load.ok ? load.uws : (undefined as never)),
       async (_request, response) => response.stream(ok, new MemorySource(bytes)),
+      isTls ? { tls: testTls } : {},
     )
-    const client = await served.connect()
+    // Another listener of the same process has a bound of its own.
+    await served.engine.listen({ host: '', port: 0, ...(isTls ? {} : { tls: testTls }) })
+    const client = await served.connect({ isTls })
     await client.request('GET', '/')
     await client.readHead()
     let queued = 0
@@ -43,7 +52,7 @@ test.skipIf(!load.ok || process.platform !== 'linux')(
       queued = now
       await delay(10)
     }
-    expect(queued).toBeLessThan(3 * unsentBytesMax)
+    expect(queued).toBeLessThan(3 * boundBytes)
     expect((await client.readBytes(32 * MiB)).equals(bytes)).toBe(true)
     client.close()
   },
