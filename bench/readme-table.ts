@@ -16,7 +16,7 @@ export function benchMarkdown(results: Results): string {
   return [
     `One run of \`npm run bench\` on ${run.at.slice(0, 10)}: ${cores} cores (${cpu}), ${memoryGiB} GiB, ` +
       `Linux ${kernel}, Node ${node}, commit ${commit || 'unknown'}; client ${client || 'own'}; ` +
-      `peers ${peers.join(', ')}. The same client, content and machine for all, in turn. ` +
+      `${servers['ours']}; peers ${peers.join(', ')}. The same client, content and machine for all, in turn. ` +
       `The machine itself: memcpy ${rate(limits.memcpyMbPerSecond)}, SHA-256 ${rate(limits.sha256MbPerSecond)}, ` +
       `durable disk write ${rate(limits.diskMbPerSecond)}, loopback ${rate(limits.loopbackMbPerSecond)}; ` +
       `${Math.round(limits.foreignLoad * 100)}% of it busy with other work when the run began. ` +

@@ -5,12 +5,17 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { loadUws } from '../../../src/http/uws-loader.ts'
 import { readVersion } from '../../../src/runtime/version.ts'
 import { freePort, loopback, startProcess } from '../child-process.ts'
 import type { BenchServer, ServerKind, StartOptions } from '../server.ts'
 
 export function oursKind(): ServerKind {
-  return { name: 'ours', version: `FastRegistry ${readVersion()}`, isRegistry: true, start }
+  // The same Node.js loads the same binary there.
+  const uws = loadUws()
+  const engine = uws.ok ? `uWebSockets.js ${uws.version}` : 'node:http'
+  const version = `FastRegistry ${readVersion()} on ${engine}`
+  return { name: 'ours', version, isRegistry: true, start }
 }
 
 async function start(options: StartOptions): Promise<BenchServer> {
