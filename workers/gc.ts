@@ -3,6 +3,9 @@
  */
 import type { GcSetup } from '../src/gc/worker-messages.ts'
 import { runTask } from '../src/gc/worker-task.ts'
+import { announceLoaded } from '../src/runtime/worker-thread.ts'
+
+announceLoaded()
 
 export default function collect(setup: GcSetup): Promise<void> {
   return runTask(setup)

@@ -13,6 +13,7 @@ import {
   type IngestSetup,
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
+import { announceLoaded } from '../src/runtime/worker-thread.ts'
 import { UploadFile } from '../src/storage/upload-file.ts'
 
 /**
@@ -31,6 +32,8 @@ function nativeCalls(): Libc | undefined {
   loaded ??= loadLibc()
   return 'unavailable' in loaded ? undefined : loaded
 }
+
+announceLoaded()
 
 export default async function ingest(setup: IngestSetup): Promise<void> {
   const { port } = setup

@@ -8,6 +8,9 @@ import { judgeManifest } from '../src/distribution/worker-manifest.ts'
 import { loadLibc } from '../src/runtime/libc.ts'
 import { lowerPriority } from '../src/runtime/priority.ts'
 import type { ManifestSetup } from '../src/runtime/worker-messages.ts'
+import { announceLoaded } from '../src/runtime/worker-thread.ts'
+
+announceLoaded()
 
 export default function readManifests({ port }: ManifestSetup) {
   lowerPriority()

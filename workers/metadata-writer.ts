@@ -9,11 +9,14 @@ import {
   type MetadataWriterSetup,
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
+import { announceLoaded } from '../src/runtime/worker-thread.ts'
 import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
 import { applyTransaction, type Transaction } from '../src/storage/transaction.ts'
 
 /** Transactions in one flush; more would make the first wait for the last. */
 const transactionsPerFlushMax = 2048
+
+announceLoaded()
 
 export default function writeMetadata({ port, path, isRelaxed }: MetadataWriterSetup) {
   const environment = new LmdbEnvironment(path, isRelaxed)

@@ -10,10 +10,13 @@ import {
   type PagerSetup,
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
+import { announceLoaded } from '../src/runtime/worker-thread.ts'
 import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
 import { damagedCode } from '../src/storage/ports.ts'
 import type { DatabaseName } from '../src/storage/schema.ts'
 import { checkOpened, isWrittenAfter, verifyFile } from '../src/storage/worker-genuine.ts'
+
+announceLoaded()
 
 export default function page({ port, metadataPath, slots }: PagerSetup) {
   const libc = loadLibc()

@@ -9,6 +9,9 @@ import type {
   PasswordRequest,
   PasswordSetup,
 } from '../src/runtime/worker-messages.ts'
+import { announceLoaded } from '../src/runtime/worker-thread.ts'
+
+announceLoaded()
 
 export default function checkPasswords({ port }: PasswordSetup) {
   lowerPriority()

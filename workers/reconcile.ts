@@ -7,12 +7,15 @@ import type {
   ReconcileProposal,
   ReconcileSetup,
 } from '../src/runtime/worker-messages.ts'
+import { announceLoaded } from '../src/runtime/worker-thread.ts'
 import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
 import { storagePaths } from '../src/storage/paths.ts'
 import { walkStore } from '../src/storage/worker-reconcile-walk.ts'
 
 /** Findings that the main thread has not settled yet: together they share one flush. */
 const openFindingsMax = 32
+
+announceLoaded()
 
 export default async function reconcile({ port, storagePath, ...asked }: ReconcileSetup) {
   const paths = storagePaths(storagePath)

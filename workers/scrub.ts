@@ -7,12 +7,15 @@ import {
   type ScrubSetup,
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
+import { announceLoaded } from '../src/runtime/worker-thread.ts'
 import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
 import { storagePaths } from '../src/storage/paths.ts'
 import { Pace, walkEverything } from '../src/storage/worker-scrub-walk.ts'
 
 /** Progress is told this often, ms. */
 const progressEveryMs = 500
+
+announceLoaded()
 
 export default async function scrub(setup: ScrubSetup): Promise<void> {
   const { port, path, bytesPerSecond, after } = setup

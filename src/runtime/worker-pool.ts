@@ -23,13 +23,16 @@ export type WorkerName =
  */
 export const boundedHeapMiB = 1_800
 
+/** What V8 itself allows up to Node 22. That of Node 24 would let each thread have 192. */
+const youngMiBMax = 48
+
 export interface WorkerPoolOptions {
   readonly worker: WorkerName
   /** Threads, started at once and kept. */
   readonly threads: number
   /** Long tasks that one thread carries at a time. */
   readonly tasksPerThread: number
-  /** Room for short-lived objects of a thread, MiB; undefined: what V8 likes, up to 48. */
+  /** Room for short-lived objects of a thread, MiB; undefined: `youngMiBMax`. */
   readonly youngMiB?: number
   /** Bound of a thread's heap, MiB; undefined: V8's own. See `boundedHeapMiB`. */
   readonly heapMiB?: number
@@ -53,6 +56,8 @@ export function workerUrl(worker: WorkerName): string {
 export class WorkerPool {
   readonly #pool: Piscina
   readonly #capacity: number
+  /** Settles when each thread has loaded its modules, or has died of it. */
+  readonly #loaded: Promise<void>
   #running = 0
 
   constructor(options: WorkerPoolOptions) {
@@ -64,11 +69,21 @@ export class WorkerPool {
       concurrentTasksPerWorker: options.tasksPerThread,
       atomics: 'disabled',
       resourceLimits: {
-        ...(options.youngMiB !== undefined && { maxYoungGenerationSizeMb: options.youngMiB }),
+        maxYoungGenerationSizeMb: options.youngMiB ?? youngMiBMax,
         ...(options.heapMiB !== undefined && { maxOldGenerationSizeMb: options.heapMiB }),
       },
     })
     if (options.onError !== undefined) this.#pool.on('error', options.onError)
+    this.#loaded = new Promise((resolve) => {
+      let loading = options.threads
+      const oneLess = () => {
+        loading -= 1
+        if (loading === 0) resolve()
+      }
+      // The one message that a thread sends outside its tasks is `announceLoaded`.
+      this.#pool.on('message', oneLess)
+      this.#pool.on('workerDestroy', oneLess)
+    })
   }
 
   /** Whether another long task would start at once; one that only queues would never be answered. */
@@ -93,8 +108,9 @@ export class WorkerPool {
     return { port: port1, ended: ended as Promise<void> }
   }
 
-  /** Ends every thread; tasks that still run are cut off. */
+  /** Ends every thread, none while it still loads; tasks that still run are cut off. */
   async close(): Promise<void> {
+    await this.#loaded
     await this.#pool.destroy()
   }
 }
