@@ -9,7 +9,7 @@ import { RequestLimits } from './http/request-limits.ts'
 import { readTls } from './http/tls-files.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
-import { type Audit, startAudit } from './server/audit.ts'
+import { startAudit } from './server/audit.ts'
 import { makeManifestReader, makeUploads, startScrub } from './server/background.ts'
 import { makeCleanup } from './server/cleanup.ts'
 import { makeFrontDoor } from './server/front-door.ts'
@@ -66,7 +66,7 @@ export async function startServer(
   const manifests = makeManifestReader()
   const scrub = startScrub(config, storage, logger)
   const audit = startAudit(config, logger)
-  const limits = makeLimits(config, audit)
+  const limits = makeLimits(config)
   const { metadata } = storage
   const access = await openAccess(config, { metadata, limits, audit, logger }).catch(
     async (error: unknown) => {
@@ -147,12 +147,9 @@ async function listen(engine: HttpEngine, config: Config): Promise<number[]> {
   return ports
 }
 
-function makeLimits({ limits }: Config, audit: Audit | undefined): RequestLimits | undefined {
+function makeLimits({ limits }: Config): RequestLimits | undefined {
   const isLimited = limits.requestsPerSecond > 0 || limits.bytesPerSecond > 0
-  if (!isLimited) return undefined
-  return new RequestLimits(limits, systemClock, (request) =>
-    audit?.refused(request, { reason: 'limited' }),
-  )
+  return isLimited ? new RequestLimits(limits, systemClock) : undefined
 }
 
 /** Waits until every request is answered, at most `limitMs`. */

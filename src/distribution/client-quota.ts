@@ -24,6 +24,7 @@ export class ClientQuota {
         message: 'too many open upload sessions from this address; finish or cancel some',
         detail: { open: count, max: this.#perClientMax },
         headers: { 'Retry-After': '5' },
+        refusal: 'too-many-uploads',
       })
     }
     this.restore(client)

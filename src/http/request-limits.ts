@@ -25,15 +25,7 @@ export class RequestLimits {
   readonly #bytes: Throttle | undefined
   #waiting = 0
 
-  /** Told of every request that is refused. */
-  readonly #onRefused: ((request: HttpRequest) => void) | undefined
-
-  constructor(
-    settings: LimitSettings,
-    clock: Pick<Clock, 'monotonic'>,
-    onRefused?: (request: HttpRequest) => void,
-  ) {
-    this.#onRefused = onRefused
+  constructor(settings: LimitSettings, clock: Pick<Clock, 'monotonic'>) {
     const throttle = (perSecond: number) =>
       perSecond === 0 ? undefined : new Throttle({ burst: perSecond, perSecond, keysMax, clock })
     this.#requests = throttle(settings.requestsPerSecond)
@@ -44,11 +36,11 @@ export class RequestLimits {
   takeAddress(request: HttpRequest): Promise<void> | undefined {
     // Whoever asks whether we live is not a client.
     if (request.path === '/health' || request.path === '/healthz') return undefined
-    return this.#take(request, `address ${request.remoteAddress}`)
+    return this.#take(`address ${request.remoteAddress}`)
   }
 
   takeUser(request: HttpRequest): Promise<void> | undefined {
-    return this.#take(request, `user ${request.caller.name}`)
+    return this.#take(`user ${request.caller.name}`)
   }
 
   /** Books what a request has moved, when it is over. */
@@ -59,16 +51,16 @@ export class RequestLimits {
     if (caller.kind === 'user') this.#bytes.spend(`user ${caller.name}`, bytes)
   }
 
-  #take(request: HttpRequest, key: string): Promise<void> | undefined {
+  #take(key: string): Promise<void> | undefined {
     const seconds = Math.max(
       this.#requests?.waitSeconds(key) ?? 0,
       this.#bytes?.waitSeconds(key) ?? 0,
     )
     if (seconds > waitSecondsMax || (seconds > 0 && this.#waiting >= waitingMax)) {
-      this.#onRefused?.(request)
       throw new RegistryError('UNAVAILABLE', {
         message: 'too many requests or bytes from this client; try again later',
         headers: { 'Retry-After': String(Math.ceil(seconds)) },
+        refusal: 'limited',
       })
     }
     this.#requests?.spend(key)

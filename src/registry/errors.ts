@@ -40,6 +40,8 @@ export interface RegistryErrorOptions {
   readonly headers?: Readonly<Record<string, string>>
   /** Further entries of `errors[]`, where one request fails for several reasons. */
   readonly more?: readonly { readonly message: string; readonly detail?: unknown }[]
+  /** Its word in the audit trail, where somebody asked for more than he is given. */
+  readonly refusal?: 'limited' | 'too-many-uploads'
 }
 
 /** A refusal that ends a request. Callers match `code`, never the text. */
@@ -49,6 +51,7 @@ export class RegistryError extends Error {
   readonly detail: unknown
   readonly headers: Readonly<Record<string, string>> | undefined
   readonly more: NonNullable<RegistryErrorOptions['more']>
+  readonly refusal: RegistryErrorOptions['refusal']
 
   constructor(code: ErrorCode, options: RegistryErrorOptions = {}) {
     super(options.message ?? ERRORS[code].message, { cause: options.cause })
@@ -58,5 +61,6 @@ export class RegistryError extends Error {
     this.detail = options.detail
     this.headers = options.headers
     this.more = options.more ?? []
+    this.refusal = options.refusal
   }
 }

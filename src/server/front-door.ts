@@ -34,6 +34,7 @@ import { Health } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { Metrics } from '../observability/metrics.ts'
 import { declareMirrorMetrics } from '../observability/mirror-metrics.ts'
+import { RegistryError } from '../registry/errors.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Storage } from '../storage/open-storage.ts'
@@ -194,7 +195,12 @@ export async function makeFrontDoor(
         ? dispatch(request, response)
         : wait.then(() => dispatch(request, response))
     },
-    onError: (request, response, error) => respondError(request, response, error, logger),
+    onError: (request, response, error) => {
+      if (error instanceof RegistryError && error.refusal !== undefined) {
+        audit?.refused(request, { reason: error.refusal })
+      }
+      respondError(request, response, error, logger)
+    },
     refusal: engineRefusal,
     maxConnections: config.server.maxConnections,
     isTrustedProxy: proxies.isEmpty ? undefined : (address) => proxies.includes(address),

@@ -258,6 +258,37 @@ describeRegistry('a request beyond the limits', { config: limited }, (registry, 
   })
 })
 
+const crowded = {
+  auth,
+  server: { max_uploads_per_client: 1 },
+  audit: { file: trail('crowded') },
+}
+
+describeRegistry('an upload session too many', { config: crowded }, (registry) => {
+  test('is a line with its user, and the one that was opened is none', async () => {
+    const { client } = registry()
+    const headers = basic('bob', 'bob-secret')
+    const ask = () => client.request('POST', '/v2/team/app/blobs/uploads/', { headers })
+    expect((await ask()).status).toBe(202)
+    const refused = await ask()
+    expect(refused.status).toBe(503)
+    const mine = () =>
+      auditLines(trail('crowded')).filter(
+        ({ requestId }) => requestId === refused.headers['x-request-id'],
+      )
+    await until(() => mine().length > 0)
+    expect(mine()).toMatchObject([
+      {
+        action: 'push',
+        decision: 'refused',
+        reason: 'too-many-uploads',
+        user: 'bob',
+        repository: 'team/app',
+      },
+    ])
+  })
+})
+
 const mirrored = {
   config: { audit: { file: trail('mirrored') } },
   mirrors: [{ name: 'hub', upstream: 'http://127.0.0.1:9', allow: ['library/**'] }],
