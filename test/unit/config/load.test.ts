@@ -1,93 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: ${NAME} is the syntax under test
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Config } from '../../../src/config/config.ts'
-import { ConfigError } from '../../../src/config/explain.ts'
 import { loadConfig, loadConfigText } from '../../../src/config/load.ts'
 import { KEYS, ROWS, type SettingKey } from '../../../src/config/schema.ts'
-
-const load = (text: string, environment: Record<string, string> = {}): Promise<Config> =>
-  loadConfigText(text, 'config.yaml', { environment })
-
-/** The lines of the refusal; fails when the text is accepted. */
-async function problems(text: string, environment?: Record<string, string>): Promise<string[]> {
-  const error = await load(text, environment).then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  expect(error).toBeInstanceOf(ConfigError)
-  return (error as ConfigError).message.split('\n')
-}
-
-const defaults = {
-  server: {
-    addr: { host: '', port: 5000 },
-    alsoListen: undefined,
-    alsoListenTls: false,
-    engine: 'auto',
-    tls: undefined,
-    maxConnections: 20_000,
-    maxUploadsPerClient: 1000,
-    shutdownTimeoutMs: 30_000,
-  },
-  storage: {
-    path: '/var/lib/fastregistry',
-    cacheSizeMb: 1024,
-    reserveMb: 512,
-    inlineLimitBytes: 65_536,
-    durability: 'full',
-    uploadTtlMs: 86_400_000,
-    reader: 'auto',
-    scrub: { enabled: false, schedule: '0 3 * * 0', bytesPerSecond: 64 * 1024 * 1024 },
-  },
-  cleanup: {
-    gc: {
-      enabled: true,
-      schedule: '0 2 * * *',
-      keepRecent: 10,
-      graceMs: 86_400_000,
-      undeleteWindowMs: 86_400_000,
-      maxDeletePercent: 50,
-      bytesPerSecond: 0,
-      maxPauseMs: 4,
-    },
-    retention: [],
-    expiry: [],
-    immutableTags: [],
-  },
-  policy: {
-    allowSparseIndex: true,
-    allowMissingBlobs: false,
-    checkSizes: true,
-    delete: true,
-  },
-  workers: { ingestThreads: 0 },
-  log: { level: 'info', access: true, accessSample: 1 },
-  metrics: { enabled: true },
-  trustedProxies: [],
-  limits: { requestsPerSecond: 0, bytesPerSecond: 0 },
-  auditFile: undefined,
-  auth: {
-    type: 'none',
-    htpasswdFile: undefined,
-    groups: {},
-    tokens: {
-      challenge: 'auto',
-      realm: undefined,
-      service: undefined,
-      issuer: 'fastregistry',
-      ttlMs: 600_000,
-      refreshTtlMs: 30 * 86_400_000,
-      keyLifeMs: 90 * 86_400_000,
-    },
-    foreign: undefined,
-  },
-  access: [],
-  mirrors: [],
-  mirrorMaxBytes: 0,
-}
+import { defaults, load, problems } from './load-text.ts'
 
 let folder: string
 beforeAll(() => {
@@ -333,62 +251,6 @@ storage: { path: "\${NOT_SET}" }
   })
 })
 
-describe('variables of the environment', () => {
-  test('are replaced inside values, whatever the kind of the value', async () => {
-    const text =
-      'storage:\n  path: /data/${TEAM}/x\n  cache_size_mb: ${MIB}\nlog:\n  access: ${LOG}'
-    const config = await load(text, { TEAM: 'a b', MIB: '64', LOG: 'false' })
-    expect(config.storage).toMatchObject({ path: '/data/a b/x', cacheSizeMb: 64 })
-    expect(config.log.access).toBe(false)
-  })
-
-  test('cannot add structure', async () => {
-    const value = '/data", durability: relaxed # {\nlog: [1]'
-    const config = await load('storage: { path: "${EVIL}" }', { EVIL: value })
-    expect(config.storage.path).toBe(value)
-    expect(config.storage.durability).toBe('full')
-  })
-
-  test('are replaced once', async () => {
-    const config = await load('storage: { path: "/${A}" }', { A: '${B}', B: 'no' })
-    expect(config.storage.path).toBe('/${B}')
-  })
-
-  test('that are not set are named', async () => {
-    expect(await problems('storage:\n  path: /x/${NOT_SET}')).toEqual([
-      'config.yaml:2:9: storage.path: environment variable NOT_SET is not set',
-    ])
-  })
-
-  test.each(['/${}', '/${A', '/${A-b}', '/${A:-default}'])('%s is malformed', async (path) => {
-    const [line] = await problems(`storage: { path: '${path}' }`, { A: 'a' })
-    expect(line).toContain('a reference must look like ${NAME}')
-  })
-
-  test('without braces are an error as a whole value, and plain text inside one', async () => {
-    expect(await problems('storage: { path: $HOME }', { HOME: '/root' })).toEqual([
-      'config.yaml:1:18: storage.path: $HOME is not replaced; write ${HOME}',
-    ])
-    expect((await load('storage: { path: /a$b }')).storage.path).toBe('/a$b')
-  })
-
-  test('$${ stands for the two characters', async () => {
-    expect((await load('storage: { path: "/$${A}" }')).storage.path).toBe('/${A}')
-  })
-
-  test('are not taken into account in access rules', async () => {
-    const text = 'access: [{ repositories: ["home/${user}/*"], users: [a], actions: [pull] }]'
-    const rule = { repositories: ['home/${user}/*'], users: ['a'], actions: ['pull'] }
-    expect((await load(text, { user: 'mallory' })).access).toEqual([rule])
-  })
-
-  test('are not printed when their value is refused', async () => {
-    const [line] = await problems('server: { engine: "${SECRET}" }', { SECRET: 'hunter2' })
-    expect(line).not.toContain('hunter2')
-    expect(line).toContain('${SECRET}')
-  })
-})
-
 describe('features that are not built yet', () => {
   const source = '{ name: a, url: "https://quay.example.com", token: hunter2 }'
 
@@ -464,43 +326,6 @@ sync:
     'sync: { sources: [{ token: "hunter2" x }] }',
   ])('a secret stays out of the refusal of %s', async (text) => {
     expect((await problems(text)).join('\n')).not.toContain('hunter2')
-  })
-})
-
-describe('TLS files', () => {
-  test('both readable are taken', async () => {
-    const [cert, key] = [join(folder, 'a.crt'), join(folder, 'a.key')]
-    writeFileSync(cert, 'cert')
-    writeFileSync(key, 'key')
-    const config = await load(`server: { tls: { cert: ${cert}, key: ${key} } }`)
-    expect(config.server.tls).toEqual({ certFile: cert, keyFile: key, sni: [] })
-  })
-
-  test('one without the other is refused', async () => {
-    const cert = join(folder, 'b.crt')
-    writeFileSync(cert, 'cert')
-    expect(await problems(`server: { tls: { cert: ${cert} } }`)).toEqual([
-      'config.yaml:1:24: server.tls.cert: server.tls.key is missing; give both files or neither',
-    ])
-    expect(await problems(`server: { tls: { key: ${cert} } }`)).toEqual([
-      'config.yaml:1:23: server.tls.key: server.tls.cert is missing; give both files or neither',
-    ])
-  })
-
-  test('missing and unreadable ones are refused with the reason', async () => {
-    const lines = await problems(`server: { tls: { cert: /no/such, key: ${folder} } }`)
-    expect(lines).toEqual([
-      'config.yaml:1:24: server.tls.cert: cannot be read: no such file; give a readable PEM file',
-      expect.stringMatching(/server\.tls\.key: cannot be read: it is not a file/),
-    ])
-  })
-
-  test.skipIf(process.getuid?.() === 0)('a file without read permission is refused', async () => {
-    const key = join(folder, 'secret.key')
-    writeFileSync(key, 'key')
-    chmodSync(key, 0)
-    const [line] = await problems(`server: { tls: { cert: ${key}, key: ${key} } }`)
-    expect(line).toContain('permission denied')
   })
 })
 
