@@ -1,4 +1,6 @@
-/** @module What a worker thread tells the pool that started it. */
+/**
+ * @module What a worker thread tells the pool that started it.
+ */
 import { parentPort } from 'node:worker_threads'
 
 /**
