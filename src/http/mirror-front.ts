@@ -3,6 +3,8 @@
  * mirrored repositories. What is cached takes the same way as everything else: this only sees to it
  * that it is there and fresh. Misses are streamed while they are filled.
  */
+
+import { ExplainedSource } from '../mirror/explained-source.ts'
 import type { Fill } from '../mirror/fill.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
@@ -14,6 +16,7 @@ import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import type { ByteSpan } from '../registry/range.ts'
 import { unwrap } from '../registry/result.ts'
 import { parseTag } from '../registry/tag.ts'
+import type { BlobSource } from '../storage/ports.ts'
 import type { HttpRequest, HttpResponse } from './engine.ts'
 import { type BlobHandlers, blobHead, sendSource } from './handlers/blobs.ts'
 import { type DiscoveryHandlers, respondTags } from './handlers/discovery.ts'
@@ -238,7 +241,7 @@ export class MirrorFront {
           const { source } = outcome
           const prepared = prepareBlob(repository, digest, source.sizeBytes)
           // Nothing is kept, so a range is asked for anew rather than cut out of the whole.
-          return sendSource(prepared, PASSED.wrap(response), source, undefined)
+          return sendSource(prepared, PASSED.wrap(response), told(source, mirror), undefined)
         }
       }
     } catch (error) {
@@ -256,7 +259,8 @@ export class MirrorFront {
     const prepared = prepareBlob(repository, fill.digest, fill.sizeBytes!)
     const marked = MISS.wrap(response)
     return this.#blobs.answer(prepared, request, marked, (spans) => {
-      if (spans === undefined) return sendSource(prepared, marked, fill.attach(), undefined)
+      if (spans === undefined)
+        return sendSource(prepared, marked, told(fill.attach(), mirror), undefined)
       fill.want()
       return this.#sendParts(mirror, fill, prepared, request, marked, spans)
     })
@@ -280,12 +284,12 @@ export class MirrorFront {
       if (passed !== undefined) {
         const contentRange = `bytes ${span.offset}-${span.offset + span.length - 1}/${prepared.row.sizeBytes}`
         const head = blobHead(206, digest, [['Content-Range', contentRange]])
-        return response.stream(head, passed)
+        return response.stream(head, told(passed, mirror))
       }
       // Stored while upstream was asked in vain.
       if (fill.state === 'stored') return this.#blobs.get({ repository, digest }, request, response)
     }
-    sendSource(prepared, response, fill.attach(), spans)
+    sendSource(prepared, response, told(fill.attach(), mirror), spans)
   }
 
   async #tags(
@@ -339,3 +343,5 @@ function staleAnswer(why: string, response: HttpResponse): HttpResponse {
     ['Warning', `299 - "answered from the cache: ${why}"`],
   ]).wrap(response)
 }
+
+const told = (source: BlobSource, { name }: Mirror) => new ExplainedSource(source, name)
