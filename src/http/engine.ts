@@ -46,7 +46,8 @@ export interface ByteSource {
   /**
    * How many bytes at `offset` (at least 1, at most `length`) can be used now without waiting for
    * a disk or a network; or a promise that settles when it is worth asking again (rejects when
-   * the bytes cannot be had: the engine then cuts the connection).
+   * the bytes cannot be had: before the first byte `onError` can still answer, later the engine
+   * cuts the connection).
    */
   ready(offset: number, length: number): number | Promise<void>
   /** Calls back synchronously with the bytes. The view must not be kept. May be shorter. */

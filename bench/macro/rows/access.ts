@@ -97,7 +97,7 @@ function credentialsRow(
 
 const flood = { kind: 'flood', connections: 16, perSecond: 1_000, user: 'bench' } as const
 
-/** Longest time that one measurement of it has, beside the usual one: a p99 needs its samples. */
+/** Shortest time of one measurement, whatever the other rows have: a p99 needs its samples. */
 const floodSecondsMin = 5
 
 const wrongPasswordsRow: Row = {
