@@ -3,6 +3,7 @@
  * own, a record of what it reported, and sources with chosen faults.
  */
 import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { afterEach, expect } from 'vitest'
 import {
   type ByteSource,
@@ -21,6 +22,11 @@ export type MakeEngine = (options: EngineOptions) => HttpEngine
 
 export const MiB = 1024 * 1024
 export const ok = new ResponseHead(200, [['Content-Type', 'text/plain']])
+
+const file = (name: string) => fileURLToPath(new URL(`../support/tls/${name}`, import.meta.url))
+/** A certificate that no client should trust. */
+export const testTls = { cert: file('cert.pem'), key: file('key.pem') }
+
 const failed = new ResponseHead(500, [['X-Failed', 'yes']])
 const refusedHead = new ResponseHead(400, [['Content-Type', 'application/json']])
 
@@ -53,6 +59,8 @@ export class Served {
   readonly exchanges: Exchange[] = []
   readonly errors: unknown[] = []
   port = 0
+  /** What `connect` speaks when it is not told. */
+  isTls = false
   private readonly clients: RawClient[] = []
 
   constructor(make: MakeEngine, handler: Handler) {
@@ -76,7 +84,7 @@ export class Served {
   }
 
   async connect(options: RawOptions = {}): Promise<RawClient> {
-    const client = await RawClient.connect(this.port, options)
+    const client = await RawClient.connect(this.port, { isTls: this.isTls, ...options })
     this.clients.push(client)
     return client
   }
@@ -113,6 +121,7 @@ export async function serve(
     response.send(ok, 'settled')
     return undefined
   })
+  served.isTls = address.tls !== undefined
   served.port = await served.engine.listen({ host: '', port: 0, ...address })
   return served
 }

@@ -1,6 +1,6 @@
 /** @module The engine suite's part about listeners: addresses, TLS, refusals, shutdown. */
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import type { Handler } from '../../src/http/engine.ts'
 import { fetchRaw, RawClient } from '../support/raw-http.ts'
 import {
   aborted,
@@ -12,11 +12,9 @@ import {
   ok,
   pattern,
   serve,
+  testTls,
   until,
 } from './engine-harness.ts'
-
-const file = (name: string) => fileURLToPath(new URL(`../support/tls/${name}`, import.meta.url))
-const tls = { cert: file('cert.pem'), key: file('key.pem') }
 
 export function listenSuite(make: MakeEngine): void {
   const address = () =>
@@ -40,21 +38,12 @@ export function listenSuite(make: MakeEngine): void {
     expect(String((await fetchRaw(served.port, 'GET', '/')).body)).toBe('127.0.0.1 false')
   })
 
-  test('serves TLS, streams too', async () => {
-    const bytes = pattern(4 * MiB)
-    const served = await serve(
-      make,
-      (request, response) => {
-        if (request.path === '/stream') response.stream(ok, new MemorySource(bytes))
-        else response.send(ok, String(request.isTls))
-      },
-      { tls },
-    )
-    const client = await served.connect({ isTls: true })
+  test('serves TLS', async () => {
+    const handler: Handler = ({ isTls }, response) => response.send(ok, String(isTls))
+    const served = await serve(make, handler, { tls: testTls })
+    const client = await served.connect()
     await client.request('GET', '/')
     expect(String((await client.readResponse()).body)).toBe('true')
-    await client.request('GET', '/stream')
-    expect((await client.readResponse()).body.equals(bytes)).toBe(true)
   })
 
   test('a port in use, a foreign address and bad TLS files are explained', async () => {
@@ -67,9 +56,9 @@ export function listenSuite(make: MakeEngine): void {
     const { engine, port } = served
     expect(await fails(engine.listen({ host: '', port }))).toMatch(/in use/)
     expect(await fails(engine.listen({ host: '192.0.2.1', port: 0 }))).toMatch(/does not have/)
-    const noCert = { cert: file('none.pem'), key: tls.key }
+    const noCert = { cert: 'none.pem', key: testTls.key }
     expect(await fails(engine.listen({ host: '', port: 0, tls: noCert }))).toMatch(/none\.pem/)
-    const swapped = { cert: tls.key, key: tls.cert }
+    const swapped = { cert: testTls.key, key: testTls.cert }
     expect(await fails(engine.listen({ host: '', port: 0, tls: swapped }))).toMatch(/do not work/)
     expect(String((await fetchRaw(port, 'GET', '/')).body)).toBe('127.0.0.1 false')
   })

@@ -1,6 +1,6 @@
 /** @module The engine suite's part about long answers: sources, slow readers, fairness, cuts. */
 import { expect, test } from 'vitest'
-import type { HttpResponse } from '../../src/http/engine.ts'
+import type { Handler, HttpResponse, ListenAddress } from '../../src/http/engine.ts'
 import { windowBytesMax } from '../../src/registry/limits.ts'
 import type { RawClient } from '../support/raw-http.ts'
 import {
@@ -54,9 +54,10 @@ async function expectCut(client: RawClient, sizeBytes: number): Promise<void> {
   }
 }
 
-export function streamSuite(make: MakeEngine): void {
+export function streamSuite(make: MakeEngine, address: Partial<ListenAddress>): void {
+  const serving = (handler: Handler) => serve(make, handler, address)
   const streaming = (sourceOf: (path: string) => MemorySource) =>
-    serve(make, (request, response) => response.stream(ok, sourceOf(request.path)))
+    serving((request, response) => response.stream(ok, sourceOf(request.path)))
 
   test('streams a source byte for byte in bounded windows, then the next one', async () => {
     const bytes = pattern(20 * MiB + 12_345)
@@ -102,7 +103,7 @@ export function streamSuite(make: MakeEngine): void {
 
   test('streams after an await', async () => {
     const bytes = pattern(2 * MiB)
-    const served = await serve(make, async (_request, response) => {
+    const served = await serving(async (_request, response) => {
       await new Promise((resolve) => setImmediate(resolve))
       response.stream(ok, new MemorySource(bytes))
     })
@@ -141,6 +142,34 @@ export function streamSuite(make: MakeEngine): void {
     }
   })
 
+  test('a source that comes in odd parts arrives whole, whoever reads slowly', async () => {
+    const KiB = 1024
+    // Around one record of TLS, a pair of them, and what the kernel takes.
+    const parts = [1, 16 * KiB - 1, 16 * KiB, 16 * KiB + 1, 32 * KiB, 48 * KiB + 5, 500 * KiB]
+    const bytes = pattern(12 * MiB + 3)
+    class Parts extends MemorySource {
+      private turn = 0
+      override ready(offset: number, length: number): number | Promise<void> {
+        this.turn += 1
+        if (this.turn % 5 === 0) return new Promise((resolve) => setImmediate(resolve))
+        return Math.min(super.ready(offset, length) as number, parts[this.turn % parts.length]!)
+      }
+    }
+    const served = await streaming(() => new Parts(bytes))
+    const pull = async (atOnceBytes: number) => {
+      const client = await served.connect()
+      for (let round = 0; round < 2; round += 1) {
+        await client.request('GET', '/')
+        await client.readHead()
+        for (let at = 0; at < bytes.length; at += atOnceBytes) {
+          const piece = await client.readBytes(Math.min(atOnceBytes, bytes.length - at))
+          expect(piece.equals(bytes.subarray(at, at + piece.length))).toBe(true)
+        }
+      }
+    }
+    await Promise.all([pull(7 * KiB), pull(100 * KiB), pull(12 * MiB)])
+  })
+
   test('a source that is not ready is waited for, and others go on meanwhile', async () => {
     const bytes = pattern(3 * MiB)
     const source = new WaitingSource(bytes, [0, 2 * MiB])
@@ -165,7 +194,7 @@ export function streamSuite(make: MakeEngine): void {
 
   test('a source that fails cuts the connection short of its length', async () => {
     // Less than what the kernel takes for a reader that has not begun.
-    const sentBytes = MiB / 4
+    const sentBytes = MiB / 16
     const source = new WaitingSource(pattern(3 * MiB), [sentBytes])
     const served = await streaming(() => source)
     const client = await served.connect()
@@ -192,6 +221,7 @@ export function streamSuite(make: MakeEngine): void {
     source.fail()
     const answer = await client.readResponse()
     expect([answer.status, answer.body.toString()]).toEqual([500, 'failed'])
+    await until(() => served.exchanges.length === 1)
     expect(source.closes).toBe(1)
     expect(served.exchanges).toMatchObject([{ state: 'done', status: 500, bytesSent: 6 }])
     // The connection goes on.
@@ -235,7 +265,7 @@ export function streamSuite(make: MakeEngine): void {
   test('cut ends a stream and an unanswered request', async () => {
     const streams = deferred<HttpResponse>()
     const source = new WaitingSource(pattern(MiB), [1000])
-    const served = await serve(make, (request, response) => {
+    const served = await serving((request, response) => {
       if (request.path === '/cut') return response.cut()
       response.stream(ok, source)
       return streams.resolve(response)
@@ -275,12 +305,13 @@ export function streamSuite(make: MakeEngine): void {
   })
 
   test('writes an answer of unknown length under backpressure', async () => {
-    const chunk = pattern(MiB / 4)
+    const chunk = pattern(MiB / 16)
+    const rounds = 512
     let written = 0
-    const served = await serve(make, async (_request, response) => {
+    const served = await serving(async (_request, response) => {
       response.startChunked(ok)
       await response.write('')
-      for (let round = 0; round < 128; round += 1) {
+      for (let round = 0; round < rounds; round += 1) {
         await response.write(chunk)
         written += 1
       }
@@ -291,7 +322,7 @@ export function streamSuite(make: MakeEngine): void {
     await client.request('GET', '/')
     await until(() => written > 0)
     await served.settle()
-    expect(written).toBeLessThan(128)
+    expect(written).toBeLessThan(rounds)
     const { body, headers } = await client.readResponse()
     expect(headers.has('content-length')).toBe(false)
     expect(body.length).toBe(32 * MiB + 3)
@@ -301,7 +332,7 @@ export function streamSuite(make: MakeEngine): void {
   })
 
   test('a write that waits ends when the client leaves', async () => {
-    const served = await serve(make, async (_request, response) => {
+    const served = await serving(async (_request, response) => {
       response.startChunked(ok)
       while (response.state === 'headersSent') await response.write(Buffer.alloc(MiB))
     })

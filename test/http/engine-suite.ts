@@ -6,7 +6,15 @@ import { describe, expect, test } from 'vitest'
 import type { HttpRequest } from '../../src/http/engine.ts'
 import { ResponseHead } from '../../src/http/engine.ts'
 import { fetchRaw } from '../support/raw-http.ts'
-import { deferred, type MakeEngine, MemorySource, ok, serve, until } from './engine-harness.ts'
+import {
+  deferred,
+  type MakeEngine,
+  MemorySource,
+  ok,
+  serve,
+  testTls,
+  until,
+} from './engine-harness.ts'
 import { bodySuite } from './engine-suite-bodies.ts'
 import { framingSuite } from './engine-suite-framing.ts'
 import { listenSuite } from './engine-suite-listen.ts'
@@ -19,7 +27,8 @@ export function engineSuite(name: string, make: MakeEngine): void {
     describe('answers', () => answerSuite(make))
     describe('errors', () => errorSuite(make))
     describe('bodies', () => bodySuite(make))
-    describe('streams', () => streamSuite(make))
+    describe('streams', () => streamSuite(make, {}))
+    describe('streams over TLS', () => streamSuite(make, { tls: testTls }))
     describe('framing', () => framingSuite(make))
     describe('listeners', () => listenSuite(make))
   })

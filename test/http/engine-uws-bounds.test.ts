@@ -1,17 +1,14 @@
 /** @module What the kernel holds of a connection in either direction, on uWebSockets.js. */
 import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { UwsEngine } from '../../src/http/uws-engine.ts'
 import { loadUws } from '../../src/http/uws-loader.ts'
 import { nativeReadBytes } from '../../src/http/uws-socket-bounds.ts'
 import { unsentBytesMax, unsentTlsBytesMax } from '../../src/registry/limits.ts'
-import { MemorySource, MiB, ok, pattern, serve } from './engine-harness.ts'
+import { MemorySource, MiB, ok, pattern, serve, testTls } from './engine-harness.ts'
 
 const load = loadUws()
-const file = (name: string) => fileURLToPath(new URL(`../support/tls/${name}`, import.meta.url))
-const testTls = { cert: file('cert.pem'), key: file('key.pem') }
 
 /** Bytes in the send queue of the connection that was accepted on the port. */
 async function queuedBytes(port: number): Promise<number> {

@@ -38,10 +38,13 @@ export class RawClient {
   readonly closed: Promise<void>
   isClosed = false
   readonly socket: Socket
+  /** The connection beneath TLS; without it the socket itself. */
+  private readonly wire: Socket
   private pending: Buffer = Buffer.alloc(0)
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, wire: Socket) {
     this.socket = socket
+    this.wire = wire
     socket.on('error', () => {})
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
@@ -54,14 +57,13 @@ export class RawClient {
   static connect(port: number, options: RawOptions = {}): Promise<RawClient> {
     const target = { port, host: options.host ?? '127.0.0.1', noDelay: true }
     return new Promise((resolve, reject) => {
+      const wire = connect(target)
       const socket =
-        options.isTls === true
-          ? connectTls({ ...target, rejectUnauthorized: false })
-          : connect(target)
+        options.isTls === true ? connectTls({ socket: wire, rejectUnauthorized: false }) : wire
       socket.once('error', reject)
       socket.once(options.isTls === true ? 'secureConnect' : 'connect', () => {
         socket.pause()
-        resolve(new RawClient(socket))
+        resolve(new RawClient(socket, wire))
       })
     })
   }
@@ -149,7 +151,8 @@ export class RawClient {
 
   /** Leaves at once, without a goodbye (RST): what a killed client looks like. */
   abort(): void {
-    this.socket.resetAndDestroy()
+    this.wire.resetAndDestroy()
+    this.socket.destroy()
   }
 
   close(): void {
