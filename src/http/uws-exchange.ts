@@ -14,6 +14,7 @@ import { CHUNKED, isPlainTarget, readFraming, statusLine } from './engine-framin
 import type { Pump } from './engine-pump.ts'
 import { UwsBody } from './uws-body.ts'
 import { type Kept, stalledTicksMax, type UwsKeeper } from './uws-keeper.ts'
+import { offer, offerInPairs } from './uws-records.ts'
 import type { UwsRequest, UwsResponse } from './uws-types.ts'
 
 /**
@@ -159,8 +160,8 @@ export class UwsExchange extends EngineExchange implements Kept {
       this.unsentHead = undefined
       writeHead(res, unsentHead, this.core.isDraining ? '\r\nConnection: close' : '')
     }
-    const [isOpen, isComplete] = res.tryEnd(bytes, this.totalBytes)
-    if (isOpen || isComplete) return bytes.length
+    const isTaken = (this.isTls ? offerInPairs : offer)(res, bytes, this.totalBytes)
+    if (isTaken) return bytes.length
     this.pump!.block()
     this.watchWritable(res)
     // The native offset counts body bytes alone.
