@@ -1,7 +1,9 @@
 /**
  * @module A flood of wrong passwords at a steady rate, each another one. Runs in a client's worker
- * thread, so that its own work does not stand between a probe and its answer.
+ * thread of the lowest priority, so that its own work does not stand between a probe and its answer:
+ * what it costs the server is measured, not what it costs the client beside it.
  */
+import { lowerPriority } from '../../src/runtime/priority.ts'
 import type { Metrics } from '../statistics.ts'
 import { HttpConnection, type Target } from './http-client.ts'
 
@@ -16,6 +18,7 @@ export interface FloodPlan {
 }
 
 export async function runFlood(plan: FloodPlan): Promise<Metrics> {
+  lowerPriority()
   const { connections, seconds } = plan
   const startedAt = performance.now()
   const end = startedAt + seconds * 1000
