@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { loadConfigText } from '../../../src/config/load.ts'
 import { compileRules, decideTags } from '../../../src/gc/rules.ts'
-import { NOW } from './retention-cases.ts'
+import { NOW } from './retention-case.ts'
 
 const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
 const day = 86_400_000

@@ -12,7 +12,8 @@ import { mediaTypes } from '../../../src/registry/media-type.ts'
 import { anyPattern } from '../../../src/registry/pattern.ts'
 import { asName, inByteOrder } from '../../support/registry-client.ts'
 import { digestOfText } from '../../support/store.ts'
-import { CASES, type Case, configOf, factsOf, NOW } from './retention-cases.ts'
+import { type Case, configOf, factsOf, NOW } from './retention-case.ts'
+import { CASES } from './retention-cases.ts'
 
 /** `name rule` of the untagged manifests of a case that go. */
 function goingUntagged({ untagged = [], repository = 'team/app', ...it }: Case): string[] {
