@@ -2,8 +2,9 @@
  * @module The rules of the source tree that a compiler does not know. Each failure lists the places
  * and says why the rule exists.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { readBreaks } from './breaks/breaks.mjs'
 import { README_BLOCKS, readBlock, replaceBlock } from './support/readme-tables.ts'
 import { findCycle, findImports, readSourceFiles, type SourceFile } from './support/source-tree.ts'
 
@@ -241,6 +242,24 @@ describe('README.md', () => {
     }
     const reason = 'run the tidy test with UPDATE_DOCS=1 to write it anew'
     expect(readBlock(readFileSync(file, 'utf8'), name), reason).toBe(expected)
+  })
+})
+
+describe('the breaks on purpose', async () => {
+  const breaks = await readBreaks()
+
+  test('each one stands once in the text that it changes', () => {
+    const lost = breaks
+      .filter(
+        ({ file, find }) => readFileSync(new URL(file, root), 'utf8').split(find).length !== 2,
+      )
+      .map(({ what, file }) => `${file}: ${what}`)
+    expect(lost, 'a break that finds nothing to break guards nothing').toEqual([])
+  })
+
+  test('each one names a guard that is there', () => {
+    const lost = breaks.filter(({ guard }) => !existsSync(new URL(guard.file, root)))
+    expect(lost.map(({ what }) => what)).toEqual([])
   })
 })
 
