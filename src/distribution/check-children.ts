@@ -62,7 +62,7 @@ function findChild(
 }
 
 function checkSize(child: ManifestChild, sizeBytes: number): void {
-  if (child.sizeBytes === sizeBytes) return
+  if (child.sizeBytes === undefined || child.sizeBytes === sizeBytes) return
   throw new RegistryError('MANIFEST_INVALID', {
     message: 'a descriptor says another size than the stored content has',
     detail: { digest: child.digest.digest, size: child.sizeBytes, stored: sizeBytes },

@@ -2,24 +2,33 @@
  * @module Marks one repository: which tags go (`rules.ts`), which manifests are then reached by
  * nothing. A manifest stays when a tag that stays or a pin names it, when it is young, when an index
  * that stays lists it, or when it refers to a manifest that stays (signatures, SBOMs), whether by
- * its subject or by cosign's tag scheme. Pure: rows in, verdicts out.
+ * its subject or by a tag that is named after it. Pure: rows in, verdicts out.
+ *
+ * A tag that is named after a digest is under no rule of tags. It goes only when what it points at is
+ * really attached to another manifest, and that one is gone and was not held up by such tags alone.
  */
 
 import { cutoffMs } from '../distribution/reliance.ts'
-import { parseDigest } from '../registry/digest.ts'
-import { isImageIndex } from '../registry/media-type.ts'
+import type { Digest } from '../registry/digest.ts'
+import { isImageManifest } from '../registry/media-type.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import { isAttached, namesakeOf } from '../registry/named-tag.ts'
 import type { Tag } from '../registry/tag.ts'
 import { holdsNow } from '../storage/removal.ts'
 import type { ManifestRow, TagRow } from '../storage/schema.ts'
 import type { PinRow } from '../storage/schema-cleanup.ts'
 import type { ManifestItem, TagItem } from './plan-item.ts'
 import { type Edge, inOrder } from './plan-order.ts'
+import { ringMembers } from './rings.ts'
 import type { Rows } from './rows.ts'
-import { decideTags, policyFor, type RuleSet, type TagFacts, type Verdict } from './rules.ts'
-
-/** `sha256-<hex>.sig` and its like: what cosign and old clients tag referrers with. */
-const REFERRER_TAG = /^(sha256|sha512|blake3)-([a-f0-9]{64,128})(?:\.[a-z]+)?$/
+import {
+  decideTags,
+  isImmutable,
+  policyFor,
+  type RuleSet,
+  type TagFacts,
+  type Verdict,
+} from './rules.ts'
 
 export interface MarkOptions {
   readonly rules: RuleSet
@@ -62,9 +71,11 @@ class Marking {
   readonly #manifests = new Map<string, Facts>()
   readonly #tags = new Map<Tag, TagRow>()
   readonly #pulls = new Map<string, number>()
-  /** Referrers by the digest that they refer to: manifests, and tags of the old scheme. */
+  /** By the digest that they belong to: manifests that refer to it, and tags named after it. */
   readonly #referrers = new Map<string, string[]>()
-  readonly #referrerTags = new Map<string, Tag[]>()
+  readonly #namedTags = new Map<Digest, Tag[]>()
+  /** Why each tag that is named after a digest stays. */
+  readonly #keptNamed = new Map<Tag, string>()
   readonly #kept = new Map<string, string>()
   readonly #queue: string[] = []
 
@@ -76,18 +87,15 @@ class Marking {
 
   run(): MarkedRepository {
     this.#read()
-    const { tagItems, heldTags, heldRules, verdicts, goingTags } = this.#decideTags()
+    const { tagItems, heldTags, heldRules, verdicts } = this.#decideTags()
     for (const [digest, facts] of this.#manifests) {
       const reason = this.#ownReason(digest, facts)
       if (reason !== undefined) this.#keep(digest, reason)
     }
     this.#spread()
-    const orphans = this.#followSubjects(goingTags)
-    for (const { tag, reason } of orphans) {
-      verdicts.push({ tag, stays: false, rule: 'referrer', reason })
-    }
+    const orphans = this.#followSubjects()
     return {
-      verdicts,
+      verdicts: [...verdicts, ...this.#namedVerdicts(orphans)],
       keptManifests: this.#kept,
       items: [...tagItems, ...this.#ordered(orphans)],
       heldTags,
@@ -105,8 +113,8 @@ class Marking {
     }
     for (const { key, row } of this.#rows.below('tags', prefix)) {
       this.#tags.set(key[1], row)
-      const subject = subjectOfTag(key[1])
-      if (subject !== undefined) push(this.#referrerTags, subject, key[1])
+      const subject = namesakeOf(key[1])
+      if (subject !== undefined) push(this.#namedTags, subject, key[1])
     }
   }
 
@@ -131,11 +139,10 @@ class Marking {
     const { rules, now, mayDelete } = this.#options
     const facts: TagFacts[] = []
     for (const [tag, row] of this.#tags) {
-      if (subjectOfTag(tag) === undefined) facts.push(this.#facts(tag, row))
+      if (namesakeOf(tag) === undefined) facts.push(this.#facts(tag, row))
     }
     const verdicts = decideTags(rules, this.#repository, facts, now)
     const tagItems: TagItem[] = []
-    const goingTags = new Set<string>()
     const heldRules = new Set<string>()
     let heldTags = 0
     for (const [index, verdict] of verdicts.entries()) {
@@ -150,7 +157,6 @@ class Marking {
         this.#keep(digest, `tag ${tag}: ${reason}`)
         continue
       }
-      goingTags.add(tag)
       tagItems.push({
         kind: 'tag',
         repository: this.#repository,
@@ -164,7 +170,7 @@ class Marking {
         ...(approval === undefined ? {} : { approval }),
       })
     }
-    return { tagItems, heldTags, heldRules, verdicts, goingTags }
+    return { tagItems, heldTags, heldRules, verdicts }
   }
 
   /** Why a manifest stays by itself; undefined when only others can keep it. */
@@ -191,65 +197,109 @@ class Marking {
   #spread(): void {
     while (this.#queue.length > 0) {
       const digest = this.#queue.pop()!
-      const { row } = this.#manifests.get(digest)!
-      if (isImageIndex(row.mediaType)) {
-        for (const child of this.#childManifests(digest)) this.#keep(child, `listed by ${digest}`)
-      }
+      for (const child of this.#childManifests(digest)) this.#keep(child, `listed by ${digest}`)
       for (const it of this.#referrers.get(digest) ?? []) this.#keep(it, `refers to ${digest}`)
-      for (const tag of this.#referrerTags.get(digest) ?? []) {
-        this.#keep(this.#tags.get(tag)!.digest, `tag ${tag} refers to ${digest}`)
+      for (const tag of this.#namedTags.get(digest as Digest) ?? []) {
+        this.#keepNamed(tag, `belongs to ${digest}, which stays`)
       }
     }
   }
 
-  /**
-   * Referrer tags whose subject goes now, or was deleted here before, go too. One whose subject was
-   * never here may sign an image of another repository, and stays.
-   */
-  #followSubjects(goingTags: Set<string>): TagItem[] {
-    const items: TagItem[] = []
-    const following: [string, readonly Tag[]][] = []
-    for (const [subject, tags] of this.#referrerTags) {
-      if (this.#kept.has(subject)) continue
-      if (this.#manifests.has(subject) || this.#wasDeleted(subject)) following.push([subject, tags])
-      else for (const tag of tags) this.#keep(this.#tags.get(tag)!.digest, `tag ${tag} stays`)
+  #keepNamed(tag: Tag, reason: string): void {
+    if (this.#keptNamed.has(tag)) return
+    this.#keptNamed.set(tag, reason)
+    this.#keep(this.#tags.get(tag)!.digest, `tag ${tag}: ${reason}`)
+  }
+
+  /** The named tags that go, after everything was looked at that keeps what they point at. */
+  #followSubjects(): TagItem[] {
+    for (const [tag, subject] of this.#undecided()) {
+      const reason = this.#ownReasonOfNamed(tag, subject)
+      if (reason !== undefined) this.#keepNamed(tag, reason)
     }
     this.#spread()
-    for (const [subject, tags] of following) {
-      // By now something that stays may keep it after all.
-      if (this.#kept.has(subject)) continue
-      for (const tag of tags) {
-        const { digest, pushedAt, pulledAt } = this.#facts(tag, this.#tags.get(tag)!)
-        const isYoung = pushedAt > this.#options.now - cutoffMs(this.#options.rules.graceMs)
-        if (isYoung || this.#isPinned(digest)) {
-          this.#keep(digest, `tag ${tag} is young or pinned`)
-          continue
-        }
-        goingTags.add(tag)
-        items.push({
-          kind: 'tag',
-          repository: this.#repository,
-          tag,
-          digest,
-          rule: 'referrer',
-          reason: `refers to ${subject}, which is not here any more`,
-          bytes: 0,
-          at: pushedAt,
-          ...(pulledAt === undefined ? {} : { pulledAt }),
-        })
+    // What only such tags hold up, in a ring, is what their owner pushed them for.
+    const undecided = this.#undecided().map(([tag]) => tag)
+    const rings = ringMembers<string>(undecided, (node) => this.#heldUpBy(node))
+    for (const tag of undecided) {
+      if (rings.has(tag)) this.#keepNamed(tag, 'holds up itself what it is named after')
+    }
+    this.#spread()
+    return this.#undecided().map(([tag]): TagItem => {
+      const { digest, pushedAt, pulledAt } = this.#facts(tag, this.#tags.get(tag)!)
+      return {
+        kind: 'tag',
+        repository: this.#repository,
+        tag,
+        digest,
+        rule: 'referrer',
+        reason: `attached to ${namesakeOf(tag)}, which is not here any more`,
+        bytes: 0,
+        at: pushedAt,
+        ...(pulledAt === undefined ? {} : { pulledAt }),
       }
+    })
+  }
+
+  /** Named tags that nothing keeps so far, with what they are named after. */
+  #undecided(): [Tag, Digest][] {
+    const found: [Tag, Digest][] = []
+    for (const [subject, tags] of this.#namedTags) {
+      for (const tag of tags) if (!this.#keptNamed.has(tag)) found.push([tag, subject])
     }
-    this.#spread()
-    return items
+    return found
   }
 
-  #wasDeleted(subject: string): boolean {
-    const digest = parseDigest(subject)
-    if (!digest.ok) return false
-    return this.#rows.get('deletedManifests', [this.#repository, digest.value]) !== undefined
+  #namedVerdicts(orphans: readonly TagItem[]): Verdict[] {
+    const rule = 'referrer'
+    const staying = [...this.#keptNamed].map(([tag, reason]) => ({
+      tag,
+      stays: true,
+      rule,
+      reason,
+    }))
+    return [...staying, ...orphans.map(({ tag, reason }) => ({ tag, stays: false, rule, reason }))]
   }
 
+  /** Why a named tag stays whatever becomes of its subject; undefined when it follows it. */
+  #ownReasonOfNamed(tag: Tag, subject: Digest): string | undefined {
+    const { rules, now } = this.#options
+    const { digest, pushedAt } = this.#tags.get(tag)!
+    if (digest === subject) return 'is named after its own manifest'
+    if (isImmutable(rules, this.#repository, tag)) return 'is immutable'
+    if (pushedAt > now - cutoffMs(rules.graceMs)) return 'was pushed within the grace time'
+    if (this.#isPinned(digest)) return 'points at a pinned digest'
+    const wasHere = this.#manifests.has(subject) || this.#wasDeleted(subject)
+    if (!wasHere) return `may belong to ${subject} of another repository`
+    return this.#isAttached(digest, subject) ? undefined : `is not known to refer to ${subject}`
+  }
+
+  #isAttached(digest: Digest, subject: Digest): boolean {
+    const bytes = this.#rows.get('manifestBytes', digest)
+    if (bytes === undefined) return false
+    return isAttached(bytes, subject, (listed) => this.#manifests.get(listed)?.row.subject)
+  }
+
+  #wasDeleted(subject: Digest): boolean {
+    return this.#rows.get('deletedManifests', [this.#repository, subject]) !== undefined
+  }
+
+  /** What a tag or a manifest keeps here as long as it stays itself. */
+  *#heldUpBy(node: string): Generator<string> {
+    const target = this.#tags.get(node as Tag)?.digest
+    if (target !== undefined) {
+      yield target
+      return
+    }
+    if (!this.#manifests.has(node) || this.#kept.has(node)) return
+    yield* this.#childManifests(node)
+    yield* this.#referrers.get(node) ?? []
+    yield* this.#namedTags.get(node as Digest) ?? []
+  }
+
+  /** An image's children are blobs; a manifest of any other type may list manifests. */
   #childManifests(digest: string): string[] {
+    if (isImageManifest(this.#manifests.get(digest)!.row.mediaType)) return []
     const children: string[] = []
     for (const { key, row } of this.#rows.below('children', [digest])) {
       if (row.kind === 'manifest') children.push(key[1])
@@ -272,10 +322,12 @@ class Marking {
     }
     for (const { tag, digest } of orphans) {
       if (nodes.has(digest)) must.push([tag, digest])
-      waits(tag, subjectOfTag(tag)!)
+      waits(tag, namesakeOf(tag)!)
     }
     for (const digest of going) {
-      for (const child of this.#goingChildren(digest, nodes)) must.push([digest, child])
+      for (const child of this.#childManifests(digest)) {
+        if (nodes.has(child)) must.push([digest, child])
+      }
       const { subject } = this.#manifests.get(digest)!.row
       if (subject !== undefined) waits(digest, subject)
     }
@@ -288,11 +340,6 @@ class Marking {
       const isBehind = subject !== undefined && nodes.has(subject) && !seen.has(subject)
       return subject === undefined || isBehind ? item : { ...item, subject }
     })
-  }
-
-  #goingChildren(digest: string, going: ReadonlySet<string>): string[] {
-    if (!isImageIndex(this.#manifests.get(digest)!.row.mediaType)) return []
-    return this.#childManifests(digest).filter((child) => going.has(child))
   }
 
   #toItem(digest: string): ManifestItem {
@@ -313,12 +360,6 @@ class Marking {
       ...(pulledAt === undefined ? {} : { pulledAt }),
     }
   }
-}
-
-/** The digest that a tag of the old referrers scheme names. */
-export function subjectOfTag(tag: string): string | undefined {
-  const match = REFERRER_TAG.exec(tag)
-  return match === null ? undefined : `${match[1]}:${match[2]}`
 }
 
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {

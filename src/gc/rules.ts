@@ -101,6 +101,11 @@ export function keepRecentApproval(keepRecent: number): string {
   return fingerprint('keep_recent', keepRecent)
 }
 
+/** Whether a rule of `immutable_tags` fits the tag. */
+export function isImmutable({ immutable }: RuleSet, repository: string, tag: string): boolean {
+  return immutable.some((rule) => rule.repositories(repository) && rule.tags(tag))
+}
+
 /** The policy that decides about a repository; undefined: the newest N. */
 export function policyFor(rules: RuleSet, repository: string): CompiledPolicy | undefined {
   return rules.policies.find(({ fits }) => fits(repository))

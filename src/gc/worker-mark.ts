@@ -103,9 +103,8 @@ async function walkRepositories(
 }
 
 function tellSuspects({ onSuspect }: WalkOptions, rows: WorkerRows, manifest: string): void {
-  for (const { key, row } of rows.below('children', [manifest])) {
-    if (row.kind !== 'manifest') onSuspect(key[1])
-  }
+  // What an index lists may be a blob, too.
+  for (const [, child] of rows.keysBelow('children', [manifest])) onSuspect(child)
 }
 
 /** Bytes without a holder: left by versions that did not keep account of them. */

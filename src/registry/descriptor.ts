@@ -26,10 +26,10 @@ export const descriptorSchema = v.looseObject({
     v.number(),
     v.check((size) => Number.isSafeInteger(size) && size >= 0, 'size must be an integer >= 0'),
   ),
-  urls: v.optional(v.array(v.string())),
-  annotations: v.optional(annotationsSchema),
-  data: v.optional(v.string()),
-  artifactType: v.optional(v.string()),
+  urls: v.nullish(v.array(v.string())),
+  annotations: v.nullish(annotationsSchema),
+  data: v.nullish(v.string()),
+  artifactType: v.nullish(v.string()),
 })
 
 export { annotationsSchema }
@@ -60,7 +60,7 @@ export function checkDescriptor(
       detail: { field: `${place}.digest`, digest: raw.digest.slice(0, 256) },
     })
   }
-  if (raw.data !== undefined) checkData(raw, raw.data, place, digestOf)
+  if (raw.data != null) checkData(raw, raw.data, place, digestOf)
   return { mediaType: raw.mediaType, digest, sizeBytes: raw.size }
 }
 

@@ -11,7 +11,6 @@ import {
   type Descriptor,
   descriptorSchema,
 } from './descriptor.ts'
-import { judgeDigest } from './digest.ts'
 import { RegistryError } from './errors.ts'
 import { checkDepth } from './json-depth.ts'
 import { manifestDepthMax, manifestDescriptorsMax } from './limits.ts'
@@ -20,11 +19,16 @@ import {
   isImageManifest,
   isNonDistributable,
   isSchema1,
+  isServable,
   manifestTypeOf,
   mediaTypes,
 } from './media-type.ts'
+import { readEdges } from './unknown-manifest.ts'
 
-export interface ManifestChild extends Descriptor {
+export interface ManifestChild extends Omit<Descriptor, 'sizeBytes'> {
+  /** Undefined where the manifest only mentions the digest. */
+  readonly sizeBytes: number | undefined
+  /** A child of kind `manifest` may be a blob too, unless its media type is a manifest's. */
   readonly kind: 'config' | 'layer' | 'manifest'
   /** Whether the registry must hold it before it accepts the manifest (policy apart). */
   readonly isRequired: boolean
@@ -41,9 +45,10 @@ export interface Manifest {
 
 const schemaVersion = v.literal(2, 'schemaVersion must be 2')
 
+/** `null` is absence for every optional member: it is what Go writes for a nil slice or map. */
 const common = {
-  mediaType: v.optional(v.string()),
-  artifactType: v.optional(v.string()),
+  mediaType: v.nullish(v.string()),
+  artifactType: v.nullish(v.string()),
   subject: v.nullish(descriptorSchema),
   annotations: v.nullish(annotationsSchema),
 }
@@ -52,30 +57,21 @@ const imageManifestSchema = v.looseObject({
   ...common,
   schemaVersion,
   config: descriptorSchema,
-  layers: v.pipe(v.array(descriptorSchema), v.maxLength(manifestDescriptorsMax)),
-  manifests: v.optional(v.never('an image manifest must not have "manifests"')),
+  layers: v.nullish(v.pipe(v.array(descriptorSchema), v.maxLength(manifestDescriptorsMax))),
+  manifests: v.nullish(v.never('an image manifest must not have "manifests"')),
 })
 
 const imageIndexSchema = v.looseObject({
   ...common,
   schemaVersion,
-  manifests: v.pipe(v.array(descriptorSchema), v.maxLength(manifestDescriptorsMax)),
-  config: v.optional(v.never('an image index must not have "config"')),
-  layers: v.optional(v.never('an image index must not have "layers"')),
+  manifests: v.nullish(v.pipe(v.array(descriptorSchema), v.maxLength(manifestDescriptorsMax))),
+  config: v.nullish(v.never('an image index must not have "config"')),
+  layers: v.nullish(v.never('an image index must not have "layers"')),
 })
 
-/** Types we do not know: only what we could index is looked at, and only if it is well-formed. */
+/** Types that we do not know: texts and annotations only if they are well-formed. */
 const unknownSchema = v.looseObject({
-  artifactType: v.fallback(v.optional(v.string()), undefined),
-  subject: v.fallback(
-    v.nullish(
-      v.pipe(
-        descriptorSchema,
-        v.check(({ digest }) => judgeDigest(digest).kind !== 'malformed'),
-      ),
-    ),
-    undefined,
-  ),
+  artifactType: v.fallback(v.nullish(v.string()), undefined),
   annotations: v.fallback(v.nullish(annotationsSchema), undefined),
 })
 
@@ -98,8 +94,23 @@ export function parseManifest(
   if (isImageManifest(mediaType))
     return imageManifest(check(imageManifestSchema, json), mediaType, digestOf)
   if (isImageIndex(mediaType)) return imageIndex(check(imageIndexSchema, json), mediaType, digestOf)
-  const unknown = check(unknownSchema, json)
-  return { mediaType, ...describe(unknown, unknown.artifactType, digestOf), children: [] }
+  return unknownManifest(json, mediaType, digestOf)
+}
+
+/**
+ * A manifest of a type that we do not know. What is accepted is kept whole, so whatever it refers to
+ * has to be found: descriptors where every known type has them, and any other digest that it mentions.
+ */
+function unknownManifest(
+  json: Record<string, unknown>,
+  mediaType: string,
+  digestOf: DigestOf,
+): Manifest {
+  const { artifactType, annotations } = check(unknownSchema, json)
+  const { subject, children } = readEdges(json, (raw, place) =>
+    checkDescriptor(check(descriptorSchema, raw, place), place, digestOf),
+  )
+  return { mediaType, ...describe({ annotations }, artifactType, digestOf), subject, children }
 }
 
 function parseJsonObject(bytes: Uint8Array): Record<string, unknown> {
@@ -121,16 +132,19 @@ function parseJsonObject(bytes: Uint8Array): Record<string, unknown> {
 /** The header's type and the body's must agree; the shape decides when neither says anything. */
 function decideMediaType(json: Record<string, unknown>, contentType: string | undefined): string {
   const fromHeader = manifestTypeOf(contentType)
-  const raw = json['mediaType']
+  const raw = json['mediaType'] ?? undefined
   if (raw !== undefined && typeof raw !== 'string') throw invalid('mediaType must be a string')
   if (fromHeader !== undefined && raw !== undefined && raw.toLowerCase() !== fromHeader) {
     throw invalid(`mediaType ${raw} is not the Content-Type ${fromHeader}`)
   }
   const fromBody = manifestTypeOf(raw)
   const mediaType = fromHeader ?? fromBody
-  if (mediaType !== undefined) return mediaType
+  if (mediaType !== undefined) {
+    if (isServable(mediaType)) return mediaType
+    throw invalid(`a manifest cannot be of the type ${mediaType}: browsers run such content`)
+  }
   if (Array.isArray(json['manifests'])) return mediaTypes.ociIndex
-  if ('config' in json && Array.isArray(json['layers'])) return mediaTypes.ociManifest
+  if (typeof json['config'] === 'object' && json['config'] !== null) return mediaTypes.ociManifest
   throw invalid('the type of the manifest is not known: set Content-Type or mediaType')
 }
 
@@ -140,7 +154,7 @@ function imageManifest(
   digestOf: DigestOf,
 ): Manifest {
   const config = checkDescriptor(raw.config, 'config', digestOf)
-  const layers = raw.layers.map((layer, index): ManifestChild => {
+  const layers = (raw.layers ?? []).map((layer, index): ManifestChild => {
     const checked = checkDescriptor(layer, `layers[${index}]`, digestOf)
     return { ...checked, kind: 'layer', isRequired: !isNonDistributable(layer.mediaType) }
   })
@@ -156,7 +170,7 @@ function imageIndex(
   mediaType: string,
   digestOf: DigestOf,
 ): Manifest {
-  const children = raw.manifests.map((child, index): ManifestChild => {
+  const children = (raw.manifests ?? []).map((child, index): ManifestChild => {
     const checked = checkDescriptor(child, `manifests[${index}]`, digestOf)
     return { ...checked, kind: 'manifest', isRequired: true }
   })
@@ -164,22 +178,26 @@ function imageIndex(
 }
 
 function describe(
-  raw: Pick<v.InferOutput<typeof unknownSchema>, 'subject' | 'annotations'>,
-  artifactType: string | undefined,
+  raw: Partial<Pick<v.InferOutput<typeof imageIndexSchema>, 'subject' | 'annotations'>>,
+  artifactType: string | null | undefined,
   digestOf: DigestOf,
 ): Pick<Manifest, 'artifactType' | 'subject' | 'annotations'> {
   return {
-    artifactType,
+    artifactType: artifactType ?? undefined,
     subject: raw.subject ? checkDescriptor(raw.subject, 'subject', digestOf) : undefined,
     annotations: raw.annotations ?? undefined,
   }
 }
 
-function check<S extends v.GenericSchema>(schema: S, json: unknown): v.InferOutput<S> {
+function check<S extends v.GenericSchema>(
+  schema: S,
+  json: unknown,
+  place?: string,
+): v.InferOutput<S> {
   const result = v.safeParse(schema, json, { abortPipeEarly: true })
   if (result.success) return result.output
   const problems = result.issues.slice(0, 20).map((issue) => {
-    const field = v.getDotPath(issue) ?? ''
+    const field = [place, v.getDotPath(issue)].filter((part) => part != null).join('.')
     return { field, problem: issue.message }
   })
   const [first] = problems

@@ -33,6 +33,17 @@ const SAYS_NOTHING: ReadonlySet<string> = new Set([
 
 const TYPE_SLASH_SUBTYPE = /^[a-z0-9][a-z0-9!#$&^_.+-]{0,126}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}$/
 
+/** Parts of a subtype that browsers run or render as a page, wherever they stand in it. */
+const ACTIVE = ['html', 'javascript', 'ecmascript', 'xml']
+
+/**
+ * Whether content of this bare lower-case type may be served under it: other people's content never is
+ * served in a type that a browser runs.
+ */
+export function isServable(type: string): boolean {
+  return type.startsWith('application/') && !ACTIVE.some((part) => type.includes(part))
+}
+
 export function isImageManifest(type: string): boolean {
   return IMAGE_MANIFESTS.has(type)
 }

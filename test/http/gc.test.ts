@@ -104,9 +104,16 @@ describeRegistry('collection without grace', { config }, (registry) => {
     await client.delete('/v2/team/index/manifests/child')
     const subject = { mediaType: mediaTypes.ociManifest, digest: child.digest, size: child.size }
     const signature = await client.pushImage('team/index', undefined, { subject })
-    const old = await client.pushImage('team/index', `sha256-${child.digest.slice(7)}.sig`, {
-      annotations: { old: 'scheme' },
+    const payload = await client.pushBlob('team/index', 'payload')
+    const mediaType = 'application/vnd.dev.cosign.simplesigning.v1+json'
+    const oldBody = JSON.stringify(
+      imageManifest(await client.pushBlob('team/index', '{}'), [{ ...payload, mediaType }]),
+    )
+    const oldTag = `sha256-${child.digest.slice(7)}.sig`
+    await client.putManifest('team/index', oldTag, oldBody, {
+      'Content-Type': mediaTypes.ociManifest,
     })
+    const old = { digest: sha256(oldBody) }
     await collect(registry())
     for (const { digest } of [child, signature, old]) {
       expect((await client.get(`/v2/team/index/manifests/${digest}`)).status).toBe(200)

@@ -10,9 +10,9 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { CleanupConfig } from '../../src/config/config-cleanup.ts'
 import { cutoffMs } from '../../src/distribution/reliance.ts'
-import { subjectOfTag } from '../../src/gc/mark-repository.ts'
 import type { PlanItem } from '../../src/gc/plan-item.ts'
 import { isImageIndex } from '../../src/registry/media-type.ts'
+import { namesakeOf } from '../../src/registry/named-tag.ts'
 import type { Storage } from '../../src/storage/open-storage.ts'
 import { blobPath, trashPath } from '../../src/storage/paths.ts'
 import { DATABASES, type DatabaseName, type Databases } from '../../src/storage/schema.ts'
@@ -115,7 +115,7 @@ function expectReferring(items: readonly PlanItem[], planned: Snapshot): void {
     const subject =
       it.kind === 'manifest'
         ? planned.get('manifests', it.repository, it.digest)?.subject
-        : subjectOfTag(it.tag)
+        : namesakeOf(it.tag)
     if (subject === undefined) continue
     const isBehind = (places.get(`manifest ${it.repository} ${subject}`) ?? -1) > place
     expect(it.subject, nameOf(it)).toBe(isBehind ? undefined : subject)

@@ -5,16 +5,17 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { CleanupConfig, KeepRule } from '../../src/config/config-cleanup.ts'
-import { markRepository, subjectOfTag } from '../../src/gc/mark-repository.ts'
+import { markRepository } from '../../src/gc/mark-repository.ts'
 import type { ManifestItem, TagItem } from '../../src/gc/plan-item.ts'
 import type { Rows } from '../../src/gc/rows.ts'
 import { compileRules, policyFor } from '../../src/gc/rules.ts'
+import { namesakeOf } from '../../src/registry/named-tag.ts'
 import { anyPattern } from '../../src/registry/pattern.ts'
 import { MemoryMetadataStore } from '../../src/storage/memory/memory-metadata.ts'
 import type { Databases } from '../../src/storage/schema.ts'
 import { FakeClock } from '../support/fake-clock.ts'
 import { inByteOrder } from '../support/registry-client.ts'
-import { cleanup, life, StepTaker } from './store-steps.ts'
+import { cleanup, life, StepTaker, signatureType } from './store-steps.ts'
 
 const rowsMax = 10_000
 type Name = Databases['repositories']['key']
@@ -57,6 +58,11 @@ class Scene {
 
   children(digest: string): string[] {
     return this.#store.keys('children', [digest], undefined, rowsMax).map(([, child]) => child)
+  }
+
+  isSignature(digest: Databases['manifestBytes']['key']): boolean {
+    const bytes = this.#store.getBytes('manifestBytes', digest)
+    return Buffer.from(bytes!).includes(signatureType)
   }
 
   isPinned(repository: Name, digest: string): boolean {
@@ -105,7 +111,7 @@ type TagOfScene = ReturnType<Scene['tags']>[number]
 /** Tags that a rule of a policy names by itself; versions are the table's business. */
 function named(rule: KeepRule, tags: readonly TagOfScene[], now: number): TagOfScene[] {
   const fits = anyPattern(rule.tags)
-  const fitting = tags.filter(({ tag }) => fits(tag) && subjectOfTag(tag) === undefined)
+  const fitting = tags.filter(({ tag }) => fits(tag) && namesakeOf(tag) === undefined)
   if (Object.keys(rule).length === 1) return fitting
   const newest = (time: (it: TagOfScene) => number, list: TagOfScene[], count = 0) =>
     [...list].sort((a, b) => time(b) - time(a) || inByteOrder(a.tag, b.tag)).slice(0, count)
@@ -144,6 +150,43 @@ test('what a keep rule names is never in a plan, nor what hangs on it', async ()
     }
     return keeping.length
   })
+})
+
+test('a tag that is named after a digest goes only without it, and only if it was attached to it', async () => {
+  let rings = 0
+  await assertAll((scene, repository) => {
+    const items = scene.plan(repository)
+    const goingTags = new Set(items.flatMap((it) => (it.kind === 'tag' ? [it.tag] : [])))
+    const going = new Set(items.flatMap((it) => (it.kind === 'manifest' ? [it.digest] : [])))
+    const here = new Map(scene.manifests(repository).map((it) => [it.digest as string, it]))
+    const named = scene.tags(repository).filter(({ tag }) => namesakeOf(tag) !== undefined)
+    /** Whether `to` stays as long as `from` does. */
+    const holdsUp = (from: string, to: string, seen = new Set<string>()): boolean => {
+      if (from === to) return true
+      if (seen.has(from)) return false
+      seen.add(from)
+      return [
+        ...scene.children(from).filter((it) => here.has(it)),
+        ...[...here.values()].filter(({ subject }) => subject === from).map(({ digest }) => digest),
+        ...named.filter(({ tag }) => namesakeOf(tag) === from).map(({ digest }) => digest),
+      ].some((it) => holdsUp(it, to, seen))
+    }
+    let seen = 0
+    for (const { tag, digest } of named) {
+      const subject = namesakeOf(tag)!
+      if (!goingTags.has(tag)) {
+        expect(going.has(digest), `what ${tag} points at`).toBe(false)
+        continue
+      }
+      seen += 1
+      expect(here.has(subject) && !going.has(subject), `${tag} without its subject`).toBe(false)
+      expect(scene.isSignature(digest) || here.get(digest)?.subject === subject, tag).toBe(true)
+      expect(holdsUp(digest, subject), `${tag} holds its subject up`).toBe(false)
+    }
+    rings += named.filter(({ tag, digest }) => holdsUp(digest, namesakeOf(tag)!)).length
+    return seen
+  })
+  expect(rings).toBeGreaterThan(0)
 })
 
 test('what is pinned is never in a plan, nor a tag that is immutable', async () => {

@@ -16,6 +16,7 @@ import type { Digest } from '../../src/registry/digest.ts'
 import { RegistryError } from '../../src/registry/errors.ts'
 import { mediaTypes } from '../../src/registry/media-type.ts'
 import type { RepositoryName } from '../../src/registry/name.ts'
+import { fallbackTagOf } from '../../src/registry/named-tag.ts'
 import { blobPath, type StoragePaths } from '../../src/storage/paths.ts'
 import type { MetadataStore } from '../../src/storage/ports.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
@@ -31,6 +32,9 @@ import {
 /** Everything happens in whole seconds, so that times meet. */
 const second = 1_000
 
+/** Layers of what cosign attaches by tag. */
+export const signatureType = 'application/vnd.dev.cosign.simplesigning.v1+json'
+
 /** `which` is taken modulo what there is; a step without anything to act on is none. */
 export type Step =
   | {
@@ -41,9 +45,12 @@ export type Step =
       readonly seed: number
       readonly isCache: boolean
       readonly expiresAfter: string | undefined
-      /** Refers to a manifest: by its subject, or by a tag of cosign's scheme instead of its own. */
+      /**
+       * Belongs to a manifest: by its subject, or by a tag that is named after it instead of its own, as
+       * what cosign attaches or as any image.
+       */
       readonly refersTo: number | undefined
-      readonly how: 'subject' | 'cosign'
+      readonly how: 'subject' | 'cosign' | 'named'
     }
   | {
       readonly do: 'index'
@@ -54,6 +61,8 @@ export type Step =
       readonly refersTo: number | undefined
     }
   | { readonly do: 'push-again'; readonly which: number; readonly tag: string | undefined }
+  /** A tag that is named after a manifest of the repository: itself, one of its own, any other. */
+  | { readonly do: 'name-after'; readonly which: number; readonly after: number }
   | { readonly do: 'blob'; readonly in: string; readonly text: string }
   | { readonly do: 'mount'; readonly in: string; readonly which: number }
   | { readonly do: 'delete-tag'; readonly which: number }
@@ -87,7 +96,7 @@ const image = step('image', {
   isCache: fc.boolean(),
   expiresAfter: fc.option(fc.constantFrom('3s', '20s'), { nil: undefined, freq: 3 }),
   refersTo: maybe(which),
-  how: fc.constantFrom('subject', 'cosign'),
+  how: fc.constantFrom('subject', 'cosign', 'named'),
 })
 const index = step('index', {
   in: repositories,
@@ -99,6 +108,7 @@ const index = step('index', {
 const wait = step('wait', { seconds: fc.integer({ min: 1, max: 12 }) })
 const uses = [
   step('push-again', { which, tag: maybe(tags) }),
+  step('name-after', { which, after: which }),
   step('blob', { in: repositories, text: texts }),
   step('mount', { in: repositories, which }),
   step('delete-tag', { which }),
@@ -238,7 +248,12 @@ export class StepTaker {
       case 'index':
         return this.#index(it)
       case 'push-again':
-        return this.#pushAgain(it)
+        return this.#pushAgain(it.which, it.tag)
+      case 'name-after': {
+        const key = this.#at('manifests', it.which)
+        const subject = key && this.#manifestIn(key[0], it.after)
+        return this.#pushAgain(it.which, subject && fallbackTagOf(subject.digest))
+      }
       case 'blob':
         await this.#blob(it.in, it.text)
         return
@@ -282,7 +297,11 @@ export class StepTaker {
     const subject = this.#manifestIn(it.in, it.refersTo)
     const config = await this.#blob(it.in, `{"seed":${it.seed}}`)
     const layers: Descriptor[] = []
-    for (const text of it.layers) layers.push(await this.#blob(it.in, text))
+    const isCosign = subject !== undefined && it.how === 'cosign'
+    for (const text of isCosign ? ['payload', ...it.layers] : it.layers) {
+      const layer = await this.#blob(it.in, text)
+      layers.push(isCosign ? { ...layer, mediaType: signatureType } : layer)
+    }
     const type = it.isCache ? 'application/vnd.buildkit.cacheconfig.v0' : 'application/x.config'
     const isSubject = subject !== undefined && it.how === 'subject'
     const body = imageManifest({ ...config, mediaType: type }, layers, {
@@ -291,8 +310,8 @@ export class StepTaker {
         ? {}
         : { annotations: { 'org.fastregistry.expires-after': it.expiresAfter } }),
     })
-    const isCosign = subject !== undefined && it.how === 'cosign'
-    const tag = isCosign ? `${subject.digest.replace(':', '-')}.sig` : it.tag
+    const isNamed = subject !== undefined && it.how !== 'subject'
+    const tag = isNamed ? `${fallbackTagOf(subject.digest)}.sig` : it.tag
     await this.#push(asName(it.in), tag, Buffer.from(JSON.stringify(body)), mediaTypes.ociManifest)
   }
 
@@ -306,12 +325,12 @@ export class StepTaker {
     await this.#push(asName(it.in), it.tag, Buffer.from(JSON.stringify(body)), mediaTypes.ociIndex)
   }
 
-  async #pushAgain(it: Step & { readonly do: 'push-again' }): Promise<void> {
-    const key = this.#at('manifests', it.which)
+  async #pushAgain(which: number, tag: string | undefined): Promise<void> {
+    const key = this.#at('manifests', which)
     if (key === undefined) return
     const { mediaType } = this.#metadata.get('manifests', key)!
     const bytes = Buffer.from(this.#metadata.getBytes('manifestBytes', key[1])!)
-    await this.#push(key[0], it.tag, bytes, mediaType)
+    await this.#push(key[0], tag, bytes, mediaType)
   }
 
   async #push(

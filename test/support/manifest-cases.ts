@@ -40,6 +40,13 @@ export const SHAPES: Case[] = [
     '201',
   ],
   ['null annotations and subject', { ...image, annotations: null, subject: null }, '201'],
+  ['a null artifactType', { ...image, artifactType: null }, '201'],
+  ['an image with null manifests', { ...image, manifests: null }, '201'],
+  [
+    'an index with null members of an image',
+    { ...imageIndex([]), config: null, layers: null },
+    '201',
+  ],
   ['an index without manifests', imageIndex([]), '201'],
   ['an index of an image', imageIndex([stored]), '201'],
   ['a nested index', imageIndex([describeContent('[]', mediaTypes.ociIndex)]), '201'],
@@ -53,15 +60,16 @@ export const SHAPES: Case[] = [
   ['schemaVersion "2"', { ...image, schemaVersion: '2' }, INVALID],
   ['no schemaVersion', without('schemaVersion'), INVALID],
   ['no config', without('config'), INVALID],
-  ['no layers', without('layers'), INVALID],
+  ['no layers', without('layers'), '201'],
   ['config null', { ...image, config: null }, INVALID],
-  ['layers null', { ...image, layers: null }, INVALID],
+  ['layers null', { ...image, layers: null }, '201'],
   ['layers an object', { ...image, layers: {} }, INVALID],
   ['layers of null', { ...image, layers: [null] }, INVALID],
   ['an image that has manifests too', { ...image, manifests: [] }, INVALID],
   ['an index that has layers too', { ...imageIndex([]), layers: [] }, INVALID],
   ['an index that has a config too', { ...imageIndex([]), config }, INVALID],
-  ['an index without a list', { schemaVersion: 2, mediaType: mediaTypes.ociIndex }, INVALID],
+  ['an index without a list', { schemaVersion: 2, mediaType: mediaTypes.ociIndex }, '201'],
+  ['an index with a list of null', { ...imageIndex([]), manifests: null }, '201'],
   ['annotations that are no object', { ...image, annotations: ['a'] }, INVALID],
   ['annotations that are no texts', { ...image, annotations: { a: 1 } }, INVALID],
   ['annotations of null', { ...image, annotations: { a: null } }, INVALID],
@@ -85,6 +93,13 @@ export const SHAPES: Case[] = [
 ]
 
 export const DESCRIPTORS: Case[] = [
+  ...['urls', 'annotations', 'data', 'artifactType', 'platform'].map(
+    (member): Case => [
+      `a null ${member}`,
+      imageManifest(config, [{ ...layer, [member]: null }]),
+      '201',
+    ],
+  ),
   ['no mediaType', imageManifest({ ...config, mediaType: '' }, []), INVALID],
   [
     'a mediaType that is no text',
@@ -173,7 +188,7 @@ export const TYPES: Case[] = [
     'the withdrawn artifact manifest',
     {
       mediaType: 'application/vnd.oci.artifact.manifest.v1+json',
-      blobs: [missing],
+      blobs: [layer],
       subject: config,
     },
     '201',
@@ -187,9 +202,39 @@ export const TYPES: Case[] = [
   [
     'an unknown type with the digest of its subject malformed',
     { subject: { ...config, digest: 'x' } },
+    DIGEST,
+    'application/vnd.example.thing.v1+json',
+  ],
+  [
+    'an unknown type with members that mean something else',
+    { blobs: 5, layers: ['x'], manifests: { a: 1 }, config: 'y' },
     '201',
     'application/vnd.example.thing.v1+json',
   ],
+  [
+    'an unknown type with a descriptor of no size',
+    { blobs: [{ mediaType: 'a/b', digest: layer.digest }] },
+    INVALID,
+    'application/vnd.example.thing.v1+json',
+  ],
+  ...[
+    'text/html',
+    'text/css',
+    'text/x-component',
+    'image/svg+xml',
+    'image/png',
+    'application/xhtml+xml',
+    'application/xml',
+    'application/vnd.x.html.y',
+    'application/javascript',
+    'application/x-ecmascript; charset=utf-8',
+    'multipart/mixed',
+    'APPLICATION/RSS+XML',
+  ].flatMap((type): Case[] => [
+    [`content for browsers: ${type}`, { hello: 'world' }, INVALID, type],
+    [`an image that calls itself ${type}`, { ...image, mediaType: type }, INVALID, type],
+    [`a body that calls itself ${type}`, { mediaType: type }, INVALID, 'application/json'],
+  ]),
   ['an unknown type that is no object', '[]', INVALID, 'application/vnd.example.thing.v1+json'],
 ]
 
@@ -201,6 +246,26 @@ const foreignLayer = (type: string) => ({
 const unheardOf = { ...missing, digest: 'sha3-256:abcdef' }
 
 export const EXISTENCE: Case[] = [
+  ...['blobs', 'layers'].map(
+    (member): Case => [
+      `missing ${member} of an unknown type`,
+      { [member]: [layer, missing] },
+      UNKNOWN,
+      'application/vnd.example.thing.v1+json',
+    ],
+  ),
+  [
+    'a missing config of an unknown type',
+    { config: missing },
+    UNKNOWN,
+    'application/vnd.example.thing.v1+json',
+  ],
+  [
+    'a digest that an unknown type only mentions',
+    { here: { or: [`there ${missing.digest}`, missing.digest] } },
+    '201',
+    'application/vnd.example.thing.v1+json',
+  ],
   ['a missing config', imageManifest(missing, []), UNKNOWN],
   ['a missing layer', imageManifest(config, [layer, missing]), UNKNOWN],
   ['a layer that is a manifest here', imageManifest(config, [{ ...layer, ...stored }]), UNKNOWN],
