@@ -139,7 +139,12 @@ export function imageEndpoints(sources: ImageSources): Endpoint[] {
         to: v.strictObject({ repository: repositorySchema, tag: v.optional(tagSchema) }),
         referrers: v.optional(v.boolean('expected true or false'), true),
       }),
-      answer: v.object({ digest: v.string(), manifests: v.number(), blobs: v.number() }),
+      answer: v.object({
+        digest: v.string(),
+        manifests: v.number(),
+        blobs: v.number(),
+        tags: v.array(v.string()),
+      }),
       handle: ({ body: { from, to, referrers } }, { actor, signal }) => {
         const source = reference(from.reference)
         // Without a tag to give, the tag that was asked for goes along.

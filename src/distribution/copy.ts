@@ -11,6 +11,7 @@ import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import type { Change, Check } from '../storage/transaction.ts'
+import { referrersOf, tagsNamedAfter } from './attached.ts'
 import { linkChanges } from './commit-blob.ts'
 import { findManifest } from './pull.ts'
 import type { ManifestPushes } from './push-manifest.ts'
@@ -32,6 +33,16 @@ export interface Copied {
   readonly digest: Digest
   readonly manifests: number
   readonly blobs: number
+  /** Tags that came along because they are named after what was copied. */
+  readonly tags: Tag[]
+}
+
+/** What a copy takes along, in the order in which it is pushed. */
+interface Collected {
+  readonly seen: Set<string>
+  /** Children before what lists them, referrers after their subject. */
+  readonly manifests: Digest[]
+  readonly tags: Map<Tag, Digest>
 }
 
 /** Blobs linked in one transaction. */
@@ -49,45 +60,78 @@ export class Copies {
     this.#clock = clock
   }
 
-  /** On disk and visible when it resolves. Throws MANIFEST_UNKNOWN, and what a push throws. */
+  /**
+   * On disk and visible when it resolves; the tag moves last. Throws MANIFEST_UNKNOWN, and what a push
+   * throws.
+   */
   async copy(request: CopyRequest): Promise<Copied> {
     const { from, to, tag } = request
     const { digest } = findManifest(this.#metadata, from, request.reference)
-    const ordered: Digest[] = []
-    await this.#collect(from, digest, request.withReferrers, new Set(), ordered)
+    const all: Collected = { seen: new Set(), manifests: [], tags: new Map() }
+    await this.#collect(from, digest, request.withReferrers, all)
     let blobs = 0
-    for (const current of ordered) {
+    for (const current of all.manifests) {
       if (request.signal?.aborted === true) throw cancelled()
       blobs += await this.#link(from, to, current)
       if (current !== digest) await this.#push(request, current, [])
     }
+    const tags: Tag[] = []
+    for (const [named, target] of from === to ? [] : all.tags) {
+      if (request.signal?.aborted === true) throw cancelled()
+      if (named === tag || (await this.#holdsAll(request, named, target))) continue
+      await this.#push(request, target, [named])
+      tags.push(named)
+    }
     await this.#push(request, digest, tag === undefined ? [] : [tag])
-    return { digest, manifests: ordered.length, blobs }
+    return { digest, manifests: all.manifests.length, blobs, tags }
   }
 
-  /** Children before what lists them; referrers after their subject (they may come first, too). */
+  /**
+   * Whether the target's tag holds everything already that the source's would bring: then it may hold
+   * more, such as a signature that was made there, and stays.
+   */
+  async #holdsAll(request: CopyRequest, tag: Tag, target: Digest): Promise<boolean> {
+    const { from, to } = request
+    const there = this.#metadata.get('tags', [to, tag])?.digest
+    if (there === undefined || there === target) return false
+    const listed = new Set(await this.#listedBy(to, there))
+    return (await this.#listedBy(from, target)).every((it) => listed.has(it))
+  }
+
+  /** Layers or manifests of a stored manifest, by digest; the configuration is each one's own. */
+  async #listedBy(repository: RepositoryName, digest: Digest): Promise<string[]> {
+    const config = this.#metadata.get('manifests', [repository, digest])?.imageConfig
+    const children = await listAll(this.#metadata, 'children', [digest])
+    return children.map(([, child]) => child).filter((child) => child !== config)
+  }
+
   async #collect(
     repository: RepositoryName,
     digest: Digest,
     withReferrers: boolean,
-    seen: Set<string>,
-    ordered: Digest[],
+    all: Collected,
   ): Promise<void> {
-    if (seen.has(digest)) return
-    seen.add(digest)
-    if (seen.size > manifestsMax) {
+    if (all.seen.has(digest)) return
+    all.seen.add(digest)
+    if (all.seen.size > manifestsMax) {
       throw new RegistryError('SIZE_INVALID', { message: `more than ${manifestsMax} manifests` })
     }
     for (const [, child] of await listAll(this.#metadata, 'children', [digest])) {
       const found = this.#manifestHere(repository, child)
       if (found !== undefined) {
-        await this.#collect(repository, found, withReferrers, seen, ordered)
+        await this.#collect(repository, found, withReferrers, all)
       }
     }
-    ordered.push(digest)
+    all.manifests.push(digest)
     if (!withReferrers) return
-    for (const [, , referrer] of await listAll(this.#metadata, 'referrers', [repository, digest])) {
-      await this.#collect(repository, referrer, withReferrers, seen, ordered)
+    for (const referrer of await referrersOf(this.#metadata, repository, digest)) {
+      await this.#collect(repository, referrer, withReferrers, all)
+    }
+    for (const tag of tagsNamedAfter(this.#metadata, repository, digest)) {
+      const target = this.#metadata.get('tags', [repository, tag])?.digest
+      if (target === undefined) continue
+      all.tags.set(tag, target)
+      await this.#collect(repository, target, withReferrers, all)
     }
   }
 

@@ -12,8 +12,8 @@ import type { MetadataStore } from '../storage/ports.ts'
 import { manifestRemoval, tagRemoval } from '../storage/removal.ts'
 import type { Change, Check } from '../storage/transaction.ts'
 import { History } from './history.ts'
+import { readManifestToRemove } from './manifest-to-remove.ts'
 import { Protection } from './protection.ts'
-import { listAll } from './scan.ts'
 import { TagLocks } from './tag-locks.ts'
 
 /** What deletes share with the other ways to change a repository. */
@@ -77,20 +77,11 @@ export class Deletes {
       const row = this.#metadata.get('manifests', [repository, digest])
       if (row === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
       protection.requireUnpinned(this.#metadata, clock, repository, digest)
-      const index = await listAll(this.#metadata, 'tagsByDigest', [repository, digest])
-      const tags = index.map(([, , tag]) => tag)
-      for (const tag of tags) protection.requireMovable(repository, tag, digest)
-      const children = (await listAll(this.#metadata, 'children', [digest])).map(([, it]) => it)
-      const referrer =
-        row.subject === undefined
-          ? undefined
-          : this.#metadata.get('referrers', [repository, row.subject, digest])
+      const it = await readManifestToRemove(this.#metadata, repository, digest, row)
+      for (const { tag } of it.tags) protection.requireMovable(repository, tag, digest)
       const at = clock.now()
       // The lock keeps pushes from adding a tag, and the row's check any that passed it by.
-      const decision = manifestRemoval(
-        { repository, digest, row, tags, children, referrer },
-        { at, by, why: 'deleted by a client' },
-      )
+      const decision = manifestRemoval(it, { at, by, why: 'deleted by a client' })
       const event = { at, action: 'delete-manifest', repository, by, digest } as const
       decision.changes.push(history.write(event))
       return decision

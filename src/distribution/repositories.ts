@@ -10,6 +10,7 @@ import { type Decision, manifestRemoval, tagRemoval } from '../storage/removal.t
 import type { Change } from '../storage/transaction.ts'
 import type { Copies } from './copy.ts'
 import type { History } from './history.ts'
+import { readManifestToRemove } from './manifest-to-remove.ts'
 import type { Protection } from './protection.ts'
 import { listAll } from './scan.ts'
 
@@ -85,15 +86,7 @@ export class Repositories {
       const decisions: Decision[] = []
       for (const { key, row } of found) {
         const [, digest] = key
-        const children = (await listAll(metadata, 'children', [digest])).map(([, it]) => it)
-        const tags = (await listAll(metadata, 'tagsByDigest', [repository, digest])).map(
-          ([, , tag]) => tag,
-        )
-        const referrer =
-          row.subject === undefined
-            ? undefined
-            : metadata.get('referrers', [repository, row.subject, digest])
-        const it = { repository, digest, row, tags, children, referrer }
+        const it = await readManifestToRemove(metadata, repository, digest, row)
         decisions.push(manifestRemoval(it, removal))
       }
       return decisions

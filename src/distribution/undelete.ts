@@ -5,9 +5,8 @@
  */
 import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { Digest } from '../registry/digest.ts'
+import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
-import { parseManifest } from '../registry/manifest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { parseTag, type Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -15,8 +14,9 @@ import { disk } from '../runtime/disk.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import { blobPath, type StoragePaths, trashPath } from '../storage/paths.ts'
 import type { MetadataStore } from '../storage/ports.ts'
-import type { DeletedManifestRow } from '../storage/schema-cleanup.ts'
+import { type DeletedManifestRow, deletedTagsMax } from '../storage/schema-cleanup.ts'
 import type { Change, Check } from '../storage/transaction.ts'
+import { tagsNamedAfter } from './attached.ts'
 import { linkChanges } from './commit-blob.ts'
 import type { History } from './history.ts'
 import type { Protection } from './protection.ts'
@@ -71,11 +71,12 @@ export class Undelete {
     }
     await tagLocks.run(repository, [target, tag], async () => {
       const before = metadata.get('tags', [repository, tag])
+      // It may have come back with its manifest.
+      if (before?.digest === target) return
       if (before !== undefined && digest === undefined) {
         const detail = { tag, current: before.digest }
         throw conflict('the tag was pushed anew; say the digest to move it back', detail)
       }
-      if (before?.digest === target) return
       if (before !== undefined) protection.requireMovable(repository, tag, before.digest)
       const at = clock.now()
       const earlier = before ?? deleted?.row
@@ -128,15 +129,19 @@ export class Undelete {
       throw unknown('this manifest was not deleted within the window', { digest })
     }
     await metadata.touch('manifestBytes', digest)
-    const bytes = metadata.getBytes('manifestBytes', digest)?.slice()
-    if (bytes === undefined) throw conflict('the bytes of the manifest are gone', { digest })
-    const { children } = parseManifest(bytes, deleted.row.mediaType, () => undefined)
+    if (metadata.getBytes('manifestBytes', digest) === undefined)
+      throw conflict('the bytes of the manifest are gone', { digest })
+    const absent = new Set(deleted.absent)
     const missing: string[] = []
-    for (const child of children) {
-      if (child.digest.kind !== 'computed') continue
-      const childDigest = child.digest.digest
-      const isHere = await this.#child(repository, childDigest, by, restored, depth)
-      if (!isHere && child.isRequired && child.kind !== 'manifest') missing.push(childDigest)
+    for (const [, child] of await listAll(metadata, 'children', [digest])) {
+      // What was not here when it went is not here for its return, whoever else has the bytes.
+      const childDigest = parseDigest(child)
+      if (absent.has(child) || !childDigest.ok) continue
+      const isHere = await this.#child(repository, childDigest.value, by, restored, depth)
+      // An index may be sparse.
+      if (!isHere && metadata.get('children', [digest, child])?.kind !== 'manifest') {
+        missing.push(child)
+      }
     }
     if (missing.length > 0) throw conflict('bytes that it needs are gone', { missing })
     await this.#commitManifest(repository, digest, deleted, by, restored)
@@ -222,10 +227,7 @@ export class Undelete {
     restored: Restored,
   ): Promise<void> {
     const { metadata, tagLocks, clock, history } = this.#options
-    const tags = deleted.tags.flatMap((text) => {
-      const tag = parseTag(text)
-      return tag.ok ? [tag.value] : []
-    })
+    const tags = await this.#tagsThatWentWith(repository, digest, deleted)
     await tagLocks.run(repository, [digest, ...tags], async () => {
       const key = [repository, digest] as const
       const at = clock.now()
@@ -250,17 +252,39 @@ export class Undelete {
         changes.push({ change: 'put', in: 'referrers', key: referrerKey, row: deleted.referrer })
       }
       for (const tag of tags) {
-        if (metadata.get('tags', [repository, tag]) !== undefined) continue
+        const gone = metadata.get('deletedTags', [repository, tag])
+        if (gone === undefined || metadata.get('tags', [repository, tag]) !== undefined) continue
         checks.push({ check: 'absent', in: 'tags', key: [repository, tag] })
-        const tagRow = { digest, pushedAt: at, previous: [], by }
+        const tagRow = { ...gone.row, pushedAt: at, by }
         changes.push(
           { change: 'put', in: 'tags', key: [repository, tag], row: tagRow },
           { change: 'put', in: 'tagsByDigest', key: [repository, digest, tag], row: true },
+          { change: 'delete', in: 'deletedTags', key: [repository, tag] },
         )
         restored.tags.push(tag)
       }
       await this.#commit(checks, changes)
       restored.manifests.push(digest)
+    })
+  }
+
+  /** The row names the first of them; every one has a row of its own. */
+  async #tagsThatWentWith(
+    repository: RepositoryName,
+    digest: Digest,
+    { tags }: DeletedManifestRow,
+  ): Promise<Tag[]> {
+    const { metadata } = this.#options
+    const named =
+      tags.length < deletedTagsMax
+        ? tags
+        : (await listAll(metadata, 'deletedTags', [repository])).map(([, tag]) => tag)
+    return named.flatMap((text) => {
+      const tag = parseTag(text)
+      if (!tag.ok) return []
+      // The name may have been used for something else since.
+      const gone = metadata.get('deletedTags', [repository, tag.value])
+      return gone?.row.digest === digest ? [tag.value] : []
     })
   }
 
@@ -278,9 +302,8 @@ export class Undelete {
       if (row?.row.subject !== subject) continue
       await this.#manifest(repository, digest, by, restored, depth + 1)
     }
-    const stem = subject.replace(':', '-')
-    for (const [, tag] of await listAll(metadata, 'deletedTags', [repository])) {
-      if (!tag.startsWith(stem) || metadata.get('tags', [repository, tag]) !== undefined) continue
+    for (const tag of tagsNamedAfter(metadata, repository, subject, 'deletedTags')) {
+      if (metadata.get('tags', [repository, tag]) !== undefined) continue
       const more = await this.tag(repository, tag, undefined, by)
       for (const kind of ['tags', 'manifests', 'blobs'] as const) restored[kind].push(...more[kind])
     }

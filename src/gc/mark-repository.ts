@@ -73,7 +73,9 @@ class Marking {
   readonly #pulls = new Map<string, number>()
   /** By the digest that they belong to: manifests that refer to it, and tags named after it. */
   readonly #referrers = new Map<string, string[]>()
-  readonly #namedTags = new Map<Digest, Tag[]>()
+  readonly #namedTags = new Map<string, Tag[]>()
+  /** What each of those tags points at. */
+  readonly #targets = new Map<string, Digest>()
   /** Why each tag that is named after a digest stays. */
   readonly #keptNamed = new Map<Tag, string>()
   readonly #kept = new Map<string, string>()
@@ -114,7 +116,9 @@ class Marking {
     for (const { key, row } of this.#rows.below('tags', prefix)) {
       this.#tags.set(key[1], row)
       const subject = namesakeOf(key[1])
-      if (subject !== undefined) push(this.#namedTags, subject, key[1])
+      if (subject === undefined) continue
+      push(this.#namedTags, subject, key[1])
+      this.#targets.set(key[1], row.digest)
     }
   }
 
@@ -199,7 +203,7 @@ class Marking {
       const digest = this.#queue.pop()!
       for (const child of this.#childManifests(digest)) this.#keep(child, `listed by ${digest}`)
       for (const it of this.#referrers.get(digest) ?? []) this.#keep(it, `refers to ${digest}`)
-      for (const tag of this.#namedTags.get(digest as Digest) ?? []) {
+      for (const tag of this.#namedTags.get(digest) ?? []) {
         this.#keepNamed(tag, `belongs to ${digest}, which stays`)
       }
     }
@@ -244,8 +248,8 @@ class Marking {
   /** Named tags that nothing keeps so far, with what they are named after. */
   #undecided(): [Tag, Digest][] {
     const found: [Tag, Digest][] = []
-    for (const [subject, tags] of this.#namedTags) {
-      for (const tag of tags) if (!this.#keptNamed.has(tag)) found.push([tag, subject])
+    for (const tags of this.#namedTags.values()) {
+      for (const tag of tags) if (!this.#keptNamed.has(tag)) found.push([tag, namesakeOf(tag)!])
     }
     return found
   }
@@ -286,7 +290,7 @@ class Marking {
 
   /** What a tag or a manifest keeps here as long as it stays itself. */
   *#heldUpBy(node: string): Generator<string> {
-    const target = this.#tags.get(node as Tag)?.digest
+    const target = this.#targets.get(node)
     if (target !== undefined) {
       yield target
       return
@@ -294,7 +298,7 @@ class Marking {
     if (!this.#manifests.has(node) || this.#kept.has(node)) return
     yield* this.#childManifests(node)
     yield* this.#referrers.get(node) ?? []
-    yield* this.#namedTags.get(node as Digest) ?? []
+    yield* this.#namedTags.get(node) ?? []
   }
 
   /** An image's children are blobs; a manifest of any other type may list manifests. */

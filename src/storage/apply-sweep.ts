@@ -155,7 +155,8 @@ class Sweep {
         : this.#get('referrers', [repository, row.subject, digest])
     // Its blobs are suspects since the plan was made: `in-use` verdicts of that walk are settled, so
     // the stamps need not change once more (measured: half of what such a removal writes).
-    const manifest = { repository, digest, row, tags: [], children: [], referrer }
+    const absent = children.filter((child) => !this.#isHere(repository, child))
+    const manifest = { repository, digest, row, tags: [], children: [], referrer, absent }
     this.#apply(manifestRemoval(manifest, { at, by, why }).changes)
     for (const child of children) {
       this.#rows.delete('parents', [child, repository, digest])
@@ -166,6 +167,13 @@ class Sweep {
     this.#rows.delete('deletedManifests', [repository, digest])
     this.#rows.delete('manifestHolders', [digest, repository])
     this.#manifestBytes(digest)
+  }
+
+  #isHere(repository: string, child: string): boolean {
+    const key = [repository, child] as unknown as Databases['links']['key']
+    return (
+      this.#get('links', key) !== undefined || this.#has('manifestHolders', [child, repository])
+    )
   }
 
   #link({ repository, digest, at }: Extract<Candidate, { kind: 'link' }>): Verdict {

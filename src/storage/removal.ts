@@ -38,10 +38,12 @@ export interface ManifestToRemove {
   readonly digest: Digest
   readonly row: ManifestRow
   /** Every tag that points at it now. */
-  readonly tags: readonly Tag[]
+  readonly tags: readonly { readonly tag: Tag; readonly row: TagRow }[]
   /** Digests that it refers to. */
   readonly children: readonly string[]
   readonly referrer: ReferrerRow | undefined
+  /** Those of them that the repository has neither as a blob nor as a manifest. */
+  readonly absent: readonly string[]
 }
 
 /**
@@ -49,29 +51,27 @@ export interface ManifestToRemove {
  * undelete; `manifestHolders` says so.
  */
 export function manifestRemoval(it: ManifestToRemove, removal: Removal): Decision {
-  const { repository, digest, row, tags, referrer } = it
+  const { repository, digest, row, tags, referrer, absent } = it
   const key = [repository, digest] as const
-  const deleted = { ...removal, row, tags: tags.slice(0, deletedTagsMax) }
+  const deleted = {
+    ...removal,
+    row,
+    tags: tags.slice(0, deletedTagsMax).map(({ tag }) => tag),
+    ...(absent.length === 0 ? {} : { absent }),
+    ...(referrer === undefined ? {} : { referrer }),
+  }
   const checks: Check[] = [{ check: 'unchanged', in: 'manifests', key, row }]
   const changes: Change[] = [
     { change: 'delete', in: 'manifests', key },
     { change: 'delete', in: 'pulls', key },
     { change: 'put', in: 'manifestHolders', key: [digest, repository], row: 'deleted' },
-    {
-      change: 'put',
-      in: 'deletedManifests',
-      key,
-      row: referrer === undefined ? deleted : { ...deleted, referrer },
-    },
+    { change: 'put', in: 'deletedManifests', key, row: deleted },
   ]
-  for (const tag of tags) {
-    // A tag that moved away meanwhile is caught by its index entry being gone.
-    checks.push({ check: 'present', in: 'tagsByDigest', key: [repository, digest, tag] })
-    changes.push(
-      { change: 'delete', in: 'tags', key: [repository, tag] },
-      { change: 'delete', in: 'tagsByDigest', key: [repository, digest, tag] },
-      { change: 'delete', in: 'pulls', key: [repository, tag] },
-    )
+  // People remember tags: each that goes along leaves the same trace as one that is deleted alone.
+  for (const { tag, row: tagRow } of tags) {
+    const removed = tagRemoval(repository, tag, tagRow, removal)
+    checks.push(...removed.checks)
+    changes.push(...removed.changes)
   }
   for (const child of it.children) {
     changes.push({ change: 'delete', in: 'parents', key: [child, repository, digest] })

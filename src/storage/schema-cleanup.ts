@@ -18,6 +18,8 @@ export interface DeletedManifestRow extends Removal {
   readonly referrer?: ReferrerRow
   /** Tags that went with it; bounded by `deletedTagsMax`. */
   readonly tags: readonly string[]
+  /** Children that the repository did not have: an undelete must not link them. */
+  readonly absent?: readonly string[]
 }
 
 export const deletedTagsMax = 1_000

@@ -5,54 +5,13 @@
 import { describe, expect, test } from 'vitest'
 import { mediaTypes } from '../../src/registry/media-type.ts'
 import { collect } from '../support/admin.ts'
+import { image, named, put, signature } from '../support/attached.ts'
 import { describeRegistry } from '../support/in-process.ts'
-import {
-  type Descriptor,
-  imageIndex,
-  imageManifest,
-  type RegistryClient,
-  sha256,
-} from '../support/registry-client.ts'
+import { type Descriptor, imageIndex, imageManifest } from '../support/registry-client.ts'
 
 const config = { storage: { gc: { grace: '0s', undelete_window: '0s', keep_recent: 1 } } }
-const named = (digest: string) => digest.replace(':', '-')
 
 const SUFFIXES = ['', '.sig', '.att', '.sbom', '.imgpkg', '.image-locations.imgpkg', '-x', '_y.z']
-
-/** A manifest of a repository; the bytes are the same for the same seed. */
-async function put(
-  client: RegistryClient,
-  repository: string,
-  body: object,
-  reference?: string,
-): Promise<Descriptor> {
-  const text = JSON.stringify(body)
-  const { mediaType } = body as { mediaType: string }
-  const answer = await client.putManifest(repository, reference ?? sha256(text), text, {
-    'Content-Type': mediaType,
-  })
-  expect(answer.status, answer.text).toBe(201)
-  return { mediaType, digest: sha256(text), size: text.length }
-}
-
-async function image(
-  client: RegistryClient,
-  repository: string,
-  seed: string,
-  reference?: string,
-  more: Readonly<Record<string, unknown>> = {},
-) {
-  const config = await client.pushBlob(repository, `{"seed":"${seed}"}`)
-  const layer = await client.pushBlob(repository, `layer of ${seed}`)
-  return put(client, repository, imageManifest(config, [layer], more), reference)
-}
-
-async function signature(client: RegistryClient, repository: string, of: Descriptor) {
-  const config = await client.pushBlob(repository, `{"signs":"${of.digest}"}`)
-  const payload = await client.pushBlob(repository, `payload of ${of.digest}`)
-  const layer = { ...payload, mediaType: 'application/vnd.dev.cosign.simplesigning.v1+json' }
-  return put(client, repository, imageManifest(config, [layer]), `${named(of.digest)}.sig`)
-}
 
 describeRegistry('a tag that is named after a digest', { engines: ['uws'], config }, (registry) => {
   let count = 0
