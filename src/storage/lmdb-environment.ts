@@ -28,6 +28,7 @@ export class LmdbEnvironment {
   readonly #databases: Record<string, Database>
   /** Above every stamp of an earlier run, unless the clock was set back; then some may come again. */
   #stamp = Date.now() * 1_024
+  #mayWriteMuch = false
 
   /** Creates the folder's databases where they are missing. `isRelaxed`: see `writeSync`. */
   constructor(path: string, isRelaxed: boolean) {
@@ -95,7 +96,23 @@ export class LmdbEnvironment {
    * applied. Blocks its thread: only the writer worker calls it.
    */
   writeSync<T>(work: () => T): T {
+    if (!this.#mayWriteMuch) this.#beginSmall()
     return this.#root.transactionSync(work)
+  }
+
+  /**
+   * Gives a copied environment its first free pages. A compacting copy has none, and lmdb 3.5.6 corrupts
+   * memory when the first transaction on it is large (some thousand overwrites or deletes: SIGSEGV or a
+   * failed assertion, each time). After one small commit it never did; see native-notes.md.
+   */
+  #beginSmall(): void {
+    this.#mayWriteMuch = true
+    const { free } = this.#root.getStats() as { free: { entryCount: number } }
+    if (free.entryCount > 0) return
+    this.#root.transactionSync(() => {
+      this.put('system', 'firstWrite', 1)
+      this.delete('system', 'firstWrite')
+    })
   }
 
   /** Makes reads of this thread see what other threads have committed. */
@@ -107,7 +124,10 @@ export class LmdbEnvironment {
     return (this.#databases[database]!.getStats() as { entryCount: number }).entryCount
   }
 
-  /** Writes a consistent copy of everything committed so far into a folder, beside running writes. */
+  /**
+   * Writes a consistent copy of everything committed so far into a folder, beside running writes. Its
+   * first transaction is to be small: `writeSync` sees to it.
+   */
   async copyTo(folder: string): Promise<void> {
     await this.#root.backup(folder, true)
   }

@@ -21,6 +21,12 @@ const copy = mkdtempSync(join(tmpdir(), 'fastregistry-breaks-'))
 process.once('exit', () => rmSync(copy, { recursive: true, force: true }))
 for (const name of COPIED) cpSync(join(root, name), join(copy, name), { recursive: true })
 symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+// What a break leaves without a use is no fault of the break.
+const settings = readFileSync(join(copy, 'tsconfig.json'), 'utf8')
+writeFileSync(
+  join(copy, 'tsconfig.json'),
+  settings.replace(/"(noUnusedLocals|noUnusedParameters)": true/g, '"$1": false'),
+)
 
 let passed = 0
 let failed = 0
