@@ -6,6 +6,8 @@
 export interface UploadBody {
   /** Content-Length; undefined when unknown (chunked). */
   readonly bodyBytes: number | undefined
+  /** Fires when the client has left. */
+  readonly signal?: AbortSignal
   /** Streams the body; chunks are valid only during the call. Rejects when the client leaves. */
   readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
   pause(): void

@@ -1,6 +1,6 @@
 /**
  * @module One upload session while it is in use: bytes in memory up to the inline limit, beyond it
- * a file that a worker owns. Knows nothing of HTTP; `uploads.ts` drives it, one request at a time.
+ * a file that a worker owns. `uploads.ts` drives it, one request at a time.
  *
  *   open ──receive──► open ──commit──► committed
  *     │                │ └─mismatch──► cancelled
@@ -8,13 +8,14 @@
  */
 import { type Algorithm, algorithmOf, type Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
-import { type ByteSpan, formatUploadRange } from '../registry/range.ts'
+import type { ByteSpan } from '../registry/range.ts'
 import type { PerTurn } from '../runtime/per-turn.ts'
 import { digestOf } from '../storage/hasher.ts'
 import type { BlobWriter, PendingBlob } from '../storage/ports.ts'
 import type { UploadRow } from '../storage/schema.ts'
 import type { ArrivedBlob } from './commit-blob.ts'
 import { Gathered, type UploadBody } from './upload-body.ts'
+import { outOfOrder, type SessionPlace, wrongLength } from './upload-refusals.ts'
 
 /** What all sessions share. */
 export interface UploadSessionParts {
@@ -49,6 +50,11 @@ export class UploadSession {
 
   get offsetBytes(): number {
     return this.#offsetBytes
+  }
+
+  /** Where it stands, for answers. */
+  get place(): SessionPlace {
+    return { repository: this.row.repository, id: this.id, offsetBytes: this.#offsetBytes }
   }
 
   /** Whether a worker holds a file for it. */
@@ -241,34 +247,13 @@ export class UploadSession {
   }
 }
 
-function wrongLength(expectedBytes: number): RegistryError {
-  return new RegistryError('SIZE_INVALID', {
-    message: 'the body does not have the length that Content-Range says',
-    detail: { expected: expectedBytes },
-  })
-}
-
 /** Throws when a chunk does not start where the session stands, or is not as long as it says. */
 export function checkSpan(session: UploadSession, span: ByteSpan, body: UploadBody): void {
-  if (span.offset !== session.offsetBytes) throw outOfOrder(session)
+  if (span.offset !== session.offsetBytes) throw outOfOrder(session.place)
   if (body.bodyBytes !== undefined && body.bodyBytes !== span.length) {
     throw new RegistryError('SIZE_INVALID', {
       message: 'Content-Length is not the length that Content-Range says',
       detail: { contentRangeBytes: span.length, contentLength: body.bodyBytes },
     })
   }
-}
-
-/** 416 with where the session stands, so that the client can go on from there. */
-function outOfOrder(session: UploadSession): RegistryError {
-  return new RegistryError('BLOB_UPLOAD_INVALID', {
-    status: 416,
-    message: 'the chunk does not start where the session stands',
-    detail: { offset: session.offsetBytes },
-    headers: {
-      Location: `/v2/${session.row.repository}/blobs/uploads/${session.id}`,
-      Range: formatUploadRange(session.offsetBytes),
-      'Docker-Upload-UUID': session.id,
-    },
-  })
 }

@@ -1,24 +1,27 @@
 /**
  * @module Upload sessions: opened, continued, asked about, finished, cancelled, expired
- * (distribution-spec, pushing-blobs). One writer a session: requests on one session wait for each
- * other. Every acknowledged offset is in the metadata before the client hears of it.
+ * (distribution-spec, pushing-blobs). One writer a session: requests on one session take turns
+ * (`upload-turns.ts`). Every acknowledged offset is in the metadata before the client hears of it.
  */
 import { type Algorithm, type Digest, defaultAlgorithm } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
-import { adoptedSessionsMax, adoptionsPerTurnMax } from '../registry/limits.ts'
+import { adoptionsPerTurnMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { ByteSpan } from '../registry/range.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { KeyedLock } from '../runtime/keyed-lock.ts'
+import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import { PerTurn } from '../runtime/per-turn.ts'
 import { type Random, randomHexId } from '../runtime/random.ts'
 import { type BlobWriter, isDamage, type MetadataStore } from '../storage/ports.ts'
 import type { UploadRow } from '../storage/schema.ts'
+import { AdoptedSessions } from './adopted-sessions.ts'
 import { ClientQuota } from './client-quota.ts'
 import { commitBlob } from './commit-blob.ts'
 import { History } from './history.ts'
 import type { UploadBody } from './upload-body.ts'
+import { sessionInUse, takenOver } from './upload-refusals.ts'
 import { checkSpan, UploadSession } from './upload-session.ts'
+import { TakenOver, type Turn, UploadTurns } from './upload-turns.ts'
 
 export interface UploadsOptions {
   readonly metadata: MetadataStore
@@ -41,23 +44,21 @@ export interface UploadsOptions {
 /** What a chunk says of itself: its span, when it has a Content-Range. */
 export type ChunkSpan = ByteSpan | undefined
 
-/** Sessions nobody wrote to for this long give their worker back, ms. */
-const parkAfterMs = 60_000
-
 /** Sessions looked at in one turn of the event loop: each may hold bytes up to the inline limit. */
 const sweptPerTurn = 100
 
 export class Uploads {
   readonly #options: UploadsOptions
-  readonly #locks = new KeyedLock()
+  readonly #turns: UploadTurns
   readonly #history = new History()
-  /** Sessions whose worker is kept between requests, oldest use first. */
-  readonly #adopted = new Map<string, { session: UploadSession; usedAt: number }>()
+  readonly #adopted: AdoptedSessions
   readonly #quota: ClientQuota
   readonly #adoptions = new PerTurn(adoptionsPerTurnMax)
 
   constructor(options: UploadsOptions) {
     this.#options = options
+    this.#turns = new UploadTurns(options.clock)
+    this.#adopted = new AdoptedSessions(options.clock, (id) => this.#turns.isHeld(id))
     this.#quota = new ClientQuota(options.uploadsPerClientMax)
   }
 
@@ -109,16 +110,20 @@ export class Uploads {
     return this.#row(repository, id).offsetBytes
   }
 
-  /** Appends a chunk (ranged) or a stream (all or nothing); resolves to the new offset. */
+  /**
+   * Appends a chunk (ranged) or a stream (all or nothing); resolves to the new offset. Rejects with 409
+   * when another client goes on sending to the session, or when a newer request has taken it over.
+   * A request that waits for its turn is dropped when its client leaves.
+   */
   append(
     repository: RepositoryName,
     id: string,
     span: ChunkSpan,
     body: UploadBody,
   ): Promise<number> {
-    return this.#locks.run(id, async () => {
+    return this.#inTurn(repository, id, body, async (turn) => {
       const session = this.#load(repository, id)
-      await this.#receive(session, span, body)
+      await this.#receive(session, span, turn.hold(body))
       await this.#acknowledge(session)
       return session.offsetBytes
     })
@@ -127,7 +132,7 @@ export class Uploads {
   /**
    * Takes the last bytes (if any), verifies, makes the blob durable and visible in the repository;
    * the history has it as `by`'s, who need not be the one that opened the session. A session that is
-   * gone is no error when the blob is there: the first answer was lost.
+   * gone is no error when the blob is there: the first answer was lost. Otherwise as `append`.
    */
   finish(
     repository: RepositoryName,
@@ -137,14 +142,14 @@ export class Uploads {
     body: UploadBody,
     by: string,
   ): Promise<void> {
-    return this.#locks.run(id, async () => {
+    return this.#inTurn(repository, id, body, async (turn) => {
       const { metadata } = this.#options
       const isGone = metadata.get('uploads', id) === undefined
       if (isGone && metadata.get('links', [repository, digest]) !== undefined) return
       const session = this.#load(repository, id)
       session.expectAlgorithm(digest)
       const isEmpty = body.bodyBytes === 0
-      if (!isEmpty || span !== undefined) await this.#receive(session, span, body)
+      if (!isEmpty || span !== undefined) await this.#receive(session, span, turn.hold(body))
       await this.#seal(session, digest, by)
     })
   }
@@ -192,23 +197,45 @@ export class Uploads {
     }
   }
 
-  /** Ends a session and removes its bytes. Throws BLOB_UPLOAD_UNKNOWN. */
-  cancel(repository: RepositoryName, id: string): Promise<void> {
-    return this.#locks.run(id, () => this.#drop(this.#load(repository, id)))
+  /**
+   * Ends a session and removes its bytes; a request that is sending to it is cut. Throws
+   * BLOB_UPLOAD_UNKNOWN.
+   */
+  async cancel(repository: RepositoryName, id: string): Promise<void> {
+    this.#row(repository, id)
+    return this.#inTurn(
+      repository,
+      id,
+      undefined,
+      () => this.#drop(this.#load(repository, id)),
+      true,
+    )
+  }
+
+  #inTurn<T>(
+    repository: RepositoryName,
+    id: string,
+    body: UploadBody | undefined,
+    work: (turn: Turn) => Promise<T>,
+    isEnding = false,
+  ): Promise<T> {
+    const refuse = () => {
+      const { offsetBytes } = this.#row(repository, id)
+      return sessionInUse({ repository, id, offsetBytes })
+    }
+    return this.#turns.run(id, { body, isEnding, refuse }, work)
   }
 
   /** Parks idle workers and removes sessions that expired. Called on a timer. */
   async sweep(): Promise<void> {
     const { metadata, clock, uploadTtlMs } = this.#options
-    for (const [id, { session, usedAt }] of this.#adopted) {
-      if (clock.monotonic() - usedAt < parkAfterMs) break
-      if (!this.#locks.isHeld(id)) this.#park(session)
-    }
+    this.#adopted.parkIdle()
     for (const key of await this.#expiredIds()) {
-      await this.#locks.run(key, async () => {
+      // Somebody is at it: then it has not expired, or the next sweep finds it.
+      await this.#whenFree(key, async () => {
         const row = metadata.get('uploads', key)
         if (row === undefined || clock.now() - row.touchedAt <= uploadTtlMs) return
-        await this.#drop(this.#adopted.get(key)?.session ?? this.#newSession(key, row))
+        await this.#drop(this.#adopted.get(key) ?? this.#newSession(key, row))
       })
     }
   }
@@ -218,13 +245,20 @@ export class Uploads {
    * does. `drop` ends the session, if there is one. For reconciliation.
    */
   whenIdle<T>(id: string, work: (drop: () => Promise<void>) => Promise<T>): Promise<T | undefined> {
-    return this.#locks.run(id, async () => {
-      if (this.#adopted.has(id)) return undefined
+    return this.#whenFree(id, async () => {
+      if (this.#adopted.get(id) !== undefined) return undefined
       return work(async () => {
         const row = this.#options.metadata.get('uploads', id)
         if (row !== undefined) await this.#drop(this.#newSession(id, row))
       })
     })
+  }
+
+  /** Undefined while a request has the session or waits for it: nobody waits for a client here. */
+  async #whenFree<T>(id: string, work: () => Promise<T>): Promise<T | undefined> {
+    if (this.#turns.isHeld(id)) return undefined
+    const options = { body: undefined, isEnding: false, refuse: () => new Error('not free') }
+    return this.#turns.run(id, options, work)
   }
 
   async #expiredIds(): Promise<string[]> {
@@ -244,8 +278,7 @@ export class Uploads {
 
   /** Lets every worker go; files and rows stay for the next run. */
   close(): void {
-    for (const { session } of this.#adopted.values()) session.park()
-    this.#adopted.clear()
+    this.#adopted.parkAll()
   }
 
   #row(repository: RepositoryName, id: string): UploadRow {
@@ -258,7 +291,7 @@ export class Uploads {
 
   #load(repository: RepositoryName, id: string): UploadSession {
     const row = this.#row(repository, id)
-    return this.#adopted.get(id)?.session ?? this.#newSession(id, row)
+    return this.#adopted.get(id) ?? this.#newSession(id, row)
   }
 
   #newSession(id: string, row: UploadRow): UploadSession {
@@ -274,9 +307,9 @@ export class Uploads {
     } catch (error) {
       if (isLost(error)) throw await this.#giveUp(session)
       await this.#acknowledge(session).catch(() => undefined)
-      throw error
+      throw error instanceof TakenOver ? takenOver() : error
     } finally {
-      this.#keep(session)
+      this.#adopted.keep(session)
     }
   }
 
@@ -291,7 +324,7 @@ export class Uploads {
       })
     } catch (error) {
       // What is in memory is ahead of the row: the next request goes on from the row.
-      this.#park(session)
+      this.#adopted.park(session)
       throw error
     }
   }
@@ -302,7 +335,7 @@ export class Uploads {
     } catch (error) {
       if (isLost(error)) throw await this.#giveUp(session)
       if (isMismatch(error)) await this.#drop(session)
-      else this.#park(session)
+      else this.#adopted.park(session)
       throw error
     }
     this.#adopted.delete(session.id)
@@ -347,25 +380,6 @@ export class Uploads {
     this.#adopted.delete(session.id)
     this.#quota.give(session.row.client)
     await session.discard()
-  }
-
-  /** Remembers a session whose worker goes on between requests; the oldest makes room. */
-  #keep(session: UploadSession): void {
-    this.#adopted.delete(session.id)
-    if (!session.isAdopted) return
-    const usedAt = this.#options.clock.monotonic()
-    this.#adopted.set(session.id, { session, usedAt })
-    if (this.#adopted.size <= adoptedSessionsMax) return
-    for (const [id, oldest] of this.#adopted) {
-      if (this.#locks.isHeld(id)) continue
-      this.#park(oldest.session)
-      return
-    }
-  }
-
-  #park(session: UploadSession): void {
-    session.park()
-    this.#adopted.delete(session.id)
   }
 }
 

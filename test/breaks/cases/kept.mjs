@@ -35,6 +35,20 @@ export const BREAKS = [
     guard: attached,
   },
   {
+    what: 'a turn on an upload session is held however long its client sends nothing',
+    file: 'src/distribution/upload-turns.ts',
+    find: 'if (isEnding || holder.silentMs >= stallMs) holder.takeAway()',
+    replace: 'if (isEnding) holder.takeAway()',
+    guard: vitest('http', 'test/http/upload-turns.test.ts'),
+  },
+  {
+    what: 'a request is carried out whose client has left the line',
+    file: 'src/distribution/upload-turns.ts',
+    find: 'if (place.refusal !== undefined) throw place.refusal',
+    replace: '',
+    guard: vitest('http', 'test/http/upload-turns.test.ts'),
+  },
+  {
     what: 'a copied store begins with any transaction',
     file: 'src/storage/lmdb-environment.ts',
     find: 'if (!this.#mayWriteMuch) this.#beginSmall()',

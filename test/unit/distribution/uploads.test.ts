@@ -62,6 +62,26 @@ describe('the sweep', () => {
     expect([...blobs.uploads.keys()]).toEqual([])
   })
 
+  test('waits for no client that holds an expired session, nor does reconciliation', async () => {
+    const held = await open()
+    let arrive!: () => void
+    const stalled = uploads.append(app, held, undefined, {
+      bodyBytes: undefined,
+      readBody: () => new Promise((resolve) => (arrive = resolve)),
+      pause: () => {},
+      resume: () => {},
+    })
+    const other = await open()
+    clock.advance(ttlMs + 1)
+    await uploads.sweep()
+    expect(() => uploads.offset(app, other)).toThrow('unknown')
+    expect(uploads.offset(app, held)).toBe(0)
+    expect(await uploads.whenIdle(held, async () => 'idle')).toBeUndefined()
+    arrive()
+    await stalled
+    expect(await uploads.whenIdle(held, async () => 'idle')).toBe('idle')
+  })
+
   test('spares a session to the last millisecond', async () => {
     const id = await open()
     clock.advance(ttlMs)
