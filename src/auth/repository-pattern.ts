@@ -1,8 +1,9 @@
 /**
- * @module Patterns of repository names in rules and tokens: `*` stands for anything within one
- * component, `**` for any number of components, `?` for one character, `${user}` for the caller's
- * own name. A pattern that starts with `/` names a path of the server (`/metrics`, `/admin`).
+ * @module Patterns of repository names in rules and tokens: globs (`registry/glob.ts`) in which `${user}`
+ * stands for the caller's own name. A pattern that starts with `/` names a path of the server
+ * (`/metrics`, `/admin`).
  */
+import { compileGlob, type Matcher } from '../registry/glob.ts'
 
 /** Names that may stand in for `${user}`: one component of a repository name, nothing else. */
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
@@ -14,8 +15,8 @@ const compiledUsersMax = 1000
 
 export class RepositoryPattern {
   readonly text: string
-  readonly #fixed: RegExp | undefined
-  readonly #byUser = new Map<string, RegExp>()
+  readonly #fixed: Matcher | undefined
+  readonly #byUser = new Map<string, Matcher>()
 
   constructor(text: string) {
     this.text = text
@@ -26,7 +27,7 @@ export class RepositoryPattern {
   matches(name: string, user: string): boolean {
     // `**` covers repositories; a path of the server is only covered by being named.
     if (name.startsWith('/') !== this.text.startsWith('/')) return false
-    if (this.#fixed !== undefined) return this.#fixed.test(name)
+    if (this.#fixed !== undefined) return this.#fixed(name)
     if (!COMPONENT.test(user)) return false
     let compiled = this.#byUser.get(user)
     if (compiled === undefined) {
@@ -34,19 +35,12 @@ export class RepositoryPattern {
       compiled = compile(this.text.replaceAll(USER, user))
       this.#byUser.set(user, compiled)
     }
-    return compiled.test(name)
+    return compiled(name)
   }
 }
 
-function compile(pattern: string): RegExp {
-  const parts = pattern.match(/\*\*\/|\/\*\*$|\*+|\?|[^*?]+?(?=\*|\?|\/\*\*$|$)/g) ?? []
-  const source = parts.map((part) => {
-    if (part === '**/') return '(?:.*/)?'
-    if (part === '/**') return '/.*'
-    if (part === '*') return '[^/]*'
-    if (part.startsWith('*')) return '.*'
-    if (part === '?') return '[^/]'
-    return part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
-  })
-  return new RegExp(`^${source.join('')}$`)
+/** A glob that is none covers nothing: the configuration was checked, tokens come from outside. */
+function compile(pattern: string): Matcher {
+  const compiled = compileGlob(pattern)
+  return compiled.ok ? compiled.value : () => false
 }

@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net'
 import * as v from 'valibot'
+import { compileGlob } from '../registry/glob.ts'
 import { fail, ok } from '../registry/result.ts'
 import { setting } from './setting.ts'
 import * as type from './value-type.ts'
@@ -29,10 +30,10 @@ const action = v.picklist(
   'expected pull, push, delete, list or admin',
 )
 
-/** Patterns of repository names; see `auth/repository-pattern.ts` for what they mean. */
+/** Globs over repository names, in which `${user}` stands for the caller's name. */
 export function isPattern(text: string): boolean {
   const plain = text.replaceAll(USER, 'user')
-  return plain.length <= 512 && /^\/?[a-z0-9._\-/*?]+$/.test(plain)
+  return /^\/?[a-z0-9._\-/*?{},[\]!]+$/.test(plain) && compileGlob(plain).ok
 }
 
 /** An address, or a range by prefix length. */
