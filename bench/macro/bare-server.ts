@@ -20,6 +20,10 @@ app.any('/*', (response, request) => {
   if (isDone) return
   response.onWritable((offset) => response.tryEnd(body.subarray(offset), body.byteLength)[0])
 })
-app.listen('127.0.0.1', Number(process.argv[2]), 0, (socket) => {
+// Bare: the native side accepts by itself, which the server does not let it do.
+type Listening = {
+  listen(host: string, port: number, option: number, done: (open: unknown) => void): void
+}
+;(app as unknown as Listening).listen('127.0.0.1', Number(process.argv[2]), 0, (socket) => {
   if (!socket) process.exit(1)
 })

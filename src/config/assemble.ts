@@ -29,6 +29,8 @@ export function assembleConfig(values: Values): Config {
           : { certFile: resolve(certFile), keyFile: resolve(keyFile), sni },
       maxConnections: values['server.max_connections'],
       maxUploadsPerClient: values['server.max_uploads_per_client'],
+      idleTimeoutMs: values['server.idle_timeout'],
+      proxyProtocol: values['server.proxy_protocol'],
       shutdownTimeoutMs: values['server.shutdown_timeout'],
     },
     storage: {

@@ -32,6 +32,10 @@ export interface ServerConfig {
   readonly tls: TlsFiles | undefined
   readonly maxConnections: number
   readonly maxUploadsPerClient: number
+  /** How long a connection without a request is kept at least. */
+  readonly idleTimeoutMs: number
+  /** Networks whose connections begin with a PROXY protocol header. */
+  readonly proxyProtocol: readonly string[]
   readonly shutdownTimeoutMs: number
 }
 

@@ -112,7 +112,13 @@ export const ACCESS_SETTINGS = {
   'server.trusted_proxies': setting({
     type: type.list('list of networks', network),
     default: [],
-    doc: 'Addresses and networks of proxies: their `X-Forwarded-For`, `-Proto` and `-Host` and their PROXY protocol header (version 2) are believed, nobody else’s.',
+    doc: 'Addresses and networks of proxies: their `X-Forwarded-For`, `-Proto` and `-Host` are believed, nobody else’s.',
+    since,
+  }),
+  'server.proxy_protocol': setting({
+    type: type.list('list of networks', network),
+    default: [],
+    doc: 'Addresses and networks of load balancers whose connections begin with a PROXY protocol header (version 1 or 2). One without it is refused; nobody else’s header is taken.',
     since,
   }),
   'limits.requests_per_second': setting({

@@ -58,6 +58,12 @@ export const SETTINGS = {
     doc: 'Upload sessions that one client address may have open at once.',
     since,
   }),
+  'server.idle_timeout': setting({
+    type: type.duration('75s', '1h'),
+    default: '120s',
+    doc: 'How long a connection without a request is kept at least, and half as long again at most. Longer than the load balancer in front keeps its own.',
+    since,
+  }),
   'server.shutdown_timeout': setting({
     type: type.duration('0s', '1h'),
     default: '30s',

@@ -2,7 +2,7 @@
  * @module Network addresses: the short text of a peer's address, and the sentences for a listener
  * that cannot start.
  */
-import { createServer } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
 import type { ListenAddress } from './engine.ts'
 
 /** Text of 4 or 16 address bytes: dotted for IPv4 (mapped too), RFC 5952 for IPv6. */
@@ -52,12 +52,22 @@ export function listenError(address: ListenAddress, code: string | undefined): E
   return new Error(`cannot listen on ${where}: ${reasons[code ?? ''] ?? code ?? 'unknown reason'}`)
 }
 
-/** Asks node for the reason, for an engine that only says "no". */
-export function probeListen(address: ListenAddress): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const probe = createServer()
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
+/** Starts a listener of node's; resolves to its port, rejects with an error that says what to do. */
+export function listenOn(
+  server: Server,
+  address: ListenAddress,
+  backlog?: number,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(listenError(address, error.code))
+    })
     const host = address.host === '' ? undefined : address.host
-    probe.listen({ host, port: address.port }, () => probe.close(() => resolve(undefined)))
+    server.listen(
+      { host, port: address.port, ...(backlog === undefined ? {} : { backlog }) },
+      () => {
+        resolve((server.address() as AddressInfo).port)
+      },
+    )
   })
 }

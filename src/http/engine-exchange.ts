@@ -52,6 +52,10 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
   /** `name, value, name, value …`, names in lower case, one pair a line. */
   headers: string[] = []
   bodyBytes: number | undefined = 0
+  /** Of a whole URL as the target: it counts instead of `Host`. */
+  protected authority: string | undefined = undefined
+  /** The answer ends the connection, whatever else. */
+  protected mustClose = false
   state: HttpResponse['state'] = 'open'
   status = 0
   readonly isTls: boolean
@@ -76,10 +80,10 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
 
   /** The address at the other end of the connection. */
   protected abstract peerAddress(): string
-  /** What a PROXY protocol header said of the client; undefined without one. */
-  protected proxiedAddress(): string | undefined {
-    return undefined
-  }
+  /** What a PROXY protocol header said of the client when the connection began. */
+  protected abstract proxiedAddress(): string | undefined
+  /** Whether the body has come whole, as far as the engine can see. */
+  protected abstract get hasWholeBody(): boolean
   abstract get bytesReceived(): number
   abstract readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
   abstract pause(): void
@@ -123,11 +127,13 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
       // A socket that is gone tells nothing, and is not asked again for nothing.
       if (peer === '') return ''
       const isTrusted = this.core.options.isTrustedProxy
-      this.isProxied = isTrusted?.(peer) === true
+      // Behind a balancer that passes bytes on, whoever speaks HTTP is the client that it names.
+      const speaker = this.proxiedAddress() ?? peer
+      this.isProxied = isTrusted?.(speaker) === true
       this.addressText =
         isTrusted === undefined || !this.isProxied
-          ? peer
-          : clientAddress(this.proxiedAddress() ?? peer, this.header('x-forwarded-for'), isTrusted)
+          ? speaker
+          : clientAddress(speaker, this.header('x-forwarded-for'), isTrusted)
     }
     return this.addressText
   }
@@ -139,7 +145,7 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
   }
 
   get host(): string {
-    return this.forwarded('x-forwarded-host') ?? this.header('host') ?? ''
+    return this.forwarded('x-forwarded-host') ?? this.authority ?? this.header('host') ?? ''
   }
 
   private forwarded(name: string): string | undefined {
@@ -164,7 +170,7 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
     const sizeBytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length
     if (!this.hasBody(head)) {
       this.sendHead(head, sizeBytes)
-    } else if (sizeBytes > smallBodyBytesMax && this.core.turns.isSpent) {
+    } else if (sizeBytes > smallBodyBytesMax && this.core.turns.isSpent && !this.isChunked) {
       // A thousand of these at once would hold everybody up: it waits for its turn like the large.
       this.stream(
         head,
@@ -268,6 +274,25 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
   protected opened(head: ResponseHead): void {
     this.state = 'headersSent'
     this.status = head.status
+    if (this.bodyBytes === undefined) this.mustClose ||= this.isEndDoubtful()
+  }
+
+  protected get isChunked(): boolean {
+    return this.bodyBytes === undefined
+  }
+
+  /** Whether the answer says, and sees to it, that the connection ends. */
+  protected get closes(): boolean {
+    return this.core.isDraining || this.mustClose
+  }
+
+  /**
+   * What follows a chunked body that nobody has read to its end, or that a proxy has passed on with
+   * trailers, would be taken for the next request: somebody else's, behind a proxy.
+   */
+  private isEndDoubtful(): boolean {
+    if (!this.hasWholeBody || this.proxiedAddress() !== undefined) return true
+    return this.core.options.isTrustedProxy?.(this.peerAddress()) === true
   }
 
   /** Enters the last state, once: everything that hangs on the exchange is let go. Never throws. */

@@ -34,6 +34,60 @@ export function readFraming(headers: readonly string[]): number | string {
   return /^[0-9]{1,15}$/.test(length) ? Number(length) : 'Content-Length is not a number'
 }
 
+/** Methods whose requests may have a body of unknown length. */
+const CHUNKED_METHODS: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
+
+/**
+ * Why a request is refused whose body is chunked, or announces trailers; undefined for a good one. What
+ * follows a chunked body (RFC 9112, 7.1.2) is not read here: where it may come it is refused, so that
+ * nobody takes it for the next request.
+ */
+export function chunkedFault(
+  method: string,
+  headers: readonly string[],
+  framing: number,
+): string | undefined {
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]!
+    if (name.length === 7 && name === 'trailer') return 'trailers are not taken: send none'
+    if (framing !== CHUNKED || name.length !== 2 || name !== 'te') continue
+    if (headers[index + 1]!.toLowerCase().includes('trailers')) {
+      return 'trailers are not taken: send a chunked body without TE: trailers'
+    }
+  }
+  if (framing !== CHUNKED || CHUNKED_METHODS.has(method)) return undefined
+  return 'a chunked body is taken with POST, PUT and PATCH alone'
+}
+
+/** A target in parts; `authority` is what stands for `Host` in a whole URL. */
+export interface Target {
+  readonly path: string
+  readonly query: string
+  readonly authority?: string
+}
+
+/** Splits a request target: a path, a whole URL (RFC 9112, 3.2.2) or the `*` of OPTIONS. */
+export function splitTarget(method: string, target: string): Target | undefined {
+  if (target.startsWith('/')) return splitQuery(target)
+  if (target === '*') return method === 'OPTIONS' ? { path: '*', query: '' } : undefined
+  const scheme = target.slice(0, 8).toLowerCase()
+  const start = scheme === 'https://' ? 8 : scheme.startsWith('http://') ? 7 : 0
+  if (start === 0) return undefined
+  const end = /[/?#]/.exec(target.slice(start))?.index ?? target.length - start
+  const authority = target.slice(start, start + end)
+  // A name, or an address in brackets, and perhaps a port: nobody's password.
+  if (!/^[A-Za-z0-9._:[\]-]{1,300}$/.test(authority)) return undefined
+  const rest = target.slice(start + end)
+  if (rest === '') return { path: method === 'OPTIONS' ? '*' : '/', query: '', authority }
+  return { ...splitQuery(rest.startsWith('/') ? rest : `/${rest}`), authority }
+}
+
+function splitQuery(target: string): Target {
+  const mark = target.indexOf('?')
+  if (mark < 0) return { path: target, query: '' }
+  return { path: target.slice(0, mark), query: target.slice(mark + 1) }
+}
+
 /** True for a path that starts with `/` and a query, both of visible ASCII only. */
 export function isPlainTarget(path: string, query: string): boolean {
   return /^\/[\x21-\x7e]*$/.test(path) && (query === '' || /^[\x21-\x7e]*$/.test(query))

@@ -8,9 +8,13 @@
  *   open ──sendHead/send/stream/startChunked──► headersSent ──last byte──► done
  *     └───────────────client gone, or cut()───────────┴──────────────────► aborted
  *
- * Every method checks the state: a late call is a no-op, never an exception. A client that sends
- * its next request before it has the answer to this one (pipelining) gets its answers in order, or
- * its connection closed when a handler is still at work: it then repeats them, as HTTP asks.
+ * Every method checks the state: a late call is a no-op, never an exception.
+ *
+ * A client that sends its next request before it has the answer to this one (pipelining) gets its
+ * answers in order, one request after the other: both engines promise it to a connection that begins
+ * so. On one that uWebSockets.js has served already, a second request in the packet of one that is not
+ * answered at once closes the connection without an answer, and the second is never carried out; a
+ * second that comes later waits when the first changes something, else it closes likewise.
  */
 import type { Caller } from '../auth/caller.ts'
 
@@ -77,7 +81,8 @@ export interface HttpRequest {
   /** As sent (case-sensitive). */
   readonly method: string
   /**
-   * Raw path before `?`: starts with `/`, visible ASCII only (the engine refuses the rest). Content
+   * Raw path before `?`: starts with `/` (or is the `*` of OPTIONS), visible ASCII only (the engine
+   * refuses the rest); of a whole URL, its path. Content
    * that has several names is given its canonical one here, before anything else looks at it.
    */
   path: string
@@ -173,8 +178,15 @@ export interface EngineOptions {
   readonly onExchange: ExchangeObserver
   /** Connections open at once; further ones are closed as they come. */
   readonly maxConnections: number
-  /** Whether an address is a proxy whose word counts; undefined: none is. */
+  /** How long a connection without a request is kept at least, ms. */
+  readonly idleTimeoutMs: number
+  /** Whether an address is a proxy whose `X-Forwarded-*` counts; undefined: none is. */
   readonly isTrustedProxy?: ((address: string) => boolean) | undefined
+  /**
+   * Whether an address is a balancer whose connections begin with a PROXY protocol header; undefined:
+   * none is.
+   */
+  readonly isBalancer?: ((address: string) => boolean) | undefined
 }
 
 export interface ListenAddress {
@@ -199,8 +211,8 @@ export interface HttpEngine {
   /** Requests that were not answered in full yet. */
   readonly openRequests: number
   /**
-   * Stops accepting. Answers from now on carry `Connection: close`; idle connections are closed at
-   * once or within about 10 s. Then: wait until `openRequests` is 0, and `close()`.
+   * Stops accepting. Answers from now on carry `Connection: close`, and end their connection; those
+   * that are idle may still begin a request. Then: wait until `openRequests` is 0, and `close()`.
    */
   stopListening(): void
   /** Closes every connection at once. */

@@ -27,7 +27,7 @@ export async function loadEngine(
   if (load.ok) {
     const { UwsEngine } = await import('./uws-engine.ts')
     const notice = `uWebSockets.js ${load.version} serves (${load.alias})`
-    return { engine: new UwsEngine(options, load.uws), notice, isFallback: false }
+    return { engine: new UwsEngine(options, load), notice, isFallback: false }
   }
   if (choice === 'uws') {
     throw new Error(`server.engine is "uws" but no binary loads: ${load.reason}`)

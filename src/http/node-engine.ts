@@ -1,43 +1,54 @@
 /**
  * @module The HTTP engine on node:http and node:https: serves where no uWebSockets.js binary loads
- * (arm64, macOS, old glibc). Slower, with the same meaning; one test suite covers both.
+ * (arm64, macOS, old glibc), and beside it what the native side cannot serve. Slower, with the same
+ * meaning; one test suite covers both.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { EngineOptions, HttpEngine, ListenAddress, TlsFiles } from './engine.ts'
-import { listenError } from './engine-address.ts'
+import { listenOn, shortAddress } from './engine-address.ts'
 import { EngineCore } from './engine-exchange.ts'
 import { statusLine } from './engine-framing.ts'
 import { NodeExchange } from './node-exchange.ts'
+import { RequestLine } from './node-request-line.ts'
+import { headerless, readProxyHeader } from './proxy-header.ts'
 import { type LoadedTls, readTls, strongCiphers } from './tls-files.ts'
-
-/** How long an idle connection is kept, ms: longer than the 120 s of common load balancers. */
-const keepAliveMs = 125_000
 
 const serverOptions = {
   maxHeaderSize: 64 * 1024,
   // Uploads take as long as they take.
   requestTimeout: 0,
-  keepAliveTimeout: keepAliveMs,
-  headersTimeout: keepAliveMs + 5_000,
   insecureHTTPParser: false,
+  // Refused by us, in JSON.
+  requireHostHeader: false,
   highWaterMark: 256 * 1024,
 }
+
+/** What a balancer in front has said of a connection that it passes on. */
+export interface Introduction {
+  /** Its PROXY protocol header was read. */
+  readonly isProxied: boolean
+  readonly client: string | undefined
+}
+
+/** Takes a connection that was accepted elsewhere; `fault`: refuses it, for this reason. */
+export type Intake = (socket: Socket, introduction: Introduction, fault?: string) => void
 
 export class NodeEngine implements HttpEngine {
   readonly kind = 'node'
   private readonly core: EngineCore
   private readonly servers: Server[] = []
+  private readonly listeners: NetServer[] = []
   private readonly secure: { readonly server: TlsServer; readonly tls: TlsFiles }[] = []
-  /** The exchange that a connection is busy with, for errors that the parser finds later. */
-  private readonly current = new WeakMap<Duplex, NodeExchange>()
-  /** Connections that get no further request: their framing is in doubt. */
-  private readonly refused = new WeakSet<Duplex>()
+  private readonly lines = new WeakMap<Duplex, RequestLine>()
+  /** Clients that balancers have named, by the connection; over TLS by the one beneath it. */
+  private readonly clients = new WeakMap<Duplex, string>()
+  private readonly clientsBeneath = new Map<string, string>()
 
-  constructor(options: EngineOptions) {
-    this.core = new EngineCore(options)
+  constructor(options: EngineOptions, core: EngineCore = new EngineCore(options)) {
+    this.core = core
   }
 
   get openConnections(): number {
@@ -49,16 +60,24 @@ export class NodeEngine implements HttpEngine {
   }
 
   async listen(address: ListenAddress): Promise<number> {
-    const { tls } = address
-    const server = tls === undefined ? createServer(serverOptions) : await this.secureServer(tls)
-    server.on('connection', (socket: Duplex) => this.connected(socket))
-    server.on('request', (req, res) => this.accept(req, res, tls !== undefined))
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      this.refuseBytes(error.code, socket)
+    const server = await this.open(address.tls)
+    if (this.core.options.isBalancer === undefined) {
+      const port = await listenOn(server, address)
+      this.listeners.push(server)
+      return port
+    }
+    const intake = this.intakeOf(server, address.tls !== undefined)
+    const listener = new NetServer({ allowHalfOpen: true }, (socket) => {
+      this.greet(socket, intake, address.tls !== undefined)
     })
-    const port = await listenOn(server, address)
-    this.servers.push(server)
+    const port = await listenOn(listener, address)
+    this.listeners.push(listener)
     return port
+  }
+
+  /** A listener's side of connections that somebody else accepts. */
+  async prepare(tls: TlsFiles | undefined): Promise<Intake> {
+    return this.intakeOf(await this.open(tls), tls !== undefined)
   }
 
   async reloadTls(): Promise<void> {
@@ -66,17 +85,94 @@ export class NodeEngine implements HttpEngine {
     for (const [index, tls] of loaded.entries()) useCertificates(this.secure[index]!.server, tls)
   }
 
-  private async secureServer(tls: TlsFiles): Promise<TlsServer> {
+  private async open(tls: TlsFiles | undefined): Promise<Server> {
+    const { idleTimeoutMs } = this.core.options
+    const options = {
+      ...serverOptions,
+      keepAliveTimeout: idleTimeoutMs,
+      headersTimeout: idleTimeoutMs + 5_000,
+    }
+    const server = tls === undefined ? createServer(options) : await this.secureServer(tls, options)
+    server.on('connection', (socket: Duplex) => this.connected(socket))
+    server.on('request', (req, res) => this.accept(req, res, tls !== undefined))
+    server.on('connect', (_req, socket: Duplex) => {
+      this.refuse(socket, 405, 'CONNECT is for proxies: this is a registry')
+    })
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      this.refuseBytes(error.code, socket)
+    })
+    this.servers.push(server)
+    return server
+  }
+
+  private async secureServer(tls: TlsFiles, options: object): Promise<TlsServer> {
     const loaded = await readTls(tls)
-    const server = createTlsServer({ ...serverOptions, ...secureOptions(loaded) })
+    const protocols = { ALPNProtocols: ['http/1.1', 'http/1.0'] }
+    const server = createTlsServer({ ...options, ...protocols, ...secureOptions(loaded) })
     useCertificates(server, loaded)
+    server.on('secureConnection', (socket) => {
+      const client = this.clientsBeneath.get(ends(socket))
+      if (client !== undefined) this.clients.set(socket, client)
+    })
     this.secure.push({ server, tls })
     return server
   }
 
+  private intakeOf(server: Server, isTls: boolean): Intake {
+    return (socket, { client }, fault) => {
+      if (client !== undefined && isTls) {
+        const key = ends(socket)
+        this.clientsBeneath.set(key, client)
+        socket.once('close', () => this.clientsBeneath.delete(key))
+      } else if (client !== undefined) {
+        this.clients.set(socket, client)
+      }
+      if (fault === undefined) {
+        server.emit('connection', socket)
+      } else if (isTls) {
+        socket.destroy()
+      } else {
+        this.connected(socket)
+        this.refuse(socket, 400, fault)
+      }
+    }
+  }
+
+  /** Reads what a balancer says before it passes bytes on. */
+  private greet(socket: Socket, intake: Intake, isTls: boolean): void {
+    if (this.core.options.isBalancer?.(shortAddress(socket.remoteAddress)) !== true) {
+      intake(socket, { isProxied: false, client: undefined })
+      return
+    }
+    let bytes: Buffer = Buffer.alloc(0)
+    const timer = setTimeout(() => socket.destroy(), headerMsMax)
+    const onError = () => socket.destroy()
+    const onData = (chunk: Buffer) => {
+      bytes = Buffer.concat([bytes, chunk])
+      const header = readProxyHeader(bytes)
+      if (header === 'more') return
+      clearTimeout(timer)
+      socket.off('data', onData)
+      socket.off('error', onError)
+      socket.pause()
+      if (header === 'none') {
+        intake(socket, { isProxied: false, client: undefined }, headerless)
+        return
+      }
+      if (bytes.length > header.bytes) socket.unshift(bytes.subarray(header.bytes))
+      intake(socket, { isProxied: true, client: header.client })
+      if (!isTls) socket.resume()
+    }
+    socket.on('data', onData)
+    socket.on('error', onError)
+    socket.once('close', () => clearTimeout(timer))
+  }
+
+  /** Idle connections may begin one more request, which is told to be the last. */
   stopListening(): void {
     this.core.isDraining = true
-    for (const server of this.servers) server.close()
+    // That of node:http would cut them.
+    for (const listener of this.listeners) NetServer.prototype.close.call(listener)
   }
 
   close(): void {
@@ -96,35 +192,56 @@ export class NodeEngine implements HttpEngine {
 
   private accept(req: IncomingMessage, res: ServerResponse, isTls: boolean): void {
     const { socket } = req
-    // Requests of the same packet arrive here although the connection is about to close.
-    if (this.refused.has(socket)) return
-    const exchange = new NodeExchange(this.core, isTls, req, res)
-    this.current.set(socket, exchange)
-    const fault = exchange.copyRequest()
-    if (req.httpVersion === '1.1' && fault === undefined) {
-      exchange.serve()
-      return
+    let line = this.lines.get(socket)
+    if (line === undefined) {
+      line = new RequestLine((request, response) => {
+        const client = this.clients.get(socket)
+        const exchange = new NodeExchange(this.core, isTls, request, response, client)
+        const fault = exchange.copyRequest()
+        if (!VERSIONS.has(request.httpVersion)) return { exchange, fault: versions, status: 505 }
+        return { exchange, fault, status: 400 }
+      })
+      this.lines.set(socket, line)
     }
-    this.refused.add(socket)
-    if (req.httpVersion === '1.1') exchange.refuse(400, fault ?? '')
-    else exchange.refuse(505, 'only HTTP/1.1 is served')
+    line.add(req, res)
   }
 
   /** Bytes that node's parser refused: answered when nobody else is writing to the socket. */
   private refuseBytes(code: string | undefined, socket: Duplex): void {
-    const exchange = this.current.get(socket)
-    const isBusy = exchange?.state === 'open' || exchange?.state === 'headersSent'
-    this.refused.add(socket)
-    if (code === 'ECONNRESET' || !socket.writable || isBusy) {
-      socket.destroy()
-      return
+    const line = this.lines.get(socket)
+    if (code === 'ECONNRESET' || !socket.writable || line?.isReading === true) socket.destroy()
+    else if (line?.isBusy === true) line.closeAfterAll()
+    else if (code === 'HPE_HEADER_OVERFLOW') {
+      this.refuse(socket, 431, 'the request headers are too large; 64 KiB are taken')
+    } else if (code === 'HPE_INVALID_VERSION') {
+      this.refuse(socket, 505, versions)
+    } else {
+      this.refuse(socket, 400, 'the request could not be parsed')
     }
-    const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : 400
-    const { head, body } = this.core.options.refusal(status, 'request could not be parsed')
+  }
+
+  private refuse(socket: Duplex, status: number, message: string): void {
+    this.lines.get(socket)?.stop()
+    const { head, body } = this.core.options.refusal(status, message)
     const lines = head.headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')
     const length = `Connection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`
-    socket.end(`HTTP/1.1 ${statusLine(status)}\r\n${lines}${length}${body}`)
+    socket.on('error', () => {})
+    // What still comes is not read: at the end of ours the connection is over.
+    socket.end(`HTTP/1.1 ${statusLine(status)}\r\n${lines}${length}${body}`, () => {
+      socket.destroy()
+    })
   }
+}
+
+const VERSIONS: ReadonlySet<string> = new Set(['1.1', '1.0'])
+const versions = 'HTTP/1.1 and HTTP/1.0 are served'
+
+/** A balancer sends its header at once, ms. */
+const headerMsMax = 10_000
+
+/** Both ends of a connection, which nobody else has while it is open. */
+function ends({ remoteAddress, remotePort, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localPort}`
 }
 
 function secureOptions({ cert, key }: { readonly cert: Buffer; readonly key: Buffer }) {
@@ -140,16 +257,4 @@ function useCertificates(server: TlsServer, tls: LoadedTls): void {
   for (const pair of tls.sni) {
     for (const name of pair.names) server.addContext(name, secureOptions(pair))
   }
-}
-
-function listenOn(server: Server, address: ListenAddress): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(listenError(address, error.code))
-    })
-    const host = address.host === '' ? undefined : address.host
-    server.listen({ host, port: address.port }, () => {
-      resolve((server.address() as AddressInfo).port)
-    })
-  })
 }

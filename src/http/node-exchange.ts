@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ClientGone, type ResponseHead } from './engine.ts'
 import { shortAddress } from './engine-address.ts'
 import { type EngineCore, EngineExchange } from './engine-exchange.ts'
-import { CHUNKED, isPlainTarget, readFraming } from './engine-framing.ts'
+import { CHUNKED, chunkedFault, isPlainTarget, readFraming, splitTarget } from './engine-framing.ts'
 import type { Pump } from './engine-pump.ts'
 
 /** Window of a copied stream, bytes: the copy of a slow reader is all it costs. */
@@ -27,10 +27,20 @@ export class NodeExchange extends EngineExchange {
 
   private readonly gone = () => this.finish('aborted')
 
-  constructor(core: EngineCore, isTls: boolean, req: IncomingMessage, res: ServerResponse) {
+  private readonly client: string | undefined
+
+  /** `client`: what a PROXY protocol header said when the connection began. */
+  constructor(
+    core: EngineCore,
+    isTls: boolean,
+    req: IncomingMessage,
+    res: ServerResponse,
+    client: string | undefined,
+  ) {
     super(core, isTls)
     this.req = req
     this.res = res
+    this.client = client
     // Told by `close` as well; without a listener it would end the process.
     req.on('error', () => {})
     res.on('error', () => {})
@@ -43,30 +53,53 @@ export class NodeExchange extends EngineExchange {
   /** Copies the request; a sentence says why it must be refused. */
   copyRequest(): string | undefined {
     const { req } = this
-    const target = req.url ?? ''
-    const mark = target.indexOf('?')
     this.method = req.method ?? ''
-    this.path = mark < 0 ? target : target.slice(0, mark)
-    this.query = mark < 0 ? '' : target.slice(mark + 1)
+    const target = splitTarget(this.method, req.url ?? '')
+    if (target !== undefined) {
+      this.path = target.path
+      this.query = target.query
+      this.authority = target.authority
+    }
     this.headers = req.rawHeaders.map((text, index) =>
       index % 2 === 0 ? text.toLowerCase() : text,
     )
     const framing = readFraming(this.headers)
     if (typeof framing === 'string') return framing
-    // Node itself refuses a missing one only.
-    if (this.header('host')?.includes(', ') === true) return 'Host is given twice'
+    const host = this.header('host')
+    if (host?.includes(', ') === true) return 'Host is given twice'
+    if (host === undefined && req.httpVersion !== '1.0') return 'Host is missing'
     this.bodyBytes = framing === CHUNKED ? undefined : framing
+    if (framing === CHUNKED && req.httpVersion === '1.0') {
+      return 'HTTP/1.0 has no Transfer-Encoding: send a Content-Length'
+    }
+    const fault = chunkedFault(this.method, this.headers, framing)
+    if (fault !== undefined) return fault
+    if (target === undefined) return 'request target is neither a path nor a URL'
+    if (this.path === '*') return undefined
     return isPlainTarget(this.path, this.query) ? undefined : 'request target is not plain ASCII'
   }
 
   refuse(status: number, message: string): void {
     const { head, body } = this.core.options.refusal(status, message)
-    this.res.shouldKeepAlive = false
+    this.mustClose = true
     this.send(head, body)
   }
 
   protected peerAddress(): string {
     return shortAddress(this.req.socket.remoteAddress)
+  }
+
+  protected proxiedAddress(): string | undefined {
+    return this.client
+  }
+
+  protected get hasWholeBody(): boolean {
+    return this.req.complete
+  }
+
+  /** Its answer is the last on this connection. */
+  closeAfter(): void {
+    this.mustClose = true
   }
 
   get bytesReceived(): number {
@@ -201,7 +234,7 @@ export class NodeExchange extends EngineExchange {
   private writeHead(head: ResponseHead, sizeBytes: number | undefined): void {
     this.discardBody()
     const { res } = this
-    if (this.core.isDraining) res.shouldKeepAlive = false
+    if (this.closes) res.shouldKeepAlive = false
     const headers = head.headers.flat()
     if (sizeBytes !== undefined) headers.push('Content-Length', String(sizeBytes))
     res.writeHead(head.status, headers)

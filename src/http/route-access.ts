@@ -34,6 +34,7 @@ const BY_ROUTE: Readonly<Record<string, Methods>> = {
 /** Paths that answer everybody: liveness, the front page, and what logging in needs. */
 const OPEN_PATHS: ReadonlySet<string> = new Set([
   '/',
+  '*',
   '/health',
   '/healthz',
   '/token',

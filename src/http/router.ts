@@ -23,6 +23,8 @@ const ADMIN: Route = { kind: 'admin' }
 
 const FIXED: ReadonlyMap<string, Route> = new Map([
   ['/', { kind: 'index' }],
+  // The target of OPTIONS alone: the server as a whole.
+  ['*', { kind: 'index' }],
   ['/health', { kind: 'health' }],
   ['/healthz', { kind: 'health' }],
   ['/metrics', { kind: 'metrics' }],

@@ -52,7 +52,10 @@ function makeTable({
     HEAD: act,
   })
   return {
-    index: getAndHead((_route, request, response) => service.index(request, response)),
+    index: {
+      ...getAndHead<'index'>((_route, request, response) => service.index(request, response)),
+      OPTIONS: (_route, request, response) => service.options(request, response),
+    },
     health: getAndHead((_route, request, response) => service.health(request, response)),
     metrics: getAndHead((_route, request, response) => service.metrics(request, response)),
     token: {

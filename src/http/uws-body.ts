@@ -23,18 +23,21 @@ export class UwsBody {
   private onChunk: ((bytes: Uint8Array) => void) | undefined
   private resolve: (() => void) | undefined
   private reject: ((error: unknown) => void) | undefined
-  private hasEnded = false
+  hasEnded = false
   private isWanted = true
   private isHeldByReader = false
   private isSocketPaused = false
   private chunksAfterPause = 0
   private fullReads = 0
   private readonly bounds: SocketBounds
+  /** Nothing behind the body is read before the answer: the request changes something. */
+  private readonly holdsNext: boolean
 
   /** Must run before the request handler returns to the native side. */
-  constructor(res: UwsResponse, bounds: SocketBounds) {
+  constructor(res: UwsResponse, bounds: SocketBounds, holdsNext: boolean) {
     this.res = res
     this.bounds = bounds
+    this.holdsNext = holdsNext
     res.onData((chunk, isLast) => this.received(chunk, isLast))
   }
 
@@ -72,15 +75,11 @@ export class UwsBody {
   }
 
   /** See `uws-keeper.ts`; false when nothing more is expected from the client. */
-  refresh(isStalled: boolean): boolean {
+  refresh(): boolean {
     if (this.res === undefined || this.hasEnded || !this.isWanted) return false
-    if (this.isSocketPaused) {
-      // Again: the native side arms its timer after a handler that paused synchronously.
-      this.res.pause()
-    } else if (!isStalled) {
-      this.res.pause()
-      this.res.resume()
-    }
+    // Also a second time: the native side arms its timer after a handler that paused synchronously.
+    this.res.pause()
+    if (!this.isSocketPaused) this.res.resume()
     return !this.isSocketPaused
   }
 
@@ -128,7 +127,7 @@ export class UwsBody {
   private pauseAsWanted(): void {
     if (this.res === undefined) return
     const isKept = this.isHeldByReader || (this.onChunk === undefined && this.early !== undefined)
-    const shouldPause = isKept && this.isWanted && !this.hasEnded
+    const shouldPause = this.isWanted && (this.hasEnded ? this.holdsNext : isKept)
     if (shouldPause === this.isSocketPaused) return
     this.isSocketPaused = shouldPause
     if (shouldPause) this.res.pause()

@@ -1,31 +1,42 @@
 /**
  * @module The HTTP engine on uWebSockets.js: the product's. Listeners, connections, shutdown; what
  * happens inside one exchange is `uws-exchange.ts`. Facts about the native side that the code
- * leans on are in native-notes.md.
+ * leans on are in native-notes.md. What it cannot serve goes to a node engine in the same process,
+ * which is loaded with the first such connection.
  */
 import { unsentBytesMax, unsentTlsBytesMax } from '../registry/limits.ts'
 import type { EngineOptions, HttpEngine, ListenAddress, TlsFiles } from './engine.ts'
-import { listenError, probeListen } from './engine-address.ts'
 import { EngineCore } from './engine-exchange.ts'
+import { statusLine } from './engine-framing.ts'
+import type { Intake, NodeEngine } from './node-engine.ts'
 import { type LoadedPair, type LoadedTls, readTls, strongCiphers } from './tls-files.ts'
+import { type Arrival, UwsAcceptor } from './uws-acceptor.ts'
 import { UwsExchange } from './uws-exchange.ts'
 import { UwsKeeper } from './uws-keeper.ts'
-import type { UwsApp, UwsListenSocket, UwsModule, UwsResponse } from './uws-types.ts'
+import { UwsLane } from './uws-lane.ts'
+import type { LoadedUws } from './uws-loader.ts'
+import type { UwsApp } from './uws-types.ts'
+
+/** Apps of a listener, for connections whose ports at the other end are equal. See `uws-lane.ts`. */
+const plainLanesMax = 8
+/** Over TLS each is a context with certificates, made before it is needed. */
+const secureLanes = 2
 
 export class UwsEngine implements HttpEngine {
   readonly kind = 'uws'
   private readonly core: EngineCore
-  private readonly uws: UwsModule
+  private readonly loaded: LoadedUws
   private readonly keeper = new UwsKeeper()
-  /** Plain listeners share one app; each TLS listener has two of its own. */
-  private plainApp: UwsApp | undefined = undefined
   private readonly apps: UwsApp[] = []
-  private plainSockets: object[] = []
-  private secure: SecureListener[] = []
+  private readonly listeners: Listener[] = []
+  private node: Promise<NodeEngine> | undefined = undefined
 
-  constructor(options: EngineOptions, uws: UwsModule) {
+  constructor(options: EngineOptions, loaded: LoadedUws) {
     this.core = new EngineCore(options)
-    this.uws = uws
+    this.loaded = loaded
+    // The timer fires at the second or third look after the last byte.
+    loaded.sweep.repeat(Math.ceil(options.idleTimeoutMs / 2))
+    refuseInJson(options, loaded)
   }
 
   get openConnections(): number {
@@ -38,96 +49,99 @@ export class UwsEngine implements HttpEngine {
 
   async listen(address: ListenAddress): Promise<number> {
     const { tls } = address
-    if (tls === undefined) {
-      this.plainApp ??= this.prepare(this.uws.App(), false)
-      const socket = await this.open(this.plainApp, address, this.uws.LIBUS_LISTEN_EXCLUSIVE_PORT)
-      if (socket === false) throw listenError(address, await probeListen(address))
-      this.plainSockets.push(socket)
-      this.keeper.bounds.boundUnsent(unsentBytesMax)
-      return this.uws.us_socket_local_port(socket)
-    }
-    const files = await readTls(tls)
-    const acceptor = this.uws.SSLApp(sslOptions(files))
-    this.apps.push(acceptor)
-    const app = this.secureApp(files)
-    acceptor.addChildAppDescriptor(app.getDescriptor())
-    const socket = await this.open(acceptor, address, this.uws.LIBUS_LISTEN_EXCLUSIVE_PORT)
-    if (socket === false) throw listenError(address, await probeListen(address))
-    this.secure.push({ tls, acceptor, app, socket })
-    this.keeper.bounds.boundUnsent(unsentTlsBytesMax)
-    return this.uws.us_socket_local_port(socket)
+    const isTls = tls !== undefined
+    const lanes = isTls ? this.secureLanes(await readTls(tls)) : [this.lane(this.loaded.uws.App())]
+    const acceptor = new UwsAcceptor({
+      sockets: this.loaded.sockets,
+      core: this.core,
+      isTls,
+      toNative: (arrival) => this.adopt(listener, arrival),
+      toNode: (arrival, fault) => void this.handOver(listener, arrival, fault),
+    })
+    const listener: Listener = { tls, acceptor, lanes, intake: undefined }
+    const port = await acceptor.listen(address)
+    this.listeners.push(listener)
+    this.keeper.bounds.boundUnsent(isTls ? unsentTlsBytesMax : unsentBytesMax)
+    return port
   }
 
-  /**
-   * An app cannot change its certificate. So the one that listens only hands what it accepts to
-   * another, and to the next one from now on: no listener is ever closed, which would reset the
-   * connections in its queue. The old app keeps its connections to their end.
-   */
+  /** An app cannot change its certificate: connections from now on go to others. */
   async reloadTls(): Promise<void> {
-    const loaded = await Promise.all(this.secure.map(({ tls }) => readTls(tls)))
+    const secure = this.listeners.filter((listener) => listener.tls !== undefined)
+    const loaded = await Promise.all(secure.map(({ tls }) => readTls(tls!)))
     if (this.core.isDraining) return
-    const apps = loaded.map((files) => this.secureApp(files))
-    // In one turn: the native side takes turns among the apps, and must never meet two.
-    for (const [index, app] of apps.entries()) {
-      const listener = this.secure[index]!
-      listener.acceptor.addChildAppDescriptor(app.getDescriptor())
-      listener.acceptor.removeChildAppDescriptor(listener.app.getDescriptor())
-      listener.app = app
-    }
+    for (const [index, files] of loaded.entries()) secure[index]!.lanes = this.secureLanes(files)
+    await (await this.node)?.reloadTls()
   }
 
-  /**
-   * Idle connections close by the native side's 10 s timeout; it has no call for them alone. Busy
-   * ones carry `Connection: close` in their answer.
-   */
   stopListening(): void {
     this.core.isDraining = true
-    for (const socket of this.plainSockets) this.uws.us_listen_socket_close(socket)
-    for (const { socket } of this.secure) this.uws.us_listen_socket_close(socket)
-    this.plainSockets = []
-    this.secure = []
+    for (const { acceptor } of this.listeners) acceptor.close()
+    void this.node?.then((node) => node.stopListening())
   }
 
   close(): void {
     this.stopListening()
     for (const app of this.apps) app.close()
+    void this.node?.then((node) => node.close())
   }
 
-  private secureApp(tls: LoadedTls): UwsApp {
-    const app = this.prepare(this.uws.SSLApp(sslOptions(tls)), true)
-    for (const pair of tls.sni) {
-      for (const name of pair.names) app.addServerName(name, sslOptions(pair))
+  private adopt(listener: Listener, arrival: Arrival): boolean {
+    const { lanes } = listener
+    // Where a header spoke for the client, a request must be known by its connection.
+    if (arrival.isProxied && !this.loaded.hasPorts) return false
+    if (lanes.some((lane) => lane.adopt(arrival))) return true
+    if (listener.tls !== undefined || lanes.length >= plainLanesMax) return false
+    lanes.push(this.lane(this.loaded.uws.App()))
+    return lanes.at(-1)!.adopt(arrival)
+  }
+
+  /** Never rejects: a connection that cannot be handed over is closed. */
+  private async handOver(listener: Listener, arrival: Arrival, fault?: string): Promise<void> {
+    try {
+      this.node ??= import('./node-engine.ts').then(
+        ({ NodeEngine: Engine }) => new Engine(this.core.options, this.core),
+      )
+      const node = await this.node
+      listener.intake ??= node.prepare(listener.tls)
+      const intake = await listener.intake
+      const { Socket } = await import('node:net')
+      if (this.core.isDraining) this.loaded.sockets.close(arrival.descriptor)
+      else intake(new Socket({ fd: arrival.descriptor, allowHalfOpen: true }), arrival, fault)
+    } catch {
+      this.loaded.sockets.close(arrival.descriptor)
     }
-    return app
   }
 
-  private prepare(app: UwsApp, isTls: boolean): UwsApp {
+  private secureLanes(tls: LoadedTls): UwsLane[] {
+    return Array.from({ length: secureLanes }, () => {
+      const app = this.loaded.uws.SSLApp(sslOptions(tls))
+      for (const pair of tls.sni) {
+        for (const name of pair.names) app.addServerName(name, sslOptions(pair))
+      }
+      return this.lane(app, true)
+    })
+  }
+
+  private lane(app: UwsApp, isTls = false): UwsLane {
     const { core, keeper } = this
-    const count = (res: UwsResponse, delta: number): void => {
+    const lane = new UwsLane(app, isTls, this.loaded)
+    const count = (_res: unknown, delta: number): void => {
       core.openConnections += delta
-      if (delta > 0 && core.openConnections > core.options.maxConnections) res.close()
     }
     app.filter(count)
-    app.any('/*', (res, req) => new UwsExchange(core, keeper, isTls, res).accept(res, req))
+    app.any('/*', (res, req) => new UwsExchange(core, keeper, lane, res).accept(res, req))
     this.apps.push(app)
-    return app
-  }
-
-  /** Without the exclusive option another process could share the port without a word. */
-  private open(app: UwsApp, { host, port }: ListenAddress, option: number) {
-    return new Promise<UwsListenSocket>((resolve) => {
-      if (host === '') app.listen(port, option, resolve)
-      else app.listen(host, port, option, resolve)
-    })
+    return lane
   }
 }
 
-/** A TLS listener: the app that accepts, and the one that serves with the certificates of now. */
-interface SecureListener {
-  readonly tls: TlsFiles
-  readonly acceptor: UwsApp
-  app: UwsApp
-  readonly socket: object
+interface Listener {
+  readonly tls: TlsFiles | undefined
+  readonly acceptor: UwsAcceptor
+  lanes: UwsLane[]
+  /** The node engine's side of it, once it was needed. */
+  intake: Promise<Intake> | undefined
 }
 
 function sslOptions({ files }: LoadedPair) {
@@ -136,4 +150,27 @@ function sslOptions({ files }: LoadedPair) {
     cert_file_name: files.cert,
     ssl_ciphers: strongCiphers,
   }
+}
+
+/** What the native side says by itself, and how that begins as it comes. */
+const NATIVE_REFUSALS: Readonly<Record<number, string>> = {
+  400: 'the request could not be parsed',
+  431: 'the request headers are too large; 64 KiB are taken',
+  505: 'a connection that began with HTTP/1.1 goes on so, with paths as targets; let the proxy speak HTTP/1.1 (nginx: proxy_http_version 1.1)',
+}
+
+/** Once for the process: the first engine's words stay. */
+function refuseInJson({ refusal }: EngineOptions, { binary, alias }: LoadedUws): void {
+  const texts = new Map<string, string>()
+  for (const [code, message] of Object.entries(NATIVE_REFUSALS)) {
+    const status = Number(code)
+    const { head, body } = refusal(status, message)
+    const lines = head.headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')
+    const framing = `Connection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`
+    texts.set(
+      `HTTP/1.1 ${statusLine(status)}\r\nConnection: close\r\n\r\n<h1>`,
+      `HTTP/1.1 ${statusLine(status)}\r\n${lines}${framing}${body}`,
+    )
+  }
+  binary.replaceTexts(`/${alias}/uws.node`, texts)
 }

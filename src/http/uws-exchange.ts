@@ -10,10 +10,11 @@ import { windowBytesMax } from '../registry/limits.ts'
 import { ClientGone, type ResponseHead } from './engine.ts'
 import { formatAddress } from './engine-address.ts'
 import { type EngineCore, EngineExchange } from './engine-exchange.ts'
-import { CHUNKED, isPlainTarget, readFraming, statusLine } from './engine-framing.ts'
+import { CHUNKED, chunkedFault, isPlainTarget, readFraming, statusLine } from './engine-framing.ts'
 import type { Pump } from './engine-pump.ts'
 import { UwsBody } from './uws-body.ts'
 import { type Kept, stalledTicksMax, type UwsKeeper } from './uws-keeper.ts'
+import type { UwsLane } from './uws-lane.ts'
 import { offer, offerInPairs } from './uws-records.ts'
 import type { UwsRequest, UwsResponse } from './uws-types.ts'
 
@@ -31,12 +32,16 @@ export class UwsExchange extends EngineExchange implements Kept {
   private isWritableWatched = false
   private totalBytes = 0
   private readonly keeper: UwsKeeper
+  private readonly lane: UwsLane
+  /** The socket is not read until a request that changes something is answered. */
+  private isHeldBack = false
   private movedBytes = 0
   private stalledTicks = 0
 
   /** `onAborted` comes first: without it an unanswered request aborts the process. */
-  constructor(core: EngineCore, keeper: UwsKeeper, isTls: boolean, res: UwsResponse) {
-    super(core, isTls)
+  constructor(core: EngineCore, keeper: UwsKeeper, lane: UwsLane, res: UwsResponse) {
+    super(core, lane.isTls)
+    this.lane = lane
     this.keeper = keeper
     this.res = res
     res.onAborted(() => this.finish('aborted'))
@@ -48,10 +53,14 @@ export class UwsExchange extends EngineExchange implements Kept {
       const fault = this.copyRequest(req)
       if (fault === undefined) {
         if (this.bodyBytes !== 0) {
-          this.body = new UwsBody(res, this.keeper.bounds)
+          this.body = new UwsBody(res, this.keeper.bounds, !isRead(this.method))
           this.keeper.add(this)
         }
         this.serve()
+        if (this.state === 'open' && this.bodyBytes === 0 && !isRead(this.method)) {
+          this.isHeldBack = true
+          res.pause()
+        }
       } else {
         this.refuseLater(400, fault)
       }
@@ -71,7 +80,19 @@ export class UwsExchange extends EngineExchange implements Kept {
     const framing = readFraming(this.headers)
     if (typeof framing === 'string') return framing
     this.bodyBytes = framing === CHUNKED ? undefined : framing
+    const fault = chunkedFault(this.method, this.headers, framing)
+    if (fault !== undefined) return fault
+    if (this.core.options.isBalancer !== undefined && this.hasSecondHeader()) {
+      return 'a PROXY protocol header is taken at the beginning of a connection alone'
+    }
     return isPlainTarget(this.path, this.query) ? undefined : 'request target is not plain ASCII'
+  }
+
+  /** The first was taken away before the native side saw it. */
+  private hasSecondHeader(): boolean {
+    const { res, lane } = this
+    if (res === undefined || lane.connectionOf(res)?.isProxied !== true) return false
+    return res.getProxiedRemoteAddress().byteLength > 0
   }
 
   /**
@@ -93,14 +114,20 @@ export class UwsExchange extends EngineExchange implements Kept {
   }
 
   protected peerAddress(): string {
-    if (this.res === undefined) return ''
-    return formatAddress(new Uint8Array(this.res.getRemoteAddress()))
+    const { res, lane } = this
+    if (res === undefined) return ''
+    if (lane.hasPorts) return lane.connectionOf(res)?.address ?? ''
+    return formatAddress(new Uint8Array(res.getRemoteAddress()))
   }
 
-  protected override proxiedAddress(): string | undefined {
-    if (this.res === undefined) return undefined
-    const bytes = new Uint8Array(this.res.getProxiedRemoteAddress())
-    return bytes.length === 0 ? undefined : formatAddress(bytes)
+  protected proxiedAddress(): string | undefined {
+    const { res, core } = this
+    if (res === undefined || core.options.isBalancer === undefined) return undefined
+    return this.lane.connectionOf(res)?.client
+  }
+
+  protected get hasWholeBody(): boolean {
+    return this.body === undefined || this.body.hasEnded
   }
 
   get bytesReceived(): number {
@@ -126,13 +153,26 @@ export class UwsExchange extends EngineExchange implements Kept {
       // The fast path of small pulls: no closure.
       writeHead(res, head, '')
       res.end(body, this.core.isDraining)
+      this.finish('done')
     } else {
-      this.corked((open) => {
+      this.last((open) => {
         writeHead(open, head, '')
-        open.end(body, this.core.isDraining)
+        open.end(body, this.closes)
       })
     }
-    this.finish('done')
+  }
+
+  /**
+   * Sends the end of an answer. Behind a chunked body it goes a turn later than the last byte came: what
+   * the same packet holds behind that would be served before the connection closes.
+   */
+  private last(write: (res: UwsResponse) => void): void {
+    const now = () => {
+      this.corked(write)
+      this.finish('done')
+    }
+    if (this.isChunked) setImmediate(now)
+    else now()
   }
 
   /**
@@ -141,11 +181,16 @@ export class UwsExchange extends EngineExchange implements Kept {
    */
   protected sendBodyless(head: ResponseHead, sizeBytes: number | undefined): void {
     const length = sizeBytes === undefined ? '' : `\r\nContent-Length: ${sizeBytes}`
-    this.corked((res) => {
-      writeHead(res, head, this.core.isDraining ? `${length}\r\nConnection: close` : length)
+    this.last((res) => {
+      if (this.mustClose && this.method !== 'HEAD') {
+        // 20.51 takes any first argument of `endWithoutBody` for a length.
+        writeHead(res, head, '')
+        res.end('', true)
+        return
+      }
+      writeHead(res, head, this.closes ? `${length}\r\nConnection: close` : length)
       res.endWithoutBody()
     })
-    this.finish('done')
   }
 
   protected startStream(pump: Pump, sizeBytes: number): void {
@@ -158,7 +203,7 @@ export class UwsExchange extends EngineExchange implements Kept {
     const { unsentHead } = this
     if (unsentHead !== undefined) {
       this.unsentHead = undefined
-      writeHead(res, unsentHead, this.core.isDraining ? '\r\nConnection: close' : '')
+      writeHead(res, unsentHead, this.closes ? '\r\nConnection: close' : '')
     }
     const isTaken = (this.isTls ? offerInPairs : offer)(res, bytes, this.totalBytes)
     if (isTaken) return bytes.length
@@ -178,7 +223,7 @@ export class UwsExchange extends EngineExchange implements Kept {
 
   protected sendChunkedHead(head: ResponseHead): void {
     this.corked((res) => {
-      writeHead(res, head, this.core.isDraining ? '\r\nConnection: close' : '')
+      writeHead(res, head, this.closes ? '\r\nConnection: close' : '')
     })
   }
 
@@ -201,8 +246,7 @@ export class UwsExchange extends EngineExchange implements Kept {
 
   end(): void {
     if (this.state !== 'headersSent' || this.pump !== undefined) return
-    this.corked((res) => res.end('', this.core.isDraining))
-    this.finish('done')
+    this.last((res) => res.end('', this.closes))
   }
 
   cut(): void {
@@ -222,12 +266,12 @@ export class UwsExchange extends EngineExchange implements Kept {
     this.stalledTicks = moved === this.movedBytes ? this.stalledTicks + 1 : 0
     this.movedBytes = moved
     const isStalled = this.stalledTicks > stalledTicksMax
-    if (this.body?.refresh(isStalled) === true) return
-    if (this.isBlocked && !isStalled) {
+    const isAwaited = this.body?.refresh() === true || this.isBlocked
+    if (!isAwaited) this.stalledTicks = 0
+    else if (isStalled) this.cut()
+    else if (this.isBlocked) {
       this.res?.pause()
       this.res?.resume()
-    } else if (!this.isBlocked) {
-      this.stalledTicks = 0
     }
   }
 
@@ -248,9 +292,17 @@ export class UwsExchange extends EngineExchange implements Kept {
     const { res } = this
     if (res === undefined) return
     this.body?.discard()
+    if (this.isHeldBack) {
+      this.isHeldBack = false
+      res.resume()
+    }
     if (this.isCorked) write(res)
     else res.cork(() => write(res))
   }
+}
+
+function isRead(method: string): boolean {
+  return method === 'GET' || method === 'HEAD'
 }
 
 /** The header list being filled: `forEach` is synchronous, so one callback does for all. */

@@ -4,6 +4,12 @@
  * that loads is taken. Which binary runs where, and how that was checked: native-notes.md.
  */
 import { createRequire } from 'node:module'
+import {
+  type LoadedBinary,
+  loadLoadedBinary,
+  type RepeatingTimer,
+} from '../runtime/loaded-binary.ts'
+import { loadSocketCalls, type SocketCalls } from '../runtime/socket-calls.ts'
 import type { UwsModule } from './uws-types.ts'
 
 /** Aliases of `optionalDependencies` by Node major, best first. */
@@ -17,9 +23,31 @@ const ALIASES: Readonly<Record<string, readonly string[]>> = {
 /** Largest block of request headers, bytes: tokens and long Range lists pass 4096, its default. */
 const headerBlockBytesMax = 64 * 1024
 
+/** What a binary comes with, for the engine. */
+export interface LoadedUws {
+  readonly uws: UwsModule
+  readonly alias: string
+  readonly version: string
+  readonly sockets: SocketCalls
+  /** The native side's only clock for connections: it looks every 4 s which are idle for too long. */
+  readonly sweep: RepeatingTimer
+  readonly binary: LoadedBinary
+  /** `getRemotePort` is there, and the address of an adopted connection is not. */
+  readonly hasPorts: boolean
+}
+
 export type UwsLoad =
-  | { readonly ok: true; readonly uws: UwsModule; readonly alias: string; readonly version: string }
+  | ({ readonly ok: true } & LoadedUws)
   | { readonly ok: false; readonly reason: string }
+
+/** How often the native side looks for idle connections as it comes, ms. */
+const sweepMs = 4_000
+
+/** The first minor version, of those that we ship, with `getRemotePort`. */
+const portsFrom = 69
+
+/** A process loads a binary once, and its timer is told apart in that moment alone. */
+const loadedByAlias = new Map<string, LoadedUws>()
 
 /** The first binary that loads in this process, or a sentence that says why none does. */
 export function loadUws(nodeVersion: string = process.versions.node): UwsLoad {
@@ -31,18 +59,40 @@ export function loadUws(nodeVersion: string = process.versions.node): UwsLoad {
   }
   // The binary reads this once, when it loads.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = String(headerBlockBytesMax)
-  const require = createRequire(import.meta.url)
   const reasons: string[] = []
   for (const alias of aliases) {
+    const known = loadedByAlias.get(alias)
+    if (known !== undefined) return { ok: true, ...known }
     try {
-      const uws = require(alias) as UwsModule
-      const { version } = require(`${alias}/package.json`) as { version: string }
-      return { ok: true, uws, alias, version }
+      const loaded = loadAlias(alias)
+      loadedByAlias.set(alias, loaded)
+      return { ok: true, ...loaded }
     } catch (error) {
       reasons.push(`${alias}: ${firstLine(error)}`)
     }
   }
   return { ok: false, reason: reasons.join('; ') }
+}
+
+/** Throws where the binary does not load, or where connections could not be kept as promised. */
+function loadAlias(alias: string): LoadedUws {
+  const require = createRequire(import.meta.url)
+  require.resolve(alias)
+  const sockets = loadSocketCalls()
+  if ('unavailable' in sockets) throw new Error(`koffi does not load: ${sockets.unavailable}`)
+  const binary = loadLoadedBinary()
+  if ('unavailable' in binary) throw new Error(`koffi does not load: ${binary.unavailable}`)
+  const isSweep = ({ repeatMs }: RepeatingTimer) => repeatMs === sweepMs
+  const before = binary.repeatingTimers().filter(isSweep).length
+  const uws = require(alias) as UwsModule
+  const { version } = require(`${alias}/package.json`) as { version: string }
+  const sweeps = binary.repeatingTimers().filter(isSweep)
+  const [sweep] = sweeps
+  if (sweep === undefined || sweeps.length !== 1 || before !== 0) {
+    throw new Error('its timer for idle connections is not found')
+  }
+  const hasPorts = Number(version.split('.')[1]) >= portsFrom
+  return { uws, alias, version, sockets, sweep, binary, hasPorts }
 }
 
 function firstLine(error: unknown): string {

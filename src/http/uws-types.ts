@@ -33,14 +33,14 @@ export interface UwsResponse {
   /** `[socket takes more, response is complete]`; no bytes complete it from 20.69 on. */
   tryEnd(bytes: UwsBytes, totalBytes: number): [boolean, boolean]
   getWriteOffset(): number
+  /** Empty from 20.69 on for a connection that was adopted. */
   getRemoteAddress(): ArrayBuffer
+  /** From 20.69 on. */
+  getRemotePort?(): number
   /** What a PROXY protocol (version 2) header said; empty without one. */
   getProxiedRemoteAddress(): ArrayBuffer
   close(): UwsResponse
 }
-
-/** False when the socket could not be opened. */
-export type UwsListenSocket = object | false
 
 export interface UwsSslOptions {
   readonly key_file_name: string
@@ -54,19 +54,9 @@ export interface UwsApp {
   any(pattern: string, handler: (res: UwsResponse, req: UwsRequest) => void): UwsApp
   /** Called with 1 for a connection opened, -1 for one closed. */
   filter(callback: (res: UwsResponse, delta: number) => void): UwsApp
-  listen(port: number, options: number, callback: (socket: UwsListenSocket) => void): UwsApp
-  listen(
-    host: string,
-    port: number,
-    options: number,
-    callback: (socket: UwsListenSocket) => void,
-  ): UwsApp
-  /** What names this app to another one of this process. */
-  getDescriptor(): number
-  /** Hands every connection that is accepted to the child apps, one after the other. */
-  addChildAppDescriptor(descriptor: number): UwsApp
-  removeChildAppDescriptor(descriptor: number): UwsApp
-  /** Closes every socket of the app, the listening ones too. */
+  /** Takes a connection that was accepted, and closes its descriptor in the end. */
+  adoptSocket(descriptor: number): UwsApp
+  /** Closes every socket of the app. */
   close(): UwsApp
 }
 
@@ -74,7 +64,4 @@ export interface UwsModule {
   App(): UwsApp
   /** Throws when the files do not make a TLS context. */
   SSLApp(options: UwsSslOptions): UwsApp
-  us_listen_socket_close(socket: object): void
-  us_socket_local_port(socket: object): number
-  readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number
 }

@@ -84,11 +84,23 @@ export interface Libc {
   lock(descriptor: number): boolean
 }
 
-type Call = (...parameters: unknown[]) => unknown
+export type Call = (...parameters: unknown[]) => unknown
 
-interface Koffi {
-  load(name: string): { func(prototype: string): Call }
+interface KoffiLibrary {
+  func(prototype: string): Call
+  func(name: string, result: string, parameters: readonly unknown[]): Call
+}
+
+/** The part of koffi that we use. */
+export interface Koffi {
+  /** A library by its name; null: what is loaded already. */
+  load(name: string | null): KoffiLibrary
   view(pointer: bigint, length: number): ArrayBuffer
+  address(pointer: unknown): bigint
+  proto(result: string, parameters: readonly string[]): unknown
+  pointer(type: unknown): unknown
+  register(callback: (...parameters: unknown[]) => unknown, type: unknown): unknown
+  unregister(callback: unknown): void
   errno(): number
 }
 
@@ -106,9 +118,14 @@ const ERRNO: Readonly<Record<number, string>> = {
 
 /** The calls, or the reason why they cannot be had here. */
 export function loadLibc(): Libc | { readonly unavailable: string } {
+  return bindKoffi(bind)
+}
+
+/** What `bindCalls` makes of koffi, or the reason why that cannot be had here. */
+export function bindKoffi<T>(bindCalls: (koffi: Koffi) => T): T | { readonly unavailable: string } {
   if (process.platform !== 'linux') return { unavailable: `not on ${process.platform}` }
   try {
-    return bind(createRequire(import.meta.url)('koffi') as Koffi)
+    return bindCalls(createRequire(import.meta.url)('koffi') as Koffi)
   } catch (error) {
     return { unavailable: error instanceof Error ? error.message : String(error) }
   }

@@ -183,6 +183,7 @@ export async function makeFrontDoor(
   const dispatch = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
   const needsAddress = requestLog !== undefined || limits !== undefined
   const proxies = new Networks(config.trustedProxies)
+  const balancers = new Networks(config.server.proxyProtocol)
   const { engine, notice, isFallback } = await loadEngine(config.server.engine, {
     handler: (request, response) => {
       // The log wants the address, and the socket does not tell it after the answer. In the audit
@@ -203,6 +204,8 @@ export async function makeFrontDoor(
     },
     refusal: engineRefusal,
     maxConnections: config.server.maxConnections,
+    idleTimeoutMs: config.server.idleTimeoutMs,
+    isBalancer: balancers.isEmpty ? undefined : (address) => balancers.includes(address),
     isTrustedProxy: proxies.isEmpty ? undefined : (address) => proxies.includes(address),
     onExchange: (request, response) => {
       const milliseconds = performance.now() - request.startedAt

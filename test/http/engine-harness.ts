@@ -61,6 +61,8 @@ export class Served {
   port = 0
   /** What `connect` speaks when it is not told. */
   isTls = false
+  /** What `connect` offers over TLS. */
+  alpn: readonly string[] | undefined = undefined
   private readonly clients: RawClient[] = []
 
   constructor(make: MakeEngine, handler: Handler) {
@@ -75,6 +77,7 @@ export class Served {
         body: JSON.stringify({ errors: [{ code: 'REFUSED', message }] }),
       }),
       maxConnections: 400,
+      idleTimeoutMs: 120_000,
       onExchange: (request: HttpRequest, response: HttpResponse) => {
         const { state, status, bytesSent } = response
         this.exchanges.push({ path: request.path, state, status, bytesSent })
@@ -84,7 +87,11 @@ export class Served {
   }
 
   async connect(options: RawOptions = {}): Promise<RawClient> {
-    const client = await RawClient.connect(this.port, { isTls: this.isTls, ...options })
+    const client = await RawClient.connect(this.port, {
+      isTls: this.isTls,
+      ...(this.alpn === undefined ? {} : { alpn: this.alpn }),
+      ...options,
+    })
     this.clients.push(client)
     return client
   }

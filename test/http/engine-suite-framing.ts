@@ -73,7 +73,17 @@ export function framingSuite(make: MakeEngine): void {
 
   test('control bytes, spaces and other forms in the target are refused', async () => {
     const served = await start()
-    for (const target of ['/a\x01', '/a\tb', '/a b', 'http://host/a', '*', 'a']) {
+    const targets = [
+      '/a\x01',
+      '/a\tb',
+      '/a b',
+      '*',
+      'a',
+      'ftp://host/a',
+      'http://u@host/a',
+      'http:///a',
+    ]
+    for (const target of targets) {
       const client = await served.connect()
       await client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`)
       expect([400, 505]).toContain((await client.readHead()).status)
@@ -93,11 +103,11 @@ export function framingSuite(make: MakeEngine): void {
     expect(paths).toEqual([])
   })
 
-  test('HTTP/1.0 is refused', async () => {
+  test.each(['HTTP/2.0', 'HTTP/1.2', 'HTTP/0.9'])('%s is refused', async (version) => {
     const served = await start()
     const client = await served.connect()
-    await client.send('GET / HTTP/1.0\r\nHost: a\r\n\r\n')
-    expect((await client.readHead()).status).toBe(505)
+    await client.send(`GET / ${version}\r\nHost: a\r\n\r\n`)
+    expect([400, 505]).toContain((await client.readHead()).status)
     await client.readToEnd()
     expect(paths).toEqual([])
   })

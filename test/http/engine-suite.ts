@@ -19,6 +19,7 @@ import { bodySuite } from './engine-suite-bodies.ts'
 import { framingSuite } from './engine-suite-framing.ts'
 import { listenSuite } from './engine-suite-listen.ts'
 import { streamSuite } from './engine-suite-streams.ts'
+import { formSuite, sequelSuite } from './engine-suite-wire.ts'
 
 /** Registers the whole suite for one adapter. */
 export function engineSuite(name: string, make: MakeEngine): void {
@@ -30,6 +31,10 @@ export function engineSuite(name: string, make: MakeEngine): void {
     describe('streams', () => streamSuite(make, {}))
     describe('streams over TLS', () => streamSuite(make, { tls: testTls }))
     describe('framing', () => framingSuite(make))
+    describe('forms', () => formSuite(make, {}))
+    describe('forms over TLS', () => formSuite(make, { tls: testTls }, ['http/1.0']))
+    describe('sequels', () => sequelSuite(make, {}))
+    describe('sequels over TLS', () => sequelSuite(make, { tls: testTls }))
     describe('listeners', () => listenSuite(make))
   })
 }

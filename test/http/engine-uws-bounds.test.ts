@@ -32,7 +32,7 @@ test.skipIf(!load.ok || process.platform !== 'linux').each([
   async ({ isTls, boundBytes }) => {
     const bytes = pattern(32 * MiB)
     const served = await serve(
-      (options) => new UwsEngine(options, load.ok ? load.uws : (undefined as never)),
+      (options) => new UwsEngine(options, load.ok ? load : (undefined as never)),
       async (_request, response) => response.stream(ok, new MemorySource(bytes)),
       isTls ? { tls: testTls } : {},
     )
@@ -61,7 +61,7 @@ test.skipIf(!load.ok || process.platform !== 'linux')(
     const bytes = pattern(32 * MiB)
     const chunks: number[] = []
     const served = await serve(
-      (options) => new UwsEngine(options, load.ok ? load.uws : (undefined as never)),
+      (options) => new UwsEngine(options, load.ok ? load : (undefined as never)),
       async (request, response) => {
         await request.readBody((chunk) => chunks.push(chunk.byteLength))
         response.send(ok, 'taken')

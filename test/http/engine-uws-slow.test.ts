@@ -16,7 +16,7 @@ const load = loadUws()
 describe.skipIf(!load.ok).concurrent('clients that are slower than the native timer', () => {
   const make: MakeEngine = (options) => {
     if (!load.ok) throw new Error(load.reason)
-    return new UwsEngine(options, load.uws)
+    return new UwsEngine(options, load)
   }
 
   test('keep their uploads and downloads', async () => {

@@ -56,6 +56,47 @@ describeRegistry(
       },
     )
 
+    test('OPTIONS of the server is answered, as load balancers ask it', async () => {
+      for (const line of [
+        'OPTIONS / HTTP/1.0\r\n',
+        'OPTIONS / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n',
+        'OPTIONS * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n',
+      ]) {
+        const client = await registry().connect()
+        await client.send(`${line}\r\n`)
+        const { status, headers } = await client.readHead()
+        expect(status).toBe(204)
+        expect(headers.get('allow')).toBe('GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
+        expect((await client.readToEnd()).length).toBe(0)
+      }
+      expect((await registry().client.request('OPTIONS', '/v2/')).status).toBe(405)
+    })
+
+    test('what is no request is refused in JSON, at the beginning and later', async () => {
+      const bad = [
+        ['GET /v2/ HTTP/3.0\r\nHost: a\r\n\r\n', 505],
+        ['GET /v2/ HTTP/1.1\r\n\r\n', 400],
+        [`GET /v2/ HTTP/1.1\r\nHost: a\r\nX-A: ${'a'.repeat(70_000)}\r\n\r\n`, 431],
+        ['CONNECT host:443 HTTP/1.1\r\nHost: host:443\r\n\r\n', 405],
+      ] as const
+      for (const [request, expected] of bad) {
+        for (const isLater of [false, true]) {
+          const client = await registry().connect()
+          if (isLater) {
+            await client.request('GET', '/v2/')
+            await client.readResponse()
+          }
+          await client.send(request).catch(() => {})
+          const { status, headers, body } = await client.readResponse()
+          expect(isLater && expected === 405 ? 405 : status).toBe(expected)
+          expect(headers.get('content-type')).toBe('application/json')
+          expect(headers.get('connection')).toBe('close')
+          expect(JSON.parse(String(body)).errors[0]).toMatchObject({ code: 'UNSUPPORTED' })
+          await client.readToEnd()
+        }
+      }
+    })
+
     test('/admin/status tells version, engine and what is open', async () => {
       await registry().client.open('app')
       const status = (await get('/admin/status')).json as Record<string, unknown>

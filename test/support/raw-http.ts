@@ -22,6 +22,8 @@ export interface RawOptions {
   readonly host?: string
   /** TLS without checking the certificate. */
   readonly isTls?: boolean
+  /** Protocols that a TLS client offers (ALPN); none as it comes. */
+  readonly alpn?: readonly string[]
 }
 
 /** The connection ended before what was asked for had arrived. */
@@ -59,7 +61,13 @@ export class RawClient {
     return new Promise((resolve, reject) => {
       const wire = connect(target)
       const socket =
-        options.isTls === true ? connectTls({ socket: wire, rejectUnauthorized: false }) : wire
+        options.isTls === true
+          ? connectTls({
+              socket: wire,
+              rejectUnauthorized: false,
+              ...(options.alpn === undefined ? {} : { ALPNProtocols: [...options.alpn] }),
+            })
+          : wire
       socket.once('error', reject)
       socket.once(options.isTls === true ? 'secureConnect' : 'connect', () => {
         socket.pause()

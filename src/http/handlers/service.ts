@@ -16,6 +16,8 @@ export interface ServiceOptions {
 
 const TEXT = new ResponseHead(200, [['Content-Type', 'text/plain; charset=utf-8']])
 
+const OPTIONS = new ResponseHead(204, [['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']])
+
 export class ServiceHandlers {
   readonly #options: ServiceOptions
   readonly #indexText: string
@@ -36,6 +38,11 @@ export class ServiceHandlers {
 
   index(request: HttpRequest, response: HttpResponse): void {
     respondText(request, response, TEXT, this.#indexText)
+  }
+
+  /** What the server as a whole understands: a question of load balancers. */
+  options(_request: HttpRequest, response: HttpResponse): void {
+    response.sendHead(OPTIONS, undefined)
   }
 
   /** 200 while the metadata answers and the disk takes writes, else 503 with what is wrong. */

@@ -29,6 +29,8 @@ export const defaults = {
     tls: undefined,
     maxConnections: 20_000,
     maxUploadsPerClient: 1000,
+    idleTimeoutMs: 120_000,
+    proxyProtocol: [],
     shutdownTimeoutMs: 30_000,
   },
   storage: {
