@@ -29,6 +29,7 @@ export default defineConfig({
       suite('hostile', ['test/hostile/**/*.test.ts'], 120),
       suite('solo', ['test/solo/**/*.test.ts']),
       suite('clients', ['test/clients/**/*.test.ts'], 600),
+      suite('proxies', ['test/proxies/**/*.test.ts'], 120),
       suite('conformance', ['test/conformance/**/*.test.ts'], 300),
     ],
   },

@@ -33,6 +33,8 @@ export class EngineCore {
   readonly turns = new TurnQueue()
   openConnections = 0
   openRequests = 0
+  /** Requests that are over, since the start. */
+  finishedRequests = 0
   /** Answers carry `Connection: close`: the engine takes no new connections. */
   isDraining = false
 
@@ -300,6 +302,7 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
     if (this.isOver) return
     this.state = state
     this.core.openRequests -= 1
+    this.core.finishedRequests += 1
     try {
       this.released()
       this.writable()

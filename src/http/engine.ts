@@ -210,6 +210,8 @@ export interface HttpEngine {
   readonly openConnections: number
   /** Requests that were not answered in full yet. */
   readonly openRequests: number
+  /** Requests that are over, since the start. */
+  readonly finishedRequests: number
   /**
    * Stops accepting. Answers from now on carry `Connection: close`, and end their connection; those
    * that are idle may still begin a request. Then: wait until `openRequests` is 0, and `close()`.

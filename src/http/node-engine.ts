@@ -59,6 +59,10 @@ export class NodeEngine implements HttpEngine {
     return this.core.openRequests
   }
 
+  get finishedRequests(): number {
+    return this.core.finishedRequests
+  }
+
   async listen(address: ListenAddress): Promise<number> {
     const server = await this.open(address.tls)
     if (this.core.options.isBalancer === undefined) {

@@ -47,6 +47,10 @@ export class UwsEngine implements HttpEngine {
     return this.core.openRequests
   }
 
+  get finishedRequests(): number {
+    return this.core.finishedRequests
+  }
+
   async listen(address: ListenAddress): Promise<number> {
     const { tls } = address
     const isTls = tls !== undefined

@@ -65,7 +65,7 @@ export class Served {
   alpn: readonly string[] | undefined = undefined
   private readonly clients: RawClient[] = []
 
-  constructor(make: MakeEngine, handler: Handler) {
+  constructor(make: MakeEngine, handler: Handler, idleTimeoutMs = 120_000) {
     this.engine = make({
       handler,
       onError: (_request, response, error) => {
@@ -77,7 +77,7 @@ export class Served {
         body: JSON.stringify({ errors: [{ code: 'REFUSED', message }] }),
       }),
       maxConnections: 400,
-      idleTimeoutMs: 120_000,
+      idleTimeoutMs,
       onExchange: (request: HttpRequest, response: HttpResponse) => {
         const { state, status, bytesSent } = response
         this.exchanges.push({ path: request.path, state, status, bytesSent })
