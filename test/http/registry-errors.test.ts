@@ -112,7 +112,7 @@ const ROUTES: Row[] = [
 ].map((path): Row => ['GET', path, '404 UNSUPPORTED'])
 
 const METHODS: [path: string, allowed: string][] = [
-  ['/', 'GET, HEAD'],
+  ['/', 'GET, HEAD, OPTIONS'],
   ['/healthz', 'GET, HEAD'],
   ['/metrics', 'GET, HEAD'],
   ['/admin/status', 'GET, HEAD'],

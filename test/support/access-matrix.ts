@@ -119,7 +119,10 @@ export const REPOSITORY_ROWS: readonly EndpointRow[] = [
 
 /** Routes of the registry as a whole. */
 export const REGISTRY_ROWS: readonly EndpointRow[] = [
-  ...rows('index', getAndHead(fixed('/'), 'open')),
+  ...rows('index', {
+    ...getAndHead(fixed('/'), 'open'),
+    OPTIONS: { path: fixed('/'), needs: 'open', done: 204 },
+  }),
   ...rows('health', getAndHead(fixed('/health'), 'open')),
   ...rows('jwks', getAndHead(fixed('/.well-known/jwks.json'), 'open')),
   ...rows('token', {
