@@ -148,6 +148,40 @@ describeRegistry(
 
 const load = loadUws()
 
+test.each(load.ok ? ['uws', 'node'] : ['node'])(
+  'behind a balancer that is a trusted proxy too, the client writes X-Forwarded-* itself (%s)',
+  async (engine) => {
+    const served = new Served(
+      (given) => {
+        const isOwn = (address: string) => address === '127.0.0.1'
+        const options = { ...given, isBalancer: isOwn, isTrustedProxy: isOwn }
+        return engine === 'uws' && load.ok ? new UwsEngine(options, load) : new NodeEngine(options)
+      },
+      ({ remoteAddress, scheme, host }, response) =>
+        response.send(ok, JSON.stringify([remoteAddress, scheme, host])),
+    )
+    served.port = await served.engine.listen({ host: '127.0.0.1', port: 0 })
+    const forged = [
+      'X-Forwarded-For: 198.51.100.1',
+      'X-Forwarded-Proto: https',
+      'X-Forwarded-Host: evil.test',
+    ]
+    const client = await served.connect()
+    await client.send(inside)
+    await client.request('GET', '/', forged)
+    const { body } = await client.readResponse()
+    expect(JSON.parse(String(body))).toEqual(['203.0.113.9', 'http', 'test'])
+    const local = await served.connect()
+    await local.send(Buffer.concat([signature, Buffer.from([0x20, 0, 0, 0])]))
+    await local.request('GET', '/', forged)
+    expect(JSON.parse(String((await local.readResponse()).body))).toEqual([
+      '198.51.100.1',
+      'https',
+      'evil.test',
+    ])
+  },
+)
+
 describe('PROXY protocol beneath TLS', () => {
   test.each(load.ok ? ['uws', 'node'] : ['node'])('names the client (%s)', async (engine) => {
     const served = new Served(
