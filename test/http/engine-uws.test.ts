@@ -1,10 +1,11 @@
 /** @module The engine suite on uWebSockets.js, and what is this adapter's own. */
+import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { formatAddress } from '../../src/http/engine-address.ts'
 import { loadEngine } from '../../src/http/load-engine.ts'
 import { UwsEngine } from '../../src/http/uws-engine.ts'
 import { loadUws } from '../../src/http/uws-loader.ts'
-import { deferred, type MakeEngine, ok, serve } from './engine-harness.ts'
+import { deferred, type MakeEngine, ok, serve, testTls } from './engine-harness.ts'
 import { engineSuite } from './engine-suite.ts'
 
 const load = loadUws()
@@ -33,6 +34,61 @@ describe.skipIf(!load.ok)('with a binary', () => {
     expect((await client.readToEnd()).length).toBe(0)
     expect((await outcome.promise).aborted).toBe(true)
     expect(paths).toEqual(['/0', '/1'])
+  })
+
+  test.each(['GET /2 HTTP/1.0', 'GET http://a/2 HTTP/1.1', 'OPTIONS * HTTP/1.1'])(
+    'a connection in use that goes on with %s is refused in JSON, and closed',
+    async (line) => {
+      const served = await serve(make, (request, response) => response.send(ok, request.path))
+      const client = await served.connect()
+      await client.request('GET', '/1')
+      await client.readResponse()
+      await client.send(`${line}\r\nHost: a\r\n\r\n`)
+      const { status, headers, body } = await client.readResponse()
+      expect(status).toBe(505)
+      expect(headers.get('connection')).toBe('close')
+      expect(JSON.parse(String(body)).errors[0].message).toMatch(/proxy_http_version 1\.1/)
+      await client.readToEnd()
+    },
+  )
+
+  test('a trusted proxy that offers no protocol over TLS may speak HTTP/1.0', async () => {
+    for (const isTrusted of [true, false]) {
+      const served = await serve(
+        (options) => make({ ...options, isTrustedProxy: () => isTrusted }),
+        (request, response) => response.send(ok, `${request.remoteAddress} ${request.isTls}`),
+        { tls: testTls },
+      )
+      const client = await served.connect()
+      await client.send('GET / HTTP/1.0\r\n\r\n')
+      const { status, body } = await client.readResponse()
+      expect(status).toBe(isTrusted ? 200 : 505)
+      if (isTrusted) expect(String(body)).toBe('127.0.0.1 true')
+    }
+  })
+
+  test('connections from one port of two addresses are told apart', async () => {
+    const served = await serve(make, (request, response) =>
+      response.send(ok, request.remoteAddress),
+    )
+    const first = await served.connect()
+    const { localPort } = first.socket
+    const other = connect({
+      port: served.port,
+      host: '127.0.0.1',
+      localAddress: '127.0.0.2',
+      localPort: localPort!,
+    })
+    const answer = new Promise<string>((resolve) => {
+      other.once('data', (bytes) => resolve(String(bytes)))
+    })
+    for (let round = 0; round < 2; round += 1) {
+      await first.request('GET', '/')
+      expect(String((await first.readResponse()).body)).toBe('127.0.0.1')
+      if (round === 0) other.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+      expect(await answer).toMatch(/\r\n\r\n127\.0\.0\.2$/)
+    }
+    other.destroy()
   })
 
   test('auto takes it and says which binary runs', async () => {

@@ -7,6 +7,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { need } from '../clients/support/tools.ts'
+import { testTls } from '../http/engine-harness.ts'
 import { imageManifest, RegistryClient, sha256, someBytes } from '../support/registry-client.ts'
 import { type RunningRegistry, startRegistry } from '../support/start-registry.ts'
 import { runIdleLoad } from './support/idle-load.ts'
@@ -90,6 +91,23 @@ describe.each(ENGINES)('behind a proxy (%s engine)', (engine) => {
       await proxy.stop()
     }
   })
+})
+
+test('nginx speaks HTTP/1.0 over TLS too, where it is trusted', async (context) => {
+  need(context, 'nginx')
+  const registry = await startRegistry({
+    config: { server: { trusted_proxies: ['127.0.0.1'], tls: testTls } },
+  })
+  const proxy = await startProxy('nginx', 'as it comes', registry.port, 'https')
+  const client = new RegistryClient(proxy.port)
+  try {
+    await client.pushImage('tls/app', 'v1')
+    expect((await client.get('/v2/tls/app/manifests/v1')).status).toBe(200)
+  } finally {
+    client.close()
+    await proxy.stop()
+    await registry.stop()
+  }
 })
 
 describe('idle connections behind proxies', () => {

@@ -24,6 +24,7 @@ export async function startProxy(
   name: ProxyName,
   settings: Settings,
   registryPort: number,
+  scheme: 'http' | 'https' = 'http',
 ): Promise<RunningProxy> {
   const port = await freePort()
   const folder = await mkdtemp(join(tmpdir(), `fastregistry-${name}-`))
@@ -31,6 +32,7 @@ export async function startProxy(
   const fragment = settings === 'recommended' ? await readFragment(name) : AS_IT_COMES[name]
   const text = WRAP[name](
     fragment
+      .replaceAll('http://127.0.0.1:5000', `${scheme}://127.0.0.1:5000`)
       .replaceAll('127.0.0.1:5000', `127.0.0.1:${registryPort}`)
       .replaceAll('8080', `${port}`),
     folder,
