@@ -18,9 +18,10 @@ const SO_ACCEPTCONN = 30
 const IPPROTO_TCP = 6
 const TCP_INFO = 11
 const TCP_NOTSENT_LOWAT = 25
-/** Where `struct tcp_info` keeps the smoothed round trip, in µs, and how much of it is asked for. */
+/** Where `struct tcp_info` keeps the round trip, of what is sent and of what is received, in µs. */
 const TCP_INFO_RTT = 68
-const TCP_INFO_BYTES = 72
+const TCP_INFO_RECEIVED_RTT = 92
+const TCP_INFO_BYTES = 96
 /** `sched_setattr` has no function in the C library before glibc 2.41. */
 const SCHED_SETATTR: Readonly<Record<string, number>> = { x64: 314, arm64: 274 }
 const SCHED_ATTR_BYTES = 48
@@ -58,7 +59,11 @@ export interface Libc {
   limitUnsent(descriptor: number, bytes: number): void
   /** The bound that `limitUnsent` set, bytes; 0 for none. */
   unsentLimit(descriptor: number): number
-  /** The kernel's estimate of a connection's round trip, µs; undefined for what is none. */
+  /**
+   * The kernel's estimate of a connection's round trip, µs; 0 before there is one, undefined for what is
+   * none. The smaller of two: where the accept was deferred, the first of them begins with the time that
+   * the client took for its request, and is never mended for a client that only sends.
+   */
   roundTripUs(descriptor: number): number | undefined
   /** Bounds a connected socket's receive queue to about `bytes`. */
   limitReceiveQueue(descriptor: number, bytes: number): void
@@ -183,7 +188,10 @@ function bind(koffi: Koffi): Libc {
       const info = Buffer.alloc(TCP_INFO_BYTES)
       const failed =
         getsockoptBytes(descriptor, IPPROTO_TCP, TCP_INFO, info, [TCP_INFO_BYTES]) !== 0
-      return failed ? undefined : info.readUInt32LE(TCP_INFO_RTT)
+      if (failed) return undefined
+      const sent = info.readUInt32LE(TCP_INFO_RTT)
+      const received = info.readUInt32LE(TCP_INFO_RECEIVED_RTT)
+      return received > 0 && (received < sent || sent === 0) ? received : sent
     },
     limitReceiveQueue(descriptor, bytes) {
       setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, [bytes], 4)
