@@ -43,6 +43,8 @@ export interface MirrorCredential {
   readonly username: string | undefined
   readonly secret: { readonly kind: 'text' | 'file'; readonly value: string }
   readonly isToken: boolean
+  /** URL of the token server that they go to; undefined: one of the upstream's own domain. */
+  readonly tokenServer: string | undefined
 }
 
 export interface TagRule {

@@ -88,6 +88,12 @@ const credential = v.pipe(
     password_file: v.optional(text),
     token: v.optional(text),
     token_file: v.optional(text),
+    token_server: v.optional(
+      v.pipe(
+        text,
+        v.check(isPlainUrl, 'expected an http or https URL such as "https://auth.example.com"'),
+      ),
+    ),
   }),
   v.check(
     (it) =>
@@ -109,6 +115,7 @@ const credential = v.pipe(
           ? { kind: 'text', value: (it.password ?? it.token)! }
           : { kind: 'file', value: resolve(file) },
       isToken: (it.token ?? it.token_file) !== undefined,
+      tokenServer: it.token_server,
     }
   }),
 )
@@ -150,7 +157,7 @@ const mirror = v.pipe(
     root: v.optional(flag, false),
     credentials: v.optional(v.array(credential, 'expected a list of credentials'), []),
     ca: v.optional(text),
-    proxy: v.optional(v.pipe(text, v.check(isProxyUrl, 'expected an http or https URL'))),
+    proxy: v.optional(v.pipe(text, v.check(isPlainUrl, 'expected an http or https URL'))),
     tags: v.optional(v.array(tagRule, 'expected a list of rules'), []),
     stale_for: v.optional(durationBetween('0s', '3650d'), '720h'),
     on_upstream_delete: v.optional(
@@ -220,7 +227,7 @@ const mirror = v.pipe(
   ),
 )
 
-function isProxyUrl(value: string): boolean {
+function isPlainUrl(value: string): boolean {
   return /^https?:\/\/./i.test(value) && URL.canParse(value)
 }
 

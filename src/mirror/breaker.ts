@@ -67,6 +67,11 @@ export class Breaker {
     this.#isTrying = false
   }
 
+  /** The host was not asked, or had no fair chance to answer: it stands as it stood. */
+  unheard(): void {
+    this.#isTrying = false
+  }
+
   failed(error: UpstreamError): void {
     const now = this.#clock.monotonic()
     this.#last = error

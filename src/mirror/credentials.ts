@@ -9,6 +9,8 @@ export interface Credential {
   readonly username: string | undefined
   readonly secret: { readonly kind: 'text' | 'file'; readonly value: string }
   readonly isToken: boolean
+  /** The one token server that they may be sent to; undefined: one of the upstream's own domain. */
+  readonly tokenServer: string | undefined
 }
 
 export class Credentials {

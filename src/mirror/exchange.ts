@@ -33,11 +33,17 @@ export interface Transport {
 
 export interface ExchangeOptions {
   readonly host: string
-  /** Until the head of the answer. */
-  readonly waitMs: number
+  /** For how long it may wait in our own line, ms. */
+  readonly lineMs: number
   readonly stallMs: number
   /** Called once, when nothing more will come. */
   readonly onOver: () => void
+}
+
+export interface ExchangeTimes {
+  readonly headMs: number
+  readonly fairMs: number
+  readonly wholeMs: number | undefined
 }
 
 /**
@@ -55,6 +61,7 @@ export class Exchange implements HttpBody {
   #reject!: (error: UpstreamError) => void
   #transport: Transport | undefined
   #timer: NodeJS.Timeout | undefined
+  #wholeTimer: NodeJS.Timeout | undefined
   #isOver = false
   #hasHead = false
   #failure: UpstreamError | undefined
@@ -71,10 +78,29 @@ export class Exchange implements HttpBody {
       this.#resolve = resolve
       this.#reject = reject
     })
-    const { host, waitMs } = options
+    const { host, lineMs } = options
+    const message = `${host}: as many requests as may be are under way already`
+    const late = () => this.fail(new UpstreamError('busy', message, { host, isOurs: true }))
+    this.#timer = setTimeout(late, Math.max(1, lineMs))
+  }
+
+  /**
+   * Its turn has come: the clock of the other side starts now. `headMs` is for the head of the
+   * answer, `fairMs` what a host may take before being late is its own fault; `wholeMs` is for all of
+   * the answer, undefined where the body may take longer than anybody waits.
+   */
+  started({ headMs, fairMs, wholeMs }: ExchangeTimes): void {
+    if (this.#isOver) return
+    const { host } = this.#options
+    clearTimeout(this.#timer)
+    const isOurs = headMs < fairMs
     const late = () =>
-      this.fail(new UpstreamError('timeout', `${host}: no answer in time`, { host }))
-    this.#timer = setTimeout(late, Math.max(1, waitMs))
+      this.fail(new UpstreamError('timeout', `${host}: no answer in time`, { host, isOurs }))
+    this.#timer = setTimeout(late, Math.max(1, headMs))
+    if (wholeMs === undefined) return
+    const message = `${host}: the answer was not whole in time`
+    const tooLate = () => this.fail(new UpstreamError('timeout', message, { host, isOurs }))
+    this.#wholeTimer = setTimeout(tooLate, Math.max(1, wholeMs))
   }
 
   get isOver(): boolean {
@@ -189,6 +215,7 @@ export class Exchange implements HttpBody {
     this.#isOver = true
     clearTimeout(this.#timer)
     clearInterval(this.#timer)
+    clearTimeout(this.#wholeTimer)
     this.#options.onOver()
   }
 }

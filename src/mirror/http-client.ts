@@ -9,7 +9,7 @@ import type { Dispatcher } from 'undici'
 import { BulkClient } from './bulk-client.ts'
 import { Exchange, type HttpAnswer, type HttpHeaders } from './exchange.ts'
 import { Slots } from './slots.ts'
-import { guardedLookup, isForbiddenAddress } from './target-rules.ts'
+import { isOutOfReach, isPrivateHost, lookupWithin, type Reach } from './target-rules.ts'
 import { UpstreamError } from './upstream-error.ts'
 
 export { type HttpAnswer, type HttpBody, headerOf, readBody } from './exchange.ts'
@@ -28,28 +28,42 @@ export interface HttpCall {
   readonly method: 'GET' | 'HEAD'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
-  /** Latest time for the head of the answer, ms on the monotonic clock. */
+  /**
+   * Latest time for the answer, ms on the monotonic clock: for its head alone where it is bulk, else
+   * for all of it.
+   */
   readonly deadline: number
+  /** What the other side may be; hosts that somebody named may have to be public. */
+  readonly reach: Reach
   /** A GET whose body may be large. */
   readonly isBulk?: boolean
 }
 
-export class HttpClient {
-  readonly #dispatcher: Dispatcher
+/** How requests of one reach are carried. */
+interface Way {
+  readonly dispatcher: Dispatcher
   /** Undefined behind a proxy: undici knows how to pass it. */
-  readonly #bulk: BulkClient | undefined
+  readonly bulk: BulkClient | undefined
+}
+
+/** Time that a host must have had before it counts as late, ms. */
+const fairMsMax = 5_000
+
+export class HttpClient {
+  readonly #ways: Readonly<Record<Reach, Way>>
   readonly #options: HttpClientOptions
   readonly #slots: Slots
+  readonly #privateNames: Set<string>
 
   private constructor(
-    dispatcher: Dispatcher,
-    bulk: BulkClient | undefined,
+    ways: Readonly<Record<Reach, Way>>,
     options: HttpClientOptions,
+    privateNames: Set<string>,
   ) {
-    this.#dispatcher = dispatcher
-    this.#bulk = bulk
+    this.#ways = ways
     this.#options = options
     this.#slots = new Slots(options.connections)
+    this.#privateNames = privateNames
   }
 
   static async open(options: HttpClientOptions): Promise<HttpClient> {
@@ -57,7 +71,6 @@ export class HttpClient {
     const own = options.caFile === undefined ? undefined : await readFile(options.caFile, 'utf8')
     const tls = own === undefined ? {} : { ca: [...rootCertificates, own] }
     const { connectMs } = options
-    const connect = { timeout: connectMs, lookup: guardedLookup, ...tls }
     const common = {
       connections: options.connections,
       pipelining: 1,
@@ -66,42 +79,71 @@ export class HttpClient {
       headersTimeout: 0,
       bodyTimeout: 0,
     }
+    const privateNames = new Set<string>()
     if (options.proxy !== undefined) {
       const { proxy: uri } = options
       const agent = new ProxyAgent({ ...common, uri, requestTls: tls, proxyTls: tls })
-      return new HttpClient(agent, undefined, options)
+      const way = { dispatcher: agent, bulk: undefined }
+      return new HttpClient({ any: way, public: way }, options, privateNames)
     }
-    const bulk = new BulkClient({ connectMs, lookup: guardedLookup, ...tls })
-    return new HttpClient(new Agent({ ...common, connect }), bulk, options)
+    // Connections of one reach are never used for the other: that is where names are judged.
+    const way = (reach: Reach): Way => {
+      const lookup = lookupWithin(reach, (hostname) => {
+        if (privateNames.size < privateNamesMax) privateNames.add(hostname)
+      })
+      const connect = { timeout: connectMs, lookup, ...tls }
+      return {
+        dispatcher: new Agent({ ...common, connect }),
+        bulk: new BulkClient({ connectMs, lookup, ...tls }),
+      }
+    }
+    return new HttpClient({ any: way('any'), public: way('public') }, options, privateNames)
+  }
+
+  /** Requests to one origin that may be under way. */
+  get connections(): number {
+    return this.#options.connections
+  }
+
+  /** Whether a host is in a private network: by its URL, or by what its name has led to. */
+  isPrivate(hostname: string): boolean {
+    return isPrivateHost(hostname) || this.#privateNames.has(hostname)
   }
 
   /** Resolves with the head of the answer; its body waits to be read or aborted. */
   send(call: HttpCall): Promise<HttpAnswer> {
     const { firstByteMs, connectMs, stallMs } = this.#options
-    const { host, origin } = call.url
-    if (isForbiddenAddress(call.url.hostname)) {
-      const message = `${host} is a link-local or metadata address`
-      return Promise.reject(new UpstreamError('redirect', message, { host }))
+    const { host, origin, hostname } = call.url
+    if (isOutOfReach(hostname, call.reach)) {
+      const message = `${host} is an address that this upstream may not send anybody to`
+      return Promise.reject(new UpstreamError('redirect', message, { host, isOurs: true }))
     }
-    const waitMs = Math.min(call.deadline - performance.now(), firstByteMs + connectMs)
     const isBulk = call.isBulk === true
+    const { bulk, dispatcher } = this.#ways[call.reach]
     let hasSlot = false
     const onOver = () => {
       if (hasSlot) this.#slots.give(origin, isBulk)
     }
-    const exchange = new Exchange({ host, waitMs, stallMs, onOver })
+    const leftMs = () => call.deadline - performance.now()
+    const exchange = new Exchange({ host, lineMs: leftMs(), stallMs, onOver })
     this.#slots.take(origin, isBulk, () => {
       // Given up while it waited in line.
       if (exchange.isOver) return this.#slots.give(origin, isBulk)
       hasSlot = true
-      if (isBulk && this.#bulk !== undefined) this.#bulk.send(call, exchange)
-      else this.#dispatch(call, exchange)
+      const ownMs = firstByteMs + connectMs
+      exchange.started({
+        headMs: Math.min(leftMs(), ownMs),
+        fairMs: Math.min(ownMs, fairMsMax),
+        wholeMs: isBulk ? undefined : leftMs(),
+      })
+      if (isBulk && bulk !== undefined) bulk.send(call, exchange)
+      else this.#dispatch(dispatcher, call, exchange)
     })
     return exchange.answer
   }
 
-  #dispatch({ method, url, headers }: HttpCall, exchange: Exchange): void {
-    this.#dispatcher.dispatch(
+  #dispatch(dispatcher: Dispatcher, { method, url, headers }: HttpCall, exchange: Exchange): void {
+    dispatcher.dispatch(
       {
         origin: url.origin,
         path: `${url.pathname}${url.search}`,
@@ -115,10 +157,15 @@ export class HttpClient {
   }
 
   async close(): Promise<void> {
-    this.#bulk?.close()
-    await this.#dispatcher.destroy()
+    for (const { bulk, dispatcher } of new Set(Object.values(this.#ways))) {
+      bulk?.close()
+      await dispatcher.destroy()
+    }
   }
 }
+
+/** Names of private hosts that are remembered. */
+const privateNamesMax = 1_000
 
 /** undici's events, told to the exchange. */
 class Handler implements Dispatcher.DispatchHandler {

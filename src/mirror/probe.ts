@@ -3,10 +3,10 @@
  */
 import type { MirrorConfig } from '../config/config-mirrors.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { parseChallenge } from './challenge.ts'
+import { parseChallenges } from './challenge.ts'
 import { basicHeader, bearerHeader, Credentials } from './credentials.ts'
 import { HttpClient, headerOf, readBody } from './http-client.ts'
-import { judgeTarget } from './target-rules.ts'
+import { judgeTarget, requireTokenServer } from './target-rules.ts'
 import { toUpstreamError } from './upstream-error.ts'
 
 const answerBytesMax = 64 * 1024
@@ -27,7 +27,9 @@ export async function probeUpstream(
     const get = async (target: URL, authorization: string | undefined) => {
       const headers = authorization === undefined ? {} : { Authorization: authorization }
       const deadline = systemClock.monotonic() + probeMs
-      const answer = await http!.send({ method: 'GET', url: target, headers, deadline })
+      const isOwn = target.origin === url.origin || http!.isPrivate(url.hostname)
+      const reach = isOwn ? 'any' : 'public'
+      const answer = await http!.send({ method: 'GET', url: target, headers, deadline, reach })
       await readBody(answer, answerBytesMax)
       return answer
     }
@@ -37,7 +39,7 @@ export async function probeUpstream(
       return isPage ? 'answers a web page' : undefined
     }
     if (first.status !== 401) return `answers ${first.status} to ${url.pathname}`
-    const challenge = parseChallenge(headerOf(first.headers, 'www-authenticate'))
+    const [challenge] = parseChallenges(headerOf(first.headers, 'www-authenticate'))
     const basic = credential && (await basicHeader(credential))
     if (challenge === undefined) return 'answers 401 without a challenge'
     if (challenge.scheme === 'basic') {
@@ -47,6 +49,7 @@ export async function probeUpstream(
     }
     const realm = judgeTarget(challenge.realm, url, url.protocol === 'https:')
     if (challenge.service !== undefined) realm.searchParams.set('service', challenge.service)
+    if (basic !== undefined) await requireTokenServer(realm, url, credential?.tokenServer)
     const { status } = await get(realm, basic)
     return status === 200 ? undefined : `its token server ${realm.host} answers ${status}`
   } catch (error) {

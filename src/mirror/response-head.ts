@@ -20,7 +20,10 @@ export interface ResponseHead {
 }
 
 const STATUS = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [^\r\n\0]*)?$/
-const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*?)[ \t]*$/
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+
+/** No line of a head may hold these. */
+const FORBIDDEN = /[\r\n\0]/
 
 /** Parses what stands before the empty line. Throws `garbage`. */
 export function parseHead(text: string): ResponseHead {
@@ -30,19 +33,33 @@ export function parseHead(text: string): ResponseHead {
   const status = Number(start[2])
   const headers: Record<string, string | string[]> = Object.create(null)
   for (const line of lines) {
-    const field = FIELD.exec(line)
-    if (field === null) throw garbage('sends a header line that is none')
-    const name = field[1]!.toLowerCase()
-    const value = field[2]!
+    const colon = line.indexOf(':')
+    const name = line.slice(0, Math.max(0, colon)).toLowerCase()
+    if (!NAME.test(name) || FORBIDDEN.test(line)) {
+      throw garbage('sends a header line that is none')
+    }
+    const value = trimBlanks(line, colon + 1)
     const before = headers[name]
     if (before === undefined) headers[name] = value
-    else headers[name] = [...(Array.isArray(before) ? before : [before]), value]
+    else if (Array.isArray(before)) before.push(value)
+    else headers[name] = [before, value]
   }
   const framing = framingOf(status, headers)
   const connection = String(headers['connection'] ?? '').toLowerCase()
   const isKept = start[1] === '1' && framing.kind !== 'close' && !/\bclose\b/.test(connection)
   return { status, headers, framing, isKept }
 }
+
+/** What stands from `from` on without the blanks around it, in one pass from either end. */
+function trimBlanks(line: string, from: number): string {
+  let start = from
+  let end = line.length
+  while (start < end && isBlank(line.charCodeAt(start))) start += 1
+  while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1
+  return line.slice(start, end)
+}
+
+const isBlank = (code: number) => code === 0x20 || code === 0x09
 
 function framingOf(status: number, headers: HttpHeaders): Framing {
   const coding = headers['transfer-encoding']

@@ -8,6 +8,12 @@ import { RegistryError } from '../registry/errors.ts'
 export const FAILURES = [
   /** Upstream says that it does not have it (404). */
   'missing',
+  /** Upstream wants to know who asks, and no credentials are configured, or its token is not enough. */
+  'hidden',
+  /** 403: upstream knows who asks and does not give it. */
+  'denied',
+  /** Any other 4xx: the request is at fault, not the host. */
+  'rejected',
   'dns',
   'refused',
   'reset',
@@ -16,7 +22,7 @@ export const FAILURES = [
   /** Bytes stopped, or only dripped. */
   'stall',
   'tls',
-  /** 401, 403, or no token to be had. */
+  /** The configured credentials are refused, or must not be sent where upstream wants them. */
   'auth',
   /** 429. */
   'limited',
@@ -28,6 +34,8 @@ export const FAILURES = [
   'redirect',
   /** Not asked at all: the host failed too often a moment ago. */
   'circuit',
+  /** Not asked at all: our own line for this host was too long. */
+  'busy',
 ] as const
 
 export type Failure = (typeof FAILURES)[number]
@@ -45,13 +53,22 @@ const PASSING: ReadonlySet<Failure> = new Set([
   'tls',
 ])
 
+/** What upstream means, and will mean in a moment as well: remembered, and never a reason to fail. */
+const REFUSALS: ReadonlySet<Failure> = new Set(['missing', 'hidden', 'denied', 'rejected'])
+
 /** Longest piece of an upstream's own words that is passed on, characters. */
 const wordsMax = 300
 
 export interface UpstreamErrorOptions {
   readonly status?: number | undefined
-  /** What upstream said, for the client's error detail. */
+  /** What upstream's own host said, for the client's error detail. */
   readonly words?: string | undefined
+  /** The code of the first error in its body, in the shape of the specification. */
+  readonly code?: string | undefined
+  /** A host that a redirect named has answered so. */
+  readonly isElsewhere?: boolean
+  /** Nobody was asked, or was given too little time: the host has not failed. */
+  readonly isOurs?: boolean
   readonly host?: string | undefined
   readonly retryAfterMs?: number | undefined
   readonly cause?: unknown
@@ -61,8 +78,11 @@ export class UpstreamError extends Error {
   readonly kind: Failure
   readonly status: number | undefined
   readonly words: string | undefined
+  readonly code: string | undefined
   readonly host: string | undefined
   readonly retryAfterMs: number | undefined
+  readonly isElsewhere: boolean
+  readonly isOurs: boolean
 
   constructor(kind: Failure, message: string, options: UpstreamErrorOptions = {}) {
     super(message, { cause: options.cause })
@@ -70,12 +90,20 @@ export class UpstreamError extends Error {
     this.kind = kind
     this.status = options.status
     this.words = options.words?.slice(0, wordsMax)
+    this.code = options.code
     this.host = options.host
     this.retryAfterMs = options.retryAfterMs
+    this.isElsewhere = options.isElsewhere === true
+    this.isOurs = options.isOurs === true
   }
 
   get isPassing(): boolean {
     return PASSING.has(this.kind)
+  }
+
+  /** Whether upstream has answered, and the answer is no. */
+  get isRefusal(): boolean {
+    return REFUSALS.has(this.kind)
   }
 }
 
@@ -116,7 +144,11 @@ function codeOf(error: unknown): string {
   return cause === undefined ? '' : codeOf(cause)
 }
 
-/** Statuses of refusals: 404 for what is not there, 504 for time, 502 for everything else. */
+/**
+ * The answer to a client. Upstream's refusals keep their meaning: 404, 403, or the 4xx that it was.
+ * What may pass is 504 for time, 503 for our own line and 502 for everything else, with what
+ * upstream did and what the operator can do.
+ */
 export function toRegistryError(
   error: unknown,
   mirror: string,
@@ -128,18 +160,70 @@ export function toRegistryError(
     mirror,
     failure: known.kind,
     ...(known.status === undefined ? {} : { upstreamStatus: known.status }),
-    ...(known.words === undefined ? {} : { upstream: known.words }),
+    ...(known.words === undefined || known.words === '' ? {} : { upstream: known.words }),
   }
-  if (known.kind === 'missing') {
-    return new RegistryError(what, { message: 'upstream does not have it', detail, cause: error })
+  const { kind } = known
+  switch (kind) {
+    case 'missing':
+      return new RegistryError(what, { message: 'upstream does not have it', detail, cause: error })
+    case 'hidden':
+      return new RegistryError(what, {
+        message: `upstream does not have it, or shows it to others only; credentials of the mirror ${mirror} may help`,
+        detail,
+        cause: error,
+      })
+    case 'denied':
+      return new RegistryError('DENIED', {
+        message: `upstream refuses it to the mirror ${mirror}`,
+        detail,
+        cause: error,
+      })
+    case 'rejected':
+      return rejection(known, detail)
+    default:
+      return failure(known, mirror, detail)
   }
-  const isTime = known.kind === 'timeout' || known.kind === 'stall'
-  const seconds = Math.max(1, Math.ceil((known.retryAfterMs ?? 1000) / 1000))
-  return new RegistryError('UNAVAILABLE', {
-    status: isTime ? 504 : 502,
-    message: `upstream of ${mirror} failed (${known.kind}): ${known.message}`,
+}
+
+/** Statuses of upstreams that mean the same from us. Any other of class 4xx becomes 400. */
+const PASSED_ON: ReadonlySet<number> = new Set([405, 406, 413, 414, 451])
+
+function rejection(known: UpstreamError, detail: object): RegistryError {
+  const { code = '', status = 400 } = known
+  return new RegistryError(isRefusalCode(code) ? code : 'UNSUPPORTED', {
+    status: PASSED_ON.has(status) ? status : 400,
+    message: `upstream refuses the request with ${status}`,
     detail,
-    cause: error,
+    cause: known,
+  })
+}
+
+/** Codes of the specification that are about what was asked for. */
+const REFUSAL_CODES = ['NAME_INVALID', 'DIGEST_INVALID', 'MANIFEST_INVALID'] as const
+
+function isRefusalCode(code: string): code is (typeof REFUSAL_CODES)[number] {
+  return REFUSAL_CODES.some((it) => it === code)
+}
+
+function failure(known: UpstreamError, mirror: string, detail: object): RegistryError {
+  const { kind } = known
+  const isTime = kind === 'timeout' || kind === 'stall'
+  const seconds = Math.max(1, Math.ceil((known.retryAfterMs ?? 1000) / 1000))
+  const advice = ADVICE[kind]
+  return new RegistryError('UNAVAILABLE', {
+    status: kind === 'busy' ? 503 : isTime ? 504 : 502,
+    message: `upstream of ${mirror} failed (${kind}): ${known.message}${advice === undefined ? '' : `; ${advice}`}`,
+    detail,
+    cause: known,
     headers: { 'Retry-After': String(seconds) },
   })
+}
+
+/** What the operator can do, where it is not plain from the failure. */
+const ADVICE: Partial<Record<Failure, string>> = {
+  auth: 'see `credentials` of the mirror',
+  limited: 'credentials of the mirror may raise the limit',
+  busy: 'see `limits.connections` of the mirror',
+  tls: 'see `ca` of the mirror',
+  dns: 'see `upstream` of the mirror, or its `proxy`',
 }

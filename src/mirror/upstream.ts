@@ -8,12 +8,14 @@ import { type Credential, Credentials } from './credentials.ts'
 import {
   type HttpAnswer,
   type HttpBody,
+  type HttpCall,
   type HttpClient,
   headerOf,
   readBody,
 } from './http-client.ts'
 import { RateGate } from './rate-gate.ts'
-import { judgeTarget } from './target-rules.ts'
+import { judgeStatus, readWords } from './status.ts'
+import { judgeTarget, type Reach } from './target-rules.ts'
 import { Tokens } from './tokens.ts'
 import { toUpstreamError, UpstreamError } from './upstream-error.ts'
 
@@ -55,7 +57,6 @@ export interface Budget {
 
 const attemptsDefault = 3
 const redirectsMax = 5
-const errorBytesMax = 16 * 1024
 const backoffMs = 150
 const userAgent = 'fastregistry-mirror'
 
@@ -79,9 +80,10 @@ export class Upstream {
     this.#credentials = new Credentials(options.credentials)
     this.#requestGate = new RateGate(options.requestsPerSecond, options.clock)
     this.#byteGate = new RateGate(options.bytesPerSecond, options.clock)
-    this.#tokens = new Tokens(this.#credentials, options.clock, (url, headers, deadline) =>
-      this.#send('GET', url, headers, deadline),
-    )
+    this.#tokens = new Tokens(this.#credentials, options.clock, (url, headers, deadline, base) => {
+      const reach = this.#reachOf(url, base)
+      return this.#send({ method: 'GET', url, headers, deadline, reach })
+    })
   }
 
   get breakers(): readonly { readonly host: string; readonly state: BreakerState }[] {
@@ -146,11 +148,12 @@ export class Upstream {
     { url: origin, prefix }: { readonly url: URL; readonly prefix: string },
   ): Promise<HttpAnswer> {
     const repository = `${prefix}${ask.repository}`
-    const start = new URL(`/v2/${repository}/${ask.tail}`, origin)
-    const { deadline } = ask
+    const { deadline, method } = ask
     let authorization = await this.#tokens.authorize(origin, repository, deadline)
-    let url = start
+    let url = new URL(`/v2/${repository}/${ask.tail}`, origin)
     let hasReauthorized = false
+    /** A token without credentials for the host that a redirect has named. */
+    let named: { readonly origin: string; readonly header: string } | undefined
     for (let redirects = 0; redirects <= redirectsMax; ) {
       // Credentials go to the upstream itself and to nobody whom it names.
       const isOwn = url.origin === origin.origin
@@ -159,23 +162,34 @@ export class Upstream {
         'Accept-Encoding': 'identity',
         ...ask.headers,
       }
-      if (isOwn && authorization !== undefined) headers['Authorization'] = authorization
-      const answer = await this.#send(ask.method, url, headers, deadline, ask.isBulk)
+      const shown = isOwn ? authorization?.header : named?.origin === url.origin && named.header
+      if (typeof shown === 'string') headers['Authorization'] = shown
+      const reach = this.#reachOf(url, origin)
+      const answer = await this.#send({
+        method,
+        url,
+        headers,
+        deadline,
+        reach,
+        isBulk: ask.isBulk === true,
+      })
       const { status } = answer
       if (isOwn) this.#noteBudget(repository, answer)
-      if (status === 200 || status === 206 || status === 304) return this.#accept(answer, url)
+      if (status === 200 || status === 206 || status === 304) {
+        return this.#accept(answer, url, isOwn)
+      }
       if (status >= 300 && status < 400) {
         const location = headerOf(answer.headers, 'location')
         answer.body.abort()
-        if (location === undefined) throw this.#refusal(url, 'garbage', status, 'no Location')
+        if (location === undefined) throw this.#garbage(url, status, 'no Location', isOwn)
         url = judgeTarget(location, url, origin.protocol === 'https:')
         redirects += 1
         continue
       }
       const words = await readWords(answer)
+      const challenge = headerOf(answer.headers, 'www-authenticate')
       if (status === 401 && isOwn && !hasReauthorized) {
         hasReauthorized = true
-        const challenge = headerOf(answer.headers, 'www-authenticate')
         const next = await this.#tokens.reauthorize(
           origin,
           repository,
@@ -188,30 +202,44 @@ export class Upstream {
           continue
         }
       }
-      throw this.#judge(url, answer, words)
+      if (status === 401 && !isOwn && named === undefined) {
+        const header = await this.#tokens.anonymous(url, challenge, origin, deadline)
+        named = { origin: url.origin, header: header ?? '' }
+        if (header !== undefined) continue
+      }
+      const isCredential = authorization?.isCredential === true
+      throw judgeStatus(url, answer, { method, isOwn, isCredential }, words)
     }
     throw new UpstreamError('redirect', `${origin.host}: more than ${redirectsMax} redirects`, {
       host: origin.host,
     })
   }
 
-  #accept(answer: HttpAnswer, url: URL): HttpAnswer {
+  /** Hosts that an upstream names may be private ones only where it is in a private network itself. */
+  #reachOf(url: URL, origin: URL): Reach {
+    if (url.origin === origin.origin) return 'any'
+    return this.#options.http.isPrivate(origin.hostname) ? 'any' : 'public'
+  }
+
+  #accept(answer: HttpAnswer, url: URL, isOwn: boolean): HttpAnswer {
     const coding = headerOf(answer.headers, 'content-encoding')
     if (coding !== undefined && coding !== '' && coding !== 'identity') {
       answer.body.abort()
-      throw this.#refusal(
-        url,
-        'garbage',
-        answer.status,
-        `content coding ${coding} was not asked for`,
-      )
+      throw this.#garbage(url, answer.status, `content coding ${coding} was not asked for`, isOwn)
     }
     // A login page, or a proxy's error page: no registry answers a page with success.
-    if (/^text\/html\b/i.test(headerOf(answer.headers, 'content-type') ?? '')) {
+    if (isWebPage(answer)) {
       answer.body.abort()
-      throw this.#refusal(url, 'garbage', answer.status, 'a web page')
+      throw this.#garbage(url, answer.status, 'a web page', isOwn)
     }
     return { ...answer, body: this.#limited(answer.body) }
+  }
+
+  #garbage({ host }: URL, status: number, what: string, isOwn: boolean): UpstreamError {
+    const words = isOwn ? what : undefined
+    const isElsewhere = !isOwn
+    const message = `${host} answers ${status}`
+    return new UpstreamError('garbage', message, { host, status, words, isElsewhere })
   }
 
   /** Counts bytes, and holds the body to the mirror's rate. */
@@ -246,56 +274,33 @@ export class Upstream {
   }
 
   /** One request to one host, through its breaker. 5xx and 429 count as the host's failures. */
-  async #send(
-    method: 'GET' | 'HEAD',
-    url: URL,
-    headers: Record<string, string>,
-    deadline: number,
-    isBulk = false,
-  ): Promise<HttpAnswer> {
+  async #send(call: HttpCall): Promise<HttpAnswer> {
     const { clock } = this.#options
+    const { url, deadline, method } = call
+    const { host } = url
     const waitMs = this.#requestGate.take(1)
     if (waitMs > 0) await sleep(Math.min(waitMs, Math.max(0, deadline - clock.monotonic())))
     if (clock.monotonic() >= deadline) {
-      throw new UpstreamError('timeout', `${url.host}: no time left to ask`, { host: url.host })
+      throw new UpstreamError('timeout', `${host}: no time left to ask`, { host, isOurs: true })
     }
-    const breaker = this.#breakerOf(url.host)
-    breaker.enter(url.host)
+    const breaker = this.#breakerOf(host)
+    breaker.enter(host)
     try {
       this.#options.onRequest(method)
-      const answer = await this.#options.http.send({ method, url, headers, deadline, isBulk })
-      if (answer.status >= 500 || answer.status === 429) {
-        breaker.failed(this.#judge(url, answer, undefined))
+      const answer = await this.#options.http.send(call)
+      // A method that it does not know is no failure of the host.
+      const isFailure = answer.status >= 500 && answer.status !== 501
+      if (isFailure || answer.status === 429) {
+        const how = { method, isOwn: false, isCredential: false }
+        breaker.failed(judgeStatus(url, answer, how, undefined))
       } else breaker.succeeded()
       return answer
     } catch (error) {
-      const known = toUpstreamError(error, url.host)
-      breaker.failed(known)
+      const known = toUpstreamError(error, host)
+      if (known.isOurs) breaker.unheard()
+      else breaker.failed(known)
       throw known
     }
-  }
-
-  #judge(url: URL, answer: HttpAnswer, words: string | undefined): UpstreamError {
-    const { status } = answer
-    if (status === 404 || status === 410) return this.#refusal(url, 'missing', status, words)
-    if (status === 401 || status === 403) return this.#refusal(url, 'auth', status, words)
-    if (status === 429) {
-      const retryAfterMs = parseRetryAfter(headerOf(answer.headers, 'retry-after'))
-      return this.#refusal(url, 'limited', status, words, retryAfterMs)
-    }
-    if (status >= 500 || status === 408) return this.#refusal(url, 'server', status, words)
-    return this.#refusal(url, 'garbage', status, words)
-  }
-
-  #refusal(
-    { host }: URL,
-    kind: UpstreamError['kind'],
-    status: number,
-    words: string | undefined,
-    retryAfterMs?: number,
-  ): UpstreamError {
-    const message = `${host} answers ${status}`
-    return new UpstreamError(kind, message, { host, status, words, retryAfterMs })
   }
 
   #noteBudget(repository: string, { headers }: HttpAnswer): void {
@@ -339,37 +344,13 @@ const breakersMax = 256
 const retryAfterWaitMsMax = 3_000
 
 function leadingNumber(text: string | undefined): number | undefined {
-  const match = /^\s*(\d{1,15})/.exec(text ?? '')
+  const match = /^(\d{1,15})/.exec((text ?? '').slice(0, 64).trim())
   return match === null ? undefined : Number(match[1])
 }
 
-/** Seconds or a date, as ms from now. */
-export function parseRetryAfter(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  if (/^\s*\d{1,9}\s*$/.test(text)) return Number(text) * 1000
-  const at = Date.parse(text)
-  return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now())
-}
-
-async function readWords(answer: HttpAnswer): Promise<string | undefined> {
-  try {
-    const text = (await readBody(answer, errorBytesMax)).toString('utf8')
-    return summarise(text)
-  } catch {
-    return undefined
-  }
-}
-
-/** The messages of an error body, or its beginning without control characters. */
-function summarise(text: string): string {
-  try {
-    const { errors } = JSON.parse(text) as { errors?: { code?: string; message?: string }[] }
-    const parts = errors?.map(({ code, message }) => `${code ?? ''}: ${message ?? ''}`)
-    if (parts !== undefined && parts.length > 0) return parts.join('; ')
-  } catch {
-    // Not JSON: its beginning has to do.
-  }
-  return text.replace(/<[^>]*>|[\x00-\x1f\x7f]+/g, ' ').trim()
+function isWebPage(answer: HttpAnswer): boolean {
+  const type = headerOf(answer.headers, 'content-type') ?? ''
+  return /^text\/html\b/i.test(type.slice(0, 32))
 }
 
 function sleep(ms: number): Promise<void> {

@@ -165,7 +165,9 @@ describe('registries behind a mirror', () => {
     if (!isThere || !hasTool('skopeo'))
       return void process.stderr.write(`SKIPPED: ${tool} is not there\n`)
     const peer = await start()
-    const credentials = [{ username: user.name, password: user.password }]
+    const credentials = [
+      { username: user.name, password: user.password, token_server: peer.tokenServer },
+    ]
     const registry = await open(peer.url, hasTokens ? { credentials } : {})
     try {
       const { multiArch } = session.images

@@ -173,7 +173,7 @@ describe('credentials', () => {
     for (const name of ['a', 'b']) expect((await registry.client.get(tag(name))).status).toBe(200)
   })
 
-  test('a wrong password is a 502 with upstream’s words, and no secret', async () => {
+  test('a wrong password is a 502 with the token server’s code alone, and no secret', async () => {
     const upstream = await makeUpstream()
     upstream.addManifest('app', 'a', manifestOf('a'))
     await guard(upstream, 300)
@@ -181,7 +181,9 @@ describe('credentials', () => {
     const registry = await mirrorOf(upstream, { credentials: wrong })
     const answer = await registry.client.get(tag('a'))
     expect(refusal(answer)).toBe('502 UNAVAILABLE')
-    expect(answer.text).toContain('wrong password')
+    expect(answer.text).toContain('UNAUTHORIZED')
+    expect(answer.text).toContain('see `credentials` of the mirror')
+    expect(answer.text).not.toContain('wrong password')
     expect(answer.text + registry.logLines.join()).not.toContain('hunter2')
   })
 

@@ -16,6 +16,8 @@ const tlsFolder = new URL('./tls/', import.meta.url)
 
 export interface PeerRegistry {
   readonly url: string
+  /** Where its passwords go; undefined for an open registry. */
+  readonly tokenServer: string | undefined
   /** Tokens given out so far, by scope; always empty for an open registry. */
   readonly scopes: readonly string[]
   stop(): Promise<void>
@@ -59,6 +61,7 @@ export async function startPeer({ command, user }: PeerOptions): Promise<PeerReg
   await untilUp(url, child)
   return {
     url,
+    tokenServer: tokens?.url,
     scopes,
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
