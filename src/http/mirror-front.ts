@@ -4,18 +4,19 @@
  * that it is there and fresh. Misses are streamed while they are filled.
  */
 
+import { hardMs, missMs } from '../mirror/context.ts'
 import { ExplainedSource } from '../mirror/explained-source.ts'
 import type { Fill } from '../mirror/fill.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import type { ManifestOutcome } from '../mirror/tags.ts'
-import { toRegistryError } from '../mirror/upstream-error.ts'
+import { toRegistryError, UpstreamError } from '../mirror/upstream-error.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
-import type { ByteSpan } from '../registry/range.ts'
 import { unwrap } from '../registry/result.ts'
 import { parseTag } from '../registry/tag.ts'
+import { clientKey } from '../runtime/client-key.ts'
 import type { BlobSource } from '../storage/ports.ts'
 import type { HttpRequest, HttpResponse } from './engine.ts'
 import { type BlobHandlers, blobHead, sendSource } from './handlers/blobs.ts'
@@ -131,8 +132,15 @@ export class MirrorFront {
     return ANSWERED.has(route.kind)
   }
 
-  /** Answers a GET or HEAD that `takes` has claimed. */
+  /** Answers a GET or HEAD that `takes` has claimed, or refuses it in time. */
   answer(route: MirrorRoute, request: HttpRequest, response: HttpResponse): void | Promise<void> {
+    const work = this.#answer(route, request, response)
+    if (!(work instanceof Promise)) return work
+    const { name } = this.#mirrors.find(route.repository)!
+    return inTime(work, request.startedAt + hardMs, name)
+  }
+
+  #answer(route: MirrorRoute, request: HttpRequest, response: HttpResponse): void | Promise<void> {
     const { repository } = route
     const mirror = this.#mirrors.find(repository)!
     switch (route.kind) {
@@ -156,9 +164,10 @@ export class MirrorFront {
     const { repository } = route
     const reference = parseForPull(route.reference)
     const isHead = request.method === 'HEAD'
+    const how = { isHead, deadline: request.startedAt + missMs }
     let outcome: ManifestOutcome
     try {
-      outcome = await this.#mirrors.manifest(mirror, repository, reference, isHead)
+      outcome = await this.#mirrors.manifest(mirror, repository, reference, how)
     } catch (error) {
       throw toRegistryError(error, mirror.name, 'MANIFEST_UNKNOWN')
     }
@@ -180,10 +189,11 @@ export class MirrorFront {
         return MISS.wrap(response).sendHead(prepared.head, prepared.sizeBytes)
       }
       case 'bytes': {
-        const { bytes } = outcome.fetched
+        const { bytes, digest } = outcome.fetched
         const prepared = prepareManifest({
           ...route,
-          ...outcome.fetched,
+          digest,
+          mediaType: passedType(outcome.fetched.mediaType),
           sizeBytes: bytes.byteLength,
         })
         const passed = PASSED.wrap(response)
@@ -220,12 +230,15 @@ export class MirrorFront {
     response: HttpResponse,
   ): Promise<void> {
     const { blobs } = this.#mirrors
+    const deadline = request.startedAt + missMs
+    // The socket tells the address now, not after an await.
+    void request.remoteAddress
     try {
       const isRange = request.header('range') !== undefined
       const outcome =
         request.method === 'HEAD'
-          ? await blobs.head(mirror, repository, digest)
-          : await blobs.open(mirror, repository, digest, isRange)
+          ? await blobs.head(mirror, repository, digest, deadline)
+          : await blobs.open(mirror, repository, digest, { isRange, deadline })
       if (response.state !== 'open') {
         if (outcome.kind === 'pass') outcome.source.close()
         return
@@ -241,7 +254,8 @@ export class MirrorFront {
           const { source } = outcome
           const prepared = prepareBlob(repository, digest, source.sizeBytes)
           // Nothing is kept, so a range is asked for anew rather than cut out of the whole.
-          return sendSource(prepared, PASSED.wrap(response), told(source, mirror), undefined)
+          const explained = told(source, mirror, request)
+          return sendSource(prepared, PASSED.wrap(response), explained, undefined)
         }
       }
     } catch (error) {
@@ -259,37 +273,16 @@ export class MirrorFront {
     const prepared = prepareBlob(repository, fill.digest, fill.sizeBytes!)
     const marked = MISS.wrap(response)
     return this.#blobs.answer(prepared, request, marked, (spans) => {
-      if (spans === undefined)
-        return sendSource(prepared, marked, told(fill.attach(), mirror), undefined)
-      fill.want()
-      return this.#sendParts(mirror, fill, prepared, request, marked, spans)
-    })
-  }
-
-  async #sendParts(
-    mirror: Mirror,
-    fill: Fill,
-    prepared: PreparedBlob,
-    request: HttpRequest,
-    response: HttpResponse,
-    spans: readonly ByteSpan[],
-  ): Promise<void> {
-    const { blobs } = this.#mirrors
-    const { repository, digest } = prepared
-    const [span] = spans
-    if (span !== undefined && spans.length === 1 && blobs.isFarAhead(fill, span.offset)) {
-      const passed = await blobs
-        .passRange(mirror, repository, digest, span.offset, span.length)
-        .catch(() => undefined)
-      if (passed !== undefined) {
-        const contentRange = `bytes ${span.offset}-${span.offset + span.length - 1}/${prepared.row.sizeBytes}`
-        const head = blobHead(206, digest, [['Content-Range', contentRange]])
-        return response.stream(head, told(passed, mirror))
+      let source: BlobSource
+      if (spans === undefined) source = fill.attach()
+      else {
+        fill.want()
+        const client = clientKey(request.remoteAddress)
+        const deadline = request.startedAt + missMs
+        source = this.#mirrors.blobs.ranges(mirror, repository, fill, { spans, client, deadline })
       }
-      // Stored while upstream was asked in vain.
-      if (fill.state === 'stored') return this.#blobs.get({ repository, digest }, request, response)
-    }
-    sendSource(prepared, response, told(fill.attach(), mirror), spans)
+      sendSource(prepared, marked, told(source, mirror, request), spans)
+    })
   }
 
   async #tags(
@@ -330,6 +323,11 @@ export class MirrorFront {
   }
 }
 
+/** What nobody here has read goes out in a type that no browser runs. */
+function passedType(type: string): string {
+  return type.startsWith('application/') ? type : 'application/octet-stream'
+}
+
 function prepareBlob(repository: RepositoryName, digest: Digest, sizeBytes: number): PreparedBlob {
   const row = { sizeBytes, place: 'file', createdAt: 0, linkedAt: 0 } as const
   const head = blobHead(200, digest)
@@ -344,4 +342,22 @@ function staleAnswer(why: string, response: HttpResponse): HttpResponse {
   ]).wrap(response)
 }
 
-const told = (source: BlobSource, { name }: Mirror) => new ExplainedSource(source, name)
+const told = (source: BlobSource, { name }: Mirror, { startedAt }: HttpRequest) =>
+  new ExplainedSource(source, name, startedAt + hardMs)
+
+/** The answer is begun before the deadline, or refused; what comes later finds it answered. */
+async function inTime(work: Promise<void>, deadline: number, mirror: string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    const refuse = () => {
+      const error = new UpstreamError('timeout', 'no answer in time; try again')
+      reject(toRegistryError(error, mirror, 'NAME_UNKNOWN'))
+    }
+    timer = setTimeout(refuse, Math.max(1, deadline - performance.now()))
+  })
+  try {
+    await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

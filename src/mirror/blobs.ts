@@ -6,18 +6,21 @@
 import { commitBlob, linkChanges } from '../distribution/commit-blob.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import { SingleFlight } from '../runtime/single-flight.ts'
+import type { ByteSpan } from '../registry/range.ts'
+import type { BlobSource } from '../storage/ports.ts'
 import type { Change } from '../storage/transaction.ts'
+import { BlobProofs } from './blob-proofs.ts'
 import { type MirrorContext, missMs } from './context.ts'
 import { Fill } from './fill.ts'
+import { lengthOf } from './fill-answers.ts'
 import type { FilledBlob } from './fill-parts.ts'
 import { type HttpAnswer, headerOf } from './http-client.ts'
 import type { Mirror } from './mirror.ts'
-import { NegativeCache } from './negative-cache.ts'
 import { PassThrough } from './pass-through.ts'
 import { promisedSize } from './promised-size.ts'
+import { RangeSource } from './range-source.ts'
 import type { MirrorSpace } from './space.ts'
-import { toUpstreamError, UpstreamError } from './upstream-error.ts'
+import { UpstreamError } from './upstream-error.ts'
 
 export type BlobOutcome =
   | { readonly kind: 'local' }
@@ -30,31 +33,28 @@ interface Entry {
   readonly fill: Fill
   /** Those that are known to have the blob upstream. */
   readonly repositories: Set<RepositoryName>
-  /** When readers may attach: one deadline for all who wait. */
-  opened: Promise<void> | undefined
+}
+
+/** How a client asks. */
+export interface BlobAsk {
+  readonly isRange: boolean
+  /** Latest time for the beginning of an answer, ms on the monotonic clock. */
+  readonly deadline: number
 }
 
 /** Holders looked at for one of the same mirror. */
 const holdersLookedAtMax = 64
 
-/** Sizes that HEADs told, remembered. */
-const sizesMax = 50_000
-
-/** A Range this far ahead of a fill is asked for on its own instead of waited for, bytes. */
-const aheadBytesMax = 32 * 1024 * 1024
-
 export class MirrorBlobs {
   readonly #context: MirrorContext
   readonly #space: MirrorSpace
   readonly #fills = new Map<string, Entry>()
-  readonly #proving = new SingleFlight<number | undefined>()
-  readonly #sizes = new Map<string, number>()
-  readonly #negative: NegativeCache
+  readonly #proofs: BlobProofs
 
   constructor(context: MirrorContext, space: MirrorSpace) {
     this.#context = context
     this.#space = space
-    this.#negative = new NegativeCache(context.clock)
+    this.#proofs = new BlobProofs(context.clock)
   }
 
   get fillsRunning(): number {
@@ -75,15 +75,19 @@ export class MirrorBlobs {
   }
 
   /** Length for a HEAD. Costs upstream a HEAD at most. */
-  async head(mirror: Mirror, repository: RepositoryName, digest: Digest): Promise<BlobOutcome> {
+  async head(
+    mirror: Mirror,
+    repository: RepositoryName,
+    digest: Digest,
+    deadline: number,
+  ): Promise<BlobOutcome> {
     if (this.isLocal(repository, digest)) return { kind: 'local' }
-    this.#refuseKnownMissing(mirror, repository, digest)
+    this.#proofs.refuseAgain(mirror, repository, digest)
     const running = this.#fills.get(`${mirror.name} ${digest}`)
     const isOurs = running?.repositories.has(repository) === true
-    const size = isOurs ? running.fill.sizeBytes : this.#sizes.get(`${repository} ${digest}`)
-    if (size !== undefined) return { kind: 'size', sizeBytes: size }
-    const found = await this.#askSize(mirror, repository, digest)
-    return { kind: 'size', sizeBytes: found }
+    const known = isOurs ? running.fill.sizeBytes : undefined
+    const sizeBytes = known ?? (await this.#proofs.sizeOf(mirror, repository, digest, deadline))
+    return { kind: 'size', sizeBytes }
   }
 
   /**
@@ -102,27 +106,38 @@ export class MirrorBlobs {
     mirror: Mirror,
     repository: RepositoryName,
     digest: Digest,
-    isRange: boolean,
+    ask: BlobAsk,
+    isAgain = false,
   ): Promise<BlobOutcome> {
+    const { isRange, deadline } = ask
     if (this.isLocal(repository, digest)) return { kind: 'local' }
-    this.#refuseKnownMissing(mirror, repository, digest)
+    this.#proofs.refuseAgain(mirror, repository, digest)
     const key = `${mirror.name} ${digest}`
     const running = this.#fills.get(key)
-    if (running === undefined && (await this.#linkFromSibling(mirror, repository, digest))) {
+    if (
+      running === undefined &&
+      (await this.#linkFromSibling(mirror, repository, digest, deadline))
+    ) {
       return { kind: 'local' }
     }
     if (running !== undefined) mirror.stats.joined += 1
     else mirror.stats.misses += 1
-    const entry = this.#fills.get(key) ?? this.#start(mirror, repository, digest)
+    const entry = this.#fills.get(key) ?? this.#start(mirror, repository, digest, deadline)
     if (!entry.repositories.has(repository)) {
-      await this.#prove(mirror, repository, digest)
+      const { sizeBytes } = entry.fill
+      await this.#proofs.prove(mirror, repository, digest, sizeBytes, deadline)
       entry.repositories.add(repository)
     }
     const { fill } = entry
     if (isRange) fill.want()
-    if (!fill.isReadable) {
-      entry.opened ??= withinMiss(fill.opened)
-      await entry.opened
+    try {
+      if (!fill.isReadable) await fill.opened
+    } catch (error) {
+      // Refused to the repository that began it: that says nothing of this one.
+      const isOthers = running !== undefined && error instanceof UpstreamError && error.isRefusal
+      if (!isOthers || isAgain) throw error
+      await fill.over
+      return this.open(mirror, repository, digest, ask, true)
     }
     if (fill.state === 'stored') {
       // It was published for whoever had asked by then.
@@ -130,44 +145,65 @@ export class MirrorBlobs {
       return { kind: 'local' }
     }
     if (fill.state === 'failed') {
-      return this.#passWhole(mirror, repository, digest, fill.takeUnstored())
+      return this.#passWhole(mirror, repository, digest, fill.takeUnstored(), deadline)
     }
     return { kind: 'fill', fill, sizeBytes: fill.sizeBytes! }
   }
 
-  /** Whether a range is better asked for than waited for. */
-  isFarAhead(fill: Fill, offset: number): boolean {
-    return offset - fill.receivedBytes > aheadBytesMax
+  /**
+   * Ranges of a blob that is being filled, for one client: what the fill does not reach soon comes
+   * straight from upstream.
+   */
+  ranges(
+    mirror: Mirror,
+    repository: RepositoryName,
+    fill: Fill,
+    { spans, client, deadline }: RangesAsk,
+  ): BlobSource {
+    const { clock } = this.#context
+    const pass = async (offset: number, length: number) => {
+      const giveBack = mirror.passes.take(client)
+      if (giveBack === undefined) return undefined
+      try {
+        const until = Math.max(deadline, clock.monotonic() + passMsMin)
+        const answer = await this.#getRange(mirror, repository, fill.digest, offset, length, until)
+        mirror.stats.passed += 1
+        return new PassThrough(answer, length, giveBack)
+      } catch {
+        giveBack()
+        return undefined
+      }
+    }
+    return new RangeSource({ fill, spans, clock, pass })
   }
 
   /** A range straight from upstream; throws when upstream does not answer exactly that. */
-  async passRange(
+  async #getRange(
     mirror: Mirror,
     repository: RepositoryName,
     digest: Digest,
     offset: number,
     length: number,
-  ): Promise<PassThrough> {
-    const answer = await this.#get(mirror, repository, digest, {
-      Range: `bytes=${offset}-${offset + length - 1}`,
-    })
+    deadline: number,
+  ): Promise<HttpAnswer> {
+    const last = offset + length - 1
+    const headers = { Range: `bytes=${offset}-${last}` }
+    const answer = await this.#get(mirror, repository, digest, headers, deadline)
     const range = headerOf(answer.headers, 'content-range') ?? ''
-    if (answer.status !== 206 || !range.startsWith(`bytes ${offset}-${offset + length - 1}/`)) {
-      answer.body.abort()
-      throw new UpstreamError('garbage', 'upstream does not answer the range that was asked for')
-    }
-    mirror.stats.passed += 1
-    return new PassThrough(answer, length)
+    if (answer.status === 206 && range.startsWith(`bytes ${offset}-${last}/`)) return answer
+    answer.body.abort()
+    throw new UpstreamError('garbage', 'upstream does not answer the range that was asked for')
   }
 
   /** Starts a fill for warming; resolves when it is stored. */
   async fetch(mirror: Mirror, repository: RepositoryName, digest: Digest): Promise<void> {
-    const outcome = await this.open(mirror, repository, digest, true)
+    const deadline = this.#context.clock.monotonic() + missMs
+    const outcome = await this.open(mirror, repository, digest, { isRange: true, deadline })
     if (outcome.kind === 'fill') await outcome.fill.over
     if (outcome.kind === 'pass') outcome.source.close()
   }
 
-  #start(mirror: Mirror, repository: RepositoryName, digest: Digest): Entry {
+  #start(mirror: Mirror, repository: RepositoryName, digest: Digest, deadline: number): Entry {
     const { growing, clock, inlineLimitBytes, newUploadId, logger } = this.#context
     const key = `${mirror.name} ${digest}`
     const repositories = new Set([repository])
@@ -176,13 +212,14 @@ export class MirrorBlobs {
       digest,
       uploadId: newUploadId(),
       promisedBytes: promisedSize(this.#context.metadata, repository, digest),
-      askSize: () => this.#askSize(mirror, repository, digest),
+      askSize: () => this.#proofs.sizeOf(mirror, repository, digest, deadline),
+      deadline,
       inlineLimitBytes,
       growing,
       clock,
-      ask: async (offset, deadline) => {
+      ask: async (offset, until) => {
         const range = offset === 0 ? {} : { Range: `bytes=${offset}-` }
-        const answer = await this.#get(mirror, repository, digest, range, deadline)
+        const answer = await this.#get(mirror, repository, digest, range, until)
         if (offset === 0) mirror.stats.firstByte((clock.monotonic() - startedAt) / 1000)
         return answer
       },
@@ -192,12 +229,12 @@ export class MirrorBlobs {
         mirror.stats.failures[error.kind] += 1
       },
     })
-    const entry: Entry = { fill, repositories, opened: undefined }
+    const entry: Entry = { fill, repositories }
     this.#fills.set(key, entry)
     void fill.over.then(() => {
       this.#fills.delete(key)
       if (fill.state === 'stored') return
-      fill.opened.catch((error: unknown) => this.#noteMissing(repository, digest, error))
+      fill.opened.catch((error: unknown) => this.#proofs.noteFailure(repository, digest, error))
       logger.info({ mirror: mirror.name, digest, received: fill.receivedBytes }, 'blob not stored')
     })
     return entry
@@ -239,7 +276,7 @@ export class MirrorBlobs {
     repository: RepositoryName,
     digest: Digest,
     headers: Record<string, string>,
-    deadline = this.#context.clock.monotonic() + missMs,
+    deadline: number,
   ): Promise<HttpAnswer> {
     return mirror.upstream.ask({
       method: 'GET',
@@ -257,10 +294,11 @@ export class MirrorBlobs {
     repository: RepositoryName,
     digest: Digest,
     taken: HttpAnswer | undefined,
+    deadline: number,
   ): Promise<BlobOutcome> {
-    const answer = taken ?? (await this.#get(mirror, repository, digest, {}))
-    const length = Number(headerOf(answer.headers, 'content-length') ?? Number.NaN)
-    if (answer.status !== 200 || !Number.isSafeInteger(length)) {
+    const answer = taken ?? (await this.#get(mirror, repository, digest, {}, deadline))
+    const length = lengthOf(answer)
+    if (answer.status !== 200 || length === undefined) {
       answer.body.abort()
       throw new UpstreamError('garbage', 'upstream does not say how long the blob is')
     }
@@ -269,21 +307,24 @@ export class MirrorBlobs {
   }
 
   /**
-   * Links a blob that another repository of the same mirror holds. Of other mirrors and of local
-   * repositories nothing is taken: an upstream could name any digest as its own.
+   * Links a blob that another repository of the same mirror holds, once upstream has confirmed it for
+   * this one. Of other mirrors and of local repositories nothing is taken: an upstream could name any
+   * digest as its own.
    */
   async #linkFromSibling(
     mirror: Mirror,
     repository: RepositoryName,
     digest: Digest,
+    deadline: number,
   ): Promise<boolean> {
     const { metadata } = this.#context
-    if (metadata.get('blobs', digest) === undefined) return false
+    const row = metadata.get('blobs', digest)
+    if (row === undefined) return false
     const holders = metadata.keys('holders', [digest], undefined, holdersLookedAtMax)
     const isHeld = holders.some(([, holder]) => holder.startsWith(`${mirror.name}/`))
     const isOfMirror = metadata.get('mirrorBlobs', [mirror.name, digest]) !== undefined
     if (!isHeld || !isOfMirror) return false
-    await this.#prove(mirror, repository, digest)
+    await this.#proofs.prove(mirror, repository, digest, row.sizeBytes, deadline)
     return this.#link(repository, digest)
   }
 
@@ -299,70 +340,15 @@ export class MirrorBlobs {
     })
     return applied
   }
-
-  /** Throws unless upstream has the blob in this repository: a manifest says so, or a HEAD. */
-  async #prove(mirror: Mirror, repository: RepositoryName, digest: Digest): Promise<void> {
-    const parents = this.#context.metadata.keys('parents', [digest, repository], undefined, 1)
-    if (parents.length === 0) await this.#askSize(mirror, repository, digest)
-  }
-
-  async #askSize(mirror: Mirror, repository: RepositoryName, digest: Digest): Promise<number> {
-    const key = `${repository} ${digest}`
-    const { clock } = this.#context
-    const size = await this.#proving.run(key, async () => {
-      try {
-        const answer = await mirror.upstream.ask({
-          method: 'HEAD',
-          repository: mirror.upstreamName(repository),
-          tail: `blobs/${digest}`,
-          deadline: clock.monotonic() + missMs,
-        })
-        answer.body.abort()
-        const length = headerOf(answer.headers, 'content-length') ?? ''
-        return /^\d{1,15}$/.test(length) ? Number(length) : undefined
-      } catch (error) {
-        this.#noteMissing(repository, digest, error)
-        throw error
-      }
-    })
-    if (size === undefined) {
-      throw new UpstreamError('garbage', 'upstream does not say how long the blob is')
-    }
-    this.#sizes.set(key, size)
-    if (this.#sizes.size > sizesMax) {
-      const [oldest] = this.#sizes.keys()
-      this.#sizes.delete(oldest!)
-    }
-    return size
-  }
-
-  #noteMissing(repository: RepositoryName, digest: Digest, error: unknown): void {
-    if (error instanceof UpstreamError && error.kind === 'missing') {
-      this.#negative.add(`${repository} ${digest}`)
-    }
-  }
-
-  #refuseKnownMissing(mirror: Mirror, repository: RepositoryName, digest: Digest): void {
-    if (!this.#negative.has(`${repository} ${digest}`)) return
-    mirror.stats.negative += 1
-    throw new UpstreamError('missing', 'upstream did not have it a moment ago')
-  }
 }
 
-/** Rejects in time where a length is known only at the end of the body. */
-async function withinMiss(opened: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new UpstreamError('timeout', 'the blob is still being fetched; try again')),
-      missMs + 1_500,
-    )
-  })
-  try {
-    await Promise.race([opened, late])
-  } catch (error) {
-    throw error instanceof Error && 'code' in error ? error : toUpstreamError(error, 'upstream')
-  } finally {
-    clearTimeout(timer)
-  }
+/** What is asked of `ranges`. */
+export interface RangesAsk {
+  readonly spans: readonly ByteSpan[]
+  /** Whose share the ranges count against. */
+  readonly client: string
+  readonly deadline: number
 }
+
+/** A range of an answer that has begun may take so long to begin, ms. */
+const passMsMin = 5_000

@@ -24,8 +24,13 @@ export interface MirrorContext {
   readonly onFileInDoubt: (digest: Digest) => void
 }
 
-/** How long a client waits at most for what is not cached, ms; refusals come before 40 s. */
+/**
+ * How long upstream has for what is not cached, ms, from the beginning of the client's request on; all
+ * that is asked for one request shares it. What has not begun to be answered by `hardMs` is refused:
+ * clients hear something within 40 s.
+ */
 export const missMs = 37_000
+export const hardMs = 38_500
 
 /** How long a client waits for a check of what is cached, ms: within 1 s it has its answer. */
 export const checkWaitMs = 700

@@ -10,6 +10,14 @@ export function lengthOf({ headers }: HttpAnswer): number | undefined {
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
+/** The length of the whole that an answer to a range tells. */
+export function totalOf({ headers }: HttpAnswer): number | undefined {
+  const match = /^bytes \d{1,15}-\d{1,15}\/(\d{1,15})$/.exec(
+    headerOf(headers, 'content-range') ?? '',
+  )
+  return match === null ? undefined : Number(match[1])
+}
+
 export function startsAt(
   answer: HttpAnswer,
   offset: number,

@@ -17,6 +17,8 @@ export interface FillParts {
   readonly inlineLimitBytes: number
   readonly growing: GrowingBlobs
   readonly clock: Clock
+  /** Latest time for the head of the first answer, ms on the monotonic clock. */
+  readonly deadline: number
   /** GET of the blob from `offset`; the deadline is that of the answer's head. */
   readonly ask: (offset: number, deadline: number) => Promise<HttpAnswer>
   /** Whether a blob of this size (undefined: not known yet) may be stored now. */

@@ -13,33 +13,23 @@ import { RegistryError } from '../registry/errors.ts'
 import { digestOf } from '../storage/hasher.ts'
 import type { BlobSource, GrowingBlob, OpenFile } from '../storage/ports.ts'
 import { isMismatch, lengthOf, startsAt, tooLong } from './fill-answers.ts'
+import {
+  attemptBytesMin,
+  attemptsMax,
+  keptRestBytes,
+  keptShare,
+  lingerMs,
+  noProgressMs,
+  resumeAfterMs,
+  unknownBytesMax,
+} from './fill-bounds.ts'
 import type { FillParts } from './fill-parts.ts'
+import { FillRate } from './fill-rate.ts'
 import { FillReader } from './fill-reader.ts'
 import { FillWaiters } from './fill-waiters.ts'
 import type { HttpAnswer } from './http-client.ts'
 import { joinChunks } from './join-chunks.ts'
 import { toUpstreamError, UpstreamError } from './upstream-error.ts'
-
-/** Time for the head of the first answer, ms: the client hears something within 40 s. */
-export const firstAnswerMs = 37_000
-
-/** Time without a byte of progress after which a fill that began is given up, ms. */
-const noProgressMs = 38_000
-
-/** A fill that nobody reads goes on when this share of it, or all but this much, has come. */
-const keptShare = 0.25
-const keptRestBytes = 32 * 1024 * 1024
-
-/** Attempts in a row that bring less than this much, and the pause before the first of them, ms. */
-const attemptsMax = 5
-const attemptBytesMin = 256 * 1024
-const resumeAfterMs = 100
-
-/** Most bytes of a body whose length nobody tells. */
-const unknownBytesMax = 2 * 1024 * 1024 * 1024
-
-/** How long a fill without readers waits for the next one, ms. */
-const lingerMs = 3_000
 
 export class Fill {
   readonly digest: Digest
@@ -56,6 +46,7 @@ export class Fill {
   #inlineBytes: Uint8Array | undefined
   #receivedBytes = 0
   #progressAt: number
+  readonly #rate: FillRate
   #answer: HttpAnswer | undefined
   #unstored: HttpAnswer | undefined
   #failure: unknown
@@ -71,6 +62,7 @@ export class Fill {
     this.#parts = parts
     this.digest = parts.digest
     this.#progressAt = parts.clock.monotonic()
+    this.#rate = new FillRate(parts.clock)
     let open!: () => void
     let refuse!: (error: unknown) => void
     this.opened = new Promise((resolve, reject) => {
@@ -101,6 +93,11 @@ export class Fill {
 
   get receivedBytes(): number {
     return this.#receivedBytes
+  }
+
+  /** When a byte will have come, ms from now; undefined while nothing is measured. */
+  etaMs(offset: number): number | undefined {
+    return this.#rate.etaMs(offset - this.#receivedBytes)
   }
 
   /** Bytes that a reader may look at. */
@@ -218,8 +215,8 @@ export class Fill {
   }
 
   async #ask(): Promise<HttpAnswer> {
-    const { clock, ask, promisedBytes } = this.#parts
-    const first = await ask(0, clock.monotonic() + firstAnswerMs)
+    const { ask, promisedBytes, deadline } = this.#parts
+    const first = await ask(0, deadline)
     const length = lengthOf(first)
     if (length === undefined || promisedBytes === undefined || length === promisedBytes) {
       return first
@@ -384,6 +381,7 @@ export class Fill {
       take(rest, answer.body)
       this.#receivedBytes += rest.byteLength
       this.#progressAt = clock.monotonic()
+      this.#rate.add(rest.byteLength)
       this.#offer()
     })
   }

@@ -8,10 +8,11 @@ import { manifestBytesMax } from '../registry/limits.ts'
 import { manifestTypeOf } from '../registry/media-type.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
+import type { Tag } from '../registry/tag.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
 import { digestOf } from '../storage/hasher.ts'
 import type { Change } from '../storage/transaction.ts'
-import { type MirrorContext, manifestTypes, missMs } from './context.ts'
+import { type MirrorContext, manifestTypes } from './context.ts'
 import type { Cooldown } from './cooldown.ts'
 import { type HttpAnswer, headerOf } from './http-client.ts'
 import type { Mirror } from './mirror.ts'
@@ -44,7 +45,12 @@ export class UpstreamManifests {
   }
 
   /** Fetches and stores a manifest by its digest. Throws an `UpstreamError`. */
-  byDigest(mirror: Mirror, repository: RepositoryName, digest: Digest): Promise<FetchedManifest> {
+  byDigest(
+    mirror: Mirror,
+    repository: RepositoryName,
+    digest: Digest,
+    deadline: number,
+  ): Promise<FetchedManifest> {
     const key = `${repository}@${digest}`
     const joined = () => {
       mirror.stats.joined += 1
@@ -52,7 +58,8 @@ export class UpstreamManifests {
     return this.#fetching.run(
       key,
       async () => {
-        const fetched = await this.#fetch(mirror, repository, { kind: 'digest', digest })
+        const reference = { kind: 'digest', digest } as const
+        const fetched = await this.#fetch(mirror, repository, reference, deadline)
         await this.store(mirror, repository, fetched, undefined, [])
         return fetched
       },
@@ -61,8 +68,8 @@ export class UpstreamManifests {
   }
 
   /** Fetches what a tag means now, without storing it. */
-  byTag(mirror: Mirror, repository: RepositoryName, reference: Reference & { kind: 'tag' }) {
-    return this.#fetch(mirror, repository, reference)
+  byTag(mirror: Mirror, repository: RepositoryName, tag: Tag, deadline: number) {
+    return this.#fetch(mirror, repository, { kind: 'tag', tag }, deadline)
   }
 
   /**
@@ -106,6 +113,7 @@ export class UpstreamManifests {
     mirror: Mirror,
     repository: RepositoryName,
     reference: Reference,
+    deadline: number,
   ): Promise<FetchedManifest> {
     const { clock } = this.#context
     const startedAt = clock.monotonic()
@@ -116,20 +124,20 @@ export class UpstreamManifests {
         repository: mirror.upstreamName(repository),
         tail: `manifests/${text}`,
         headers: { Accept: manifestTypes },
-        deadline: startedAt + missMs,
+        deadline,
       },
       manifestBytesMax,
     )
     mirror.stats.firstByte((clock.monotonic() - startedAt) / 1000)
     const digest = verifiedDigest(answer, reference)
-    const mediaType = headerOf(answer.headers, 'content-type') ?? ''
+    const mediaType = manifestTypeOf(headerOf(answer.headers, 'content-type')) ?? ''
     // A copy of its own: the network's buffers are larger than what they hold.
     return { digest, mediaType, bytes: new Uint8Array(answer.bytes), isStored: false }
   }
 
   /**
-   * Stores a fetched manifest, with its tag and `more` in the same transaction. A manifest that is
-   * none is `garbage`; a store that takes nothing leaves it unstored, and it is answered all the same.
+   * Stores a fetched manifest, with its tag and `more` in the same transaction. What the rules of a
+   * push, or the store, do not take stays unstored, and is answered all the same: its digest is right.
    */
   async store(
     mirror: Mirror,
@@ -145,7 +153,7 @@ export class UpstreamManifests {
         reference: reference ?? { kind: 'digest', digest: fetched.digest },
         tags: [],
         expected: reference === undefined ? undefined : fetched.digest,
-        contentType: manifestTypeOf(fetched.mediaType),
+        contentType: fetched.mediaType === '' ? undefined : fetched.mediaType,
         bytes: fetched.bytes,
         by: `mirror ${mirror.name}`,
         condition: { ifMatch: undefined, ifNoneMatch: undefined },
@@ -154,15 +162,24 @@ export class UpstreamManifests {
       fetched.isStored = true
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error
-      if (error.status < 500) {
-        throw new UpstreamError('garbage', `upstream sends no manifest: ${error.message}`)
-      }
-      logger.warn({ mirror: mirror.name, repository, error }, 'mirrored manifest is not stored')
+      const { digest } = fetched
+      const fields = { mirror: mirror.name, repository, digest, error }
+      // What a push would not do is upstream's own affair, and comes again with every pull.
+      if (error.status < 500) logger.debug(fields, 'mirrored manifest is passed on as it is')
+      else logger.warn(fields, 'mirrored manifest is not stored')
     }
   }
 }
 
-/** The digest of the bytes. Throws `garbage` when upstream, or the client, named another. */
+/** Whether a HEAD was not understood, or said nothing: then a GET is asked. */
+export function isHeadUnknown(error: unknown): boolean {
+  return error instanceof UpstreamError && (error.kind === 'garbage' || error.kind === 'rejected')
+}
+
+/**
+ * The digest of the bytes. Throws `garbage` when upstream, or the client, named another, and for what
+ * nobody has named that is no JSON.
+ */
 function verifiedDigest(
   answer: HttpAnswer & { readonly bytes: Uint8Array },
   reference: Reference,
@@ -173,6 +190,9 @@ function verifiedDigest(
   const actual = digestOf(isAlgorithm(algorithm) ? algorithm : 'sha256', answer.bytes)
   if (claimed !== '' && claimed !== actual) {
     throw new UpstreamError('garbage', `upstream sends ${actual} as ${claimed}`)
+  }
+  if (claimed === '' && answer.bytes[0] !== 0x7b) {
+    throw new UpstreamError('garbage', 'upstream sends no manifest, and says no digest')
   }
   return actual
 }

@@ -7,6 +7,7 @@ import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { GlobSet, globToRegExp } from './glob.ts'
 import { HttpClient } from './http-client.ts'
+import { PassBudget } from './pass-budget.ts'
 import { MirrorStats } from './stats.ts'
 import { Upstream } from './upstream.ts'
 
@@ -14,6 +15,8 @@ export class Mirror {
   readonly config: MirrorConfig
   readonly upstream: Upstream
   readonly stats: MirrorStats
+  /** Ranges asked of upstream beside the fills. */
+  readonly passes: PassBudget
   readonly #http: HttpClient
   readonly #allow: GlobSet
   readonly #deny: GlobSet
@@ -27,6 +30,7 @@ export class Mirror {
     this.#http = http
     const stats = new MirrorStats()
     this.stats = stats
+    this.passes = new PassBudget(config.limits.connections)
     this.upstream = new Upstream({
       bases: config.upstreams,
       credentials: config.credentials,

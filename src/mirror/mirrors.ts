@@ -12,15 +12,16 @@ import type { Tag } from '../registry/tag.ts'
 import { type Schedule, startSchedule } from '../runtime/schedule.ts'
 import { Addressing } from './addressing.ts'
 import { MirrorBlobs } from './blobs.ts'
-import type { MirrorContext } from './context.ts'
+import { type MirrorContext, missMs } from './context.ts'
 import { Cooldown, indexChildren } from './cooldown.ts'
 import { MirrorLists } from './lists.ts'
 import { ManifestSpace } from './manifest-space.ts'
-import { UpstreamManifests } from './manifests.ts'
+import { isHeadUnknown, UpstreamManifests } from './manifests.ts'
 import { Mirror } from './mirror.ts'
+import { NegativeCache } from './negative-cache.ts'
 import { Purge } from './purge.ts'
 import { MirrorSpace } from './space.ts'
-import { type ManifestOutcome, MirrorTags } from './tags.ts'
+import { type ManifestOutcome, MirrorTags, type PullHow } from './tags.ts'
 import { Warming } from './warm.ts'
 
 export interface MirrorsOptions extends MirrorContext {
@@ -44,6 +45,7 @@ export class Mirrors {
   readonly #context: MirrorContext
   readonly #manifests: UpstreamManifests
   readonly #cooldown: Cooldown
+  readonly #refused: NegativeCache
 
   private constructor(options: MirrorsOptions, mirrors: readonly Mirror[]) {
     this.#context = options
@@ -64,6 +66,7 @@ export class Mirrors {
       mirrors,
     )
     this.#cooldown = new Cooldown(options)
+    this.#refused = new NegativeCache(options.clock)
     this.#manifests = new UpstreamManifests(options, this.#cooldown)
     this.tags = new MirrorTags(options, this.#manifests, this.#cooldown)
     this.blobs = new MirrorBlobs(options, this.space)
@@ -152,33 +155,61 @@ export class Mirrors {
     })
   }
 
+  /** A GET that nobody waits for at a socket. */
+  unhurried(): PullHow {
+    return { isHead: false, deadline: this.#context.clock.monotonic() + missMs }
+  }
+
   /** Where the answer to a pull of a manifest is. */
   async manifest(
     mirror: Mirror,
     repository: RepositoryName,
     reference: Reference,
-    isHead: boolean,
+    how: PullHow,
   ): Promise<ManifestOutcome> {
     if (reference.kind === 'tag') {
-      const outcome = await this.tags.resolve(mirror, repository, reference.tag, isHead)
+      const outcome = await this.tags.resolve(mirror, repository, reference.tag, how)
       this.#prefetch(mirror, repository, reference.tag, outcome)
       return outcome
     }
     const { digest } = reference
     if (this.#isOwnPush(mirror, repository, digest)) return { kind: 'local', isHit: true }
     await this.#cooldown.require(mirror, repository, digest)
-    const { metadata, clock } = this.#context
+    const { metadata } = this.#context
     if (metadata.get('manifests', [repository, digest]) !== undefined) {
       if (metadata.getBytes('manifestBytes', digest) !== undefined) {
         return { kind: 'local', isHit: true }
       }
     }
-    if (isHead) {
-      const deadline = clock.monotonic() + headMs
-      const head = await this.#manifests.head(mirror, repository, digest, undefined, deadline)
-      return { kind: 'head', head: head! }
+    const key = `${repository}@${digest}`
+    const refusal = this.#refused.get(key)
+    if (refusal !== undefined) {
+      mirror.stats.negative += 1
+      throw refusal
     }
-    const fetched = await this.#manifests.byDigest(mirror, repository, digest)
+    try {
+      return await this.#fetchByDigest(mirror, repository, digest, how)
+    } catch (error) {
+      this.#refused.note(key, error)
+      throw error
+    }
+  }
+
+  async #fetchByDigest(
+    mirror: Mirror,
+    repository: RepositoryName,
+    digest: Digest,
+    { isHead, deadline }: PullHow,
+  ): Promise<ManifestOutcome> {
+    if (isHead) {
+      try {
+        const head = await this.#manifests.head(mirror, repository, digest, undefined, deadline)
+        return { kind: 'head', head: head! }
+      } catch (error) {
+        if (!isHeadUnknown(error)) throw error
+      }
+    }
+    const fetched = await this.#manifests.byDigest(mirror, repository, digest, deadline)
     return fetched.isStored ? { kind: 'local', isHit: false } : { kind: 'bytes', fetched }
   }
 
@@ -202,12 +233,8 @@ export class Mirrors {
       if (!digest.ok || !wanted.some((it) => platform === it || platform.startsWith(`${it}/`))) {
         continue
       }
-      this.manifest(mirror, repository, { kind: 'digest', digest: digest.value }, false).catch(
-        () => undefined,
-      )
+      const reference = { kind: 'digest', digest: digest.value } as const
+      this.manifest(mirror, repository, reference, this.unhurried()).catch(() => undefined)
     }
   }
 }
-
-/** Time for a HEAD by digest, ms. */
-const headMs = 37_000

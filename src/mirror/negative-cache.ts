@@ -1,37 +1,46 @@
 /**
- * @module What upstream said a moment ago that it does not have. Short, so that what is pushed there
- * is seen soon; bounded, so that guesses cost nothing.
+ * @module What upstream refused a moment ago: that it does not have it, or does not give it to us.
+ * Short, so that what is pushed there is seen soon; bounded, so that guesses cost nothing.
  */
 import type { Clock } from '../runtime/clock.ts'
+import { UpstreamError } from './upstream-error.ts'
 
 const keptMs = 10_000
 const entriesMax = 20_000
 
+interface Entry {
+  readonly until: number
+  readonly error: UpstreamError
+}
+
 export class NegativeCache {
   readonly #clock: Clock
-  readonly #until = new Map<string, number>()
+  readonly #entries = new Map<string, Entry>()
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  has(key: string): boolean {
-    const until = this.#until.get(key)
-    if (until === undefined) return false
-    if (this.#clock.monotonic() < until) return true
-    this.#until.delete(key)
-    return false
+  /** The refusal that is still good. */
+  get(key: string): UpstreamError | undefined {
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return undefined
+    if (this.#clock.monotonic() < entry.until) return entry.error
+    this.#entries.delete(key)
+    return undefined
   }
 
-  add(key: string): void {
-    this.#until.delete(key)
-    this.#until.set(key, this.#clock.monotonic() + keptMs)
-    if (this.#until.size <= entriesMax) return
-    const [oldest] = this.#until.keys()
-    this.#until.delete(oldest!)
+  /** Remembers a refusal; anything else is none and not remembered. */
+  note(key: string, error: unknown): void {
+    if (!(error instanceof UpstreamError) || !error.isRefusal) return
+    this.#entries.delete(key)
+    this.#entries.set(key, { until: this.#clock.monotonic() + keptMs, error })
+    if (this.#entries.size <= entriesMax) return
+    const [oldest] = this.#entries.keys()
+    this.#entries.delete(oldest!)
   }
 
   delete(key: string): void {
-    this.#until.delete(key)
+    this.#entries.delete(key)
   }
 }

@@ -1,7 +1,7 @@
 /**
  * @module A body from upstream that goes to one client without being stored: ranges far ahead of a
  * fill, and everything while the disk is short. Holds a bounded piece in memory and lets upstream
- * wait while its client does.
+ * wait while its client does, but not for ever: it holds a slot that others wait for.
  */
 import type { BlobSource } from '../storage/ports.ts'
 import type { HttpAnswer } from './http-client.ts'
@@ -9,6 +9,10 @@ import { UpstreamError } from './upstream-error.ts'
 
 /** Bytes held for a client that takes nothing before upstream is paused. */
 const heldBytesMax = 512 * 1024
+
+/** A client that takes less than so many bytes in so many ms, of what there is for it, is cut. */
+const takenBytesMin = 16 * 1024
+const takenWithinMs = 15_000
 
 export class PassThrough implements BlobSource {
   readonly sizeBytes: number
@@ -20,10 +24,17 @@ export class PassThrough implements BlobSource {
   #hasEnded = false
   #wake: (() => void) | undefined
   #waiting: Promise<void> | undefined
+  #takenBytes = 0
+  readonly #timer: NodeJS.Timeout
+  readonly #onOver: () => void
 
-  constructor(answer: HttpAnswer, sizeBytes: number) {
+  /** `onOver` is called, perhaps more than once, when upstream's connection is not held any more. */
+  constructor(answer: HttpAnswer, sizeBytes: number, onOver: () => void = () => undefined) {
     this.#answer = answer
     this.sizeBytes = sizeBytes
+    this.#onOver = onOver
+    this.#timer = setInterval(() => this.#watch(), takenWithinMs)
+    this.#timer.unref()
     const { body } = answer
     body
       .read((bytes) => {
@@ -37,8 +48,19 @@ export class PassThrough implements BlobSource {
       })
       .finally(() => {
         this.#hasEnded = true
+        this.#onOver()
         this.#progress()
       })
+  }
+
+  /** Whoever waits for upstream is not slow. */
+  #watch(): void {
+    const isSlow = this.#waiting === undefined && this.#heldBytes >= takenBytesMin
+    if (isSlow && this.#takenBytes < takenBytesMin) {
+      this.close()
+      this.#failure ??= new UpstreamError('reset', 'its client has read too slowly')
+    }
+    this.#takenBytes = 0
   }
 
   ready(offset: number, length: number): number | Promise<void> {
@@ -60,17 +82,23 @@ export class PassThrough implements BlobSource {
   }
 
   close(): void {
+    clearInterval(this.#timer)
     this.#chunks.length = 0
+    this.#heldBytes = 0
     if (!this.#hasEnded) this.#answer.body.abort()
+    this.#onOver()
   }
 
   /** Lets go of what the socket has taken. Offsets only grow. */
   #drop(offset: number): void {
     let taken = offset - this.#offset
     this.#offset = offset
+    this.#takenBytes += taken
     this.#heldBytes -= taken
     while (taken > 0) {
-      const chunk = this.#chunks[0]!
+      const [chunk] = this.#chunks
+      // Cut, and let go of.
+      if (chunk === undefined) break
       if (taken < chunk.byteLength) {
         this.#chunks[0] = chunk.subarray(taken)
         break

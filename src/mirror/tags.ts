@@ -20,7 +20,12 @@ import { SingleFlight } from '../runtime/single-flight.ts'
 import type { MirrorTagRow } from '../storage/schema.ts'
 import { checkWaitMs, type MirrorContext, missMs } from './context.ts'
 import { type Cooldown, tooYoung } from './cooldown.ts'
-import type { FetchedManifest, ManifestHead, UpstreamManifests } from './manifests.ts'
+import {
+  type FetchedManifest,
+  isHeadUnknown,
+  type ManifestHead,
+  type UpstreamManifests,
+} from './manifests.ts'
 import type { Mirror } from './mirror.ts'
 import { NegativeCache } from './negative-cache.ts'
 import { toUpstreamError, type UpstreamError } from './upstream-error.ts'
@@ -33,6 +38,13 @@ export type ManifestOutcome =
   | { readonly kind: 'head'; readonly head: ManifestHead }
   /** Fetched, but the store did not take it. */
   | { readonly kind: 'bytes'; readonly fetched: FetchedManifest }
+
+/** How a client asks for a manifest. */
+export interface PullHow {
+  readonly isHead: boolean
+  /** Latest time for an answer of upstream, ms on the monotonic clock. */
+  readonly deadline: number
+}
 
 /** After a failed check nobody waits for this long, ms. */
 const failedForMs = 3_000
@@ -60,7 +72,7 @@ export class MirrorTags {
     mirror: Mirror,
     repository: RepositoryName,
     tag: Tag,
-    isHead: boolean,
+    how: PullHow,
   ): Promise<ManifestOutcome> {
     const { clock } = this.#context
     const row = this.#row(repository, tag)
@@ -68,7 +80,7 @@ export class MirrorTags {
     if (row !== undefined && this.#isFresh(mirror, tag, row)) {
       const isHidden = row.goneAt !== undefined && mirror.config.onUpstreamDelete === 'hide'
       if (isHidden) throw gone(mirror, tag)
-      const known = await this.#known(mirror, repository, tag, row, isHead)
+      const known = await this.#known(mirror, repository, tag, row, how)
       if (row.goneAt === undefined || known.kind !== 'local') return known
       return { ...known, stale: 'upstream has deleted it' }
     }
@@ -78,14 +90,15 @@ export class MirrorTags {
       this.#servable(repository, row) !== undefined &&
       clock.now() - row.checkedAt <= mirror.config.cacheTtlMs + mirror.config.staleForMs
     if (!isUsable) {
-      if (row === undefined && this.#negative.has(key)) {
+      const refusal = row === undefined ? this.#negative.get(key) : undefined
+      if (refusal !== undefined) {
         mirror.stats.negative += 1
-        throw gone(mirror, tag)
+        throw refusal
       }
-      return this.#check(mirror, repository, tag, isHead)
+      return this.#check(mirror, repository, tag, how)
     }
     const failed = this.#failedUntil.get(key)
-    const checking = this.#check(mirror, repository, tag, isHead)
+    const checking = this.#check(mirror, repository, tag, how)
     const waitMs =
       mirror.upstream.isShut || (failed !== undefined && failed.until > clock.monotonic())
         ? 0
@@ -96,7 +109,8 @@ export class MirrorTags {
   /** Asks upstream now, whatever the row says. For `refresh`. */
   refresh(mirror: Mirror, repository: RepositoryName, tag: Tag): Promise<ManifestOutcome> {
     this.#negative.delete(`${repository}:${tag}`)
-    return this.#check(mirror, repository, tag, false)
+    const deadline = this.#context.clock.monotonic() + missMs
+    return this.#check(mirror, repository, tag, { isHead: false, deadline })
   }
 
   /** Until when an answer may be given without looking at the row again, on the monotonic clock. */
@@ -191,14 +205,14 @@ export class MirrorTags {
     repository: RepositoryName,
     tag: Tag,
     row: MirrorTagRow,
-    isHead: boolean,
+    how: PullHow,
   ): Promise<ManifestOutcome> {
     const { metadata } = this.#context
     const digest = parseDigest(row.next ?? row.digest)
-    if (!digest.ok) return this.#check(mirror, repository, tag, isHead)
+    if (!digest.ok) return this.#check(mirror, repository, tag, how)
     if (metadata.get('manifests', [repository, digest.value]) === undefined) {
-      if (isHead) return this.#check(mirror, repository, tag, isHead)
-      return this.#take(mirror, repository, tag, digest.value)
+      if (how.isHead) return this.#check(mirror, repository, tag, how)
+      return this.#take(mirror, repository, tag, digest.value, how.deadline)
     }
     await this.#point(mirror, repository, tag, digest.value, row.checkedAt)
     return { kind: 'local', isHit: true }
@@ -208,16 +222,16 @@ export class MirrorTags {
     mirror: Mirror,
     repository: RepositoryName,
     tag: Tag,
-    isHead: boolean,
+    how: PullHow,
   ): Promise<ManifestOutcome> {
     const key = `${repository}:${tag}`
     const joined = () => {
       mirror.stats.joined += 1
     }
     return this.#checking.run(
-      `${isHead ? 'HEAD' : 'GET'} ${key}`,
+      `${how.isHead ? 'HEAD' : 'GET'} ${key}`,
       () =>
-        this.#ask(mirror, repository, tag, isHead).then(
+        this.#ask(mirror, repository, tag, how).then(
           (outcome) => {
             this.#failedUntil.delete(key)
             return outcome
@@ -237,20 +251,20 @@ export class MirrorTags {
     mirror: Mirror,
     repository: RepositoryName,
     tag: Tag,
-    isHead: boolean,
+    { isHead, deadline }: PullHow,
   ): Promise<ManifestOutcome> {
     const { clock } = this.#context
     const row = this.#row(repository, tag)
-    if (row === undefined && !isHead) return this.#take(mirror, repository, tag, undefined)
+    if (row === undefined && !isHead)
+      return this.#take(mirror, repository, tag, undefined, deadline)
     const known = row === undefined ? undefined : this.#servable(repository, row)
-    const deadline = clock.monotonic() + missMs
     let head: ManifestHead | undefined
     try {
       head = await this.#manifests.head(mirror, repository, tag, known, deadline)
     } catch (error) {
       // A registry whose HEAD says nothing is asked with GET.
-      if (toUpstreamError(error, mirror.name).kind !== 'garbage') throw error
-      return this.#take(mirror, repository, tag, undefined)
+      if (!isHeadUnknown(error)) throw error
+      return this.#take(mirror, repository, tag, undefined, deadline)
     }
     const digest = head?.digest ?? known!
     if (await this.#isHeldBack(mirror, repository, tag, digest)) {
@@ -260,7 +274,7 @@ export class MirrorTags {
       await this.#point(mirror, repository, tag, digest, clock.now())
       return { kind: 'local', isHit: true }
     }
-    if (!isHead) return this.#take(mirror, repository, tag, digest)
+    if (!isHead) return this.#take(mirror, repository, tag, digest, deadline)
     await this.#remember(repository, tag, { digest: row?.digest ?? digest, next: digest })
     return { kind: 'head', head: head! }
   }
@@ -271,18 +285,19 @@ export class MirrorTags {
     repository: RepositoryName,
     tag: Tag,
     digest: Digest | undefined,
+    deadline: number,
   ): Promise<ManifestOutcome> {
     const { clock } = this.#context
     if (digest !== undefined) {
       if (await this.#isHeldBack(mirror, repository, tag, digest)) {
         return { kind: 'local', stale: 'the newer one has to wait for its cooldown', isHit: true }
       }
-      const fetched = await this.#manifests.byDigest(mirror, repository, digest)
+      const fetched = await this.#manifests.byDigest(mirror, repository, digest, deadline)
       if (!fetched.isStored) return { kind: 'bytes', fetched }
       await this.#point(mirror, repository, tag, digest, clock.now())
       return { kind: 'local', isHit: false }
     }
-    const fetched = await this.#manifests.byTag(mirror, repository, { kind: 'tag', tag })
+    const fetched = await this.#manifests.byTag(mirror, repository, tag, deadline)
     if (await this.#isHeldBack(mirror, repository, tag, fetched.digest)) {
       return { kind: 'local', stale: 'the newer one has to wait for its cooldown', isHit: true }
     }
@@ -358,19 +373,19 @@ export class MirrorTags {
   async #noteFailure(repository: RepositoryName, tag: Tag, error: UpstreamError): Promise<void> {
     const { clock } = this.#context
     const key = `${repository}:${tag}`
+    const row = this.#row(repository, tag)
+    // Only a 404 says that the tag is gone: who refuses may give it again, and did once.
+    if (row === undefined) this.#negative.note(key, error)
+    else if (error.kind === 'missing') {
+      const { digest } = row
+      await this.#remember(repository, tag, { digest, goneAt: row.goneAt ?? clock.now() })
+    }
     if (error.kind !== 'missing') {
       this.#failedUntil.set(key, { until: clock.monotonic() + failedForMs, error })
       if (this.#failedUntil.size > failedMax) {
         const [oldest] = this.#failedUntil.keys()
         this.#failedUntil.delete(oldest!)
       }
-      return
-    }
-    const row = this.#row(repository, tag)
-    if (row === undefined) this.#negative.add(key)
-    else {
-      const { digest } = row
-      await this.#remember(repository, tag, { digest, goneAt: row.goneAt ?? clock.now() })
     }
   }
 }

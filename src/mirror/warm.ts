@@ -56,7 +56,12 @@ export class Warming {
     platforms: readonly string[],
     depth: number,
   ): Promise<void> {
-    const outcome = await this.#mirrors.manifest(mirror, repository, reference, false)
+    const outcome = await this.#mirrors.manifest(
+      mirror,
+      repository,
+      reference,
+      this.#mirrors.unhurried(),
+    )
     if (outcome.kind !== 'local') throw new Error('the store does not take it')
     const digest =
       reference.kind === 'digest'

@@ -46,6 +46,7 @@ function fillThatCannotPublish() {
     uploadId: 'id',
     promisedBytes: content.byteLength,
     askSize: async () => undefined,
+    deadline: Number.MAX_SAFE_INTEGER,
     inlineLimitBytes: 1000,
     growing: { grow: () => pending, openGrowing: async () => file },
     clock: systemClock,

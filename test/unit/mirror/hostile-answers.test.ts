@@ -45,6 +45,21 @@ const READERS: Readonly<Record<string, (text: string) => unknown>> = {
     startsAt({ headers: { 'content-range': `bytes ${text}` } } as never, 0, 1),
 }
 
+/** The time of the best of some runs, ms: the machine may have had something else to do. */
+function fastest(run: () => unknown): number {
+  let best = Number.POSITIVE_INFINITY
+  for (let count = 0; count < 5 && best >= boundMs; count += 1) {
+    const started = performance.now()
+    try {
+      run()
+    } catch {
+      // A refusal is as good as a value, if it comes soon.
+    }
+    best = Math.min(best, performance.now() - started)
+  }
+  return best
+}
+
 describe.each(Object.entries(READERS))('%s', (_name, read) => {
   test.each(CHARACTERS)('64 KiB of %j', (character) => {
     for (const text of [
@@ -53,13 +68,7 @@ describe.each(Object.entries(READERS))('%s', (_name, read) => {
       `Bearer realm="${character.repeat(lengthChars)}`,
       `${character.repeat(lengthChars)}!`,
     ]) {
-      const started = performance.now()
-      try {
-        read(text)
-      } catch {
-        // A refusal is as good as a value, if it comes soon.
-      }
-      expect(performance.now() - started).toBeLessThan(boundMs)
+      expect(fastest(() => read(text))).toBeLessThan(boundMs)
     }
   })
 })

@@ -1,0 +1,139 @@
+/**
+ * @module Whether upstream has a blob in a repository, and how long it is: asked of upstream for that
+ * very repository, once, and remembered. A manifest that names a digest proves nothing: anybody may
+ * name any digest. Refusals are remembered for a moment as well.
+ */
+import type { Digest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { SingleFlight } from '../runtime/single-flight.ts'
+import { lengthOf, totalOf } from './fill-answers.ts'
+import type { HttpAnswer } from './http-client.ts'
+import type { Mirror } from './mirror.ts'
+import { NegativeCache } from './negative-cache.ts'
+import { UpstreamError } from './upstream-error.ts'
+
+/** Proofs remembered; the oldest goes. */
+const proofsMax = 50_000
+
+/** Upstream's word for one blob in one repository. */
+interface Proof {
+  /** Undefined where upstream has it and does not say how long it is. */
+  readonly sizeBytes: number | undefined
+}
+
+export class BlobProofs {
+  readonly #asking = new SingleFlight<Proof>()
+  readonly #proofs = new Map<string, Proof>()
+  readonly #refused: NegativeCache
+
+  constructor(clock: Clock) {
+    this.#refused = new NegativeCache(clock)
+  }
+
+  /** Throws what upstream said a moment ago, where that was a refusal. */
+  refuseAgain(mirror: Mirror, repository: RepositoryName, digest: Digest): void {
+    const error = this.#refused.get(keyOf(repository, digest))
+    if (error === undefined) return
+    mirror.stats.negative += 1
+    throw error
+  }
+
+  noteFailure(repository: RepositoryName, digest: Digest, error: unknown): void {
+    this.#refused.note(keyOf(repository, digest), error)
+  }
+
+  /**
+   * Throws an `UpstreamError` unless upstream has the blob in this repository, in the length that is
+   * known from elsewhere.
+   */
+  async prove(
+    mirror: Mirror,
+    repository: RepositoryName,
+    digest: Digest,
+    knownBytes: number | undefined,
+    deadline: number,
+  ): Promise<void> {
+    const { sizeBytes } = await this.#proof(mirror, repository, digest, deadline)
+    if (sizeBytes === undefined || knownBytes === undefined || sizeBytes === knownBytes) return
+    const message = `upstream says ${sizeBytes} bytes of a blob that has ${knownBytes}`
+    throw new UpstreamError('garbage', message)
+  }
+
+  /** How long upstream says that it is. Throws where it does not say. */
+  async sizeOf(
+    mirror: Mirror,
+    repository: RepositoryName,
+    digest: Digest,
+    deadline: number,
+  ): Promise<number> {
+    const { sizeBytes } = await this.#proof(mirror, repository, digest, deadline)
+    if (sizeBytes !== undefined) return sizeBytes
+    throw new UpstreamError('garbage', 'upstream does not say how long the blob is')
+  }
+
+  async #proof(
+    mirror: Mirror,
+    repository: RepositoryName,
+    digest: Digest,
+    deadline: number,
+  ): Promise<Proof> {
+    const key = keyOf(repository, digest)
+    const known = this.#proofs.get(key)
+    if (known !== undefined) return known
+    try {
+      const proof = await this.#asking.run(key, () => ask(mirror, repository, digest, deadline))
+      this.#proofs.set(key, proof)
+      if (this.#proofs.size > proofsMax) {
+        const [oldest] = this.#proofs.keys()
+        this.#proofs.delete(oldest!)
+      }
+      return proof
+    } catch (error) {
+      this.noteFailure(repository, digest, error)
+      throw error
+    }
+  }
+}
+
+function keyOf(repository: RepositoryName, digest: Digest): string {
+  return `${repository} ${digest}`
+}
+
+/** By HEAD; by GET of one byte where HEAD is not answered, or says no length. */
+async function ask(
+  mirror: Mirror,
+  repository: RepositoryName,
+  digest: Digest,
+  deadline: number,
+): Promise<Proof> {
+  const send = async (method: 'GET' | 'HEAD', headers: Record<string, string>) => {
+    const answer = await mirror.upstream.ask({
+      method,
+      repository: mirror.upstreamName(repository),
+      tail: `blobs/${digest}`,
+      headers,
+      deadline,
+      isBulk: method === 'GET',
+    })
+    answer.body.abort()
+    return answer
+  }
+  let head: HttpAnswer | undefined
+  try {
+    head = await send('HEAD', {})
+  } catch (error) {
+    if (!saysNothing(error)) throw error
+  }
+  const length = head && lengthOf(head)
+  if (length !== undefined) return { sizeBytes: length }
+  const answer = await send('GET', { Range: 'bytes=0-0' })
+  return { sizeBytes: answer.status === 206 ? totalOf(answer) : lengthOf(answer) }
+}
+
+/** A HEAD that was not understood: hosts sign links for GET alone, or know no other method. */
+function saysNothing(error: unknown): boolean {
+  if (!(error instanceof UpstreamError)) return false
+  const { kind, isElsewhere, status } = error
+  return kind === 'rejected' || kind === 'garbage' || (isElsewhere && (status ?? 0) < 500)
+}
