@@ -77,7 +77,7 @@ export class Discovery {
           ) {
             return { entries, next: last }
           }
-          entries.push(row)
+          entries.push(shown(row))
         }
         last = key[2]
       }
@@ -85,6 +85,11 @@ export class Discovery {
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
+}
+
+function shown({ annotationsText, ...row }: ReferrerRow): ReferrerRow {
+  if (annotationsText === undefined) return row
+  return { ...row, annotations: JSON.parse(annotationsText) as Record<string, string> }
 }
 
 /** A row's annotations may have up to 4 MiB, so only few rows are in memory beside the page. */

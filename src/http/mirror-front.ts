@@ -7,6 +7,7 @@
 import { hardMs, missMs } from '../mirror/context.ts'
 import { ExplainedSource } from '../mirror/explained-source.ts'
 import type { Fill } from '../mirror/fill.ts'
+import type { Stale } from '../mirror/lists.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import type { ManifestOutcome } from '../mirror/tags.ts'
@@ -180,7 +181,7 @@ export class MirrorFront {
             ? outcome.isHit
               ? response
               : MISS.wrap(response)
-            : staleAnswer(stale, response)
+            : staleAnswer({ why: stale, ageSeconds: undefined }, response)
         return this.#manifests.get(route, request, marked)
       }
       case 'head': {
@@ -293,7 +294,9 @@ export class MirrorFront {
   ): Promise<void> {
     const page = parsePage(request.query)
     try {
-      const { stale, ...found } = await this.#mirrors.lists.tags(mirror, repository, page)
+      const { lists } = this.#mirrors
+      const deadline = request.startedAt + missMs
+      const { stale, ...found } = await lists.tags(mirror, repository, page, deadline)
       const marked = stale === undefined ? response : staleAnswer(stale, response)
       respondTags(request, marked, repository, found)
     } catch (error) {
@@ -309,18 +312,27 @@ export class MirrorFront {
   ): Promise<void> {
     const { lists } = this.#mirrors
     const subject = unwrap(parseDigest(route.digest))
-    const stale = await lists
-      .refreshReferrers(mirror, route.repository, subject)
+    const deadline = request.startedAt + missMs
+    const found = await lists
+      .referrers(mirror, route.repository, subject, deadline)
       .catch((error: unknown) => {
         throw toRegistryError(error, mirror.name, 'MANIFEST_UNKNOWN')
       })
-    const isKnown = stale === undefined || stale === 'missing'
-    await this.#discovery.referrers(
-      route,
-      request,
-      isKnown ? response : staleAnswer(stale, response),
-    )
+    // Not an empty list: whoever gets one believes it, and does not look at the tag.
+    if (found.kind === 'none') throw noReferrers(mirror, subject)
+    const { stale } = found
+    const marked = stale === undefined ? response : staleAnswer(stale, response)
+    await this.#discovery.referrers(route, request, marked)
   }
+}
+
+function noReferrers(mirror: Mirror, subject: Digest): RegistryError {
+  const tag = subject.replace(':', '-')
+  return new RegistryError('UNSUPPORTED', {
+    status: 404,
+    message: `upstream keeps no list of referrers, and has no tag ${tag} in its place`,
+    detail: { mirror: mirror.name, tag },
+  })
 }
 
 /** What nobody here has read goes out in a type that no browser runs. */
@@ -335,10 +347,12 @@ function prepareBlob(repository: RepositoryName, digest: Digest, sizeBytes: numb
 }
 
 /** Marks an answer that could not be compared with upstream. */
-function staleAnswer(why: string, response: HttpResponse): HttpResponse {
+function staleAnswer({ why, ageSeconds }: Stale, response: HttpResponse): HttpResponse {
+  const age = ageSeconds === undefined ? '' : `, as of ${ageSeconds} s ago`
   return new HeaderAdder([
     [cacheHeader, 'stale'],
-    ['Warning', `299 - "answered from the cache: ${why}"`],
+    ['Warning', `299 - "answered from the cache: ${why}${age}"`],
+    ...(ageSeconds === undefined ? [] : [['Age', String(ageSeconds)] as const]),
   ]).wrap(response)
 }
 

@@ -47,7 +47,7 @@ export function parsePage(query: string): PageRequest {
   const parameters = new Query(query)
   const count = parameters.get('n')
   const last = parameters.get('last')
-  if (count !== undefined && !/^\d{1,15}$/.test(count)) {
+  if (count !== undefined && !/^\d+$/.test(count)) {
     throw new RegistryError('UNSUPPORTED', {
       status: 400,
       message: 'n must be a whole number from 0 up',
@@ -55,7 +55,8 @@ export function parsePage(query: string): PageRequest {
     })
   }
   return {
-    count: count === undefined ? undefined : Number(count),
+    // More than there can be is a wish like any other: the largest page is given.
+    count: count === undefined ? undefined : Math.min(Number(count), Number.MAX_SAFE_INTEGER),
     last: last === undefined || last === '' ? undefined : last.slice(0, 512),
   }
 }

@@ -11,7 +11,7 @@ export interface AskedHow {
   readonly method: 'GET' | 'HEAD'
   /** By the upstream itself, not by a host that it named. */
   readonly isOwn: boolean
-  /** The configured credential itself was sent, not a token that it got. */
+  /** The configured credential itself was sent, not a token that it got, and is taken nowhere. */
   readonly isCredential: boolean
 }
 

@@ -67,6 +67,7 @@ export class Upstream {
   readonly #tokens: Tokens
   readonly #breakers = new Map<string, Breaker>()
   readonly #budgets = new Map<string, Budget>()
+  readonly #taken = new Map<string, { readonly isTaken: boolean; readonly until: number }>()
   readonly #requestGate: RateGate
   readonly #byteGate: RateGate
 
@@ -207,12 +208,32 @@ export class Upstream {
         named = { origin: url.origin, header: header ?? '' }
         if (header !== undefined) continue
       }
-      const isCredential = authorization?.isCredential === true
+      // A password that is good otherwise is not refused: it is this repository that is.
+      const isCredential =
+        status === 401 &&
+        isOwn &&
+        authorization?.isCredential === true &&
+        !(await this.#isTaken(origin, authorization.header, deadline))
       throw judgeStatus(url, answer, { method, isOwn, isCredential }, words)
     }
     throw new UpstreamError('redirect', `${origin.host}: more than ${redirectsMax} redirects`, {
       host: origin.host,
     })
+  }
+
+  /** Whether the upstream takes a credential at all: asked once, with the support probe. */
+  async #isTaken(origin: URL, header: string, deadline: number): Promise<boolean> {
+    const known = this.#taken.get(header)
+    const now = this.#options.clock.monotonic()
+    if (known !== undefined && (known.isTaken || now < known.until)) return known.isTaken
+    const headers = { 'User-Agent': userAgent, Authorization: header }
+    const url = new URL('/v2/', origin)
+    const answer = await this.#send({ method: 'GET', url, headers, deadline, reach: 'any' })
+    answer.body.abort()
+    const isTaken = answer.status === 200
+    if (this.#taken.size >= credentialsMax) this.#taken.clear()
+    this.#taken.set(header, { isTaken, until: now + refusedForMs })
+    return isTaken
   }
 
   /** Hosts that an upstream names may be private ones only where it is in a private network itself. */
@@ -336,6 +357,10 @@ export class Upstream {
     await sleep(Math.min(Math.max(wanted, jittered), Math.max(0, left)))
   }
 }
+
+/** Credentials of which it is remembered whether they are taken, and for how long that they are not. */
+const credentialsMax = 64
+const refusedForMs = 5_000
 
 /** Hosts whose breaker is remembered. */
 const breakersMax = 256

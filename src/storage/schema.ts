@@ -98,6 +98,8 @@ export interface ReferrerRow {
   readonly size: number
   readonly artifactType?: string
   readonly annotations?: Readonly<Record<string, string>>
+  /** The same as JSON, where names have to survive that MessagePack changes (`__proto__`). */
+  readonly annotationsText?: string
 }
 
 /** What a mirror knows of a tag: which manifest upstream meant by it, and since when. */

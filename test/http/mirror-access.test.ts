@@ -26,6 +26,7 @@ beforeAll(async () => {
   for (const repository of ['team/private', 'library/public']) {
     upstream.addBlob(repository, layer)
     upstream.addManifest(repository, 'v1', manifestOf(repository))
+    upstream.addReferrers(repository, sha256(manifestOf(repository)), [])
   }
   registry = await startInProcess({
     engine: 'uws',

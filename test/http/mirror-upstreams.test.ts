@@ -88,7 +88,7 @@ describe('another FastRegistry with TLS and tokens', () => {
       config: {
         server: { also_listen: '127.0.0.1:0', tls: pair },
         auth: { type: 'htpasswd', htpasswd_file: users, tokens: {} },
-        access: [{ repositories: ['team/**'], users: ['team'], actions: ['pull', 'push'] }],
+        access: [{ repositories: ['team/**'], users: ['team'], actions: ['pull', 'push', 'list'] }],
       },
     })
     open.push(() => dispose(upstream))
@@ -140,8 +140,16 @@ describe('another FastRegistry with TLS and tokens', () => {
       credentials: [{ username: 'other', password: 'other-secret' }],
     })
     const denied = await other.client.get(blob)
-    expect(denied.status).toBe(502)
-    expect(failureOf(denied)).toBe('auth')
+    // Its password is right: what it may not see is not there.
+    expect(denied.status).toBe(404)
+    expect(failureOf(denied)).toBe('hidden')
+    const wrong = await mirrorOf(url, {
+      ca: authority.cert,
+      credentials: [{ username: 'other', password: 'no-secret' }],
+    })
+    const refused = await wrong.client.get(blob)
+    expect(refused.status).toBe(502)
+    expect(failureOf(refused)).toBe('auth')
     expect(await other.blobFiles()).toEqual([])
   })
 })

@@ -102,6 +102,13 @@ export class FaultyUpstream {
     return digest
   }
 
+  /** Gives it the referrers API, with these answers. */
+  addReferrers(repository: string, subject: string, manifests: readonly object[]): void {
+    const type = 'application/vnd.oci.image.index.v1+json'
+    const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: type, manifests }))
+    this.#content.set(`/v2/${repository}/referrers/${subject}`, { bytes, type })
+  }
+
   removeTag(repository: string, tag: string): void {
     this.#tags.delete(`/v2/${repository}/manifests/${tag}`)
   }
@@ -155,10 +162,11 @@ export class FaultyUpstream {
 
   async #send(url: string, response: ServerResponse, body: Buffer): Promise<void> {
     this.onFirstByte?.(url)
-    if (this.bytesPerSecond === 0) return void response.end(body)
+    const { bytesPerSecond } = this
+    if (bytesPerSecond === 0) return void response.end(body)
     const started = performance.now()
     for (let sent = 0; sent < body.byteLength && !response.destroyed; ) {
-      const due = ((performance.now() - started) / 1000 + 0.01) * this.bytesPerSecond
+      const due = ((performance.now() - started) / 1000 + 0.01) * bytesPerSecond
       const piece = body.subarray(sent, Math.max(sent, Math.min(body.byteLength, Math.floor(due))))
       sent += piece.byteLength
       if (piece.byteLength > 0 && !response.write(piece)) {

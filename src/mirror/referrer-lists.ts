@@ -1,0 +1,172 @@
+/**
+ * @module The referrers of a manifest upstream: by the referrers API, else by the tag that stands for
+ * it in older registries. "None" and "not known" are different answers.
+ */
+import { type Digest, parseDigest } from '../registry/digest.ts'
+import { mediaTypes } from '../registry/media-type.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { ReferrerRow } from '../storage/schema.ts'
+import { manifestTypes } from './context.ts'
+import { type HttpAnswer, headerOf } from './http-client.ts'
+import { decode, elementsOf, type Member, membersOf, type Piece, Turns } from './json-pieces.ts'
+import { nextQuery } from './link.ts'
+import type { Mirror } from './mirror.ts'
+import { toUpstreamError, UpstreamError } from './upstream-error.ts'
+
+/** Referrers of one manifest that are kept, their bytes, and pages that are asked for. */
+const referrersMax = 10_000
+const bytesMax = 16 * 1024 * 1024
+const pagesMax = 200
+const pageBytesMax = 4 * 1024 * 1024
+
+/** Annotations of one entry that are listed, bytes of JSON; the manifest itself has the larger ones. */
+const annotationBytesMax = 64 * 1024
+
+export interface ReferrerList {
+  readonly rows: readonly ReferrerRow[]
+  /** Whether upstream has the API, or a tag in its place. */
+  readonly isKept: boolean
+}
+
+/** Throws an `UpstreamError` when upstream could not be asked. */
+export async function fetchReferrers(
+  mirror: Mirror,
+  repository: RepositoryName,
+  subject: Digest,
+  deadline: number,
+): Promise<ReferrerList> {
+  try {
+    return { rows: await byApi(mirror, repository, subject, deadline), isKept: true }
+  } catch (error) {
+    if (!meansNoApi(error)) throw error
+  }
+  try {
+    return { rows: await byTag(mirror, repository, subject, deadline), isKept: true }
+  } catch (error) {
+    if (toUpstreamError(error, mirror.name).kind !== 'missing') throw error
+    return { rows: [], isKept: false }
+  }
+}
+
+/**
+ * Whatever is no index there, and no failure that passes: 400, 404, 405, a web page, a redirect to a
+ * host that answers anything else than an index. A refusal as well: whether the repository may be
+ * read at all the tag will tell.
+ */
+function meansNoApi(error: unknown): boolean {
+  if (!(error instanceof UpstreamError)) return false
+  const { kind, status, isElsewhere } = error
+  if (error.isRefusal || kind === 'garbage' || kind === 'redirect') return true
+  return status === 501 || (isElsewhere && status !== undefined)
+}
+
+async function byApi(
+  mirror: Mirror,
+  repository: RepositoryName,
+  subject: Digest,
+  deadline: number,
+): Promise<ReferrerRow[]> {
+  const rows: ReferrerRow[] = []
+  const asked = new Set<string>()
+  let query: string | undefined = ''
+  let bytes = 0
+  while (query !== undefined && !asked.has(query) && asked.size < pagesMax) {
+    asked.add(query)
+    const answer: HttpAnswer & { bytes: Buffer } = await mirror.upstream.fetch(
+      {
+        repository: mirror.upstreamName(repository),
+        tail: `referrers/${subject}${query}`,
+        headers: { Accept: mediaTypes.ociIndex },
+        deadline,
+      },
+      pageBytesMax,
+    )
+    const found = await rowsOf(answer.bytes)
+    bytes += answer.bytes.byteLength
+    rows.push(...found.slice(0, referrersMax - rows.length))
+    if (found.length === 0 || rows.length === referrersMax || bytes > bytesMax) break
+    query = nextQuery(headerOf(answer.headers, 'link'))
+  }
+  return rows
+}
+
+async function byTag(
+  mirror: Mirror,
+  repository: RepositoryName,
+  subject: Digest,
+  deadline: number,
+): Promise<ReferrerRow[]> {
+  const answer = await mirror.upstream.fetch(
+    {
+      repository: mirror.upstreamName(repository),
+      tail: `manifests/${subject.replace(':', '-')}`,
+      headers: { Accept: manifestTypes },
+      deadline,
+    },
+    pageBytesMax,
+  )
+  return (await rowsOf(answer.bytes)).slice(0, referrersMax)
+}
+
+/** The entries of an image index. Throws `garbage` for anything else. */
+async function rowsOf(bytes: Buffer): Promise<ReferrerRow[]> {
+  const members = new Map<string, Member>()
+  for (const member of membersOf(bytes)) members.set(member.name, member)
+  const manifests = members.get('manifests')
+  const type = members.get('mediaType')
+  const isIndex = type === undefined || decode(bytes, type) === mediaTypes.ociIndex
+  if (manifests === undefined || !isIndex) {
+    throw new UpstreamError('garbage', 'upstream sends no image index')
+  }
+  const turns = new Turns()
+  const rows: ReferrerRow[] = []
+  for (const piece of elementsOf(bytes, manifests)) {
+    const row = rowOf(bytes, piece)
+    if (row !== undefined) rows.push(row)
+    await turns.spend(piece.end - piece.start)
+    if (rows.length === referrersMax) break
+  }
+  return rows
+}
+
+const SHOWN: ReadonlySet<string> = new Set(['mediaType', 'digest', 'size', 'artifactType'])
+
+/** Longest of those, bytes. */
+const shownBytesMax = 1024
+
+function rowOf(bytes: Buffer, { start }: Piece): ReferrerRow | undefined {
+  if (bytes[start] !== 0x7b) return undefined
+  const values = new Map<string, unknown>()
+  let annotationsText: string | undefined
+  for (const member of membersOf(bytes, start)) {
+    const length = member.end - member.start
+    if (SHOWN.has(member.name) && length <= shownBytesMax) {
+      values.set(member.name, decode(bytes, member))
+    } else if (member.name === 'annotations' && length <= annotationBytesMax) {
+      annotationsText = annotationsOf(bytes, member)
+    }
+  }
+  const digest = parseDigest(String(values.get('digest')))
+  const [mediaType, size, artifactType] = ['mediaType', 'size', 'artifactType'].map((name) =>
+    values.get(name),
+  )
+  if (!digest.ok || typeof mediaType !== 'string') return undefined
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) return undefined
+  return {
+    mediaType,
+    digest: digest.value,
+    size,
+    ...(typeof artifactType === 'string' ? { artifactType } : {}),
+    ...(annotationsText === undefined ? {} : { annotationsText }),
+  }
+}
+
+/** Texts only, every name as it is. */
+function annotationsOf(bytes: Buffer, piece: Piece): string | undefined {
+  if (bytes[piece.start] !== 0x7b) return undefined
+  const annotations = decode(bytes, piece) as Record<string, unknown>
+  const texts = Object.entries(annotations).filter(([, value]) => typeof value === 'string')
+  if (texts.length === 0) return undefined
+  // Written by hand: a name such as __proto__ is a name like any other.
+  return `{${texts.map((pair) => pair.map((it) => JSON.stringify(it)).join(':')).join(',')}}`
+}
