@@ -69,9 +69,9 @@ export function mirrorEndpoints({ mirrors, isTls, onWarmed }: MirrorSources): En
       answer: v.object({ clients: v.array(snippetSchema) }),
       handle: (input) => {
         const { mirror } = find(input.params.mirror)
-        const { name, config } = mirror
+        const { config } = mirror
         const address = input.query.address ?? 'registry.example:5000'
-        return { clients: clientSnippets({ name, isRoot: config.isRoot, address, isTls }) }
+        return { clients: clientSnippets({ ...config, address, isTls }) }
       },
     }),
     endpoint({

@@ -90,6 +90,11 @@ export function checkRelations(checked: CheckedSettings): readonly Problem[] {
   const names = mirrors.map((mirror) => mirror.name)
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) refuse('mirrors', `the name ${twice} appears twice; names are unique`)
+  const hosts = mirrors.flatMap((mirror) => mirror.hosts)
+  const shared = hosts.find((host, index) => hosts.indexOf(host) !== index)
+  if (shared !== undefined) {
+    refuse('mirrors', `the host ${shared} appears twice in hosts; a host has one mirror`)
+  }
   if (mirrors.filter(({ isRoot }) => isRoot).length > 1) {
     refuse('mirrors', 'root is true more than once; only one mirror can answer bare paths')
   }

@@ -4,13 +4,17 @@
  */
 
 export interface MirrorConfig {
-  /** First path component of its repositories, and the value of `?ns=`. */
+  /** First path component of its repositories. */
   readonly name: string
+  /** Hosts that clients mean it by (`?ns=`), in their normal form; empty: what follows from the rest. */
+  readonly hosts: readonly string[]
   /** Tried in order. A path in a URL is put before every repository's name. */
   readonly upstreams: readonly string[]
   readonly cacheTtlMs: number
   /** Whether it also answers paths without its name. */
   readonly isRoot: boolean
+  /** Globs of the names that it answers so. */
+  readonly rootAllow: readonly string[]
   readonly credentials: readonly MirrorCredential[]
   /** PEM file with certificates trusted beside those of Node.js. */
   readonly caFile: string | undefined

@@ -5,6 +5,7 @@
 import { BlockList } from 'node:net'
 import { resolve } from 'node:path'
 import * as v from 'valibot'
+import { normalHost } from '../registry/host.ts'
 import { parseRepositoryName } from '../registry/name.ts'
 import type { MirrorConfig, MirrorCredential } from './config-mirrors.ts'
 import { parseDuration, parseSize } from './quantities.ts'
@@ -18,8 +19,17 @@ const name = v.pipe(
   text,
   v.check(
     (value) => value === '' || (parseRepositoryName(value).ok && !value.includes('/')),
-    'expected a name that a repository path can start with, such as "docker.io"',
+    'expected a name that a repository path can start with, such as "docker.io"; a host with a port goes into hosts',
   ),
+)
+
+const host = v.pipe(
+  text,
+  v.check(
+    (value) => normalHost(value) !== undefined,
+    'expected a host such as "my-registry:2524", without a scheme',
+  ),
+  v.transform((value) => normalHost(value)!),
 )
 
 const url = v.pipe(text, v.check(isUpstreamUrl, 'expected an http or https URL without a query'))
@@ -155,6 +165,8 @@ const mirror = v.pipe(
     upstream: oneOrMore,
     cache_ttl: v.optional(durationBetween('0s', '365d'), '24h'),
     root: v.optional(flag, false),
+    root_allow: v.optional(v.array(glob, 'expected a list of globs'), ['library/*']),
+    hosts: v.optional(v.array(host, 'expected a list of hosts'), []),
     credentials: v.optional(v.array(credential, 'expected a list of credentials'), []),
     ca: v.optional(text),
     proxy: v.optional(v.pipe(text, v.check(isPlainUrl, 'expected an http or https URL'))),
@@ -198,6 +210,8 @@ const mirror = v.pipe(
       upstreams: typeof it.upstream === 'string' ? [it.upstream] : it.upstream,
       cacheTtlMs: it.cache_ttl,
       isRoot: it.root,
+      rootAllow: it.root_allow,
+      hosts: it.hosts,
       credentials: it.credentials,
       caFile: it.ca === undefined ? undefined : resolve(it.ca),
       proxy: it.proxy,

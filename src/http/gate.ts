@@ -5,7 +5,7 @@
  */
 import type { AccessRules } from '../auth/access-rules.ts'
 import { type Authenticator, CredentialsRefused, claimedName } from '../auth/authenticator.ts'
-import { anonymousCaller, type Caller } from '../auth/caller.ts'
+import { type Action, anonymousCaller, type Caller } from '../auth/caller.ts'
 import { LoginPutOff, type PutOffReason } from '../auth/login-put-off.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
@@ -68,6 +68,11 @@ export class Gate {
     } catch (error) {
       return this.#refuseCredentials(request, error)
     }
+  }
+
+  /** Whether the caller of the request may, by the rules and by its credentials. Refuses nobody. */
+  may(request: HttpRequest, action: Action, repository: string): boolean {
+    return this.#options.rules.may(request.caller, action, repository, request)
   }
 
   /** `require` for a pull that is answered from what was prepared: nothing is made for it. */

@@ -4,14 +4,13 @@
  * that it is there and fresh. Misses are streamed while they are filled.
  */
 
+import type { May } from '../mirror/addressing.ts'
 import { hardMs, missMs } from '../mirror/context.ts'
-import { ExplainedSource } from '../mirror/explained-source.ts'
 import type { Fill } from '../mirror/fill.ts'
-import type { Stale } from '../mirror/lists.ts'
 import type { Mirror } from '../mirror/mirror.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import type { ManifestOutcome } from '../mirror/tags.ts'
-import { toRegistryError, UpstreamError } from '../mirror/upstream-error.ts'
+import { toRegistryError } from '../mirror/upstream-error.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
@@ -20,16 +19,24 @@ import { parseTag } from '../registry/tag.ts'
 import { clientKey } from '../runtime/client-key.ts'
 import type { BlobSource } from '../storage/ports.ts'
 import type { HttpRequest, HttpResponse } from './engine.ts'
+import type { Gate } from './gate.ts'
 import { type BlobHandlers, blobHead, sendSource } from './handlers/blobs.ts'
 import { type DiscoveryHandlers, respondTags } from './handlers/discovery.ts'
 import { type ManifestHandlers, parseForPull, prepareManifest } from './handlers/manifests.ts'
 import { HeaderAdder } from './headed-response.ts'
-import type { Prepared, PreparedBlob } from './prepared-answers.ts'
+import {
+  cacheHeader,
+  inTime,
+  noReferrers,
+  passedType,
+  prepareBlob,
+  staleAnswer,
+  told,
+} from './mirror-answers.ts'
+import type { Prepared } from './prepared-answers.ts'
 import { parsePage } from './query.ts'
+import type { Need } from './route-access.ts'
 import type { Route } from './router.ts'
-
-/** Tells how an answer came about, where it is not an ordinary hit. */
-const cacheHeader = 'X-FastRegistry-Cache'
 
 const MISS = new HeaderAdder([[cacheHeader, 'miss']])
 const PASSED = new HeaderAdder([[cacheHeader, 'pass']])
@@ -63,32 +70,55 @@ export class MirrorFront {
     this.#manifests = handlers.manifests
     this.#blobs = handlers.blobs
     this.#discovery = handlers.discovery
-    for (const { name } of mirrors.addressing.all) {
-      this.#namespaces.set(name, new HeaderAdder([['OCI-Namespace', name]]))
+    for (const host of mirrors.addressing.hosts) {
+      this.#namespaces.set(host, new HeaderAdder([['OCI-Namespace', host]]))
     }
   }
 
-  /** A request with a query may name its registry (`ns`). Throws NAME_UNKNOWN for one not mirrored. */
-  resolveNamespace(request: HttpRequest, response: HttpResponse): HttpResponse {
+  /** Whether bare paths may be a mirror's. */
+  get hasRoot(): boolean {
+    return this.#mirrors.addressing.hasRoot
+  }
+
+  /**
+   * A request with a query may name its registry (`ns`). Throws NAME_UNKNOWN for one not mirrored, to
+   * those whom `requireForeign` lets pass: whoever may not know is told the same of every registry.
+   */
+  resolveNamespace(
+    request: HttpRequest,
+    response: HttpResponse,
+    requireForeign: (namespace: string) => void,
+  ): HttpResponse {
     if (!request.query.includes('ns=')) return response
     const address = this.#mirrors.addressing.resolveNamespace(request)
     if (address.kind === 'plain') return response
     if (address.kind === 'foreign') {
+      const namespace = address.namespace.slice(0, 255)
+      requireForeign(namespace)
       throw new RegistryError('NAME_UNKNOWN', {
         message: 'this registry does not mirror the one that ns names',
-        detail: { ns: address.namespace.slice(0, 255) },
+        detail: { ns: namespace },
       })
     }
     request.path = address.path
-    return this.#namespaces.get(address.mirror.name)!.wrap(response)
+    return this.#namespaces.get(address.host!)!.wrap(response)
   }
 
   /** Whether the path has another, canonical form; then the request has it now. */
-  readdress(request: HttpRequest): boolean {
-    const address = this.#mirrors.addressing.resolvePath(request)
+  readdress(request: HttpRequest, gate: Gate | undefined): boolean {
+    const may: May =
+      gate === undefined ? undefined : (action, name) => gate.may(request, action, name)
+    const address = this.#mirrors.addressing.resolvePath(request, may)
     if (address.kind !== 'mirror' || address.path === request.path) return false
     request.path = address.path
     return true
+  }
+
+  /** The need of a path that may be the root mirror's as well: a token for either will do. */
+  widened(need: Need | 'login', request: HttpRequest): Need | 'login' {
+    if (need === 'login' || need.scope === undefined) return need
+    const root = this.#mirrors.addressing.rootRepository(request)
+    return root === undefined ? need : { ...need, scope: `${need.scope} repository:${root}:pull` }
   }
 
   /** Decides how long an answer about to be kept is good, and who is told of its pulls. */
@@ -323,55 +353,5 @@ export class MirrorFront {
     const { stale } = found
     const marked = stale === undefined ? response : staleAnswer(stale, response)
     await this.#discovery.referrers(route, request, marked)
-  }
-}
-
-function noReferrers(mirror: Mirror, subject: Digest): RegistryError {
-  const tag = subject.replace(':', '-')
-  return new RegistryError('UNSUPPORTED', {
-    status: 404,
-    message: `upstream keeps no list of referrers, and has no tag ${tag} in its place`,
-    detail: { mirror: mirror.name, tag },
-  })
-}
-
-/** What nobody here has read goes out in a type that no browser runs. */
-function passedType(type: string): string {
-  return type.startsWith('application/') ? type : 'application/octet-stream'
-}
-
-function prepareBlob(repository: RepositoryName, digest: Digest, sizeBytes: number): PreparedBlob {
-  const row = { sizeBytes, place: 'file', createdAt: 0, linkedAt: 0 } as const
-  const head = blobHead(200, digest)
-  return { kind: 'blob', repository, digest, row, head, bytes: undefined, reliedAt: 0 }
-}
-
-/** Marks an answer that could not be compared with upstream. */
-function staleAnswer({ why, ageSeconds }: Stale, response: HttpResponse): HttpResponse {
-  const age = ageSeconds === undefined ? '' : `, as of ${ageSeconds} s ago`
-  return new HeaderAdder([
-    [cacheHeader, 'stale'],
-    ['Warning', `299 - "answered from the cache: ${why}${age}"`],
-    ...(ageSeconds === undefined ? [] : [['Age', String(ageSeconds)] as const]),
-  ]).wrap(response)
-}
-
-const told = (source: BlobSource, { name }: Mirror, { startedAt }: HttpRequest) =>
-  new ExplainedSource(source, name, startedAt + hardMs)
-
-/** The answer is begun before the deadline, or refused; what comes later finds it answered. */
-async function inTime(work: Promise<void>, deadline: number, mirror: string): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_resolve, reject) => {
-    const refuse = () => {
-      const error = new UpstreamError('timeout', 'no answer in time; try again')
-      reject(toRegistryError(error, mirror, 'NAME_UNKNOWN'))
-    }
-    timer = setTimeout(refuse, Math.max(1, deadline - performance.now()))
-  })
-  try {
-    await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -16,7 +16,7 @@ import type { TokenHandlers } from './handlers/token.ts'
 import type { UploadHandlers } from './handlers/uploads.ts'
 import type { MirrorFront } from './mirror-front.ts'
 import type { Prepared, PreparedAnswers } from './prepared-answers.ts'
-import { isOpenPath, needOf } from './route-access.ts'
+import { isOpenPath, type Need, needOf } from './route-access.ts'
 import { parseRoute, type Route, type RouteKind } from './router.ts'
 
 export interface Handlers {
@@ -122,11 +122,16 @@ export function createDispatcher(
   const dispatch = (request: HttpRequest, given: HttpResponse, by: Gate | undefined) => {
     let response = given
     if (mirrors !== undefined && request.query !== '') {
-      response = mirrors.resolveNamespace(request, given)
+      response = mirrors.resolveNamespace(request, given, (namespace) => {
+        by?.require(request, needAt(namespace, routeOf(request, by), request.method))
+      })
     }
     if (request.method === 'GET' || request.method === 'HEAD') {
       let prepared = answers.get(request.path, request.startedAt)
-      if (prepared === undefined && mirrors?.readdress(request) === true) {
+      // What is prepared is of the very path; who may not have it may still mean the root mirror's.
+      const isOthers = prepared !== undefined && by !== undefined && mirrors?.hasRoot === true
+      const isRefused = isOthers && !by.may(request, 'pull', prepared!.repository)
+      if ((prepared === undefined || isRefused) && mirrors?.readdress(request, by) === true) {
         prepared = answers.get(request.path, request.startedAt)
       }
       if (prepared !== undefined) {
@@ -137,10 +142,13 @@ export function createDispatcher(
           ? manifests.answer(prepared, request, response)
           : blobs.answer(prepared, request, response)
       }
-    } else mirrors?.readdress(request)
+    } else mirrors?.readdress(request, by)
     const route = routeOf(request, by)
     request.routeKind = route.kind
-    by?.require(request, needOf(route, request.method))
+    if (by !== undefined) {
+      const need = needOf(route, request.method)
+      by.require(request, mirrors?.hasRoot === true ? mirrors.widened(need, request) : need)
+    }
     if (route.kind === 'admin') return admin.handle(request, response)
     // Each row's handlers take the route of its own kind; the lookup by kind cannot show that.
     const methods = table[route.kind] as Readonly<Record<string, Act<Route>>>
@@ -185,6 +193,14 @@ function routeOf(request: HttpRequest, gate: Gate | undefined): Route {
   }
   gate?.require(request, 'login')
   throw noSuchPath(request.path)
+}
+
+/** What a route needs in the registry that `ns` names, as if it were mirrored under that name. */
+function needAt(namespace: string, route: Route, method: string): Need | 'login' {
+  const need = needOf(route, method)
+  if (need === 'login' || !('repository' in route)) return need
+  const resource = `${namespace}/${route.repository}`
+  return { ...need, resource, scope: need.scope?.replace(route.repository, () => resource) }
 }
 
 function noSuchPath(path: string): RegistryError {

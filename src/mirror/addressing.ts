@@ -6,16 +6,39 @@
  *   /v2/library/nginx/manifests/1?ns=docker.io            containerd, BuildKit
  *   /v2/library/nginx/manifests/1                         dockerd's registry-mirrors (`root: true`)
  *     ──► /v2/docker.io/library/nginx/manifests/1
+ *
+ * A bare path may mean a local repository or the root mirror's. Who asks decides, before what is there
+ * does: whoever may push to the local name is answered for it, whoever may know the mirror alone is
+ * never told whether there is a local one, and whoever may know neither is refused as ever.
  */
+import { normalHost } from '../registry/host.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
+import { byHost } from './hosts.ts'
 import type { Mirror } from './mirror.ts'
 
 export type Address =
   /** As it stands: local, or canonical already. */
   | { readonly kind: 'plain' }
-  | { readonly kind: 'mirror'; readonly path: string; readonly mirror: Mirror }
+  | {
+      readonly kind: 'mirror'
+      readonly path: string
+      readonly repository: RepositoryName
+      readonly mirror: Mirror
+      /** The host that `ns` named, in its one form. */
+      readonly host?: string
+    }
   /** `ns` names a registry that this one does not mirror. */
   | { readonly kind: 'foreign'; readonly namespace: string }
+
+/** What the caller of a request may; undefined where everybody may everything. */
+export type May = ((action: 'pull' | 'push' | 'list', repository: string) => boolean) | undefined
+
+export interface LocalState {
+  /** Whether the repository exists here. */
+  readonly isLocal: (repository: RepositoryName) => boolean
+  /** Whether somebody is pushing to it now. */
+  readonly isPushedTo: (repository: RepositoryName) => boolean
+}
 
 const PLAIN: Address = { kind: 'plain' }
 
@@ -32,13 +55,24 @@ export interface AddressRequest {
 
 export class Addressing {
   readonly #byName: ReadonlyMap<string, Mirror>
+  readonly #byHost: ReadonlyMap<string, Mirror>
   readonly #root: Mirror | undefined
-  readonly #isLocal: (repository: RepositoryName) => boolean
+  readonly #local: LocalState
 
-  constructor(mirrors: readonly Mirror[], isLocal: (repository: RepositoryName) => boolean) {
+  constructor(mirrors: readonly Mirror[], local: LocalState) {
     this.#byName = new Map(mirrors.map((mirror) => [mirror.name, mirror]))
+    this.#byHost = byHost(mirrors)
     this.#root = mirrors.find(({ config }) => config.isRoot)
-    this.#isLocal = isLocal
+    this.#local = local
+  }
+
+  get hasRoot(): boolean {
+    return this.#root !== undefined
+  }
+
+  /** Every host that a mirror stands for. */
+  get hosts(): IterableIterator<string> {
+    return this.#byHost.keys()
   }
 
   /** The mirror that a canonical repository name belongs to. */
@@ -58,36 +92,72 @@ export class Addressing {
   /** What a request with `ns` in its query means. */
   resolveNamespace(request: AddressRequest): Address {
     const namespace = new URLSearchParams(request.query).get('ns')
-    if (namespace === null || namespace === '' || namespace === request.header('host')) return PLAIN
+    if (namespace === null || namespace === '') return PLAIN
     const match = PATH.exec(request.path)
     if (match === null) return PLAIN
-    const mirror = this.#byName.get(namespace)
-    if (mirror === undefined) return { kind: 'foreign', namespace }
+    const host = normalHost(namespace)
+    if (host !== undefined && host === normalHost(request.header('host') ?? '')) return PLAIN
+    const mirror = host === undefined ? undefined : this.#byHost.get(host)
+    if (host === undefined || mirror === undefined) return { kind: 'foreign', namespace }
     // A path prefix in the client's mirror URL comes with `ns` too; it is not meant twice.
-    const own = `${namespace}/`
+    const own = `${mirror.name}/`
     const name = match[1]!
-    return address(mirror, name.startsWith(own) ? name.slice(own.length) : name, match[2]!)
+    const found = address(mirror, name.startsWith(own) ? name.slice(own.length) : name, match[2]!)
+    return found.kind === 'mirror' ? { ...found, host } : found
   }
 
   /** What a request without `ns` means, where its path is not one that was answered before. */
-  resolvePath(request: AddressRequest): Address {
+  resolvePath(request: AddressRequest, may: May): Address {
     const match = PATH.exec(request.path)
     if (match === null) return PLAIN
     const name = match[1]!
     const mirror = this.find(name)
     if (mirror !== undefined) return address(mirror, name.slice(mirror.name.length + 1), match[2]!)
-    const root = this.#root
-    // Bare paths are read through the root mirror, never written.
-    if (root === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return PLAIN
-    const parsed = parseRepositoryName(name)
-    if (!parsed.ok || this.#isLocal(parsed.value)) return PLAIN
-    return address(root, name, match[2]!)
+    const tail = match[2]!
+    const root = this.#atRoot(request.method, name, tail)
+    if (root === undefined) return PLAIN
+    return this.#isForRoot(root, tail, may) ? root.address : PLAIN
   }
+
+  /** What else a bare path may mean, for the scope of a challenge; whether or not it does. */
+  rootRepository({ method, path }: Pick<AddressRequest, 'method' | 'path'>): string | undefined {
+    if (this.#root === undefined) return undefined
+    const match = PATH.exec(path)
+    if (match === null || this.find(match[1]!) !== undefined) return undefined
+    return this.#atRoot(method, match[1]!, match[2]!)?.address.repository
+  }
+
+  /** Bare paths are read through the root mirror, never written, and those of its list alone. */
+  #atRoot(method: string, name: string, tail: string): AtRoot | undefined {
+    const root = this.#root
+    if (root === undefined || (method !== 'GET' && method !== 'HEAD')) return undefined
+    if (tail.startsWith('blobs/uploads') || !root.isAtRoot(name)) return undefined
+    const local = parseRepositoryName(name)
+    const found = address(root, name, tail)
+    if (!local.ok || found.kind !== 'mirror') return undefined
+    return { local: local.value, address: found }
+  }
+
+  #isForRoot({ local, address: { repository } }: AtRoot, tail: string, may: May): boolean {
+    const { isLocal, isPushedTo } = this.#local
+    const isHere = () => isLocal(local) || (tail.startsWith('blobs/') && isPushedTo(local))
+    if (may === undefined) return !isHere()
+    const action = tail === 'tags/list' ? 'list' : 'pull'
+    if (may('push', local) || !may(action, repository)) return false
+    return !may(action, local) || !isHere()
+  }
+}
+
+type MirrorAddress = Extract<Address, { kind: 'mirror' }>
+
+interface AtRoot {
+  readonly local: RepositoryName
+  readonly address: MirrorAddress
 }
 
 function address(mirror: Mirror, upstreamName: string, tail: string): Address {
   const repository = mirror.localName(upstreamName)
   return repository === undefined
     ? PLAIN
-    : { kind: 'mirror', path: `/v2/${repository}/${tail}`, mirror }
+    : { kind: 'mirror', path: `/v2/${repository}/${tail}`, repository, mirror }
 }

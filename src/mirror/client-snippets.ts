@@ -2,6 +2,7 @@
  * @module What clients need to know of a mirror, ready to paste: one snippet a client, with the path
  * of the file that it belongs into.
  */
+import { namedHosts, serverOf } from './hosts.ts'
 
 export interface ClientSnippet {
   readonly client: 'docker' | 'containerd' | 'podman' | 'buildkit' | 'k3s'
@@ -11,18 +12,32 @@ export interface ClientSnippet {
 
 export interface SnippetRequest {
   readonly name: string
+  readonly hosts: readonly string[]
+  readonly upstreams: readonly string[]
   readonly isRoot: boolean
   /** `host:port` at which clients reach this registry. */
   readonly address: string
   readonly isTls: boolean
 }
 
-export function clientSnippets({ name, isRoot, address, isTls }: SnippetRequest): ClientSnippet[] {
-  const url = `${isTls ? 'https' : 'http'}://${address}`
-  const server = name === 'docker.io' ? 'https://registry-1.docker.io' : `https://${name}`
+/** For every host that the mirror stands for. */
+export function clientSnippets(request: SnippetRequest): ClientSnippet[] {
+  const hosts = namedHosts(request)
+  const all = hosts.flatMap((host) => snippetsOf(host, request))
+  const { isRoot, address, isTls } = request
+  const isDocker = isRoot && hosts.includes('docker.io')
+  return isDocker ? [dockerSnippet(urlOf(address, isTls), address, isTls), ...all] : all
+}
+
+const urlOf = (address: string, isTls: boolean) => `${isTls ? 'https' : 'http'}://${address}`
+
+function snippetsOf(host: string, request: SnippetRequest): ClientSnippet[] {
+  const { name, address, isTls } = request
+  const url = urlOf(address, isTls)
+  const server = serverOf(host, request)
   const containerd: ClientSnippet = {
     client: 'containerd',
-    file: `/etc/containerd/certs.d/${name}/hosts.toml`,
+    file: `/etc/containerd/certs.d/${host}/hosts.toml`,
     text: [
       `server = "${server}"`,
       '',
@@ -36,8 +51,9 @@ export function clientSnippets({ name, isRoot, address, isTls }: SnippetRequest)
     file: '/etc/containers/registries.conf.d/fastregistry.conf',
     text: [
       '[[registry]]',
-      `prefix = "${name}"`,
-      `location = "${name}"`,
+      `prefix = "${host}"`,
+      `location = "${host}"`,
+      ...(server.startsWith('http:') ? ['insecure = true'] : []),
       '',
       '[[registry.mirror]]',
       `location = "${address}/${name}"`,
@@ -49,7 +65,7 @@ export function clientSnippets({ name, isRoot, address, isTls }: SnippetRequest)
     client: 'buildkit',
     file: '/etc/buildkit/buildkitd.toml',
     text: [
-      `[registry."${name}"]`,
+      `[registry."${host}"]`,
       `  mirrors = ["${address}/${name}"]`,
       '',
       ...(isTls ? [] : [`[registry."${address}"]`, '  http = true', '']),
@@ -58,11 +74,9 @@ export function clientSnippets({ name, isRoot, address, isTls }: SnippetRequest)
   const k3s: ClientSnippet = {
     client: 'k3s',
     file: '/etc/rancher/k3s/registries.yaml',
-    text: ['mirrors:', `  ${name}:`, '    endpoint:', `      - "${url}"`, ''].join('\n'),
+    text: ['mirrors:', `  "${host}":`, '    endpoint:', `      - "${url}"`, ''].join('\n'),
   }
-  return isRoot && name === 'docker.io'
-    ? [dockerSnippet(url, address, isTls), containerd, podman, buildkit, k3s]
-    : [containerd, podman, buildkit, k3s]
+  return [containerd, podman, buildkit, k3s]
 }
 
 /** dockerd mirrors Docker Hub alone, and at bare paths. */

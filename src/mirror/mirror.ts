@@ -6,6 +6,7 @@ import type { MirrorConfig, TagRule } from '../config/config-mirrors.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { GlobSet, globToRegExp } from './glob.ts'
+import { isDockerHub } from './hosts.ts'
 import { HttpClient } from './http-client.ts'
 import { PassBudget } from './pass-budget.ts'
 import { MirrorStats } from './stats.ts'
@@ -21,6 +22,7 @@ export class Mirror {
   readonly #allow: GlobSet
   readonly #deny: GlobSet
   readonly #pins: GlobSet
+  readonly #rootNames: GlobSet
   readonly #rules: readonly { readonly glob: RegExp; readonly freshness: TagRule['freshness'] }[]
   /** Docker Hub's official images have a short form: `nginx` is `library/nginx`. */
   readonly #isHub: boolean
@@ -57,9 +59,8 @@ export class Mirror {
       glob: globToRegExp(pattern),
       freshness,
     }))
-    this.#isHub =
-      config.name === 'docker.io' ||
-      config.upstreams.some((url) => /(?:^|\.)docker\.io$/.test(new URL(url).hostname))
+    this.#rootNames = new GlobSet(config.rootAllow)
+    this.#isHub = isDockerHub(config)
   }
 
   static async open(config: MirrorConfig, clock: Clock): Promise<Mirror> {
@@ -93,6 +94,11 @@ export class Mirror {
   isAllowed(repository: RepositoryName): boolean {
     const name = this.upstreamName(repository)
     return (this.#allow.isEmpty || this.#allow.matches(name)) && !this.#deny.matches(name)
+  }
+
+  /** Whether a bare name may mean one of its repositories. */
+  isAtRoot(upstreamName: string): boolean {
+    return this.#rootNames.matches(upstreamName)
   }
 
   isPinned(repository: RepositoryName): boolean {

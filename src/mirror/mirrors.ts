@@ -19,6 +19,7 @@ import { ManifestSpace } from './manifest-space.ts'
 import { isHeadUnknown, UpstreamManifests } from './manifests.ts'
 import { Mirror } from './mirror.ts'
 import { NegativeCache } from './negative-cache.ts'
+import { OpenSessions } from './open-sessions.ts'
 import { Purge } from './purge.ts'
 import { MirrorSpace } from './space.ts'
 import { type ManifestOutcome, MirrorTags, type PullHow } from './tags.ts'
@@ -50,10 +51,12 @@ export class Mirrors {
   private constructor(options: MirrorsOptions, mirrors: readonly Mirror[]) {
     this.#context = options
     const { metadata } = options
-    this.addressing = new Addressing(
-      mirrors,
-      (repository) => metadata.get('repositories', repository) !== undefined,
-    )
+    const hasRoot = mirrors.some(({ config }) => config.isRoot)
+    const sessions = hasRoot ? new OpenSessions(metadata) : undefined
+    this.addressing = new Addressing(mirrors, {
+      isLocal: (repository) => metadata.get('repositories', repository) !== undefined,
+      isPushedTo: (repository) => sessions?.has(repository) === true,
+    })
     this.#manifestSpace = new ManifestSpace(options)
     this.space = new MirrorSpace(
       {

@@ -25,6 +25,8 @@ export class PassThrough implements BlobSource {
   #wake: (() => void) | undefined
   #waiting: Promise<void> | undefined
   #takenBytes = 0
+  /** Its client has read too slowly: what it still wants is not asked for again. */
+  isCut = false
   readonly #timer: NodeJS.Timeout
   readonly #onOver: () => void
 
@@ -57,6 +59,7 @@ export class PassThrough implements BlobSource {
   #watch(): void {
     const isSlow = this.#waiting === undefined && this.#heldBytes >= takenBytesMin
     if (isSlow && this.#takenBytes < takenBytesMin) {
+      this.isCut = true
       this.close()
       this.#failure ??= new UpstreamError('reset', 'its client has read too slowly')
     }

@@ -18,6 +18,9 @@ const lookMs = 100
 /** Nearer than this upstream would not be faster for being asked again, bytes. */
 const aheadBytesMin = 64 * 1024
 
+/** How often an answer that broke off is asked for again. */
+const resumesMax = 5
+
 export interface RangeSourceParts {
   readonly fill: Fill
   readonly spans: readonly ByteSpan[]
@@ -33,6 +36,9 @@ export class RangeSource implements BlobSource {
   #passed:
     | { readonly source: PassThrough; readonly start: number; readonly end: number }
     | undefined
+  /** The rest of a range whose answer has broken off. */
+  #rest: ByteSpan | undefined
+  #resumes = 0
   /** Where a span began that is waited for. */
   #decidedAt = -1
   #isClosed = false
@@ -48,8 +54,7 @@ export class RangeSource implements BlobSource {
     if (passed !== undefined) {
       if (offset >= passed.start && offset < passed.end) {
         const ready = passed.source.ready(offset - passed.start, length)
-        // Broken off: the fill has the rest, sooner or later.
-        return typeof ready === 'number' ? ready : ready.catch(() => this.#dropPassed())
+        return typeof ready === 'number' ? ready : ready.catch(() => this.#brokenOff(offset))
       }
       this.#dropPassed()
     }
@@ -71,7 +76,18 @@ export class RangeSource implements BlobSource {
   }
 
   #startingAt(offset: number): ByteSpan | undefined {
+    if (this.#rest?.offset === offset) return this.#rest
     return this.#parts.spans.find((span) => span.offset === offset)
+  }
+
+  /** Asked for once more, or left to the fill, which has it sooner or later. */
+  #brokenOff(offset: number): void {
+    const { source, end } = this.#passed!
+    this.#dropPassed()
+    this.#resumes += 1
+    const mayResume = !source.isCut && this.#resumes <= resumesMax
+    this.#rest = mayResume ? { offset, length: end - offset } : undefined
+    this.#decidedAt = mayResume ? -1 : offset
   }
 
   #isFarAhead(offset: number): boolean {

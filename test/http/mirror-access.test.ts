@@ -38,7 +38,7 @@ beforeAll(async () => {
       ],
     },
     mirrors: [
-      { name: 'hub', upstream: upstream.url, root: true },
+      { name: 'hub', upstream: upstream.url, root: true, root_allow: ['**'] },
       { name: 'open', upstream: upstream.url, anonymous_pull: ['127.0.0.0/8'] },
       { name: 'far', upstream: upstream.url, anonymous_pull: ['10.0.0.0/8'] },
     ],

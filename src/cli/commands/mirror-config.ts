@@ -36,11 +36,11 @@ export async function mirrorConfig(args: readonly string[], terminal: Terminal):
     const { host, port } = config.server.addr
     const address = values.get('address') ?? `${host === '' ? 'registry.example' : host}:${port}`
     const isTls = config.server.tls !== undefined
-    for (const { name, isRoot } of config.mirrors) {
+    for (const mirror of config.mirrors) {
+      const { name } = mirror
       if (names.length > 0 && !names.includes(name)) continue
       for (const { client, file: target, text } of clientSnippets({
-        name,
-        isRoot,
+        ...mirror,
         address,
         isTls,
       })) {

@@ -46,7 +46,7 @@ describe('a client of a pass-through', () => {
     feed(600_000)
     expect(source.ready(0, 100_000)).toBe(100_000)
     source.use(0, 10_000, () => undefined)
-    source.ready(10_000, 100)
+    void source.ready(10_000, 100)
     vi.advanceTimersByTime(15_000)
     expect(aborted).toHaveBeenCalled()
     expect(over).toHaveBeenCalled()
@@ -61,7 +61,7 @@ describe('a client of a pass-through', () => {
     expect(aborted).not.toHaveBeenCalled()
     feed(500_000)
     for (let offset = 0; offset < 160_000; offset += 16 * 1024) {
-      source.ready(offset, 16 * 1024)
+      void source.ready(offset, 16 * 1024)
       vi.advanceTimersByTime(14_000)
     }
     expect(aborted).not.toHaveBeenCalled()
