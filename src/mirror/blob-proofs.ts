@@ -11,7 +11,7 @@ import { lengthOf, totalOf } from './fill-answers.ts'
 import type { HttpAnswer } from './http-client.ts'
 import type { Mirror } from './mirror.ts'
 import { NegativeCache } from './negative-cache.ts'
-import { UpstreamError } from './upstream-error.ts'
+import { isHeadUnknown, UpstreamError } from './upstream-error.ts'
 
 /** Proofs remembered; the oldest goes. */
 const proofsMax = 50_000
@@ -60,16 +60,14 @@ export class BlobProofs {
     throw new UpstreamError('garbage', message)
   }
 
-  /** How long upstream says that it is. Throws where it does not say. */
+  /** How long upstream says that it is; undefined where it has it and does not say. */
   async sizeOf(
     mirror: Mirror,
     repository: RepositoryName,
     digest: Digest,
     deadline: number,
-  ): Promise<number> {
-    const { sizeBytes } = await this.#proof(mirror, repository, digest, deadline)
-    if (sizeBytes !== undefined) return sizeBytes
-    throw new UpstreamError('garbage', 'upstream does not say how long the blob is')
+  ): Promise<number | undefined> {
+    return (await this.#proof(mirror, repository, digest, deadline)).sizeBytes
   }
 
   async #proof(
@@ -123,17 +121,10 @@ async function ask(
   try {
     head = await send('HEAD', {})
   } catch (error) {
-    if (!saysNothing(error)) throw error
+    if (!isHeadUnknown(error)) throw error
   }
   const length = head && lengthOf(head)
   if (length !== undefined) return { sizeBytes: length }
   const answer = await send('GET', { Range: 'bytes=0-0' })
   return { sizeBytes: answer.status === 206 ? totalOf(answer) : lengthOf(answer) }
-}
-
-/** A HEAD that was not understood: hosts sign links for GET alone, or know no other method. */
-function saysNothing(error: unknown): boolean {
-  if (!(error instanceof UpstreamError)) return false
-  const { kind, isElsewhere, status } = error
-  return kind === 'rejected' || kind === 'garbage' || (isElsewhere && (status ?? 0) < 500)
 }

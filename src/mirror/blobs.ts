@@ -86,8 +86,12 @@ export class MirrorBlobs {
     const running = this.#fills.get(`${mirror.name} ${digest}`)
     const isOurs = running?.repositories.has(repository) === true
     const known = isOurs ? running.fill.sizeBytes : undefined
-    const sizeBytes = known ?? (await this.#proofs.sizeOf(mirror, repository, digest, deadline))
-    return { kind: 'size', sizeBytes }
+    const sizeBytes =
+      known ??
+      (await this.#proofs.sizeOf(mirror, repository, digest, deadline)) ??
+      promisedSize(this.#context.metadata, repository, digest)
+    if (sizeBytes !== undefined) return { kind: 'size', sizeBytes }
+    throw new UpstreamError('garbage', 'upstream does not say how long the blob is')
   }
 
   /**

@@ -98,8 +98,8 @@ export class UpstreamManifests {
       if (answer.status === 304) return undefined
       const digest = parseDigest(headerOf(answer.headers, 'docker-content-digest') ?? '')
       const length = headerOf(answer.headers, 'content-length') ?? ''
-      const mediaType = manifestTypeOf(headerOf(answer.headers, 'content-type'))
-      if (!digest.ok || !/^\d{1,15}$/.test(length) || mediaType === undefined) {
+      const mediaType = servedType(answer)
+      if (!digest.ok || !/^\d{1,15}$/.test(length) || mediaType === '') {
         throw new UpstreamError('garbage', 'upstream answers a HEAD without digest, length or type')
       }
       if (reference.includes(':') && digest.value !== reference) {
@@ -130,7 +130,7 @@ export class UpstreamManifests {
     )
     mirror.stats.firstByte((clock.monotonic() - startedAt) / 1000)
     const digest = verifiedDigest(answer, reference)
-    const mediaType = manifestTypeOf(headerOf(answer.headers, 'content-type')) ?? ''
+    const mediaType = servedType(answer)
     // A copy of its own: the network's buffers are larger than what they hold.
     return { digest, mediaType, bytes: new Uint8Array(answer.bytes), isStored: false }
   }
@@ -171,9 +171,10 @@ export class UpstreamManifests {
   }
 }
 
-/** Whether a HEAD was not understood, or said nothing: then a GET is asked. */
-export function isHeadUnknown(error: unknown): boolean {
-  return error instanceof UpstreamError && (error.kind === 'garbage' || error.kind === 'rejected')
+/** The type that upstream sends; empty where it names none, or one that no manifest has. */
+function servedType({ headers }: HttpAnswer): string {
+  const type = manifestTypeOf(headerOf(headers, 'content-type')) ?? ''
+  return type.startsWith('application/') ? type : ''
 }
 
 /**

@@ -3,6 +3,7 @@
  * is kept is the business of `tags.ts`, `blobs.ts` and `lists.ts`, which serve all mirrors.
  */
 import type { MirrorConfig, TagRule } from '../config/config-mirrors.ts'
+import type { Logger } from '../observability/logger.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { GlobSet, globToRegExp } from './glob.ts'
@@ -11,6 +12,9 @@ import { HttpClient } from './http-client.ts'
 import { PassBudget } from './pass-budget.ts'
 import { MirrorStats } from './stats.ts'
 import { Upstream } from './upstream.ts'
+
+/** Refused credentials are logged once in so many ms. */
+const quietMs = 60_000
 
 export class Mirror {
   readonly config: MirrorConfig
@@ -27,10 +31,11 @@ export class Mirror {
   /** Docker Hub's official images have a short form: `nginx` is `library/nginx`. */
   readonly #isHub: boolean
 
-  private constructor(config: MirrorConfig, http: HttpClient, clock: Clock) {
+  private constructor(config: MirrorConfig, http: HttpClient, clock: Clock, logger: Logger) {
     this.config = config
     this.#http = http
     const stats = new MirrorStats()
+    let quietUntil = Number.NEGATIVE_INFINITY
     this.stats = stats
     this.passes = new PassBudget(config.limits.connections)
     this.upstream = new Upstream({
@@ -45,8 +50,12 @@ export class Mirror {
         if (kind === 'HEAD') stats.headRequests += 1
         else stats.getRequests += 1
       },
-      onFailure: ({ kind }) => {
+      onFailure: ({ kind, message }) => {
         stats.failures[kind] += 1
+        // Only the operator can mend it, and no client knows.
+        if (kind !== 'auth' || clock.monotonic() < quietUntil) return
+        quietUntil = clock.monotonic() + quietMs
+        logger.warn({ mirror: config.name, message }, 'credentials of a mirror are refused')
       },
       onBytes: (count) => {
         stats.upstreamBytes += count
@@ -63,7 +72,7 @@ export class Mirror {
     this.#isHub = isDockerHub(config)
   }
 
-  static async open(config: MirrorConfig, clock: Clock): Promise<Mirror> {
+  static async open(config: MirrorConfig, clock: Clock, logger: Logger): Promise<Mirror> {
     const { caFile, proxy, limits, timeouts } = config
     const http = await HttpClient.open({
       caFile,
@@ -71,7 +80,7 @@ export class Mirror {
       connections: limits.connections,
       ...timeouts,
     })
-    return new Mirror(config, http, clock)
+    return new Mirror(config, http, clock, logger)
   }
 
   get name(): string {

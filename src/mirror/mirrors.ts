@@ -16,13 +16,14 @@ import { type MirrorContext, missMs } from './context.ts'
 import { Cooldown, indexChildren } from './cooldown.ts'
 import { MirrorLists } from './lists.ts'
 import { ManifestSpace } from './manifest-space.ts'
-import { isHeadUnknown, UpstreamManifests } from './manifests.ts'
+import { UpstreamManifests } from './manifests.ts'
 import { Mirror } from './mirror.ts'
 import { NegativeCache } from './negative-cache.ts'
 import { OpenSessions } from './open-sessions.ts'
 import { Purge } from './purge.ts'
 import { MirrorSpace } from './space.ts'
 import { type ManifestOutcome, MirrorTags, type PullHow } from './tags.ts'
+import { isHeadUnknown } from './upstream-error.ts'
 import { Warming } from './warm.ts'
 
 export interface MirrorsOptions extends MirrorContext {
@@ -79,7 +80,7 @@ export class Mirrors {
   }
 
   static async open(configs: readonly MirrorConfig[], options: MirrorsOptions): Promise<Mirrors> {
-    const opened = configs.map((config) => Mirror.open(config, options.clock))
+    const opened = configs.map((config) => Mirror.open(config, options.clock, options.logger))
     return new Mirrors(options, await Promise.all(opened))
   }
 

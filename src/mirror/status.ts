@@ -48,11 +48,9 @@ function kindOf(status: number, { method, isOwn, isCredential }: AskedHow): Fail
     case 410:
       return 'missing'
     case 401:
-      // Where a redirect leads nobody logs in: its link has ended, and the next one may be better.
-      if (!isOwn) return 'server'
-      return isCredential ? 'auth' : 'hidden'
+      return isOwn ? (isCredential ? 'auth' : 'hidden') : kindOfLink(method)
     case 403:
-      return isOwn ? 'denied' : 'server'
+      return isOwn ? 'denied' : kindOfLink(method)
     case 429:
       return 'limited'
     // Time-outs, connections that are not for this host, and our own proxy's refusal.
@@ -69,6 +67,14 @@ function kindOf(status: number, { method, isOwn, isCredential }: AskedHow): Fail
   }
   if (status >= 500) return 'server'
   return status >= 400 && isOwn ? 'rejected' : 'garbage'
+}
+
+/**
+ * Where a redirect leads nobody logs in: its link has ended, and the next one may be better; or it was
+ * signed for GET alone.
+ */
+function kindOfLink(method: AskedHow['method']): Failure {
+  return method === 'HEAD' ? 'rejected' : 'server'
 }
 
 /** What a refusal says, unless it takes its time to say it. Ends the body. */

@@ -20,15 +20,10 @@ import { SingleFlight } from '../runtime/single-flight.ts'
 import type { MirrorTagRow } from '../storage/schema.ts'
 import { checkWaitMs, type MirrorContext, missMs } from './context.ts'
 import { type Cooldown, tooYoung } from './cooldown.ts'
-import {
-  type FetchedManifest,
-  isHeadUnknown,
-  type ManifestHead,
-  type UpstreamManifests,
-} from './manifests.ts'
+import type { FetchedManifest, ManifestHead, UpstreamManifests } from './manifests.ts'
 import type { Mirror } from './mirror.ts'
 import { NegativeCache } from './negative-cache.ts'
-import { toUpstreamError, type UpstreamError } from './upstream-error.ts'
+import { isHeadUnknown, toUpstreamError, type UpstreamError } from './upstream-error.ts'
 
 /** Where the answer to a pull of a manifest is. */
 export type ManifestOutcome =

@@ -22,19 +22,23 @@ const scopeLengthMax = 1024
 const READING: ReadonlySet<string> = new Set(['metadata_read', 'list', 'read'])
 
 /**
- * The scope to ask for, after the challenge's own where it has one: registries name repositories
- * otherwise than their paths do, or ask for more than `pull` for their lists.
+ * The scope to ask for: the usual one, after the challenge's own where that is of the same repository
+ * (proxies put a name before it, lists want more than `pull`) or of none (`aws`). What names another
+ * repository is a placeholder: some registries send the same one to everybody.
  */
 export function scopeOf(challenged: string | undefined, repository: string): string {
   const usual = `repository:${repository}:pull`
   if (challenged === undefined || challenged.length > scopeLengthMax) return usual
-  // Not of a repository: all of them have the same (`aws`).
   if (!challenged.startsWith('repository')) return challenged.includes(':') ? usual : challenged
   const [first = ''] = challenged.split(' ')
-  const colon = first.lastIndexOf(':')
-  const actions = first.slice(colon + 1).split(',')
-  const more = actions.filter((action) => READING.has(action))
-  return `${first.slice(0, colon)}:${['pull', ...more].join(',')}`
+  const [from, to] = [first.indexOf(':'), first.lastIndexOf(':')]
+  const name = first.slice(from + 1, to)
+  if (name !== repository && !name.endsWith(`/${repository}`)) return usual
+  const more = first
+    .slice(to + 1)
+    .split(',')
+    .filter((action) => READING.has(action))
+  return `${first.slice(0, to)}:${['pull', ...more].join(',')}`
 }
 
 /** Throws `garbage` for what is no token. */

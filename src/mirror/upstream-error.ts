@@ -107,6 +107,15 @@ export class UpstreamError extends Error {
   }
 }
 
+/**
+ * Whether a HEAD was not understood, or said nothing, or was refused as only HEADs may be: then a GET
+ * is asked. (Some registries answer each HEAD with 401 or 403, links are signed for GET alone.)
+ */
+export function isHeadUnknown(error: unknown): boolean {
+  if (!(error instanceof UpstreamError)) return false
+  return error.kind === 'garbage' || (error.isRefusal && error.kind !== 'missing')
+}
+
 const TLS_CODE = /^(?:CERT_|ERR_TLS|ERR_SSL|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|EPROTO$)/
 const GARBAGE_CODE = /^(?:HPE_|UND_ERR_RES|UND_ERR_HEADERS_OVERFLOW|UND_ERR_REQ_CONTENT)/
 

@@ -19,7 +19,7 @@ export interface Asked {
   readonly headers: IncomingMessage['headers']
 }
 
-interface Content {
+export interface Content {
   readonly bytes: Buffer
   readonly type: string
 }
@@ -109,6 +109,12 @@ export class FaultyUpstream {
     this.#content.set(`/v2/${repository}/referrers/${subject}`, { bytes, type })
   }
 
+  /** What it has at a path, tags followed. */
+  contentOf(path: string): Content | undefined {
+    const digest = this.#tags.get(path)
+    return this.#content.get(digest === undefined ? path : path.replace(/[^/]*$/, digest))
+  }
+
   removeTag(repository: string, tag: string): void {
     this.#tags.delete(`/v2/${repository}/manifests/${tag}`)
   }
@@ -123,9 +129,7 @@ export class FaultyUpstream {
     this.asked.push({ method: request.method ?? '', url, headers: request.headers })
     response.on('error', () => undefined)
     const [path = ''] = url.split('?')
-    const digest = this.#tags.get(path)
-    const real = digest === undefined ? path : path.replace(/[^/]*$/, digest)
-    const content = this.#content.get(real)
+    const content = this.contentOf(path)
     if (this.fault?.(request, response, content) === true) return
     this.#answer(request, response, path, content)
   }

@@ -117,7 +117,9 @@ describe('what they read', () => {
 
   test.each([
     [undefined, 'repository:app:pull'],
-    ['repository:other/app:pull,push,delete', 'repository:other/app:pull'],
+    ['repository:remote/app:pull,push,delete', 'repository:remote/app:pull'],
+    ['repository:user/image:pull', 'repository:app:pull'],
+    ['repository:notapp:pull', 'repository:app:pull'],
     ['repository:app:metadata_read', 'repository:app:pull,metadata_read'],
     ['repository(plugin):app:*', 'repository(plugin):app:pull'],
     ['aws', 'aws'],

@@ -1,0 +1,153 @@
+/**
+ * @module The breaks of what mirrors promise: whose word counts, who waits for whom, and what is said of
+ * what could not be asked.
+ */
+import { vitest } from '../breaks.mjs'
+
+const http = (file) => vitest('http', `test/http/${file}.test.ts`)
+const unit = (file) => vitest('unit', `test/unit/mirror/${file}.test.ts`)
+
+export const BREAKS = [
+  {
+    what: 'mirrors: stored bytes are linked without upstream’s word',
+    file: 'src/mirror/blobs.ts',
+    find: 'await this.#proofs.prove(mirror, repository, digest, row.sizeBytes, deadline)\n',
+    replace: '',
+    guard: http('mirror-proof'),
+  },
+  {
+    what: 'mirrors: a running fill is joined without upstream’s word',
+    file: 'src/mirror/blobs.ts',
+    find: 'await this.#proofs.prove(mirror, repository, digest, sizeBytes, deadline)\n',
+    replace: '',
+    guard: http('mirror-proof'),
+  },
+  {
+    what: 'mirrors: the length of a proof is not compared',
+    file: 'src/mirror/blob-proofs.ts',
+    find: 'knownBytes === undefined || sizeBytes === knownBytes',
+    replace: 'knownBytes === undefined || true',
+    guard: http('mirror-proof'),
+  },
+  {
+    what: 'mirrors: passwords go wherever upstream says',
+    file: 'src/mirror/tokens.ts',
+    find: 'if (basic !== undefined) await requireTokenServer(',
+    replace: 'if (basic === null) await requireTokenServer(',
+    guard: http('mirror-realms'),
+  },
+  {
+    what: 'mirrors: the words of strangers are passed on',
+    file: 'src/mirror/status.ts',
+    find: 'const said = how.isOwn ?',
+    replace: 'const said = how ?',
+    guard: http('mirror-realms'),
+  },
+  {
+    what: 'mirrors: an IPv4 address in IPv6 is not looked at',
+    file: 'src/mirror/addresses.ts',
+    find: 'const carried = carriedIpv4(plain)',
+    replace: 'const carried = undefined',
+    guard: unit('addresses'),
+  },
+  {
+    what: 'mirrors: header lines of upstreams are trimmed by an expression',
+    file: 'src/mirror/response-head.ts',
+    find: 'const value = trimBlanks(line, colon + 1)',
+    replace:
+      "const value = /^[ \\t]*([^\\r\\n\\0]*?)[ \\t]*$/.exec(line.slice(colon + 1))?.[1] ?? ''",
+    guard: unit('hostile-answers'),
+  },
+  {
+    what: 'mirrors: a client has as many pass-throughs as it likes',
+    file: 'src/mirror/pass-budget.ts',
+    find: 'const perClientMax = 2',
+    replace: 'const perClientMax = 2_000',
+    guard: unit('pass-through'),
+  },
+  {
+    what: 'mirrors: a slow reader keeps upstream’s connection',
+    file: 'src/mirror/pass-through.ts',
+    find: 'if (isSlow && this.#takenBytes < takenBytesMin) {',
+    replace: 'if (isSlow && this.#takenBytes < 0) {',
+    guard: unit('pass-through'),
+  },
+  {
+    what: 'mirrors: our own line counts as a failure of the host',
+    file: 'src/mirror/exchange.ts',
+    find: "new UpstreamError('busy', message, { host, isOurs: true })",
+    replace: "new UpstreamError('timeout', message, { host })",
+    guard: unit('pass-through'),
+  },
+  {
+    what: 'mirrors: a far range waits for the fill',
+    file: 'src/mirror/range-source.ts',
+    find: 'const reachMs = 1_000',
+    replace: 'const reachMs = 100_000',
+    guard: http('mirror-ranges'),
+  },
+  {
+    what: 'mirrors: a refusal of upstream is a failure',
+    file: 'src/mirror/status.ts',
+    find: "return isOwn ? 'denied' : kindOfLink(method)",
+    replace: "return isOwn ? 'auth' : kindOfLink(method)",
+    guard: http('mirror-dialects'),
+  },
+  {
+    what: 'mirrors: refusals are forgotten at once',
+    file: 'src/mirror/negative-cache.ts',
+    find: 'const keptMs = 10_000',
+    replace: 'const keptMs = 0',
+    guard: http('mirror-dialects'),
+  },
+  {
+    what: 'mirrors: only one size of a page is asked for',
+    file: 'src/mirror/tag-lists.ts',
+    find: 'PAGE_SIZES: readonly (number | undefined)[] = [1_000, 100, undefined]',
+    replace: 'PAGE_SIZES: readonly (number | undefined)[] = [10_000]',
+    guard: http('mirror-lists'),
+  },
+  {
+    what: 'mirrors: no referrers is said where nobody could be asked',
+    file: 'src/http/mirror-front.ts',
+    find: "if (found.kind === 'none') throw noReferrers(mirror, subject)\n    const { stale } = found",
+    replace: "const stale = found.kind === 'none' ? undefined : found.stale",
+    guard: http('mirror-lists'),
+  },
+  {
+    what: 'mirrors: a list is read in one turn',
+    file: 'src/mirror/json-pieces.ts',
+    find: 'const turnBytes = 64 * 1024',
+    replace: 'const turnBytes = 64 * 1024 * 1024',
+    guard: unit('lists'),
+  },
+  {
+    what: 'mirrors: annotations are stored with the names that MessagePack changes',
+    file: 'src/mirror/referrer-lists.ts',
+    find: '...(annotationsText === undefined ? {} : { annotationsText }),',
+    replace:
+      '...(annotationsText === undefined ? {} : { annotations: JSON.parse(annotationsText) }),',
+    guard: http('mirror-lists'),
+  },
+  {
+    what: 'mirrors: hosts are compared letter by letter',
+    file: 'src/registry/host.ts',
+    find: 'const host = text.toLowerCase()',
+    replace: 'const host = text',
+    guard: http('mirror-hosts'),
+  },
+  {
+    what: 'mirrors: what exists decides before who asks',
+    file: 'src/mirror/addressing.ts',
+    find: "if (may('push', local) || !may(action, repository)) return false\n    return !may(action, local) || !isHere()",
+    replace: 'return !isHere()',
+    guard: http('mirror-root'),
+  },
+  {
+    what: 'mirrors: what a push would refuse is refused to pulls',
+    file: 'src/mirror/manifests.ts',
+    find: "if (error.status < 500) logger.debug(fields, 'mirrored manifest is passed on as it is')\n      else",
+    replace: 'if (error.status < 500) throw error\n      else',
+    guard: http('mirror-passed'),
+  },
+]
