@@ -34,7 +34,7 @@ async function merge(a: readonly string[], b: readonly string[]): Promise<string
   return all
 }
 
-/** Up to `limit` of both sorted lists after `last`, each once. Costs the page, not the lists. */
+/** Up to `limit` of both sorted lists, without doubles each, after `last`. Costs the page, not the lists. */
 export function mergeAfter(
   a: readonly string[],
   b: readonly string[],

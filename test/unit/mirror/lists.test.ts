@@ -117,7 +117,7 @@ describe('sorted lists', () => {
   test('are sorted, and pages of two are merged, whatever they hold', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.string()),
+        fc.uniqueArray(fc.string()),
         fc.uniqueArray(fc.string()),
         fc.option(fc.string(), { nil: undefined }),
         fc.integer({ min: 1, max: 20 }),
