@@ -5,9 +5,10 @@
  */
 import type { Page, PageRequest } from '../distribution/discovery.ts'
 import { listKeys } from '../distribution/scan.ts'
-import type { Digest } from '../registry/digest.ts'
+import { type Digest, parseDigest } from '../registry/digest.ts'
 import { pageEntriesMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import { unwrap } from '../registry/result.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
 import type { ReferrerRow } from '../storage/schema.ts'
 import type { Change } from '../storage/transaction.ts'
@@ -192,7 +193,7 @@ export class MirrorLists {
   ): Promise<void> {
     for (let from = 0; from < rows.length; from += rowsAtOnce) {
       const changes = rows.slice(from, from + rowsAtOnce).map((row): Change => {
-        const key = [repository, subject, row.digest as Digest] as const
+        const key = [repository, subject, unwrap(parseDigest(row.digest))] as const
         return { change: 'put', in: 'referrers', key, row }
       })
       await this.#context.metadata.commit({ checks: [], changes })

@@ -12,14 +12,14 @@ export const BREAKS = [
     what: 'mirrors: stored bytes are linked without upstream’s word',
     file: 'src/mirror/blobs.ts',
     find: 'await this.#proofs.prove(mirror, repository, digest, row.sizeBytes, deadline)\n',
-    replace: '',
+    replace: 'void [row.sizeBytes, deadline]\n',
     guard: http('mirror-proof'),
   },
   {
     what: 'mirrors: a running fill is joined without upstream’s word',
     file: 'src/mirror/blobs.ts',
     find: 'await this.#proofs.prove(mirror, repository, digest, sizeBytes, deadline)\n',
-    replace: '',
+    replace: 'void sizeBytes\n',
     guard: http('mirror-proof'),
   },
   {
@@ -47,7 +47,7 @@ export const BREAKS = [
     what: 'mirrors: an IPv4 address in IPv6 is not looked at',
     file: 'src/mirror/addresses.ts',
     find: 'const carried = carriedIpv4(plain)',
-    replace: 'const carried = undefined',
+    replace: 'const carried = carriedIpv4(plain) && undefined',
     guard: unit('addresses'),
   },
   {
@@ -55,7 +55,7 @@ export const BREAKS = [
     file: 'src/mirror/response-head.ts',
     find: 'const value = trimBlanks(line, colon + 1)',
     replace:
-      "const value = /^[ \\t]*([^\\r\\n\\0]*?)[ \\t]*$/.exec(line.slice(colon + 1))?.[1] ?? ''",
+      'const value = /^[ \\t]*([^\\r\\n\\0]*?)[ \\t]*$/.exec(line.slice(colon + 1))?.[1] ?? trimBlanks(line, 0)',
     guard: unit('hostile-answers'),
   },
   {
@@ -111,7 +111,8 @@ export const BREAKS = [
     what: 'mirrors: no referrers is said where nobody could be asked',
     file: 'src/http/mirror-front.ts',
     find: "if (found.kind === 'none') throw noReferrers(mirror, subject)\n    const { stale } = found",
-    replace: "const stale = found.kind === 'none' ? undefined : found.stale",
+    replace:
+      "if (found.kind === 'none' && noReferrers.length === 0) return\n    const stale = found.kind === 'none' ? undefined : found.stale",
     guard: http('mirror-lists'),
   },
   {
@@ -140,7 +141,7 @@ export const BREAKS = [
     what: 'mirrors: what exists decides before who asks',
     file: 'src/mirror/addressing.ts',
     find: "if (may('push', local) || !may(action, repository)) return false\n    return !may(action, local) || !isHere()",
-    replace: 'return !isHere()',
+    replace: 'return [may, action, repository].length > 0 && !isHere()',
     guard: http('mirror-root'),
   },
   {
