@@ -119,7 +119,11 @@ export class MirrorLists {
       const knownAt = before?.isKept === true ? before.at : undefined
       stale = await this.#settle(mirror, `referrers ${key}`, ask, knownAt, hasRows())
     }
-    const isKept = this.#referrers.get(key)?.isKept === true || hasRows()
+    // Where clients push, what upstream knows nothing of is all here.
+    const isOurs =
+      mirror.config.push === 'allow' &&
+      metadata.get('manifests', [repository, subject]) !== undefined
+    const isKept = isOurs || this.#referrers.get(key)?.isKept === true || hasRows()
     return isKept ? { kind: 'known', stale } : { kind: 'none' }
   }
 

@@ -181,6 +181,8 @@ describe('tags', () => {
     })
     expect(put.status).toBe(201)
     expect(tagsOf(await registry.client.get('/v2/hub/own/tags/list'))).toEqual(['mine'])
+    const own = await registry.client.get(`/v2/hub/own/referrers/${subject}`)
+    expect([own.status, manifestsOf(own)]).toEqual([200, []])
   })
 
   test('are given in pages of our own size, however many are asked for', async () => {

@@ -132,9 +132,9 @@ export const BREAKS = [
   },
   {
     what: 'mirrors: hosts are compared letter by letter',
-    file: 'src/registry/host.ts',
-    find: 'const host = text.toLowerCase()',
-    replace: 'const host = text',
+    file: 'src/mirror/addressing.ts',
+    find: 'const host = normalHost(namespace)\n',
+    replace: 'const host = normalHost(namespace) === namespace ? namespace : undefined\n',
     guard: http('mirror-hosts'),
   },
   {
