@@ -11,7 +11,7 @@ import {
 } from '../src/runtime/worker-messages.ts'
 import { announceLoaded } from '../src/runtime/worker-thread.ts'
 import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
-import { applyTransaction, type Transaction } from '../src/storage/transaction.ts'
+import { applyTogether, type Transaction } from '../src/storage/transaction.ts'
 
 /** Transactions in one flush; more would make the first wait for the last. */
 const transactionsPerFlushMax = 2048
@@ -67,13 +67,9 @@ function commit(
   batches: readonly MetadataWriterRequest[],
 ): MetadataWriterReply[] {
   try {
-    return environment.writeSync(() =>
-      batches.map(({ id, transactions }) => ({
-        kind: 'committed',
-        id,
-        outcomes: transactions.map((it) => applyTransaction(environment, it as Transaction)),
-      })),
-    )
+    const all = batches.map(({ transactions }) => transactions as readonly Transaction[])
+    const outcomes = environment.writeSync(() => applyTogether(environment, all))
+    return batches.map(({ id }, index) => ({ kind: 'committed', id, outcomes: outcomes[index]! }))
   } catch (error) {
     const failure = toWorkerFailure(error)
     return batches.map(({ id }) => ({ kind: 'failed', id, failure }))

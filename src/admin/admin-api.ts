@@ -4,8 +4,10 @@
  * list of about fifty, which is not a hot path.
  */
 import * as v from 'valibot'
+import type { Asker } from '../auth/asker.ts'
 import type { ApiAnswer } from '../runtime/api-answer.ts'
 import { type AdminContext, type Endpoint, EventStream, Reply } from './endpoint.ts'
+import { requireAtFirst, requireNeed } from './needs.ts'
 import { decodeParams, type PathPattern, pathPattern } from './path-pattern.ts'
 import { AdminProblem, toProblem } from './problem.ts'
 import { refuseOtherSites } from './same-site.ts'
@@ -21,6 +23,9 @@ export interface AdminRequest {
   header(name: string): string | undefined
   readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
 }
+
+/** An answer that took longer is only given if the credentials are still good, ms. */
+const renewAfterMs = 15_000
 
 /** Largest body, bytes: lists of names in a bulk delete are the largest that make sense. */
 const bodyBytesMax = 1024 * 1024
@@ -45,13 +50,22 @@ export class AdminApi {
   }
 
   /** Never rejects but for a client that left. */
-  async handle(request: AdminRequest, actor: string): Promise<ApiAnswer> {
+  async handle(request: AdminRequest, actor: string, asker: Asker): Promise<ApiAnswer> {
+    const startedAt = performance.now()
     try {
+      const { endpoint, params } = this.#find(request, asker)
+      requireAtFirst(asker, endpoint.need)
       refuseOtherSites(request)
-      const { endpoint, params } = this.#find(request)
-      const input = await readInput(endpoint, params, request)
-      const context: AdminContext = { requestId: request.id, actor, signal: request.signal }
-      return toAnswer(await endpoint.handle(input as never, context))
+      const { id: requestId, signal } = request
+      const lastEventId = request.header('last-event-id')
+      const input = await readInput(endpoint, params, request, asker)
+      requireNeed(asker, endpoint.need, input)
+      const context: AdminContext = { requestId, actor, signal, asker, lastEventId }
+      const result = await endpoint.handle(input as never, context)
+      if (performance.now() - startedAt > renewAfterMs && !signal.aborted) {
+        requireAtFirst(await asker.renew(), endpoint.need)
+      }
+      return toAnswer(result)
     } catch (error) {
       if (request.signal.aborted) throw error
       const problem = toProblem(error, request.id)
@@ -65,13 +79,19 @@ export class AdminApi {
         headers,
         body: problem,
         fault: status >= 500 ? error : undefined,
-        ...(status === 403 ? { refusal: problem.code.replaceAll('_', '-') } : {}),
+        // What the gate refuses it has booked itself.
+        ...(status === 403 && error instanceof AdminProblem
+          ? { refusal: problem.code.replaceAll('_', '-') }
+          : {}),
       }
     }
   }
 
   /** By segments first, then with slashes in names; the method decides last, for an honest 405. */
-  #find(request: AdminRequest): { endpoint: Endpoint; params: Readonly<Record<string, string>> } {
+  #find(
+    request: AdminRequest,
+    asker: Asker,
+  ): { endpoint: Endpoint; params: Readonly<Record<string, string>> } {
     const method = request.method === 'HEAD' ? 'GET' : request.method
     for (const takesSlashes of [false, true]) {
       const fits = ({ pattern }: Row) => pattern.match(request.path, takesSlashes) !== undefined
@@ -79,11 +99,16 @@ export class AdminApi {
       if (path === undefined) continue
       const rows = this.#rows.filter(({ endpoint }) => endpoint.path === path)
       const row = rows.find(({ endpoint }) => endpoint.method === method)
-      if (row === undefined) throw wrongMethod(request, rows)
+      if (row === undefined) {
+        requireAtFirst(asker, 'any')
+        throw wrongMethod(request, rows)
+      }
       const params = decodeParams(row.pattern.match(request.path, takesSlashes)!)
       if (params !== undefined) return { endpoint: row.endpoint, params }
+      requireAtFirst(asker, 'any')
       throw new AdminProblem(400, 'bad_request', 'the path is not valid percent-encoding')
     }
+    requireAtFirst(asker, 'any')
     throw new AdminProblem(404, 'not_found', 'no such endpoint; see /admin/openapi.json', {
       context: { path: request.path.slice(0, 512) },
     })
@@ -103,13 +128,30 @@ async function readInput(
   endpoint: Endpoint,
   params: Readonly<Record<string, string>>,
   request: AdminRequest,
+  asker: Asker,
 ): Promise<{ params: unknown; query: unknown; body: unknown }> {
-  const query = Object.fromEntries(new URLSearchParams(request.query))
+  // Before anything of the request is looked at, and what may be wrong with it told.
+  if (typeof endpoint.need !== 'string') {
+    const inPath = endpoint.need.filter(({ at }) => at === 'path')
+    requireNeed(asker, inPath, { params, query: undefined, body: undefined })
+  }
   return {
     params: validated(endpoint.params, params, 'path'),
-    query: validated(endpoint.query, query, 'query'),
+    query: validated(endpoint.query, parseQuery(request.query), 'query'),
     body: endpoint.body === undefined ? undefined : await readJson(endpoint.body, request),
   }
+}
+
+/** Names as they were sent, each once. */
+function parseQuery(text: string): Record<string, string> {
+  const query: Record<string, string> = Object.create(null)
+  for (const [name, value] of new URLSearchParams(text)) {
+    if (Object.hasOwn(query, name)) {
+      throw new AdminProblem(400, 'bad_request', `query.${name.slice(0, 64)}: sent twice`)
+    }
+    query[name] = value
+  }
+  return query
 }
 
 async function readJson(schema: v.GenericSchema, request: AdminRequest): Promise<unknown> {
@@ -152,10 +194,17 @@ function validated(schema: v.GenericSchema | undefined, value: unknown, place: s
   if (result.success) return result.output
   const problems = result.issues.slice(0, problemsMax).map((issue) => ({
     field: [place, v.getDotPath(issue)].filter((part) => part !== null).join('.'),
-    problem: issue.message.slice(0, 500),
+    problem: problemOf(issue, schema, place).slice(0, 500),
   }))
   const [first] = problems
   throw new AdminProblem(400, 'bad_request', `${first!.field}: ${first!.problem}`, { problems })
+}
+
+/** A parameter that an endpoint does not know is a mistake that would else go unseen. */
+function problemOf(issue: v.BaseIssue<unknown>, schema: v.GenericSchema, place: string): string {
+  if (place !== 'query' || issue.type !== 'strict_object') return issue.message
+  const known = 'entries' in schema ? Object.keys(schema.entries as object) : []
+  return `there is no such parameter; ${known.length === 0 ? 'there are none here' : `there are: ${known.join(', ')}`}`
 }
 
 function toAnswer(result: unknown): ApiAnswer {

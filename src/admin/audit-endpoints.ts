@@ -39,7 +39,7 @@ const entrySchema = v.object({
 const timeSchema = v.optional(v.pipe(v.string(), v.isoTimestamp('expected an ISO 8601 time')))
 const textSchema = v.optional(v.pipe(v.string(), v.maxLength(512)))
 
-const querySchema = v.object({
+const querySchema = v.strictObject({
   ...pageQuery,
   user: textSchema,
   action: textSchema,

@@ -3,7 +3,9 @@
  * comes out, and the function that does it. The router, the validation and the OpenAPI document all
  * read the same rows; a feature brings its own list of them and `server/` joins the lists.
  */
-import type * as v from 'valibot'
+import * as v from 'valibot'
+import type { Asker } from '../auth/asker.ts'
+import type { EndpointNeed } from './needs.ts'
 
 type AnySchema = v.GenericSchema<unknown, unknown>
 
@@ -15,6 +17,10 @@ export interface AdminContext {
   readonly actor: string
   /** Fires when the client leaves before the answer is complete. */
   readonly signal: AbortSignal
+  /** What the actor may: for answers that leave out what he may not see. */
+  readonly asker: Asker
+  /** `Last-Event-ID`, as sent. */
+  readonly lastEventId: string | undefined
 }
 
 /** Another status than 200, or headers beside the usual ones. */
@@ -52,6 +58,8 @@ export interface Endpoint {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** `/admin/jobs/{job}`; `{repository}` also takes a name with its slashes as they are. */
   readonly path: string
+  /** What the caller must be allowed; rows that say nothing need `admin`. */
+  readonly need: EndpointNeed
   /** One line for the table of endpoints and the OpenAPI document. */
   readonly summary: string
   /** The group that it belongs to in the documentation. */
@@ -73,6 +81,7 @@ type Given<S> = S extends AnySchema ? v.InferInput<S> : EventStream
 interface Definition<P, Q, B, A> {
   readonly method: Endpoint['method']
   readonly path: string
+  readonly need?: EndpointNeed
   readonly summary: string
   readonly group: string
   readonly params?: P
@@ -85,6 +94,9 @@ interface Definition<P, Q, B, A> {
   ) => Given<A> | Reply<Given<A>> | Promise<Given<A> | Reply<Given<A>>>
 }
 
+/** Of endpoints that take no parameters: one that is sent is a mistake, and is told. */
+const noQuery = v.strictObject({})
+
 /** Makes a row; the compiler holds the handler against the schemas. */
 export function endpoint<
   P extends AnySchema | undefined = undefined,
@@ -92,6 +104,7 @@ export function endpoint<
   B extends AnySchema | undefined = undefined,
   A extends AnySchema | undefined = undefined,
 >(definition: Definition<P, Q, B, A>): Endpoint {
-  const { params, query, body, answer, ...rest } = definition
-  return { ...rest, params, query, body, answer, handle: rest.handle as Endpoint['handle'] }
+  const { need = 'admin', params, query, body, answer, ...rest } = definition
+  const handle = rest.handle as Endpoint['handle']
+  return { ...rest, need, params, query: query ?? noQuery, body, answer, handle }
 }

@@ -13,8 +13,9 @@ import { parsePattern } from '../registry/pattern.ts'
 import type { PlanRow } from '../storage/schema-cleanup.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { jobSchema, toJob } from './job-endpoints.ts'
+import { requireOn, SEES } from './needs.ts'
 import { badRequest, notFound } from './problem.ts'
-import { countsSchema, defined, isoTime, nextSchema, pageQuery } from './schemas.ts'
+import { countsSchema, cursorOf, defined, isoTime, nextSchema, pageQuery } from './schemas.ts'
 
 export interface GcSources {
   readonly collector: Collector
@@ -182,11 +183,16 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
     endpoint({
       method: 'GET',
       path: '/admin/explain',
+      need: 'any',
       group: 'collection',
       summary: 'why a repository, tag or digest stays or goes, and when: repository[:tag|@digest]',
-      query: v.object({ of: v.pipe(v.string('expected a name'), v.maxLength(600)) }),
+      query: v.strictObject({ of: v.pipe(v.string('expected a name'), v.maxLength(600)) }),
       answer: v.object({ repository: v.string(), verdicts: v.array(verdictSchema) }),
-      handle: ({ query: { of } }, { signal }) => explainReference(of, explain, signal),
+      handle: ({ query: { of } }, { asker, signal }) => {
+        const { name, wanted } = parseOf(of)
+        requireOn(asker, SEES, name)
+        return explainReference(name, wanted, explain, signal)
+      },
     }),
     endpoint({
       method: 'GET',
@@ -203,7 +209,7 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
       group: 'collection',
       summary: 'what the plan removes, in order, each with its rule and reason',
       params: planParams,
-      query: v.object(pageQuery),
+      query: v.strictObject({ limit: pageQuery.limit, after: cursorOf(/^\d{1,15}$/) }),
       answer: v.object({ items: v.array(itemSchema), next: nextSchema }),
       handle: async ({ params: { plan }, query }) => {
         find(plan)
@@ -243,13 +249,22 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
   ]
 }
 
-async function explainReference(of: string, explain: GcSources['explain'], signal: AbortSignal) {
+function parseOf(of: string): { readonly name: RepositoryName; readonly wanted?: string } {
   const [, text = '', tag, digest] = /^([^:@]+)(?::([^@]+)|@(.+))?$/.exec(of) ?? []
   const name = parseRepositoryName(text)
   if (!name.ok) throw badRequest('query.of: expected repository[:tag|@digest]')
   const wanted = tag ?? digest
-  const found = await explain(name.value, wanted, signal)
+  return wanted === undefined ? { name: name.value } : { name: name.value, wanted }
+}
+
+async function explainReference(
+  name: RepositoryName,
+  wanted: string | undefined,
+  explain: GcSources['explain'],
+  signal: AbortSignal,
+) {
+  const found = await explain(name, wanted, signal)
   if (found.length === 0 && wanted !== undefined) throw notFound('there is no such tag or manifest')
   const verdicts = found.map(({ goesAt, ...rest }) => defined({ ...rest, goesAt: isoTime(goesAt) }))
-  return { repository: name.value, verdicts }
+  return { repository: name, verdicts }
 }

@@ -3,14 +3,18 @@
  */
 import * as v from 'valibot'
 import type { Copies } from '../distribution/copy.ts'
-import { imageBytes } from '../distribution/inventory.ts'
+import { inTurns } from '../distribution/inventory.ts'
 import { findManifest } from '../distribution/pull.ts'
+import { listKeys } from '../distribution/scan.ts'
 import type { Undelete } from '../distribution/undelete.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { parseReference, type Reference } from '../registry/reference.ts'
+import { imageSizeInTurns } from '../storage/image-size.ts'
 import type { MetadataReader } from '../storage/ports.ts'
+import type { Databases } from '../storage/schema.ts'
 import { type Endpoint, endpoint } from './endpoint.ts'
+import { sees, seesIt } from './needs.ts'
 import { badRequest, notFound } from './problem.ts'
 import {
   defined,
@@ -62,6 +66,15 @@ const imageSchema = v.object({
   tags: v.array(v.string()),
 })
 
+const deletedSchema = v.object({
+  kind: v.picklist(['tag', 'manifest']),
+  tag: v.optional(v.string()),
+  digest: v.string(),
+  deletedAt: v.string(),
+  by: v.string(),
+  why: v.string(),
+})
+
 const restoredSchema = v.object({
   tags: v.array(v.string()),
   manifests: v.array(v.string()),
@@ -85,6 +98,7 @@ export function imageEndpoints(sources: ImageSources): Endpoint[] {
     endpoint({
       method: 'GET',
       path: '/admin/repositories/{repository}/manifests/{reference}',
+      need: [{ anyOf: ['pull'], at: 'path' }],
       group: 'images',
       summary: 'one manifest or image: platforms, layers, sizes, created, labels, tags',
       params: v.object({ repository: repositorySchema, reference: referenceSchema }),
@@ -95,10 +109,11 @@ export function imageEndpoints(sources: ImageSources): Endpoint[] {
     endpoint({
       method: 'GET',
       path: '/admin/blobs/{digest}',
+      need: 'any',
       group: 'images',
       summary: 'who uses a blob: repositories that hold it, manifests that name it',
       params: v.object({ digest: digestSchema }),
-      query: v.object(pageQuery),
+      query: v.strictObject({ limit: pageQuery.limit, after: v.optional(repositorySchema) }),
       answer: v.object({
         digest: v.string(),
         sizeBytes: v.optional(v.number()),
@@ -107,12 +122,16 @@ export function imageEndpoints(sources: ImageSources): Endpoint[] {
         repositories: v.array(v.object({ repository: v.string(), manifests: v.array(v.string()) })),
         next: nextSchema,
       }),
-      handle: ({ params: { digest }, query }) => {
+      handle: async ({ params: { digest }, query }, { asker }) => {
         const row = metadata.get('blobs', digest)
-        const isInTrash = metadata.get('trash', digest) !== undefined
-        if (row === undefined && !isInTrash) throw notFound('there is no such blob')
-        const limit = query.limit
-        const holders = metadata.keys('holders', [digest], query.after, limit + 1)
+        const isInTrash = asker.isAdmin && metadata.get('trash', digest) !== undefined
+        const { limit, after } = query
+        const isSeen = asker.isAdmin ? undefined : (name: string) => sees(asker, name)
+        const keep = isSeen && (([, name]: Databases['holders']['key']) => isSeen(name))
+        const holders = await listKeys(metadata, 'holders', [digest], after, limit + 1, keep)
+        // For whoever sees no repository that has it there is none.
+        const isKnown = asker.isAdmin ? row !== undefined || isInTrash : holders.length > 0
+        if (!isKnown && after === undefined) throw notFound('there is no such blob')
         const repositories = holders.slice(0, limit).map(([, repository]) => ({
           repository,
           manifests: metadata
@@ -121,8 +140,8 @@ export function imageEndpoints(sources: ImageSources): Endpoint[] {
         }))
         return defined({
           digest,
-          sizeBytes: row?.sizeBytes,
-          lastReliedOnAt: isoTime(row?.linkedAt),
+          sizeBytes: isKnown ? row?.sizeBytes : undefined,
+          lastReliedOnAt: asker.isAdmin ? isoTime(row?.linkedAt) : undefined,
           isInTrash,
           repositories,
           next: holders.length > limit ? repositories.at(-1)?.repository : undefined,
@@ -132,6 +151,10 @@ export function imageEndpoints(sources: ImageSources): Endpoint[] {
     endpoint({
       method: 'POST',
       path: '/admin/copy',
+      need: [
+        { anyOf: ['pull'], at: 'body.from' },
+        { anyOf: ['push'], at: 'body.to' },
+      ],
       group: 'images',
       summary: 'copies an image or index inside the registry; the tag moves at the very end',
       body: v.strictObject({
@@ -163,59 +186,32 @@ export function imageEndpoints(sources: ImageSources): Endpoint[] {
     endpoint({
       method: 'GET',
       path: '/admin/repositories/{repository}/deleted',
+      need: seesIt,
       group: 'undelete',
       summary: 'tags and manifests of a repository that can be restored',
       params: v.object({ repository: repositorySchema }),
-      query: v.object(pageQuery),
-      answer: v.object({
-        deleted: v.array(
-          v.object({
-            kind: v.picklist(['tag', 'manifest']),
-            tag: v.optional(v.string()),
-            digest: v.string(),
-            deletedAt: v.string(),
-            by: v.string(),
-            why: v.string(),
-          }),
-        ),
-        next: nextSchema,
+      query: v.strictObject({
+        limit: pageQuery.limit,
+        after: v.optional(v.union([tagSchema, digestSchema], 'expected a tag or a digest')),
       }),
-      handle: ({ params: { repository }, query }) => {
-        const limit = query.limit
-        const after = query.after
+      answer: v.object({ deleted: v.array(deletedSchema), next: nextSchema }),
+      handle: async ({ params: { repository }, query: { limit, after } }) => {
+        const page: v.InferInput<typeof deletedSchema>[] = []
         // Tags first, then manifests: a digest has a colon, a tag never.
-        const isInTags = after === undefined || !after.includes(':')
-        const tags = isInTags
-          ? metadata.entries('deletedTags', [repository], after, limit + 1).map(({ key, row }) => ({
-              kind: 'tag' as const,
-              tag: key[1],
-              digest: row.row.digest,
-              deletedAt: isoTime(row.at),
-              by: row.by,
-              why: row.why,
-            }))
-          : []
-        const room = limit + 1 - tags.length
-        const start = isInTags ? undefined : after
-        const manifests = metadata
-          .entries('deletedManifests', [repository], start, room)
-          .map(({ key, row }) => ({
-            kind: 'manifest' as const,
-            digest: key[1],
-            deletedAt: isoTime(row.at),
-            by: row.by,
-            why: row.why,
-          }))
-        const all = [...tags, ...manifests]
-        const page = all.slice(0, limit)
-        const last = page.at(-1)
-        const next = last === undefined ? undefined : last.kind === 'tag' ? last.tag : last.digest
-        return defined({ deleted: page, next: all.length > limit ? next : undefined })
+        for await (const it of allDeleted(metadata, repository, after)) {
+          if (page.length === limit) {
+            const last = page.at(-1)!
+            return { deleted: page, next: last.tag ?? last.digest }
+          }
+          page.push(it)
+        }
+        return { deleted: page }
       },
     }),
     endpoint({
       method: 'POST',
       path: '/admin/undelete',
+      need: [{ anyOf: ['push', 'delete'], at: 'body' }],
       group: 'undelete',
       summary: 'restores a deleted tag or manifest, or moves a tag back to a digest it had',
       body: v.strictObject({
@@ -231,6 +227,26 @@ export function imageEndpoints(sources: ImageSources): Endpoint[] {
       },
     }),
   ]
+}
+
+/** Rows of deleted manifests name the tags that went along: a few are read in a turn. */
+async function* allDeleted(
+  metadata: MetadataReader,
+  repository: RepositoryName,
+  after: string | undefined,
+): AsyncGenerator<v.InferInput<typeof deletedSchema>> {
+  const isInTags = after === undefined || !after.includes(':')
+  if (isInTags) {
+    for await (const { key, row } of inTurns(metadata, 'deletedTags', [repository], after)) {
+      const { at, by, why } = row
+      yield { kind: 'tag', tag: key[1], digest: row.row.digest, deletedAt: isoTime(at), by, why }
+    }
+  }
+  const start = isInTags ? undefined : after
+  for await (const { key, row } of inTurns(metadata, 'deletedManifests', [repository], start)) {
+    const { at, by, why } = row
+    yield { kind: 'manifest', digest: key[1], deletedAt: isoTime(at), by, why }
+  }
 }
 
 type Image = v.InferInput<typeof imageSchema>
@@ -263,7 +279,7 @@ async function describeImage(
     repository,
     digest,
     mediaType: row.mediaType,
-    sizeBytes: await imageBytes(metadata, repository, digest),
+    sizeBytes: await imageSizeInTurns(metadata, repository, { digest }),
     artifactType: row.artifactType,
     subject: row.subject,
     pushedAt: isoTime(row.pushedAt),

@@ -7,7 +7,7 @@ import type { MetadataReader } from '../storage/ports.ts'
 import type { JobRow } from '../storage/schema-cleanup.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { conflict, notFound } from './problem.ts'
-import { countsSchema, defined, isoTime, nextSchema, pageQuery } from './schemas.ts'
+import { countsSchema, cursorOf, defined, isoTime, nextSchema, pageQuery } from './schemas.ts'
 
 export const jobSchema = v.object({
   id: v.string(),
@@ -34,24 +34,28 @@ export function jobEndpoints(jobs: Jobs, metadata: MetadataReader): Endpoint[] {
       method: 'GET',
       path: '/admin/jobs',
       group: 'jobs',
-      summary: 'jobs in the order of their start, the last ones with newest=true',
-      query: v.object({ ...pageQuery, newest: v.optional(v.picklist(['true', 'false'])) }),
+      summary: 'jobs in the order of their start, the last ones first with newest=true',
+      query: v.strictObject({
+        limit: pageQuery.limit,
+        after: cursorOf(/^\d{15}-[0-9a-z]{16}$/),
+        newest: v.optional(v.picklist(['true', 'false'])),
+      }),
       answer: v.object({ jobs: v.array(jobSchema), next: nextSchema }),
       handle: ({ query }) => {
         const limit = query.limit
-        if (query.newest === 'true') {
-          const all = metadata.keys('jobs', [], undefined, 2_000)
-          return {
-            jobs: all
-              .slice(-limit)
-              .reverse()
-              .map((id) => toJob(id, jobs.get(id)!)),
-          }
-        }
-        const ids = metadata.keys('jobs', [], query.after, limit + 1)
+        const ids =
+          query.newest === 'true'
+            ? metadata.keysBackward('jobs', [], query.after, limit + 1)
+            : metadata.keys('jobs', [], query.after, limit + 1)
         const page = ids.slice(0, limit)
         const next = ids.length > limit ? page.at(-1) : undefined
-        return defined({ jobs: page.map((id) => toJob(id, jobs.get(id)!)), next })
+        return defined({
+          jobs: page.flatMap((id) => {
+            const row = jobs.get(id)
+            return row === undefined ? [] : [toJob(id, row)]
+          }),
+          next,
+        })
       },
     }),
     endpoint({

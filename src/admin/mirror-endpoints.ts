@@ -65,7 +65,7 @@ export function mirrorEndpoints({ mirrors, isTls, onWarmed }: MirrorSources): En
       summary: 'Configuration snippets for docker, containerd, podman, BuildKit, k3s',
       group,
       params,
-      query: v.object({ address: v.optional(text) }),
+      query: v.strictObject({ address: v.optional(text) }),
       answer: v.object({ clients: v.array(snippetSchema) }),
       handle: (input) => {
         const { mirror } = find(input.params.mirror)

@@ -43,6 +43,7 @@ function operation(endpoint: Endpoint, convert: Convert): Json {
     operationId: operationId(method, path),
     summary,
     tags: [group],
+    'x-need': endpoint.need,
     parameters: [
       ...parameters(endpoint.params, 'path', convert),
       ...parameters(endpoint.query, 'query', convert),

@@ -3,22 +3,21 @@
  * repositories deleted and renamed.
  */
 import * as v from 'valibot'
+import { storageUse } from '../distribution/inventory.ts'
+import type { ListRequest } from '../distribution/ordered-list.ts'
+import type { Repositories } from '../distribution/repositories.ts'
 import {
   describeRepository,
+  listRepositoriesInOrder,
   type RepositoryInfo,
-  sortedTags,
-  storageUse,
-  type TagOrder,
-} from '../distribution/inventory.ts'
-import type { Repositories } from '../distribution/repositories.ts'
-import { RepositoryOrder } from '../distribution/repository-order.ts'
+} from '../distribution/repository-list.ts'
+import { BadCursor, listTagsInOrder } from '../distribution/tag-list.ts'
 import type { Jobs } from '../gc/jobs.ts'
-import type { RepositoryName } from '../registry/name.ts'
-import { systemClock } from '../runtime/clock.ts'
 import type { MetadataReader } from '../storage/ports.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { jobSchema, toJob } from './job-endpoints.ts'
-import { notFound } from './problem.ts'
+import { sees, seesIt } from './needs.ts'
+import { badRequest, notFound } from './problem.ts'
 import {
   defined,
   digestSchema,
@@ -26,6 +25,7 @@ import {
   nextSchema,
   pageQuery,
   repositorySchema,
+  searchQuery,
   tagSchema,
 } from './schemas.ts'
 
@@ -54,13 +54,32 @@ const waitBody = v.strictObject({ wait: v.optional(v.boolean('expected true or f
 
 const SORTS = ['name', '-name', 'pushed', '-pushed', 'pulled', '-pulled', 'size', '-size'] as const
 
-/** How long sums over the whole store are good for, ms. */
-const useKeptMs = 60_000
+const sortQuery = { sort: v.optional(v.picklist(SORTS), 'name') }
 
-const toOrder = (sort: (typeof SORTS)[number]) => ({
-  order: sort.replace('-', '') as TagOrder,
-  isDescending: sort.startsWith('-'),
-})
+function toRequest({
+  sort,
+  limit,
+  after,
+  q,
+}: {
+  readonly sort: (typeof SORTS)[number]
+  readonly limit: number
+  readonly after?: string | undefined
+  readonly q?: string | undefined
+}): ListRequest {
+  const order = sort.replace('-', '') as ListRequest['order']
+  return { order, isDescending: sort.startsWith('-'), limit, after, search: q }
+}
+
+/** What a list says of a cursor that it never gave, as a refusal. */
+async function atCursor<T>(listing: Promise<T>): Promise<T> {
+  try {
+    return await listing
+  } catch (error) {
+    if (!(error instanceof BadCursor)) throw error
+    throw badRequest('query.after: expected the next of an earlier answer with the same sort')
+  }
+}
 
 function toAnswer({ createdAt, pushedAt, pulledAt, ...rest }: RepositoryInfo) {
   return defined({
@@ -79,13 +98,6 @@ export interface RepositorySources {
 
 export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
   const { metadata, repositories, jobs } = sources
-  const order = new RepositoryOrder(metadata, systemClock)
-  let use: { readonly at: number; readonly sums: ReturnType<typeof storageUse> } | undefined
-  const describe = async (name: RepositoryName) => {
-    const info = await describeRepository(metadata, name)
-    if (info === undefined) throw notFound('there is no such repository')
-    return toAnswer(info)
-  }
   const jobReply = async (
     started: { readonly id: string; readonly ended: Promise<void> },
     wait: boolean,
@@ -100,72 +112,79 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
     endpoint({
       method: 'GET',
       path: '/admin/repositories',
+      need: 'any',
       group: 'repositories',
-      summary: 'repositories with tags, times and sizes, sorted by name, pushed, pulled or size',
-      query: v.object({
-        sort: v.optional(v.picklist(SORTS), 'name'),
+      summary:
+        'repositories with tags, times and sizes, sorted by name, pushed, pulled or size; q finds names that hold a text, or begin with it (TEXT*); total counts them',
+      query: v.strictObject({
+        ...sortQuery,
+        ...searchQuery,
         limit: v.optional(
           v.pipe(
             v.string(),
             v.regex(/^(?:100|[1-9]\d?)$/, 'expected a whole number from 1 to 100'),
             v.transform(Number),
           ),
+          '50',
         ),
         after: pageQuery.after,
       }),
-      answer: v.object({ repositories: v.array(repositoryAnswer), next: nextSchema }),
-      handle: async ({ query }) => {
-        const limit = query.limit ?? 50
-        if (query.sort !== 'name') {
-          const sorted = await order.page({ ...toOrder(query.sort), limit, after: query.after })
-          return defined({ repositories: sorted.repositories.map(toAnswer), next: sorted.next })
-        }
-        const names = metadata.keys('repositories', [], query.after, limit + 1)
-        const page = names.slice(0, limit)
-        const found = []
-        // One that goes meanwhile is left out.
-        for (const name of page) found.push(await describe(name).catch(() => undefined))
-        return defined({
-          repositories: found.filter((it) => it !== undefined),
-          next: names.length > limit ? page.at(-1) : undefined,
-        })
+      answer: v.object({
+        repositories: v.array(repositoryAnswer),
+        next: nextSchema,
+        total: v.optional(v.number()),
+      }),
+      handle: async ({ query }, { asker }) => {
+        const isSeen = asker.isAdmin ? undefined : (name: string) => sees(asker, name)
+        const found = await atCursor(listRepositoriesInOrder(metadata, toRequest(query), isSeen))
+        const { repositories: page, next, total } = found
+        return defined({ repositories: page.map(toAnswer), next, total })
       },
     }),
     endpoint({
       method: 'GET',
       path: '/admin/repositories/{repository}',
+      need: seesIt,
       group: 'repositories',
       summary: 'one repository: tags, times, bytes with and without sharing',
       params,
       answer: repositoryAnswer,
-      handle: ({ params: { repository } }) => describe(repository),
+      handle: ({ params: { repository } }) => {
+        const info = describeRepository(metadata, repository)
+        if (info === undefined) throw notFound('there is no such repository')
+        return toAnswer(info)
+      },
     }),
     endpoint({
       method: 'GET',
       path: '/admin/repositories/{repository}/tags',
+      need: seesIt,
       group: 'repositories',
-      summary: 'tags sorted by name, pushed, pulled or size (a leading - turns the order round)',
+      summary:
+        'tags sorted by name, pushed, pulled or size (a leading - turns the order round); q finds tags that hold a text, or begin with it (TEXT*); total counts them',
       params,
-      query: v.object({ ...pageQuery, sort: v.optional(v.picklist(SORTS), 'name') }),
-      answer: v.object({ tags: v.array(tagAnswer), next: nextSchema }),
+      query: v.strictObject({ ...pageQuery, ...sortQuery, ...searchQuery }),
+      answer: v.object({
+        tags: v.array(tagAnswer),
+        next: nextSchema,
+        total: v.optional(v.number()),
+      }),
       handle: async ({ params: { repository }, query }) => {
         if (metadata.get('repositories', repository) === undefined) {
           throw notFound('there is no such repository')
         }
-        const { tags, next } = await sortedTags(metadata, repository, {
-          ...toOrder(query.sort),
-          limit: query.limit,
-          after: query.after,
-        })
+        const request = toRequest(query)
+        const { tags, next, total } = await atCursor(listTagsInOrder(metadata, repository, request))
         const shown = tags.map(({ pushedAt, pulledAt, ...rest }) =>
           defined({ ...rest, pushedAt: isoTime(pushedAt), pulledAt: isoTime(pulledAt) }),
         )
-        return defined({ tags: shown, next })
+        return defined({ tags: shown, next, total })
       },
     }),
     endpoint({
       method: 'GET',
       path: '/admin/repositories/{repository}/tags/{tag}',
+      need: seesIt,
       group: 'repositories',
       summary: 'one tag and its history: who moved it from what to what',
       params: v.object({ repository: repositorySchema, tag: tagSchema }),
@@ -191,10 +210,11 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
     endpoint({
       method: 'GET',
       path: '/admin/repositories/{repository}/manifests/{digest}/tags',
+      need: seesIt,
       group: 'repositories',
       summary: 'which tags point at a manifest',
       params: v.object({ repository: repositorySchema, digest: digestSchema }),
-      query: v.object(pageQuery),
+      query: v.strictObject({ limit: pageQuery.limit, after: v.optional(tagSchema) }),
       answer: v.object({ tags: v.array(v.string()), next: nextSchema }),
       handle: ({ params: { repository, digest }, query }) => {
         const limit = query.limit
@@ -251,8 +271,7 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
       method: 'GET',
       path: '/admin/usage',
       group: 'repositories',
-      summary:
-        'storage use: physical, logical, saved by sharing, in the trash (at most a minute old)',
+      summary: 'storage use: physical, logical, saved by sharing, in the trash',
       answer: v.object({
         physicalBytes: v.number(),
         logicalBytes: v.number(),
@@ -261,16 +280,8 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
         trashBytes: v.number(),
         trashBlobs: v.number(),
       }),
-      handle: async () => {
-        const now = performance.now()
-        if (use === undefined || now - use.at > useKeptMs) {
-          use = { at: now, sums: storageUse(metadata) }
-          // A sum that failed is not kept.
-          use.sums.catch(() => {
-            use = undefined
-          })
-        }
-        const sums = await use.sums
+      handle: () => {
+        const sums = storageUse(metadata)
         return { ...sums, savedBytes: Math.max(0, sums.logicalBytes - sums.physicalBytes) }
       },
     }),

@@ -49,6 +49,20 @@ export const pageQuery = {
   after: v.optional(v.pipe(v.string(), v.maxLength(2_048))),
 }
 
+/** The `after` of a list whose cursors look so. */
+export function cursorOf(pattern: RegExp) {
+  return v.optional(
+    v.pipe(
+      v.string(),
+      v.maxLength(512, 'expected the next of an earlier answer'),
+      v.regex(pattern, 'expected the next of an earlier answer'),
+    ),
+  )
+}
+
+/** What a list is searched for: names that hold it, or begin with it where a `*` ends it. */
+export const searchQuery = { q: v.optional(v.pipe(v.string(), v.maxLength(256))) }
+
 /** The `after` of the next page; absent at the end. */
 export const nextSchema = v.optional(v.string())
 

@@ -2,8 +2,10 @@
  * @module What the server says of itself: `/admin/status`, and this API's own description.
  */
 import * as v from 'valibot'
+import type { Right } from '../auth/asker.ts'
 import { type Endpoint, endpoint } from './endpoint.ts'
 import { openApiDocument } from './openapi.ts'
+import { defined } from './schemas.ts'
 
 export interface ServiceSources {
   readonly version: string
@@ -16,6 +18,16 @@ export interface ServiceSources {
 }
 
 const statusSchema = v.looseObject({ status: v.literal('running'), version: v.string() })
+
+const rightSchema = v.object({
+  repositories: v.array(v.string()),
+  actions: v.array(v.string()),
+})
+
+const toRight = ({ repositories, actions }: Right) => ({
+  repositories: [...repositories],
+  actions: [...actions],
+})
 
 export function serviceEndpoints({ version, describe, endpoints }: ServiceSources): Endpoint[] {
   let document: Promise<Record<string, unknown>> | undefined
@@ -30,7 +42,37 @@ export function serviceEndpoints({ version, describe, endpoints }: ServiceSource
     }),
     endpoint({
       method: 'GET',
+      path: '/admin/session',
+      need: 'any',
+      group: 'service',
+      summary:
+        'who asks, and what he may on which repositories: rights by the rules, in their order (the first that matches decides), and what the credentials are limited to',
+      answer: v.object({
+        kind: v.picklist(['open', 'anonymous', 'user']),
+        name: v.optional(v.string()),
+        groups: v.array(v.string()),
+        via: v.string(),
+        isAdmin: v.boolean(),
+        rights: v.array(rightSchema),
+        limits: v.optional(v.array(rightSchema)),
+      }),
+      handle: (_input, { asker }) => {
+        const { kind, name, groups, via, rights, limits } = asker.describe()
+        return defined({
+          kind,
+          name: name === '' ? undefined : name,
+          groups: [...groups],
+          via,
+          isAdmin: asker.isAdmin,
+          rights: rights.map(toRight),
+          limits: limits?.map(toRight),
+        })
+      },
+    }),
+    endpoint({
+      method: 'GET',
       path: '/admin/openapi.json',
+      need: 'any',
       group: 'service',
       summary: 'this API as an OpenAPI 3.1 document',
       answer: v.record(v.string(), v.unknown()),

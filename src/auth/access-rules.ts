@@ -5,9 +5,10 @@
  * Rules that name the caller (`users`, `groups`) are looked at first; where none of them matches,
  * those for `anonymous` count for everybody: whoever logs in must not lose what he has without.
  */
+import type { Right } from './asker.ts'
 import { ACTIONS, type Action, type Caller, type Origin } from './caller.ts'
 import { Networks } from './networks.ts'
-import { RepositoryPattern } from './repository-pattern.ts'
+import { RepositoryPattern, userWord } from './repository-pattern.ts'
 
 /** One entry of `access:`, checked. */
 export interface RuleSettings {
@@ -28,6 +29,8 @@ export interface Decision {
 interface Rule {
   readonly number: number
   readonly patterns: readonly RepositoryPattern[]
+  /** As they were written. */
+  readonly texts: readonly string[]
   readonly coversEverything: boolean
   /** Undefined: every user. */
   readonly users: ReadonlySet<string> | undefined
@@ -108,6 +111,17 @@ export class AccessRules {
     )
   }
 
+  /** The rules that may decide for this caller, in the order in which they are asked. */
+  describe(caller: Caller, from: Origin): Right[] {
+    const here = this.#rules.filter((rule) => isInNetwork(rule, from))
+    const named = here.filter((rule) => isNamed(rule, caller))
+    const others = here.filter((rule) => rule.isForAnonymous && !named.includes(rule))
+    return [...named, ...others].map(({ texts, actions }) => ({
+      repositories: texts.map((text) => text.replaceAll(userWord, () => caller.name)),
+      actions: [...actions],
+    }))
+  }
+
   #decide(caller: Caller, action: Action, resource: string, from: Origin): Decision {
     const matches = (rule: Rule) =>
       covers(rule, action, resource, caller.name) && isInNetwork(rule, from)
@@ -127,6 +141,7 @@ function compileRule(rule: RuleSettings, number: number): Rule {
   return {
     number,
     patterns: rule.repositories.map((text) => new RepositoryPattern(text)),
+    texts: rule.repositories,
     coversEverything: rule.repositories.includes('**'),
     users: users?.includes('*') === true || namesNobody ? undefined : new Set(users),
     groups: groups ?? [],

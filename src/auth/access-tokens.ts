@@ -99,6 +99,7 @@ function grantOf({ repositories, actions, user }: AccessTokenRow): Grant {
       (resource === undefined ||
         (coversEverything && action === 'admin') ||
         patterns.some((pattern) => pattern.matches(resource, user))),
+    describe: () => [{ repositories, actions: [...allowed] }],
   }
 }
 

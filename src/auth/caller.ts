@@ -11,6 +11,11 @@ export type Action = (typeof ACTIONS)[number]
 export interface Grant {
   /** `resource` is a repository, `/admin`, `/metrics`, or `undefined` for "any at all". */
   allows(action: Action, resource: string | undefined): boolean
+  /** The same in words: actions on what matches any of the patterns. */
+  describe(): readonly {
+    readonly repositories: readonly string[]
+    readonly actions: readonly Action[]
+  }[]
 }
 
 export interface Caller {

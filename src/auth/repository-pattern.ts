@@ -8,7 +8,8 @@ import { compileGlob, type Matcher } from '../registry/glob.ts'
 /** Names that may stand in for `${user}`: one component of a repository name, nothing else. */
 const COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/
 
-const USER = `\${user}`
+/** Stands for the caller's name. */
+export const userWord = `\${user}`
 
 /** Compiled forms of one `${user}` pattern that are kept; then they are made anew. */
 const compiledUsersMax = 1000
@@ -20,7 +21,7 @@ export class RepositoryPattern {
 
   constructor(text: string) {
     this.text = text
-    this.#fixed = text.includes(USER) ? undefined : compile(text)
+    this.#fixed = text.includes(userWord) ? undefined : compile(text)
   }
 
   /** Whether the pattern covers the name, for a caller of this name. */
@@ -32,7 +33,7 @@ export class RepositoryPattern {
     let compiled = this.#byUser.get(user)
     if (compiled === undefined) {
       if (this.#byUser.size >= compiledUsersMax) this.#byUser.clear()
-      compiled = compile(this.text.replaceAll(USER, user))
+      compiled = compile(this.text.replaceAll(userWord, user))
       this.#byUser.set(user, compiled)
     }
     return compiled(name)

@@ -79,5 +79,12 @@ export function grantOfScopes(scopes: readonly Scope[]): Grant {
       if (action === 'delete') return actions.has('delete')
       return actions.has(action) || (action === 'list' && actions.has('pull'))
     },
+    describe: () =>
+      [...byRepository].map(([name, actions]) => ({
+        repositories: [name],
+        actions: REPOSITORY_ACTIONS.filter(
+          (action) => actions.has(action) || (action === 'list' && actions.has('pull')),
+        ),
+      })),
   }
 }

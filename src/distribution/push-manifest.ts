@@ -11,6 +11,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { imageSize, imageSizeInTurns } from '../storage/image-size.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import { type ManifestRow, type TagRow, type Timestamp, tagHistoryMax } from '../storage/schema.ts'
 import type { Change, Check } from '../storage/transaction.ts'
@@ -56,6 +57,16 @@ export interface PushParts {
   readonly readManifest?: (text: ManifestText) => ReadManifest | Promise<ReadManifest>
 }
 
+/** What was looked up of a manifest before its lock was taken. */
+interface FoundFacts {
+  /** How long it wants to live, ms. */
+  readonly lifetime: number | undefined
+  readonly imageBytes: number
+}
+
+/** Layers that are looked up at once: beyond it in turns. */
+const childrenAtOnce = 200
+
 export class ManifestPushes {
   readonly #metadata: MetadataStore
   readonly #policy: Policy
@@ -89,9 +100,25 @@ export class ManifestPushes {
       manifest,
       this.#parts.readBlob,
     )
+    const imageBytes = await this.#sizeOf(push.repository, digest, manifest)
     return this.#parts.tagLocks.run(push.repository, [digest, ...tags], () =>
-      this.#store(push, digest, manifest, tags, lifetime),
+      this.#store(push, digest, manifest, tags, { lifetime, imageBytes }),
     )
+  }
+
+  /** An index may name ten thousand manifests; an image names a few layers. */
+  #sizeOf(
+    repository: RepositoryName,
+    digest: Digest,
+    { children }: Manifest,
+  ): number | Promise<number> {
+    const image = {
+      digest,
+      children: children.map((it) => ({ digest: it.digest.digest, kind: it.kind })),
+    }
+    return children.some(({ kind }) => kind === 'manifest') || children.length > childrenAtOnce
+      ? imageSizeInTurns(this.#metadata, repository, image)
+      : imageSize(this.#metadata, repository, image)
   }
 
   async #store(
@@ -99,12 +126,12 @@ export class ManifestPushes {
     digest: Digest,
     manifest: Manifest,
     tags: readonly Tag[],
-    lifetime: number | undefined,
+    found: FoundFacts,
   ): Promise<PushedManifest> {
     // A check that fails means that the world moved between our reads and the commit: look again.
     for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
       const now = this.#clock.now()
-      const changes = this.#manifestChanges(push, digest, manifest, lifetime, now)
+      const changes = this.#manifestChanges(push, digest, manifest, found, now)
       const checks: Check[] = []
       for (const tag of tags) this.#moveTag(push, tag, digest, now, checks, changes)
       if (tags.length === 0) changes.push(this.#event(push, digest, now, {}))
@@ -134,7 +161,7 @@ export class ManifestPushes {
     { repository, bytes }: ManifestPush,
     digest: Digest,
     manifest: Manifest,
-    lifetime: number | undefined,
+    { lifetime, imageBytes }: FoundFacts,
     now: Timestamp,
   ): Change[] {
     const imageConfig = manifest.children.find((child) => child.kind === 'config')
@@ -145,6 +172,7 @@ export class ManifestPushes {
       ...(manifest.subject === undefined ? {} : { subject: manifest.subject.digest.digest }),
       ...(imageConfig === undefined ? {} : { imageConfig: imageConfig.digest.digest }),
       pushedAt: now,
+      imageBytes,
       ...(lifetime === undefined ? {} : { expiresAfterMs: lifetime }),
       ...(isBuildCache(manifest) ? { isBuildCache: true as const } : {}),
     }

@@ -2,7 +2,7 @@
  * @module Jobs: long work that an operator can look at, wait for and cancel. What runs is in memory;
  * beginning and end are rows, so that the history survives a restart.
  */
-import type { History } from '../distribution/history.ts'
+import { RowIds } from '../distribution/row-ids.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import type { JobRow, JobState } from '../storage/schema-cleanup.ts'
@@ -34,15 +34,15 @@ interface Running {
 export class Jobs {
   readonly #metadata: MetadataStore
   readonly #clock: Clock
-  readonly #history: History
+  readonly #ids: RowIds
   readonly #running = new Map<string, Running>()
   /** Ends that the disk did not take: told from here, and written with the next job. */
   readonly #unwritten = new Map<string, JobRow>()
 
-  constructor(metadata: MetadataStore, clock: Clock, history: History) {
+  constructor(metadata: MetadataStore, clock: Clock) {
     this.#metadata = metadata
     this.#clock = clock
-    this.#history = history
+    this.#ids = new RowIds(metadata, 'jobs', clock)
   }
 
   /** The job's row as it is now. */
@@ -64,7 +64,7 @@ export class Jobs {
     kind: string,
     by: string,
     work: (job: RunningJob) => Promise<{ readonly state: JobState; readonly message?: string }>,
-    id = this.#history.key(this.#clock.now()),
+    id = this.#ids.next(),
   ): Promise<{ readonly id: string; readonly ended: Promise<void> }> {
     const before = this.#metadata.get('jobs', id)
     const createdAt = before?.createdAt ?? this.#clock.now()

@@ -3,6 +3,7 @@
  * at most once.
  */
 import type { History } from '../distribution/history.ts'
+import { RowIds } from '../distribution/row-ids.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { disk } from '../runtime/disk.ts'
 import { planPath, type StoragePaths } from '../storage/paths.ts'
@@ -24,13 +25,15 @@ export interface PlansOptions {
 
 export class Plans {
   readonly #options: PlansOptions
+  readonly #ids: RowIds
 
   constructor(options: PlansOptions) {
     this.#options = options
+    this.#ids = new RowIds(options.metadata, 'plans', options.clock)
   }
 
   newId(): string {
-    return this.#options.history.key(this.#options.clock.now())
+    return this.#ids.next()
   }
 
   path(id: string): string {

@@ -1,9 +1,10 @@
 /**
  * @module Bounds what only grows: events and ended jobs. Oldest first, a few rows a turn.
  */
-import { timeKey } from '../distribution/history.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { eventClock } from '../storage/event-log.ts'
 import type { MetadataStore } from '../storage/ports.ts'
+import type { Databases } from '../storage/schema.ts'
 import type { Change } from '../storage/transaction.ts'
 import { jobsKeptMax } from './jobs.ts'
 
@@ -14,37 +15,25 @@ const eventsKeptMax = 1_000_000
 const rowsAtOnce = 500
 
 export async function pruneHistory(metadata: MetadataStore, clock: Clock): Promise<void> {
-  const oldest = timeKey(clock.now() - eventsKeptMs)
-  await removeFirst(metadata, 'events', (await count(metadata, 'events')) - eventsKeptMax, oldest)
-  await removeFirst(metadata, 'jobs', (await count(metadata, 'jobs')) - jobsKeptMax, '')
+  const oldest = clock.now() - eventsKeptMs
+  await removeFirst(metadata, 'events', eventsKeptMax, (row) => eventClock(row) < oldest)
+  await removeFirst(metadata, 'jobs', jobsKeptMax, () => false)
 }
 
-/** Removes the first `surplus` rows, and further ones while their keys are before `limit`. */
-async function removeFirst(
+/** Removes the first rows beyond `keptMax`, and further ones from the first on while they are old. */
+async function removeFirst<N extends 'events' | 'jobs'>(
   metadata: MetadataStore,
-  database: 'events' | 'jobs',
-  surplus: number,
-  limit: string,
+  database: N,
+  keptMax: number,
+  isOld: (row: Databases[N]['row']) => boolean,
 ): Promise<void> {
-  let left = surplus
   while (true) {
-    const keys = metadata.keys(database, [], undefined, rowsAtOnce)
-    const going = keys.filter((key, index) => index < left || key < limit)
+    const surplus = metadata.count(database) - keptMax
+    const rows = metadata.entries(database, [], undefined, rowsAtOnce)
+    const young = rows.findIndex(({ row }, index) => index >= surplus && !isOld(row))
+    const going = young === -1 ? rows : rows.slice(0, young)
     if (going.length === 0) return
-    const changes = going.map((key): Change => ({ change: 'delete', in: database, key }))
+    const changes = going.map(({ key }) => ({ change: 'delete', in: database, key }) as Change)
     await metadata.commit({ checks: [], changes })
-    left -= going.length
-  }
-}
-
-async function count(metadata: MetadataStore, database: 'events' | 'jobs'): Promise<number> {
-  let found = 0
-  let last: string | undefined
-  while (true) {
-    const keys = metadata.keys(database, [], last, 1_000)
-    found += keys.length
-    if (keys.length < 1_000) return found
-    last = keys.at(-1)
-    await new Promise((resolve) => setImmediate(resolve))
   }
 }

@@ -2,7 +2,6 @@
  * @module From the lines of a plan to candidates for the writer, inside a worker. Nothing is decided
  * here: the writer compares each with what is there now (`storage/apply-sweep.ts`).
  */
-import type { History } from '../distribution/history.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { parseRepositoryName } from '../registry/name.ts'
 import { unwrap } from '../registry/result.ts'
@@ -11,7 +10,7 @@ import type { Candidate } from '../storage/sweep.ts'
 import type { PlanItem } from './plan-item.ts'
 
 /** Throws when the plan's file is not what the collection wrote. */
-export function toCandidate(item: PlanItem, now: number, history: History): Candidate {
+export function toCandidate(item: PlanItem): Candidate {
   const digest = unwrap(parseDigest(item.digest))
   const { kind, at, bytes } = item
   switch (kind) {
@@ -28,7 +27,6 @@ export function toCandidate(item: PlanItem, now: number, history: History): Cand
         at,
         pulledAt: item.pulledAt ?? 0,
         why: item.reason,
-        event: history.key(now),
         ...subjectOf(item.subject),
       }
       return item.kind === 'tag'

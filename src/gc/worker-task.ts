@@ -2,8 +2,6 @@
  * @module The collection's worker: makes plans, turns plans into steps, finds what is due to go for
  * good. One task at a time; it reads and says, the main thread commits.
  */
-import { History } from '../distribution/history.ts'
-import { systemClock } from '../runtime/clock.ts'
 import { lowerPriority } from '../runtime/priority.ts'
 import { toWorkerFailure } from '../runtime/worker-messages.ts'
 import { LmdbEnvironment } from '../storage/lmdb-environment.ts'
@@ -154,9 +152,8 @@ async function mark(environment: LmdbEnvironment, task: MarkTask, link: Link): P
 }
 
 async function* sweep({ planFile, offset }: SweepTask): AsyncGenerator<Found> {
-  const history = new History()
   for await (const { item, end } of readPlan(planFile, offset)) {
-    yield { candidate: toCandidate(item, systemClock.now(), history), end }
+    yield { candidate: toCandidate(item), end }
   }
 }
 

@@ -4,6 +4,7 @@
  * whether or not there is anything behind the path: existence is never told.
  */
 import type { AccessRules } from '../auth/access-rules.ts'
+import type { Asker } from '../auth/asker.ts'
 import { type Authenticator, CredentialsRefused, claimedName } from '../auth/authenticator.ts'
 import { type Action, anonymousCaller, type Caller } from '../auth/caller.ts'
 import { LoginPutOff, type PutOffReason } from '../auth/login-put-off.ts'
@@ -11,7 +12,7 @@ import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { HttpRequest } from './engine.ts'
 import type { SourceRights } from './handlers/uploads.ts'
-import { type Need, neededBy, pullOf } from './route-access.ts'
+import { adminNeed, type Need, neededBy, pullOf, repositoryNeed } from './route-access.ts'
 import { parseRoute } from './router.ts'
 
 /** One refused request, for the audit trail. */
@@ -104,6 +105,47 @@ export class Gate {
     this.#refuse(request, need, 'not-allowed', rule)
   }
 
+  /** The caller as the admin API asks about him. Reads the request now: it may be gone later. */
+  asker(request: HttpRequest): Asker {
+    const { remoteAddress } = request
+    return this.#askerOf(request.caller, request, {
+      remoteAddress,
+      credentials: request.header('authorization'),
+    })
+  }
+
+  #askerOf(
+    caller: Caller,
+    request: HttpRequest,
+    from: { readonly remoteAddress: string; readonly credentials: string | undefined },
+  ): Asker {
+    const { rules, authenticator } = this.#options
+    const isAdmin = rules.may(caller, 'admin', '/admin', from)
+    return {
+      isAdmin,
+      may: (action, repository) => isAdmin || rules.may(caller, action, repository, from),
+      mayAnywhere: (actions) =>
+        isAdmin || actions.some((action) => rules.mayAnywhere(caller, action, from)),
+      refuse: (action, repository) => {
+        const need = repository === undefined ? adminNeed : repositoryNeed(action, repository)
+        const rule = rules.decide(caller, need.action, need.resource ?? '/admin', from).rule
+        throw this.#refusalOf(request, need, 'not-allowed', rule)
+      },
+      describe: () => ({
+        kind: caller.kind,
+        name: caller.name,
+        groups: caller.groups,
+        via: caller.via,
+        rights: rules.describe(caller, from),
+        limits: caller.grant?.describe(),
+      }),
+      renew: async () => {
+        const now = await authenticator.authenticate(from.credentials, from)
+        return this.#askerOf(now, request, from)
+      },
+    }
+  }
+
   /** What the caller may mount from. */
   sourceRights(request: HttpRequest): SourceRights {
     const { rules } = this.#options
@@ -139,7 +181,17 @@ export class Gate {
     need: Need | 'login',
     reason: Refusal['reason'],
     rule: number | undefined,
-  ): void {
+  ): never {
+    throw this.#refusalOf(request, need, reason, rule)
+  }
+
+  /** The answer to a refused request; books it. */
+  #refusalOf(
+    request: HttpRequest,
+    need: Need | 'login',
+    reason: Refusal['reason'],
+    rule: number | undefined,
+  ): RegistryError {
     const { caller } = request
     const isAnonymous = caller.via === 'none'
     this.#options.onRefused(request, {
@@ -150,10 +202,10 @@ export class Gate {
       rule,
     })
     const isApi = request.path === '/v2' || request.path.startsWith('/v2/')
-    if (!isApi && !isAnonymous && caller.kind === 'user') throw new RegistryError('DENIED')
-    const scope = need === 'login' ? undefined : need.scope
+    if (!isApi && !isAnonymous && caller.kind === 'user') return new RegistryError('DENIED')
+    const scope = need === 'login' || !isApi ? undefined : need.scope
     const error = caller.via === 'bearer' ? 'insufficient_scope' : undefined
-    throw this.#unauthorized(request, scope, error)
+    return this.#unauthorized(request, scope, error)
   }
 
   #refuseCredentials(request: HttpRequest, error: unknown): Caller {

@@ -56,7 +56,7 @@ export function needOf(route: Route, method: string): Need | 'login' {
     case 'metrics':
       return { action: 'pull', resource: '/metrics', scope: undefined }
   }
-  if (!('repository' in route)) return { action: 'admin', resource: '/admin', scope: undefined }
+  if (!('repository' in route)) return adminNeed
   const methods = BY_ROUTE[route.kind]
   // A method that the route does not have tells nobody anything who may not pull there.
   const [action, scope] = methods === undefined ? ADMIN : (methods[method] ?? PULL)
@@ -80,6 +80,15 @@ export function neededBy({
 }
 
 const ADMIN = ['admin', '*'] as const
+
+/** The need of everything that names none. The admin API's own table narrows it by endpoint. */
+export const adminNeed: Need = { action: 'admin', resource: '/admin', scope: undefined }
+
+/** An action on a repository that a request names anywhere. */
+export function repositoryNeed(action: Action, repository: string): Need {
+  const scope = action === 'push' ? 'pull,push' : action === 'list' ? 'pull' : action
+  return { action, resource: repository, scope: `repository:${repository}:${scope}` }
+}
 
 /** The need of every prepared answer: they are pulls. */
 export function pullOf(repository: string): Need {

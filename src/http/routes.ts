@@ -3,6 +3,7 @@
  * 405 with `Allow`, unknown paths 404, both with a body that says so.
  */
 
+import { openAsker } from '../auth/asker.ts'
 import type { Caller } from '../auth/caller.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Handler, HttpRequest, HttpResponse } from './engine.ts'
@@ -145,11 +146,14 @@ export function createDispatcher(
     } else mirrors?.readdress(request, by)
     const route = routeOf(request, by)
     request.routeKind = route.kind
+    // Its endpoints name themselves what they need.
+    if (route.kind === 'admin') {
+      return admin.handle(request, response, by === undefined ? openAsker : by.asker(request))
+    }
     if (by !== undefined) {
       const need = needOf(route, request.method)
       by.require(request, mirrors?.hasRoot === true ? mirrors.widened(need, request) : need)
     }
-    if (route.kind === 'admin') return admin.handle(request, response)
     // Each row's handlers take the route of its own kind; the lookup by kind cannot show that.
     const methods = table[route.kind] as Readonly<Record<string, Act<Route>>>
     const act = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined

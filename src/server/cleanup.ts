@@ -3,10 +3,12 @@
  * plans, the collection and its schedule, and the endpoints that show them.
  */
 import type { Endpoint } from '../admin/endpoint.ts'
+import { eventEndpoints } from '../admin/event-endpoints.ts'
+import { EventTail } from '../admin/event-tail.ts'
 import { type GcStatus, gcEndpoints } from '../admin/gc-endpoints.ts'
-import { historyEndpoints } from '../admin/history-endpoints.ts'
 import { imageEndpoints } from '../admin/image-endpoints.ts'
 import { jobEndpoints, toJob } from '../admin/job-endpoints.ts'
+import { pinEndpoints } from '../admin/pin-endpoints.ts'
 import { repositoryEndpoints } from '../admin/repository-endpoints.ts'
 import { defined, isoTime } from '../admin/schemas.ts'
 import type { Config } from '../config/config.ts'
@@ -24,7 +26,7 @@ import { planBulkDelete } from '../gc/bulk-delete.ts'
 import { ClockGuard } from '../gc/clock-guard.ts'
 import { Collector } from '../gc/collector.ts'
 import { Explain } from '../gc/explain.ts'
-import { Jobs } from '../gc/jobs.ts'
+import { Jobs, jobsKeptMax } from '../gc/jobs.ts'
 import { Plans } from '../gc/plans.ts'
 import { pruneHistory } from '../gc/prune-history.ts'
 import { compileRules } from '../gc/rules.ts'
@@ -62,7 +64,7 @@ export function makeCleanup({ config, storage, uploads, logger, isMirrored }: Cl
     pulls: new PullTimes(metadata, clock),
     reliance: new Reliance(metadata, clock, config.cleanup.gc.graceMs),
   }
-  const jobs = new Jobs(metadata, clock, history)
+  const jobs = new Jobs(metadata, clock)
   const plans = new Plans({ metadata, paths: storage.paths, clock, history })
   const clockGuard = new ClockGuard(clock, metadata)
   const totals = {
@@ -129,8 +131,7 @@ export function makeCleanup({ config, storage, uploads, logger, isMirrored }: Cl
   const schedule = gc.enabled ? startSchedule(gc.schedule, runScheduled, onError) : undefined
   const status = (): GcStatus => {
     const last = metadata
-      .keys('jobs', [], undefined, 2_000)
-      .reverse()
+      .keysBackward('jobs', [], undefined, jobsKeptMax)
       .find((id) => metadata.get('jobs', id)?.kind === 'gc')
     return defined({
       enabled: gc.enabled,
@@ -156,7 +157,8 @@ export function makeCleanup({ config, storage, uploads, logger, isMirrored }: Cl
         explain.repository(repository, only, clock.now(), signal),
     }),
     ...jobEndpoints(jobs, metadata),
-    ...historyEndpoints({ metadata, history, clock }),
+    ...eventEndpoints({ tail: new EventTail(metadata) }),
+    ...pinEndpoints({ metadata, history, clock }),
   ]
   return {
     ...shared,

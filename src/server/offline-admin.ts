@@ -2,7 +2,9 @@
  * @module The admin API on a store that nobody serves: the very endpoints of the server, called inside
  * this process, without a socket. For commands; whoever may open the store's files may use it.
  */
+
 import { AdminApi, type AdminRequest } from '../admin/admin-api.ts'
+import { openAsker } from '../auth/asker.ts'
 import type { Config } from '../config/config.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
 import { createLogger } from '../observability/logger.ts'
@@ -58,7 +60,7 @@ export async function openOfflineAdmin(config: Config, actor: string): Promise<O
   const signal = new AbortController().signal
   return {
     ask: async (method, target, body) => {
-      const answer = await api.handle(toRequest(method, target, body, signal), actor)
+      const answer = await api.handle(toRequest(method, target, body, signal), actor, openAsker)
       if (answer.kind === 'stream') throw new Error('streams need a server')
       return { status: answer.status, json: answer.body }
     },

@@ -9,6 +9,7 @@
  * collection looks at the entries instead of at everything. An entry's row is new whenever something
  * speaks for a look: one that is unchanged since before the look can go.
  */
+import type { DerivedRows } from './derived-rows.ts'
 import type { DatabaseName, Databases } from './schema.ts'
 import type { Change, Check } from './transaction.ts'
 
@@ -38,7 +39,7 @@ export function holds(rows: RowAccess, check: Check): boolean {
   }
 }
 
-export function applyChange(rows: RowAccess, change: Change): void {
+export function applyChange(rows: DerivedRows, change: Change): void {
   switch (change.change) {
     case 'put':
       rows.put(change.in, change.key, ownRow(change.row))
@@ -53,6 +54,12 @@ export function applyChange(rows: RowAccess, change: Change): void {
     case 'touch':
       touch(rows, change)
       return
+    case 'rederive':
+      rows.rederive(change.in, change.key)
+      return
+    case 'event':
+      rows.appendEvent(change.row)
+      return
   }
   keepCandidates(rows, change)
 }
@@ -64,19 +71,23 @@ function ownRow(row: unknown): unknown {
 }
 
 /** An earlier change of the same transaction may have deleted the row: then nothing is raised. */
-function touch(rows: RowAccess, change: Change & { readonly change: 'touch' }): void {
+function touch(rows: DerivedRows, change: Change & { readonly change: 'touch' }): void {
   if (change.in === 'blobs') {
     const row = rows.get('blobs', change.key) as Databases['blobs']['row'] | undefined
     if (row === undefined) return
-    rows.put('blobs', change.key, { ...row, linkedAt: Math.max(row.linkedAt, change.at) })
+    rows.putPlain('blobs', change.key, { ...row, linkedAt: Math.max(row.linkedAt, change.at) })
     return
   }
   const row = rows.get('manifests', change.key) as Databases['manifests']['row'] | undefined
   if (row === undefined) return
-  rows.put('manifests', change.key, { ...row, reliedAt: Math.max(row.reliedAt ?? 0, change.at) })
+  const reliedAt = Math.max(row.reliedAt ?? 0, change.at)
+  rows.putPlain('manifests', change.key, { ...row, reliedAt })
 }
 
-function keepCandidates(rows: RowAccess, change: Exclude<Change, { change: 'touch' }>): void {
+function keepCandidates(
+  rows: RowAccess,
+  change: Exclude<Change, { change: 'touch' | 'event' | 'rederive' }>,
+): void {
   if (change.in === 'links') {
     rows.put('candidates', change.key[1], rows.stamp())
   } else if (change.in === 'blobs') {

@@ -8,7 +8,8 @@
  * the one writer, inside one transaction each. So either the client came first, and the row is not
  * what was planned; or the collection did, and the client hears that it must push.
  */
-import { applyChange, type RowAccess, suspect } from './apply-change.ts'
+import { applyChange, suspect } from './apply-change.ts'
+import type { DerivedRows } from './derived-rows.ts'
 import { DigestWindow } from './digest-window.ts'
 import { holdsNow, manifestRemoval, tagRemoval } from './removal.ts'
 import type { BlobRow, DatabaseName, Databases, ManifestRow } from './schema.ts'
@@ -26,7 +27,7 @@ import type { Change } from './transaction.ts'
 /** Why a candidate stays; undefined: it is gone. */
 type Verdict = string | undefined
 
-export function applySweep(rows: RowAccess, batch: SweepBatch): Swept {
+export function applySweep(rows: DerivedRows, batch: SweepBatch): Swept {
   const startedAt = performance.now()
   const skipped: Skipped[] = []
   const sweep = new Sweep(rows, batch)
@@ -48,28 +49,15 @@ function eventOf(
     : { at, action: 'delete-manifest', repository, by, digest, why }
 }
 
-/** The events that a sweep has written, with their keys. */
-export function* sweptEvents(
-  batch: SweepBatch,
-  swept: Swept | undefined,
-): Generator<readonly [key: string, row: EventRow]> {
-  const skipped = new Set(swept?.skipped.map(({ index }) => index))
-  for (const [index, candidate] of batch.candidates.entries()) {
-    if (skipped.has(index)) continue
-    if (candidate.kind !== 'tag' && candidate.kind !== 'manifest') continue
-    yield [candidate.event, eventOf(candidate, batch)]
-  }
-}
-
 class Sweep {
-  readonly #rows: RowAccess
+  readonly #rows: DerivedRows
   readonly #batch: SweepBatch
   readonly #holders: DigestWindow
   readonly #parents: DigestWindow
   /** The row read last: a blob comes right after its links. */
   #lastBlob: { readonly digest: string; readonly row: BlobRow | undefined } | undefined
 
-  constructor(rows: RowAccess, batch: SweepBatch) {
+  constructor(rows: DerivedRows, batch: SweepBatch) {
     this.#rows = rows
     this.#batch = batch
     this.#holders = new DigestWindow(rows, 'holders')
@@ -107,7 +95,7 @@ class Sweep {
   }
 
   #tag(it: TagCandidate): Verdict {
-    const { repository, tag, digest, at, pulledAt, why, event } = it
+    const { repository, tag, digest, at, pulledAt, why } = it
     const row = this.#get('tags', [repository, tag])
     if (row === undefined) return 'the tag is gone already'
     if (row.digest !== digest) return 'the tag was moved'
@@ -119,12 +107,12 @@ class Sweep {
     const { at: now, by } = this.#batch
     this.#apply(tagRemoval(repository, tag, row, { at: now, by, why }).changes)
     if (this.#batch.isFinal) this.#rows.delete('deletedTags', [repository, tag])
-    this.#rows.put('events', event, eventOf(it, this.#batch))
+    this.#rows.appendEvent(eventOf(it, this.#batch))
     return undefined
   }
 
   #manifest(it: ManifestCandidate): Verdict {
-    const { repository, digest, at, why, event } = it
+    const { repository, digest, at, why } = it
     const row = this.#get('manifests', [repository, digest])
     if (row === undefined) return 'the manifest is gone already'
     if (Math.max(row.pushedAt, row.reliedAt ?? 0) !== at) {
@@ -140,7 +128,7 @@ class Sweep {
     if (this.#has('tagsByDigest', [repository, digest])) return 'a tag points at the manifest'
     if (this.#has('parents', [digest, repository])) return 'an index lists the manifest'
     this.#removeManifest(it, row, why)
-    this.#rows.put('events', event, eventOf(it, this.#batch))
+    this.#rows.appendEvent(eventOf(it, this.#batch))
     return undefined
   }
 

@@ -8,9 +8,12 @@ import { constants } from 'node:fs'
 import { chmod, copyFile, link, mkdir, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Digest } from '../registry/digest.ts'
+import { type Clock, systemClock } from '../runtime/clock.ts'
+import { afterRestore, eventClock, eventKey } from './event-log.ts'
 import { LmdbEnvironment, prefixRange } from './lmdb-environment.ts'
 import { authFolder, blobPath, type StoragePaths, storagePaths } from './paths.ts'
 import type { BlobRow, Databases } from './schema.ts'
+import type { EventRow } from './schema-cleanup.ts'
 
 export interface CopyReport {
   readonly blobs: number
@@ -27,7 +30,11 @@ const rowsPerRead = 1_000
  * Writes a backup of the store at `source` into `target`, which must be empty or absent. Upload
  * sessions are not part of it. Throws with what to do.
  */
-export async function backup(source: string, target: string): Promise<CopyReport> {
+export async function backup(
+  source: string,
+  target: string,
+  clock: Clock = systemClock,
+): Promise<CopyReport> {
   await requireEmpty(target)
   const from = storagePaths(source)
   const to = storagePaths(target)
@@ -38,12 +45,17 @@ export async function backup(source: string, target: string): Promise<CopyReport
   } finally {
     await live.close()
   }
+  await numberAnew(to, clock)
   await copySecrets(from, to)
   return copyBlobs(from, to)
 }
 
 /** Makes a store at `target` (empty or absent) out of a backup. The backup stays as it is. */
-export async function restore(source: string, target: string): Promise<CopyReport> {
+export async function restore(
+  source: string,
+  target: string,
+  clock: Clock = systemClock,
+): Promise<CopyReport> {
   const from = storagePaths(source)
   await stat(join(from.metadata, 'data.mdb')).catch(() => {
     throw new Error(`${source} is no backup: it has no meta/data.mdb`)
@@ -53,8 +65,28 @@ export async function restore(source: string, target: string): Promise<CopyRepor
   await mkdir(to.metadata, { recursive: true, mode: 0o750 })
   // Never linked: the store writes to this file.
   await copyFile(join(from.metadata, 'data.mdb'), join(to.metadata, 'data.mdb'))
+  await numberAnew(to, clock)
   await copySecrets(from, to)
   return copyBlobs(from, to)
+}
+
+/**
+ * Lets the events of a copy begin at a number that its model has not reached and will not reach:
+ * a reader of the model's events who goes on with the copy then misses none of the copy's. Also in a
+ * backup itself, which is a store that somebody may start.
+ */
+async function numberAnew({ metadata: folder }: StoragePaths, clock: Clock): Promise<void> {
+  const metadata = new LmdbEnvironment(folder, false)
+  try {
+    metadata.writeSync(() => {
+      const sequence = (metadata.get('system', 'sequence') ?? 0) as number
+      const last = metadata.get('events', eventKey(sequence)) as EventRow | undefined
+      if (last !== undefined) metadata.put('system', 'eventClock', eventClock(last))
+      metadata.put('system', 'sequence', afterRestore(sequence, clock.now()))
+    })
+  } finally {
+    await metadata.close()
+  }
 }
 
 /** Each file is replaced in one step, so that a copy is whole; others are somebody's at work. */

@@ -21,6 +21,10 @@ export interface RangeOptions {
   /** Key to stop before. */
   readonly end: readonly string[] | string
   readonly limit?: number
+  /** From `start`, which lies behind `end`, towards the first key. */
+  readonly reverse?: true
+  /** Leaves `start` itself out. */
+  readonly exclusiveStart?: true
 }
 
 export class LmdbEnvironment {
@@ -54,6 +58,12 @@ export class LmdbEnvironment {
     const shared = this.#databases[database]!.getBinaryFast(key)
     // lmdb-js hands out its one read buffer with `length` overwritten: only that can be believed.
     return shared && new Uint8Array(shared.buffer, shared.byteOffset, shared.length)
+  }
+
+  /** Bytes of a value as it is stored; 0 where there is none. Decodes nothing. */
+  valueLength(database: DatabaseName, key: unknown): number {
+    const shared = this.#databases[database]!.getBinaryFast(key as string)
+    return shared === undefined ? 0 : shared.length
   }
 
   put(database: DatabaseName, key: unknown, row: unknown): void {
@@ -150,4 +160,12 @@ export function prefixRange(prefix: readonly string[], last?: string): RangeOpti
   if (prefix.length === 0) return { start: after ?? '', end: afterAllStrings }
   const end = [...prefix, afterAllStrings]
   return after === undefined ? { start: prefix, end } : { start: [...prefix, after], end }
+}
+
+/** The range of all keys that start with these components, before `before` when given, last first. */
+export function backwardRange(prefix: readonly string[], before?: string): RangeOptions {
+  const end = prefix.length === 0 ? '' : prefix
+  const last = before ?? afterAllStrings
+  const start = prefix.length === 0 ? last : [...prefix, last]
+  return { start, end, reverse: true, exclusiveStart: true }
 }

@@ -12,7 +12,7 @@ import {
   type WorkerFailure,
 } from '../runtime/worker-messages.ts'
 import type { LongTask } from '../runtime/worker-pool.ts'
-import { type LmdbEnvironment, prefixRange } from './lmdb-environment.ts'
+import { backwardRange, type LmdbEnvironment, prefixRange } from './lmdb-environment.ts'
 import type { Pager } from './pager.ts'
 import type { AppliedListener, MetadataStore } from './ports.ts'
 import type { DatabaseName, Databases } from './schema.ts'
@@ -78,6 +78,49 @@ export class LmdbMetadataStore implements MetadataStore {
     limit: number,
   ): { key: Databases[N]['key']; row: Databases[N]['row'] }[] {
     const range = { ...prefixRange(prefix, last), limit }
+    const found: { key: Databases[N]['key']; row: Databases[N]['row'] }[] = []
+    for (const { key, value } of this.#environment.entries(database, range)) {
+      found.push({ key, row: value } as (typeof found)[number])
+    }
+    return found
+  }
+
+  entriesWithin<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    last: string | undefined,
+    limit: number,
+    bytesMax: number,
+  ): { key: Databases[N]['key']; row: Databases[N]['row'] | undefined }[] {
+    const found: { key: Databases[N]['key']; row: Databases[N]['row'] | undefined }[] = []
+    let bytes = 0
+    for (const key of this.keys(database, prefix, last, limit)) {
+      const length = this.#environment.valueLength(database, key)
+      bytes += length
+      if (bytes > bytesMax && found.length > 0) break
+      const row = length > bytesMax ? undefined : this.#environment.get(database, key)
+      found.push({ key, row } as (typeof found)[number])
+    }
+    return found
+  }
+
+  keysBackward<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    before: string | undefined,
+    limit: number,
+  ): Databases[N]['key'][] {
+    const range = { ...backwardRange(prefix, before), limit }
+    return [...this.#environment.keys(database, range)] as Databases[N]['key'][]
+  }
+
+  entriesBackward<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    before: string | undefined,
+    limit: number,
+  ): { key: Databases[N]['key']; row: Databases[N]['row'] }[] {
+    const range = { ...backwardRange(prefix, before), limit }
     const found: { key: Databases[N]['key']; row: Databases[N]['row'] }[] = []
     for (const { key, value } of this.#environment.entries(database, range)) {
       found.push({ key, row: value } as (typeof found)[number])

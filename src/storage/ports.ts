@@ -31,6 +31,33 @@ export interface MetadataReader {
     limit: number,
   ): { key: Databases[N]['key']; row: Databases[N]['row'] }[]
   /**
+   * Entries below `prefix` after `last` whose stored values have at most `bytesMax` bytes together,
+   * at least one entry; `row` is undefined where a value alone has more: it is not decoded. At most
+   * `limit`; fewer do not mean that this was the end.
+   */
+  entriesWithin<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    last: string | undefined,
+    limit: number,
+    bytesMax: number,
+  ): { key: Databases[N]['key']; row: Databases[N]['row'] | undefined }[]
+  /** The same from the end: keys below `prefix` before `before` when given, the last ones first. */
+  keysBackward<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    before: string | undefined,
+    limit: number,
+  ): Databases[N]['key'][]
+  entriesBackward<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    before: string | undefined,
+    limit: number,
+  ): { key: Databases[N]['key']; row: Databases[N]['row'] }[]
+  /** Rows of a database, as kept by the store: costs nothing, however many there are. */
+  count(database: DatabaseName): number
+  /**
    * Brings a binary row into memory from another thread, when it was not read lately: undefined
    * when it is known to be resident, so that the fast path has nothing to wait for.
    */
@@ -49,8 +76,6 @@ export interface MetadataStore extends MetadataReader {
    * then nothing was applied.
    */
   commit(transaction: Transaction): Promise<CommitOutcome>
-  /** Rows of a database, as kept by the store: costs nothing, however many there are. */
-  count(database: DatabaseName): number
   /** Transactions that were asked for so far, by anybody. */
   readonly commitCount: number
   /**

@@ -74,6 +74,11 @@ export interface EventRow {
   /** What the tag pointed at before; the repository's other name. */
   readonly from?: string
   readonly why?: string
+  /**
+   * The latest time of all events up to this one, where its own is earlier: clocks are set back. So
+   * a time can be looked for by halves (`event-log.ts`).
+   */
+  readonly clock?: Timestamp
 }
 
 export type JobState = 'running' | 'done' | 'failed' | 'cancelled' | 'stopped'

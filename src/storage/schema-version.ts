@@ -3,6 +3,7 @@
  * store of an older version is brought up to date step by step; one of a newer version is refused,
  * because this program would not know what it overwrites.
  */
+import { numberAndIndex } from './migrate-numbers.ts'
 import type { MetadataStore } from './ports.ts'
 import { schemaVersion } from './schema.ts'
 import type { Change } from './transaction.ts'
@@ -24,6 +25,7 @@ const MIGRATIONS: readonly Migration[] = [
   // From here on the writer keeps the index of candidates. What was written before is not in it:
   // the first collection walks everything once, and says so in `system` (`fullWalkAt`).
   { to: 3, run: async () => undefined },
+  { to: 4, run: numberAndIndex },
 ]
 
 /** Brings the store to this program's version. Throws with what to do when that cannot be. */

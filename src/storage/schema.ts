@@ -17,7 +17,7 @@ import type {
 } from './schema-cleanup.ts'
 
 /** Raised by every migration; a store of a newer version is refused. */
-export const schemaVersion = 3
+export const schemaVersion = 4
 
 /** Milliseconds since the epoch. */
 export type Timestamp = number
@@ -55,6 +55,8 @@ export interface ManifestRow {
   readonly reliedAt?: Timestamp
   /** How long it wants to live, by its labels or annotations, ms. */
   readonly expiresAfterMs?: number
+  /** Config and layers, of an index those of its manifests, each blob once. */
+  readonly imageBytes?: number
   /** A cache that BuildKit exported: of use only while a tag points at it. */
   readonly isBuildCache?: true
 }
@@ -89,6 +91,28 @@ export interface UploadRow {
   readonly client: string
   /** The bytes themselves while they are few; absent once the session has a file. */
   readonly bytes?: Uint8Array
+}
+
+/** What a repository holds, in sums; kept by the writer itself (`derived-rows.ts`). */
+export interface RepositorySums {
+  readonly tags: number
+  readonly manifests: number
+  /** Last push and last pull of anything in it, 0 for none. They never go back. */
+  readonly pushedAt: Timestamp
+  readonly pulledAt: Timestamp
+  /** Bytes of the blobs that it holds, and of those that no other repository holds. */
+  readonly logicalBytes: number
+  readonly exclusiveBytes: number
+  /** Whether there is a row of it in `repositories`, and so its places in `repositoryOrder`. */
+  readonly isListed: boolean
+}
+
+/** A manifest that tags point at, with its places in `tagOrder`. */
+export interface TaggedRow {
+  readonly tags: number
+  readonly sizeBytes: number
+  /** Last pull of it or of one of its tags, 0 for none. */
+  readonly pulledAt: Timestamp
 }
 
 /** What a referrers list shows of one manifest (image-spec, descriptor). */
@@ -156,8 +180,17 @@ export interface Databases {
   readonly pulls: { key: readonly [RepositoryName, string]; row: Timestamp }
   /** Digest and the name of the pin. */
   readonly pins: { key: readonly [Digest, string]; row: PinRow }
+  /** By number: `eventKey`. */
   readonly events: { key: string; row: EventRow }
   readonly jobs: { key: string; row: JobRow }
+  /** Which events are of a repository: name, then the event's key. Kept by the writer itself. */
+  readonly eventsByRepository: { key: readonly [string, string]; row: true }
+  readonly repositorySums: { key: RepositoryName; row: RepositorySums }
+  /** Repositories by `pushed`, `pulled`, `size`: the order, then `orderedKey`. */
+  readonly repositoryOrder: { key: readonly [string, string]; row: true }
+  readonly taggedManifests: { key: readonly [RepositoryName, Digest]; row: TaggedRow }
+  /** Tags by `pushed`, tagged manifests by `pulled` and `size`: repository, order, `orderedKey`. */
+  readonly tagOrder: { key: readonly [RepositoryName, string, string]; row: true }
   readonly plans: { key: string; row: PlanRow }
   /** Rules that an operator has applied once, by fingerprint. */
   readonly approvals: { key: string; row: Timestamp }
@@ -194,7 +227,12 @@ export const DATABASES: Readonly<Record<DatabaseName, 'msgpack' | 'binary'>> = {
   pulls: 'msgpack',
   pins: 'msgpack',
   events: 'msgpack',
+  eventsByRepository: 'msgpack',
   jobs: 'msgpack',
+  repositorySums: 'msgpack',
+  repositoryOrder: 'msgpack',
+  taggedManifests: 'msgpack',
+  tagOrder: 'msgpack',
   plans: 'msgpack',
   approvals: 'msgpack',
   candidates: 'msgpack',

@@ -18,8 +18,6 @@ interface Removed {
   readonly pulledAt: Timestamp
   /** For the history and for whoever wants it back. */
   readonly why: string
-  /** Key of the event. */
-  readonly event: string
   /** A manifest that it refers to: while the repository has it, it stays. */
   readonly subject?: Digest
 }

@@ -5,7 +5,9 @@
  */
 import { applyChange, holds, type RowAccess } from './apply-change.ts'
 import { applySweep } from './apply-sweep.ts'
+import { DerivedRows } from './derived-rows.ts'
 import type { DatabaseName, Databases, Timestamp } from './schema.ts'
+import type { EventRow } from './schema-cleanup.ts'
 import type { SweepBatch, Swept } from './sweep.ts'
 
 type Key<N extends DatabaseName> = Databases[N]['key']
@@ -43,6 +45,15 @@ export type Change =
       readonly key: Key<'blobs'>
       readonly at: Timestamp
     }
+  /**
+   * Writes an event down under the next number. Whoever applies the transaction gives the number, so
+   * that the order of the numbers is the order in which events become visible.
+   */
+  | { readonly change: 'event'; readonly in: 'events'; readonly row: EventRow }
+  /** Migrations: derives what follows from a row that is there (`derived-rows.ts`). */
+  | {
+      [N in DatabaseName]: { readonly change: 'rederive'; readonly in: N; readonly key: Key<N> }
+    }[DatabaseName]
   /** The same of a manifest in its repository: raises `reliedAt`. */
   | {
       readonly change: 'touch'
@@ -64,10 +75,25 @@ export type CommitOutcome =
   | { readonly applied: false; readonly failed: Check | Change }
 
 /**
+ * Applies batches of transactions one after the other, each of them whole or not at all, and what is
+ * derived from their rows at the end, once for all. The caller holds one write transaction of the
+ * store around it.
+ */
+export function applyTogether(
+  rows: RowAccess,
+  batches: readonly (readonly Transaction[])[],
+): CommitOutcome[][] {
+  const derived = new DerivedRows(rows)
+  const outcomes = batches.map((batch) => batch.map((it) => applyTransaction(derived, it)))
+  derived.flush()
+  return outcomes
+}
+
+/**
  * Checks everything, then changes everything. The caller holds the store's only write transaction,
  * so nothing can come between the two. A `put` of equal content is written all the same.
  */
-export function applyTransaction(rows: RowAccess, transaction: Transaction): CommitOutcome {
+function applyTransaction(rows: DerivedRows, transaction: Transaction): CommitOutcome {
   for (const check of transaction.checks) {
     if (!holds(rows, check)) return { applied: false, failed: check }
   }

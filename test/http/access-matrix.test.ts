@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { EndpointNeed } from '../../src/admin/needs.ts'
 import { ACTIONS } from '../../src/auth/caller.ts'
 import { routeMethods } from '../../src/http/routes.ts'
 import { basic, bearer, forgeToken, htpasswd } from '../support/access.ts'
@@ -122,8 +123,35 @@ describe.each(SUITES)('$name ($engine)', ({ engine, rules, challenge }) => {
     const does = (action: typeof row.needs, resource: string | undefined) =>
       mayDo(rules, groups, asker, action as 'pull', resource)
     if (row.kind === 'metrics') return does('pull', '/metrics') || does('admin', '/metrics')
-    if (row.kind === 'admin') return does('admin', '/admin')
+    if (row.kind === 'admin') return mayAdmin(row as AdminRow, asker, does)
     return does(row.needs, repository)
+  }
+
+  /** By what the endpoint's row in the document says that it needs. */
+  const mayAdmin = (
+    { need }: AdminRow,
+    asker: Asker,
+    does: (action: never, on: string) => boolean,
+  ) => {
+    if (does('admin' as never, '/admin')) return true
+    if (need === 'admin') return false
+    // Which repositories a token is for is looked at when a repository is named.
+    const { user, shows } = asker
+    const anywhere = (actions: readonly string[]) =>
+      actions.some((action) =>
+        mayDo(
+          rules,
+          groups,
+          (user === undefined ? { shows } : { user, shows }) as Asker,
+          action as 'pull',
+          undefined,
+        ),
+      )
+    if (need === 'any') return anywhere(['list', 'pull', 'push', 'delete'])
+    return need.every(
+      ({ anyOf, at }) =>
+        anywhere(anyOf) && (at !== 'path' || anyOf.some((action) => does(action as never, 'x'))),
+    )
   }
 
   const refuse = async (asker: Asker, row: EndpointRow, repository: string | undefined) => {
@@ -280,7 +308,11 @@ async function makeAskers(registry: InProcessRegistry): Promise<readonly Asker[]
 }
 
 interface Document {
-  readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  readonly paths: Readonly<Record<string, Readonly<Record<string, { 'x-need': EndpointNeed }>>>>
+}
+
+interface AdminRow extends EndpointRow {
+  readonly need: EndpointNeed
 }
 
 /** The endpoints of the admin API, from its own document. */
@@ -288,8 +320,9 @@ async function readAdminRows({ client }: InProcessRegistry): Promise<readonly En
   const answer = await client.get('/admin/openapi.json', root)
   const { paths } = answer.json as Document
   const rows = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.keys(methods).map(
-      (method): EndpointRow => ({
+    Object.entries(methods).map(
+      ([method, operation]): AdminRow => ({
+        need: operation['x-need'],
         kind: 'admin',
         method: method.toUpperCase(),
         path: () => path.replaceAll(/\{[^}]+\}/g, 'x'),

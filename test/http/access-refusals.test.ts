@@ -145,7 +145,7 @@ describeRegistry(
         ['POST', '/v2/other/app/blobs/uploads/', { action: 'push', repository: 'other/app' }],
         ['DELETE', '/v2/other/app/manifests/1', { action: 'delete', repository: 'other/app' }],
         ['GET', '/v2/other/app/tags/list', { action: 'list', repository: 'other/app' }],
-        ['GET', '/admin/events', { action: 'admin', repository: '/admin' }],
+        ['GET', '/admin/status', { action: 'admin', repository: '/admin' }],
         ['GET', '/metrics', { action: 'pull', repository: '/metrics' }],
       ]
       for (const [method, path, expected] of asked) {

@@ -57,7 +57,7 @@ export function collectorOn(storage: Storage, clock: Clock, options: CollectorTe
     immutableTags: [],
     ...options.cleanup,
   }
-  const jobs = new Jobs(metadata, clock, history)
+  const jobs = new Jobs(metadata, clock)
   const plans = new Plans({ metadata, paths: storage.paths, clock, history })
   const clockGuard = new ClockGuard(clock, metadata)
   const skipped: { readonly candidate: Candidate; readonly why: string }[] = []

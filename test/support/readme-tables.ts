@@ -4,11 +4,13 @@
  */
 import { auditEndpoints } from '../../src/admin/audit-endpoints.ts'
 import type { Endpoint } from '../../src/admin/endpoint.ts'
+import { eventEndpoints } from '../../src/admin/event-endpoints.ts'
 import { gcEndpoints } from '../../src/admin/gc-endpoints.ts'
-import { historyEndpoints } from '../../src/admin/history-endpoints.ts'
 import { imageEndpoints } from '../../src/admin/image-endpoints.ts'
 import { jobEndpoints } from '../../src/admin/job-endpoints.ts'
 import { mirrorEndpoints } from '../../src/admin/mirror-endpoints.ts'
+import { needText } from '../../src/admin/needs.ts'
+import { pinEndpoints } from '../../src/admin/pin-endpoints.ts'
 import { repositoryEndpoints } from '../../src/admin/repository-endpoints.ts'
 import { serviceEndpoints } from '../../src/admin/service-endpoints.ts'
 import { settingsMarkdown } from '../../src/config/document.ts'
@@ -61,13 +63,14 @@ function adminMarkdown(): string {
     ...jobEndpoints(nothing, nothing),
     ...repositoryEndpoints(nothing),
     ...imageEndpoints(nothing),
-    ...historyEndpoints(nothing),
+    ...eventEndpoints(nothing),
+    ...pinEndpoints(nothing),
     ...auditEndpoints({ file: undefined, flush: nothing }),
     ...mirrorEndpoints({ mirrors: undefined, isTls: false, onWarmed: nothing }),
   ]
   const rows = endpoints.map(
-    ({ method, path, summary }) =>
-      `| ${method} | \`${path.replace(/\{(\w+)\}/g, '<$1>')}\` | ${summary.replaceAll('|', '\\|')} |`,
+    ({ method, path, need, summary }) =>
+      `| ${method} | \`${path.replace(/\{(\w+)\}/g, '<$1>')}\` | ${needText(need)} | ${summary.replaceAll('|', '\\|')} |`,
   )
-  return ['| Method | Path | |', '| --- | --- | --- |', ...rows].join('\n')
+  return ['| Method | Path | Needs | |', '| --- | --- | --- | --- |', ...rows].join('\n')
 }

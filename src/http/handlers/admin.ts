@@ -2,6 +2,7 @@
  * @module `/admin/…`: carries requests to the admin API and its answers back. What the API is made
  * of is `src/admin/`'s business; this file knows sockets, that one does not.
  */
+import type { Asker } from '../../auth/asker.ts'
 import { actorOf } from '../../auth/caller.ts'
 import type { Logger } from '../../observability/logger.ts'
 import type { ApiAnswer, ApiStream } from '../../runtime/api-answer.ts'
@@ -10,7 +11,7 @@ import { respondJson } from '../respond.ts'
 
 /** The API, as far as this layer needs it. */
 export interface AdminPort {
-  handle(request: HttpRequest, actor: string): Promise<ApiAnswer>
+  handle(request: HttpRequest, actor: string, asker: Asker): Promise<ApiAnswer>
 }
 
 export class AdminHandlers {
@@ -31,11 +32,11 @@ export class AdminHandlers {
   }
 
   /** Every method of every path below `/admin/`. */
-  async handle(request: HttpRequest, response: HttpResponse): Promise<void> {
+  async handle(request: HttpRequest, response: HttpResponse, asker: Asker): Promise<void> {
     // The socket does not tell it after an await.
     void request.remoteAddress
     const actor = actorOf(request)
-    const answer = await this.#api.handle(request, actor)
+    const answer = await this.#api.handle(request, actor, asker)
     if (answer.kind === 'stream') return sendPieces(request, response, answer)
     const { status, headers, body, fault, refusal } = answer
     if (refusal !== undefined) this.#onRefused(request, refusal)
@@ -57,7 +58,11 @@ async function sendPieces(
     ['Cache-Control', 'no-store'],
     ['X-Accel-Buffering', 'no'],
   ])
-  if (request.method === 'HEAD') return response.sendHead(head, undefined)
+  if (request.method === 'HEAD') {
+    // Nobody reads the pieces: what they hold is let go of.
+    await pieces[Symbol.asyncIterator]().return?.()
+    return response.sendHead(head, undefined)
+  }
   response.startChunked(head)
   for await (const piece of pieces) {
     await response.write(piece)

@@ -6,7 +6,7 @@ import type { Digest } from '../../registry/digest.ts'
 import type { RowAccess } from '../apply-change.ts'
 import type { AppliedListener, MetadataStore } from '../ports.ts'
 import type { DatabaseName, Databases } from '../schema.ts'
-import { applyTransaction, type CommitOutcome, type Transaction } from '../transaction.ts'
+import { applyTogether, type CommitOutcome, type Transaction } from '../transaction.ts'
 
 type Key = string | readonly string[]
 type Entry<N extends DatabaseName> = { key: Databases[N]['key']; row: Databases[N]['row'] }
@@ -49,6 +49,49 @@ export class MemoryMetadataStore implements MetadataStore {
     return structuredClone(found) as unknown as Entry<N>[]
   }
 
+  entriesWithin<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    last: string | undefined,
+    limit: number,
+    bytesMax: number,
+  ): { key: Databases[N]['key']; row: Databases[N]['row'] | undefined }[] {
+    const found: { key: Databases[N]['key']; row: Databases[N]['row'] | undefined }[] = []
+    let bytes = 0
+    for (const { key, row } of this.entries(database, prefix, last, limit)) {
+      // As stored: about the length of its JSON.
+      const length = Buffer.byteLength(JSON.stringify(row))
+      bytes += length
+      if (bytes > bytesMax && found.length > 0) break
+      found.push({ key, row: length > bytesMax ? undefined : row })
+    }
+    return found
+  }
+
+  keysBackward<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    before: string | undefined,
+    limit: number,
+  ): Databases[N]['key'][] {
+    return this.entriesBackward(database, prefix, before, limit).map(({ key }) => key)
+  }
+
+  entriesBackward<N extends DatabaseName>(
+    database: N,
+    prefix: readonly string[],
+    before: string | undefined,
+    limit: number,
+  ): Entry<N>[] {
+    const all = this.#table(database).range(prefix, undefined, Number.POSITIVE_INFINITY)
+    const found = all.filter(({ key }) => {
+      if (before === undefined) return true
+      const component = typeof key === 'string' ? key : key[prefix.length]!
+      return compareBytes(component, before) < 0
+    })
+    return structuredClone(found.reverse().slice(0, limit)) as unknown as Entry<N>[]
+  }
+
   touch(): undefined {
     return undefined
   }
@@ -59,7 +102,7 @@ export class MemoryMetadataStore implements MetadataStore {
     const copy = structuredClone(transaction)
     await new Promise((resolve) => setImmediate(resolve))
     if (this.failure !== undefined) throw this.failure
-    const outcome = applyTransaction(this.#rows, copy)
+    const outcome = applyTogether(this.#rows, [[copy]])[0]![0]!
     if (outcome.applied) for (const listener of this.#listeners) listener(copy, outcome)
     return outcome
   }

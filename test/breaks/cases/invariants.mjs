@@ -84,8 +84,8 @@ export const BREAKS = [
     invariant: 4,
     what: 'a touch raises nothing',
     file: 'src/storage/apply-change.ts',
-    find: "rows.put('blobs', change.key, { ...row, linkedAt: Math.max(row.linkedAt, change.at) })",
-    replace: "rows.put('blobs', change.key, row)",
+    find: "rows.putPlain('blobs', change.key, { ...row, linkedAt: Math.max(row.linkedAt, change.at) })",
+    replace: "rows.putPlain('blobs', change.key, row)",
     guard: vitest('unit', 'test/ports/metadata.test.ts'),
   },
   {

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { AdminApi, type AdminRequest } from '../../../src/admin/admin-api.ts'
 import { endpoint, Reply } from '../../../src/admin/endpoint.ts'
 import { openApiDocument } from '../../../src/admin/openapi.ts'
+import { openAsker } from '../../../src/auth/asker.ts'
 import type { ApiAnswer } from '../../../src/runtime/api-answer.ts'
 
 const params = v.object({ repository: v.string() })
@@ -71,7 +72,7 @@ async function ask(method: string, target: string, { headers = {}, body = '' }: 
       if (body !== '') onChunk(Buffer.from(body))
     },
   }
-  const answer = await api.handle(request, 'operator')
+  const answer = await api.handle(request, 'operator', openAsker)
   return answer as ApiAnswer & { kind: 'json' }
 }
 

@@ -18,7 +18,6 @@ const manifest: Candidate = {
   at: 1,
   pulledAt: 0,
   why: 'untagged',
-  event: 'e',
 }
 
 let channel: MessageChannel

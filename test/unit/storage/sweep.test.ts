@@ -3,6 +3,7 @@
  * pulled or pinned since it was found stays, whatever the plan says; nothing else of a batch does.
  */
 import { beforeEach, expect, test } from 'vitest'
+import { eventKey } from '../../../src/storage/event-log.ts'
 import { MemoryMetadataStore } from '../../../src/storage/memory/memory-metadata.ts'
 import type { Candidate } from '../../../src/storage/sweep.ts'
 import type { Change } from '../../../src/storage/transaction.ts'
@@ -46,8 +47,8 @@ beforeEach(async () => {
 
 const removed = { repository, digest: manifest, at: 5, pulledAt: 0, why: 'test' }
 const ALL: Record<string, Candidate> = {
-  tag: { kind: 'tag', tag, ...removed, event: 'e1' },
-  manifest: { kind: 'manifest', ...removed, event: 'e2' },
+  tag: { kind: 'tag', tag, ...removed },
+  manifest: { kind: 'manifest', ...removed },
   link: { kind: 'link', repository, digest: blob, at: 5 },
   blob: { kind: 'blob', digest: blob, at: 5, place: 'inline', bytes: 4 },
 }
@@ -81,8 +82,8 @@ test('what nobody used goes, and can be restored', async () => {
   expect(store.get('trash', blob)).toMatchObject({ trashedAt: 100, sizeBytes: 4 })
   expect(store.getBytes('blobBytes', blob)).toBeDefined()
   expect(store.getBytes('manifestBytes', manifest)).toBeDefined()
-  expect(store.get('events', 'e1')).toMatchObject({ action: 'delete-tag', tag })
-  expect(store.get('events', 'e2')).toMatchObject({ action: 'delete-manifest' })
+  expect(store.get('events', eventKey(1))).toMatchObject({ action: 'delete-tag', tag })
+  expect(store.get('events', eventKey(2))).toMatchObject({ action: 'delete-manifest' })
   expect(store.count('candidates')).toBe(0)
 })
 

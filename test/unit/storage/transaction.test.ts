@@ -3,7 +3,7 @@
  */
 import { expect, test } from 'vitest'
 import type { RowAccess } from '../../../src/storage/apply-change.ts'
-import { applyTransaction } from '../../../src/storage/transaction.ts'
+import { applyTogether, type Transaction } from '../../../src/storage/transaction.ts'
 import { digestOfText } from '../../support/store.ts'
 
 test('a touch after a delete in the same transaction does nothing', () => {
@@ -19,13 +19,13 @@ test('a touch after a delete in the same transaction does nothing', () => {
     keysFrom: () => [],
     stamp: () => 1,
   }
-  const outcome = applyTransaction(rows, {
+  const transaction: Transaction = {
     checks: [],
     changes: [
       { change: 'delete', in: 'blobs', key },
       { change: 'touch', in: 'blobs', key, at: 2 },
     ],
-  })
-  expect(outcome).toEqual({ applied: true })
+  }
+  expect(applyTogether(rows, [[transaction]])).toEqual([[{ applied: true }]])
   expect(blobs.size).toBe(0)
 })

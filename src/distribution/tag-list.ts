@@ -1,0 +1,158 @@
+/**
+ * @module The tags of a repository by name, last push, last pull or size. Tags of one manifest share
+ * its size and its last pull: they stand together in those orders, by name.
+ */
+import { type Digest, parseDigest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import { parseTag, type Tag } from '../registry/tag.ts'
+import { parseOrderedKey } from '../storage/ordered-key.ts'
+import type { MetadataReader } from '../storage/ports.ts'
+import {
+  countNames,
+  type ListRequest,
+  namesPerTurn,
+  type Placed,
+  parseSearch,
+  takePage,
+} from './ordered-list.ts'
+
+export interface TagInfo {
+  readonly tag: string
+  readonly digest: Digest
+  readonly mediaType: string
+  readonly pushedAt: number
+  readonly pulledAt: number | undefined
+  readonly sizeBytes: number
+}
+
+export interface TagPage {
+  readonly tags: TagInfo[]
+  readonly next: string | undefined
+  /** Tags that the search finds; undefined where counting them would take too long. */
+  readonly total: number | undefined
+}
+
+/** A row has the tag's history: so many are decoded in one turn (about 64 KiB). */
+const rowsPerTurn = 25
+
+/** Tags that a search counts. */
+const countedMax = 200_000
+
+/** A page of tags. Throws `BadCursor` when `after` was never given out for this order. */
+export async function listTagsInOrder(
+  metadata: MetadataReader,
+  repository: RepositoryName,
+  request: ListRequest,
+): Promise<TagPage> {
+  const search = parseSearch(request.search)
+  const batches = batchesOf(metadata, repository, request)
+  const { page, next } = await takePage(batches, request.limit, search?.fits)
+  const tags: TagInfo[] = []
+  for (const [index, { name }] of page.entries()) {
+    if (index % rowsPerTurn === rowsPerTurn - 1) await new Promise((go) => setImmediate(go))
+    const info = describeTag(metadata, repository, name)
+    if (info !== undefined) tags.push(info)
+  }
+  const all = metadata.get('repositorySums', repository)?.tags ?? 0
+  if (search === undefined) return { tags, next, total: all }
+  if (all > countedMax) return { tags, next, total: undefined }
+  return { tags, next, total: await countNames(tagNames(metadata, repository), search.fits) }
+}
+
+/** Undefined when the tag has gone meanwhile. */
+function describeTag(
+  metadata: MetadataReader,
+  repository: RepositoryName,
+  tag: Tag,
+): TagInfo | undefined {
+  const row = metadata.get('tags', [repository, tag])
+  if (row === undefined) return undefined
+  const { digest, pushedAt } = row
+  const tagged = metadata.get('taggedManifests', [repository, digest])
+  return {
+    tag,
+    digest,
+    mediaType: metadata.get('manifests', [repository, digest])?.mediaType ?? '',
+    pushedAt,
+    pulledAt: tagged?.pulledAt || undefined,
+    sizeBytes: tagged?.sizeBytes ?? 0,
+  }
+}
+
+/** The `after` of a request is no cursor of its order. */
+export class BadCursor extends Error {}
+
+function* batchesOf(
+  metadata: MetadataReader,
+  repository: RepositoryName,
+  { order, isDescending, after, limit, search }: ListRequest,
+): Generator<readonly Placed<Tag>[]> {
+  const size = search === undefined ? limit + 1 : namesPerTurn
+  const read = isDescending ? metadata.keysBackward : metadata.keys
+  const keys = read.bind(metadata) as MetadataReader['keys']
+  if (order === 'name') {
+    let last = after === undefined ? undefined : tagCursor(after)
+    while (true) {
+      const found = keys('tags', [repository], last, size)
+      yield found.map(([, name]) => ({ name, cursor: name }))
+      if (found.length < size) return
+      last = found.at(-1)![1]
+    }
+  }
+  const cursor = after === undefined ? undefined : parseCursor(after, order)
+  if (cursor?.tag !== undefined && metadata.get('tagOrder', [repository, order, cursor.key])) {
+    yield* tagsOf(cursor.key, cursor.tag)
+  }
+  let last = cursor?.key
+  while (true) {
+    const found = keys('tagOrder', [repository, order], last, size)
+    if (order === 'pushed') {
+      yield found.map(([, , key]) => ({ name: parseOrderedKey<Tag>(key).name, cursor: key }))
+    } else for (const [, , key] of found) yield* tagsOf(key, undefined)
+    if (found.length < size) return
+    last = found.at(-1)![2]
+  }
+
+  /** The tags of the manifest at this place, behind one of them. */
+  function* tagsOf(key: string, behind: string | undefined): Generator<readonly Placed<Tag>[]> {
+    const prefix = [repository, parseOrderedKey(key).name]
+    let last = behind
+    while (true) {
+      const found = keys('tagsByDigest', prefix, last, size)
+      yield found.map(([, , name]) => ({ name, cursor: `${key}~${name}` }))
+      if (found.length < size) return
+      last = found.at(-1)![2]
+    }
+  }
+}
+
+function tagCursor(text: string): string {
+  if (!parseTag(text).ok) throw new BadCursor()
+  return text
+}
+
+/** `number~tag`, or `number~digest~tag` where the manifest has the place. */
+function parseCursor(
+  text: string,
+  order: 'pushed' | 'pulled' | 'size',
+): { readonly key: string; readonly tag: string | undefined } {
+  const [number = '', name = '', tag, ...more] = text.split('~')
+  if (!/^\d{16}$/.test(number) || more.length > 0) throw new BadCursor()
+  const key = `${number}~${name}`
+  if (order === 'pushed') {
+    if (tag !== undefined || !parseTag(name).ok) throw new BadCursor()
+    return { key, tag: undefined }
+  }
+  if (tag === undefined || !parseDigest(name).ok || !parseTag(tag).ok) throw new BadCursor()
+  return { key, tag }
+}
+
+function* tagNames(metadata: MetadataReader, repository: RepositoryName) {
+  let last: string | undefined
+  while (true) {
+    const keys = metadata.keys('tags', [repository], last, namesPerTurn)
+    yield keys.map(([, tag]) => tag as string)
+    if (keys.length < namesPerTurn) return
+    last = keys.at(-1)![1]
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * @module The rows of an open write transaction, with everything that follows from them: whoever puts
+ * or deletes a row here puts and deletes what is derived from it. Pushes, deletes, collections,
+ * mirrors and migrations all write through this, so none of them can forget an index.
+ *
+ *   events          → eventsByRepository, and the number of each (`event-log.ts`)
+ *   tags            → tagOrder by push; number of tags of the repository
+ *   tagsByDigest    → taggedManifests: which manifests have tags, and their places in tagOrder
+ *   manifests       → size of a tagged manifest; number of manifests
+ *   pulls           → last pull of a tagged manifest and of the repository
+ *   holders, blobs  → bytes of the repository, shared and alone
+ *   trash           → bytes in the trash (the sums over the whole store stand in `system`)
+ *   repositories    → repositoryOrder
+ *
+ * What belongs to a manifest is kept once for it, not once for each of its tags: a pull by digest of
+ * an image with ten thousand tags writes as much as one with a single tag. Sums of repositories are
+ * collected until `flush`, which the store's writer calls once for all transactions of a commit.
+ */
+import type { RowAccess } from './apply-change.ts'
+import { eventClock, eventKey } from './event-log.ts'
+import { orderedKey } from './ordered-key.ts'
+import { RepositorySumsChanges } from './repository-sums.ts'
+import type { DatabaseName, Databases, TaggedRow, Timestamp } from './schema.ts'
+import type { EventRow } from './schema-cleanup.ts'
+
+type Row<N extends DatabaseName> = Databases[N]['row'] | undefined
+type Repository = Databases['repositories']['key']
+type Manifest = Databases['manifests']['key'][1]
+
+export class DerivedRows implements RowAccess {
+  readonly #rows: RowAccess
+  readonly #sums: RepositorySumsChanges
+
+  constructor(rows: RowAccess) {
+    this.#rows = rows
+    this.#sums = new RepositorySumsChanges(rows)
+  }
+
+  get(database: DatabaseName, key: unknown): unknown {
+    return this.#rows.get(database, key)
+  }
+
+  firstKeys(database: DatabaseName, prefix: readonly string[], limit?: number): unknown[] {
+    return this.#rows.firstKeys(database, prefix, limit)
+  }
+
+  keysFrom(database: DatabaseName, start: readonly string[], limit: number): (readonly string[])[] {
+    return this.#rows.keysFrom(database, start, limit)
+  }
+
+  stamp(): number {
+    return this.#rows.stamp()
+  }
+
+  put(database: DatabaseName, key: unknown, row: unknown): void {
+    this.#derive(database, key, row)
+    this.#rows.put(database, key, row)
+  }
+
+  /** A row that is there and changes in nothing that anything is derived from. */
+  putPlain(database: DatabaseName, key: unknown, row: unknown): void {
+    this.#rows.put(database, key, row)
+  }
+
+  delete(database: DatabaseName, key: unknown): void {
+    this.#derive(database, key, undefined)
+    this.#rows.delete(database, key)
+  }
+
+  /** Derives again what follows from a row that is there; the caller has emptied what is derived. */
+  rederive(database: DatabaseName, key: unknown): void {
+    const row = this.#rows.get(database, key)
+    if (row === undefined) return
+    if (database === 'holders') this.#sums.recount(key as Databases['holders']['key'])
+    else if (database === 'blobs') {
+      this.#sums.add('blobBytes', (row as Databases['blobs']['row']).sizeBytes)
+    } else this.#deriveFrom(database, key, undefined, row)
+  }
+
+  /** Writes the sums of repositories. The transactions before it are whole only with it. */
+  flush(): void {
+    this.#sums.flush()
+  }
+
+  /** Gives the event the next number and writes it down under it. */
+  appendEvent(event: EventRow): void {
+    const before = (this.#get('system', 'sequence') ?? 0) as number
+    const previous = this.#get('events', eventKey(before))
+    const latest =
+      previous === undefined ? (this.#get('system', 'eventClock') ?? 0) : eventClock(previous)
+    const row = latest > event.at ? { ...event, clock: latest } : event
+    this.#rows.put('system', 'sequence', before + 1)
+    this.put('events', eventKey(before + 1), row)
+  }
+
+  #derive(database: DatabaseName, key: unknown, row: unknown): void {
+    if (!DERIVED_FROM.has(database)) return
+    this.#deriveFrom(database, key, this.#rows.get(database, key), row)
+  }
+
+  #deriveFrom(database: DatabaseName, key: unknown, before: unknown, row: unknown): void {
+    switch (database) {
+      case 'events':
+        this.#event(key as string, before as Row<'events'>, row as Row<'events'>)
+        break
+      case 'tags':
+        this.#tag(key as Databases['tags']['key'], before as Row<'tags'>, row as Row<'tags'>)
+        break
+      case 'tagsByDigest':
+        if ((before === undefined) === (row === undefined)) return
+        this.#tagged(key as Databases['tagsByDigest']['key'], row !== undefined)
+        break
+      case 'manifests':
+        this.#manifest(
+          key as Databases['manifests']['key'],
+          before as Row<'manifests'>,
+          row as Row<'manifests'>,
+        )
+        break
+      case 'pulls':
+        if (row !== undefined) this.#pull(key as Databases['pulls']['key'], row as Timestamp)
+        break
+      case 'holders':
+        if ((before === undefined) === (row === undefined)) return
+        this.#sums.hold(key as Databases['holders']['key'], row !== undefined)
+        break
+      case 'blobs': {
+        const sizeBytes = (before as Row<'blobs'>)?.sizeBytes ?? 0
+        const sizeNow = (row as Row<'blobs'>)?.sizeBytes ?? 0
+        if (sizeBytes !== sizeNow) this.#sums.resize(key as Manifest, sizeNow - sizeBytes)
+        break
+      }
+      case 'trash': {
+        const sizeBytes = (before as Row<'trash'>)?.sizeBytes ?? 0
+        this.#sums.add('trashBytes', ((row as Row<'trash'>)?.sizeBytes ?? 0) - sizeBytes)
+        break
+      }
+      case 'repositories':
+        this.#repository(key as Repository, before !== undefined, row !== undefined)
+        break
+    }
+  }
+
+  #repository(name: Repository, wasListed: boolean, isListed: boolean): void {
+    const sums = this.#sums.change(name)
+    sums.isListed = isListed
+    // A new one with an old name has the blobs that nobody has collected yet, and nothing else.
+    if (isListed && !wasListed) Object.assign(sums, { pushedAt: 0, pulledAt: 0 })
+  }
+
+  #event(key: string, before: Row<'events'>, row: Row<'events'>): void {
+    if (before !== undefined && before.repository !== row?.repository) {
+      this.#rows.delete('eventsByRepository', [before.repository, key])
+    }
+    if (row !== undefined && row.repository !== '') {
+      this.#rows.put('eventsByRepository', [row.repository, key], true)
+    }
+  }
+
+  #tag([repository, tag]: Databases['tags']['key'], before: Row<'tags'>, row: Row<'tags'>): void {
+    const sums = this.#sums.change(repository)
+    sums.tags += Number(row !== undefined) - Number(before !== undefined)
+    if (row !== undefined) sums.pushedAt = Math.max(sums.pushedAt, row.pushedAt)
+    if (before?.pushedAt === row?.pushedAt) return
+    this.#place(repository, 'pushed', tag, before?.pushedAt, row?.pushedAt)
+  }
+
+  /** A manifest got or lost a tag. */
+  #tagged([repository, digest, tag]: Databases['tagsByDigest']['key'], isGained: boolean): void {
+    const row = this.#get('taggedManifests', [repository, digest])
+    if (!isGained) {
+      if (row === undefined) return
+      const tags = row.tags - 1
+      this.#setTagged(repository, digest, row, tags <= 0 ? undefined : { ...row, tags })
+      return
+    }
+    const pulledAt = Math.max(
+      row?.pulledAt ?? this.#get('pulls', [repository, digest]) ?? 0,
+      this.#get('pulls', [repository, tag]) ?? 0,
+    )
+    const sizeBytes =
+      row?.sizeBytes ?? this.#get('manifests', [repository, digest])?.imageBytes ?? 0
+    const tags = (row?.tags ?? 0) + 1
+    this.#setTagged(repository, digest, row, { tags, sizeBytes, pulledAt })
+  }
+
+  #manifest(
+    [repository, digest]: Databases['manifests']['key'],
+    before: Row<'manifests'>,
+    row: Row<'manifests'>,
+  ): void {
+    const sums = this.#sums.change(repository)
+    sums.manifests += Number(row !== undefined) - Number(before !== undefined)
+    if (row === undefined) return
+    sums.pushedAt = Math.max(sums.pushedAt, row.pushedAt)
+    const sizeBytes = row.imageBytes ?? 0
+    const tagged = this.#get('taggedManifests', [repository, digest])
+    if (tagged === undefined || tagged.sizeBytes === sizeBytes) return
+    this.#setTagged(repository, digest, tagged, { ...tagged, sizeBytes })
+  }
+
+  #pull([repository, name]: Databases['pulls']['key'], at: Timestamp): void {
+    const sums = this.#sums.change(repository)
+    sums.pulledAt = Math.max(sums.pulledAt, at)
+    const digest = name.includes(':')
+      ? (name as Manifest)
+      : this.#get('tags', [repository, name as Databases['tags']['key'][1]])?.digest
+    if (digest === undefined) return
+    const tagged = this.#get('taggedManifests', [repository, digest])
+    if (tagged === undefined || tagged.pulledAt >= at) return
+    this.#setTagged(repository, digest, tagged, { ...tagged, pulledAt: at })
+  }
+
+  #setTagged(
+    repository: Repository,
+    digest: Manifest,
+    before: TaggedRow | undefined,
+    row: TaggedRow | undefined,
+  ): void {
+    const key = [repository, digest]
+    if (row === undefined) this.#rows.delete('taggedManifests', key)
+    else this.#rows.put('taggedManifests', key, row)
+    this.#place(repository, 'pulled', digest, before?.pulledAt, row?.pulledAt)
+    this.#place(repository, 'size', digest, before?.sizeBytes, row?.sizeBytes)
+  }
+
+  #place(
+    repository: Repository,
+    order: 'pushed' | 'pulled' | 'size',
+    name: string,
+    before: number | undefined,
+    value: number | undefined,
+  ): void {
+    if (before === value) return
+    if (before !== undefined) {
+      this.#rows.delete('tagOrder', [repository, order, orderedKey(before, name)])
+    }
+    if (value !== undefined) {
+      this.#rows.put('tagOrder', [repository, order, orderedKey(value, name)], true)
+    }
+  }
+
+  #get<N extends DatabaseName>(database: N, key: Databases[N]['key']): Row<N> {
+    return this.#rows.get(database, key) as Row<N>
+  }
+}
+
+const DERIVED_FROM: ReadonlySet<DatabaseName> = new Set([
+  'events',
+  'tags',
+  'tagsByDigest',
+  'manifests',
+  'pulls',
+  'holders',
+  'blobs',
+  'trash',
+  'repositories',
+] satisfies DatabaseName[])
