@@ -4,6 +4,8 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { parseRoute } from '../src/http/router.ts'
+import { routeKinds, routeMethods } from '../src/http/routes.ts'
 import { readBreaks } from './breaks/breaks.mjs'
 import { README_BLOCKS, readBlock, replaceBlock } from './support/readme-tables.ts'
 import { findCycle, findImports, readSourceFiles, type SourceFile } from './support/source-tree.ts'
@@ -235,6 +237,24 @@ describe('files', () => {
 })
 
 describe('README.md', () => {
+  test('its table of routes has every route with its methods, and no other', () => {
+    const readme = readFileSync(file, 'utf8')
+    const table = readme.slice(readme.indexOf('\n## API\n'), readme.indexOf('\nErrors are `{'))
+    const found = new Map<string, Set<string>>()
+    for (const [, methods = '', paths = ''] of table.matchAll(/^\| ([^|]+) \| ([^|]+) \|/gm)) {
+      for (const [, path = ''] of paths.matchAll(/`([^`?]+)[^`]*`/g)) {
+        const { kind = 'nothing' } = parseRoute(pathLike(path)) ?? {}
+        const all = found.get(kind) ?? new Set()
+        for (const method of methods.split(', ')) all.add(method)
+        found.set(kind, all)
+      }
+    }
+    const expected = new Map<string, Set<string>>([['admin', new Set(['by endpoint'])]])
+    for (const [kind, methods] of routeMethods()) expected.set(kind, new Set(methods))
+    expect(found).toEqual(expected)
+    expect(routeKinds().toSorted()).toEqual([...expected.keys()].toSorted())
+  })
+
   const file = new URL('README.md', root)
 
   test.each(Object.keys(README_BLOCKS))('its block "%s" is what the code says', (name) => {
@@ -246,6 +266,13 @@ describe('README.md', () => {
     expect(readBlock(readFileSync(file, 'utf8'), name), reason).toBe(expected)
   })
 })
+
+/** A path as the table writes it, with something in the place of what stands in brackets. */
+function pathLike(path: string): string {
+  return path.replace(/<(\w+)[^>]*>/g, (_all, word) =>
+    word === 'digest' ? `sha256:${'0'.repeat(64)}` : 'a',
+  )
+}
 
 describe('the breaks on purpose', async () => {
   const breaks = await readBreaks()

@@ -137,15 +137,21 @@ async function readInput(
   }
   return {
     params: validated(endpoint.params, params, 'path'),
-    query: validated(endpoint.query, parseQuery(request.query), 'query'),
+    query: validated(endpoint.query, parseQuery(request.query, endpoint.query), 'query'),
     body: endpoint.body === undefined ? undefined : await readJson(endpoint.body, request),
   }
 }
 
-/** Names as they were sent, each once. */
-function parseQuery(text: string): Record<string, string> {
+/** Names as they were sent, each once. One that is not known is a mistake that would go unseen. */
+function parseQuery(text: string, schema: v.GenericSchema | undefined): Record<string, string> {
   const query: Record<string, string> = Object.create(null)
+  const known = schema !== undefined && 'entries' in schema ? (schema.entries as object) : {}
   for (const [name, value] of new URLSearchParams(text)) {
+    if (!Object.hasOwn(known, name)) {
+      const names = Object.keys(known).join(', ') || 'none'
+      const message = `query.${name.slice(0, 64)}: there is no such parameter here; there are: ${names}`
+      throw new AdminProblem(400, 'bad_request', message)
+    }
     if (Object.hasOwn(query, name)) {
       throw new AdminProblem(400, 'bad_request', `query.${name.slice(0, 64)}: sent twice`)
     }
@@ -194,17 +200,10 @@ function validated(schema: v.GenericSchema | undefined, value: unknown, place: s
   if (result.success) return result.output
   const problems = result.issues.slice(0, problemsMax).map((issue) => ({
     field: [place, v.getDotPath(issue)].filter((part) => part !== null).join('.'),
-    problem: problemOf(issue, schema, place).slice(0, 500),
+    problem: issue.message.slice(0, 500),
   }))
   const [first] = problems
   throw new AdminProblem(400, 'bad_request', `${first!.field}: ${first!.problem}`, { problems })
-}
-
-/** A parameter that an endpoint does not know is a mistake that would else go unseen. */
-function problemOf(issue: v.BaseIssue<unknown>, schema: v.GenericSchema, place: string): string {
-  if (place !== 'query' || issue.type !== 'strict_object') return issue.message
-  const known = 'entries' in schema ? Object.keys(schema.entries as object) : []
-  return `there is no such parameter; ${known.length === 0 ? 'there are none here' : `there are: ${known.join(', ')}`}`
 }
 
 function toAnswer(result: unknown): ApiAnswer {

@@ -61,24 +61,26 @@ const rule = type.item({
   actions: v.array(action, 'expected a list of actions'),
 })
 
-const groupsSchema = v.record(words, texts, 'expected a mapping of groups to lists of users')
-
-/** Members by group. */
+/** Members by group. A schema of records leaves out names such as `constructor`; these are anybody's. */
 function groups(): type.ValueType<Readonly<Record<string, readonly string[]>>> {
+  const name = 'mapping of groups to lists of users'
   return {
-    name: 'mapping of groups to lists of users',
+    name,
     parse(raw) {
       // A default is a list, like that of every other collection.
       if (Array.isArray(raw) && raw.length === 0) return ok({})
-      const result = v.safeParse(groupsSchema, raw)
-      return result.success
-        ? ok(result.output)
-        : fail(
-            result.issues.map(({ message, path = [] }) => ({
-              message,
-              path: path.map((step) => step.key as string | number),
-            })),
-          )
+      if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
+        return fail([{ path: [], message: `expected a ${name}` }])
+      }
+      const problems: type.ValueIssue[] = []
+      for (const [group, members] of Object.entries(raw)) {
+        const found = [v.safeParse(words, group), v.safeParse(texts, members)] as const
+        for (const { message, path = [] } of found.flatMap(({ issues = [] }) => [...issues])) {
+          const rest = path.map((step) => step.key as string | number)
+          problems.push({ path: [group, ...rest], message })
+        }
+      }
+      return problems.length > 0 ? fail(problems) : ok(Object.fromEntries(Object.entries(raw)))
     },
   }
 }

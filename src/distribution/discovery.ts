@@ -6,7 +6,7 @@ import { RegistryError } from '../registry/errors.ts'
 import { pageEntriesMax, referrersPageBytesMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { MetadataReader } from '../storage/ports.ts'
-import type { ReferrerRow } from '../storage/schema.ts'
+import { nextReferrers, type ReferrerEntry, toEntry } from './referrer-entry.ts'
 import { listKeys } from './scan.ts'
 
 export interface PageRequest {
@@ -59,41 +59,33 @@ export class Discovery {
     subject: string,
     artifactTypes: readonly string[] | undefined,
     request: PageRequest,
-  ): Promise<Page<ReferrerRow>> {
+  ): Promise<Page<ReferrerEntry>> {
     const countMax = Math.min(request.count ?? pageEntriesMax, pageEntriesMax)
-    const entries: ReferrerRow[] = []
+    const entries: ReferrerEntry[] = []
     if (countMax === 0) return { entries, next: undefined }
     let last = request.last
     let bytes = 0
     while (true) {
-      const prefix = [repository, subject]
-      const rows = this.#metadata.entries('referrers', prefix, last, referrersPerTurn)
+      const rows = nextReferrers(this.#metadata, [repository, subject], last)
       for (const { key, row } of rows) {
         if (artifactTypes === undefined || artifactTypes.includes(row.artifactType ?? '')) {
-          bytes += Buffer.byteLength(JSON.stringify(row)) + 1
+          const entry = toEntry(row)
+          bytes += Buffer.byteLength(JSON.stringify(entry)) + 1
           if (
             entries.length === countMax ||
             (bytes > referrersPageBytesMax && entries.length > 0)
           ) {
             return { entries, next: last }
           }
-          entries.push(shown(row))
+          entries.push(entry)
         }
         last = key[2]
       }
-      if (rows.length < referrersPerTurn) return { entries, next: undefined }
+      if (rows.length === 0) return { entries, next: undefined }
       await new Promise((resolve) => setImmediate(resolve))
     }
   }
 }
-
-function shown({ annotationsText, ...row }: ReferrerRow): ReferrerRow {
-  if (annotationsText === undefined) return row
-  return { ...row, annotations: JSON.parse(annotationsText) as Record<string, string> }
-}
-
-/** A row's annotations may have up to 4 MiB, so only few rows are in memory beside the page. */
-const referrersPerTurn = 16
 
 async function page(
   { count, last }: PageRequest,

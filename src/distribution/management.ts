@@ -7,38 +7,33 @@ import { RegistryError } from '../registry/errors.ts'
 import { commitAttemptsMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
-import { type Clock, systemClock } from '../runtime/clock.ts'
+import type { Clock } from '../runtime/clock.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import { manifestRemoval, tagRemoval } from '../storage/removal.ts'
 import type { Change, Check } from '../storage/transaction.ts'
-import { History } from './history.ts'
+import type { History } from './history.ts'
 import { readManifestToRemove } from './manifest-to-remove.ts'
-import { Protection } from './protection.ts'
-import { TagLocks } from './tag-locks.ts'
+import type { Protection } from './protection.ts'
+import type { TagLocks } from './tag-locks.ts'
 
 /** What deletes share with the other ways to change a repository. */
 export interface DeleteParts {
-  readonly clock?: Clock
+  readonly clock: Clock
   /** Shared with the pushes. */
-  readonly tagLocks?: TagLocks
-  readonly protection?: Protection
-  readonly history?: History
+  readonly tagLocks: TagLocks
+  readonly protection: Protection
+  readonly history: History
 }
 
 export class Deletes {
   readonly #metadata: MetadataStore
   readonly #isAllowed: boolean
-  readonly #parts: Required<DeleteParts>
+  readonly #parts: DeleteParts
 
-  constructor(metadata: MetadataStore, isAllowed: boolean, parts: DeleteParts = {}) {
+  constructor(metadata: MetadataStore, isAllowed: boolean, parts: DeleteParts) {
     this.#metadata = metadata
     this.#isAllowed = isAllowed
-    this.#parts = {
-      clock: parts.clock ?? systemClock,
-      tagLocks: parts.tagLocks ?? new TagLocks(),
-      protection: parts.protection ?? new Protection(),
-      history: parts.history ?? new History(),
-    }
+    this.#parts = parts
   }
 
   /**

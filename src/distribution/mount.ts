@@ -7,7 +7,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { MetadataStore } from '../storage/ports.ts'
 import { linkChanges } from './commit-blob.ts'
-import { History } from './history.ts'
+import type { History } from './history.ts'
 
 /** Holders looked at for a mount without `from`; beyond that the client uploads instead. */
 const holdersLookedAtMax = 64
@@ -17,7 +17,7 @@ export class Mounts {
   readonly #clock: Clock
   readonly #history: History
 
-  constructor(metadata: MetadataStore, clock: Clock, history = new History()) {
+  constructor(metadata: MetadataStore, clock: Clock, history: History) {
     this.#metadata = metadata
     this.#clock = clock
     this.#history = history

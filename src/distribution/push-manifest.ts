@@ -16,13 +16,14 @@ import type { MetadataStore } from '../storage/ports.ts'
 import { type ManifestRow, type TagRow, type Timestamp, tagHistoryMax } from '../storage/schema.ts'
 import type { Change, Check } from '../storage/transaction.ts'
 import { checkChildren } from './check-children.ts'
-import { History } from './history.ts'
+import type { History } from './history.ts'
 import { isBuildCache, lifetimeOf, type ReadBlob } from './lifetime.ts'
 import type { Policy } from './policy.ts'
-import { Protection } from './protection.ts'
+import type { Protection } from './protection.ts'
+import { shownAnnotations } from './referrer-entry.ts'
 import { checkTagCondition, type TagCondition } from './tag-condition.ts'
-import { TagLocks } from './tag-locks.ts'
-import { type ManifestText, type ReadManifest, readManifest } from './worker-manifest.ts'
+import type { TagLocks } from './tag-locks.ts'
+import type { ManifestText, ReadManifest } from './worker-manifest.ts'
 
 export interface ManifestPush {
   readonly repository: RepositoryName
@@ -45,16 +46,16 @@ export interface PushedManifest {
   readonly subject: string | undefined
 }
 
-/** What a push shares with the other ways to change a repository. */
+/** What a push shares with the other ways to change a repository: the very same objects. */
 export interface PushParts {
   /** Shared with the deletes. */
-  readonly tagLocks?: TagLocks
-  readonly protection?: Protection
-  readonly history?: History
+  readonly tagLocks: TagLocks
+  readonly protection: Protection
+  readonly history: History
   /** Reads an image config for its labels. */
-  readonly readBlob?: ReadBlob
-  /** Default: on this thread. */
-  readonly readManifest?: (text: ManifestText) => ReadManifest | Promise<ReadManifest>
+  readonly readBlob: ReadBlob
+  /** `readManifest` of `worker-manifest.ts`: on this thread. */
+  readonly readManifest: (text: ManifestText) => ReadManifest | Promise<ReadManifest>
 }
 
 /** What was looked up of a manifest before its lock was taken. */
@@ -71,19 +72,13 @@ export class ManifestPushes {
   readonly #metadata: MetadataStore
   readonly #policy: Policy
   readonly #clock: Clock
-  readonly #parts: Required<PushParts>
+  readonly #parts: PushParts
 
-  constructor(metadata: MetadataStore, policy: Policy, clock: Clock, parts: PushParts = {}) {
+  constructor(metadata: MetadataStore, policy: Policy, clock: Clock, parts: PushParts) {
     this.#metadata = metadata
     this.#policy = policy
     this.#clock = clock
-    this.#parts = {
-      tagLocks: parts.tagLocks ?? new TagLocks(),
-      protection: parts.protection ?? new Protection(),
-      history: parts.history ?? new History(),
-      readBlob: parts.readBlob ?? (async () => undefined),
-      readManifest: parts.readManifest ?? readManifest,
-    }
+    this.#parts = parts
   }
 
   /**
@@ -200,7 +195,7 @@ export class ManifestPushes {
           digest,
           size: bytes.byteLength,
           ...(manifest.artifactType === undefined ? {} : { artifactType: manifest.artifactType }),
-          ...(manifest.annotations === undefined ? {} : { annotations: manifest.annotations }),
+          ...shownAnnotations(manifest.annotations),
         },
       })
     }

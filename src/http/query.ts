@@ -4,6 +4,7 @@
 
 import type { PageRequest } from '../distribution/discovery.ts'
 import { RegistryError } from '../registry/errors.ts'
+import { pageEntriesMax } from '../registry/limits.ts'
 
 /** Most parameters that are looked at; a hostile query costs no more. */
 const parametersMax = 2048
@@ -39,9 +40,15 @@ export class Query {
   }
 }
 
+/** Characters of `last` that are compared. */
+const lastLengthMax = 512
+
 const NO_PAGE: PageRequest = { count: undefined, last: undefined }
 
-/** `n` and `last`. Throws UNSUPPORTED (400) when `n` is not a whole number from 0 up. */
+/**
+ * `n` and `last`. A wish for more than a page is no error: any run of digits is clamped to
+ * `pageEntriesMax`. Throws UNSUPPORTED (400) when `n` is not a whole number from 0 up.
+ */
 export function parsePage(query: string): PageRequest {
   if (query === '') return NO_PAGE
   const parameters = new Query(query)
@@ -55,9 +62,9 @@ export function parsePage(query: string): PageRequest {
     })
   }
   return {
-    // More than there can be is a wish like any other: the largest page is given.
-    count: count === undefined ? undefined : Math.min(Number(count), Number.MAX_SAFE_INTEGER),
-    last: last === undefined || last === '' ? undefined : last.slice(0, 512),
+    count: count === undefined ? undefined : Math.min(Number(count), pageEntriesMax),
+    // Longer than every name: what is behind the whole text is behind its beginning.
+    last: last === undefined || last === '' ? undefined : last.slice(0, lastLengthMax),
   }
 }
 

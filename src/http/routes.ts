@@ -105,6 +105,11 @@ export function routeMethods(): ReadonlyMap<TableKind, readonly string[]> {
   return new Map(kinds.map((kind) => [kind, Object.keys(table[kind])]))
 }
 
+/** Every kind of route: the words of the metrics' route label. */
+export function routeKinds(): readonly RouteKind[] {
+  return [...routeMethods().keys(), 'admin']
+}
+
 /** What stands between a request and its handler; each is undefined where its feature is off. */
 export interface Before {
   /** Each request passes it before anything is looked up. */

@@ -137,13 +137,13 @@ const shownBytesMax = 1024
 function rowOf(bytes: Buffer, { start }: Piece): ReferrerRow | undefined {
   if (bytes[start] !== 0x7b) return undefined
   const values = new Map<string, unknown>()
-  let annotationsText: string | undefined
+  let annotationsJson: Uint8Array | undefined
   for (const member of membersOf(bytes, start)) {
     const length = member.end - member.start
     if (SHOWN.has(member.name) && length <= shownBytesMax) {
       values.set(member.name, decode(bytes, member))
     } else if (member.name === 'annotations' && length <= annotationBytesMax) {
-      annotationsText = annotationsOf(bytes, member)
+      annotationsJson = annotationsOf(bytes, member)
     }
   }
   const digest = parseDigest(String(values.get('digest')))
@@ -157,16 +157,17 @@ function rowOf(bytes: Buffer, { start }: Piece): ReferrerRow | undefined {
     digest: digest.value,
     size,
     ...(typeof artifactType === 'string' ? { artifactType } : {}),
-    ...(annotationsText === undefined ? {} : { annotationsText }),
+    ...(annotationsJson === undefined ? {} : { annotationsJson }),
   }
 }
 
 /** Texts only, every name as it is. */
-function annotationsOf(bytes: Buffer, piece: Piece): string | undefined {
+function annotationsOf(bytes: Buffer, piece: Piece): Uint8Array | undefined {
   if (bytes[piece.start] !== 0x7b) return undefined
   const annotations = decode(bytes, piece) as Record<string, unknown>
   const texts = Object.entries(annotations).filter(([, value]) => typeof value === 'string')
   if (texts.length === 0) return undefined
   // Written by hand: a name such as __proto__ is a name like any other.
-  return `{${texts.map((pair) => pair.map((it) => JSON.stringify(it)).join(':')).join(',')}}`
+  const members = texts.map((pair) => pair.map((it) => JSON.stringify(it)).join(':'))
+  return Buffer.from(`{${members.join(',')}}`)
 }

@@ -9,6 +9,8 @@ import { LATENCY_BOUNDS, RequestMetrics } from './request-metrics.ts'
 
 /** What the server lets the metrics ask it. */
 export interface MetricSources {
+  /** Words of the route label. */
+  readonly routes: readonly string[]
   readonly version: string
   readonly engine: string
   readonly openConnections: () => number
@@ -39,11 +41,12 @@ export interface HistogramRow {
 const delayResolutionMs = 5
 
 export class Metrics {
-  readonly requests = new RequestMetrics()
+  readonly requests: RequestMetrics
   readonly #registry = new Registry()
   readonly #delay = monitorEventLoopDelay({ resolution: delayResolutionMs })
 
   constructor(sources: MetricSources) {
+    this.requests = new RequestMetrics(sources.routes)
     this.#delay.enable()
     collectDefaultMetrics({ register: this.#registry })
     this.#declareRequests()

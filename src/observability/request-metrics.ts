@@ -3,27 +3,6 @@
  * Rendered only when somebody scrapes.
  */
 
-/** Words of the route label. Anything else is counted as `none`. */
-export const ROUTES = [
-  'none',
-  'manifest',
-  'blob',
-  'upload',
-  'uploads',
-  'tags',
-  'catalog',
-  'referrers',
-  'base',
-  'extensions',
-  'repositoryExtensions',
-  'health',
-  'metrics',
-  'status',
-  'index',
-  'token',
-  'jwks',
-] as const
-
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'other'] as const
 
 /** Upper bounds of the latency histogram, seconds. */
@@ -34,7 +13,6 @@ export const LATENCY_BOUNDS = [
 /** Statuses 0 (aborted before an answer) to 599. */
 const statusCount = 600
 
-const ROUTE_INDEX: ReadonlyMap<string, number> = new Map(ROUTES.map((name, index) => [name, index]))
 const METHOD_INDEX: ReadonlyMap<string, number> = new Map(
   METHODS.map((name, index) => [name, index]),
 )
@@ -47,14 +25,25 @@ export interface RequestCount {
 }
 
 export class RequestMetrics {
-  readonly #counts = new Float64Array(ROUTES.length * METHODS.length * statusCount)
-  readonly #latency = new Float64Array(ROUTES.length * (LATENCY_BOUNDS.length + 1))
-  readonly #seconds = new Float64Array(ROUTES.length)
+  readonly #routes: readonly string[]
+  readonly #indexes: ReadonlyMap<string, number>
+  readonly #counts: Float64Array
+  readonly #latency: Float64Array
+  readonly #seconds: Float64Array
   bytesReceived = 0
   bytesSent = 0
 
+  /** `routes`: the words of the route label, by the table of routes; others count as `none`. */
+  constructor(routes: readonly string[]) {
+    this.#routes = ['none', ...routes]
+    this.#indexes = new Map(this.#routes.map((name, index) => [name, index]))
+    this.#counts = new Float64Array(this.#routes.length * METHODS.length * statusCount)
+    this.#latency = new Float64Array(this.#routes.length * (LATENCY_BOUNDS.length + 1))
+    this.#seconds = new Float64Array(this.#routes.length)
+  }
+
   observe(route: string, method: string, status: number, seconds: number): void {
-    const routeIndex = ROUTE_INDEX.get(route) ?? 0
+    const routeIndex = this.#indexes.get(route) ?? 0
     const methodIndex = METHOD_INDEX.get(method) ?? METHODS.length - 1
     const statusIndex = status < statusCount ? status : 0
     const index = (routeIndex * METHODS.length + methodIndex) * statusCount + statusIndex
@@ -73,14 +62,14 @@ export class RequestMetrics {
       const status = index % statusCount
       const rest = Math.floor(index / statusCount)
       const method = METHODS[rest % METHODS.length]!
-      yield { route: ROUTES[Math.floor(rest / METHODS.length)]!, method, status, count }
+      yield { route: this.#routes[Math.floor(rest / METHODS.length)]!, method, status, count }
     }
   }
 
   /** Per route that occurred: cumulative bucket counts (the last is all), and the sum of seconds. */
   *latencies(): Iterable<{ route: string; buckets: number[]; sumSeconds: number }> {
     const width = LATENCY_BOUNDS.length + 1
-    for (const [routeIndex, route] of ROUTES.entries()) {
+    for (const [routeIndex, route] of this.#routes.entries()) {
       const buckets: number[] = []
       let total = 0
       for (let bucket = 0; bucket < width; bucket += 1) {

@@ -7,7 +7,10 @@ import { type ForeignDigest, judgeDigest } from './digest.ts'
 import { RegistryError } from './errors.ts'
 import { manifestAnnotationsMax } from './limits.ts'
 
-/** `v.record` alone takes an array for an object with the keys 0, 1, 2 …. */
+/**
+ * Every name survives: `v.record` leaves out `__proto__`, `prototype` and `constructor`, and takes an
+ * array for an object.
+ */
 const annotationsSchema = v.pipe(
   v.unknown(),
   v.check((value) => !Array.isArray(value), 'annotations must be an object'),
@@ -15,8 +18,14 @@ const annotationsSchema = v.pipe(
     (value) => Object.keys(value ?? {}).length <= manifestAnnotationsMax,
     `annotations must not be more than ${manifestAnnotationsMax}`,
   ),
-  v.record(v.string(), v.string('annotations must be strings')),
+  v.custom<Readonly<Record<string, string>>>(
+    (value) => typeof value === 'object' && value !== null,
+    'annotations must be an object',
+  ),
+  v.check((value) => Object.values(value).every(isText), 'annotations must be strings'),
 )
+
+const isText = (value: unknown) => typeof value === 'string'
 
 /** Unknown fields are accepted everywhere: the specification lets others extend it. */
 export const descriptorSchema = v.looseObject({

@@ -40,6 +40,12 @@ export const pageEntriesMax = 10_000
 /** Entries read from the metadata in one turn of the event loop (about 2 ms). */
 export const scanEntriesPerTurn = 1_000
 
+/**
+ * Bytes of the annotations, as JSON, that an entry of a referrers list shows; one that has more shows
+ * none, and its manifest has them. Also what one turn of the event loop decodes of such a list.
+ */
+export const referrerAnnotationsBytesMax = 64 * 1024
+
 /** Largest page of referrers, bytes: containerd and oras read at most 4 MiB. */
 export const referrersPageBytesMax = 3 * MiB
 

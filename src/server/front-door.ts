@@ -28,7 +28,7 @@ import { PreparedAnswers } from '../http/prepared-answers.ts'
 import type { RequestLimits } from '../http/request-limits.ts'
 import { RequestLog } from '../http/request-log.ts'
 import { engineRefusal, respondError } from '../http/respond-error.ts'
-import { createDispatcher } from '../http/routes.ts'
+import { createDispatcher, routeKinds } from '../http/routes.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import { Health } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
@@ -91,7 +91,7 @@ export async function makeFrontDoor(
     allowsDelete: config.policy.delete,
   }
   const { pulls, reliance } = cleanup
-  const deletes = new Deletes(metadata, policy.allowsDelete, cleanup)
+  const deletes = new Deletes(metadata, policy.allowsDelete, { ...cleanup, clock: systemClock })
   const pushes = new ManifestPushes(metadata, policy, systemClock, {
     ...cleanup,
     readManifest: manifests.read,
@@ -227,6 +227,7 @@ export async function makeFrontDoor(
   }
   if (config.metrics.enabled) {
     metrics = new Metrics({
+      routes: routeKinds(),
       version,
       engine: engine.kind,
       openConnections: () => engine.openConnections,

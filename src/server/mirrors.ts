@@ -3,8 +3,10 @@
  * nothing runs when there are none.
  */
 import type { Config } from '../config/config.ts'
+import { History } from '../distribution/history.ts'
 import { Deletes } from '../distribution/management.ts'
 import type { ManifestReader } from '../distribution/manifest-reader.ts'
+import { Protection } from '../distribution/protection.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { TagLocks } from '../distribution/tag-locks.ts'
 import { Mirrors } from '../mirror/mirrors.ts'
@@ -45,6 +47,15 @@ export async function openMirrors(
 ): Promise<Mirrors | undefined> {
   if (config.mirrors.length === 0) return undefined
   const { metadata, growing, digestLock, space, paths } = storage
+  const parts = {
+    clock: systemClock,
+    tagLocks,
+    // What upstream moves is moved here, and nothing wants to live by its labels.
+    protection: new Protection(),
+    history: new History(),
+    readBlob: async () => undefined,
+    readManifest,
+  }
   return Mirrors.open(config.mirrors, {
     metadata,
     growing,
@@ -54,10 +65,10 @@ export async function openMirrors(
     logger,
     inlineLimitBytes: config.storage.inlineLimitBytes,
     newUploadId: () => randomHexId(systemRandom),
-    pushes: new ManifestPushes(metadata, mirrorPolicy, systemClock, { tagLocks, readManifest }),
+    pushes: new ManifestPushes(metadata, mirrorPolicy, systemClock, parts),
     onFileReplaced: storage.forget,
     onFileInDoubt: doubt,
-    deletes: new Deletes(metadata, true, { tagLocks }),
+    deletes: new Deletes(metadata, true, parts),
     maxBytesInAll: config.mirrorMaxBytes,
     isRead: storage.isRead,
     removeFile: async (digest) => {

@@ -7,6 +7,7 @@ import { AdminApi, type AdminRequest } from '../admin/admin-api.ts'
 import { openAsker } from '../auth/asker.ts'
 import type { Config } from '../config/config.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
+import { readManifest } from '../distribution/worker-manifest.ts'
 import { createLogger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { openStorage } from '../storage/open-storage.ts'
@@ -51,6 +52,7 @@ export async function openOfflineAdmin(config: Config, actor: string): Promise<O
   }
   const pushes = new ManifestPushes(metadata, policy, systemClock, {
     ...cleanup,
+    readManifest,
     readBlob: (digest, bytesMax) => readStoredBlob(storage, digest, bytesMax),
   })
   const api = new AdminApi([

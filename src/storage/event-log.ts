@@ -47,11 +47,15 @@ export function numberBefore(metadata: MetadataReader, at: number): number {
   return low
 }
 
-/** Numbers that a store may have given in a millisecond and since its backup was made, at most. */
+/** Numbers that a store may give in a millisecond, and in all of its time since a backup. */
 const numbersPerMs = 1_024
 const numbersSinceBackup = 2 ** 32
 
-/** The number to go on from in a store that was made out of a backup. */
+/**
+ * The number to go on from in a store that was made out of a backup. By the time, so that two copies
+ * of one backup differ; far behind the last number where the clock is behind.
+ */
 export function afterRestore(sequence: number, now: number): number {
-  return Math.max(sequence + numbersSinceBackup, Math.floor(now) * numbersPerMs)
+  const byTime = Math.floor(now) * numbersPerMs
+  return byTime > sequence ? byTime : sequence + numbersSinceBackup
 }

@@ -22,7 +22,10 @@ export async function numberAndIndex(metadata: MetadataStore): Promise<void> {
         : [{ change: 'put', in: 'manifests', key, row: { ...row, imageBytes } }]
     })
   }
+  // Sums that an open transaction has read are not those that are emptied behind it.
+  await each.flush()
   await empty(each)
+  await each.flush()
   // A repository comes before what is in it, a manifest's tags before its pulls.
   for (const repository of each.keys('repositories')) {
     each.add({ change: 'rederive', in: 'repositories', key: repository })

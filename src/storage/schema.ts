@@ -121,9 +121,10 @@ export interface ReferrerRow {
   readonly digest: string
   readonly size: number
   readonly artifactType?: string
+  /** As an upstream listed them, and as earlier versions wrote them. */
   readonly annotations?: Readonly<Record<string, string>>
-  /** The same as JSON, where names have to survive that MessagePack changes (`__proto__`). */
-  readonly annotationsText?: string
+  /** JSON, at most `referrerAnnotationsBytesMax`: read only for an entry that is shown. */
+  readonly annotationsJson?: Uint8Array
 }
 
 /** What a mirror knows of a tag: which manifest upstream meant by it, and since when. */

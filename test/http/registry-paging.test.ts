@@ -65,12 +65,9 @@ describeRegistry('tags/list', {}, (registry) => {
     expect(answer.headers['link']).toBeUndefined()
   })
 
-  test.each(['-1', 'x', '1.5', '', '%20', '1e3', '0x10', '9'.repeat(40), '+1'])(
-    'n=%s is refused',
-    async (n) => {
-      expect(refusal(await registry().client.get(`${path}?n=${n}`))).toBe('400 UNSUPPORTED')
-    },
-  )
+  test.each(['-1', 'x', '1.5', '', '%20', '1e3', '0x10', '+1'])('n=%s is refused', async (n) => {
+    expect(refusal(await registry().client.get(`${path}?n=${n}`))).toBe('400 UNSUPPORTED')
+  })
 
   test('Link is path-absolute and keeps what else was asked', async () => {
     const answer = await registry().client.get(`${path}?ns=docker.io&n=2&x=a%26b`)
@@ -133,5 +130,39 @@ describeRegistry('_catalog', {}, (registry) => {
     expect(namesOf(none)).toEqual([])
     expect(none.headers['link']).toBeUndefined()
     expect(refusal(await client.get('/v2/_catalog?n=-2'))).toBe('400 UNSUPPORTED')
+  })
+})
+
+describeRegistry('a wish for more than there is', {}, (registry) => {
+  const large = [
+    '10000',
+    '10001',
+    '999999999999999',
+    '9007199254740993',
+    '9'.repeat(400),
+    `0${'0'.repeat(5_000)}9`,
+  ]
+  const paths = ['/v2/wish/tags/list', '/v2/_catalog', `/v2/wish/referrers/${sha256('x')}`]
+
+  test.each(paths)('in n is no error: %s', async (path) => {
+    await pushTags(registry(), 'wish', ['a', 'b'])
+    const all = (await registry().client.get(path)).json
+    for (const n of large) {
+      const answer = await registry().client.get(`${path}?n=${n}`)
+      expect(answer.status, n.slice(0, 20)).toBe(200)
+      expect(answer.json).toEqual(all)
+    }
+    for (const n of ['-1', '1e3', '', '1.0', '0x10', ' 1', '+', 'n'.repeat(20_000)]) {
+      const answer = await registry().client.get(`${path}?n=${encodeURIComponent(n)}`)
+      expect(refusal(answer), n.slice(0, 20)).toBe('400 UNSUPPORTED')
+    }
+  })
+
+  test.each(paths)('last may have any length: %s', async (path) => {
+    for (const last of ['z'.repeat(513), 'z'.repeat(30_000), '\u{1f600}'.repeat(3_000)]) {
+      const answer = await registry().client.get(`${path}?last=${encodeURIComponent(last)}`)
+      expect(answer.status).toBe(200)
+      expect(answer.text).toMatch(/:\[\]/)
+    }
   })
 })

@@ -10,7 +10,7 @@ import {
   imageIndex,
   imageManifest,
   inByteOrder,
-  nextOf,
+  type RegistryClient,
   refusal,
   sha256,
 } from '../support/registry-client.ts'
@@ -123,41 +123,90 @@ describeRegistry('referrers', {}, (registry) => {
 describeRegistry('many referrers', { engines: ['uws'] }, (registry) => {
   const MiB = 1024 * 1024
 
+  const put = async (
+    client: RegistryClient,
+    repository: string,
+    more: Readonly<Record<string, unknown>>,
+  ): Promise<string> => {
+    const config = await client.pushBlob(repository, '{}')
+    const text = JSON.stringify(imageManifest(config, [], more))
+    expectStatus(await client.putManifest(repository, sha256(text), text), 201, 'referrer')
+    return sha256(text)
+  }
+  const subjectOf = (text: string): Descriptor => ({
+    mediaType: mediaTypes.ociManifest,
+    digest: sha256(text),
+    size: 2,
+  })
+
   test.each([
-    ['ASCII', 'x', 600_000],
-    ['two-byte characters', 'ä', 300_000],
-    ['escaped characters', '\u0001', 100_000],
+    ['ASCII', 'x', 60_000],
+    ['two-byte characters', 'ä', 30_000],
+    ['escaped characters', '\u0001', 10_000],
   ])('pages stay below 4 MiB with annotations of %s', async (_name, character, length) => {
     const { client } = registry()
     const repository = `big-${character.charCodeAt(0)}`
-    const config = await client.pushBlob(repository, '{}')
-    const subject = { ...config, digest: sha256(character) }
+    const subject = subjectOf(character)
+    const filler = character.repeat(length)
     const pushed: string[] = []
-    for (let index = 0; index < 14; index += 1) {
-      const annotations = { index: String(index), filler: character.repeat(length) }
-      const text = JSON.stringify(imageManifest(config, [], { subject, annotations }))
-      pushed.push(sha256(text))
-      expectStatus(await client.putManifest(repository, sha256(text), text), 201, 'referrer')
+    for (let index = 0; index < 70; index += 1) {
+      const annotations = { index: String(index), filler }
+      pushed.push(await put(client, repository, { subject, annotations }))
     }
     const pages = await followPages(client, `/v2/${repository}/referrers/${subject.digest}`)
-    expect(pages.flatMap(listed).map((it) => it.digest)).toEqual(pushed.sort(inByteOrder))
+    const entries = pages.flatMap(listed)
+    expect(entries.map((it) => it.digest)).toEqual(pushed.sort(inByteOrder))
+    for (const { annotations } of entries) expect(annotations).toMatchObject({ filler })
     expect(pages.length).toBeGreaterThan(1)
     for (const page of pages) expect(page.body.length).toBeLessThan(4 * MiB)
   })
 
-  test('one referrer too large for a page comes alone', async () => {
+  test.each([
+    ['one long value', { filler: 'y'.repeat(70_000) }, false],
+    ['thousands of short ones', manyAnnotations(9_998, 350), false],
+    ['thousands within the bound', manyAnnotations(3_000, 4), true],
+    ['64 KiB', { f: 'y'.repeat(64 * 1024 - 8) }, true],
+    ['64 KiB and a byte', { f: 'y'.repeat(64 * 1024 - 7) }, false],
+  ])('an entry shows annotations up to 64 KiB in all: %s', async (name, annotations, isShown) => {
     const { client } = registry()
-    const config = await client.pushBlob('huge', '{}')
-    const subject = { ...config, digest: sha256('huge') }
-    for (const size of [3_500_000, 3_500_001, 10]) {
-      const annotations = { filler: 'y'.repeat(size) }
-      const text = JSON.stringify(imageManifest(config, [], { subject, annotations }))
-      expectStatus(await client.putManifest('huge', sha256(text), text), 201, 'referrer')
+    const subject = subjectOf(name)
+    const digest = await put(client, 'bounded', { subject, annotations, artifactType: 'a/b' })
+    const [entry] = listed(await client.get(`/v2/bounded/referrers/${subject.digest}`))
+    expect(entry).toMatchObject({ digest, artifactType: 'a/b' })
+    expect(entry!['annotations']).toEqual(isShown ? annotations : undefined)
+    // The manifest has them.
+    const manifest = (await client.get(`/v2/bounded/manifests/${digest}`)).json
+    expect(manifest).toMatchObject({ annotations })
+  })
+
+  test('annotations with names of JavaScript survive', async () => {
+    const { client } = registry()
+    const names = ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty', 'length']
+    const subject = subjectOf('names')
+    // Written by hand: an object literal with `__proto__` has no such member.
+    const annotations = `{${names.map((name) => `"${name}":"v-${name}"`).join(',')}}`
+    const config = await client.pushBlob('named', '{}')
+    const text = JSON.stringify(imageManifest(config, [], { subject, annotations: 'HERE' }))
+    const body = text.replace('"HERE"', annotations)
+    for (const reference of ['v1', 'v2']) {
+      expectStatus(await client.putManifest('named', reference, body), 201, 'referrer')
     }
-    const first = await client.get(`/v2/huge/referrers/${subject.digest}`)
-    expect(listed(first).length).toBeGreaterThan(0)
-    expect(nextOf(first)).toBeDefined()
-    const pages = await followPages(client, `/v2/huge/referrers/${subject.digest}`)
-    expect(pages.flatMap(listed)).toHaveLength(3)
+    const seen = await client.get(`/v2/named/referrers/${subject.digest}`)
+    expect(seen.text).toContain(`"annotations":${annotations}`)
+    // Deleted and restored they are the same.
+    await client.delete(`/v2/named/manifests/${sha256(body)}`)
+    const restored = await client.request('POST', '/admin/undelete', {
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ repository: 'named', digest: sha256(body) }),
+    })
+    expectStatus(restored, 200, 'undelete')
+    const again = await client.get(`/v2/named/referrers/${subject.digest}`)
+    expect(again.text).toContain(`"annotations":${annotations}`)
   })
 })
+
+function manyAnnotations(count: number, length: number): Record<string, string> {
+  return Object.fromEntries(
+    Array.from({ length: count }, (_, index) => [`k${index}`, 'v'.repeat(length)]),
+  )
+}

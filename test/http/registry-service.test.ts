@@ -115,6 +115,9 @@ describeRegistry(
       await client.get('/v2/metered/blobs/sha256:x')
       await client.pushImage('metered', 'v1')
       await client.head('/v2/metered/manifests/v1')
+      await get('/admin/status')
+      await get('/admin/no-such-thing')
+      await get('/no/such/path')
       const after = samples(await get('/metrics'))
       const grown = (name: string) => (after.get(name) ?? 0) - (before.get(name) ?? 0)
       const requests = (route: string, method: string, status: number) =>
@@ -128,6 +131,9 @@ describeRegistry(
       expect(requests('manifest', 'PUT', 201)).toBe(1)
       expect(requests('manifest', 'HEAD', 200)).toBe(1)
       expect(requests('metrics', 'GET', 200)).toBe(1)
+      expect(requests('admin', 'GET', 200)).toBe(1)
+      expect(requests('admin', 'GET', 404)).toBe(1)
+      expect(requests('none', 'GET', 404)).toBe(1)
       const duration = 'fastregistry_http_request_duration_seconds'
       expect(grown(`${duration}_count{route="blob"}`)).toBe(2)
       expect(grown(`${duration}_bucket{route="blob",le="+Inf"}`)).toBe(2)

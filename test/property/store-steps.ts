@@ -28,6 +28,7 @@ import {
   imageManifest,
   sha256,
 } from '../support/registry-client.ts'
+import { repositoryParts } from '../support/repository-parts.ts'
 
 /** Everything happens in whole seconds, so that times meet. */
 const second = 1_000
@@ -223,9 +224,10 @@ export class StepTaker {
       checksSizes: true,
       allowsDelete: true,
     }
-    this.#pushes = new ManifestPushes(metadata, policy, clock)
-    this.#mounts = new Mounts(metadata, clock)
-    this.#deletes = new Deletes(metadata, true, { clock })
+    const parts = repositoryParts()
+    this.#pushes = new ManifestPushes(metadata, policy, clock, parts)
+    this.#mounts = new Mounts(metadata, clock, parts.history)
+    this.#deletes = new Deletes(metadata, true, { ...parts, clock })
     this.#pulls = new PullTimes(metadata, clock)
     this.#reliance = new Reliance(metadata, clock, graceMs)
   }

@@ -20,6 +20,7 @@ import type { JobRow } from '../../src/storage/schema-cleanup.ts'
 import type { Candidate } from '../../src/storage/sweep.ts'
 import { openTemporaryStorage } from './open-store.ts'
 import { asName, asTag, imageManifest, sha256 } from './registry-client.ts'
+import { repositoryParts } from './repository-parts.ts'
 
 /** Wall time that a test can set; time that never steps is the machine's. */
 export class SteppingClock {
@@ -124,7 +125,10 @@ export async function openCollector(options: CollectorTestOptions = {}) {
     checksSizes: true,
     allowsDelete: true,
   }
-  const pushes = new ManifestPushes(metadata, policy, clock, { history })
+  const pushes = new ManifestPushes(metadata, policy, clock, {
+    ...repositoryParts(),
+    history,
+  })
   const putBlob = async (repository: string, text: string, mediaType = 'application/x.layer') => {
     const bytes = Buffer.from(text)
     const digest = sha256(bytes)

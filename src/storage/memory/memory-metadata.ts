@@ -2,6 +2,7 @@
  * @module The metadata in memory: the same transactions, the same order, nothing on disk. The twin
  * of `metadata-store.ts` for unit tests, and the model that the real one is compared with.
  */
+import { serialize } from 'node:v8'
 import type { Digest } from '../../registry/digest.ts'
 import type { RowAccess } from '../apply-change.ts'
 import type { AppliedListener, MetadataStore } from '../ports.ts'
@@ -59,8 +60,8 @@ export class MemoryMetadataStore implements MetadataStore {
     const found: { key: Databases[N]['key']; row: Databases[N]['row'] | undefined }[] = []
     let bytes = 0
     for (const { key, row } of this.entries(database, prefix, last, limit)) {
-      // As stored: about the length of its JSON.
-      const length = Buffer.byteLength(JSON.stringify(row))
+      // About what it takes on disk.
+      const length = serialize(row).byteLength
       bytes += length
       if (bytes > bytesMax && found.length > 0) break
       found.push({ key, row: length > bytesMax ? undefined : row })

@@ -7,6 +7,7 @@ import { MemoryMetadataStore } from '../../../src/storage/memory/memory-metadata
 import { tagHistoryMax } from '../../../src/storage/schema.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { asName, asTag, imageIndex, sha256 } from '../../support/registry-client.ts'
+import { repositoryParts } from '../../support/repository-parts.ts'
 
 const app = asName('app')
 const v1 = asTag('v1')
@@ -26,8 +27,9 @@ beforeEach(() => {
   metadata = new MemoryMetadataStore()
   clock = new FakeClock()
   const tagLocks = new TagLocks()
-  pushes = new ManifestPushes(metadata, policy, clock, { tagLocks })
-  deletes = new Deletes(metadata, true, { tagLocks })
+  const parts = { ...repositoryParts(), tagLocks }
+  pushes = new ManifestPushes(metadata, policy, clock, parts)
+  deletes = new Deletes(metadata, true, { ...parts, clock })
 })
 
 function bytesOf(label: string): Uint8Array {

@@ -14,6 +14,7 @@ import { parseTag } from '../../../src/registry/tag.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { openTemporaryStorage, type TemporaryStorage } from '../../support/open-store.ts'
 import { sha256 } from '../../support/registry-client.ts'
+import { repositoryParts } from '../../support/repository-parts.ts'
 
 const app = unwrap(parseRepositoryName('hub/app'))
 const pinned = unwrap(parseRepositoryName('hub/pinned'))
@@ -35,8 +36,13 @@ beforeEach(async () => {
     checksSizes: false,
     allowsDelete: true,
   }
-  pushes = new ManifestPushes(metadata, policy, clock)
-  space = new ManifestSpace({ metadata, clock, deletes: new Deletes(metadata, true, { clock }) })
+  const parts = repositoryParts()
+  pushes = new ManifestPushes(metadata, policy, clock, parts)
+  space = new ManifestSpace({
+    metadata,
+    clock,
+    deletes: new Deletes(metadata, true, { ...parts, clock }),
+  })
 })
 
 afterEach(() => store.close())

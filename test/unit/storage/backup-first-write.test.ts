@@ -63,11 +63,10 @@ test('a restored store takes a push of many rows as its first one', async () => 
   await restore(join(folder, 'backup'), join(folder, 'restored'))
   const restored = await openStore(join(folder, 'restored'))
   const { metadata } = restored.storage
-  const changes = metadata
-    .entries('pulls', [REPOSITORY], undefined, rows)
-    .map(({ key }): Change => ({ change: 'put', in: 'pulls', key, row: 1 }))
+  const keys = metadata.keys('pulls', [REPOSITORY], undefined, rows)
+  const changes = keys.map((key): Change => ({ change: 'put', in: 'pulls', key, row: 1 }))
   expect(changes).toHaveLength(rows)
   expect(await metadata.commit({ checks: [], changes })).toMatchObject({ applied: true })
-  expect(metadata.get('pulls', changes[0]!.key as never)).toBe(1)
+  expect(metadata.get('pulls', keys[0]!)).toBe(1)
   await storage.close()
 })

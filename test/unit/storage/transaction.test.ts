@@ -12,9 +12,9 @@ test('a touch after a delete in the same transaction does nothing', () => {
     [key, { sizeBytes: 1, place: 'inline', createdAt: 1, linkedAt: 1 }],
   ])
   const rows: RowAccess = {
-    get: (_database, at) => blobs.get(at),
-    put: (_database, at, row) => blobs.set(at, row),
-    delete: (_database, at) => blobs.delete(at),
+    get: (database, at) => (database === 'blobs' ? blobs.get(at) : undefined),
+    put: (database, at, row) => database === 'blobs' && blobs.set(at, row),
+    delete: (database, at) => database === 'blobs' && blobs.delete(at),
     firstKeys: () => [],
     keysFrom: () => [],
     stamp: () => 1,
