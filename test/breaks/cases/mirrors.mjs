@@ -125,9 +125,9 @@ export const BREAKS = [
   {
     what: 'mirrors: annotations are stored with the names that MessagePack changes',
     file: 'src/mirror/referrer-lists.ts',
-    find: '...(annotationsText === undefined ? {} : { annotationsText }),',
+    find: '...(annotationsJson === undefined ? {} : { annotationsJson }),',
     replace:
-      '...(annotationsText === undefined ? {} : { annotations: JSON.parse(annotationsText) }),',
+      '...(annotationsJson === undefined ? {} : { annotations: JSON.parse(String(annotationsJson)) }),',
     guard: http('mirror-lists'),
   },
   {

@@ -2,6 +2,7 @@
  * @module Numbers of events: given in the order in which they become visible, on LMDB and in memory,
  * by clocks of every kind; and a store that earlier versions wrote, brought up to date.
  */
+
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { EventTail } from '../../../src/admin/event-tail.ts'
