@@ -39,16 +39,24 @@ export function judgeRequest(bytes: Buffer, queuedBytes: number): FirstVerdict {
   const targetEnd = line.length - nativeEnd.length
   const isWhole = line.endsWith(nativeEnd) && line.indexOf(' ', space + 1) === targetEnd
   if (!isPath || !isWhole) return 'node'
-  return isPipelined(bytes, line.slice(0, space), lineEnd, queuedBytes) ? 'node' : 'native'
+  const headEnd = bytes.indexOf('\r\n\r\n', lineEnd - 1)
+  // The native engine would wait for the rest for as long as for an idle client.
+  if (headEnd < 0) return bytes.length < firstBytesMax ? 'more' : 'native'
+  const method = line.slice(0, space)
+  return isPipelined(bytes, method, lineEnd, headEnd, queuedBytes) ? 'node' : 'native'
 }
 
 /**
  * Whether more has come than one request. A body that has not ended says nothing, nor does a head: what
  * comes later is met by the native engine in its own way.
  */
-function isPipelined(bytes: Buffer, method: string, lineEnd: number, queued: number): boolean {
-  const headEnd = bytes.indexOf('\r\n\r\n', lineEnd - 1)
-  if (headEnd < 0) return false
+function isPipelined(
+  bytes: Buffer,
+  method: string,
+  lineEnd: number,
+  headEnd: number,
+  queued: number,
+): boolean {
   const bodyStart = headEnd + 4
   if (queued <= bodyStart) return false
   const head = bytes.toString('latin1', lineEnd, headEnd + 2).toLowerCase()

@@ -99,6 +99,8 @@ export class NodeEngine implements HttpEngine {
     const server = tls === undefined ? createServer(options) : await this.secureServer(tls, options)
     server.on('connection', (socket: Duplex) => this.connected(socket))
     server.on('request', (req, res) => this.accept(req, res, tls !== undefined))
+    // Node would answer 417 by itself, without a body; nothing is expected that we could not do.
+    server.on('checkExpectation', (req, res) => this.accept(req, res, tls !== undefined))
     server.on('connect', (_req, socket: Duplex) => {
       this.refuse(socket, 405, 'CONNECT is for proxies: this is a registry')
     })
@@ -217,6 +219,8 @@ export class NodeEngine implements HttpEngine {
     else if (line?.isBusy === true) line.closeAfterAll()
     else if (code === 'HPE_HEADER_OVERFLOW') {
       this.refuse(socket, 431, 'the request headers are too large; 64 KiB are taken')
+    } else if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+      this.refuse(socket, 408, 'the request has not come whole in time')
     } else if (code === 'HPE_INVALID_VERSION') {
       this.refuse(socket, 505, versions)
     } else {

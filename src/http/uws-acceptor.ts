@@ -43,13 +43,16 @@ const deferSeconds = 1
 
 const backlog = 4096
 
-/** A connection that has begun a request line, and does not end it, is closed after this, ms. */
+/** A connection that has begun a head, and does not end it, is closed after this, ms. */
 const beginningMsMax = 10_000
 
 /** How often those that wait are looked at: soon after something happened, and later, ms. */
 const soonMs = 10
 const laterMs = 50
 const soonUntilMs = 2_000
+
+/** How often all that wait are looked through for those that have waited for too long, ms. */
+const sweepMs = 1_000
 
 interface Waiting {
   readonly arrival: Arrival
@@ -73,6 +76,7 @@ export class UwsAcceptor {
   #watch: number | undefined = undefined
   #timer: NodeJS.Timeout | undefined = undefined
   #lastChangeAt = 0
+  #nextSweepAt = 0
 
   constructor(options: AcceptorOptions) {
     this.#options = options
@@ -216,21 +220,28 @@ export class UwsAcceptor {
   }
 
   readonly #tick = (): void => {
-    for (const descriptor of this.#options.sockets.readyOf(this.#watch!)) {
+    for (const { descriptor, hasEnded } of this.#options.sockets.readyOf(this.#watch!)) {
       const waiting = this.#waiting.get(descriptor)
-      if (waiting !== undefined) this.#look(waiting.arrival)
+      if (waiting === undefined) continue
+      this.#look(waiting.arrival)
+      // Half a request stays readable after its client has gone, and nothing more will be told.
+      if (hasEnded && this.#waiting.delete(descriptor)) this.#drop(waiting.arrival)
     }
     const now = performance.now()
+    if (now >= this.#nextSweepAt) this.#sweep(now)
+    this.#timer = undefined
+    if (this.#waiting.size > 0) this.#schedule()
+  }
+
+  #sweep(now: number): void {
+    this.#nextSweepAt = now + sweepMs
     const { idleTimeoutMs } = this.#options.core.options
-    // In the order of their arrival: of those that sent nothing, the first may be due.
     for (const [descriptor, { arrival, since, begunAt }] of this.#waiting) {
       const isLate = begunAt > 0 ? now - begunAt > beginningMsMax : now - since > idleTimeoutMs
       if (!isLate) continue
       this.#waiting.delete(descriptor)
       this.#drop(arrival)
     }
-    this.#timer = undefined
-    if (this.#waiting.size > 0) this.#schedule()
   }
 
   #drop({ descriptor }: Arrival): void {

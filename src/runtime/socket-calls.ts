@@ -17,6 +17,8 @@ const EPOLL_CTL_ADD = 1
 const EPOLL_CTL_DEL = 2
 /** Readable, or ended; told once for all that has come (EPOLLIN, EPOLLRDHUP, EPOLLET). */
 const WATCHED_EVENTS = (0x80000000 | 0x2000 | 0x1) >>> 0
+/** EPOLLERR, EPOLLHUP, EPOLLRDHUP. */
+const ENDED_EVENTS = 0x8 | 0x10 | 0x2000
 /** `struct epoll_event` is packed on x86-64, and on no other processor. */
 const EVENT_BYTES = process.arch === 'x64' ? 12 : 16
 const EVENT_DATA = process.arch === 'x64' ? 4 : 8
@@ -51,7 +53,13 @@ export interface SocketCalls {
   watch(watchDescriptor: number, descriptor: number): void
   unwatch(watchDescriptor: number, descriptor: number): void
   /** Those to which something has happened since they were told the last time. Never waits. */
-  readyOf(watchDescriptor: number): readonly number[]
+  readyOf(watchDescriptor: number): readonly Happening[]
+}
+
+export interface Happening {
+  readonly descriptor: number
+  /** The other side sends no more, or is gone. */
+  readonly hasEnded: boolean
 }
 
 /** The calls, or the reason why they cannot be had here. */
@@ -124,9 +132,11 @@ function bind(koffi: Koffi): SocketCalls {
     },
     readyOf(watchDescriptor) {
       const count = epollWait(watchDescriptor, events, EVENTS_MAX, 0) as number
-      const ready: number[] = []
+      const ready: Happening[] = []
       for (let index = 0; index < count; index += 1) {
-        ready.push(events.readInt32LE(index * EVENT_BYTES + EVENT_DATA))
+        const flags = events.readUInt32LE(index * EVENT_BYTES)
+        const descriptor = events.readInt32LE(index * EVENT_BYTES + EVENT_DATA)
+        ready.push({ descriptor, hasEnded: (flags & ENDED_EVENTS) !== 0 })
       }
       return ready
     },

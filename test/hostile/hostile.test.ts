@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => scene.close())
 
-/** The native engine's own timer: 10 s, in steps of 4 s. */
+/** A head has 10 s, and whoever is late is looked for now and then. */
 const idleMsMax = 16_000
 
 const idleConnections = 10_000
@@ -101,7 +101,10 @@ describe('others hardly notice', () => {
   test(`${idleConnections} connections that say nothing`, async () => {
     await scene.endure('idle connections', async () => {
       const sockets = await dialMany(idleConnections)
-      expect(await scene.metric('fastregistry_open_connections')).toBeGreaterThan(idleConnections)
+      // The kernel holds each back for a second, in the hope of a first byte.
+      await expect
+        .poll(() => scene.metric('fastregistry_open_connections'), { timeout: 20_000 })
+        .toBeGreaterThan(idleConnections)
       return { end: () => destroyAll(sockets) }
     })
   }, 120_000)
@@ -215,8 +218,9 @@ describe('others hardly notice', () => {
   })
 })
 
-test('a connection that says nothing, or only half a header, is closed in time', async () => {
+test('a connection that begins a request and does not end its head is closed in time', async () => {
   const sockets = await dialMany(2)
+  sockets[0]!.write('GET')
   sockets[1]!.write('GET /v2/ HTTP/1.1\r\nHost: a\r\n')
   const startedAt = performance.now()
   await Promise.all(

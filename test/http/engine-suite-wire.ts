@@ -108,6 +108,13 @@ export function formSuite(
     expect(seen).toEqual([])
   })
 
+  test('an expectation that nobody knows does not matter', async () => {
+    const { served } = await start()
+    const client = await served.connect()
+    await client.request('GET', '/a', ['Expect: the-unexpected'])
+    expect((await client.readResponse()).status).toBe(200)
+  })
+
   test('a whole URL is a target, and its authority stands for Host', async () => {
     const { served } = await start()
     const cases = [

@@ -15,7 +15,7 @@ const judge = (text: string) => {
 describe('a request', () => {
   test.each([
     'GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n',
-    'GET /v2/ HTTP/1.1\r\nHost: a\r\n',
+    `GET /v2/ HTTP/1.1\r\nX-A: ${'a'.repeat(firstBytesMax)}`,
     'PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc',
     'PUT /a HTTP/1.1\r\nHost: a\r\nContent-Length: 300\r\n\r\nabc',
     'PATCH /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n',
@@ -45,8 +45,9 @@ describe('a request', () => {
     expect(judge(text)).toBe('node')
   })
 
-  test('of which the first line has not come is waited for', () => {
-    for (const text of ['G', 'GET /v2/ HTTP/1.', 'GET /v2/ HTTP/1.1\r', '\r']) {
+  test('of which the head has not come is waited for', () => {
+    const head = 'GET /v2/ HTTP/1.1\r\nHost: a\r\n\r'
+    for (const text of ['G', 'GET /v2/ HTTP/1.', 'GET /v2/ HTTP/1.1\r\n', '\r', head]) {
       expect(judge(text)).toBe('more')
     }
   })
