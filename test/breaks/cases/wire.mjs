@@ -85,6 +85,13 @@ export const BREAKS = [
     guard: engine,
   },
   {
+    what: 'C5: half a head may take as long as an idle connection',
+    file: 'src/http/first-bytes.ts',
+    find: "if (headEnd < 0) return bytes.length < firstBytesMax ? 'more' : 'native'",
+    replace: "if (headEnd < 0) return 'native'",
+    guard: unit,
+  },
+  {
     what: 'C5: the native clock for idle connections goes as it comes',
     file: 'src/http/uws-engine.ts',
     find: 'loaded.sweep.repeat(Math.ceil(options.idleTimeoutMs / 2))',
