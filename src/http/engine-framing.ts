@@ -23,6 +23,8 @@ export function readFraming(headers: readonly string[]): number | string {
     } else if (name.length === 17 && name === 'transfer-encoding') {
       if (encoding !== undefined) return 'Transfer-Encoding is given twice'
       encoding = headers[index + 1]!
+    } else if (name.length === 7 && name === 'trailer') {
+      return 'trailers are not taken: send none'
     }
   }
   if (encoding !== undefined) {
@@ -38,7 +40,7 @@ export function readFraming(headers: readonly string[]): number | string {
 const CHUNKED_METHODS: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
 
 /**
- * Why a request is refused whose body is chunked, or announces trailers; undefined for a good one. What
+ * Why a request is refused whose body is chunked; undefined for a good one. What
  * follows a chunked body (RFC 9112, 7.1.2) is not read here: where it may come it is refused, so that
  * nobody takes it for the next request.
  */
@@ -47,15 +49,14 @@ export function chunkedFault(
   headers: readonly string[],
   framing: number,
 ): string | undefined {
+  if (framing !== CHUNKED) return undefined
   for (let index = 0; index < headers.length; index += 2) {
-    const name = headers[index]!
-    if (name.length === 7 && name === 'trailer') return 'trailers are not taken: send none'
-    if (framing !== CHUNKED || name.length !== 2 || name !== 'te') continue
+    if (headers[index] !== 'te') continue
     if (headers[index + 1]!.toLowerCase().includes('trailers')) {
       return 'trailers are not taken: send a chunked body without TE: trailers'
     }
   }
-  if (framing !== CHUNKED || CHUNKED_METHODS.has(method)) return undefined
+  if (CHUNKED_METHODS.has(method)) return undefined
   return 'a chunked body is taken with POST, PUT and PATCH alone'
 }
 
