@@ -17,7 +17,7 @@ import type { TokenHandlers } from './handlers/token.ts'
 import type { UploadHandlers } from './handlers/uploads.ts'
 import type { MirrorFront } from './mirror-front.ts'
 import type { Prepared, PreparedAnswers } from './prepared-answers.ts'
-import { isOpenPath, type Need, needOf } from './route-access.ts'
+import { isOpenPath, type Need, needOf, pullOf } from './route-access.ts'
 import { parseRoute, type Route, type RouteKind } from './router.ts'
 
 export interface Handlers {
@@ -142,7 +142,8 @@ export function createDispatcher(
       }
       if (prepared !== undefined) {
         request.routeKind = prepared.kind
-        by?.requirePull(request, prepared.repository)
+        if (isRefused) by.require(request, mirrors.widened(pullOf(prepared.repository), request))
+        else by?.requirePull(request, prepared.repository)
         prepared.observer?.touch(request.method === 'GET' ? sizeOf(prepared) : 0)
         return prepared.kind === 'manifest'
           ? manifests.answer(prepared, request, response)

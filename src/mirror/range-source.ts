@@ -82,7 +82,8 @@ export class RangeSource implements BlobSource {
 
   /** Asked for once more, or left to the fill, which has it sooner or later. */
   #brokenOff(offset: number): void {
-    const { source, end } = this.#passed!
+    if (this.#passed === undefined) return
+    const { source, end } = this.#passed
     this.#dropPassed()
     this.#resumes += 1
     const mayResume = !source.isCut && this.#resumes <= resumesMax

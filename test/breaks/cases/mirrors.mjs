@@ -145,6 +145,13 @@ export const BREAKS = [
     guard: http('mirror-root'),
   },
   {
+    what: 'mirrors: a challenge tells that a local name was answered lately',
+    file: 'src/http/routes.ts',
+    find: 'if (isRefused) by.require(request, mirrors.widened(pullOf(prepared.repository), request))',
+    replace: 'if (isRefused) by.require(request, pullOf(prepared.repository))',
+    guard: http('mirror-root'),
+  },
+  {
     what: 'mirrors: what a push would refuse is refused to pulls',
     file: 'src/mirror/manifests.ts',
     find: "if (error.status < 500) logger.debug(fields, 'mirrored manifest is passed on as it is')\n      else",
