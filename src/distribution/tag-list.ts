@@ -21,6 +21,7 @@ export interface TagInfo {
   readonly digest: Digest
   readonly mediaType: string
   readonly pushedAt: number
+  /** Last pull of what it points at, by tag or by digest. */
   readonly pulledAt: number | undefined
   readonly sizeBytes: number
 }
@@ -68,14 +69,14 @@ function describeTag(
   const row = metadata.get('tags', [repository, tag])
   if (row === undefined) return undefined
   const { digest, pushedAt } = row
-  const tagged = metadata.get('taggedManifests', [repository, digest])
+  const manifest = metadata.get('manifests', [repository, digest])
   return {
     tag,
     digest,
-    mediaType: metadata.get('manifests', [repository, digest])?.mediaType ?? '',
+    mediaType: manifest?.mediaType ?? '',
     pushedAt,
-    pulledAt: tagged?.pulledAt || undefined,
-    sizeBytes: tagged?.sizeBytes ?? 0,
+    pulledAt: metadata.get('pulls', [repository, digest]),
+    sizeBytes: manifest?.imageBytes ?? 0,
   }
 }
 

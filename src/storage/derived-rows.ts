@@ -5,9 +5,9 @@
  *
  *   events          → eventsByRepository, and the number of each (`event-log.ts`)
  *   tags            → tagOrder by push; number of tags of the repository
- *   tagsByDigest    → taggedManifests: which manifests have tags, and their places in tagOrder
- *   manifests       → size of a tagged manifest; number of manifests
- *   pulls           → last pull of a tagged manifest and of the repository
+ *   tagsByDigest    → tagOrder by pull and by size, for manifests that have tags
+ *   manifests       → tagOrder by size; number of manifests
+ *   pulls           → tagOrder by pull; last pull of the repository
  *   holders, blobs  → bytes of the repository, shared and alone
  *   trash           → bytes in the trash (the sums over the whole store stand in `system`)
  *   repositories    → repositoryOrder
@@ -20,7 +20,7 @@ import type { RowAccess } from './apply-change.ts'
 import { eventClock, eventKey } from './event-log.ts'
 import { orderedKey } from './ordered-key.ts'
 import { RepositorySumsChanges } from './repository-sums.ts'
-import type { DatabaseName, Databases, TaggedRow, Timestamp } from './schema.ts'
+import type { DatabaseName, Databases, Timestamp } from './schema.ts'
 import type { EventRow } from './schema-cleanup.ts'
 
 type Row<N extends DatabaseName> = Databases[N]['row'] | undefined
@@ -30,6 +30,10 @@ type Manifest = Databases['manifests']['key'][1]
 export class DerivedRows implements RowAccess {
   readonly #rows: RowAccess
   readonly #sums: RepositorySumsChanges
+  /** Manifests that came with this commit and have no tag yet: looking for one costs ten puts. */
+  readonly #newManifests = new Set<string>()
+  /** The last event, once this commit has written one. */
+  #events: { readonly number: number; readonly clock: number } | undefined
 
   constructor(rows: RowAccess) {
     this.#rows = rows
@@ -74,23 +78,36 @@ export class DerivedRows implements RowAccess {
     if (database === 'holders') this.#sums.recount(key as Databases['holders']['key'])
     else if (database === 'blobs') {
       this.#sums.add('blobBytes', (row as Databases['blobs']['row']).sizeBytes)
+    } else if (database === 'tagsByDigest') {
+      // The same place for each of its tags.
+      const [repository, digest] = key as Databases['tagsByDigest']['key']
+      const manifest = this.#get('manifests', [repository, digest])
+      if (manifest !== undefined) this.#placeManifest(repository, digest, manifest, true)
     } else this.#deriveFrom(database, key, undefined, row)
   }
 
-  /** Writes the sums of repositories. The transactions before it are whole only with it. */
+  /** Writes the sums and the last number. The transactions before it are whole only with it. */
   flush(): void {
     this.#sums.flush()
+    if (this.#events !== undefined) this.#rows.put('system', 'sequence', this.#events.number)
   }
 
   /** Gives the event the next number and writes it down under it. */
   appendEvent(event: EventRow): void {
-    const before = (this.#get('system', 'sequence') ?? 0) as number
-    const previous = this.#get('events', eventKey(before))
-    const latest =
-      previous === undefined ? (this.#get('system', 'eventClock') ?? 0) : eventClock(previous)
-    const row = latest > event.at ? { ...event, clock: latest } : event
-    this.#rows.put('system', 'sequence', before + 1)
-    this.put('events', eventKey(before + 1), row)
+    this.#events ??= this.#lastEvent()
+    const number = this.#events.number + 1
+    const { clock } = this.#events
+    const key = eventKey(number)
+    this.#rows.put('events', key, clock > event.at ? { ...event, clock } : event)
+    this.#event(key, undefined, event)
+    this.#events = { number, clock: Math.max(clock, event.at) }
+  }
+
+  #lastEvent(): { readonly number: number; readonly clock: number } {
+    const number = this.#get('system', 'sequence') ?? 0
+    const last = this.#get('events', eventKey(number))
+    const clock = last === undefined ? (this.#get('system', 'eventClock') ?? 0) : eventClock(last)
+    return { number, clock }
   }
 
   #derive(database: DatabaseName, key: unknown, row: unknown): void {
@@ -118,7 +135,7 @@ export class DerivedRows implements RowAccess {
         )
         break
       case 'pulls':
-        if (row !== undefined) this.#pull(key as Databases['pulls']['key'], row as Timestamp)
+        this.#pull(key as Databases['pulls']['key'], before as Row<'pulls'>, row as Row<'pulls'>)
         break
       case 'holders':
         if ((before === undefined) === (row === undefined)) return
@@ -165,25 +182,22 @@ export class DerivedRows implements RowAccess {
     this.#place(repository, 'pushed', tag, before?.pushedAt, row?.pushedAt)
   }
 
-  /** A manifest got or lost a tag. */
-  #tagged([repository, digest, tag]: Databases['tagsByDigest']['key'], isGained: boolean): void {
-    const row = this.#get('taggedManifests', [repository, digest])
-    if (!isGained) {
-      if (row === undefined) return
-      const tags = row.tags - 1
-      this.#setTagged(repository, digest, row, tags <= 0 ? undefined : { ...row, tags })
-      return
-    }
-    const pulledAt = Math.max(
-      row?.pulledAt ?? this.#get('pulls', [repository, digest]) ?? 0,
-      this.#get('pulls', [repository, tag]) ?? 0,
-    )
-    const sizeBytes =
-      row?.sizeBytes ?? this.#get('manifests', [repository, digest])?.imageBytes ?? 0
-    const tags = (row?.tags ?? 0) + 1
-    this.#setTagged(repository, digest, row, { tags, sizeBytes, pulledAt })
+  /**
+   * A manifest has its places among the tags while it is there and a tag points at it. The key of a
+   * place says what it was made of, so that nothing else must be kept: the manifest's row and its last
+   * pull are what they were.
+   */
+  #tagged([repository, digest]: Databases['tagsByDigest']['key'], isGained: boolean): void {
+    const name = `${repository}@${digest}`
+    const isNew = this.#newManifests.delete(name)
+    // Before the change: the only one goes, or the first one comes.
+    const tags = isGained && isNew ? 0 : this.#tagsOf(repository, digest)
+    if (tags !== (isGained ? 0 : 1)) return
+    const row = this.#get('manifests', [repository, digest])
+    if (row !== undefined) this.#placeManifest(repository, digest, row, isGained)
   }
 
+  /** A manifest comes before its tags and goes before them. */
   #manifest(
     [repository, digest]: Databases['manifests']['key'],
     before: Row<'manifests'>,
@@ -191,37 +205,58 @@ export class DerivedRows implements RowAccess {
   ): void {
     const sums = this.#sums.change(repository)
     sums.manifests += Number(row !== undefined) - Number(before !== undefined)
-    if (row === undefined) return
-    sums.pushedAt = Math.max(sums.pushedAt, row.pushedAt)
-    const sizeBytes = row.imageBytes ?? 0
-    const tagged = this.#get('taggedManifests', [repository, digest])
-    if (tagged === undefined || tagged.sizeBytes === sizeBytes) return
-    this.#setTagged(repository, digest, tagged, { ...tagged, sizeBytes })
+    if (row !== undefined) sums.pushedAt = Math.max(sums.pushedAt, row.pushedAt)
+    if (before === undefined) {
+      if (row !== undefined) this.#newManifests.add(`${repository}@${digest}`)
+      return
+    }
+    if (row !== undefined && row.imageBytes === before.imageBytes) return
+    if (!this.#isTagged(repository, digest)) return
+    if (row === undefined) this.#placeManifest(repository, digest, before, false)
+    else this.#place(repository, 'size', digest, before.imageBytes ?? 0, row.imageBytes ?? 0)
   }
 
-  #pull([repository, name]: Databases['pulls']['key'], at: Timestamp): void {
-    const sums = this.#sums.change(repository)
-    sums.pulledAt = Math.max(sums.pulledAt, at)
-    const digest = name.includes(':')
-      ? (name as Manifest)
-      : this.#get('tags', [repository, name as Databases['tags']['key'][1]])?.digest
-    if (digest === undefined) return
-    const tagged = this.#get('taggedManifests', [repository, digest])
-    if (tagged === undefined || tagged.pulledAt >= at) return
-    this.#setTagged(repository, digest, tagged, { ...tagged, pulledAt: at })
+  #pull(
+    [repository, name]: Databases['pulls']['key'],
+    before: Timestamp | undefined,
+    at: Timestamp | undefined,
+  ): void {
+    if (at !== undefined) {
+      const sums = this.#sums.change(repository)
+      sums.pulledAt = Math.max(sums.pulledAt, at)
+    }
+    // A pull by tag is written down by digest as well.
+    if (!name.includes(':')) return
+    const digest = name as Manifest
+    if (this.#get('manifests', [repository, digest]) === undefined) return
+    if (!this.#isTagged(repository, digest)) return
+    this.#place(repository, 'pulled', digest, before ?? 0, at ?? 0)
   }
 
-  #setTagged(
+  /** 0, 1 or 2 for more. */
+  #tagsOf(repository: Repository, digest: Manifest): number {
+    return this.#rows.firstKeys('tagsByDigest', [repository, digest], 2).length
+  }
+
+  #isTagged(repository: Repository, digest: Manifest): boolean {
+    return this.#rows.firstKeys('tagsByDigest', [repository, digest], 1).length > 0
+  }
+
+  #placeManifest(
     repository: Repository,
     digest: Manifest,
-    before: TaggedRow | undefined,
-    row: TaggedRow | undefined,
+    row: Databases['manifests']['row'],
+    isPut: boolean,
   ): void {
-    const key = [repository, digest]
-    if (row === undefined) this.#rows.delete('taggedManifests', key)
-    else this.#rows.put('taggedManifests', key, row)
-    this.#place(repository, 'pulled', digest, before?.pulledAt, row?.pulledAt)
-    this.#place(repository, 'size', digest, before?.sizeBytes, row?.sizeBytes)
+    const pulledAt = this.#get('pulls', [repository, digest]) ?? 0
+    const sizeBytes = row.imageBytes ?? 0
+    for (const [order, value] of [
+      ['pulled', pulledAt],
+      ['size', sizeBytes],
+    ] as const) {
+      if (isPut) this.#place(repository, order, digest, undefined, value)
+      else this.#place(repository, order, digest, value, undefined)
+    }
   }
 
   #place(

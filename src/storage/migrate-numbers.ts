@@ -53,7 +53,6 @@ function numbered(key: string, row: Databases['events']['row']): Change[] {
 
 async function empty(each: Batches): Promise<void> {
   for (const repository of each.keys('repositories')) {
-    await each.delete('taggedManifests', [repository])
     for (const order of ['pushed', 'pulled', 'size']) {
       await each.delete('tagOrder', [repository, order])
     }

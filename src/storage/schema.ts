@@ -107,14 +107,6 @@ export interface RepositorySums {
   readonly isListed: boolean
 }
 
-/** A manifest that tags point at, with its places in `tagOrder`. */
-export interface TaggedRow {
-  readonly tags: number
-  readonly sizeBytes: number
-  /** Last pull of it or of one of its tags, 0 for none. */
-  readonly pulledAt: Timestamp
-}
-
 /** What a referrers list shows of one manifest (image-spec, descriptor). */
 export interface ReferrerRow {
   readonly mediaType: string
@@ -189,7 +181,6 @@ export interface Databases {
   readonly repositorySums: { key: RepositoryName; row: RepositorySums }
   /** Repositories by `pushed`, `pulled`, `size`: the order, then `orderedKey`. */
   readonly repositoryOrder: { key: readonly [string, string]; row: true }
-  readonly taggedManifests: { key: readonly [RepositoryName, Digest]; row: TaggedRow }
   /** Tags by `pushed`, tagged manifests by `pulled` and `size`: repository, order, `orderedKey`. */
   readonly tagOrder: { key: readonly [RepositoryName, string, string]; row: true }
   readonly plans: { key: string; row: PlanRow }
@@ -232,7 +223,6 @@ export const DATABASES: Readonly<Record<DatabaseName, 'msgpack' | 'binary'>> = {
   jobs: 'msgpack',
   repositorySums: 'msgpack',
   repositoryOrder: 'msgpack',
-  taggedManifests: 'msgpack',
   tagOrder: 'msgpack',
   plans: 'msgpack',
   approvals: 'msgpack',
