@@ -24,6 +24,7 @@ import type { Change } from '../../../src/storage/transaction.ts'
 import { expectDerived } from '../../support/derived.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import {
+  digestOfText,
   openStore,
   putBlob,
   putManifest,
@@ -248,6 +249,15 @@ test('a store of version 3 gets numbers and indexes, also when the step was inte
     environment.put('tagOrder', [REPOSITORY, 'pushed', '0000000000000001~gone'], true)
     environment.put('system', 'blobBytes', 12_345)
     environment.put('system', 'linkedBytes', 12_345)
+    // More manifests than a transaction takes: their tags come in another one.
+    for (let index = 0; index < 1_500; index += 1) {
+      const digest = digestOfText(`more ${index}`)
+      const tag = `more-${index}`
+      const row = { mediaType: 'x/y', sizeBytes: 1, pushedAt: index }
+      environment.put('manifests', [REPOSITORY, digest], row)
+      environment.put('tags', [REPOSITORY, tag], { digest, pushedAt: index, previous: [] })
+      environment.put('tagsByDigest', [REPOSITORY, digest, tag], true)
+    }
     for (const [key, row] of oldEvents) environment.put('events', key, row)
     environment.put('system', 'schemaVersion', 3)
   })
@@ -258,8 +268,8 @@ test('a store of version 3 gets numbers and indexes, also when the step was inte
   expect(rows.map(({ key }) => key)).toEqual(oldEvents.map((_, index) => eventKey(index + 1)))
   expect(rows.map(({ row }) => row.by)).toEqual(oldEvents.map(([, row]) => row.by))
   expect(storage.metadata.get('repositorySums', REPOSITORY)).toMatchObject({
-    tags: 2,
-    manifests: 1,
+    tags: 1_502,
+    manifests: 1_501,
     logicalBytes: 10,
     pulledAt: 9,
   })

@@ -1,0 +1,89 @@
+/**
+ * @module The breaks of what people and programs read from the admin API and from lists: events that
+ * are complete, indexes that are true, rights by repository, bounded turns.
+ */
+import { vitest } from '../breaks.mjs'
+
+const events = vitest('unit', 'test/unit/storage/event-log.test.ts')
+const lists = vitest('unit', 'test/unit/distribution/tag-list.test.ts')
+const rights = vitest('http', 'test/http/admin-rights.test.ts')
+
+export const BREAKS = [
+  {
+    what: 'events that are numbered by their time',
+    file: 'src/storage/derived-rows.ts',
+    find: 'const number = this.#events.number + 1',
+    replace: 'const number = Math.max(event.at, 1)',
+    guard: events,
+  },
+  {
+    what: 'a copy that goes on with the numbers of its model',
+    file: 'src/storage/event-log.ts',
+    find: 'return byTime > sequence ? byTime : sequence + numbersSinceBackup',
+    replace: 'return byTime > numbersSinceBackup ? sequence : sequence',
+    guard: events,
+  },
+  {
+    what: 'ids of jobs by the clock alone',
+    file: 'src/distribution/row-ids.ts',
+    find: 'this.#last, isOwn ? newest : newest + 1)',
+    replace: 'isOwn ? 0 : newest * 0)',
+    guard: events,
+  },
+  {
+    what: 'a cursor that is too old goes on with what is left',
+    file: 'src/admin/event-endpoints.ts',
+    find: 'if (after >= oldest - 1 && after <= last) return',
+    replace: 'if (oldest > 0 && after <= last) return',
+    guard: vitest('http', 'test/http/admin-events.test.ts'),
+  },
+  {
+    what: 'a stream outlives its password',
+    file: 'src/admin/event-stream.ts',
+    find: 'const now = await asker.renew().catch(() => undefined)',
+    replace: 'const now = await asker.renew().catch(() => asker)',
+    guard: vitest('unit', 'test/unit/admin/event-stream.test.ts'),
+  },
+  {
+    what: 'a pull that moves no tag among the last pulled',
+    file: 'src/storage/derived-rows.ts',
+    find: "this.#place(repository, 'pulled', digest, before ?? 0, at ?? 0)",
+    replace: "if (before === at) this.#place(repository, 'pulled', digest, 0, 0)",
+    guard: lists,
+  },
+  {
+    what: 'an endpoint that names no need is open',
+    file: 'src/admin/endpoint.ts',
+    find: "const { need = 'admin', params,",
+    replace: "const { need = 'any', params,",
+    guard: rights,
+  },
+  {
+    what: 'undelete links a blob that the repository never had',
+    file: 'src/distribution/undelete.ts',
+    find: "if (!child.isRequired && child.kind !== 'manifest') continue",
+    replace: '',
+    guard: rights,
+  },
+  {
+    what: 'a list of referrers shows annotations of any size',
+    file: 'src/distribution/referrer-entry.ts',
+    find: 'return json.byteLength > referrerAnnotationsBytesMax ?',
+    replace: 'return json.byteLength > 1000 * referrerAnnotationsBytesMax ?',
+    guard: vitest('http', 'test/http/registry-referrers.test.ts'),
+  },
+  {
+    what: 'a large n is refused',
+    file: 'src/http/query.ts',
+    find: '\\d+$/.test(count)',
+    replace: '\\d{1,15}$/.test(count)',
+    guard: vitest('http', 'test/http/registry-paging.test.ts'),
+  },
+  {
+    what: 'requests of the admin API are counted under no route',
+    file: 'src/http/routes.ts',
+    find: "return [...routeMethods().keys(), 'admin']",
+    replace: 'return [...routeMethods().keys()]',
+    guard: vitest('http', 'test/http/registry-service.test.ts'),
+  },
+]
