@@ -185,7 +185,8 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
       path: '/admin/explain',
       need: 'any',
       group: 'collection',
-      summary: 'why a repository, tag or digest stays or goes, and when: repository[:tag|@digest]',
+      summary:
+        'why a repository, tag or digest stays or goes, and when: repository[:tag|@digest]; needs list or pull there',
       query: v.strictObject({ of: v.pipe(v.string('expected a name'), v.maxLength(600)) }),
       answer: v.object({ repository: v.string(), verdicts: v.array(verdictSchema) }),
       handle: ({ query: { of } }, { asker, signal }) => {

@@ -122,7 +122,7 @@ export function pinEndpoints({ metadata, history, clock }: PinSources): Endpoint
       path: '/admin/pins/{digest}/{name}',
       need: 'any',
       group: 'pins',
-      summary: 'takes a pin away',
+      summary: 'takes a pin away: push or delete on its repository, admin where it has none',
       params: pinParams,
       answer: pinSchema,
       handle: async ({ params: { digest, name } }, { actor, asker }) => {
