@@ -5,7 +5,7 @@
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { parseTag, type Tag } from '../registry/tag.ts'
-import { parseOrderedKey } from '../storage/ordered-key.ts'
+import { orderedKey, parseOrderedKey } from '../storage/ordered-key.ts'
 import type { MetadataReader } from '../storage/ports.ts'
 import {
   countNames,
@@ -13,6 +13,7 @@ import {
   namesPerTurn,
   type Placed,
   parseSearch,
+  type Search,
   takePage,
 } from './ordered-list.ts'
 
@@ -46,6 +47,10 @@ export async function listTagsInOrder(
   request: ListRequest,
 ): Promise<TagPage> {
   const search = parseSearch(request.search)
+  if (search !== undefined && (request.order === 'pulled' || request.order === 'size')) {
+    const found = await fewTags(metadata, repository, request, search)
+    if (found !== undefined) return found
+  }
   const batches = batchesOf(metadata, repository, request)
   const { page, next } = await takePage(batches, request.limit, search?.fits)
   const tags: TagInfo[] = []
@@ -59,6 +64,52 @@ export async function listTagsInOrder(
   if (all > countedMax) return { tags, next, total: undefined }
   return { tags, next, total: await countNames(tagNames(metadata, repository), search.fits) }
 }
+
+/** Tags that a search finds and that are sorted at once, instead of looking at every manifest. */
+const sortedMax = 2_000
+
+/** The page of a search that finds few tags; undefined where it finds many, which are soon met. */
+async function fewTags(
+  metadata: MetadataReader,
+  repository: RepositoryName,
+  request: ListRequest,
+  search: Search,
+): Promise<TagPage | undefined> {
+  const order = request.order === 'size' ? 'size' : 'pulled'
+  const behind = request.after === undefined ? undefined : parseCursor(request.after, order)
+  const names: Tag[] = []
+  for (const batch of tagNames(metadata, repository)) {
+    for (const name of batch) if (search.fits(name)) names.push(name)
+    if (names.length > sortedMax) return undefined
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const all: { readonly key: string; readonly info: TagInfo }[] = []
+  for (const [index, name] of names.entries()) {
+    if (index % rowsPerTurn === rowsPerTurn - 1) await new Promise((go) => setImmediate(go))
+    const info = describeTag(metadata, repository, name)
+    if (info === undefined) continue
+    const value = order === 'size' ? info.sizeBytes : (info.pulledAt ?? 0)
+    all.push({ key: orderedKey(value, info.digest), info })
+  }
+  const sign = request.isDescending ? -1 : 1
+  type Place = { readonly key: string; readonly tag: string | undefined }
+  const compare = (one: Place, other: Place) =>
+    sign * (byText(one.key, other.key) || byText(one.tag ?? '', other.tag ?? ''))
+  const placed = all
+    .map(({ key, info }) => ({ key, tag: info.tag, info }))
+    .filter((it) => behind === undefined || compare(it, behind) > 0)
+    .sort(compare)
+  const page = placed.slice(0, request.limit)
+  const last = page.at(-1)
+  const hasMore = placed.length > page.length && last !== undefined
+  return {
+    tags: page.map(({ info }) => info),
+    next: hasMore ? `${last.key}~${last.tag}` : undefined,
+    total: names.length,
+  }
+}
+
+const byText = (one: string, other: string) => (one < other ? -1 : one > other ? 1 : 0)
 
 /** Undefined when the tag has gone meanwhile. */
 function describeTag(
@@ -152,7 +203,7 @@ function* tagNames(metadata: MetadataReader, repository: RepositoryName) {
   let last: string | undefined
   while (true) {
     const keys = metadata.keys('tags', [repository], last, namesPerTurn)
-    yield keys.map(([, tag]) => tag as string)
+    yield keys.map(([, tag]) => tag)
     if (keys.length < namesPerTurn) return
     last = keys.at(-1)![1]
   }
