@@ -13,11 +13,11 @@ export interface PathPattern {
 }
 
 export function pathPattern(pattern: string): PathPattern {
-  const names = [...pattern.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!)
+  const names = [...pattern.matchAll(/\{([^{}]+)\}/g)].map(([, name]) => name!)
   const bySegment = compile(pattern, () => '([^/]+)')
   const withSlashes = compile(pattern, (name) => (name === 'repository' ? '(.+)' : '([^/]+)'))
   return {
-    literals: pattern.replaceAll(/\{\w+\}/g, '').length,
+    literals: pattern.replaceAll(/\{[^{}]+\}/g, '').length,
     match(path, takesSlashes) {
       const found = (takesSlashes ? withSlashes : bySegment).exec(path)
       if (found === null) return undefined
@@ -28,7 +28,7 @@ export function pathPattern(pattern: string): PathPattern {
 
 function compile(pattern: string, group: (name: string) => string): RegExp {
   const source = pattern
-    .split(/(\{\w+\})/)
+    .split(/(\{[^{}]+\})/)
     .map((part) => {
       const name = /^\{(\w+)\}$/.exec(part)?.[1]
       return name === undefined ? part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&') : group(name)

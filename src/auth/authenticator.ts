@@ -90,8 +90,8 @@ export class Authenticator {
 
   /** Only what needs a worker or WebCrypto is a promise: refusals in a flood must cost little. */
   #judge(header: string, hash: string, address: string): Caller | Promise<Caller> {
-    const bearer = /^Bearer +([A-Za-z0-9._~+/=-]+) *$/i.exec(header)?.[1]
-    if (bearer !== undefined) return this.#judgeBearer(bearer, hash)
+    const bearer = credentialsOf(header, 'bearer')
+    if (bearer !== undefined && BEARER.test(bearer)) return this.#judgeBearer(bearer, hash)
     const basic = parseBasic(header)
     if (basic === undefined) throw new CredentialsRefused('malformed')
     const { name, password } = basic
@@ -134,14 +134,24 @@ export class Authenticator {
   }
 }
 
+const BEARER = /^[A-Za-z0-9._~+/=-]+$/
+const BASE64 = /^[A-Za-z0-9+/=_-]*$/
+
+/** What follows the scheme (RFC 9110 §11.4); undefined for another scheme. */
+function credentialsOf(header: string, scheme: string): string | undefined {
+  if (header.length > headerLengthMax) return undefined
+  const isScheme = header.slice(0, scheme.length).toLowerCase() === scheme
+  return isScheme && header[scheme.length] === ' ' ? header.slice(scheme.length).trim() : undefined
+}
+
 /** The user name in a header of Basic credentials, which nobody has judged. */
 export function claimedName(header: string | undefined): string | undefined {
   return header === undefined ? undefined : parseBasic(header)?.name
 }
 
 function parseBasic(header: string): { name: string; password: string } | undefined {
-  const encoded = /^Basic +([A-Za-z0-9+/=_-]*) *$/i.exec(header)?.[1]
-  if (encoded === undefined) return undefined
+  const encoded = credentialsOf(header, 'basic')
+  if (encoded === undefined || !BASE64.test(encoded)) return undefined
   const text = Buffer.from(encoded, 'base64').toString('utf8')
   const colon = text.indexOf(':')
   return colon === -1 ? undefined : { name: text.slice(0, colon), password: text.slice(colon + 1) }

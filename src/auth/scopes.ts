@@ -21,7 +21,7 @@ export function parseScopes(texts: readonly string[]): readonly Scope[] {
     // The name may have a colon of its own (a host and port).
     const [first, last] = [text.indexOf(':'), text.lastIndexOf(':')]
     if (first <= 0 || last <= first) continue
-    const type = text.slice(0, first).replace(/\([^)]*\)$/, '')
+    const type = withoutClass(text.slice(0, first))
     const name = text.slice(first + 1, last)
     const key = `${type}:${name}`
     if (!found.has(key) && found.size >= scopesMax) continue
@@ -30,6 +30,12 @@ export function parseScopes(texts: readonly string[]): readonly Scope[] {
     found.set(key, scope)
   }
   return [...found.values()].map((scope) => ({ ...scope, actions: [...scope.actions] }))
+}
+
+/** `repository(plugin)` is a repository. */
+function withoutClass(type: string): string {
+  const open = type.indexOf('(')
+  return open > 0 && type.endsWith(')') ? type.slice(0, open) : type
 }
 
 /** What the rules and the caller's credentials allow. */

@@ -2,9 +2,11 @@
  * @module `fastregistry adopt`: takes the blob files of a stopped store in that have no metadata,
  * such as the tree that the Go FastRegistry wrote. What is done is `adopt-store.ts`'s business.
  */
+
 import type { Config } from '../config/config.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { adoptStore } from './adopt-store.ts'
+import { oneLine } from './one-line.ts'
 
 export interface AdoptContext {
   loadAdoption(): Promise<{ readonly adoptStore: typeof adoptStore }>
@@ -30,7 +32,7 @@ export async function adopt(
     return counts.unreadable === 0 ? 0 : 1
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)
-    context.printError(`fastregistry: cannot adopt: ${text.replace(/\s*\n\s*/g, ' ')}`)
+    context.printError(`fastregistry: cannot adopt: ${oneLine(text)}`)
     return 1
   }
 }

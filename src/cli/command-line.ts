@@ -2,11 +2,13 @@
  * @module What the feature commands share: their words and flags, and the configuration they work
  * with.
  */
+
 import type { Config } from '../config/config.ts'
 import { ConfigError, nearestKey } from '../config/explain.ts'
 import { loadConfig } from '../config/load.ts'
 import { FLAG_KEYS, type SettingKey } from '../config/schema.ts'
 import { fail, ok, type Result } from '../registry/result.ts'
+import { oneLine } from './one-line.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface CommandLine {
@@ -83,7 +85,7 @@ export async function reportFailure(
     return await work()
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)
-    terminal.printError(`fastregistry: ${what}: ${message.replace(/\s*\n\s*/g, ' ')}`)
+    terminal.printError(`fastregistry: ${what}: ${oneLine(message)}`)
     return 1
   }
 }

@@ -2,6 +2,7 @@
  * @module `fastregistry serve`: starts the server, waits for a signal, stops it. What the server is
  * made of is `server.ts`'s business.
  */
+
 import { formatAddress } from '../config/address.ts'
 import type { Config } from '../config/config.ts'
 import type { createLogger, Logger } from '../observability/logger.ts'
@@ -15,6 +16,7 @@ import {
 } from '../runtime/shutdown.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { startServer } from '../server.ts'
+import { oneLine } from './one-line.ts'
 
 export interface ServeContext {
   readonly signals: SignalSource
@@ -92,8 +94,4 @@ function explainStart(error: unknown, config: Config): string {
     default:
       return oneLine(message ?? String(error))
   }
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, ' ')
 }

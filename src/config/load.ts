@@ -144,7 +144,9 @@ function explainYaml(error: YAMLError, text: string): string {
   if (error.code === 'MULTIPLE_DOCS') return 'expected one document; remove what follows "---"'
   const isReference = text.startsWith('${', error.pos[0] - 1)
   if (isReference) return 'not valid YAML: put a reference in quotes inside braces and brackets'
-  return `not valid YAML: ${(error.message.split('\n')[0] ?? '').replace(/: ["'].*$/, '')}`
+  const [line = ''] = error.message.split('\n', 1)
+  const quoted = [': "', ": '"].map((mark) => line.indexOf(mark)).filter((at) => at >= 0)
+  return `not valid YAML: ${line.slice(0, Math.min(line.length, ...quoted))}`
 }
 
 /** Deepest nesting and most nodes of a file: aliases could make it endless otherwise. */

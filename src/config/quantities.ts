@@ -6,7 +6,10 @@ import { fail, ok, type Result } from '../registry/result.ts'
 
 /** Longest first, so that formatting takes the largest unit that fits. */
 const DURATION_UNITS_MS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const
-const DURATION_PART = /(\d+(?:\.\d+)?)(ms|[smhd])/g
+const DURATION_PART = /(\d+(?:\.\d+)?)(ms|[smhd])/y
+
+/** Longest text that is looked at, characters. */
+const quantityLengthMax = 64
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|[smhd]))+$/
 
 /** Largest first. KB and the like are powers of 1000, as the SI has it. */
@@ -27,11 +30,13 @@ const SIZE = /^(\d+(?:\.\d+)?) ?([kmgt]?i?b)?$/i
 export function parseDuration(text: string): Result<number, string> {
   if (text === '0') return ok(0)
   if (/^\d+$/.test(text)) return fail(`expected a duration with a unit, such as "${text}s"`)
-  if (!DURATION.test(text)) {
+  if (text.length > quantityLengthMax || !DURATION.test(text)) {
     return fail('expected a duration such as "30s", "10m", "1h30m" or "7d" (units ms, s, m, h, d)')
   }
   let total = 0
-  for (const [, amount, unit] of text.matchAll(DURATION_PART)) {
+  DURATION_PART.lastIndex = 0
+  for (let part = DURATION_PART.exec(text); part !== null; part = DURATION_PART.exec(text)) {
+    const [, amount, unit] = part
     total += Number(amount) * DURATION_UNITS_MS[unit as keyof typeof DURATION_UNITS_MS]
   }
   const rounded = Math.round(total)
@@ -51,7 +56,7 @@ export function formatDuration(durationMs: number): string {
 
 /** Bytes; a number without a unit is bytes already. */
 export function parseSize(text: string): Result<number, string> {
-  const match = SIZE.exec(text)
+  const match = text.length > quantityLengthMax ? null : SIZE.exec(text)
   if (match === null) return fail('expected a size such as "65536", "64KiB" or "1GiB"')
   const unit = (match[2] ?? 'B').toUpperCase().replace('I', 'i') as keyof typeof SIZE_UNITS_BYTES
   const bytes = Number(match[1]) * (SIZE_UNITS_BYTES[unit] ?? Number.NaN)

@@ -33,7 +33,7 @@ const action = v.picklist(
 /** Globs over repository names, in which `${user}` stands for the caller's name. */
 export function isPattern(text: string): boolean {
   const plain = text.replaceAll(USER, 'user')
-  return /^\/?[a-z0-9._\-/*?{},[\]!]+$/.test(plain) && compileGlob(plain).ok
+  return /^[a-z0-9._\-/*?{},[\]!]+$/.test(plain) && compileGlob(plain).ok
 }
 
 /** An address, or a range by prefix length. */

@@ -42,9 +42,24 @@ export interface LocalState {
 
 const PLAIN: Address = { kind: 'plain' }
 
-/** Greedy: names may hold components such as `blobs`, so the rightmost match counts. */
-const PATH =
-  /^\/v2\/(.+)\/((?:manifests|blobs|referrers)\/[^/]+|tags\/list|blobs\/uploads(?:\/[^/]*)?)$/
+const ROOT = '/v2/'
+const BY_REFERENCE: ReadonlySet<string> = new Set(['manifests', 'blobs', 'referrers'])
+
+/**
+ * The repository in a path, and what follows it; undefined for any other path. Read from the right: names
+ * may hold components such as `blobs`.
+ */
+function splitPath(path: string): { readonly name: string; readonly tail: string } | undefined {
+  const last = path.lastIndexOf('/')
+  const before = path.lastIndexOf('/', last - 1)
+  const [word, end] = [path.slice(before + 1, last), path.slice(last + 1)]
+  const isPair = (BY_REFERENCE.has(word) && end !== '') || (word === 'tags' && end === 'list')
+  const isSession = word === 'uploads' && path.slice(0, before).endsWith('/blobs')
+  if (!path.startsWith(ROOT) || !(isPair || isSession)) return undefined
+  const tailAt = isPair ? before : before - '/blobs'.length
+  const name = path.slice(ROOT.length, Math.max(ROOT.length, tailAt))
+  return name === '' ? undefined : { name, tail: path.slice(tailAt + 1) }
+}
 
 export interface AddressRequest {
   readonly method: string
@@ -93,27 +108,26 @@ export class Addressing {
   resolveNamespace(request: AddressRequest): Address {
     const namespace = new URLSearchParams(request.query).get('ns')
     if (namespace === null || namespace === '') return PLAIN
-    const match = PATH.exec(request.path)
-    if (match === null) return PLAIN
+    const split = splitPath(request.path)
+    if (split === undefined) return PLAIN
     const host = normalHost(namespace)
     if (host !== undefined && host === normalHost(request.header('host') ?? '')) return PLAIN
     const mirror = host === undefined ? undefined : this.#byHost.get(host)
     if (host === undefined || mirror === undefined) return { kind: 'foreign', namespace }
     // A path prefix in the client's mirror URL comes with `ns` too; it is not meant twice.
     const own = `${mirror.name}/`
-    const name = match[1]!
-    const found = address(mirror, name.startsWith(own) ? name.slice(own.length) : name, match[2]!)
+    const { name, tail } = split
+    const found = address(mirror, name.startsWith(own) ? name.slice(own.length) : name, tail)
     return found.kind === 'mirror' ? { ...found, host } : found
   }
 
   /** What a request without `ns` means, where its path is not one that was answered before. */
   resolvePath(request: AddressRequest, may: May): Address {
-    const match = PATH.exec(request.path)
-    if (match === null) return PLAIN
-    const name = match[1]!
+    const split = splitPath(request.path)
+    if (split === undefined) return PLAIN
+    const { name, tail } = split
     const mirror = this.find(name)
-    if (mirror !== undefined) return address(mirror, name.slice(mirror.name.length + 1), match[2]!)
-    const tail = match[2]!
+    if (mirror !== undefined) return address(mirror, name.slice(mirror.name.length + 1), tail)
     const root = this.#atRoot(request.method, name, tail)
     if (root === undefined) return PLAIN
     return this.#isForRoot(root, tail, may) ? root.address : PLAIN
@@ -122,9 +136,9 @@ export class Addressing {
   /** What else a bare path may mean, for the scope of a challenge; whether or not it does. */
   rootRepository({ method, path }: Pick<AddressRequest, 'method' | 'path'>): string | undefined {
     if (this.#root === undefined) return undefined
-    const match = PATH.exec(path)
-    if (match === null || this.find(match[1]!) !== undefined) return undefined
-    return this.#atRoot(method, match[1]!, match[2]!)?.address.repository
+    const split = splitPath(path)
+    if (split === undefined || this.find(split.name) !== undefined) return undefined
+    return this.#atRoot(method, split.name, split.tail)?.address.repository
   }
 
   /** Bare paths are read through the root mirror, never written, and those of its list alone. */

@@ -52,7 +52,7 @@ export function byHost<M extends { readonly config: Named }>(
   // The default port of those that speak http.
   for (const [host, mirror] of [...found]) {
     const isHttp = mirror.config.upstreams.some((url) => url.toLowerCase().startsWith('http:'))
-    if (isHttp && !/:\d+$/.test(host)) add(`${host}:80`, mirror)
+    if (isHttp && !/^\d+$/.test(host.slice(host.lastIndexOf(':') + 1))) add(`${host}:80`, mirror)
   }
   return found
 }

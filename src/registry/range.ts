@@ -21,8 +21,10 @@ export type RangeVerdict =
   /** More ranges than we serve, or overlaps that would multiply the bytes: answer 400. */
   | { readonly kind: 'abusive' }
 
-const UNIT = /^\s*([!#$%&'*+.^_`|~0-9a-z-]+)\s*=(.*)$/i
-const SPEC = /^\s*(\d*)\s*-\s*(\d*)\s*$/
+const SPEC = /^(\d*)-(\d*)$/
+
+/** Longest header that is looked at, characters: `rangesMax` ranges of the largest numbers. */
+const rangeLengthMax = 32 * 1024
 
 /**
  * What a Range header means for a resource of `sizeBytes`. An unknown unit is ignored (RFC 9110
@@ -30,11 +32,13 @@ const SPEC = /^\s*(\d*)\s*-\s*(\d*)\s*$/
  * ignores ranges, as Go's file server does, because many clients always send one.
  */
 export function parseRange(header: string | undefined, sizeBytes: number): RangeVerdict {
-  const unit = header === undefined ? null : UNIT.exec(header)
-  if (unit === null || unit[1]!.toLowerCase() !== 'bytes' || sizeBytes === 0) {
+  if (header === undefined || sizeBytes === 0) return { kind: 'whole' }
+  if (header.length > rangeLengthMax) return { kind: 'abusive' }
+  const equals = header.indexOf('=')
+  if (header.slice(0, Math.max(0, equals)).trim().toLowerCase() !== 'bytes') {
     return { kind: 'whole' }
   }
-  const specs = splitList(unit[2]!)
+  const specs = splitList(header.slice(equals + 1))
   if (specs === undefined) return { kind: 'abusive' }
   if (specs.length === 0) return { kind: 'unsatisfiable' }
   const spans: ByteSpan[] = []
@@ -59,7 +63,9 @@ function splitList(list: string): string[] | undefined {
 }
 
 function parseSpec(spec: string, sizeBytes: number): ByteSpan | 'malformed' | undefined {
-  const match = SPEC.exec(spec)
+  const hyphen = spec.indexOf('-')
+  const ends = [spec.slice(0, Math.max(0, hyphen)), spec.slice(hyphen + 1)].map((end) => end.trim())
+  const match = SPEC.exec(ends.join('-'))
   if (match === null || (match[1] === '' && match[2] === '')) return 'malformed'
   if (match[1] === '') {
     const length = Math.min(toOffset(match[2]!), sizeBytes)
@@ -84,11 +90,13 @@ export function formatContentRange(span: ByteSpan, sizeBytes: number): string {
 }
 
 /** `<start>-<end>` of an upload chunk, as the specification writes it, or with `bytes …/…`. */
+/** Longest such header, characters. */
+const chunkRangeLengthMax = 128
 const CHUNK = /^(?:bytes[ =])?\s*(\d{1,16})-(\d{1,16})(?:\/(?:\*|\d+))?$/
 
 /** The span of an upload chunk; undefined when the header is malformed or its end precedes it. */
 export function parseChunkRange(header: string): ByteSpan | undefined {
-  const match = CHUNK.exec(header.trim())
+  const match = header.length > chunkRangeLengthMax ? null : CHUNK.exec(header.trim())
   if (match === null) return undefined
   const offset = toOffset(match[1]!)
   const last = toOffset(match[2]!)

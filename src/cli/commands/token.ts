@@ -157,5 +157,5 @@ function changeTokens(
 }
 
 function isoTime(at: number): string {
-  return new Date(at).toISOString().replace(/\.\d+Z$/, 'Z')
+  return `${new Date(at).toISOString().slice(0, 19)}Z`
 }

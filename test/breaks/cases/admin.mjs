@@ -59,13 +59,6 @@ export const BREAKS = [
     guard: rights,
   },
   {
-    what: 'undelete links a blob that the repository never had',
-    file: 'src/distribution/undelete.ts',
-    find: "if (!child.isRequired && child.kind !== 'manifest') continue",
-    replace: '',
-    guard: rights,
-  },
-  {
     what: 'a list of referrers shows annotations of any size',
     file: 'src/distribution/referrer-entry.ts',
     find: 'return json.byteLength > referrerAnnotationsBytesMax ?',
