@@ -13,11 +13,11 @@ export interface PathPattern {
 }
 
 export function pathPattern(pattern: string): PathPattern {
-  const names = [...pattern.matchAll(/\{([^{}]+)\}/g)].map(([, name]) => name!)
+  const names = partsOf(pattern).filter((_, index) => index % 2 === 1)
   const bySegment = compile(pattern, () => '([^/]+)')
   const withSlashes = compile(pattern, (name) => (name === 'repository' ? '(.+)' : '([^/]+)'))
   return {
-    literals: pattern.replaceAll(/\{[^{}]+\}/g, '').length,
+    literals: pattern.length - names.reduce((sum, name) => sum + name.length + 2, 0),
     match(path, takesSlashes) {
       const found = (takesSlashes ? withSlashes : bySegment).exec(path)
       if (found === null) return undefined
@@ -26,13 +26,16 @@ export function pathPattern(pattern: string): PathPattern {
   }
 }
 
+/** Words and names in turn: a word, a name in braces, a word … */
+function partsOf(pattern: string): string[] {
+  return pattern.split(/[{}]/)
+}
+
 function compile(pattern: string, group: (name: string) => string): RegExp {
-  const source = pattern
-    .split(/(\{[^{}]+\})/)
-    .map((part) => {
-      const name = /^\{(\w+)\}$/.exec(part)?.[1]
-      return name === undefined ? part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&') : group(name)
-    })
+  const source = partsOf(pattern)
+    .map((part, index) =>
+      index % 2 === 1 ? group(part) : part.replace(/[.*+?^$()|[\]\\]/g, '\\$&'),
+    )
     .join('')
   return new RegExp(`^${source}$`)
 }

@@ -2,7 +2,6 @@
  * @module `fastregistry adopt`: takes the blob files of a stopped store in that have no metadata,
  * such as the tree that the Go FastRegistry wrote. What is done is `adopt-store.ts`'s business.
  */
-
 import type { Config } from '../config/config.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { adoptStore } from './adopt-store.ts'

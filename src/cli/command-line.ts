@@ -2,7 +2,6 @@
  * @module What the feature commands share: their words and flags, and the configuration they work
  * with.
  */
-
 import type { Config } from '../config/config.ts'
 import { ConfigError, nearestKey } from '../config/explain.ts'
 import { loadConfig } from '../config/load.ts'

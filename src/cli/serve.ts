@@ -2,7 +2,6 @@
  * @module `fastregistry serve`: starts the server, waits for a signal, stops it. What the server is
  * made of is `server.ts`'s business.
  */
-
 import { formatAddress } from '../config/address.ts'
 import type { Config } from '../config/config.ts'
 import type { createLogger, Logger } from '../observability/logger.ts'

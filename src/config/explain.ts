@@ -89,8 +89,15 @@ function lastWord(key: string): string {
   return key.slice(key.lastIndexOf('.') + 1)
 }
 
-/** Levenshtein's: letters to insert, delete or replace; two neighbours swapped count as one. */
+/** Longest word that is compared, letters: every key is shorter, and comparing takes their product. */
+const wordLengthMax = 128
+
+/**
+ * Levenshtein's: letters to insert, delete or replace; two neighbours swapped count as one. Infinity for words that
+ * are too long to be keys.
+ */
 export function editDistance(a: string, b: string): number {
+  if (Math.max(a.length, b.length) > wordLengthMax) return Number.POSITIVE_INFINITY
   let beforePrevious: number[] = []
   let previous = Array.from({ length: b.length + 1 }, (_, column) => column)
   for (let row = 1; row <= a.length; row++) {

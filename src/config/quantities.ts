@@ -6,7 +6,7 @@ import { fail, ok, type Result } from '../registry/result.ts'
 
 /** Longest first, so that formatting takes the largest unit that fits. */
 const DURATION_UNITS_MS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const
-const DURATION_PART = /(\d+(?:\.\d+)?)(ms|[smhd])/y
+const DURATION_PART = /^(\d+(?:\.\d+)?)(ms|[smhd])/
 
 /** Longest text that is looked at, characters. */
 const quantityLengthMax = 64
@@ -34,9 +34,9 @@ export function parseDuration(text: string): Result<number, string> {
     return fail('expected a duration such as "30s", "10m", "1h30m" or "7d" (units ms, s, m, h, d)')
   }
   let total = 0
-  DURATION_PART.lastIndex = 0
-  for (let part = DURATION_PART.exec(text); part !== null; part = DURATION_PART.exec(text)) {
-    const [, amount, unit] = part
+  for (let rest = text; rest !== ''; ) {
+    const [part, amount, unit] = DURATION_PART.exec(rest)!
+    rest = rest.slice(part.length)
     total += Number(amount) * DURATION_UNITS_MS[unit as keyof typeof DURATION_UNITS_MS]
   }
   const rounded = Math.round(total)

@@ -5,6 +5,7 @@
 import { BlockList } from 'node:net'
 import { resolve } from 'node:path'
 import * as v from 'valibot'
+import { compileGlob } from '../registry/glob.ts'
 import { normalHost } from '../registry/host.ts'
 import { parseRepositoryName } from '../registry/name.ts'
 import type { MirrorConfig, MirrorCredential } from './config-mirrors.ts'
@@ -85,10 +86,12 @@ function whole(min: number, max: number) {
   )
 }
 
-const glob = v.pipe(
-  text,
-  v.check((value) => /^[A-Za-z0-9._/*?-]{1,256}$/.test(value), 'expected a glob such as "team/*"'),
-)
+/** What a name can have, and the signs of globs (`registry/glob.ts`). */
+function isGlob(value: string): boolean {
+  return /^[A-Za-z0-9._/*?{},[\]!-]+$/.test(value) && compileGlob(value).ok
+}
+
+const glob = v.pipe(text, v.check(isGlob, 'expected a glob such as "team/*" or "{team,ci}/**"'))
 
 const credential = v.pipe(
   type.item({
@@ -131,10 +134,7 @@ const credential = v.pipe(
 )
 
 const tagRule = type.item({
-  pattern: v.pipe(
-    text,
-    v.check((value) => /^[A-Za-z0-9._*?-]+$/.test(value), 'expected a tag glob such as "v*"'),
-  ),
+  pattern: v.pipe(text, v.check(isGlob, 'expected a tag glob such as "v*"')),
   freshness: v.picklist(['immutable', 'ttl', 'always'], 'expected immutable, ttl or always'),
 })
 

@@ -4,9 +4,9 @@
  */
 import type { MirrorConfig, TagRule } from '../config/config-mirrors.ts'
 import type { Logger } from '../observability/logger.ts'
+import { anyGlob, type Matcher } from '../registry/glob.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { GlobSet, globToRegExp } from './glob.ts'
 import { isDockerHub } from './hosts.ts'
 import { HttpClient } from './http-client.ts'
 import { PassBudget } from './pass-budget.ts'
@@ -23,11 +23,11 @@ export class Mirror {
   /** Ranges asked of upstream beside the fills. */
   readonly passes: PassBudget
   readonly #http: HttpClient
-  readonly #allow: GlobSet
-  readonly #deny: GlobSet
-  readonly #pins: GlobSet
-  readonly #rootNames: GlobSet
-  readonly #rules: readonly { readonly glob: RegExp; readonly freshness: TagRule['freshness'] }[]
+  readonly #allow: Matcher
+  readonly #deny: Matcher
+  readonly #pins: Matcher
+  readonly #rootNames: Matcher
+  readonly #rules: readonly { readonly fits: Matcher; readonly freshness: TagRule['freshness'] }[]
   /** Docker Hub's official images have a short form: `nginx` is `library/nginx`. */
   readonly #isHub: boolean
 
@@ -61,14 +61,14 @@ export class Mirror {
         stats.upstreamBytes += count
       },
     })
-    this.#allow = new GlobSet(config.allow)
-    this.#deny = new GlobSet(config.deny)
-    this.#pins = new GlobSet(config.pins)
+    this.#allow = config.allow.length === 0 ? () => true : anyGlob(config.allow)
+    this.#deny = anyGlob(config.deny)
+    this.#pins = anyGlob(config.pins)
     this.#rules = config.tags.map(({ pattern, freshness }) => ({
-      glob: globToRegExp(pattern),
+      fits: anyGlob([pattern]),
       freshness,
     }))
-    this.#rootNames = new GlobSet(config.rootAllow)
+    this.#rootNames = anyGlob(config.rootAllow)
     this.#isHub = isDockerHub(config)
   }
 
@@ -102,20 +102,20 @@ export class Mirror {
 
   isAllowed(repository: RepositoryName): boolean {
     const name = this.upstreamName(repository)
-    return (this.#allow.isEmpty || this.#allow.matches(name)) && !this.#deny.matches(name)
+    return this.#allow(name) && !this.#deny(name)
   }
 
   /** Whether a bare name may mean one of its repositories. */
   isAtRoot(upstreamName: string): boolean {
-    return this.#rootNames.matches(upstreamName)
+    return this.#rootNames(upstreamName)
   }
 
   isPinned(repository: RepositoryName): boolean {
-    return this.#pins.matches(this.upstreamName(repository))
+    return this.#pins(this.upstreamName(repository))
   }
 
   freshnessOf(tag: string): TagRule['freshness'] {
-    return this.#rules.find(({ glob }) => glob.test(tag))?.freshness ?? 'ttl'
+    return this.#rules.find(({ fits }) => fits(tag))?.freshness ?? 'ttl'
   }
 
   close(): Promise<void> {

@@ -4,6 +4,7 @@
  * rules such as "all but `pr-…`" need. The only user of re2js.
  */
 import { createRequire } from 'node:module'
+import { globLengthMax } from './glob.ts'
 import { fail, ok, type Result } from './result.ts'
 
 type Re2 = typeof import('re2js')
@@ -17,6 +18,7 @@ const re2 = (): Re2 => {
 
 /** Whether the expression fits the whole text. Throws nothing; what is wrong with it comes in words. */
 export function compileExpression(source: string): Result<(text: string) => boolean, string> {
+  if (source.length > globLengthMax) return fail(`longer than ${globLengthMax} characters`)
   const { RE2JS } = re2()
   const conditions: ((text: string) => boolean)[] = []
   let rest = source.startsWith('^') ? source.slice(1) : source

@@ -44,6 +44,16 @@ export function compileGlob(glob: string): Result<Matcher, string> {
   return problem === undefined ? ok(compiler.matcher()) : fail(problem)
 }
 
+/** Whether any fits; an empty list fits nothing. Throws on a glob that was not checked before. */
+export function anyGlob(globs: readonly string[]): Matcher {
+  const matchers = globs.map((glob) => {
+    const compiled = compileGlob(glob)
+    if (!compiled.ok) throw new TypeError(`glob ${glob}: ${compiled.error}`)
+    return compiled.value
+  })
+  return (text) => matchers.some((fits) => fits(text))
+}
+
 /** Thompson's construction: a fragment has one entry, and its exit is the state that comes next. */
 class Compiler {
   readonly #glob: string
