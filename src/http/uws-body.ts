@@ -31,7 +31,7 @@ export class UwsBody {
   private fullReads = 0
   private readonly bounds: SocketBounds
   /** Nothing behind the body is read before the answer: the request changes something. */
-  private readonly holdsNext: boolean
+  private holdsNext: boolean
 
   /** Must run before the request handler returns to the native side. */
   constructor(res: UwsResponse, bounds: SocketBounds, holdsNext: boolean) {
@@ -57,6 +57,12 @@ export class UwsBody {
     else if (this.hasEnded) this.resolve?.()
     this.pauseAsWanted()
     return whole
+  }
+
+  /** Somebody wants to know when the client leaves: a socket that is not read does not tell. */
+  watch(): void {
+    this.holdsNext = false
+    this.pauseAsWanted()
   }
 
   hold(isHeld: boolean): void {

@@ -35,6 +35,8 @@ export class UwsExchange extends EngineExchange implements Kept {
   private readonly lane: UwsLane
   /** The socket is not read until a request that changes something is answered. */
   private isHeldBack = false
+  /** Whether somebody wants to know when the client leaves. */
+  private isWatched = false
   private movedBytes = 0
   private stalledTicks = 0
 
@@ -57,7 +59,8 @@ export class UwsExchange extends EngineExchange implements Kept {
           this.keeper.add(this)
         }
         this.serve()
-        if (this.state === 'open' && this.bodyBytes === 0 && !isRead(this.method)) {
+        const mayHold = this.bodyBytes === 0 && !isRead(this.method) && !this.isWatched
+        if (this.state === 'open' && mayHold) {
           this.isHeldBack = true
           res.pause()
         }
@@ -287,15 +290,26 @@ export class UwsExchange extends EngineExchange implements Kept {
     })
   }
 
+  /** From here on the socket is read, so that it tells; what comes behind the request is not held then. */
+  override get signal(): AbortSignal {
+    this.isWatched = true
+    this.body?.watch()
+    this.readOn()
+    return super.signal
+  }
+
+  private readOn(): void {
+    if (!this.isHeldBack) return
+    this.isHeldBack = false
+    this.res?.resume()
+  }
+
   /** The body is discarded before the first byte of an answer. */
   private corked(write: (res: UwsResponse) => void): void {
     const { res } = this
     if (res === undefined) return
     this.body?.discard()
-    if (this.isHeldBack) {
-      this.isHeldBack = false
-      res.resume()
-    }
+    this.readOn()
     if (this.isCorked) write(res)
     else res.cork(() => write(res))
   }
