@@ -30,7 +30,8 @@ export async function openTemporaryStorage(
     storage,
     close: async () => {
       await storage.close()
-      await rm(path, { recursive: true, force: true })
+      // A thread that read the store may still be letting go of its lock file.
+      await rm(path, { recursive: true, force: true, maxRetries: 5 })
     },
   }
 }
