@@ -1,7 +1,16 @@
 /**
- * @module Passwords on their way to the worker: one at a time for each address in turn, so that a
- * flood from one place does not make others wait for it; bounded for each and in all. After a wrong
- * password its address rests, so that nobody keeps a processor busy by guessing.
+ * @module Passwords on their way to the worker. They wait in lines, one password of a line at a time,
+ * so that a flood from one place does not make others wait for it; bounded for each and in all. After
+ * a wrong password its line rests, so that nobody keeps a processor busy by guessing.
+ *
+ * Lines are in three lanes, because an attacker may have more places than we have turns:
+ *
+ *   known client: a line for each client that has logged in well within the last day
+ *   known user:   a line for each user that has, wherever he comes from now
+ *   others:       a line for each client; of them the newest are put off first
+ *
+ * Half of the turns begin with the first lane, a quarter each with the other two; a turn that finds
+ * nobody there goes to the next.
  */
 import type { Clock } from '../runtime/clock.ts'
 import { SupervisedTask } from '../runtime/supervised-task.ts'
@@ -9,38 +18,73 @@ import type { PasswordReply, PasswordRequest } from '../runtime/worker-messages.
 import type { LongTask } from '../runtime/worker-pool.ts'
 import { LoginPutOff } from './login-put-off.ts'
 
-/** Checks that wait, of one address and in all. */
-const waitingPerAddressMax = 32
+/** Checks that wait, in one line and in all. */
+const waitingInLineMax = 32
 const waitingMax = 2_000
 
-/** Of an address that was wrong within the last ten seconds: its rests would add up. */
+/** Others do not wait for longer than this, as checks have lately taken, ms; a few always may. */
+const waitMsMax = 30_000
+const othersMin = 64
+
+/** In a line that was wrong within the last ten seconds: its rests would add up. */
 const waitingSuspectMax = 4
 const suspectMs = 10_000
 
 /** Rest after a wrong password, in times of what its check has taken: a fifth of one processor. */
 const restFactor = 4
 
-/** Addresses at rest that are remembered. */
+/** Lines at rest that are remembered. */
 const restingMax = 10_000
 
+const lanes = ['known-client', 'known-user', 'others'] as const
+type Lane = (typeof lanes)[number]
+
+/** Where each of four turns begins to look. */
+const turns: readonly (readonly Lane[])[] = [
+  ['known-client', 'known-user', 'others'],
+  ['known-user', 'known-client', 'others'],
+  ['known-client', 'known-user', 'others'],
+  ['others', 'known-client', 'known-user'],
+]
+
+/** Who gives a password. */
+export interface Presenter {
+  readonly user: string
+  /** See `runtime/client-key.ts`. */
+  readonly client: string
+  readonly isKnownClient: boolean
+  readonly isKnownUser: boolean
+}
+
 interface Waiting {
-  readonly address: string
+  readonly lane: Lane
+  readonly line: string
   readonly password: string
   readonly hash: string
   startedAt: number
-  readonly resolve: (isRight: boolean) => void
-  readonly reject: (error: Error) => void
+  /** Undefined once it has had its turn or was put off. */
+  settle: { resolve: (isRight: boolean) => void; reject: (error: Error) => void } | undefined
 }
 
 export class PasswordQueue {
   readonly #task: SupervisedTask<PasswordRequest, PasswordReply>
-  /** In the order of their turns. */
-  readonly #byAddress = new Map<string, Waiting[]>()
+  /** Lines of each lane, in the order of their turns. */
+  readonly #lines: Readonly<Record<Lane, Map<string, Waiting[]>>> = {
+    'known-client': new Map(),
+    'known-user': new Map(),
+    others: new Map(),
+  }
+  /** The others, newest last; also those that do not wait any more. */
+  #newest: Waiting[] = []
+  #othersCount = 0
   #waitingCount = 0
+  #turn = 0
+  /** What a check has taken lately, ms. */
+  #checkMs = 0
   #current: Waiting | undefined
   #lastId = 0
   readonly #clock: Pick<Clock, 'monotonic'>
-  /** Until when an address rests, or rested. */
+  /** Until when a line rests, or rested. */
   readonly #restUntil = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
 
@@ -51,23 +95,23 @@ export class PasswordQueue {
       onReply: ({ id, isRight }) => {
         if (id !== this.#lastId) return
         if (this.#current !== undefined) this.#rest(this.#current, isRight)
-        this.#settle((waiting) => waiting.resolve(isRight))
+        this.#end((waiting) => waiting.resolve(isRight))
       },
-      onDown: () => this.#settle((waiting) => waiting.reject(busy())),
+      onDown: () => this.#end((waiting) => waiting.reject(busy())),
     })
   }
 
   /** Rejects with LoginPutOff when too many wait, or when the worker is down. */
-  check(password: string, hash: string, address: string): Promise<boolean> {
-    const queue = this.#byAddress.get(address) ?? []
-    const max = this.#isSuspect(address) ? waitingSuspectMax : waitingPerAddressMax
-    if (queue.length >= max || this.#waitingCount >= waitingMax) {
-      return Promise.reject(busy())
-    }
+  check(password: string, hash: string, presenter: Presenter): Promise<boolean> {
+    const place = this.#placeOf(presenter)
+    if (place === undefined) return Promise.reject(busy())
     return new Promise((resolve, reject) => {
-      queue.push({ address, password, hash, startedAt: 0, resolve, reject })
-      this.#byAddress.set(address, queue)
-      this.#waitingCount += 1
+      const waiting = { ...place, password, hash, startedAt: 0, settle: { resolve, reject } }
+      const lines = this.#lines[place.lane]
+      const line = lines.get(place.line)
+      if (line === undefined) lines.set(place.line, [waiting])
+      else line.push(waiting)
+      this.#count(waiting, 1)
       this.#next()
     })
   }
@@ -77,41 +121,96 @@ export class PasswordQueue {
     return this.#task.close()
   }
 
-  #settle(how: (waiting: Waiting) => void): void {
-    const current = this.#current
+  /** The best line that has room; makes room in all by putting the newest of the others off. */
+  #placeOf(presenter: Presenter): { lane: Lane; line: string } | undefined {
+    const { user, client, isKnownClient, isKnownUser } = presenter
+    const places: { lane: Lane; line: string }[] = []
+    if (isKnownClient) places.push({ lane: 'known-client', line: `client ${client}` })
+    if (isKnownUser) places.push({ lane: 'known-user', line: `user ${user}` })
+    if (!isKnownClient) places.push({ lane: 'others', line: `client ${client}` })
+    for (const place of places) {
+      const max = this.#isSuspect(place.line) ? waitingSuspectMax : waitingInLineMax
+      if ((this.#lines[place.lane].get(place.line)?.length ?? 0) >= max) continue
+      if (place.lane === 'others' && this.#othersCount >= this.#othersMax) continue
+      if (this.#waitingCount >= waitingMax && place.lane === 'others') continue
+      if (this.#waitingCount >= waitingMax && !this.#putOffNewest()) continue
+      return place
+    }
+    return undefined
+  }
+
+  get #othersMax(): number {
+    return Math.max(othersMin, Math.floor(waitMsMax / Math.max(1, this.#checkMs)))
+  }
+
+  #putOffNewest(): boolean {
+    for (;;) {
+      const waiting = this.#newest.pop()
+      if (waiting === undefined) return false
+      if (waiting.settle === undefined) continue
+      const line = this.#lines.others.get(waiting.line)!
+      line.splice(line.indexOf(waiting), 1)
+      if (line.length === 0) this.#lines.others.delete(waiting.line)
+      this.#putOff(waiting)
+      return true
+    }
+  }
+
+  /** It is out of its line already. */
+  #putOff(waiting: Waiting): void {
+    const { settle } = waiting
+    waiting.settle = undefined
+    this.#count(waiting, -1)
+    settle?.reject(busy())
+  }
+
+  #count(waiting: Waiting, change: 1 | -1): void {
+    this.#waitingCount += change
+    if (waiting.lane !== 'others') return
+    this.#othersCount += change
+    if (change === -1) return
+    this.#newest.push(waiting)
+    if (this.#newest.length > 2 * this.#othersCount + 64) {
+      this.#newest = this.#newest.filter(({ settle }) => settle !== undefined)
+    }
+  }
+
+  #end(how: (settle: NonNullable<Waiting['settle']>) => void): void {
+    const settle = this.#current?.settle
     this.#current = undefined
-    if (current !== undefined) how(current)
+    if (settle !== undefined) how(settle)
     this.#next()
   }
 
-  #isSuspect(address: string): boolean {
-    const until = this.#restUntil.get(address)
+  #isSuspect(line: string): boolean {
+    const until = this.#restUntil.get(line)
     return until !== undefined && this.#clock.monotonic() < until + suspectMs
   }
 
-  #rest({ address, startedAt }: Waiting, isRight: boolean): void {
+  #rest({ lane, line, startedAt }: Waiting, isRight: boolean): void {
     const now = this.#clock.monotonic()
-    this.#restUntil.delete(address)
+    const tookMs = now - startedAt
+    this.#checkMs = this.#checkMs === 0 ? tookMs : 0.9 * this.#checkMs + 0.1 * tookMs
+    this.#restUntil.delete(line)
     if (isRight) return
     if (this.#restUntil.size >= restingMax) {
       this.#restUntil.delete(this.#restUntil.keys().next().value!)
     }
-    this.#restUntil.set(address, now + restFactor * (now - startedAt))
-    const queue = this.#byAddress.get(address) ?? []
-    for (const waiting of queue.splice(waitingSuspectMax)) {
-      this.#waitingCount -= 1
-      waiting.reject(busy())
-    }
+    this.#restUntil.set(line, now + restFactor * tookMs)
+    const left = this.#lines[lane].get(line) ?? []
+    for (const waiting of left.splice(waitingSuspectMax)) this.#putOff(waiting)
   }
 
-  /** The address whose turn it is; when all of them rest, it is looked for again at the first end. */
-  #firstRested(): [string, Waiting[]] | undefined {
+  /** The line whose turn it is; when all of them rest, it is looked for again at the first end. */
+  #firstRested(): { lane: Lane; line: string } | undefined {
     const now = this.#clock.monotonic()
     let soonest = Number.POSITIVE_INFINITY
-    for (const entry of this.#byAddress) {
-      const until = this.#restUntil.get(entry[0]) ?? 0
-      if (until <= now) return entry
-      soonest = Math.min(soonest, until)
+    for (const lane of turns[this.#turn % turns.length]!) {
+      for (const line of this.#lines[lane].keys()) {
+        const until = this.#restUntil.get(line) ?? 0
+        if (until <= now) return { lane, line }
+        soonest = Math.min(soonest, until)
+      }
     }
     clearTimeout(this.#timer)
     if (soonest !== Number.POSITIVE_INFINITY) {
@@ -124,18 +223,24 @@ export class PasswordQueue {
     if (this.#current !== undefined) return
     const found = this.#firstRested()
     if (found === undefined) return
-    const [address, queue] = found
-    const waiting = queue.shift()!
-    this.#waitingCount -= 1
-    // To the end of the line: the next address has its turn first.
-    this.#byAddress.delete(address)
-    if (queue.length > 0) this.#byAddress.set(address, queue)
-    this.#current = waiting
-    waiting.startedAt = this.#clock.monotonic()
+    this.#turn += 1
+    const lines = this.#lines[found.lane]
+    const line = lines.get(found.line)!
+    const waiting = line.shift()!
+    // To the end of its lane: the next line has its turn first.
+    lines.delete(found.line)
+    if (line.length > 0) lines.set(found.line, line)
+    this.#begin(waiting)
+  }
+
+  #begin(waiting: Waiting): void {
+    const { settle, password, hash } = waiting
+    this.#count(waiting, -1)
+    this.#current = { ...waiting, settle, startedAt: this.#clock.monotonic() }
+    waiting.settle = undefined
     this.#lastId += 1
-    const { password, hash } = waiting
     if (!this.#task.post({ id: this.#lastId, password, hash })) {
-      this.#settle((one) => one.reject(busy()))
+      this.#end((one) => one.reject(busy()))
     }
   }
 }

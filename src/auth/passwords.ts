@@ -1,10 +1,13 @@
 /**
  * @module Users and their passwords: the file as it is now, checked in a worker. Whoever fails often
- * for one user from one address has to wait there; the user himself, from elsewhere, never has to.
+ * for one user from one client (`runtime/client-key.ts`) has to wait there, for longer and longer; the
+ * user himself, from elsewhere, never has to.
  */
+import { clientKey, networkKey, networkShare } from '../runtime/client-key.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { nobodysHash } from './bcrypt.ts'
 import type { Caller } from './caller.ts'
+import { GoodLogins } from './good-logins.ts'
 import { largestCost, parseHtpasswd, type Users } from './htpasswd.ts'
 import { LoginPutOff } from './login-put-off.ts'
 import type { PasswordQueue } from './password-queue.ts'
@@ -25,15 +28,29 @@ export interface PasswordsOptions {
   readonly onChanged: () => void
 }
 
-/** Failures of one address, for one user and for all: then it waits. */
-const perUserAndAddress = { burst: 20, perSecond: 0.5, keysMax: 50_000 }
-const perAddress = { burst: 60, perSecond: 4, keysMax: 50_000 }
+/** Failures of one client, for one user and for all: then it waits, after many for minutes. */
+const perUserAndClient = {
+  burst: 20,
+  perSecond: 0.5,
+  keysMax: 50_000,
+  slows: { every: 20, secondsMax: 300 },
+}
+const perClient = {
+  burst: 60,
+  perSecond: 4,
+  keysMax: 50_000,
+  slows: { every: 300, secondsMax: 30 },
+}
 
 export class Passwords {
   readonly #options: PasswordsOptions
   readonly #watched: WatchedFile
+  /** By user and client, or user and /48. */
   readonly #byUser: Throttle
-  readonly #byAddress: Throttle
+  readonly #byClient: Throttle
+  readonly #byNetwork: Throttle
+  readonly #byUserAndNetwork: Throttle
+  readonly #goodLogins: GoodLogins
   #users: Users = new Map()
   #nobody = nobodysHash(10)
   #isStarted = false
@@ -42,8 +59,12 @@ export class Passwords {
 
   constructor(options: PasswordsOptions) {
     this.#options = options
-    this.#byUser = new Throttle({ ...perUserAndAddress, clock: options.clock })
-    this.#byAddress = new Throttle({ ...perAddress, clock: options.clock })
+    const { clock } = options
+    this.#byUser = new Throttle({ ...perUserAndClient, clock })
+    this.#byClient = new Throttle({ ...perClient, clock })
+    this.#byNetwork = new Throttle({ ...ofNetwork(perClient), clock })
+    this.#byUserAndNetwork = new Throttle({ ...ofNetwork(perUserAndClient), clock })
+    this.#goodLogins = new GoodLogins(clock)
     this.#watched = new WatchedFile({
       path: options.file,
       onContent: (text) => this.#take(text),
@@ -96,8 +117,10 @@ export class Passwords {
 
   /** Throws LoginPutOff while this address has to wait, for this user or for any. */
   requireTurn(name: string, address: string): void {
-    const key = keyOf(name, address)
-    const wait = Math.max(this.#byUser.waitSeconds(key), this.#byAddress.waitSeconds(address))
+    let wait = 0
+    for (const [throttle, key] of this.#bucketsOf(name, clientKey(address))) {
+      wait = Math.max(wait, throttle.waitSeconds(key))
+    }
     if (wait === 0) return
     const seconds = Math.ceil(wait)
     let error = this.#waits.get(seconds)
@@ -113,27 +136,49 @@ export class Passwords {
    * as long as a wrong password.
    */
   async check(name: string, password: string, address: string): Promise<boolean> {
-    const key = keyOf(name, address)
+    const client = clientKey(address)
+    const buckets = this.#bucketsOf(name, client)
     // Paid in advance, so that a thousand at once do not all come in before the first has failed.
-    this.#byUser.spend(key)
-    this.#byAddress.spend(address)
+    for (const [throttle, key] of buckets) throttle.spend(key)
+    const refund = () => {
+      for (const [throttle, key] of buckets) throttle.refund(key)
+    }
     const hash = this.#users.get(name)
     let isRight: boolean
     try {
-      isRight = await this.#options.queue.check(password, hash ?? this.#nobody, address)
+      const isKnownClient = this.#goodLogins.hasClient(client)
+      const isKnownUser = this.#goodLogins.hasUser(name)
+      const presenter = { user: name, client, isKnownClient, isKnownUser }
+      isRight = await this.#options.queue.check(password, hash ?? this.#nobody, presenter)
     } catch (error) {
-      this.#refund(key, address)
+      refund()
       throw error
     }
     // The file may have changed meanwhile.
     isRight = isRight && hash !== undefined && this.#users.get(name) === hash
-    if (isRight) this.#refund(key, address)
+    if (isRight) {
+      refund()
+      this.#byUser.forgive(keyOf(name, client))
+      this.#goodLogins.note(name, client)
+    }
     return isRight
   }
 
-  #refund(key: string, address: string): void {
-    this.#byUser.refund(key)
-    this.#byAddress.refund(address)
+  /**
+   * What a failure is taken from. Of a user that has logged in well from this client it is their own
+   * alone: what others do there, or in the same network, does not keep him out.
+   */
+  #bucketsOf(name: string, client: string): readonly (readonly [Throttle, string])[] {
+    const own = [this.#byUser, keyOf(name, client)] as const
+    if (this.#goodLogins.hasPair(name, client)) return [own]
+    const network = networkKey(client)
+    if (network === undefined) return [own, [this.#byClient, client]]
+    return [
+      own,
+      [this.#byClient, client],
+      [this.#byNetwork, network],
+      [this.#byUserAndNetwork, keyOf(name, network)],
+    ]
   }
 
   #take(text: string): void {
@@ -148,8 +193,19 @@ export class Passwords {
   }
 }
 
-function keyOf(name: string, address: string): string {
-  return `${address} ${name}`
+function keyOf(name: string, client: string): string {
+  return `${client} ${name}`
+}
+
+/** The same for all clients of a /48. */
+function ofNetwork(limit: typeof perClient): typeof perClient {
+  const { burst, perSecond, keysMax, slows } = limit
+  return {
+    burst: burst * networkShare,
+    perSecond: perSecond * networkShare,
+    keysMax,
+    slows: { every: slows.every * networkShare, secondsMax: slows.secondsMax / networkShare },
+  }
 }
 
 function tooManyFailures(seconds: number): LoginPutOff {

@@ -127,13 +127,13 @@ export const ACCESS_SETTINGS = {
     type: type.integer(0, 1_000_000),
     default: 0,
     unit: 'requests',
-    doc: 'Requests a second of one client address, and of one user; 0: no limit. Beyond it requests wait for up to a second, then get 503.',
+    doc: 'Requests a second of one client (an IPv4 address, or an IPv6 /64; a /48 has four times as many), and of one user; 0: no limit. Beyond it requests wait for up to a second, then get 503.',
     since,
   }),
   'limits.bytes_per_second': setting({
     type: type.size('0', '1TiB'),
     default: 0,
-    doc: 'Body bytes a second, sent and received, of one client address, and of one user; 0: no limit. Who has had more waits with the next request.',
+    doc: 'Body bytes a second, sent and received, of one client (as above), and of one user; 0: no limit. Who has had more waits with the next request.',
     since,
   }),
   'audit.file': setting({

@@ -55,7 +55,7 @@ export const SETTINGS = {
     type: type.integer(1, 1_000_000),
     default: 1000,
     unit: 'sessions',
-    doc: 'Upload sessions that one client address may have open at once.',
+    doc: 'Upload sessions that one client (an IPv4 address, or an IPv6 /64) may have open at once; an IPv6 /48 has four times as many.',
     since,
   }),
   'server.idle_timeout': setting({

@@ -1,7 +1,9 @@
 /**
- * @module Open upload sessions per client address, so that one client cannot take them all.
+ * @module Open upload sessions per client (`runtime/client-key.ts`), so that one client cannot take
+ * them all.
  */
 import { RegistryError } from '../registry/errors.ts'
+import { clientKey, networkKey, networkShare } from '../runtime/client-key.ts'
 
 export class ClientQuota {
   readonly #perClientMax: number
@@ -16,31 +18,45 @@ export class ClientQuota {
     return this.#total
   }
 
-  /** Counts one more. Throws UNAVAILABLE (503: clients go elsewhere or wait) at the bound. */
-  take(client: string): void {
-    const count = this.#counts.get(client) ?? 0
-    if (count >= this.#perClientMax) {
-      throw new RegistryError('UNAVAILABLE', {
-        message: 'too many open upload sessions from this address; finish or cancel some',
-        detail: { open: count, max: this.#perClientMax },
-        headers: { 'Retry-After': '5' },
-        refusal: 'too-many-uploads',
-      })
-    }
-    this.restore(client)
+  /** Counts one more of an address. Throws UNAVAILABLE (503: clients go elsewhere or wait) at the bound. */
+  take(address: string): void {
+    const client = clientKey(address)
+    const network = networkKey(client)
+    this.#requireRoom(client, this.#perClientMax)
+    if (network !== undefined) this.#requireRoom(network, this.#perClientMax * networkShare)
+    this.restore(address)
   }
 
   /** Counts one more without asking: a session that is already there. */
-  restore(client: string): void {
-    this.#counts.set(client, (this.#counts.get(client) ?? 0) + 1)
+  restore(address: string): void {
     this.#total += 1
+    this.#change(address, 1)
   }
 
-  give(client: string): void {
-    const count = this.#counts.get(client) ?? 0
-    if (count === 0) return
+  give(address: string): void {
+    if (!this.#counts.has(clientKey(address))) return
     this.#total -= 1
-    if (count === 1) this.#counts.delete(client)
-    else this.#counts.set(client, count - 1)
+    this.#change(address, -1)
+  }
+
+  #requireRoom(key: string, max: number): void {
+    const count = this.#counts.get(key) ?? 0
+    if (count < max) return
+    throw new RegistryError('UNAVAILABLE', {
+      message: 'too many open upload sessions from this address; finish or cancel some',
+      detail: { open: count, max },
+      headers: { 'Retry-After': '5' },
+      refusal: 'too-many-uploads',
+    })
+  }
+
+  #change(address: string, by: 1 | -1): void {
+    const client = clientKey(address)
+    for (const key of [client, networkKey(client)]) {
+      if (key === undefined) continue
+      const count = (this.#counts.get(key) ?? 0) + by
+      if (count === 0) this.#counts.delete(key)
+      else this.#counts.set(key, count)
+    }
   }
 }

@@ -1,10 +1,11 @@
 /**
- * @module Requests and bytes a second of one address and of one user. Beyond them a request waits
+ * @module Requests and bytes a second of one client (`runtime/client-key.ts`) and of one user. Beyond them a request waits
  * for a moment, then it is refused with 503 and Retry-After: never with 429, which containerd
  * repeats at once, five times.
  */
 import { Throttle } from '../auth/throttle.ts'
 import { RegistryError } from '../registry/errors.ts'
+import { clientKey, networkKey, networkShare } from '../runtime/client-key.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { HttpRequest } from './engine.ts'
 
@@ -23,6 +24,9 @@ export interface LimitSettings {
 export class RequestLimits {
   readonly #requests: Throttle | undefined
   readonly #bytes: Throttle | undefined
+  /** The same by /48, which has more. */
+  readonly #networkRequests: Throttle | undefined
+  readonly #networkBytes: Throttle | undefined
   #waiting = 0
 
   constructor(settings: LimitSettings, clock: Pick<Clock, 'monotonic'>) {
@@ -30,13 +34,16 @@ export class RequestLimits {
       perSecond === 0 ? undefined : new Throttle({ burst: perSecond, perSecond, keysMax, clock })
     this.#requests = throttle(settings.requestsPerSecond)
     this.#bytes = throttle(settings.bytesPerSecond)
+    this.#networkRequests = throttle(settings.requestsPerSecond * networkShare)
+    this.#networkBytes = throttle(settings.bytesPerSecond * networkShare)
   }
 
   /** Undefined: go on at once. Throws UNAVAILABLE when the wait would be long. */
   takeAddress(request: HttpRequest): Promise<void> | undefined {
     // Whoever asks whether we live is not a client.
     if (request.path === '/health' || request.path === '/healthz') return undefined
-    return this.#take(`address ${request.remoteAddress}`)
+    const client = clientKey(request.remoteAddress)
+    return this.#take(`client ${client}`, networkKey(client))
   }
 
   takeUser(request: HttpRequest): Promise<void> | undefined {
@@ -47,15 +54,25 @@ export class RequestLimits {
   charge(request: HttpRequest, bytes: number): void {
     if (this.#bytes === undefined || bytes === 0) return
     const { caller, remoteAddress } = request
-    this.#bytes.spend(`address ${remoteAddress}`, bytes)
+    const client = clientKey(remoteAddress)
+    const network = networkKey(client)
+    this.#bytes.spend(`client ${client}`, bytes)
+    if (network !== undefined) this.#networkBytes!.spend(network, bytes)
     if (caller.kind === 'user') this.#bytes.spend(`user ${caller.name}`, bytes)
   }
 
-  #take(key: string): Promise<void> | undefined {
-    const seconds = Math.max(
+  #take(key: string, network?: string): Promise<void> | undefined {
+    let seconds = Math.max(
       this.#requests?.waitSeconds(key) ?? 0,
       this.#bytes?.waitSeconds(key) ?? 0,
     )
+    if (network !== undefined) {
+      seconds = Math.max(
+        seconds,
+        this.#networkRequests?.waitSeconds(network) ?? 0,
+        this.#networkBytes?.waitSeconds(network) ?? 0,
+      )
+    }
     if (seconds > waitSecondsMax || (seconds > 0 && this.#waiting >= waitingMax)) {
       throw new RegistryError('UNAVAILABLE', {
         message: 'too many requests or bytes from this client; try again later',
@@ -64,6 +81,7 @@ export class RequestLimits {
       })
     }
     this.#requests?.spend(key)
+    if (network !== undefined) this.#networkRequests?.spend(network)
     if (seconds === 0) return undefined
     this.#waiting += 1
     return new Promise((resolve) => {

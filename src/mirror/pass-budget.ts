@@ -1,13 +1,16 @@
 /**
  * @module How many ranges may be asked of upstream beside the fills: they hold slots for as long as
- * their clients read, so a client has two of them, and all together have a quarter of the slots.
+ * their clients read, so a client has two of them, a /48 at most half of all, and all together have a
+ * quarter of the slots.
  */
+import { networkKey } from '../runtime/client-key.ts'
 
 const perClientMax = 2
 
 export class PassBudget {
   readonly #max: number
-  readonly #byClient = new Map<string, number>()
+  /** By client and by /48. */
+  readonly #counts = new Map<string, number>()
   #taken = 0
 
   /** `slots`: requests that may be under way to one host. */
@@ -15,20 +18,31 @@ export class PassBudget {
     this.#max = Math.max(1, Math.floor(slots / 4))
   }
 
-  /** What gives it back, once; undefined when there is none left for this client. */
+  /** What gives it back, once; undefined when there is none left for this client (its key). */
   take(client: string): (() => void) | undefined {
-    const own = this.#byClient.get(client) ?? 0
-    if (this.#taken >= this.#max || own >= perClientMax) return undefined
-    this.#taken += 1
-    this.#byClient.set(client, own + 1)
+    const network = networkKey(client)
+    if (this.#taken >= this.#max || this.#countOf(client) >= perClientMax) return undefined
+    const networkMax = Math.max(perClientMax, Math.floor(this.#max / 2))
+    if (network !== undefined && this.#countOf(network) >= networkMax) return undefined
+    const keys = network === undefined ? [client] : [client, network]
+    this.#change(keys, 1)
     let isTaken = true
     return () => {
-      if (!isTaken) return
+      if (isTaken) this.#change(keys, -1)
       isTaken = false
-      this.#taken -= 1
-      const left = this.#byClient.get(client)! - 1
-      if (left === 0) this.#byClient.delete(client)
-      else this.#byClient.set(client, left)
+    }
+  }
+
+  #countOf(key: string): number {
+    return this.#counts.get(key) ?? 0
+  }
+
+  #change(keys: readonly string[], by: 1 | -1): void {
+    this.#taken += by
+    for (const key of keys) {
+      const count = this.#countOf(key) + by
+      if (count === 0) this.#counts.delete(key)
+      else this.#counts.set(key, count)
     }
   }
 }
