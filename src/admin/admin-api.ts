@@ -5,6 +5,7 @@
  */
 import * as v from 'valibot'
 import type { Asker } from '../auth/asker.ts'
+import { readInTime } from '../distribution/upload-body.ts'
 import type { ApiAnswer } from '../runtime/api-answer.ts'
 import { type AdminContext, type Endpoint, EventStream, Reply } from './endpoint.ts'
 import { requireAtFirst, requireNeed } from './needs.ts'
@@ -166,11 +167,13 @@ async function readJson(schema: v.GenericSchema, request: AdminRequest): Promise
   const tooLarge = () =>
     new AdminProblem(413, 'too_large', `a body may have at most ${bodyBytesMax} bytes`)
   if ((request.bodyBytes ?? 0) > bodyBytesMax) throw tooLarge()
-  await request.readBody((bytes) => {
+  const take = (bytes: Uint8Array) => {
     count += bytes.byteLength
     if (count > bodyBytesMax) throw tooLarge()
     chunks.push(bytes.slice())
-  })
+  }
+  const tooSlow = () => new AdminProblem(408, 'too_slow', 'the body has not come whole in time')
+  await readInTime(request, take, tooSlow)
   if (count === 0) return validated(schema, {}, 'body')
   const type = (request.header('content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase()
   if (type !== 'application/json') {

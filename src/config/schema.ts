@@ -48,7 +48,7 @@ export const SETTINGS = {
     type: type.integer(1, 1_000_000),
     default: 20_000,
     unit: 'connections',
-    doc: 'Connections open at once; further ones are closed.',
+    doc: 'Connections open at once; further ones are closed. One client has at most an eighth of them, and at most 1000 (an IPv6 /48 four times as many); the connections of `trusted_proxies` are not counted so.',
     since,
   }),
   'server.max_uploads_per_client': setting({

@@ -5,7 +5,7 @@
  * of the whole buffer either.
  */
 import { RegistryError } from '../registry/errors.ts'
-import { Gathered, type UploadBody } from './upload-body.ts'
+import { Gathered, readInTime, type UploadBody } from './upload-body.ts'
 
 /** Buffers at most; who finds none takes ordinary memory. */
 const buffersMax = 4
@@ -75,7 +75,7 @@ export async function withWhole<T>(
     lengthBytes = end
   }
   try {
-    await body.readBody(append)
+    await readInTime(body, append)
     isShown = true
     const used = await use(large?.buffer.subarray(0, lengthBytes) ?? small.whole())
     isShown = false

@@ -17,6 +17,7 @@ import {
   type ResponseHead,
 } from './engine.ts'
 import { isBodyless } from './engine-framing.ts'
+import { Keeper } from './engine-keeper.ts'
 import { Pump, type PumpTarget } from './engine-pump.ts'
 import { TurnQueue } from './engine-turns.ts'
 
@@ -31,6 +32,7 @@ const smallBodyBytesMax = 4096
 export class EngineCore {
   readonly options: EngineOptions
   readonly turns = new TurnQueue()
+  readonly keeper = new Keeper()
   openConnections = 0
   openRequests = 0
   /** Requests that are over, since the start. */
@@ -263,6 +265,10 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
       this.cut()
     }
     if (this.state === 'open') this.cut()
+  }
+
+  closeAfter(): void {
+    this.mustClose = true
   }
 
   protected get isOver(): boolean {

@@ -144,6 +144,8 @@ export interface HttpResponse {
   end(): void
   /** Closes the connection at once, short of what was promised. */
   cut(): void
+  /** The answer, which was not begun yet, says that it is the connection's last, and is. */
+  closeAfter(): void
 }
 
 /** What one exchange came to; told once, after the response is done or aborted. */

@@ -76,4 +76,8 @@ class HeadedResponse implements HttpResponse {
   cut(): void {
     this.#response.cut()
   }
+
+  closeAfter(): void {
+    this.#response.closeAfter()
+  }
 }

@@ -7,11 +7,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import { Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { ClientConnections, type Counted, sharerOf } from './client-connections.ts'
 import type { EngineOptions, HttpEngine, ListenAddress, TlsFiles } from './engine.ts'
 import { listenOn, shortAddress } from './engine-address.ts'
 import { EngineCore } from './engine-exchange.ts'
 import { statusLine } from './engine-framing.ts'
 import { NodeExchange } from './node-exchange.ts'
+import { NodeHeads } from './node-heads.ts'
 import { RequestLine } from './node-request-line.ts'
 import { headerless, readProxyHeader } from './proxy-header.ts'
 import { type LoadedTls, readTls, strongCiphers } from './tls-files.ts'
@@ -46,9 +48,18 @@ export class NodeEngine implements HttpEngine {
   /** Clients that balancers have named, by the connection; over TLS by the one beneath it. */
   private readonly clients = new WeakMap<Duplex, string>()
   private readonly clientsBeneath = new Map<string, string>()
+  /** Undefined where another engine accepts, and counts, the connections. */
+  private readonly counts: ClientConnections<Duplex> | undefined
+  private readonly heads: NodeHeads
 
-  constructor(options: EngineOptions, core: EngineCore = new EngineCore(options)) {
-    this.core = core
+  constructor(options: EngineOptions, core?: EngineCore) {
+    this.core = core ?? new EngineCore(options)
+    this.counts = core === undefined ? new ClientConnections(options.maxConnections) : undefined
+    this.heads = new NodeHeads(
+      this.core.keeper,
+      (socket) => this.lines.get(socket),
+      (socket) => this.refuseBytes('ERR_HTTP_REQUEST_TIMEOUT', socket),
+    )
   }
 
   get openConnections(): number {
@@ -97,7 +108,10 @@ export class NodeEngine implements HttpEngine {
       headersTimeout: idleTimeoutMs + 5_000,
     }
     const server = tls === undefined ? createServer(options) : await this.secureServer(tls, options)
-    server.on('connection', (socket: Duplex) => this.connected(socket))
+    server.on('connection', (socket: Socket) => {
+      this.connected(socket)
+      if (tls === undefined) this.heads.watch(socket)
+    })
     server.on('request', (req, res) => this.accept(req, res, tls !== undefined))
     // Node would answer 417 by itself, without a body; nothing is expected that we could not do.
     server.on('checkExpectation', (req, res) => this.accept(req, res, tls !== undefined))
@@ -114,11 +128,17 @@ export class NodeEngine implements HttpEngine {
   private async secureServer(tls: TlsFiles, options: object): Promise<TlsServer> {
     const loaded = await readTls(tls)
     const protocols = { ALPNProtocols: ['http/1.1', 'http/1.0'] }
-    const server = createTlsServer({ ...options, ...protocols, ...secureOptions(loaded) })
+    const server = createTlsServer({
+      ...options,
+      ...protocols,
+      ...secureOptions(loaded),
+      handshakeTimeout: handshakeMsMax,
+    })
     useCertificates(server, loaded)
     server.on('secureConnection', (socket) => {
       const client = this.clientsBeneath.get(ends(socket))
       if (client !== undefined) this.clients.set(socket, client)
+      this.heads.watch(socket)
     })
     this.secure.push({ server, tls })
     return server
@@ -186,14 +206,25 @@ export class NodeEngine implements HttpEngine {
     for (const server of this.servers) server.closeAllConnections()
   }
 
-  private connected(socket: Duplex): void {
+  private connected(socket: Socket): void {
+    const counted = this.count(socket)
     this.core.openConnections += 1
     // One listener a request that is not answered yet; a client may pipeline many.
     socket.setMaxListeners(0)
     socket.once('close', () => {
       this.core.openConnections -= 1
+      if (counted !== undefined && !('full' in counted)) this.counts?.give(counted)
     })
-    if (this.core.openConnections > this.core.options.maxConnections) socket.destroy()
+    const isFull = counted !== undefined && 'full' in counted
+    if (isFull || this.core.openConnections > this.core.options.maxConnections) socket.destroy()
+  }
+
+  /** Undefined where it is nobody's share. */
+  private count(socket: Socket): Counted<Duplex> | { readonly full: object } | undefined {
+    if (this.counts === undefined) return undefined
+    const named = this.clients.get(socket) ?? this.clientsBeneath.get(ends(socket))
+    const client = sharerOf(this.core.options, shortAddress(socket.remoteAddress), named)
+    return client === undefined ? undefined : this.counts.take(client, socket)
   }
 
   private accept(req: IncomingMessage, res: ServerResponse, isTls: boolean): void {
@@ -246,6 +277,9 @@ const versions = 'HTTP/1.1 and HTTP/1.0 are served'
 
 /** A balancer sends its header at once, ms. */
 const headerMsMax = 10_000
+
+/** What a client may take for a TLS handshake, ms. */
+const handshakeMsMax = 10_000
 
 /** Both ends of a connection, which nobody else has while it is open. */
 function ends({ remoteAddress, remotePort, localPort }: Socket): string {

@@ -8,12 +8,13 @@ import { ClientGone, type ResponseHead } from './engine.ts'
 import { shortAddress } from './engine-address.ts'
 import { type EngineCore, EngineExchange } from './engine-exchange.ts'
 import { CHUNKED, chunkedFault, isPlainTarget, readFraming, splitTarget } from './engine-framing.ts'
+import { type Kept, Progress } from './engine-keeper.ts'
 import type { Pump } from './engine-pump.ts'
 
 /** Window of a copied stream, bytes: the copy of a slow reader is all it costs. */
 const copyBytesMax = 256 * 1024
 
-export class NodeExchange extends EngineExchange {
+export class NodeExchange extends EngineExchange implements Kept {
   protected readonly windowBytes = copyBytesMax
   private readonly req: IncomingMessage
   private readonly res: ServerResponse
@@ -24,6 +25,8 @@ export class NodeExchange extends EngineExchange {
   private isWanted = true
   private isDrainWatched = false
   private rejectBody: ((error: unknown) => void) | undefined = undefined
+
+  private progress: Progress | undefined = undefined
 
   private readonly gone = () => this.finish('aborted')
 
@@ -97,11 +100,6 @@ export class NodeExchange extends EngineExchange {
     return this.req.complete
   }
 
-  /** Its answer is the last on this connection. */
-  closeAfter(): void {
-    this.mustClose = true
-  }
-
   get bytesReceived(): number {
     return this.receivedBytes
   }
@@ -111,6 +109,7 @@ export class NodeExchange extends EngineExchange {
     if (this.bodyBytes === 0) return Promise.resolve()
     if (this.isReading) return Promise.reject(new Error('readBody was called twice'))
     this.isReading = true
+    this.core.keeper.add(this)
     const { req } = this
     const whole = new Promise<void>((resolve, reject) => {
       this.rejectBody = reject
@@ -210,7 +209,15 @@ export class NodeExchange extends EngineExchange {
     this.finish('aborted')
   }
 
+  tick(): void {
+    this.progress ??= new Progress()
+    const isReceiving = this.isReading && this.isWanted && !this.isHeld && !this.req.complete
+    const isAwaited = isReceiving || this.isBlocked
+    if (this.progress.isTooSlow(this.bytesSent + this.bytesReceived, isAwaited)) this.cut()
+  }
+
   protected released(): void {
+    this.core.keeper.delete(this)
     this.req.socket.off('close', this.gone)
     this.discardBody()
     this.rejectBody?.(new ClientGone())
@@ -225,6 +232,7 @@ export class NodeExchange extends EngineExchange {
   private watchDrain(): void {
     if (this.isDrainWatched) return
     this.isDrainWatched = true
+    this.core.keeper.add(this)
     this.res.on('drain', () => {
       this.writable()
       this.pump?.drained()

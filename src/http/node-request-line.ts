@@ -21,6 +21,8 @@ export class RequestLine {
   readonly #waiting: { readonly req: IncomingMessage; readonly res: ServerResponse }[] = []
   #current: { readonly exchange: NodeExchange; readonly req: IncomingMessage } | undefined =
     undefined
+  /** Bytes of the connection that belong to requests which are over. */
+  bytesUsed = 0
   /** No further request is taken. */
   #isFull = false
   /** The last that was taken is the last of the connection. */
@@ -70,7 +72,10 @@ export class RequestLine {
     const { exchange, fault, status } = this.#begin(req, res)
     this.#current = { exchange, req }
     // Told when all of the answer has left, and when the connection ends before.
-    res.once('close', () => this.#ended(res))
+    res.once('close', () => {
+      this.bytesUsed = req.socket.bytesRead
+      this.#ended(res)
+    })
     if (this.#isEnding && this.#waiting.length === 0) exchange.closeAfter()
     if (fault === undefined) {
       exchange.serve()

@@ -24,6 +24,8 @@ export function respondError(
   }
   // A promise that was already being kept (200, Content-Length) can only be broken off.
   if (response.state !== 'open') return response.cut()
+  // What is left of its request is not waited for.
+  if (refusal.status === 408) response.closeAfter()
   const headers = Object.entries(refusal.headers ?? {})
   respondJson(request, response, refusal.status, errorBody(refusal, request.id), [
     ['X-Request-Id', request.id],

@@ -15,6 +15,7 @@ import { formatAddress, listenOn } from './engine-address.ts'
 import type { EngineCore } from './engine-exchange.ts'
 import { emptyLineBytes, firstBytesMax, judgeRequest, readOffer } from './first-bytes.ts'
 import { headerless, readProxyHeader } from './proxy-header.ts'
+import type { UwsArrivals } from './uws-arrivals.ts'
 
 /** A connection that was accepted. Whoever gets it closes the descriptor. */
 export interface Arrival {
@@ -32,6 +33,8 @@ export interface AcceptorOptions {
   readonly sockets: SocketCalls
   readonly core: EngineCore
   readonly isTls: boolean
+  /** Of all listeners of the engine. */
+  readonly arrivals: UwsArrivals
   /** False when the native engine cannot take it now. */
   readonly toNative: (arrival: Arrival) => boolean
   /** `fault`: refuse it, for this reason. */
@@ -121,13 +124,15 @@ export class UwsAcceptor {
       const own = sockets.duplicate(descriptor)
       const peer = sockets.peer(own)
       core.openConnections += 1
-      this.#look({
+      const arrival = {
         descriptor: own,
         address: peer === undefined ? '' : formatAddress(peer.address),
         port: peer?.port ?? 0,
         client: undefined,
         isProxied: false,
-      })
+      }
+      if (this.#options.arrivals.admit(arrival)) this.#look(arrival)
+      else this.#drop(arrival)
     } catch {
       // No descriptor is left: the connection closes with the one that node has.
     }
@@ -167,6 +172,8 @@ export class UwsAcceptor {
         arrival.isProxied = true
         arrival.client = header.client
         sockets.discard(descriptor, header.bytes)
+        // Only now it is known whose it is.
+        if (header.client !== undefined && !this.#options.arrivals.admit(arrival)) return 'gone'
       } else if (isTls) {
         return this.#judgeTls(bytes, arrival)
       } else {

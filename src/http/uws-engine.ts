@@ -11,6 +11,7 @@ import { statusLine } from './engine-framing.ts'
 import type { Intake, NodeEngine } from './node-engine.ts'
 import { type LoadedPair, type LoadedTls, readTls, strongCiphers } from './tls-files.ts'
 import { type Arrival, UwsAcceptor } from './uws-acceptor.ts'
+import { UwsArrivals } from './uws-arrivals.ts'
 import { UwsExchange } from './uws-exchange.ts'
 import { UwsKeeper } from './uws-keeper.ts'
 import { UwsLane } from './uws-lane.ts'
@@ -27,6 +28,7 @@ export class UwsEngine implements HttpEngine {
   private readonly core: EngineCore
   private readonly loaded: LoadedUws
   private readonly keeper = new UwsKeeper()
+  private readonly arrivals: UwsArrivals
   private readonly apps: UwsApp[] = []
   private readonly listeners: Listener[] = []
   private node: Promise<NodeEngine> | undefined = undefined
@@ -34,6 +36,7 @@ export class UwsEngine implements HttpEngine {
   constructor(options: EngineOptions, loaded: LoadedUws) {
     this.core = new EngineCore(options)
     this.loaded = loaded
+    this.arrivals = new UwsArrivals(this.core, loaded.sockets)
     // The timer fires at the second or third look after the last byte.
     loaded.sweep.repeat(Math.ceil(options.idleTimeoutMs / 2))
     refuseInJson(options, loaded)
@@ -59,6 +62,7 @@ export class UwsEngine implements HttpEngine {
       sockets: this.loaded.sockets,
       core: this.core,
       isTls,
+      arrivals: this.arrivals,
       toNative: (arrival) => this.adopt(listener, arrival),
       toNode: (arrival, fault) => void this.handOver(listener, arrival, fault),
     })

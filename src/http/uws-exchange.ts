@@ -11,9 +11,10 @@ import { ClientGone, type ResponseHead } from './engine.ts'
 import { formatAddress } from './engine-address.ts'
 import { type EngineCore, EngineExchange } from './engine-exchange.ts'
 import { CHUNKED, chunkedFault, isPlainTarget, readFraming, statusLine } from './engine-framing.ts'
+import { type Kept, Progress } from './engine-keeper.ts'
 import type { Pump } from './engine-pump.ts'
 import { UwsBody } from './uws-body.ts'
-import { type Kept, stalledTicksMax, type UwsKeeper } from './uws-keeper.ts'
+import type { UwsKeeper } from './uws-keeper.ts'
 import type { UwsLane } from './uws-lane.ts'
 import { offer, offerInPairs } from './uws-records.ts'
 import type { UwsRequest, UwsResponse } from './uws-types.ts'
@@ -39,6 +40,7 @@ export class UwsExchange extends EngineExchange implements Kept {
   private isWatched = false
   private movedBytes = 0
   private stalledTicks = 0
+  private progress: Progress | undefined = undefined
 
   /** `onAborted` comes first: without it an unanswered request aborts the process. */
   constructor(core: EngineCore, keeper: UwsKeeper, lane: UwsLane, res: UwsResponse) {
@@ -265,13 +267,9 @@ export class UwsExchange extends EngineExchange implements Kept {
   }
 
   tick(): void {
-    const moved = this.bytesSent + this.bytesReceived
-    this.stalledTicks = moved === this.movedBytes ? this.stalledTicks + 1 : 0
-    this.movedBytes = moved
-    const isStalled = this.stalledTicks > stalledTicksMax
+    this.progress ??= new Progress()
     const isAwaited = this.body?.refresh() === true || this.isBlocked
-    if (!isAwaited) this.stalledTicks = 0
-    else if (isStalled) this.cut()
+    if (this.progress.isTooSlow(this.bytesSent + this.bytesReceived, isAwaited)) this.cut()
     else if (this.isBlocked) {
       this.res?.pause()
       this.res?.resume()

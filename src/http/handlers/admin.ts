@@ -44,6 +44,7 @@ export class AdminHandlers {
       const cause = (fault as { cause?: unknown }).cause ?? fault
       this.#logger.error({ requestId: request.id, status, error: cause }, 'request failed')
     }
+    if (status === 408) response.closeAfter()
     respondJson(request, response, status, body, headers)
   }
 }

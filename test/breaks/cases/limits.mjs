@@ -4,6 +4,7 @@ import { vitest } from '../breaks.mjs'
 const queue = vitest('unit', 'test/unit/auth/password-queue.test.ts')
 const key = vitest('unit', 'test/unit/runtime/client-key.test.ts')
 const throttle = vitest('unit', 'test/unit/auth/throttle.test.ts')
+const connections = vitest('http', 'test/http/client-connections.test.ts')
 
 export const BREAKS = [
   {
@@ -33,5 +34,33 @@ export const BREAKS = [
     find: 'if (slows === undefined || spent <= burst) return 1 / perSecond',
     replace: 'if (slows === undefined || spent >= burst) return 1 / perSecond',
     guard: throttle,
+  },
+  {
+    what: 'B9: a client has all connections',
+    file: 'src/http/client-connections.ts',
+    find: 'if (own !== undefined && own.size >= this.#max) return { full: own }',
+    replace: 'if (own !== undefined && own.size < 0) return { full: own }',
+    guard: connections,
+  },
+  {
+    what: 'B9: connections of a trusted proxy are those of one client',
+    file: 'src/http/client-connections.ts',
+    find: 'isTrustedProxy?.(speaker) === true ? undefined',
+    replace: 'isTrustedProxy?.(speaker) === undefined ? undefined',
+    guard: connections,
+  },
+  {
+    what: 'B9: a body that is wanted whole takes as long as it likes',
+    file: 'src/distribution/upload-body.ts',
+    find: 'if (leftMs <= 0) reject(onLate())',
+    replace: 'if (leftMs <= -1e9) reject(onLate())',
+    guard: connections,
+  },
+  {
+    what: 'B9: a byte now and then keeps an upload',
+    file: 'src/http/engine-keeper.ts',
+    find: 'const isSlow = moved - this.windowMoved < windowBytesMin',
+    replace: 'const isSlow = moved - this.windowMoved < 0',
+    guard: vitest('unit', 'test/unit/http/engine-keeper.test.ts'),
   },
 ]
