@@ -34,6 +34,8 @@ const entrySchema = v.object({
   rule: v.optional(v.number()),
   reason: v.optional(v.string()),
   path: v.optional(v.string()),
+  count: v.optional(v.number()),
+  since: v.optional(v.string()),
 })
 
 const timeSchema = v.optional(v.pipe(v.string(), v.isoTimestamp('expected an ISO 8601 time')))

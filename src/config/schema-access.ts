@@ -139,7 +139,7 @@ export const ACCESS_SETTINGS = {
   'audit.file': setting({
     type: type.text(),
     default: '',
-    doc: 'Where the audit trail goes, one JSON line per change and per refusal: a file (opened anew at SIGHUP, searched by `GET /admin/audit`), or `stdout`. Empty: nowhere.',
+    doc: 'Where the audit trail goes, one JSON line per change and per refusal (of many like one another, one a minute with their count): a file (opened anew at SIGHUP, searched by `GET /admin/audit`), or `stdout`. Empty: nowhere.',
     since,
   }),
   'auth.type': setting({

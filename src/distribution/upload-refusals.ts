@@ -58,3 +58,8 @@ function placeHeaders({ repository, id, offsetBytes }: SessionPlace): Record<str
     'Docker-Upload-UUID': id,
   }
 }
+
+/** It is not there, or not for whoever asks: nobody learns which. */
+export function unknownSession(id: string): RegistryError {
+  return new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id } })
+}

@@ -19,7 +19,7 @@ import { ClientQuota } from './client-quota.ts'
 import { commitBlob } from './commit-blob.ts'
 import { History } from './history.ts'
 import type { UploadBody } from './upload-body.ts'
-import { sessionInUse, takenOver } from './upload-refusals.ts'
+import { sessionInUse, takenOver, unknownSession } from './upload-refusals.ts'
 import { checkSpan, UploadSession } from './upload-session.ts'
 import { TakenOver, type Turn, UploadTurns } from './upload-turns.ts'
 
@@ -74,11 +74,14 @@ export class Uploads {
     }
   }
 
-  /** Opens a session. Its row is on disk when this resolves to its id. */
+  /**
+   * Opens a session, which `user` alone may use then. Its row is on disk when this resolves to its id.
+   */
   async open(
     repository: RepositoryName,
     algorithm: Algorithm | undefined,
     client: string,
+    user?: string,
   ): Promise<string> {
     const { metadata, clock, random } = this.#options
     this.#quota.take(client)
@@ -91,6 +94,7 @@ export class Uploads {
       startedAt: now,
       touchedAt: now,
       client,
+      ...(user === undefined ? {} : { owner: user }),
       bytes: new Uint8Array(0),
     }
     try {
@@ -105,8 +109,9 @@ export class Uploads {
     return id
   }
 
-  /** Bytes received so far. Throws BLOB_UPLOAD_UNKNOWN. */
-  offset(repository: RepositoryName, id: string): number {
+  /** Bytes received so far. Throws BLOB_UPLOAD_UNKNOWN, also for a session of another user. */
+  offset(repository: RepositoryName, id: string, user?: string): number {
+    this.#requireOwner(id, user)
     return this.#row(repository, id).offsetBytes
   }
 
@@ -115,12 +120,14 @@ export class Uploads {
    * when another client goes on sending to the session, or when a newer request has taken it over.
    * A request that waits for its turn is dropped when its client leaves.
    */
-  append(
+  async append(
     repository: RepositoryName,
     id: string,
     span: ChunkSpan,
     body: UploadBody,
+    user?: string,
   ): Promise<number> {
+    this.#requireOwner(id, user)
     return this.#inTurn(repository, id, body, async (turn) => {
       const session = this.#load(repository, id)
       await this.#receive(session, span, turn.hold(body))
@@ -131,17 +138,18 @@ export class Uploads {
 
   /**
    * Takes the last bytes (if any), verifies, makes the blob durable and visible in the repository;
-   * the history has it as `by`'s, who need not be the one that opened the session. A session that is
-   * gone is no error when the blob is there: the first answer was lost. Otherwise as `append`.
+   * the history has it as `by`'s. A session that is gone is no error when the blob is there: the first answer was lost. Otherwise as `append`.
    */
-  finish(
+  async finish(
     repository: RepositoryName,
     id: string,
     digest: Digest,
     span: ChunkSpan,
     body: UploadBody,
     by: string,
+    user?: string,
   ): Promise<void> {
+    this.#requireOwner(id, user)
     return this.#inTurn(repository, id, body, async (turn) => {
       const { metadata } = this.#options
       const isGone = metadata.get('uploads', id) === undefined
@@ -201,15 +209,11 @@ export class Uploads {
    * Ends a session and removes its bytes; a request that is sending to it is cut. Throws
    * BLOB_UPLOAD_UNKNOWN.
    */
-  async cancel(repository: RepositoryName, id: string): Promise<void> {
+  async cancel(repository: RepositoryName, id: string, user?: string): Promise<void> {
+    this.#requireOwner(id, user)
     this.#row(repository, id)
-    return this.#inTurn(
-      repository,
-      id,
-      undefined,
-      () => this.#drop(this.#load(repository, id)),
-      true,
-    )
+    const drop = () => this.#drop(this.#load(repository, id))
+    return this.#inTurn(repository, id, undefined, drop, true)
   }
 
   #inTurn<T>(
@@ -219,10 +223,8 @@ export class Uploads {
     work: (turn: Turn) => Promise<T>,
     isEnding = false,
   ): Promise<T> {
-    const refuse = () => {
-      const { offsetBytes } = this.#row(repository, id)
-      return sessionInUse({ repository, id, offsetBytes })
-    }
+    const refuse = () =>
+      sessionInUse({ repository, id, offsetBytes: this.#row(repository, id).offsetBytes })
     return this.#turns.run(id, { body, isEnding, refuse }, work)
   }
 
@@ -281,11 +283,15 @@ export class Uploads {
     this.#adopted.parkAll()
   }
 
+  /** Before anything else: whoever comes to a session may end the request that uses it. */
+  #requireOwner(id: string, user: string | undefined): void {
+    const owner = this.#options.metadata.get('uploads', id)?.owner
+    if (owner !== undefined && owner !== user) throw unknownSession(id)
+  }
+
   #row(repository: RepositoryName, id: string): UploadRow {
     const row = this.#options.metadata.get('uploads', id)
-    if (row === undefined || row.repository !== repository) {
-      throw new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id } })
-    }
+    if (row === undefined || row.repository !== repository) throw unknownSession(id)
     return row
   }
 
@@ -369,7 +375,7 @@ export class Uploads {
   /** Ends a session whose bytes are gone; the client starts a new one. */
   async #giveUp(session: UploadSession): Promise<RegistryError> {
     await this.#drop(session)
-    return new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: session.id } })
+    return unknownSession(session.id)
   }
 
   async #drop(session: UploadSession): Promise<void> {

@@ -34,6 +34,9 @@ export interface ChallengeMaker {
   ): string
 }
 
+/** How long after its end a token is good for a session that began before it, ms. */
+const lateTokenMs = 60 * 60 * 1000
+
 export interface GateOptions {
   readonly rules: AccessRules
   readonly authenticator: Authenticator
@@ -41,8 +44,14 @@ export interface GateOptions {
   readonly onRefused: (request: HttpRequest, refusal: Refusal) => void
   /** A moment to wait before a user's request goes on; undefined: none. */
   readonly limitUser: (request: HttpRequest) => Promise<void> | undefined
-  /** When an open session of this repository began; undefined: there is none. */
-  readonly uploadStartedAt: (repository: RepositoryName, id: string) => number | undefined
+  /** When this user's open session of this repository began; undefined: there is none. */
+  readonly uploadStartedAt: (
+    repository: RepositoryName,
+    id: string,
+    user: string,
+  ) => number | undefined
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
 }
 
 export class Gate {
@@ -214,7 +223,7 @@ export class Gate {
       throw error
     }
     if (!(error instanceof CredentialsRefused)) throw error
-    if (error.expired !== undefined && this.#isOfOpenUpload(request, error.expired.at)) {
+    if (error.expired !== undefined && this.#isOfOpenUpload(request, error.expired)) {
       return error.expired.caller
     }
     this.#bookLogin(request, error.user, error.reason)
@@ -239,13 +248,17 @@ export class Gate {
     })
   }
 
-  /** A token that ended in the middle of an upload goes on being good for that session alone. */
-  #isOfOpenUpload(request: HttpRequest, expiredAt: number): boolean {
+  /**
+   * A token that ended in the middle of an upload goes on being good for that session of its user, and
+   * for so long as a large layer may take, but not for ever.
+   */
+  #isOfOpenUpload(request: HttpRequest, { at, caller }: { at: number; caller: Caller }): boolean {
+    if (this.#options.now() > at + lateTokenMs) return false
     try {
       const route = parseRoute(request.path)
       if (route?.kind !== 'upload') return false
-      const startedAt = this.#options.uploadStartedAt(route.repository, route.id)
-      return startedAt !== undefined && startedAt < expiredAt
+      const startedAt = this.#options.uploadStartedAt(route.repository, route.id, caller.name)
+      return startedAt !== undefined && startedAt < at
     } catch {
       return false
     }

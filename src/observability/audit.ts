@@ -28,6 +28,9 @@ export interface AuditRecord {
   readonly reason?: string | undefined
   /** Path of an administrative request. */
   readonly path?: string | undefined
+  /** Refusals of one kind that this line stands for, from `since` on (`refusal-sums.ts`). */
+  readonly count?: number | undefined
+  readonly since?: string | undefined
 }
 
 export interface AuditSink {

@@ -104,10 +104,12 @@ async function start(
       audit?.write(refusalRecord(request, refusal, isUser))
     },
     limitUser: (request) => limits?.takeUser(request),
-    uploadStartedAt: (repository, id) => {
+    uploadStartedAt: (repository, id, user) => {
       const row = metadata.get('uploads', id)
-      return row?.repository === repository ? row.startedAt : undefined
+      if (row?.repository !== repository) return undefined
+      return row.owner === undefined || row.owner === user ? row.startedAt : undefined
     },
+    now: systemClock.now,
   })
   return {
     gate,

@@ -7,6 +7,7 @@ import type { Refusal } from '../http/gate.ts'
 import { neededBy } from '../http/route-access.ts'
 import { type AuditRecord, AuditTrail } from '../observability/audit.ts'
 import type { Logger } from '../observability/logger.ts'
+import { RefusalSums } from '../observability/refusal-sums.ts'
 import { systemClock } from '../runtime/clock.ts'
 
 export interface Audit {
@@ -36,6 +37,7 @@ export function startAudit({ auditFile }: Config, logger: Logger): Audit | undef
     flush: () => logger.flush(),
   }
   const trail = AuditTrail.open(auditFile, standardOutput, systemClock.now)
+  const sums = new RefusalSums((record) => trail.write(record), systemClock.now)
   const onHangup = () => {
     try {
       trail.reopen()
@@ -45,8 +47,11 @@ export function startAudit({ auditFile }: Config, logger: Logger): Audit | undef
   }
   process.on('SIGHUP', onHangup)
   return {
-    write: (record) => trail.write(record),
-    refused: (request, report) => trail.write({ ...askedFor(request), ...report }),
+    write: (record) => {
+      if (record.decision === 'refused') sums.add(record)
+      else trail.write(record)
+    },
+    refused: (request, report) => sums.add({ ...askedFor(request), ...report }),
     finished: (request, response) => {
       const { change, method, path } = request
       const isAdmin = path.startsWith('/admin/') && method !== 'GET' && method !== 'HEAD'
@@ -64,6 +69,7 @@ export function startAudit({ auditFile }: Config, logger: Logger): Audit | undef
     flush: () => trail.flush(),
     close: async () => {
       process.off('SIGHUP', onHangup)
+      sums.close()
       await trail.close()
     },
   }

@@ -89,6 +89,8 @@ export interface UploadRow {
   readonly touchedAt: Timestamp
   /** Address of the client that opened it, for the bound on sessions per client. */
   readonly client: string
+  /** The user who opened it, and alone may use it; absent: nobody had to say who he is. */
+  readonly owner?: string
   /** The bytes themselves while they are few; absent once the session has a file. */
   readonly bytes?: Uint8Array
 }

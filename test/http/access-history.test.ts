@@ -44,17 +44,21 @@ describeRegistry('the history', { config }, (registry) => {
       const once = await client.request('POST', one, { headers: alice, body: whole })
       expectStatus(once, 201, 'a push in one request')
       const parts = someBytes(sizeBytes, seed + 11)
-      const opened = await client.request('POST', uploads, { headers: bob })
+      const opened = await client.request('POST', uploads, { headers: alice })
       const at = String(opened.headers['location'])
-      await client.request('PATCH', at, { headers: bob, body: parts })
+      await client.request('PATCH', at, { headers: alice, body: parts })
       const end = `${at}?digest=${sha256(parts)}`
       const ended = await client.request('PUT', end, { headers: alice, body: '' })
       expectStatus(ended, 201, 'a push in parts')
+      const theirs = await client.request('POST', uploads, { headers: bob })
+      const stolen = `${String(theirs.headers['location'])}?digest=${sha256(parts)}`
+      expect((await client.request('PUT', stolen, { headers: alice, body: parts })).status).toBe(
+        404,
+      )
     }
     const target = '/admin/events?repository=team/blobs&action=push-blob'
     const { json } = await client.get(target, alice)
     const { events } = json as { events: { by: string; digest: string }[] }
-    // Whoever makes the blob visible has pushed it, whoever opened the session.
     expect(events.map(({ by }) => by)).toEqual(['alice', 'alice', 'alice', 'alice'])
     const none = (await client.get(`${target}&by=127.0.0.1`, alice)).json as { events: unknown[] }
     expect(none.events).toEqual([])

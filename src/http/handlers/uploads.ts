@@ -83,7 +83,7 @@ export class UploadHandlers {
     }
     const hint = query.get('digest-algorithm')
     const algorithm = hint === undefined ? undefined : unwrap(parseAlgorithm(hint))
-    const id = await this.#uploads.open(repository, algorithm, client)
+    const id = await this.#uploads.open(repository, algorithm, client, userOf(request))
     respondEmpty(response, 202, sessionHeaders(repository, id, 0))
   }
 
@@ -117,7 +117,7 @@ export class UploadHandlers {
   ): Promise<void> {
     this.#space.requireRoom()
     const span = chunkSpan(request)
-    const offset = await this.#uploads.append(repository, id, span, request)
+    const offset = await this.#uploads.append(repository, id, span, request, userOf(request))
     respondEmpty(response, 202, sessionHeaders(repository, id, offset))
   }
 
@@ -135,25 +135,31 @@ export class UploadHandlers {
     if (request.bodyBytes !== 0) this.#space.requireRoom()
     const digest = unwrap(parseDigest(text))
     const by = actorOf(request)
-    await this.#uploads.finish(repository, id, digest, chunkSpan(request), request, by)
+    const span = chunkSpan(request)
+    await this.#uploads.finish(repository, id, digest, span, request, by, userOf(request))
     request.change = { action: 'push', repository, digest }
     respondCreated(response, repository, digest)
   }
 
   /** GET and HEAD: where the session stands. */
-  get({ repository, id }: UploadRoute, _request: HttpRequest, response: HttpResponse): void {
-    const offset = this.#uploads.offset(repository, id)
+  get({ repository, id }: UploadRoute, request: HttpRequest, response: HttpResponse): void {
+    const offset = this.#uploads.offset(repository, id, userOf(request))
     respondEmpty(response, 204, sessionHeaders(repository, id, offset))
   }
 
   async delete(
     { repository, id }: UploadRoute,
-    _request: HttpRequest,
+    request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
-    await this.#uploads.cancel(repository, id)
+    await this.#uploads.cancel(repository, id, userOf(request))
     respondEmpty(response, 204, [])
   }
+}
+
+/** Whose session it is; undefined: of one who has not said who he is. */
+function userOf({ caller }: HttpRequest): string | undefined {
+  return caller.kind === 'user' ? caller.name : undefined
 }
 
 function chunkSpan(request: HttpRequest): ChunkSpan {

@@ -4,6 +4,7 @@ import { vitest } from '../breaks.mjs'
 const queue = vitest('unit', 'test/unit/auth/password-queue.test.ts')
 const key = vitest('unit', 'test/unit/runtime/client-key.test.ts')
 const throttle = vitest('unit', 'test/unit/auth/throttle.test.ts')
+const owners = vitest('http', 'test/http/upload-owners.test.ts')
 const connections = vitest('http', 'test/http/client-connections.test.ts')
 
 export const BREAKS = [
@@ -62,5 +63,26 @@ export const BREAKS = [
     find: 'const isSlow = moved - this.windowMoved < windowBytesMin',
     replace: 'const isSlow = moved - this.windowMoved < 0',
     guard: vitest('unit', 'test/unit/http/engine-keeper.test.ts'),
+  },
+  {
+    what: 'B14: every refusal is a line',
+    file: 'src/observability/refusal-sums.ts',
+    find: 'if (kind.written < singlesMax) {',
+    replace: 'if (kind.written >= 0) {',
+    guard: vitest('unit', 'test/unit/observability/refusal-sums.test.ts'),
+  },
+  {
+    what: 'B14: whoever knows its id uses a session',
+    file: 'src/distribution/uploads.ts',
+    find: 'if (owner !== undefined && owner !== user)',
+    replace: "if (owner !== undefined && user === '')",
+    guard: owners,
+  },
+  {
+    what: 'B13: a token that has ended is good for its session for ever',
+    file: 'src/http/gate.ts',
+    find: 'if (this.#options.now() > at + lateTokenMs) return false',
+    replace: 'if (this.#options.now() < at) return false',
+    guard: owners,
   },
 ]
