@@ -162,7 +162,7 @@ function populateFirst(
   { sizeBytes, populateBytes }: PagerRequest & { kind: 'map' },
 ): void {
   try {
-    libc.populate(address, populateBytes)
+    if (populateBytes > 0) libc.populate(address, populateBytes)
   } catch (error) {
     libc.unmap(address, sizeBytes)
     throw error

@@ -133,7 +133,7 @@ export const ACCESS_SETTINGS = {
   'limits.bytes_per_second': setting({
     type: type.size('0', '1TiB'),
     default: 0,
-    doc: 'Body bytes a second, sent and received, of one client (as above), and of one user; 0: no limit. Who has had more waits with the next request.',
+    doc: 'Body bytes a second, sent, received, or read from the disk for ranges, of one client (as above), and of one user; 0: no limit. Who has had more waits with the next request.',
     since,
   }),
   'audit.file': setting({

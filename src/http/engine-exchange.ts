@@ -169,6 +169,10 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
     return this.pump === undefined ? this.sentBytes : this.pump.offset
   }
 
+  get bytesFetched(): number {
+    return this.pump?.fetchedBytes ?? 0
+  }
+
   send(head: ResponseHead, body: string | Uint8Array): void {
     if (this.state !== 'open') return
     const sizeBytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length

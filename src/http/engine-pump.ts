@@ -38,6 +38,10 @@ export class Pump implements Turn {
     this.windowBytes = windowBytes
   }
 
+  get fetchedBytes(): number {
+    return this.source.fetchedBytes ?? 0
+  }
+
   /** True while the client takes nothing more. */
   get isWaitingForSocket(): boolean {
     return this.waitsFor === 'socket'

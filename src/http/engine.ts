@@ -58,6 +58,8 @@ export interface ByteSource {
   use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R
   /** Called exactly once, when the response is done or aborted (at once for HEAD, 204, 304). */
   close(): void
+  /** Bytes that were brought into memory for it so far; absent where nothing is. */
+  readonly fetchedBytes?: number
 }
 
 export interface RequestChange {
@@ -126,6 +128,8 @@ export interface HttpResponse {
   /** Status sent (0 before) and body bytes handed to the socket: for the access log. */
   readonly status: number
   readonly bytesSent: number
+  /** Bytes that were read from the disk for it, which may be more or less. */
+  readonly bytesFetched: number
   /**
    * A whole small answer (up to 4 MiB) with Content-Length. For HEAD, 204 and 304 this method and
    * `stream` send the head alone, so handlers need not tell them apart.

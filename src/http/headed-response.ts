@@ -49,6 +49,10 @@ class HeadedResponse implements HttpResponse {
     return this.#response.bytesSent
   }
 
+  get bytesFetched(): number {
+    return this.#response.bytesFetched
+  }
+
   send(head: ResponseHead, body: string | Uint8Array): void {
     this.#response.send(this.#adder.add(head), body)
   }

@@ -20,6 +20,10 @@ export class SpanSource implements ByteSource {
     return this.#span.length
   }
 
+  get fetchedBytes(): number {
+    return this.#source.fetchedBytes ?? 0
+  }
+
   ready(offset: number, length: number): number | Promise<void> {
     const within = Math.min(length, this.#span.length - offset)
     return this.#source.ready(this.#span.offset + offset, within)
@@ -75,6 +79,10 @@ export class MultipartSource implements ByteSource {
     addText(`\r\n--${boundary}--\r\n`)
     this.#pieces = pieces
     this.sizeBytes = start
+  }
+
+  get fetchedBytes(): number {
+    return this.#source.fetchedBytes ?? 0
   }
 
   ready(offset: number, length: number): number | Promise<void> {

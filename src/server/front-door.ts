@@ -217,7 +217,9 @@ export async function makeFrontDoor(
       }
       requestLog?.write(request, response, milliseconds)
       audit?.finished(request, response)
-      limits?.charge(request, response.bytesSent + request.bytesReceived)
+      // What was read from the disk and not sent is paid as well.
+      const out = Math.max(response.bytesSent, response.bytesFetched)
+      limits?.charge(request, out + request.bytesReceived)
     },
   })
   if (isFallback) logger.warn(notice)

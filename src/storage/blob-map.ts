@@ -12,32 +12,21 @@
  * A small file that was not read lately is not mapped but read into a slot (`read-slots.ts`); when it
  * is asked for again soon, a mapping pays.
  *
- * Residency: the main thread must not wait for the disk, so a window that was not populated within
- * `residentMs` is first populated by the pager, one window ahead of the socket.
+ * Residency: the main thread must not wait for the disk, so what was not populated within
+ * `residentMs` is first populated by the pager: what is asked for, rounded to 128 KiB, and ahead of a
+ * reader as much as it has read in one go, so that a byte here and there costs little (`mapping.ts`).
  */
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../registry/digest.ts'
-import { windowBytesMax } from '../registry/limits.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Libc } from '../runtime/libc.ts'
-import type { OpenedFile } from '../runtime/worker-messages.ts'
+import { aheadBytesMax, Mapping } from './mapping.ts'
 import type { Pager } from './pager.ts'
 import { blobPath, type StoragePaths } from './paths.ts'
 import type { BlobReader, BlobSource, OpenFile } from './ports.ts'
 import { type ReadSlots, SlotCopy, slotBytes } from './read-slots.ts'
 import { RecentSet } from './recent-set.ts'
 import type { BlobRow } from './schema.ts'
-
-/** Unit of residency, bytes: what one trip to the pager brings in. */
-const populateBytes = 4 * windowBytesMax
-
-/** How long a window that was populated counts as resident, ms. */
-const residentMs = 10_000
-
-/** How long a file that was looked at counts as unchanged, ms. */
-const checkedMs = 1000
-/** How long what is written to a growing file counts as resident from its opening on, ms. */
-const justWrittenMs = 60_000
 
 /** Small files that are remembered as read lately: two generations of this many. */
 const recentFilesMax = 16_384
@@ -81,9 +70,9 @@ export class BlobMap implements BlobReader {
     return this.#mappedBytes
   }
 
-  open(digest: Digest, row: BlobRow): BlobSource | Promise<BlobSource> {
+  open(digest: Digest, row: BlobRow, isWhole = true): BlobSource | Promise<BlobSource> {
     const mapping = this.#table.get(digest)
-    if (mapping === undefined) return this.#openAnew(digest, row)
+    if (mapping === undefined) return this.#openAnew(digest, row, isWhole)
     const checking = mapping.check()
     if (checking === undefined) return this.#lend(mapping)
     // Not given back meanwhile: a mapping that nobody reads may be taken away at any time.
@@ -93,28 +82,37 @@ export class BlobMap implements BlobReader {
       () => {
         source.close()
         if (this.#table.peek(digest) === mapping) this.forget(digest)
-        return this.#openAnew(digest, row)
+        return this.#openAnew(digest, row, isWhole)
       },
     )
   }
 
-  #openAnew(digest: Digest, row: BlobRow): Promise<BlobSource> {
+  #openAnew(digest: Digest, row: BlobRow, isWhole: boolean): Promise<BlobSource> {
     let opening = this.#opening.get(digest)
     if (opening === undefined) {
-      opening = this.#load(digest, row)
+      opening = this.#load(digest, row, isWhole)
       this.#opening.set(digest, opening)
     }
     return opening.then((opened) => opened.lend())
   }
 
-  async #load(digest: Digest, row: BlobRow): Promise<Opened> {
+  async #load(digest: Digest, row: BlobRow, isWhole: boolean): Promise<Opened> {
     try {
       if (row.sizeBytes <= slotBytes && !this.#readLately.has(digest)) {
         const slot = this.#options.slots.take()
         if (slot !== undefined) return await this.#read(digest, row, slot)
       }
-      const mapping = await this.#map(digest, row)
-      return { lend: () => this.#lend(mapping) }
+      // Of a part nobody knows yet which: it is fetched when it is read.
+      const firstBytes = isWhole ? Math.min(aheadBytesMax, row.sizeBytes) : 0
+      const mapping = await this.#map(digest, row, firstBytes)
+      let unpaid = firstBytes
+      return {
+        lend: () => {
+          const source = this.#lend(mapping, unpaid)
+          unpaid = 0
+          return source
+        },
+      }
     } finally {
       this.#opening.delete(digest)
     }
@@ -159,14 +157,14 @@ export class BlobMap implements BlobReader {
     this.#table.delete(digest)
   }
 
-  async #map(digest: Digest, row: BlobRow): Promise<Mapping> {
+  async #map(digest: Digest, row: BlobRow, firstBytes: number): Promise<Mapping> {
     const { paths, pager, libc, clock } = this.#options
     const { sizeBytes } = row
-    const firstBytes = Math.min(populateBytes, sizeBytes)
     const path = blobPath(paths, digest)
     const { address, file } = await pager.map(path, digest, row, firstBytes)
     this.#mappedBytes += sizeBytes
     const mapping = new Mapping(file, address, libc.view(address, sizeBytes), pager, clock)
+    mapping.assumeResident(firstBytes)
     // Held until everyone who waited for it has it: another opening may push it out at once.
     mapping.readers += 1
     setImmediate(() => this.#giveBack(mapping))
@@ -175,9 +173,9 @@ export class BlobMap implements BlobReader {
     return mapping
   }
 
-  #lend(mapping: Mapping): BlobSource {
+  #lend(mapping: Mapping, fetchedBytes = 0): BlobSource {
     mapping.readers += 1
-    return new Reader(mapping, () => this.#giveBack(mapping))
+    return new Reader(mapping, fetchedBytes, () => this.#giveBack(mapping))
   }
 
   #giveBack(mapping: Mapping): void {
@@ -197,104 +195,19 @@ interface Opened {
   lend(): BlobSource
 }
 
-class Mapping {
-  readonly address: bigint
-  readonly sizeBytes: number
-  readonly #pager: Pager
-  readonly #clock: Clock
-  /** When each part of `populateBytes` was last known to be resident, on the monotonic clock. */
-  readonly #residentAt: Float64Array
-  readonly #populating = new Map<number, Promise<void>>()
-  /** Undefined while the file grows: then it is written to on purpose. */
-  readonly #file: OpenedFile | undefined
-  #checkedAt: number
-  #checking: Promise<void> | undefined
-  bytes: ArrayBuffer | undefined
-  readers = 0
-  /** Whether the table holds it; one that it dropped goes with its last reader. */
-  isShared = true
-
-  constructor(
-    file: OpenedFile | undefined,
-    address: bigint,
-    bytes: ArrayBuffer,
-    pager: Pager,
-    clock: Clock,
-  ) {
-    const sizeBytes = bytes.byteLength
-    this.#file = file
-    this.address = address
-    this.sizeBytes = sizeBytes
-    this.bytes = bytes
-    this.#pager = pager
-    this.#clock = clock
-    this.#residentAt = new Float64Array(Math.ceil(sizeBytes / populateBytes)).fill(
-      Number.NEGATIVE_INFINITY,
-    )
-    this.#checkedAt = clock.monotonic()
-    this.#residentAt[0] = this.#checkedAt
-  }
-
-  /** Undefined while the file was looked at lately; else the look, which rejects when it was changed. */
-  check(): Promise<void> | undefined {
-    const file = this.#file
-    if (file === undefined || this.#clock.monotonic() - this.#checkedAt < checkedMs)
-      return undefined
-    this.#checking ??= this.#pager
-      .check(file)
-      .then(() => {
-        this.#checkedAt = this.#clock.monotonic()
-      })
-      .finally(() => {
-        this.#checking = undefined
-      })
-    return this.#checking
-  }
-
-  /**
-   * What a file gets in the next minute is in memory because it was just written: populating it
-   * would first fill its holes with zeros, and cost a trip to the pager for every part.
-   */
-  assumeWritten(): void {
-    this.#residentAt.fill(this.#clock.monotonic() + justWrittenMs)
-  }
-
-  /** Bytes from `offset` on that are resident, or the promise of the part that is on its way. */
-  resident(offset: number): number | Promise<void> {
-    const part = Math.floor(offset / populateBytes)
-    const oldest = this.#clock.monotonic() - residentMs
-    const isResident = this.#residentAt[part]! >= oldest
-    // The next part is fetched while this one goes out.
-    const ahead = part + 1
-    if (ahead < this.#residentAt.length && this.#residentAt[ahead]! < oldest) {
-      this.#populate(ahead).catch(() => undefined)
-    }
-    return isResident ? (part + 1) * populateBytes - offset : this.#populate(part)
-  }
-
-  #populate(part: number): Promise<void> {
-    const running = this.#populating.get(part)
-    if (running !== undefined) return running
-    const offset = part * populateBytes
-    const length = Math.min(populateBytes, this.sizeBytes - offset)
-    const populated = this.#pager
-      .populate(this.#file, this.address + BigInt(offset), length)
-      .then(() => {
-        this.#residentAt[part] = this.#clock.monotonic()
-      })
-      .finally(() => this.#populating.delete(part))
-    this.#populating.set(part, populated)
-    return populated
-  }
-}
-
 class Reader implements BlobSource {
   readonly #mapping: Mapping
   readonly #onClose: () => void
   #isClosed = false
+  /** Where the bytes begin that were read in one go, and where they end. */
+  #runStart = 0
+  #runEnd = 0
+  /** Bytes that were brought into memory for this reader. */
+  fetchedBytes: number
 
-  constructor(mapping: Mapping, onClose: () => void) {
+  constructor(mapping: Mapping, fetchedBytes: number, onClose: () => void) {
     this.#mapping = mapping
+    this.fetchedBytes = fetchedBytes
     this.#onClose = onClose
   }
 
@@ -303,8 +216,20 @@ class Reader implements BlobSource {
   }
 
   ready(offset: number, length: number): number | Promise<void> {
-    const resident = this.#mapping.resident(offset)
-    return typeof resident === 'number' ? Math.min(resident, length) : resident
+    const mapping = this.#mapping
+    if (offset < this.#runStart || offset > this.#runEnd) this.#runStart = offset
+    const resident = mapping.residentBytes(offset, length)
+    if (resident > 0) {
+      this.#runEnd = offset + resident
+      const runBytes = offset - this.#runStart
+      if (runBytes > 0) this.fetchedBytes += mapping.fetchAhead(this.#runEnd, runBytes)
+      return resident
+    }
+    // Asked for again when it is there: that is no jump.
+    this.#runEnd = Math.max(this.#runEnd, offset)
+    const { bytes, done } = mapping.fetch(offset, length)
+    this.fetchedBytes += bytes
+    return done
   }
 
   use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R {

@@ -93,6 +93,8 @@ export interface BlobSource {
   ready(offset: number, length: number): number | Promise<void>
   use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R
   close(): void
+  /** Bytes that were brought into memory for it so far; absent where nothing is. */
+  readonly fetchedBytes?: number
 }
 
 /** `code` of the error with which a file is refused that is not what its row says. */
@@ -110,7 +112,7 @@ export interface BlobReader {
    * opened it. The file's length is compared with the row: an error for which `isDamage` holds
    * says that the row promises bytes that are not there. Other errors are the disk's.
    */
-  open(digest: Digest, row: BlobRow): BlobSource | Promise<BlobSource>
+  open(digest: Digest, row: BlobRow, isWhole?: boolean): BlobSource | Promise<BlobSource>
 }
 
 /** Bytes of one upload on their way to a file, owned by a worker. One caller at a time. */

@@ -59,6 +59,23 @@ describeRegistry('a limit of bytes', { config: bytes }, (registry) => {
     expect((await getFrom(registry().client, '127.0.0.3', '/v2/', bob)).status).toBe(200)
   })
 
+  test('counts what a few bytes here and there cost the disk', async () => {
+    const body = someBytes(24 * 1024 * 1024, 9)
+    await registry().restart()
+    const { client } = registry()
+    const target = `/v2/team/app/blobs/uploads/?digest=${sha256(body)}`
+    expectStatus(await client.request('POST', target, { headers: alice, body }), 201, 'a push')
+    await registry().restart()
+    const spans = Array.from({ length: 90 }, (_, index) => `${index * 262_144}-${index * 262_144}`)
+    const headers = { ...alice, range: `bytes=${spans.join(',')}` }
+    const path = `/v2/team/app/blobs/${sha256(body)}`
+    const from = (headers_: Record<string, string>) =>
+      getFrom(registry().client, '127.0.0.6', path, headers_)
+    expect((await from({ ...alice, range: 'bytes=0-0' })).status).toBe(206)
+    expect((await from(headers)).status).toBe(206)
+    expect((await from(headers)).status).toBe(503)
+  })
+
   test('counts what a pull is sent', async () => {
     const body = someBytes(4 * 1024 * 1024, 2)
     await registry().restart()

@@ -149,7 +149,7 @@ export class BlobHandlers {
       }
       return sendBytes(prepared, read, response, spans)
     }
-    const opened = this.#blobs.open(digest, row)
+    const opened = this.#blobs.open(digest, row, spans === undefined)
     if (!(opened instanceof Promise)) return sendSource(prepared, response, opened, spans)
     return opened.then(
       (source) => sendSource(prepared, response, source, spans),

@@ -85,4 +85,25 @@ export const BREAKS = [
     replace: 'if (this.#options.now() < at) return false',
     guard: owners,
   },
+  {
+    what: 'B11: a byte of a range brings megabytes into memory',
+    file: 'src/storage/mapping.ts',
+    find: 'export const granuleBytes = 128 * 1024',
+    replace: 'export const granuleBytes = 4 * 1024 * 1024',
+    guard: vitest('unit', 'test/unit/storage/blob-map.test.ts'),
+  },
+  {
+    what: 'B11: who has read little is read ahead of by much',
+    file: 'src/storage/mapping.ts',
+    find: 'const aheadBytes = Math.min(runBytes, aheadBytesMax,',
+    replace: 'const aheadBytes = Math.min(runBytes + 4 * windowBytesMax, aheadBytesMax,',
+    guard: vitest('unit', 'test/unit/storage/blob-map.test.ts'),
+  },
+  {
+    what: 'B11: what was read from the disk for a range is not paid for',
+    file: 'src/server/front-door.ts',
+    find: 'const out = Math.max(response.bytesSent, response.bytesFetched)',
+    replace: 'const out = Math.max(response.bytesSent, 0)',
+    guard: vitest('http', 'test/http/access-limits.test.ts'),
+  },
 ]
