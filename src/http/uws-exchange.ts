@@ -38,8 +38,6 @@ export class UwsExchange extends EngineExchange implements Kept {
   private isHeldBack = false
   /** Whether somebody wants to know when the client leaves. */
   private isWatched = false
-  private movedBytes = 0
-  private stalledTicks = 0
   private progress: Progress | undefined = undefined
 
   /** `onAborted` comes first: without it an unanswered request aborts the process. */
