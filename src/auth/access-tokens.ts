@@ -52,6 +52,13 @@ export interface AccessTokensOptions {
   readonly callerOf: (user: string) => Caller | undefined
 }
 
+export interface AccessTokenLimits {
+  readonly user: string
+  readonly grant: Grant
+  /** Milliseconds since the epoch. */
+  readonly expiresAt: number
+}
+
 /** Tokens by the user they were made for. */
 export class AccessTokens {
   readonly #options: AccessTokensOptions
@@ -66,10 +73,11 @@ export class AccessTokens {
     this.#byId = new Map(rows.map((row) => [row.id, { row, grant: grantOf(row) }]))
   }
 
-  /** Whether a token of this id still holds. */
-  isLive(id: string): boolean {
+  /** What a token of this id is limited to, and its end (ms); undefined: it holds no more. */
+  limitsOf(id: string): AccessTokenLimits | undefined {
     const entry = this.#byId.get(id)
-    return entry !== undefined && entry.row.expiresAt > this.#options.clock.now()
+    if (entry === undefined || entry.row.expiresAt <= this.#options.clock.now()) return undefined
+    return { user: entry.row.user, grant: entry.grant, expiresAt: entry.row.expiresAt }
   }
 
   /** The caller, when the password is a token of that user that still holds. */
@@ -82,9 +90,10 @@ export class AccessTokens {
     if (entry.row.user !== user || entry.row.expiresAt <= this.#options.clock.now())
       return undefined
     const caller = this.#options.callerOf(user)
+    const { grant } = entry
     return (
       caller &&
-      Object.freeze({ ...caller, via: 'access-token', grant: entry.grant, accessTokenId: id })
+      Object.freeze({ ...caller, via: 'access-token', grant, bounds: grant, accessTokenId: id })
     )
   }
 }

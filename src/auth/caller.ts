@@ -27,6 +27,11 @@ export interface Caller {
   readonly via: 'none' | 'basic' | 'bearer' | 'access-token'
   /** Undefined: whatever the rules allow. */
   readonly grant: Grant | undefined
+  /**
+   * The part of the grant that stays in force through every exchange of these credentials: what an
+   * access token of the command line was limited to. Undefined: nothing.
+   */
+  readonly bounds?: Grant
   /** Id of the access token that stood in for the password: a bearer token ends with it. */
   readonly accessTokenId?: string
   /** The grant is what a client asked for, and it may ask for more. */
@@ -47,6 +52,21 @@ export const anonymousCaller: Caller = Object.freeze({
  */
 export interface Origin {
   readonly remoteAddress: string
+}
+
+/** Allows what both allow. `wanted` is in words about single repositories. */
+export function within(wanted: Grant, bounds: Grant): Grant {
+  return {
+    allows: (action, resource) =>
+      wanted.allows(action, resource) && bounds.allows(action, resource),
+    describe: () =>
+      wanted.describe().map(({ repositories, actions }) => ({
+        repositories,
+        actions: actions.filter((action) =>
+          repositories.every((repository) => bounds.allows(action, repository)),
+        ),
+      })),
+  }
 }
 
 /** Who did something, for the history: the user's name, or the address of one who has none. */

@@ -3,7 +3,7 @@
  * and time are checked, one claim names the user, another his groups; the rules say the rest.
  */
 import { CredentialsRefused } from './authenticator.ts'
-import type { Caller } from './caller.ts'
+import type { Caller, Grant } from './caller.ts'
 import { type ForeignKeys, foreignKeys, type RemoteKeysOptions } from './jwt.ts'
 import { LoginPutOff } from './login-put-off.ts'
 import { grantOfScopes, type Scope } from './scopes.ts'
@@ -13,6 +13,9 @@ export interface ForeignTokensOptions {
   readonly audience: string
   readonly userClaim: string
   readonly groupsClaim: string
+  /** In front of every name and group that a token brings: none of them is one of ours. */
+  readonly userPrefix: string
+  readonly groupPrefix: string
 }
 
 /** How the keys of an issuer are fetched, ms: see `RemoteKeysOptions`. */
@@ -48,31 +51,45 @@ export class ForeignTokens {
     }
     if (verified.kind !== 'valid') throw new CredentialsRefused('invalid-token')
     const { claims } = verified
-    const { userClaim, groupsClaim } = this.#options
+    const { userClaim, groupsClaim, userPrefix, groupPrefix } = this.#options
     const name = claims[userClaim]
-    if (typeof name !== 'string' || name === '' || name === '*') {
-      throw new CredentialsRefused('invalid-token')
-    }
-    const groups: unknown = claims[groupsClaim]
-    const access: unknown = claims['access']
+    if (!isName(name)) throw new CredentialsRefused('invalid-token')
+    const groups = groupsOf(claims[groupsClaim]).map((group) => groupPrefix + group)
     const caller: Caller = Object.freeze({
       kind: 'user',
-      name,
-      groups: Object.freeze(textsOf(groups)),
+      name: userPrefix + name,
+      groups: Object.freeze(groups),
       via: 'bearer',
       // A token that says itself what it is for is held to it.
-      grant: Array.isArray(access) ? grantOfScopes(access.filter(isScope)) : undefined,
+      grant: grantOfClaim(claims['access']),
     })
     return { caller, expiresAt: (claims.exp ?? 0) * 1000 }
   }
 }
 
-function textsOf(value: unknown): readonly string[] {
-  if (typeof value === 'string') return value.split(/[ ,]+/).filter((text) => text !== '')
-  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : []
+/** Longest name of a user or a group that is taken, characters. */
+const nameLengthMax = 255
+
+/** `*` would be every user; what is not printable has no place in rules and logs. */
+function isName(value: unknown): value is string {
+  if (typeof value !== 'string' || value === '' || value.length > nameLengthMax) return false
+  return value !== '*' && ![...value].some((letter) => letter < ' ' || letter === '\u007f')
+}
+
+/** A list of names, or one name. Anything else is not understood, and so grants nothing. */
+function groupsOf(value: unknown): readonly string[] {
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value]
+  return list.every(isName) ? list : []
+}
+
+/** Absent: no limit beyond the rules. Whatever else is no list of scopes grants nothing. */
+function grantOfClaim(access: unknown): Grant | undefined {
+  if (access === undefined) return undefined
+  return grantOfScopes(Array.isArray(access) && access.every(isScope) ? access : [])
 }
 
 function isScope(value: unknown): value is Scope {
   const { type, name, actions } = (value ?? {}) as Partial<Record<keyof Scope, unknown>>
-  return typeof type === 'string' && typeof name === 'string' && Array.isArray(actions)
+  const isList = Array.isArray(actions) && actions.every((one) => typeof one === 'string')
+  return typeof type === 'string' && typeof name === 'string' && isList
 }

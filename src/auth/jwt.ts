@@ -162,14 +162,19 @@ function isFetchFailure(error: unknown): error is Error {
 
 /** The issuer that a token names, without any check: only to choose who checks it. */
 export function issuerOf(token: string): string | undefined {
+  const { iss } = claimsOf(token)
+  return typeof iss === 'string' ? iss : undefined
+}
+
+/** What a text says of itself, without any check; nothing where it is no token. */
+export function claimsOf(token: string): Readonly<Record<string, unknown>> {
   try {
     const payload: unknown = JSON.parse(
-      Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'),
+      Buffer.from(token.split('.', 2)[1] ?? '', 'base64url').toString('utf8'),
     )
-    const { iss } = payload as { iss?: unknown }
-    return typeof iss === 'string' ? iss : undefined
+    return (payload ?? {}) as Record<string, unknown>
   } catch {
-    return undefined
+    return {}
   }
 }
 

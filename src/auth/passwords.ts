@@ -5,10 +5,10 @@
  */
 import { clientKey, networkKey, networkShare } from '../runtime/client-key.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { nobodysHash } from './bcrypt.ts'
 import type { Caller } from './caller.ts'
+import { costWarning, Decoys } from './decoys.ts'
 import { GoodLogins } from './good-logins.ts'
-import { largestCost, parseHtpasswd, type Users } from './htpasswd.ts'
+import { parseHtpasswd, type Users } from './htpasswd.ts'
 import { LoginPutOff } from './login-put-off.ts'
 import type { PasswordQueue } from './password-queue.ts'
 import { Throttle } from './throttle.ts'
@@ -20,8 +20,11 @@ export interface PasswordsOptions {
   readonly groups: ReadonlyMap<string, readonly string[]>
   readonly queue: Pick<PasswordQueue, 'check'>
   readonly clock: Pick<Clock, 'monotonic'>
+  /** Of this registry: decides what unknown names cost. */
+  readonly secret: string
   readonly log: {
     info(fields: object, message: string): void
+    warn(fields: object, message: string): void
     error(fields: object, message: string): void
   }
   /** Told after every change of the file: what was judged by the old one is void. */
@@ -52,7 +55,7 @@ export class Passwords {
   readonly #byUserAndNetwork: Throttle
   readonly #goodLogins: GoodLogins
   #users: Users = new Map()
-  #nobody = nobodysHash(10)
+  #decoys: Decoys
   #isStarted = false
   /** What an address is told that has to wait, by seconds: made once, for a flood gets it often. */
   readonly #waits = new Map<number, LoginPutOff>()
@@ -60,6 +63,7 @@ export class Passwords {
   constructor(options: PasswordsOptions) {
     this.#options = options
     const { clock } = options
+    this.#decoys = new Decoys(this.#users, options.secret)
     this.#byUser = new Throttle({ ...perUserAndClient, clock })
     this.#byClient = new Throttle({ ...perClient, clock })
     this.#byNetwork = new Throttle({ ...ofNetwork(perClient), clock })
@@ -149,7 +153,11 @@ export class Passwords {
       const isKnownClient = this.#goodLogins.hasClient(client)
       const isKnownUser = this.#goodLogins.hasUser(name)
       const presenter = { user: name, client, isKnownClient, isKnownUser }
-      isRight = await this.#options.queue.check(password, hash ?? this.#nobody, presenter)
+      isRight = await this.#options.queue.check(
+        password,
+        hash ?? this.#decoys.hashFor(name),
+        presenter,
+      )
     } catch (error) {
       refund()
       throw error
@@ -182,11 +190,13 @@ export class Passwords {
   }
 
   #take(text: string): void {
-    const { file, log, onChanged } = this.#options
+    const { file, log, onChanged, secret } = this.#options
     const parsed = parseHtpasswd(text, file)
     if (!parsed.ok) throw new Error(parsed.problems.join('; '))
     this.#users = parsed.users
-    this.#nobody = nobodysHash(largestCost(parsed.users))
+    this.#decoys = new Decoys(parsed.users, secret)
+    const warning = costWarning(parsed.users)
+    if (warning !== undefined) log.warn({ file }, warning)
     onChanged()
     if (this.#isStarted) log.info({ file, users: parsed.users.size }, 'htpasswd file read again')
     this.#isStarted = true

@@ -73,8 +73,11 @@ export function grantOfScopes(scopes: readonly Scope[]): Grant {
   const byRepository = new Map<string, ReadonlySet<string>>()
   const registry = new Set<string>()
   for (const { type, name, actions } of scopes) {
-    if (type === 'repository') byRepository.set(name, new Set(actions))
-    else if (type === 'registry' && actions.includes('*')) registry.add(name)
+    // Somebody else's token may name a repository twice.
+    if (type === 'repository') {
+      byRepository.set(name, new Set([...(byRepository.get(name) ?? []), ...actions]))
+    }
+    if (type === 'registry' && actions.includes('*')) registry.add(name)
   }
   return {
     allows: (action, resource) => {

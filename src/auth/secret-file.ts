@@ -10,9 +10,14 @@ import { dirname, join } from 'node:path'
 export function secretFilePaths(storagePath: string): {
   readonly keys: string
   readonly accessTokens: string
+  readonly revocations: string
 } {
   const folder = join(storagePath, 'auth')
-  return { keys: join(folder, 'keys.json'), accessTokens: join(folder, 'access-tokens.json') }
+  return {
+    keys: join(folder, 'keys.json'),
+    accessTokens: join(folder, 'access-tokens.json'),
+    revocations: join(folder, 'revoked.json'),
+  }
 }
 
 /** A lock older than this belongs to a process that died. */

@@ -60,12 +60,13 @@ export class TokenKeys {
   readonly signer: Signer
   /** What `/.well-known/jwks.json` answers. */
   readonly jwks: { readonly keys: readonly Jwk[] }
-  readonly #secret: string
+  /** Of this registry, for what has to be the same after a restart and unknown to others. */
+  readonly secret: string
 
   private constructor(signer: Signer, jwks: TokenKeys['jwks'], secret: string) {
     this.signer = signer
     this.jwks = jwks
-    this.#secret = secret
+    this.secret = secret
   }
 
   static async from(file: KeyFile, issuer: string): Promise<TokenKeys> {
@@ -76,7 +77,7 @@ export class TokenKeys {
 
   /** Tells one password hash from the next without telling either: tokens end with the password. */
   fingerprint(passwordHash: string): string {
-    const hmac = createHmac('sha256', this.#secret).update(passwordHash)
+    const hmac = createHmac('sha256', this.secret).update(passwordHash)
     return hmac.digest('base64url').slice(0, 16)
   }
 }

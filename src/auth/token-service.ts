@@ -8,9 +8,10 @@ import type { Clock } from '../runtime/clock.ts'
 import type { AccessRules } from './access-rules.ts'
 import type { AccessTokens } from './access-tokens.ts'
 import { type BearerVerifier, CredentialsRefused } from './authenticator.ts'
-import { anonymousCaller, type Caller, type Origin } from './caller.ts'
+import { anonymousCaller, type Caller, type Origin, within } from './caller.ts'
 import type { ForeignTokens } from './foreign-tokens.ts'
 import { type Claims, issuerOf } from './jwt.ts'
+import type { Revocations } from './revocations.ts'
 import { grantOfScopes, grantScopes, parseScopes, type Scope } from './scopes.ts'
 import type { TokenKeys } from './token-keys.ts'
 
@@ -24,11 +25,14 @@ export interface TokenUsers {
 export interface TokenServiceOptions {
   readonly rules: AccessRules
   readonly users: TokenUsers | undefined
-  readonly accessTokens: Pick<AccessTokens, 'isLive'>
+  readonly accessTokens: Pick<AccessTokens, 'limitsOf'>
+  readonly revocations: Pick<Revocations, 'isRevoked'>
   readonly foreign: ForeignTokens | undefined
   readonly clock: Pick<Clock, 'now'>
   readonly ttlMs: number
   readonly refreshTtlMs: number
+  /** From a login by password to the end of its last refresh token, however often renewed. */
+  readonly loginLifeMs: number
   /** Fixed name of this registry; undefined: that of each request. */
   readonly service: string | undefined
 }
@@ -39,6 +43,14 @@ export interface IssuedToken {
   readonly issuedAt: string
   readonly scopes: readonly Scope[]
   readonly refreshToken: string | undefined
+}
+
+/** A login by password, from which refresh tokens descend. */
+export interface Login {
+  /** In each of its tokens, as `sid`. */
+  readonly id: string
+  /** Seconds since the epoch, as `auth_time`. */
+  readonly at: number
 }
 
 const accessType = 'JWT'
@@ -73,9 +85,11 @@ export class TokenService implements BearerVerifier {
       readonly service: string
       readonly from: Origin
       readonly wantsRefresh: boolean
+      /** Of the refresh token that was exchanged; undefined: this is a new login. */
+      readonly login?: Login | undefined
     },
   ): Promise<IssuedToken> {
-    const { rules, clock, ttlMs, refreshTtlMs } = this.#options
+    const { rules, clock, ttlMs, accessTokens } = this.#options
     const { from, service } = request
     const scopes = grantScopes(parseScopes(request.scopes), {
       may: (action, resource) => rules.may(caller, action, resource, from),
@@ -87,30 +101,51 @@ export class TokenService implements BearerVerifier {
     const common: Claims = { sub: caller.name, aud: service, iat: now, nbf: now - 5 }
     const fingerprint = this.#fingerprint(caller.name)
     if (fingerprint !== undefined) common['pwd'] = fingerprint
-    if (caller.accessTokenId !== undefined) common['tid'] = caller.accessTokenId
+    const { accessTokenId } = caller
+    let end = now + Math.floor(ttlMs / 1000)
+    if (accessTokenId !== undefined) {
+      common['tid'] = accessTokenId
+      const limits = accessTokens.limitsOf(accessTokenId)
+      end = Math.min(end, Math.floor((limits?.expiresAt ?? 0) / 1000))
+    }
     const { signer } = this.#keys
-    const expiresInSeconds = Math.floor(ttlMs / 1000)
-    const claims = { ...common, exp: now + expiresInSeconds, jti: randomUUID(), access: scopes }
-    const token = await signer.sign(claims, accessType)
     // An access token of the command line has an end of its own that a refresh must not outlive.
     const mayRefresh = request.wantsRefresh && caller.via === 'basic' && fingerprint !== undefined
-    const refreshClaims = { ...common, exp: now + Math.floor(refreshTtlMs / 1000) }
+    const login = mayRefresh ? (request.login ?? { id: randomUUID(), at: now }) : undefined
+    if (login !== undefined) common['sid'] = login.id
+    const expiresInSeconds = Math.max(0, end - now)
+    const claims = { ...common, exp: end, jti: randomUUID(), access: scopes }
+    const token = await signer.sign(claims, accessType)
     return {
       token,
       expiresInSeconds,
       issuedAt: new Date(now * 1000).toISOString().replace('.000Z', 'Z'),
       scopes,
-      refreshToken: mayRefresh ? await signer.sign(refreshClaims, refreshType) : undefined,
+      refreshToken: login && (await signer.sign(this.#renewed(common, login, now), refreshType)),
     }
   }
 
-  /** The user of a refresh token. Throws CredentialsRefused. */
-  async refresh(token: string): Promise<Caller> {
+  /** A new refresh token: it lives as long as any other, but never beyond the end of its login. */
+  #renewed(common: Claims, { at }: Login, now: number): Claims {
+    const { refreshTtlMs, loginLifeMs } = this.#options
+    const exp = Math.floor(Math.min(now + refreshTtlMs / 1000, at + loginLifeMs / 1000))
+    return { ...common, exp, jti: randomUUID(), auth_time: at }
+  }
+
+  /** The user of a refresh token, and the login it goes back to. Throws CredentialsRefused. */
+  async refresh(token: string): Promise<{ readonly caller: Caller; readonly login: Login }> {
+    const { clock, loginLifeMs } = this.#options
     const verified = await this.#keys.signer.verify(token)
     if (verified.kind !== 'valid' || verified.type !== refreshType) {
       throw new CredentialsRefused('invalid-token')
     }
-    return this.#user(verified.claims, 'basic')
+    const { claims } = verified
+    const login = loginOf(claims)
+    // Asked again, although it is in the token: the setting may have become shorter.
+    if (clock.now() >= login.at * 1000 + loginLifeMs) {
+      throw new CredentialsRefused('invalid-token', claims.sub)
+    }
+    return { caller: this.#user(claims, 'basic'), login }
   }
 
   async verify(token: string): Promise<{ readonly caller: Caller; readonly lifeMs: number }> {
@@ -142,30 +177,49 @@ export class TokenService implements BearerVerifier {
     if (service !== undefined && !audiences.includes(service)) {
       throw new CredentialsRefused('invalid-token', claims.sub)
     }
-    const grant = grantOfScopes((claims['access'] as readonly Scope[] | undefined) ?? [])
+    const wanted = grantOfScopes((claims['access'] as readonly Scope[] | undefined) ?? [])
     const who =
       claims.sub === '' || claims.sub === undefined ? anonymousCaller : this.#user(claims, 'bearer')
     // What an access token was limited to, no new bearer token goes beyond.
-    const widens = claims['tid'] === undefined ? { mayWiden: true as const } : {}
+    const { bounds } = who
+    const grant = bounds === undefined ? wanted : within(wanted, bounds)
+    const widens = bounds === undefined ? { mayWiden: true as const } : {}
     return Object.freeze({ ...who, via: 'bearer', grant, ...widens })
   }
 
-  /** The user that a token was made for, if he and his password are still the same. */
+  /**
+   * The user that a token was made for, if he and his password are still the same and nobody took
+   * it back; within the limits of the access token that it goes back to, as they are now.
+   */
   #user(claims: Claims, via: Caller['via']): Caller {
-    const { users, accessTokens } = this.#options
+    const { users, accessTokens, revocations } = this.#options
     const name = claims.sub ?? ''
-    const tokenId = claims['tid']
+    const { at } = loginOf(claims)
     const isCurrent =
       users?.has(name) === true &&
       this.#fingerprint(name) === claims['pwd'] &&
-      (typeof tokenId !== 'string' || accessTokens.isLive(tokenId))
+      !revocations.isRevoked({ user: name, ids: [claims['sid'], claims.jti], at })
     if (users === undefined || !isCurrent) throw new CredentialsRefused('invalid-token', name)
-    return users.callerOf(name, via)
+    const caller = users.callerOf(name, via)
+    const tokenId = claims['tid']
+    if (tokenId === undefined) return caller
+    const limits = typeof tokenId === 'string' ? accessTokens.limitsOf(tokenId) : undefined
+    if (limits?.user !== name) throw new CredentialsRefused('invalid-token', name)
+    const { grant } = limits
+    return { ...caller, grant, bounds: grant, accessTokenId: String(tokenId) }
   }
 
   #fingerprint(name: string): string | undefined {
     const hash = this.#options.users?.hashOf(name)
     return hash === undefined ? undefined : this.#keys.fingerprint(hash)
+  }
+}
+
+/** Tokens of earlier versions have no login: they count from when they were made. */
+function loginOf({ sid, auth_time: at, iat = 0, jti = '' }: Claims): Login {
+  return {
+    id: typeof sid === 'string' ? sid : jti === '' ? randomUUID() : jti,
+    at: typeof at === 'number' ? at : iat,
   }
 }
 

@@ -19,12 +19,16 @@ export interface CommandLine {
 /** Flags that lead to the configuration; every command takes them. */
 const CONFIG_FLAGS: readonly string[] = ['config', ...FLAG_KEYS.keys()]
 
-/** Words and `--flag value`, `--flag=value`; one dash will do. Every flag takes a value. */
+/**
+ * Words and `--flag value`, `--flag=value`; one dash will do. Every flag takes a value, but for the
+ * switches, which take none and get an empty one.
+ */
 export function readCommandLine(
   args: readonly string[],
   ownFlags: readonly string[],
+  switches: readonly string[] = [],
 ): Result<CommandLine, string> {
-  const known = [...ownFlags, ...CONFIG_FLAGS]
+  const known = [...ownFlags, ...switches, ...CONFIG_FLAGS]
   const words: string[] = []
   const flags = new Map<string, string[]>()
   for (let index = 0; index < args.length; index++) {
@@ -38,6 +42,11 @@ export function readCommandLine(
       const nearest = nearestKey(name, known)
       const advice = nearest === undefined ? '' : `; did you mean "--${nearest}"?`
       return fail(`unknown flag "--${name}"${advice}`)
+    }
+    if (switches.includes(name)) {
+      if (inline !== undefined) return fail(`flag --${name} takes no value`)
+      flags.set(name, [''])
+      continue
     }
     const value = inline ?? args[++index]
     if (value === undefined || value === '') return fail(`flag --${name} needs a value`)

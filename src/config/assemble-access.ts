@@ -28,6 +28,7 @@ export function accessConfig(values: Values): AccessControlConfig {
         issuer: values['auth.tokens.issuer'],
         ttlMs: values['auth.tokens.ttl'],
         refreshTtlMs: values['auth.tokens.refresh_ttl'],
+        loginLifeMs: values['auth.tokens.login_life'],
         keyLifeMs: values['auth.tokens.key_life'],
       },
       foreign: foreignTokens(values),
@@ -71,6 +72,8 @@ function foreignTokens(values: Values): ForeignTokensConfig | undefined {
     audience: values['auth.foreign.audience'],
     userClaim: values['auth.foreign.user_claim'],
     groupsClaim: values['auth.foreign.groups_claim'],
+    userPrefix: values['auth.foreign.user_prefix'],
+    groupPrefix: values['auth.foreign.group_prefix'],
   }
   return issuer === '' ? undefined : foreign
 }
@@ -97,9 +100,15 @@ export function accessProblems(values: Values): readonly (readonly [SettingKey, 
   }
   const known = new Set(Object.keys(values['auth.groups']))
   for (const [index, { groups = [] }] of values.access.entries()) {
-    const strange = groups.find((group) => !known.has(group))
-    if (strange === undefined || missing.length < foreign.length) continue
-    problems.push(['access', `[${index}].groups: "${strange}" is not a group of auth.groups`])
+    const prefix = values['auth.foreign.group_prefix']
+    const isForeign = (group: string) => missing.length === 0 && group.startsWith(prefix)
+    const strange = groups.find((group) => !known.has(group) && !isForeign(group))
+    if (strange === undefined || (missing.length > 0 && missing.length < foreign.length)) continue
+    const hint = missing.length === 0 ? `; groups of auth.foreign begin with "${prefix}"` : ''
+    problems.push([
+      'access',
+      `[${index}].groups: "${strange}" is not a group of auth.groups${hint}`,
+    ])
   }
   return problems
 }

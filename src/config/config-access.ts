@@ -24,6 +24,8 @@ export interface TokensConfig {
   readonly issuer: string
   readonly ttlMs: number
   readonly refreshTtlMs: number
+  /** From a login by password to the end of its last refresh token. */
+  readonly loginLifeMs: number
   /** Age at which a signing key is replaced. */
   readonly keyLifeMs: number
 }
@@ -35,6 +37,9 @@ export interface ForeignTokensConfig {
   readonly audience: string
   readonly userClaim: string
   readonly groupsClaim: string
+  /** Go in front of the names that tokens bring. */
+  readonly userPrefix: string
+  readonly groupPrefix: string
 }
 
 export interface AuthConfig {

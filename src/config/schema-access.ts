@@ -196,6 +196,12 @@ export const ACCESS_SETTINGS = {
     doc: 'Life of a refresh token. A new password ends it early.',
     since,
   }),
+  'auth.tokens.login_life': setting({
+    type: type.duration('10m', '3650d'),
+    default: '90d',
+    doc: 'Time after a login by password at which its refresh tokens end, however often they were renewed.',
+    since,
+  }),
   'auth.tokens.key_life': setting({
     type: type.duration('1h', '3650d'),
     default: '90d',
@@ -230,6 +236,18 @@ export const ACCESS_SETTINGS = {
     type: type.text({ lengthMin: 1 }),
     default: 'groups',
     doc: 'Claim with the list of groups.',
+    since,
+  }),
+  'auth.foreign.user_prefix': setting({
+    type: type.text(),
+    default: 'oidc:',
+    doc: 'Goes in front of the names of those users, so that none of them is one of ours: rules say `users: ["oidc:job"]`.',
+    since,
+  }),
+  'auth.foreign.group_prefix': setting({
+    type: type.text(),
+    default: 'oidc:',
+    doc: 'Goes in front of the groups that those tokens name: rules say `groups: ["oidc:builders"]`.',
     since,
   }),
   access: setting({

@@ -9,6 +9,7 @@ import { Authenticator } from '../auth/authenticator.ts'
 import { ForeignTokens, keyTimes } from '../auth/foreign-tokens.ts'
 import { PasswordQueue } from '../auth/password-queue.ts'
 import { Passwords } from '../auth/passwords.ts'
+import { Revocations } from '../auth/revocations.ts'
 import { TokenService } from '../auth/token-service.ts'
 import { Verdicts } from '../auth/verdicts.ts'
 import type { Config } from '../config/config.ts'
@@ -23,7 +24,12 @@ import { systemClock } from '../runtime/clock.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
 import type { MetadataReader } from '../storage/ports.ts'
 import { type Audit, refusalRecord } from './audit.ts'
-import { followAccessTokens, followForeignKeys, followKeys } from './token-files.ts'
+import {
+  followAccessTokens,
+  followForeignKeys,
+  followKeys,
+  followRevocations,
+} from './token-files.ts'
 
 export interface AccessControl {
   readonly gate: Gate
@@ -64,7 +70,13 @@ async function start(
   const rules = new AccessRules(config.access)
   const verdicts = new Verdicts(systemClock)
   const forget = () => verdicts.clear()
-  const users = await startPasswords(config, logger, forget, stops)
+  const following = await followKeys(config, systemClock, logger, (keys) => {
+    tokens.take(keys)
+    forget()
+  })
+  stops.push(() => following.stop())
+  const { secret } = following.keys
+  const users = await startPasswords(config, logger, secret, forget, stops)
   const foreign = await startForeign(config, logger, forget, stops)
   const accessTokens = new AccessTokens({
     clock: systemClock,
@@ -73,15 +85,21 @@ async function start(
   })
   const watched = await followAccessTokens(config, logger, accessTokens, forget)
   stops.push(() => watched.stop())
-  const following = await followKeys(config, systemClock, logger, (keys) => {
-    tokens.take(keys)
-    forget()
-  })
-  stops.push(() => following.stop())
+  const revocations = new Revocations()
+  const revoked = await followRevocations(config, logger, revocations, forget)
+  stops.push(() => revoked.stop())
   const service = auth.tokens.service ?? hostOf(auth.tokens.realm)
-  const { ttlMs, refreshTtlMs } = auth.tokens
   const tokens = new TokenService(
-    { rules, users, accessTokens, foreign, clock: systemClock, ttlMs, refreshTtlMs, service },
+    {
+      rules,
+      users,
+      accessTokens,
+      revocations,
+      foreign,
+      clock: systemClock,
+      ...auth.tokens,
+      service,
+    },
     following.keys,
   )
   const authenticator = new Authenticator({
@@ -125,8 +143,9 @@ async function start(
     }),
     sourceRights: (request) => gate.sourceRights(request),
     maySee: ({ caller, remoteAddress }) => {
-      // A bearer token for the catalog has no scope for the repositories in it.
-      const asker = caller.via === 'bearer' ? { ...caller, grant: undefined } : caller
+      // A bearer token for the catalog has no scope for the repositories in it; what an access
+      // token behind it was limited to holds all the same.
+      const asker = caller.via === 'bearer' ? { ...caller, grant: caller.bounds } : caller
       const from = { remoteAddress }
       return (repository) =>
         rules.may(asker, 'pull', repository, from) && rules.may(asker, 'list', repository, from)
@@ -153,6 +172,7 @@ function hostOf(realm: string | undefined): string | undefined {
 async function startPasswords(
   { auth }: Config,
   logger: Logger,
+  secret: string,
   onChanged: () => void,
   stops: (() => void | Promise<void>)[],
 ): Promise<Passwords | undefined> {
@@ -168,6 +188,7 @@ async function startPasswords(
     groups: new Map(Object.entries(auth.groups)),
     queue,
     clock: systemClock,
+    secret,
     log: logger,
     onChanged,
   })

@@ -6,6 +6,7 @@
 import type { AccessTokens } from '../auth/access-tokens.ts'
 import { formatAccessTokens, parseAccessTokens } from '../auth/access-tokens.ts'
 import type { ForeignTokens } from '../auth/foreign-tokens.ts'
+import { formatRevocations, parseRevocations, type Revocations } from '../auth/revocations.ts'
 import { changeSecretFile, secretFilePaths } from '../auth/secret-file.ts'
 import {
   formatKeyFile,
@@ -86,15 +87,39 @@ export async function followAccessTokens(
   onChanged: () => void,
 ): Promise<WatchedFile> {
   const path = secretFilePaths(config.storage.path).accessTokens
-  await changeSecretFile(path, (text) => (text === undefined ? formatAccessTokens([]) : undefined))
+  return follow(path, formatAccessTokens([]), logger, (text) => {
+    tokens.take(parseAccessTokens(text))
+    onChanged()
+  })
+}
+
+/** Follows the logins that the command line takes back. */
+export async function followRevocations(
+  config: Config,
+  logger: Logger,
+  revocations: Revocations,
+  onChanged: () => void,
+): Promise<WatchedFile> {
+  const path = secretFilePaths(config.storage.path).revocations
+  return follow(path, formatRevocations([]), logger, (text) => {
+    revocations.take(parseRevocations(text))
+    onChanged()
+  })
+}
+
+/** Follows a file of secrets, which is made where it is missing. Rejects with what to do. */
+async function follow(
+  path: string,
+  empty: string,
+  logger: Logger,
+  onContent: (text: string) => void,
+): Promise<WatchedFile> {
+  await changeSecretFile(path, (text) => (text === undefined ? empty : undefined))
   const watched = new WatchedFile({
     path,
-    onContent: (text) => {
-      tokens.take(parseAccessTokens(text))
-      onChanged()
-    },
+    onContent,
     onProblem: (error) =>
-      logger.error({ file: path, reason: error.message }, 'access tokens not read again'),
+      logger.error({ file: path, reason: error.message }, 'not read again; what it said holds'),
   })
   await watched.start()
   return watched

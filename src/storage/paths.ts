@@ -6,7 +6,7 @@
  *   meta/                                     the LMDB environment
  *   trash/<algorithm>/<first two hex>/<hex>   blobs that collection swept, until the window ends
  *   plans/<plan id>                           what a collection would remove or did, line by line
- *   auth/                                     signing keys and access tokens, for their owner only
+ *   auth/                                     signing keys, access tokens, revoked logins: for their owner
  *   lock                                      held by the one process that has the store open
  *
  * The blob tree is the one that the Go FastRegistry wrote, so its data can be adopted in place.

@@ -24,7 +24,7 @@ afterAll(() => {
 const jwks = `http://127.0.0.1:${port}/jwks.json`
 const config = {
   auth: { foreign: { issuer: 'https://ci.test', jwks, audience: 'registry', user_claim: 'job' } },
-  access: [{ repositories: ['ci/*'], users: ['build'], actions: ['pull', 'list'] }],
+  access: [{ repositories: ['ci/*'], users: ['oidc:build'], actions: ['pull', 'list'] }],
 }
 const sign = (claims: Record<string, unknown>) =>
   new SignJWT({ iss: 'https://ci.test', aud: 'registry', job: 'build', ...claims })

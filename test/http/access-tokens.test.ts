@@ -308,7 +308,7 @@ describe('tokens of another issuer', async () => {
       .sign(privateKey)
   const foreign = {
     auth: { foreign: { issuer: 'https://ci.test', jwks, audience: 'registry' } },
-    access: [{ repositories: ['ci/*'], groups: ['builders'], actions: ['pull', 'push'] }],
+    access: [{ repositories: ['ci/*'], groups: ['oidc:builders'], actions: ['pull', 'push'] }],
   }
 
   describeRegistry('count by user and group', { config: foreign, engines: ['uws'] }, (registry) => {

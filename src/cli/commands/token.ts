@@ -10,6 +10,13 @@ import {
 } from '../../auth/access-tokens.ts'
 import { ACTIONS, type Action } from '../../auth/caller.ts'
 import { parseHtpasswd } from '../../auth/htpasswd.ts'
+import { claimsOf } from '../../auth/jwt.ts'
+import {
+  addRevocation,
+  formatRevocations,
+  parseRevocations,
+  type Revocation,
+} from '../../auth/revocations.ts'
 import { changeSecretFile, readIfThere, secretFilePaths } from '../../auth/secret-file.ts'
 import { formatKeyFile, newKeyFile, parseKeyFile, rotateKeys } from '../../auth/token-keys.ts'
 import type { Config } from '../../config/config.ts'
@@ -26,24 +33,30 @@ import type { Terminal } from '../terminal.ts'
 
 const USAGE = `Usage: fastregistry token create --user USER --repositories PATTERNS --actions ACTIONS --expires 30d
        fastregistry token list
-       fastregistry token revoke ID
-       fastregistry token rotate-keys
+       fastregistry token revoke ID | REFRESH-TOKEN | --user USER
+       fastregistry token rotate-keys [--now]
        (each with --config FILE; PATTERNS and ACTIONS are separated by commas)`
 
 const expiresMsMax = 3650 * 86_400_000
 
 export async function token(args: readonly string[], terminal: Terminal): Promise<number> {
-  const line = readCommandLine(args, ['user', 'repositories', 'actions', 'expires'])
+  const line = readCommandLine(args, ['user', 'repositories', 'actions', 'expires'], ['now'])
   if (!line.ok) return misused(terminal, line.error, USAGE)
   const [action = '', ...operands] = line.value.words
-  const operandsWanted = action === 'revoke' ? 1 : 0
+  const user = line.value.flags.get('user')?.at(-1)
+  const operandsWanted = action === 'revoke' && user === undefined ? 1 : 0
   if (!['create', 'list', 'revoke', 'rotate-keys'].includes(action)) {
     return misused(terminal, 'token needs create, list, revoke or rotate-keys', USAGE)
   }
   if (operands.length !== operandsWanted) {
     const problem =
-      action === 'revoke' ? 'token revoke needs one id' : `unexpected "${operands[0]}"`
+      action === 'revoke'
+        ? 'token revoke needs one id, one refresh token, or --user'
+        : `unexpected "${operands[0]}"`
     return misused(terminal, problem, USAGE)
+  }
+  if (line.value.flags.has('now') && action !== 'rotate-keys') {
+    return misused(terminal, '--now belongs to rotate-keys', USAGE)
   }
   const wanted = action === 'create' ? readWish(line.value) : undefined
   if (typeof wanted === 'string') return misused(terminal, wanted, USAGE)
@@ -56,9 +69,11 @@ export async function token(args: readonly string[], terminal: Terminal): Promis
       case 'list':
         return list(config, terminal)
       case 'revoke':
-        return revoke(config, operands[0]!, terminal)
+        return user === undefined
+          ? revoke(config, operands[0]!, terminal)
+          : revokeUser(config, user, terminal)
       default:
-        return rotate(config, terminal)
+        return rotate(config, line.value.flags.has('now'), terminal)
     }
   })
 }
@@ -127,24 +142,70 @@ async function list(config: Config, terminal: Terminal): Promise<number> {
   return 0
 }
 
-async function revoke(config: Config, id: string, terminal: Terminal): Promise<number> {
+/** An access token by its id; a login by the text of one of its refresh tokens, or by its id. */
+async function revoke(config: Config, text: string, terminal: Terminal): Promise<number> {
+  const login = loginOf(text)
+  if (login !== undefined) {
+    const now = Date.now()
+    await changeRevocations(config, { id: login, until: now + tokenLifeMs(config) })
+    terminal.print(`the tokens of login ${login} are revoked; ${noticed}`)
+    return 0
+  }
   await changeTokens(config, (rows) => {
-    if (!rows.some((row) => row.id === id)) throw new Error(`there is no token "${id}"`)
-    return rows.filter((row) => row.id !== id)
+    if (!rows.some((row) => row.id === text)) throw new Error(`there is no token "${text}"`)
+    return rows.filter((row) => row.id !== text)
   })
-  terminal.print(`token ${id} is revoked; a running server notices within a second`)
+  terminal.print(`token ${text} is revoked; ${noticed}`)
   return 0
 }
 
-async function rotate(config: Config, terminal: Terminal): Promise<number> {
+const noticed = 'a running server notices within a second'
+
+/** Every bearer and refresh token that this user has by now; access tokens have ids of their own. */
+async function revokeUser(config: Config, user: string, terminal: Terminal): Promise<number> {
+  const now = Date.now()
+  const before = Math.floor(now / 1000)
+  await changeRevocations(config, { user, before, until: now + tokenLifeMs(config) })
+  terminal.print(`every login of ${user} until now is revoked; ${noticed}`)
+  return 0
+}
+
+const LOGIN_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+
+/** The id of a login: given as such, or in a token whose signature is of no interest here. */
+function loginOf(text: string): string | undefined {
+  if (LOGIN_ID.test(text)) return text
+  const { sid, jti } = claimsOf(text)
+  const id = sid ?? jti
+  return typeof id === 'string' && LOGIN_ID.test(id) ? id : undefined
+}
+
+async function rotate(config: Config, isNow: boolean, terminal: Terminal): Promise<number> {
   const { ttlMs, refreshTtlMs } = config.auth.tokens
   await changeSecretFile(secretFilePaths(config.storage.path).keys, async (text) => {
     const now = Date.now()
-    if (text === undefined) return formatKeyFile(await newKeyFile(now))
+    if (text === undefined || isNow) return formatKeyFile(await newKeyFile(now))
     return formatKeyFile(await rotateKeys(parseKeyFile(text), now, Math.max(ttlMs, refreshTtlMs)))
   })
-  terminal.print('tokens are signed with a new key; those of the old ones hold until they end')
+  terminal.print(
+    isNow
+      ? `every bearer and refresh token has ended; ${noticed}`
+      : 'tokens are signed with a new key; those of the old ones hold until they end',
+  )
   return 0
+}
+
+/** How long a token that was made by now can be of use at most. */
+function tokenLifeMs({ auth: { tokens } }: Config): number {
+  return Math.max(tokens.ttlMs, tokens.loginLifeMs)
+}
+
+function changeRevocations(config: Config, added: Revocation): Promise<void> {
+  return changeSecretFile(secretFilePaths(config.storage.path).revocations, (text) =>
+    formatRevocations(
+      addRevocation(text === undefined ? [] : parseRevocations(text), added, Date.now()),
+    ),
+  )
 }
 
 function changeTokens(

@@ -11,7 +11,7 @@ import {
 } from '../../auth/authenticator.ts'
 import { anonymousCaller, type Caller } from '../../auth/caller.ts'
 import { LoginPutOff, type PutOffReason } from '../../auth/login-put-off.ts'
-import type { TokenService } from '../../auth/token-service.ts'
+import type { Login, TokenService } from '../../auth/token-service.ts'
 import { readWhole } from '../../distribution/upload-body.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import type { HttpRequest, HttpResponse } from '../engine.ts'
@@ -54,10 +54,14 @@ export class TokenHandlers {
     const bytes = await readWhole(request, formBytesMax, formTooLarge)
     const form = new Query(Buffer.from(bytes).toString('utf8'))
     const name = form.get('username') ?? claimedName(request.header('authorization'))
-    const caller = await this.#ask(request, name, () => this.#byForm(request, form))
-    const isRefreshing = form.get('grant_type') === 'refresh_token'
-    const wantsRefresh = isRefreshing || form.get('access_type') === 'offline'
-    await this.#answer(request, response, caller, form.getAll('scope'), wantsRefresh)
+    let login: Login | undefined
+    const caller = await this.#ask(request, name, () =>
+      this.#byForm(request, form, (renewed) => {
+        login = renewed
+      }),
+    )
+    const wantsRefresh = login !== undefined || form.get('access_type') === 'offline'
+    await this.#answer(request, response, caller, form.getAll('scope'), wantsRefresh, login)
   }
 
   jwks(request: HttpRequest, response: HttpResponse): void {
@@ -72,14 +76,34 @@ export class TokenHandlers {
     return this.#options.authenticator.authenticate(header, request)
   }
 
-  #byForm(request: HttpRequest, form: Query): Caller | Promise<Caller> {
+  /** `onLogin` gets the login of a refresh token. */
+  #byForm(
+    request: HttpRequest,
+    form: Query,
+    onLogin: (login: Login) => void,
+  ): Caller | Promise<Caller> {
     const { tokens, authenticator } = this.#options
     switch (form.get('grant_type')) {
       case 'refresh_token':
-        return tokens.refresh(form.get('refresh_token') ?? '')
+        if (form.get('refresh_token') === undefined) {
+          throw new RegistryError('UNSUPPORTED', {
+            status: 400,
+            message: 'grant_type=refresh_token needs refresh_token in the form',
+          })
+        }
+        return tokens.refresh(form.get('refresh_token')!).then(({ caller, login }) => {
+          onLogin(login)
+          return caller
+        })
       case 'password': {
-        const name = form.get('username') ?? ''
-        const password = form.get('password') ?? ''
+        const [name, password] = [form.get('username'), form.get('password')]
+        // Nobody who sends a name asks to be nobody: an empty one would be an anonymous caller.
+        if (name === undefined || name === '' || password === undefined) {
+          throw new RegistryError('UNSUPPORTED', {
+            status: 400,
+            message: 'grant_type=password needs username and password in the form',
+          })
+        }
         return authenticator.login(name, password, request)
       }
       case undefined:
@@ -121,6 +145,7 @@ export class TokenHandlers {
     caller: Caller,
     scopes: readonly string[],
     wantsRefresh: boolean,
+    login?: Login,
   ): Promise<void> {
     request.caller = caller
     const issued = await this.#options.tokens.issue(caller, {
@@ -128,6 +153,7 @@ export class TokenHandlers {
       service: this.#options.serviceOf(request),
       from: request,
       wantsRefresh,
+      login,
     })
     const { token, expiresInSeconds, issuedAt, refreshToken } = issued
     const answer = {

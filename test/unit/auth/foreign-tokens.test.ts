@@ -12,6 +12,8 @@ const settings = {
   audience: 'registry',
   userClaim: 'sub',
   groupsClaim: 'groups',
+  userPrefix: 'oidc:',
+  groupPrefix: 'oidc:',
 }
 
 let issuer: Server
@@ -59,11 +61,11 @@ test('a new key of the issuer counts at once, one that it took back no more', as
   const [first, second] = [await key('first'), await key('second')]
   serve(first.jwk)
   const foreign = tokens()
-  expect((await foreign.verify(await first.sign())).caller.name).toBe('job')
-  expect((await foreign.verify(await first.sign())).caller.name).toBe('job')
+  expect((await foreign.verify(await first.sign())).caller.name).toBe('oidc:job')
+  expect((await foreign.verify(await first.sign())).caller.name).toBe('oidc:job')
   expect(fetched).toBe(1)
   serve(second.jwk)
-  expect((await foreign.verify(await second.sign())).caller.name).toBe('job')
+  expect((await foreign.verify(await second.sign())).caller.name).toBe('oidc:job')
   expect(fetched).toBe(2)
   await expect(foreign.verify(await first.sign())).rejects.toMatchObject({
     reason: 'invalid-token',
@@ -103,7 +105,7 @@ test('an issuer that comes back is heard again', async () => {
   await expect(foreign.verify(await one.sign())).rejects.toMatchObject({ code: 'UNAVAILABLE' })
   issuer.closeAllConnections()
   serve(one.jwk)
-  expect((await foreign.verify(await one.sign())).caller.name).toBe('job')
+  expect((await foreign.verify(await one.sign())).caller.name).toBe('oidc:job')
 })
 
 test('the keys of before serve while it is away, and no longer than said', async () => {
@@ -118,5 +120,47 @@ test('the keys of before serve while it is away, and no longer than said', async
   // A key that is not known makes them look, in vain.
   await expect(foreign.verify(await two.sign())).rejects.toMatchObject({ reason: 'invalid-token' })
   await expect(short.verify(await two.sign())).rejects.toMatchObject({ code: 'UNAVAILABLE' })
-  expect((await foreign.verify(await one.sign())).caller.name).toBe('job')
+  expect((await foreign.verify(await one.sign())).caller.name).toBe('oidc:job')
+})
+
+test('names and groups of another issuer are none of ours', async () => {
+  const one = await key('one')
+  serve(one.jwk)
+  const foreign = tokens()
+  const caller = async (claims: Record<string, unknown>) =>
+    (await foreign.verify(await one.sign(claims))).caller
+  expect(await caller({ sub: 'alice', groups: ['ci', 'admins'] })).toMatchObject({
+    name: 'oidc:alice',
+    groups: ['oidc:ci', 'oidc:admins'],
+  })
+  expect((await caller({ groups: 'my group, admins' })).groups).toEqual(['oidc:my group, admins'])
+  expect((await caller({})).groups).toEqual([])
+})
+
+test('a claim of a wrong shape grants nothing', async () => {
+  const one = await key('one')
+  serve(one.jwk)
+  const foreign = tokens()
+  const caller = async (claims: Record<string, unknown>) =>
+    (await foreign.verify(await one.sign(claims))).caller
+  const scope = { type: 'repository', name: 'a', actions: ['pull'] }
+  expect((await caller({})).grant).toBeUndefined()
+  expect((await caller({ access: [scope] })).grant?.allows('pull', 'a')).toBe(true)
+  const twice = await caller({ access: [scope, { ...scope, actions: ['push'] }] })
+  expect(['pull', 'push'].map((action) => twice.grant?.allows(action as 'pull', 'a'))).toEqual([
+    true,
+    true,
+  ])
+  const shapes = ['repository:a:pull', '', null, 0, false, true, 7, {}, scope, [scope, 'x'], ['a']]
+  const bad = [[{ ...scope, actions: 'pull' }], [{ ...scope, actions: [['pull']] }], [null]]
+  for (const access of [...shapes, ...bad]) {
+    const { grant } = await caller({ access })
+    expect([grant?.allows('pull', 'a'), grant?.allows('list', undefined)]).toEqual([false, false])
+  }
+  for (const groups of [null, 0, true, {}, { ci: true }, ['ci', 7], ['ci', ['x']], [''], ['*']]) {
+    expect((await caller({ groups })).groups).toEqual([])
+  }
+  for (const sub of ['', '*', 7, ['alice'], { name: 'a' }, 'a\nb', 'x'.repeat(256)]) {
+    await expect(caller({ sub })).rejects.toMatchObject({ reason: 'invalid-token' })
+  }
 })

@@ -82,6 +82,7 @@ export const defaults = {
       ttlMs: 600_000,
       refreshTtlMs: 30 * 86_400_000,
       keyLifeMs: 90 * 86_400_000,
+      loginLifeMs: 90 * 86_400_000,
     },
     foreign: undefined,
   },

@@ -1,0 +1,57 @@
+/** @module The breaks of access: credentials and their exchange, the judge of configurations, starts. */
+import { vitest } from '../breaks.mjs'
+
+const exchange = vitest('http', 'test/http/access-exchange.test.ts')
+const foreign = vitest('unit', 'test/unit/auth/foreign-tokens.test.ts')
+
+export const BREAKS = [
+  {
+    what: 'B13: a bearer token of an access token lists what its user may list',
+    file: 'src/server/access.ts',
+    find: '{ ...caller, grant: caller.bounds }',
+    replace: '{ ...caller, grant: undefined }',
+    guard: exchange,
+  },
+  {
+    what: 'B13: a refresh token renews itself for ever',
+    file: 'src/auth/token-service.ts',
+    find: 'request.login ?? { id: randomUUID(), at: now }',
+    replace: '{ id: request.login?.id ?? randomUUID(), at: now }',
+    guard: exchange,
+  },
+  {
+    what: 'B13: a login that was taken back goes on',
+    file: 'src/auth/token-service.ts',
+    find: "ids: [claims['sid'], claims.jti]",
+    replace: 'ids: [claims.jti]',
+    guard: exchange,
+  },
+  {
+    what: 'B13: unknown names cost what the first user costs',
+    file: 'src/auth/decoys.ts',
+    find: 'if (this.#steps.length < 2)',
+    replace: 'if (this.#steps.length < 20)',
+    guard: vitest('unit', 'test/unit/auth/decoys.test.ts'),
+  },
+  {
+    what: 'B13: a name of another issuer is one of ours',
+    file: 'src/auth/foreign-tokens.ts',
+    find: 'name: userPrefix + name',
+    replace: 'name',
+    guard: foreign,
+  },
+  {
+    what: 'B13: an access claim that is a text limits nothing',
+    file: 'src/auth/foreign-tokens.ts',
+    find: 'if (access === undefined) return undefined',
+    replace: "if (access === undefined || typeof access === 'string') return undefined",
+    guard: foreign,
+  },
+  {
+    what: 'F2: a password grant without a name is nobody',
+    file: 'src/http/handlers/token.ts',
+    find: "if (name === undefined || name === '' || password === undefined) {",
+    replace: 'if (name === undefined && password === undefined && name !== undefined) {',
+    guard: exchange,
+  },
+]
