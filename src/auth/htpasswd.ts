@@ -27,17 +27,19 @@ export function parseHtpasswd(
   const users = new Map<string, string>()
   const problems: string[] = []
   for (const [index, raw] of text.split('\n').entries()) {
-    const line = raw.replace(/\r$/, '')
-    if (line.trim() === '' || line.startsWith('#')) continue
+    // Blanks around a line, a carriage return, a byte order mark: nobody means them.
+    const line = raw.trim()
+    if (line === '' || line.startsWith('#')) continue
     const colon = line.indexOf(':')
     const name = line.slice(0, Math.max(0, colon))
+    const hash = line.slice(colon + 1).trim()
     const problem =
       colon <= 0
         ? 'expected "name:hash"'
         : (userNameProblem(name) ??
           (users.has(name) ? `user "${name}" is there twice; keep one` : undefined) ??
-          hashProblem(name, line.slice(colon + 1)))
-    if (problem === undefined) users.set(name, line.slice(colon + 1))
+          hashProblem(name, hash))
+    if (problem === undefined) users.set(name, hash)
     else problems.push(`${source}:${index + 1}: ${problem}`)
   }
   return problems.length === 0 ? { ok: true, users } : { ok: false, problems }
@@ -47,10 +49,21 @@ export function parseHtpasswd(
 export function userNameProblem(name: string): string | undefined {
   if (name === '' || name.length > 255) return 'a user name has 1 to 255 characters'
   if (name === '*') return '"*" stands for every user and cannot be one'
-  const hasControl = [...name].some((letter) => letter < ' ' || letter === '\u007f')
-  return name.includes(':') || hasControl
-    ? 'a user name has no colon and no control character'
+  if (name.startsWith('#')) return 'a line that begins with "#" is a comment, not a user'
+  if (name !== name.trim()) return 'a user name has no blank at its ends'
+  return name.includes(':') || UNTYPABLE.test(name)
+    ? 'a user name has no colon and no control character, seen or unseen'
     : undefined
+}
+
+/** Control and format characters (of no width, turning direction), and what was no UTF-8. */
+const UNTYPABLE = /[\p{Cc}\p{Cf}\p{Cs}\ufffd]/u
+
+/** What is wrong with a file in which nobody is; undefined: somebody is. */
+export function emptinessProblem(users: Users, source: string): string | undefined {
+  return users.size > 0
+    ? undefined
+    : `${source} has no user, so nobody can log in; add one: fastregistry htpasswd add ${source} NAME`
 }
 
 /** The hash is never repeated: it would end up in logs. */
@@ -81,7 +94,7 @@ export function costOf(hash: string): number {
 /** The file with one user added, replaced or (`hash` undefined) removed; other lines as they are. */
 export function editHtpasswd(text: string, name: string, hash: string | undefined): string {
   const lines = text.split('\n').filter((line) => line !== '')
-  const isHis = (line: string) => line.startsWith(`${name}:`)
+  const isHis = (line: string) => line.trim().startsWith(`${name}:`)
   const index = lines.findIndex(isHis)
   const kept = lines.filter((line) => !isHis(line))
   if (hash !== undefined) kept.splice(index === -1 ? kept.length : index, 0, `${name}:${hash}`)

@@ -8,7 +8,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Caller } from './caller.ts'
 import { costWarning, Decoys } from './decoys.ts'
 import { GoodLogins } from './good-logins.ts'
-import { parseHtpasswd, type Users } from './htpasswd.ts'
+import { emptinessProblem, parseHtpasswd, type Users } from './htpasswd.ts'
 import { LoginPutOff } from './login-put-off.ts'
 import type { PasswordQueue } from './password-queue.ts'
 import { Throttle } from './throttle.ts'
@@ -193,6 +193,10 @@ export class Passwords {
     const { file, log, onChanged, secret } = this.#options
     const parsed = parseHtpasswd(text, file)
     if (!parsed.ok) throw new Error(parsed.problems.join('; '))
+    const emptiness = emptinessProblem(parsed.users, file)
+    // Later the last user may have been removed on purpose, and then he must be gone.
+    if (emptiness !== undefined && !this.#isStarted) throw new Error(emptiness)
+    if (emptiness !== undefined) log.warn({ file }, emptiness)
     this.#users = parsed.users
     this.#decoys = new Decoys(parsed.users, secret)
     const warning = costWarning(parsed.users)

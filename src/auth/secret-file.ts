@@ -3,8 +3,9 @@
  * and changed by one process at a time (a server and its command line share them).
  */
 import { randomBytes } from 'node:crypto'
-import { chown, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chown, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { readText } from './text-file.ts'
 
 /** Where they are: `auth/` in the folder of the store, as `storage/paths.ts` draws it. */
 export function secretFilePaths(storagePath: string): {
@@ -49,7 +50,7 @@ async function makeFolder(path: string): Promise<void> {
 
 export async function readIfThere(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, 'utf8')
+    return await readText(path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error

@@ -3,7 +3,8 @@
  * behind a symbolic link that now leads elsewhere (as Kubernetes swaps mounted secrets). Looked at
  * once a second off the main thread, because change notices are lost across such swaps.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
+import { readText } from './text-file.ts'
 
 export interface WatchedFileOptions {
   readonly path: string
@@ -29,7 +30,7 @@ export class WatchedFile {
   /** Reads the file for the first time; rejects when it cannot be used. Then watches it. */
   async start(): Promise<void> {
     this.#seen = await this.#identity()
-    this.#options.onContent(await readFile(this.#options.path, 'utf8'))
+    this.#options.onContent(await readText(this.#options.path))
     this.#timer = setInterval(() => void this.look(), lookEveryMs)
     this.#timer.unref()
   }
@@ -50,7 +51,7 @@ export class WatchedFile {
     try {
       const identity = await this.#identity()
       if (identity === this.#seen) return
-      const text = await readFile(this.#options.path, 'utf8')
+      const text = await readText(this.#options.path)
       // Still being written: the next look sees it whole.
       if ((await this.#identity()) !== identity) return
       this.#seen = identity

@@ -15,7 +15,11 @@ const since = '1.0.0'
 const USER = `\${user}`
 
 const words = v.pipe(v.string('expected text'), v.nonEmpty('expected text that is not empty'))
-const texts = v.array(words, 'expected a list of texts')
+const names = v.pipe(
+  words,
+  v.check((text) => text === text.trim(), 'expected a name without blanks at its ends'),
+)
+const texts = v.array(names, 'expected a list of texts')
 const someTexts = v.pipe(texts, v.minLength(1, 'expected a list of at least one'))
 const pattern = v.pipe(
   words,
@@ -74,7 +78,7 @@ function groups(): type.ValueType<Readonly<Record<string, readonly string[]>>> {
       }
       const problems: type.ValueIssue[] = []
       for (const [group, members] of Object.entries(raw)) {
-        const found = [v.safeParse(words, group), v.safeParse(texts, members)] as const
+        const found = [v.safeParse(names, group), v.safeParse(texts, members)] as const
         for (const { message, path = [] } of found.flatMap(({ issues = [] }) => [...issues])) {
           const rest = path.map((step) => step.key as string | number)
           problems.push({ path: [group, ...rest], message })

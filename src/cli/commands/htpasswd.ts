@@ -74,7 +74,8 @@ async function change(file: string, user: string, hash: string | undefined): Pro
   await withLock(`${path}.lock`, async () => {
     const text = (await readIfThere(path)) ?? ''
     const next = editHtpasswd(text, user, hash)
-    if (hash === undefined && next.length === text.length) {
+    const isThere = text.split('\n').some((line) => line.trim().startsWith(`${user}:`))
+    if (hash === undefined && !isThere) {
       throw new Error(`there is no user "${user}" in ${file}`)
     }
     const mode = await stat(path).then(
