@@ -9,6 +9,7 @@ import * as v from 'valibot'
 import type { Clock } from '../runtime/clock.ts'
 import { ACTIONS, type Action, type Caller, type Grant } from './caller.ts'
 import { RepositoryPattern } from './repository-pattern.ts'
+import { parseSecrets } from './secret-file.ts'
 
 /** Tells one of ours from a password, and lets scanners of leaked secrets find it. */
 const prefix = 'frt_'
@@ -29,7 +30,7 @@ const File = v.object({ tokens: v.array(Row) })
 
 /** Throws with what is wrong with the file. */
 export function parseAccessTokens(text: string): readonly AccessTokenRow[] {
-  return v.parse(File, JSON.parse(text)).tokens
+  return parseSecrets(text, File).tokens
 }
 
 export function formatAccessTokens(tokens: readonly AccessTokenRow[]): string {

@@ -5,6 +5,7 @@
  * token that it could concern has ended.
  */
 import * as v from 'valibot'
+import { parseSecrets } from './secret-file.ts'
 
 const Entry = v.union([
   /** A login (`sid`) or a single token (`jti`). */
@@ -23,7 +24,7 @@ export const revocationsMax = 10_000
 
 /** Throws with what is wrong with the file. */
 export function parseRevocations(text: string): readonly Revocation[] {
-  return v.parse(File, JSON.parse(text)).revoked
+  return parseSecrets(text, File).revoked
 }
 
 export function formatRevocations(revoked: readonly Revocation[]): string {

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { chown, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import * as v from 'valibot'
 import { readText } from './text-file.ts'
 
 /** Where they are: `auth/` in the folder of the store, as `storage/paths.ts` draws it. */
@@ -19,6 +20,23 @@ export function secretFilePaths(storagePath: string): {
     accessTokens: join(folder, 'access-tokens.json'),
     revocations: join(folder, 'revoked.json'),
   }
+}
+
+/**
+ * The JSON of a file of secrets. Throws without a word of its content: a parser's own message would
+ * repeat it, and that goes to logs.
+ */
+export function parseSecrets<T>(text: string, schema: v.GenericSchema<unknown, T>): T {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    throw new Error('it is not JSON')
+  }
+  const parsed = v.safeParse(schema, json)
+  if (parsed.success) return parsed.output
+  const path = v.getDotPath(parsed.issues[0])
+  throw new Error(path === null ? 'it is no such file' : `its "${path}" is not as expected`)
 }
 
 /** A lock older than this belongs to a process that died. */

@@ -6,6 +6,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import * as v from 'valibot'
 import { type Jwk, makeSigningKey, publicPart, Signer } from './jwt.ts'
+import { parseSecrets } from './secret-file.ts'
 
 const Key = v.object({
   kid: v.string(),
@@ -19,7 +20,7 @@ export type KeyFile = v.InferOutput<typeof File>
 
 /** Throws with what is wrong with the file. */
 export function parseKeyFile(text: string): KeyFile {
-  return v.parse(File, JSON.parse(text))
+  return parseSecrets(text, File)
 }
 
 export function formatKeyFile(file: KeyFile): string {

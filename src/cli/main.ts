@@ -5,6 +5,7 @@
 import { ConfigError } from '../config/explain.ts'
 import { type LoadOptions, loadConfig } from '../config/load.ts'
 import { readVersion } from '../runtime/version.ts'
+import type { Judged } from '../server/judge.ts'
 import { adopt } from './adopt.ts'
 import { type Arguments, HELP, parseArguments } from './arguments.ts'
 import { FEATURE_COMMANDS, featureHelp } from './feature-commands.ts'
@@ -34,11 +35,8 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
       terminal.print(`fastregistry ${readVersion()} (node ${process.version})`)
       return 0
     case 'check-config':
-      return withConfig(parsed.value, terminal, async (config) => {
-        if (config.auth.htpasswdFile !== undefined) {
-          const { checkUsers } = await import('./check-users.ts')
-          if (!(await checkUsers(config.auth.htpasswdFile, terminal))) return 1
-        }
+      return withJudged(parsed.value, terminal, async ({ config, warnings }) => {
+        for (const line of warnings) terminal.printError(line)
         terminal.print(`${parsed.value.file ?? 'defaults'}: ok`)
         if (!parsed.value.probes) return 0
         const { probeMirrors } = await import('./probe-mirrors.ts')
@@ -61,7 +59,7 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
         tools.restoreBackup(parsed.value.operand!, path, terminal),
       )
     case 'serve':
-      return withConfig(parsed.value, terminal, (config) => serve(config, terminal))
+      return withJudged(parsed.value, terminal, ({ config }) => serve(config, terminal))
   }
 }
 
@@ -84,18 +82,43 @@ function maintain(
   })
 }
 
-type Use = (config: Awaited<ReturnType<typeof loadConfig>>) => Promise<number>
+/** For work on a store: of the files that the configuration names it needs none. */
+function withConfig(
+  args: Arguments,
+  terminal: Terminal,
+  use: (config: Awaited<ReturnType<typeof loadConfig>>) => Promise<number>,
+): Promise<number> {
+  return withLoaded(args, terminal, loadConfig, use)
+}
 
-async function withConfig(args: Arguments, terminal: Terminal, use: Use): Promise<number> {
+/** For a server, or to say whether one could start. */
+async function withJudged(
+  args: Arguments,
+  terminal: Terminal,
+  use: (judged: Judged) => Promise<number>,
+): Promise<number> {
+  const { judgeConfig } = await import('../server/judge.ts')
+  return withLoaded(args, terminal, judgeConfig, use)
+}
+
+async function withLoaded<T>(
+  args: Arguments,
+  terminal: Terminal,
+  load: (options: LoadOptions) => Promise<T>,
+  use: (loaded: T) => Promise<number>,
+): Promise<number> {
   const options: LoadOptions = {
     ...(args.file === undefined ? {} : { file: args.file }),
     flags: args.settings,
     environment: terminal.environment,
   }
-  const config = await loadConfig(options).catch((error: unknown) => {
+  let loaded: T
+  try {
+    loaded = await load(options)
+  } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     terminal.printError(error.message)
-    return undefined
-  })
-  return config === undefined ? 1 : use(config)
+    return 1
+  }
+  return use(loaded)
 }

@@ -98,6 +98,10 @@ export function accessProblems(values: Values): readonly (readonly [SettingKey, 
     const given = foreign.find((key) => values[key] !== '')!
     problems.push([given, `${missing.join(' and ')} is missing; tokens of others need all three`])
   }
+  const jwks = values['auth.foreign.jwks']
+  if (isUrl(jwks) && !URL.canParse(jwks)) {
+    problems.push(['auth.foreign.jwks', 'expected a file or an http or https URL'])
+  }
   const known = new Set(Object.keys(values['auth.groups']))
   for (const [index, { groups = [] }] of values.access.entries()) {
     const prefix = values['auth.foreign.group_prefix']

@@ -12,9 +12,13 @@ export interface CheckedSettings {
   /** A value for every key: from the flags, else from the file, else the default. */
   readonly values: Values
   /** Keys whose value was given, with the place (none for a flag). */
-  readonly given: ReadonlyMap<SettingKey, Pick<Problem, 'source' | 'position'>>
+  readonly given: ReadonlyMap<SettingKey, Place>
   readonly problems: readonly Problem[]
+  /** The place of what is at this path inside the value of a key, or of the nearest thing around it. */
+  readonly placeOf: (key: SettingKey, path?: ValueIssue['path']) => Place
 }
+
+export type Place = Pick<Problem, 'source' | 'position'>
 
 export interface CheckInput {
   /** Name of the file as the operator wrote it. */
@@ -34,7 +38,8 @@ class Checker {
   readonly #input: CheckInput
   readonly #problems: Problem[] = []
   readonly #values = new Map<SettingKey, unknown>()
-  readonly #given = new Map<SettingKey, Pick<Problem, 'source' | 'position'>>()
+  readonly #given = new Map<SettingKey, Place>()
+  readonly #nodes = new Map<SettingKey, SourceNode>()
 
   constructor(input: CheckInput) {
     this.#input = input
@@ -45,7 +50,15 @@ class Checker {
     for (const [key, text] of this.#input.flags) this.#readFlag(key, text)
     for (const key of KEYS) if (!this.#values.has(key)) this.#values.set(key, defaultOf(key))
     const values = Object.fromEntries(this.#values) as Values
-    return { values, given: this.#given, problems: this.#problems }
+    const placeOf = (key: SettingKey, path: ValueIssue['path'] = []) => this.#placeOf(key, path)
+    return { values, given: this.#given, problems: this.#problems, placeOf }
+  }
+
+  #placeOf(key: SettingKey, path: ValueIssue['path']): Place {
+    const given = this.#given.get(key)
+    const node = this.#nodes.get(key)
+    if (given?.position === undefined || node === undefined) return given ?? { source: key }
+    return { source: given.source, position: locate(node, { path, message: '' }) }
   }
 
   #readSection(section: string, node: SourceNode): void {
@@ -79,6 +92,7 @@ class Checker {
     if (isNull(node)) return
     const row = ROWS[key]!
     this.#given.set(key, { source: this.#input.source, position: node.at })
+    this.#nodes.set(key, node)
     const problemsBefore = this.#problems.length
     const raw = this.#toPlain(key, node, row.expandsEnvironment !== false)
     if (this.#problems.length > problemsBefore) return

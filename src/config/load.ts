@@ -2,7 +2,7 @@
  * @module Loads the configuration: file → tree → checked settings → frozen `Config`. The only user
  * of the YAML library, which is loaded only when there is a file to read.
  */
-import { accessSync, constants, readFileSync, statSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import type { Alias, Document, LineCounter, Node, Pair, YAMLError } from 'yaml'
 import { assembleConfig, checkRelations } from './assemble.ts'
 import { type CheckedSettings, checkSettings } from './check.ts'
@@ -19,12 +19,23 @@ export interface LoadOptions {
   readonly environment?: Environment
 }
 
+/** A configuration, and where its values stand: for what is found out about them later. */
+export interface PlacedConfig {
+  readonly config: Config
+  readonly placeOf: CheckedSettings['placeOf']
+}
+
 /** The configuration, deep-frozen. Throws one `ConfigError` that names everything to mend. */
 export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
+  return (await loadPlacedConfig(options)).config
+}
+
+/** The same with the places of its values. */
+export async function loadPlacedConfig(options: LoadOptions = {}): Promise<PlacedConfig> {
   const { file } = options
-  return file === undefined
-    ? finish(undefined, 'defaults', options)
-    : loadConfigText(readText(file), file, options)
+  if (file === undefined) return finish(undefined, 'defaults', options)
+  const { root, problems } = await parseYaml(readText(file), file)
+  return finish(root, file, options, problems)
 }
 
 /** The same for text that was read already; `source` is its name in errors. */
@@ -34,7 +45,7 @@ export async function loadConfigText(
   options: Omit<LoadOptions, 'file'> = {},
 ): Promise<Config> {
   const { root, problems } = await parseYaml(text, source)
-  return finish(root, source, options, problems)
+  return finish(root, source, options, problems).config
 }
 
 function finish(
@@ -42,18 +53,13 @@ function finish(
   source: string,
   options: LoadOptions,
   problemsOfSyntax: readonly Problem[] = [],
-): Config {
+): PlacedConfig {
   const flags = options.flags ?? new Map()
   const environment = options.environment ?? {}
   const checked = checkSettings({ source, root, flags, environment })
-  const problems = [
-    ...problemsOfSyntax,
-    ...checked.problems,
-    ...checkRelations(checked),
-    ...checkFiles(checked),
-  ]
+  const problems = [...problemsOfSyntax, ...checked.problems, ...checkRelations(checked)]
   if (problems.length > 0) throw new ConfigError(problems)
-  return assembleConfig(checked.values)
+  return { config: assembleConfig(checked.values), placeOf: checked.placeOf }
 }
 
 function readText(file: string): string {
@@ -62,32 +68,6 @@ function readText(file: string): string {
   } catch (error) {
     throw new ConfigError([{ source: file, message: `cannot be read: ${reasonOf(error)}` }])
   }
-}
-
-/** Files that settings name must be readable before anything starts. */
-function checkFiles(checked: CheckedSettings): readonly Problem[] {
-  const problems: Problem[] = []
-  const named: (readonly [SettingKey, string])[] = [
-    ['server.tls.cert', checked.values['server.tls.cert']],
-    ['server.tls.key', checked.values['server.tls.key']],
-  ]
-  for (const { caFile, credentials } of checked.values['mirrors']) {
-    if (caFile !== undefined) named.push(['mirrors', caFile])
-    for (const { secret } of credentials) {
-      if (secret.kind === 'file') named.push(['mirrors', secret.value])
-    }
-  }
-  for (const [key, path] of named) {
-    if (path === '') continue
-    try {
-      if (!statSync(path).isFile()) throw new Error('it is not a file')
-      accessSync(path, constants.R_OK)
-    } catch (error) {
-      const message = `${key}: cannot be read: ${reasonOf(error)}; give a readable ${key === 'mirrors' ? `file (${path})` : 'PEM file'}`
-      problems.push({ ...(checked.given.get(key) ?? { source: key }), message })
-    }
-  }
-  return problems
 }
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -34,21 +34,35 @@ export async function readTls(files: TlsFiles): Promise<LoadedTls> {
   return { ...main, sni: await Promise.all((files.sni ?? []).map(readPair)) }
 }
 
-async function readPair(files: TlsPair): Promise<LoadedPair> {
+/** A mistake of one of the two files, or (`cert`) of the pair. */
+export class TlsFileError extends Error {
+  readonly role: 'cert' | 'key'
+
+  constructor(role: TlsFileError['role'], message: string) {
+    super(message)
+    this.role = role
+  }
+}
+
+/** Reads and checks one certificate with its key. Rejects with `TlsFileError`. */
+export async function readPair(files: TlsPair): Promise<LoadedPair> {
   const [cert, key] = await Promise.all([
-    readTlsFile('certificate', files.cert),
+    readTlsFile('cert', files.cert),
     readTlsFile('key', files.key),
   ])
-  const certificate = attempt(files, () => new X509Certificate(cert))
-  const privateKey: KeyObject = attempt(files, () => createPrivateKey(key))
+  const certificate = attempt('cert', files, () => new X509Certificate(cert))
+  const privateKey: KeyObject = attempt('key', files, () => createPrivateKey(key))
   if (!certificate.checkPrivateKey(privateKey)) {
-    throw unusable(files, 'the key is not the one of the certificate')
+    throw unusable('key', files, 'the key is not the one of the certificate')
   }
   if (Date.parse(certificate.validTo) <= Date.now()) {
-    throw new Error(`TLS certificate ${files.cert} has expired (${certificate.validTo}): renew it`)
+    throw new TlsFileError(
+      'cert',
+      `TLS certificate ${files.cert} has expired (${certificate.validTo}): renew it`,
+    )
   }
   const { createSecureContext } = await import('node:tls')
-  attempt(files, () => createSecureContext({ cert, key }))
+  attempt('cert', files, () => createSecureContext({ cert, key }))
   return { files, cert, key, names: namesOf(certificate) }
 }
 
@@ -59,25 +73,30 @@ function namesOf({ subjectAltName }: X509Certificate): readonly string[] {
     .map((entry) => entry.slice('DNS:'.length))
 }
 
-function attempt<T>(files: TlsPair, work: () => T): T {
+function attempt<T>(role: TlsFileError['role'], files: TlsPair, work: () => T): T {
   try {
     return work()
   } catch (error) {
-    throw unusable(files, error instanceof Error ? error.message : String(error))
+    throw unusable(role, files, error instanceof Error ? error.message : String(error))
   }
 }
 
-function unusable({ cert, key }: TlsPair, reason: string): Error {
-  return new Error(
+function unusable(role: TlsFileError['role'], { cert, key }: TlsPair, reason: string): Error {
+  return new TlsFileError(
+    role,
     `TLS certificate ${cert} and key ${key} do not work: ${reason}; give two PEM files of one pair`,
   )
 }
 
-async function readTlsFile(role: string, path: string): Promise<Buffer> {
+async function readTlsFile(role: TlsFileError['role'], path: string): Promise<Buffer> {
   try {
     return await readFile(path)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw new Error(`TLS ${role} ${path} cannot be read (${code}): check the path and its owner`)
+    const what = role === 'cert' ? 'certificate' : 'key'
+    throw new TlsFileError(
+      role,
+      `TLS ${what} ${path} cannot be read (${code}): check the path and its owner`,
+    )
   }
 }

@@ -10,6 +10,16 @@ export interface Schedule {
   stop(): void
 }
 
+/** Why the expression has no times; undefined when it has. */
+export function scheduleProblem(expression: string): string | undefined {
+  try {
+    const next = new Cron(expression, { paused: true }).nextRun()
+    return next === null ? 'no day ever matches it' : undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
 /**
  * Runs `work` at each of the expression's times; a run that is still going on is not started again.
  * Throws when the expression is not valid. A failed run goes to `onError`, the next still comes.

@@ -26,7 +26,8 @@ import {
 
 /** The schedules that were started: their work is done when the test says so. */
 const { scheduled } = vi.hoisted(() => ({ scheduled: new Map<string, () => Promise<void>>() }))
-vi.mock('../../src/runtime/schedule.ts', () => ({
+vi.mock(import('../../src/runtime/schedule.ts'), async (original) => ({
+  ...(await original()),
   startSchedule: (expression: string, work: () => Promise<void>) => {
     scheduled.set(expression, work)
     return { next: undefined, stop: () => scheduled.delete(expression) }

@@ -40,7 +40,7 @@ function stage(start: (config: Config) => Promise<void> = async () => {}) {
     finishStop = resolve
   })
   const terminal: Terminal = {
-    environment: { STORE: '/from/env' },
+    environment: { STORE: join(folder, 'store') },
     signals,
     print: (line) => lines.push(line),
     printError: (line) => lines.push(`stderr: ${line}`),
@@ -161,9 +161,9 @@ describe('serve', () => {
     const file = writeConfig('storage: { path: "${STORE}" }')
     const ended = main(['--config', file, '--addr=:1234'], terminal)
     await until(() => messages().includes('ready'))
-    expect(started[0]?.storage.path).toBe('/from/env')
+    expect(started[0]?.storage.path).toBe(join(folder, 'store'))
     expect(started[0]?.server.addr.port).toBe(1234)
-    expect(JSON.parse(log[0]!)).toMatchObject({ ports: [5000], storage: '/from/env' })
+    expect(JSON.parse(log[0]!)).toMatchObject({ ports: [5000], storage: join(folder, 'store') })
     signals.emit('SIGTERM')
     await until(() => messages().includes('stopping'))
     finishStop()

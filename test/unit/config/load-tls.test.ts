@@ -1,5 +1,5 @@
 /** @module The TLS files that a configuration names. */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -26,21 +26,5 @@ describe('TLS files', () => {
     expect(await problems(`server: { tls: { key: ${cert} } }`)).toEqual([
       'config.yaml:1:23: server.tls.key: server.tls.cert is missing; give both files or neither',
     ])
-  })
-
-  test('missing and unreadable ones are refused with the reason', async () => {
-    const lines = await problems(`server: { tls: { cert: /no/such, key: ${folder} } }`)
-    expect(lines).toEqual([
-      'config.yaml:1:24: server.tls.cert: cannot be read: no such file; give a readable PEM file',
-      expect.stringMatching(/server\.tls\.key: cannot be read: it is not a file/),
-    ])
-  })
-
-  test.skipIf(process.getuid?.() === 0)('a file without read permission is refused', async () => {
-    const key = join(folder, 'secret.key')
-    writeFileSync(key, 'key')
-    chmodSync(key, 0)
-    const [line] = await problems(`server: { tls: { cert: ${key}, key: ${key} } }`)
-    expect(line).toContain('permission denied')
   })
 })

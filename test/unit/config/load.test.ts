@@ -218,7 +218,6 @@ storage: { path: "\${NOT_SET}" }
     expect(lines.map((line) => line.split(':').slice(0, 3).join(':'))).toEqual([
       'config.yaml:2:9',
       'config.yaml:3:16',
-      'config.yaml:3:16',
       'config.yaml:5:10',
       'config.yaml:6:3',
       'config.yaml:7:18',
