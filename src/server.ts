@@ -9,6 +9,7 @@ import { RequestLimits } from './http/request-limits.ts'
 import { readTls } from './http/tls-files.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
+import { LifeCycle, type OnOpened } from './runtime/life-cycle.ts'
 import { startAudit } from './server/audit.ts'
 import { makeManifestReader, makeUploads, startScrub } from './server/background.ts'
 import { makeCleanup } from './server/cleanup.ts'
@@ -28,30 +29,58 @@ export interface RunningServer {
 
 export interface ServerOptions {
   readonly logger?: Logger
+  /** Told of each part that was opened; a throw fails the start there. */
+  readonly onOpened?: OnOpened
 }
 
 /** How often idle upload sessions are looked for, ms. */
 const sweepEveryMs = 30_000
 
-/** Starts a registry. Resolves when it listens; rejects with what to do when it cannot. */
+/**
+ * Starts a registry. Resolves when it listens; rejects with what to do when it cannot, and then
+ * nothing of it is left: no thread, no lock, no port, no timer.
+ */
 export async function startServer(
   config: Config,
   options: ServerOptions = {},
 ): Promise<RunningServer> {
   const logger = options.logger ?? createLogger(config.log.level)
+  const life = new LifeCycle(options.onOpened)
+  return life.guard(async () => {
+    const { engine, ports } = await start(config, logger, life)
+    logger.info({ event: 'listening', ports, engine: engine.kind }, 'listening')
+    return {
+      ports,
+      stop: async () => {
+        engine.stopListening()
+        await drained(engine, config.server.shutdownTimeoutMs)
+        await life.close()
+      },
+    }
+  })
+}
+
+async function start(
+  config: Config,
+  logger: Logger,
+  life: LifeCycle,
+): Promise<{ readonly engine: HttpEngine; readonly ports: readonly number[] }> {
   // Before anything is opened that would have to be closed again.
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
-  const storage = await openStorage({
-    path: config.storage.path,
-    cacheBytes: config.storage.cacheSizeMb * 1024 * 1024,
-    durability: config.storage.durability,
-    reader: config.storage.reader,
-    ingestThreads: config.workers.ingestThreads,
-    clock: systemClock,
-    reserveBytes: config.storage.reserveMb * 1024 * 1024,
-    onQuarantined: (digest, reason) => logger.error({ digest, reason }, 'blob quarantined'),
-  })
+  const storage = await openStorage(
+    {
+      path: config.storage.path,
+      cacheBytes: config.storage.cacheSizeMb * 1024 * 1024,
+      durability: config.storage.durability,
+      reader: config.storage.reader,
+      ingestThreads: config.workers.ingestThreads,
+      clock: systemClock,
+      reserveBytes: config.storage.reserveMb * 1024 * 1024,
+      onQuarantined: (digest, reason) => logger.error({ digest, reason }, 'blob quarantined'),
+    },
+    life,
+  )
   const uploads = makeUploads(config, storage, () => reconciliation.doubt())
   const reconciliation = new Reconciliation({
     ...storage,
@@ -60,23 +89,20 @@ export async function startServer(
     log: logger,
     isRelaxed: config.storage.durability === 'relaxed',
   })
+  life.opened('reconciliation', reconciliation, (one) => one.stop())
+  // Closed before it: a stop is clean only when no upload writes any more.
+  life.opened('uploads', uploads, (one) => one.close())
   await reconciliation.begin()
   uploads.recover()
   const cleanup = makeCleanup({ config, storage, uploads, logger, isMirrored: mirroredBy(config) })
-  const manifests = makeManifestReader()
-  const scrub = startScrub(config, storage, logger)
-  const audit = startAudit(config, logger)
+  life.opened('cleanup', cleanup, (one) => one.stop())
+  const manifests = life.opened('manifests', makeManifestReader(), (one) => one.close())
+  const scrub = life.opened('scrub', startScrub(config, storage, logger), (one) => one.stop())
+  const audit = life.opened('audit', startAudit(config, logger), (one) => one?.close())
   const limits = makeLimits(config)
   const { metadata } = storage
-  const access = await openAccess(config, { metadata, limits, audit, logger }).catch(
-    async (error: unknown) => {
-      uploads.close()
-      await Promise.all([scrub.stop(), reconciliation.stop(), audit?.close()])
-      await storage.close()
-      throw error
-    },
-  )
-  const parts = {
+  const access = await openAccess(config, { metadata, limits, audit, logger, life })
+  const { engine, mirrors } = await makeFrontDoor(config, {
     storage,
     uploads,
     reconciliation,
@@ -91,49 +117,19 @@ export async function startServer(
       file: config.auditFile,
       flush: async () => audit?.flush(),
     }),
-  }
-  const { engine, metrics, mirrors } = await makeFrontDoor(config, parts)
+    life,
+  })
   const sweeping = setInterval(() => {
     uploads.sweep().catch((error: unknown) => logger.error({ error }, 'upload sweep failed'))
   }, sweepEveryMs)
   sweeping.unref()
-  const closeAll = async () => {
-    clearInterval(sweeping)
-    uploads.close()
-    await mirrors?.close()
-    await manifests.close()
-    await cleanup.stop()
-    await scrub.stop()
-    await reconciliation.stop()
-    metrics?.stop()
-    tlsFiles?.stop()
-    await access?.stop()
-    await audit?.close()
-    await storage.close()
-  }
-  let ports: number[]
-  let tlsFiles: { stop(): void } | undefined
-  try {
-    ports = await listen(engine, config)
-    tlsFiles = await watchTls(config, engine, logger)
-  } catch (error) {
-    engine.close()
-    await closeAll()
-    throw error
-  }
+  life.opened('sweeping', sweeping, clearInterval)
+  const ports = await listen(engine, config)
+  await watchTls(config, engine, logger, life)
   reconciliation.start()
   await cleanup.start()
   mirrors?.start()
-  logger.info({ event: 'listening', ports, engine: engine.kind }, 'listening')
-  return {
-    ports,
-    stop: async () => {
-      engine.stopListening()
-      await drained(engine, config.server.shutdownTimeoutMs)
-      engine.close()
-      await closeAll()
-    },
-  }
+  return { engine, ports }
 }
 
 async function listen(engine: HttpEngine, config: Config): Promise<number[]> {

@@ -21,6 +21,7 @@ export class WatchedFile {
   #seen = ''
   #problem = ''
   #timer: NodeJS.Timeout | undefined
+  #isStopped = false
   #looking: Promise<void> | undefined
 
   constructor(options: WatchedFileOptions) {
@@ -31,11 +32,14 @@ export class WatchedFile {
   async start(): Promise<void> {
     this.#seen = await this.#identity()
     this.#options.onContent(await readText(this.#options.path))
+    // Stopped while it started: another part of the server could not.
+    if (this.#isStopped) return
     this.#timer = setInterval(() => void this.look(), lookEveryMs)
     this.#timer.unref()
   }
 
   stop(): void {
+    this.#isStopped = true
     clearInterval(this.#timer)
   }
 

@@ -80,8 +80,12 @@ export class Mirrors {
   }
 
   static async open(configs: readonly MirrorConfig[], options: MirrorsOptions): Promise<Mirrors> {
-    const opened = configs.map((config) => Mirror.open(config, options.clock, options.logger))
-    return new Mirrors(options, await Promise.all(opened))
+    const opening = configs.map((config) => Mirror.open(config, options.clock, options.logger))
+    const opened = (await Promise.allSettled(opening)).flatMap((one) =>
+      one.status === 'fulfilled' ? [one.value] : [],
+    )
+    if (opened.length < configs.length) await Promise.all(opened.map((mirror) => mirror.close()))
+    return new Mirrors(options, await Promise.all(opening))
   }
 
   /** Begins the work behind the requests. */

@@ -21,6 +21,7 @@ import type { SourceRightsOf } from '../http/handlers/uploads.ts'
 import type { RequestLimits } from '../http/request-limits.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
+import type { LifeCycle } from '../runtime/life-cycle.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
 import type { MetadataReader } from '../storage/ports.ts'
 import { type Audit, refusalRecord } from './audit.ts'
@@ -36,7 +37,6 @@ export interface AccessControl {
   readonly tokenHandlers: TokenHandlers
   readonly sourceRights: SourceRightsOf
   readonly maySee: MaySee
-  stop(): Promise<void>
 }
 
 /** What access control works with. */
@@ -45,49 +45,33 @@ export interface AccessParts {
   readonly limits: RequestLimits | undefined
   readonly audit: Audit | undefined
   readonly logger: Logger
+  /** Everything that is opened here is closed with it. */
+  readonly life: LifeCycle
 }
 
 /** Rejects when a file that it needs cannot be used. */
 export async function startAccess(
   config: Config,
-  { metadata, limits, audit, logger }: AccessParts,
-): Promise<AccessControl> {
-  const stops: (() => void | Promise<void>)[] = []
-  try {
-    return await start(config, { metadata, limits, audit, logger }, stops)
-  } catch (error) {
-    await stopAll(stops)
-    throw error
-  }
-}
-
-async function start(
-  config: Config,
-  { metadata, limits, audit, logger }: AccessParts,
-  stops: (() => void | Promise<void>)[],
+  { metadata, limits, audit, logger, life }: AccessParts,
 ): Promise<AccessControl> {
   const { auth } = config
   const rules = new AccessRules(config.access)
   const verdicts = new Verdicts(systemClock)
   const forget = () => verdicts.clear()
-  const following = await followKeys(config, systemClock, logger, (keys) => {
-    tokens.take(keys)
+  const keys = await followKeys(config, systemClock, logger, life, (newer) => {
+    tokens.take(newer)
     forget()
   })
-  stops.push(() => following.stop())
-  const { secret } = following.keys
-  const users = await startPasswords(config, logger, secret, forget, stops)
-  const foreign = await startForeign(config, logger, forget, stops)
+  const users = await startPasswords(config, logger, keys.secret, forget, life)
+  const foreign = await startForeign(config, logger, forget, life)
   const accessTokens = new AccessTokens({
     clock: systemClock,
     callerOf: (name) =>
       users?.has(name) === true ? users.callerOf(name, 'access-token') : undefined,
   })
-  const watched = await followAccessTokens(config, logger, accessTokens, forget)
-  stops.push(() => watched.stop())
+  await followAccessTokens(config, logger, life, accessTokens, forget)
   const revocations = new Revocations()
-  const revoked = await followRevocations(config, logger, revocations, forget)
-  stops.push(() => revoked.stop())
+  await followRevocations(config, logger, life, revocations, forget)
   const service = auth.tokens.service ?? hostOf(auth.tokens.realm)
   const tokens = new TokenService(
     {
@@ -100,7 +84,7 @@ async function start(
       ...auth.tokens,
       service,
     },
-    following.keys,
+    keys,
   )
   const authenticator = new Authenticator({
     verdicts,
@@ -150,12 +134,7 @@ async function start(
       return (repository) =>
         rules.may(asker, 'pull', repository, from) && rules.may(asker, 'list', repository, from)
     },
-    stop: () => stopAll(stops),
   }
-}
-
-async function stopAll(stops: readonly (() => void | Promise<void>)[]): Promise<void> {
-  for (const stop of [...stops].reverse()) await stop()
 }
 
 /** `auto`: bearer where clients could not combine open pulls with closed pushes otherwise. */
@@ -174,15 +153,13 @@ async function startPasswords(
   logger: Logger,
   secret: string,
   onChanged: () => void,
-  stops: (() => void | Promise<void>)[],
+  life: LifeCycle,
 ): Promise<Passwords | undefined> {
   if (auth.htpasswdFile === undefined) return undefined
   const pool = new WorkerPool({ worker: 'password', threads: 1, tasksPerThread: 1 })
   const queue = new PasswordQueue(() => pool.start({}), systemClock)
-  stops.push(
-    () => pool.close(),
-    () => queue.close(),
-  )
+  life.opened('password threads', pool, (one) => one.close())
+  life.opened('password queue', queue, (one) => one.close())
   const passwords = new Passwords({
     file: auth.htpasswdFile,
     groups: new Map(Object.entries(auth.groups)),
@@ -192,7 +169,7 @@ async function startPasswords(
     log: logger,
     onChanged,
   })
-  stops.push(() => passwords.stop())
+  life.opened('users', passwords, (one) => one.stop())
   await passwords.start()
   return passwords
 }
@@ -201,7 +178,7 @@ async function startForeign(
   { auth: { foreign: settings } }: Config,
   logger: Logger,
   onChanged: () => void,
-  stops: (() => void | Promise<void>)[],
+  life: LifeCycle,
 ): Promise<ForeignTokens | undefined> {
   if (settings === undefined) return undefined
   const url = /^https?:\/\//i.test(settings.jwks) ? settings.jwks : undefined
@@ -212,8 +189,7 @@ async function startForeign(
   const remote = url === undefined ? undefined : { url, ...keyTimes, onState }
   const foreign = new ForeignTokens(settings, remote)
   if (url === undefined) {
-    const watched = await followForeignKeys(settings.jwks, logger, foreign, onChanged)
-    stops.push(() => watched.stop())
+    await followForeignKeys(settings.jwks, logger, life, foreign, onChanged)
   }
   return foreign
 }

@@ -36,6 +36,7 @@ import { Metrics } from '../observability/metrics.ts'
 import { declareMirrorMetrics } from '../observability/mirror-metrics.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { systemClock } from '../runtime/clock.ts'
+import type { LifeCycle } from '../runtime/life-cycle.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Storage } from '../storage/open-storage.ts'
 import { readStoredBlob } from '../storage/read-blob.ts'
@@ -62,6 +63,8 @@ export interface Parts {
   readonly manifests: Pick<ManifestReader, 'read'>
   /** What the features add to the admin API. */
   readonly endpoints: readonly Endpoint[]
+  /** Everything that is opened here is closed with it. */
+  readonly life: LifeCycle
 }
 
 /** Builds the engine (not listening yet) and everything between it and the stores. */
@@ -79,8 +82,9 @@ export async function makeFrontDoor(
     cleanup,
     manifests,
     endpoints,
+    life,
   }: Parts,
-): Promise<{ engine: HttpEngine; metrics: Metrics | undefined; mirrors: Mirrors | undefined }> {
+): Promise<{ engine: HttpEngine; mirrors: Mirrors | undefined }> {
   const { metadata } = storage
   const startedAt = systemClock.monotonic()
   const version = readVersion()
@@ -114,6 +118,7 @@ export async function makeFrontDoor(
     readManifest: manifests.read,
     doubt: () => reconciliation.doubt(),
   })
+  life.opened('mirrors', mirrors, (one) => one?.close())
   const admin: AdminApi = new AdminApi([
     ...serviceEndpoints({
       version,
@@ -222,6 +227,7 @@ export async function makeFrontDoor(
       limits?.charge(request, out + request.bytesReceived)
     },
   })
+  life.opened('engine', engine, (one) => one.close())
   if (isFallback) logger.warn(notice)
   else logger.info(notice)
   if (storage.reader.reason !== undefined) {
@@ -242,11 +248,12 @@ export async function makeFrontDoor(
       droppedLogLines: () => logger.droppedLines + (audit?.droppedLines ?? 0),
       cleanup: cleanup.metrics,
     })
+    life.opened('metrics', metrics, (one) => one.stop())
   }
   if (metrics !== undefined && mirrors !== undefined) {
     declareMirrorMetrics(metrics, () => mirrors.readings())
   }
-  return { engine, metrics, mirrors }
+  return { engine, mirrors }
 }
 
 function isRead(method: string): boolean {

@@ -10,6 +10,7 @@ import { ManifestPushes } from '../distribution/push-manifest.ts'
 import { readManifest } from '../distribution/worker-manifest.ts'
 import { createLogger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { LifeCycle, type OnOpened } from '../runtime/life-cycle.ts'
 import { openStorage } from '../storage/open-storage.ts'
 import { readStoredBlob } from '../storage/read-blob.ts'
 import { makeUploads } from './background.ts'
@@ -23,17 +24,29 @@ export interface OfflineAdmin {
 }
 
 /** Opens the store; throws when a server has it. Nothing runs by itself: no schedule, no resuming. */
-export async function openOfflineAdmin(config: Config, actor: string): Promise<OfflineAdmin> {
-  const storage = await openStorage({
-    path: config.storage.path,
-    cacheBytes: 0,
-    durability: config.storage.durability,
-    reader: 'file',
-    ingestThreads: 1,
-    clock: systemClock,
-    reserveBytes: 0,
-    onQuarantined: () => undefined,
-  })
+export function openOfflineAdmin(
+  config: Config,
+  actor: string,
+  onOpened?: OnOpened,
+): Promise<OfflineAdmin> {
+  const life = new LifeCycle(onOpened)
+  return life.guard(() => open(config, actor, life))
+}
+
+async function open(config: Config, actor: string, life: LifeCycle): Promise<OfflineAdmin> {
+  const storage = await openStorage(
+    {
+      path: config.storage.path,
+      cacheBytes: 0,
+      durability: config.storage.durability,
+      reader: 'file',
+      ingestThreads: 1,
+      clock: systemClock,
+      reserveBytes: 0,
+      onQuarantined: () => undefined,
+    },
+    life,
+  )
   const { metadata } = storage
   const uploads = makeUploads(config, storage, () => undefined)
   const gc = { ...config.cleanup.gc, enabled: false }
@@ -44,6 +57,8 @@ export async function openOfflineAdmin(config: Config, actor: string): Promise<O
     logger: createLogger('error', { write: () => undefined }),
     isMirrored: mirroredBy(config),
   })
+  life.opened('cleanup', cleanup, (one) => one.stop())
+  life.opened('uploads', uploads, (one) => one.close())
   const policy = {
     allowsSparseIndex: config.policy.allowSparseIndex,
     allowsMissingBlobs: config.policy.allowMissingBlobs,
@@ -66,11 +81,7 @@ export async function openOfflineAdmin(config: Config, actor: string): Promise<O
       if (answer.kind === 'stream') throw new Error('streams need a server')
       return { status: answer.status, json: answer.body }
     },
-    close: async () => {
-      uploads.close()
-      await cleanup.stop()
-      await storage.close()
-    },
+    close: () => life.close(),
   }
 }
 

@@ -7,6 +7,7 @@ import { WatchedFile } from '../auth/watched-file.ts'
 import type { Config } from '../config/config.ts'
 import type { HttpEngine, TlsFiles } from '../http/engine.ts'
 import type { Logger } from '../observability/logger.ts'
+import type { LifeCycle } from '../runtime/life-cycle.ts'
 
 /** The files of a configuration, as the engine wants them. */
 export function tlsFilesOf({ server: { tls } }: Config): TlsFiles | undefined {
@@ -17,9 +18,10 @@ export async function watchTls(
   config: Config,
   engine: HttpEngine,
   logger: Logger,
-): Promise<{ stop(): void }> {
+  life: LifeCycle,
+): Promise<void> {
   const files = tlsFilesOf(config)
-  if (files === undefined) return { stop: () => undefined }
+  if (files === undefined) return
   let isReloading = false
   let isWanted = false
   const reload = async () => {
@@ -49,11 +51,9 @@ export async function watchTls(
   const watched = [...new Set(paths)].map(
     (path) => new WatchedFile({ path, onContent: onChanged, onProblem }),
   )
+  life.opened('TLS files', watched, (all) => {
+    for (const file of all) file.stop()
+  })
   await Promise.all(watched.map((file) => file.start()))
   isFollowing = true
-  return {
-    stop: () => {
-      for (const file of watched) file.stop()
-    },
-  }
 }

@@ -20,6 +20,7 @@ import { WatchedFile } from '../auth/watched-file.ts'
 import type { Config } from '../config/config.ts'
 import type { Logger } from '../observability/logger.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { LifeCycle } from '../runtime/life-cycle.ts'
 
 /** How often the age of the newest key is looked at, ms. */
 const keyAgeEveryMs = 10 * 60_000
@@ -46,8 +47,9 @@ export async function followKeys(
   config: Config,
   clock: Pick<Clock, 'now'>,
   logger: Logger,
+  life: LifeCycle,
   onKeys: (keys: TokenKeys) => void,
-): Promise<{ readonly keys: TokenKeys; stop(): void }> {
+): Promise<TokenKeys> {
   const path = secretFilePaths(config.storage.path).keys
   const { issuer } = config.auth.tokens
   const onProblem = (error: unknown) =>
@@ -69,25 +71,24 @@ export async function followKeys(
     },
     onProblem,
   })
+  life.opened('signing keys', watched, (one) => one.stop())
   await watched.start()
   const timer = setInterval(() => keepKeys(config, clock).catch(onProblem), keyAgeEveryMs)
   timer.unref()
-  const stop = () => {
-    clearInterval(timer)
-    watched.stop()
-  }
-  return { keys: await first!, stop }
+  life.opened('age of keys', timer, clearInterval)
+  return first!
 }
 
 /** Follows the access tokens that the command line makes. */
 export async function followAccessTokens(
   config: Config,
   logger: Logger,
+  life: LifeCycle,
   tokens: AccessTokens,
   onChanged: () => void,
-): Promise<WatchedFile> {
+): Promise<void> {
   const path = secretFilePaths(config.storage.path).accessTokens
-  return follow(path, formatAccessTokens([]), logger, (text) => {
+  return follow(path, formatAccessTokens([]), logger, life, (text) => {
     tokens.take(parseAccessTokens(text))
     onChanged()
   })
@@ -97,11 +98,12 @@ export async function followAccessTokens(
 export async function followRevocations(
   config: Config,
   logger: Logger,
+  life: LifeCycle,
   revocations: Revocations,
   onChanged: () => void,
-): Promise<WatchedFile> {
+): Promise<void> {
   const path = secretFilePaths(config.storage.path).revocations
-  return follow(path, formatRevocations([]), logger, (text) => {
+  return follow(path, formatRevocations([]), logger, life, (text) => {
     revocations.take(parseRevocations(text))
     onChanged()
   })
@@ -112,8 +114,9 @@ async function follow(
   path: string,
   empty: string,
   logger: Logger,
+  life: LifeCycle,
   onContent: (text: string) => void,
-): Promise<WatchedFile> {
+): Promise<void> {
   await changeSecretFile(path, (text) => (text === undefined ? empty : undefined))
   const watched = new WatchedFile({
     path,
@@ -121,17 +124,18 @@ async function follow(
     onProblem: (error) =>
       logger.error({ file: path, reason: error.message }, 'not read again; what it said holds'),
   })
+  life.opened(path, watched, (one) => one.stop())
   await watched.start()
-  return watched
 }
 
 /** Follows the JWKS file of a foreign issuer, where it is a file. */
 export async function followForeignKeys(
   path: string,
   logger: Logger,
+  life: LifeCycle,
   foreign: ForeignTokens,
   onChanged: () => void,
-): Promise<WatchedFile> {
+): Promise<void> {
   const watched = new WatchedFile({
     path,
     onContent: (text) => {
@@ -141,9 +145,9 @@ export async function followForeignKeys(
     onProblem: (error) =>
       logger.error({ file: path, reason: error.message }, 'foreign keys not read again'),
   })
+  life.opened(path, watched, (one) => one.stop())
   await watched.start().catch((error: unknown) => {
     const reason = error instanceof Error ? error.message : String(error)
     throw new Error(`auth.foreign.jwks ${path} cannot be used: ${reason}`)
   })
-  return watched
 }

@@ -107,13 +107,13 @@ async function copySecrets(from: StoragePaths, to: StoragePaths): Promise<void> 
 /** Copies what the metadata at `to` names; it was copied first, so that nothing it names is newer. */
 async function copyBlobs(from: StoragePaths, to: StoragePaths): Promise<CopyReport> {
   const metadata = new LmdbEnvironment(to.metadata, false)
-  // Whatever opens the copy later, an older version or another program, may begin with anything.
-  metadata.writeSync(() => undefined)
   const missing: Digest[] = []
   let blobs = 0
   let bytes = 0
   let linked = 0
   try {
+    // Whatever opens the copy later, an older version or another program, may begin with anything.
+    metadata.writeSync(() => undefined)
     for (const { digest, row } of fileBlobs(metadata)) {
       const outcome = await linkOrCopy(blobPath(from, digest), blobPath(to, digest))
       if (outcome === 'missing') {

@@ -9,6 +9,7 @@ import { adoptedSessionsMax } from '../registry/limits.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { KeyedLock } from '../runtime/keyed-lock.ts'
 import { type Libc, loadLibc } from '../runtime/libc.ts'
+import { LifeCycle } from '../runtime/life-cycle.ts'
 import { boundedHeapMiB, WorkerPool } from '../runtime/worker-pool.ts'
 import { BlobFiles, type VerifyBlob } from './blob-files.ts'
 import { BlobMap } from './blob-map.ts'
@@ -22,7 +23,7 @@ import type { BlobReader, BlobWriter, GrowingBlobs } from './ports.ts'
 import { Quarantine } from './quarantine.ts'
 import { ReadSlots } from './read-slots.ts'
 import { checkSchemaVersion } from './schema-version.ts'
-import { lockStore, type StoreLock } from './store-lock.ts'
+import { lockStore } from './store-lock.ts'
 
 export interface StorageOptions {
   readonly path: string
@@ -57,28 +58,33 @@ export interface Storage {
   close: () => Promise<void>
 }
 
-/** Opens a store that no other process has open. Throws with its pid when one has. */
-export async function openStorage(options: StorageOptions): Promise<Storage> {
+/**
+ * Opens a store that no other process has open. Throws with its pid when one has; then nothing stays
+ * open. It is closed by its `close`, or with `around`.
+ */
+export async function openStorage(
+  options: StorageOptions,
+  around: LifeCycle = new LifeCycle(),
+): Promise<Storage> {
   const paths = storagePaths(options.path)
   for (const folder of Object.values(paths)) {
     mkdirSync(folder, { recursive: true, mode: 0o750 })
   }
   const loaded = loadLibc()
-  // Before LMDB opens: two writers on one environment would undo each other's promises.
-  const lock = lockStore(paths.root, 'unavailable' in loaded ? undefined : loaded)
-  try {
-    return await openLocked(options, paths, loaded, lock)
-  } catch (error) {
-    lock.release()
-    throw error
-  }
+  const life = around.within()
+  return life.guard(async () => {
+    // Before LMDB opens: two writers on one environment would undo each other's promises.
+    const lock = lockStore(paths.root, 'unavailable' in loaded ? undefined : loaded)
+    life.opened('lock', lock, (one) => one.release())
+    return openLocked(options, paths, loaded, life)
+  })
 }
 
 async function openLocked(
   options: StorageOptions,
   paths: StoragePaths,
   loaded: ReturnType<typeof loadLibc>,
-  lock: StoreLock,
+  life: LifeCycle,
 ): Promise<Storage> {
   const isRelaxed = options.durability === 'relaxed'
   const starting = watchStart()
@@ -100,17 +106,23 @@ async function openLocked(
     tasksPerThread: adoptedSessionsMax,
     onError,
   })
+  life.opened('threads', [ingest, writers, pagers], async (pools) => {
+    await Promise.all(pools.map((pool) => pool.close()))
+  })
   const environment = new LmdbEnvironment(paths.metadata, isRelaxed)
   const slots = new ReadSlots()
   const pager = new Pager(() => pagers.start({ metadataPath: paths.metadata, slots: slots.memory }))
   const startWriter = () => writers.start({ path: paths.metadata, isRelaxed })
   const metadata = new LmdbMetadataStore(environment, startWriter, pager)
+  life.opened('pager', pager, (one) => one.close())
+  life.opened('metadata', metadata, (one) => one.close())
   // The first answer of the writer: by then a thread that cannot start has said so.
   await Promise.race([starting.failed, checkSchemaVersion(metadata).catch(starting.explain)])
   starting.end()
 
   const digestLock = new KeyedLock()
   const space = new DiskSpace(options.path, options.reserveBytes)
+  life.opened('space', space, (one) => one.stop())
   await space.start()
   const mapping = options.reader === 'file' ? { unavailable: 'storage.reader: file' } : loaded
   const { blobs, reason } = makeReader(options, paths, pager, slots, mapping)
@@ -135,13 +147,7 @@ async function openLocked(
     reader: { kind: blobs instanceof BlobMap ? 'map' : 'file', reason },
     mappedBytes: () => (blobs instanceof BlobMap ? blobs.mappedBytes : 0),
     forget,
-    close: async () => {
-      space.stop()
-      await metadata.close()
-      await pager.close()
-      await Promise.all([ingest.close(), writers.close(), pagers.close()])
-      lock.release()
-    },
+    close: () => life.close(),
   }
 }
 

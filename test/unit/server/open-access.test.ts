@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { loadConfigText } from '../../../src/config/load.ts'
 import { createLogger } from '../../../src/observability/logger.ts'
+import { LifeCycle } from '../../../src/runtime/life-cycle.ts'
 import { openAccess } from '../../../src/server/open-access.ts'
 import { htpasswd } from '../../support/access.ts'
 
@@ -23,9 +24,9 @@ async function warnings(server: string, access = auth): Promise<readonly string[
   const text = `server: ${server}\nstorage: { path: ${folder} }\n${access}\n`
   const config = await loadConfigText(text, 'test.yaml')
   const metadata = { get: () => undefined } as never
-  const parts = { metadata, limits: undefined, audit: undefined, logger }
-  const opened = await openAccess(config, parts)
-  await opened?.stop()
+  const parts = { metadata, limits: undefined, audit: undefined, logger, life: new LifeCycle() }
+  await openAccess(config, parts)
+  await parts.life.close()
   await logger.flush()
   return lines.filter((line) => line.includes('"level":40'))
 }
