@@ -5,8 +5,9 @@ import { parentPort } from 'node:worker_threads'
 
 /**
  * Says that the thread has loaded its modules, so that it may be ended: cutting one off while it
- * loads a native module can end the process. For the body of a worker's module, which runs last.
+ * loads a native module, or a module at all, can end the process. For the body of a worker's module,
+ * which runs last; said in the turn after it, for loading ends only when the body has returned.
  */
 export function announceLoaded(): void {
-  parentPort?.postMessage('loaded')
+  setImmediate(() => parentPort?.postMessage('loaded'))
 }

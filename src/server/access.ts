@@ -157,8 +157,9 @@ async function startPasswords(
 ): Promise<Passwords | undefined> {
   if (auth.htpasswdFile === undefined) return undefined
   const pool = new WorkerPool({ worker: 'password', threads: 1, tasksPerThread: 1 })
-  const queue = new PasswordQueue(() => pool.start({}), systemClock)
   life.opened('password threads', pool, (one) => one.close())
+  // Closed first: its task would start again in a pool that is gone.
+  const queue = new PasswordQueue(() => pool.start({}), systemClock)
   life.opened('password queue', queue, (one) => one.close())
   const passwords = new Passwords({
     file: auth.htpasswdFile,

@@ -109,12 +109,12 @@ async function openLocked(
   life.opened('threads', [ingest, writers, pagers], async (pools) => {
     await Promise.all(pools.map((pool) => pool.close()))
   })
-  const environment = new LmdbEnvironment(paths.metadata, isRelaxed)
   const slots = new ReadSlots()
   const pager = new Pager(() => pagers.start({ metadataPath: paths.metadata, slots: slots.memory }))
+  life.opened('pager', pager, (one) => one.close())
+  const environment = new LmdbEnvironment(paths.metadata, isRelaxed)
   const startWriter = () => writers.start({ path: paths.metadata, isRelaxed })
   const metadata = new LmdbMetadataStore(environment, startWriter, pager)
-  life.opened('pager', pager, (one) => one.close())
   life.opened('metadata', metadata, (one) => one.close())
   // The first answer of the writer: by then a thread that cannot start has said so.
   await Promise.race([starting.failed, checkSchemaVersion(metadata).catch(starting.explain)])

@@ -83,4 +83,18 @@ export const BREAKS = [
     replace: 'if (parts.length < 0) return',
     guard: judge,
   },
+  {
+    what: 'E2: what was opened is closed in the order of its opening',
+    file: 'src/runtime/life-cycle.ts',
+    find: 'for (let close = this.#closes.pop(); close !== undefined; close = this.#closes.pop()) {',
+    replace: 'for (let close = this.#closes.shift(); close; close = this.#closes.shift()) {',
+    guard: vitest('unit', 'test/unit/runtime/life-cycle.test.ts'),
+  },
+  {
+    what: 'E2: a file that is followed goes on being looked at after a failed start',
+    file: 'src/server/token-files.ts',
+    find: "life.opened('signing keys', watched, (one) => one.stop())",
+    replace: "life.opened('signing keys', watched, () => undefined)",
+    guard: vitest('http', 'test/http/start-failures.test.ts'),
+  },
 ]
