@@ -118,7 +118,7 @@ export const ACCESS_SETTINGS = {
   'server.trusted_proxies': setting({
     type: type.list('list of networks', network),
     default: [],
-    doc: 'Addresses and networks of proxies: their `X-Forwarded-For`, `-Proto` and `-Host` are believed, nobody else’s.',
+    doc: 'Addresses and networks of proxies: their `X-Forwarded-For`, `-Proto` and `-Host` are believed, or `Forwarded` where there is none of these; nobody else’s.',
     since,
   }),
   'server.proxy_protocol': setting({

@@ -20,6 +20,7 @@ import { isBodyless } from './engine-framing.ts'
 import { Keeper } from './engine-keeper.ts'
 import { Pump, type PumpTarget } from './engine-pump.ts'
 import { TurnQueue } from './engine-turns.ts'
+import { type Forwarded, parseForwarded } from './forwarded.ts'
 
 /** Tells this run of the process from all others; a counter tells its requests apart. */
 const runId = randomBytes(6).toString('hex')
@@ -137,24 +138,40 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
       this.addressText =
         isTrusted === undefined || !this.isProxied
           ? speaker
-          : clientAddress(speaker, this.header('x-forwarded-for'), isTrusted)
+          : clientAddress(
+              speaker,
+              this.header('x-forwarded-for') ?? this.standardForwarded()?.for,
+              isTrusted,
+            )
     }
     return this.addressText
   }
 
   get scheme(): 'http' | 'https' {
-    const forwarded = this.forwarded('x-forwarded-proto')
+    const forwarded = this.forwarded('proto')
     if (forwarded === 'http' || forwarded === 'https') return forwarded
     return this.isTls ? 'https' : 'http'
   }
 
   get host(): string {
-    return this.forwarded('x-forwarded-host') ?? this.authority ?? this.header('host') ?? ''
+    return this.forwarded('host') ?? this.authority ?? this.header('host') ?? ''
   }
 
-  private forwarded(name: string): string | undefined {
+  private forwarded(name: 'proto' | 'host'): string | undefined {
     void this.remoteAddress
-    return this.isProxied ? lastValue(this.header(name)) : undefined
+    if (!this.isProxied) return undefined
+    return lastValue(this.header(`x-forwarded-${name}`)) ?? this.standardForwarded()?.[name]
+  }
+
+  /**
+   * `Forwarded`, where there is none of `X-Forwarded-*`: a proxy that writes those passes a client's
+   * own `Forwarded` on as it is.
+   */
+  private standardForwarded(): Forwarded | undefined {
+    const isOther = ['for', 'proto', 'host'].some(
+      (name) => this.header(`x-forwarded-${name}`) !== undefined,
+    )
+    return isOther ? undefined : parseForwarded(this.header('forwarded'))
   }
 
   get signal(): AbortSignal {

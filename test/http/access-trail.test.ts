@@ -138,6 +138,24 @@ describeRegistry(
         'realm="https://registry.example/token",service="registry.example"',
       )
     })
+
+    test('says so by RFC 7239 too, and only where it does not by its own headers', async () => {
+      const { client } = registry()
+      const ask = (header: string, more = {}) =>
+        client.get('/v2/_catalog', { forwarded: header, ...more })
+      expect((await ask('for="203.0.113.9:4711";proto=https')).status).toBe(200)
+      expect((await ask('for=198.51.100.7, for=203.0.113.9, for=10.0.0.1')).status).toBe(200)
+      const forged = await ask('for=203.0.113.9, for=198.51.100.7;proto=https;host=r.example')
+      expect(forged.status).toBe(401)
+      expect(forged.headers['www-authenticate']).toContain('realm="https://r.example/token"')
+      for (const said of ['for=unknown', 'for=_hidden', 'for="203.0.113.9', 'proto=https']) {
+        expect((await ask(said)).status).toBe(401)
+      }
+      // The proxy writes `X-Forwarded-*`; what came as `Forwarded` is its client's word.
+      expect((await ask('for=203.0.113.9', forwarded('198.51.100.7'))).status).toBe(401)
+      const proto = { 'x-forwarded-proto': 'https' }
+      expect((await ask('for=203.0.113.9', proto)).status).toBe(401)
+    })
   },
 )
 
@@ -146,5 +164,10 @@ describeRegistry('any other client', { config: proxied }, (registry) => {
     const answer = await registry().client.get('/v2/_catalog', forwarded('203.0.113.9'))
     expect(answer.status).toBe(401)
     expect(answer.headers['www-authenticate']).toContain('realm="http://127.0.0.1:')
+    const standard = await registry().client.get('/v2/_catalog', {
+      forwarded: 'for=203.0.113.9;proto=https;host=registry.example',
+    })
+    expect(standard.status).toBe(401)
+    expect(standard.headers['www-authenticate']).toContain('realm="http://127.0.0.1:')
   })
 })
