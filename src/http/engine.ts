@@ -18,9 +18,13 @@
  */
 import type { Caller } from '../auth/caller.ts'
 
+/** On every answer: a browser takes content for what its type says, and for nothing else. */
+const noSniffing = ['X-Content-Type-Options', 'nosniff'] as const
+
 /** Status line and headers, prepared once and reused: adapters may cache their wire form on it. */
 export class ResponseHead {
   readonly status: number
+  /** Those that were given, and what every answer carries. */
   readonly headers: readonly (readonly [name: string, value: string])[]
   /** An adapter's prepared form. Only the adapter that wrote it reads it. */
   wire: string | undefined
@@ -36,7 +40,7 @@ export class ResponseHead {
       }
     }
     this.status = status
-    this.headers = headers
+    this.headers = headers.includes(noSniffing) ? headers : [...headers, noSniffing]
     this.wire = undefined
   }
 }

@@ -27,11 +27,6 @@ export function noReferrers(mirror: Mirror, subject: Digest): RegistryError {
   })
 }
 
-/** What nobody here has read goes out in a type that no browser runs. */
-export function passedType(type: string): string {
-  return type.startsWith('application/') ? type : 'application/octet-stream'
-}
-
 export function prepareBlob(
   repository: RepositoryName,
   digest: Digest,

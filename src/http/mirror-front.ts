@@ -28,7 +28,6 @@ import {
   cacheHeader,
   inTime,
   noReferrers,
-  passedType,
   prepareBlob,
   staleAnswer,
   told,
@@ -224,7 +223,7 @@ export class MirrorFront {
         const prepared = prepareManifest({
           ...route,
           digest,
-          mediaType: passedType(outcome.fetched.mediaType),
+          mediaType: outcome.fetched.mediaType,
           sizeBytes: bytes.byteLength,
         })
         const passed = PASSED.wrap(response)

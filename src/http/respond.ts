@@ -8,6 +8,12 @@ export type HeaderList = readonly (readonly [name: string, value: string])[]
 
 export const versionHeader = ['Docker-Distribution-API-Version', 'registry/2.0'] as const
 
+/**
+ * On content that others have pushed or upstreams have sent: a browser that is made to open it as a
+ * page runs nothing in it, and gives it no origin.
+ */
+export const sandboxHeader = ['Content-Security-Policy', "default-src 'none'; sandbox"] as const
+
 const JSON_TYPE = ['Content-Type', 'application/json'] as const
 
 /** Sends `value` as JSON (for HEAD: its length alone). */

@@ -64,4 +64,6 @@ export interface UwsModule {
   App(): UwsApp
   /** Throws when the files do not make a TLS context. */
   SSLApp(options: UwsSslOptions): UwsApp
+  /** Not in its documentation. One key switches the header off that names it in every answer. */
+  _cfg(key: string): void
 }

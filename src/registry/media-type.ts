@@ -44,6 +44,11 @@ export function isServable(type: string): boolean {
   return type.startsWith('application/') && !ACTIVE.some((part) => type.includes(part))
 }
 
+/** The type under which other people's content is served: its own, or bytes without a meaning. */
+export function servedType(type: string): string {
+  return isServable(type) ? type : 'application/octet-stream'
+}
+
 export function isImageManifest(type: string): boolean {
   return IMAGE_MANIFESTS.has(type)
 }

@@ -106,7 +106,6 @@ export async function makeFrontDoor(
     : undefined
   let metrics: Metrics | undefined
   const service = new ServiceHandlers({
-    version,
     health: makeHealth(storage),
     get metrics() {
       return metrics

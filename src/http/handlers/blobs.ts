@@ -24,7 +24,7 @@ import { BytesSource } from '../bytes-source.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
 import { MultipartSource, multipartType, SpanSource } from '../multipart.ts'
 import { keptBodyBytesMax, type PreparedAnswers, type PreparedBlob } from '../prepared-answers.ts'
-import { type HeaderList, respondEmpty, versionHeader } from '../respond.ts'
+import { type HeaderList, respondEmpty, sandboxHeader, versionHeader } from '../respond.ts'
 
 export interface BlobRoute {
   readonly repository: RepositoryName
@@ -237,5 +237,6 @@ function blobHeaders(digest: Digest): HeaderList {
     ['ETag', `"${digest}"`],
     ['Accept-Ranges', 'bytes'],
     ['Cache-Control', 'max-age=31536000, immutable'],
+    sandboxHeader,
   ]
 }

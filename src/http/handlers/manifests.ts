@@ -12,6 +12,7 @@ import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { matchesEntityTag } from '../../registry/entity-tag.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { manifestBytesMax, manifestTagsMax } from '../../registry/limits.ts'
+import { servedType } from '../../registry/media-type.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import { parseReference, type Reference } from '../../registry/reference.ts'
 import { unwrap } from '../../registry/result.ts'
@@ -25,7 +26,7 @@ import {
   type PreparedManifest,
 } from '../prepared-answers.ts'
 import { Query } from '../query.ts'
-import { type HeaderList, respondEmpty, versionHeader } from '../respond.ts'
+import { type HeaderList, respondEmpty, sandboxHeader, versionHeader } from '../respond.ts'
 
 export interface ManifestRoute {
   readonly repository: RepositoryName
@@ -185,7 +186,8 @@ export function prepareManifest(answer: ManifestAnswer): PreparedManifest {
   const isTag = !reference.includes(':')
   const head = new ResponseHead(200, [
     versionHeader,
-    ['Content-Type', mediaType],
+    // A row of an older version, or an upstream, may name anything.
+    ['Content-Type', servedType(mediaType)],
     ...cacheHeaders(digest, isTag),
   ])
   return {
@@ -215,6 +217,7 @@ function cacheHeaders(digest: string, isTag: boolean): HeaderList {
     ['Docker-Content-Digest', digest],
     ['ETag', `"${digest}"`],
     ['Cache-Control', isTag ? 'no-cache' : 'max-age=31536000, immutable'],
+    sandboxHeader,
   ]
 }
 

@@ -8,7 +8,6 @@ import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
 import { respondJson, respondText } from '../respond.ts'
 
 export interface ServiceOptions {
-  readonly version: string
   readonly health: Health
   /** Undefined when metrics are switched off. */
   readonly metrics: Metrics | undefined
@@ -16,28 +15,29 @@ export interface ServiceOptions {
 
 const TEXT = new ResponseHead(200, [['Content-Type', 'text/plain; charset=utf-8']])
 
+/** No version: it would tell strangers which faults to try. */
+const indexText = [
+  'FastRegistry: an OCI and Docker container registry.',
+  '',
+  'docker push <this host>/<name>:<tag>   stores an image here',
+  '/v2/          the registry API (OCI distribution specification)',
+  '/healthz      live and ready',
+  '/metrics      Prometheus metrics',
+  '/admin/status version, uptime, storage',
+  '',
+].join('\n')
+
 const OPTIONS = new ResponseHead(204, [['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']])
 
 export class ServiceHandlers {
   readonly #options: ServiceOptions
-  readonly #indexText: string
 
   constructor(options: ServiceOptions) {
     this.#options = options
-    this.#indexText = [
-      `FastRegistry ${options.version}: an OCI and Docker container registry.`,
-      '',
-      'docker push <this host>/<name>:<tag>   stores an image here',
-      '/v2/          the registry API (OCI distribution specification)',
-      '/healthz      live and ready',
-      '/metrics      Prometheus metrics',
-      '/admin/status version, uptime, storage',
-      '',
-    ].join('\n')
   }
 
   index(request: HttpRequest, response: HttpResponse): void {
-    respondText(request, response, TEXT, this.#indexText)
+    respondText(request, response, TEXT, indexText)
   }
 
   /** What the server as a whole understands: a question of load balancers. */
