@@ -11,7 +11,6 @@ import { type AdminContext, type Endpoint, EventStream, Reply } from './endpoint
 import { requireAtFirst, requireNeed } from './needs.ts'
 import { decodeParams, type PathPattern, pathPattern } from './path-pattern.ts'
 import { AdminProblem, toProblem } from './problem.ts'
-import { refuseOtherSites } from './same-site.ts'
 
 /** The request, as far as this API looks at it. */
 export interface AdminRequest {
@@ -21,6 +20,8 @@ export interface AdminRequest {
   readonly query: string
   readonly bodyBytes: number | undefined
   readonly signal: AbortSignal
+  /** As the client names it. */
+  readonly host: string
   header(name: string): string | undefined
   readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
 }
@@ -38,8 +39,14 @@ interface Row {
 
 export class AdminApi {
   readonly #rows: readonly Row[]
+  readonly #isOtherSite: (request: AdminRequest) => boolean
 
-  constructor(endpoints: readonly Endpoint[]) {
+  /**
+   * `isOtherSite`: whether a browser asks for a page of another site. A page that an operator has open
+   * must not be able to make his browser talk to this API.
+   */
+  constructor(endpoints: readonly Endpoint[], isOtherSite: (request: AdminRequest) => boolean) {
+    this.#isOtherSite = isOtherSite
     // The most words first: `…/{repository}/tags` before `…/{repository}`, which fits it as well.
     this.#rows = endpoints
       .map((endpoint) => ({ endpoint, pattern: pathPattern(endpoint.path) }))
@@ -56,7 +63,7 @@ export class AdminApi {
     try {
       const { endpoint, params } = this.#find(request, asker)
       requireAtFirst(asker, endpoint.need)
-      refuseOtherSites(request)
+      if (this.#isOtherSite(request)) throw otherSite()
       const { id: requestId, signal } = request
       const lastEventId = request.header('last-event-id')
       const input = await readInput(endpoint, params, request, asker)
@@ -114,6 +121,11 @@ export class AdminApi {
       context: { path: request.path.slice(0, 512) },
     })
   }
+}
+
+function otherSite(): AdminProblem {
+  const message = 'the admin API takes no requests from other web sites; see server.cors.origins'
+  return new AdminProblem(403, 'cross_site', message)
 }
 
 function wrongMethod({ method }: AdminRequest, rows: readonly Row[]): AdminProblem {

@@ -3,7 +3,7 @@
  * a separate value, as those of the first FastRegistry did; without a command it means `serve`.
  */
 import { nearestKey } from '../config/explain.ts'
-import { FLAG_KEYS, type SettingKey } from '../config/schema.ts'
+import { FLAG_KEYS, type SettingKey, SWITCH_FLAGS } from '../config/schema.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import { fail, ok, type Result } from '../registry/result.ts'
 import { FEATURE_COMMANDS } from './feature-commands.ts'
@@ -88,8 +88,13 @@ export function parseArguments(args: readonly string[]): Result<Arguments, strin
       continue
     }
     if (!VALUE_FLAGS.includes(name)) return fail(unknown('flag', `--${name}`, FLAGS_WITH_DASHES))
-    const value = inlineValue ?? args[++index]
-    if (value === undefined || value === '' || (inlineValue === undefined && isFlag(value))) {
+    const isSwitch = SWITCH_FLAGS.has(name)
+    const value = inlineValue ?? (isSwitch ? 'true' : args[++index])
+    if (
+      value === undefined ||
+      value === '' ||
+      (inlineValue === undefined && !isSwitch && isFlag(value))
+    ) {
       return fail(`flag --${name} needs a value, such as ${EXAMPLES[name]}`)
     }
     const key = FLAG_KEYS.get(name)
@@ -153,6 +158,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   config: '--config=config.yaml',
   storage: '--storage=./data',
   addr: '--addr=:5000',
+  open: '--open',
   repository: '--repository=team/app',
 }
 
@@ -182,14 +188,15 @@ Commands:
   verify                read everything stored and compare it with its digest (server stopped)
   backup DIR            write a consistent copy to an empty folder (the server may run)
   restore DIR           make a store at storage.path out of a backup
-  adopt                 take the blob files of a stopped store in that have no metadata
+  adopt                 take up blob files of a stopped store that have no metadata
   version               print the version
   help                  print this text
 
 Flags (one dash or two; --flag=value or --flag value; they win over the file):
-  --config FILE         configuration file (YAML); without it the defaults hold
+  --config FILE         configuration file (YAML); else $FASTREGISTRY_CONFIG, else the defaults
   --storage DIR         storage.path: folder that holds everything
   --addr ADDRESS        server.addr: address to listen on, such as :5000
+  --open                server.open: without auth and access let the network in too
   --repair              verify: take what is damaged out of service, so that it can be pushed again
   --probe               check-config: ask every upstream whether it lets us in
   --repository NAME     adopt: repository that the adopted blobs can be pulled from

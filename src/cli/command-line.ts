@@ -5,7 +5,8 @@
 import type { Config } from '../config/config.ts'
 import { ConfigError, nearestKey } from '../config/explain.ts'
 import { loadConfig } from '../config/load.ts'
-import { FLAG_KEYS, type SettingKey } from '../config/schema.ts'
+import { FLAG_KEYS, type SettingKey, SWITCH_FLAGS } from '../config/schema.ts'
+import type { Environment } from '../config/source.ts'
 import { fail, ok, type Result } from '../registry/result.ts'
 import { oneLine } from './one-line.ts'
 import type { Terminal } from './terminal.ts'
@@ -48,16 +49,24 @@ export function readCommandLine(
       flags.set(name, [''])
       continue
     }
-    const value = inline ?? args[++index]
+    const value = inline ?? (SWITCH_FLAGS.has(name) ? 'true' : args[++index])
     if (value === undefined || value === '') return fail(`flag --${name} needs a value`)
     flags.set(name, [...(flags.get(name) ?? []), value])
   }
   return ok({ words, flags })
 }
 
+/** The file that a flag names, or the environment; undefined: the defaults hold. */
+export function configFile(
+  given: string | undefined,
+  environment: Environment,
+): string | undefined {
+  return given ?? (environment['FASTREGISTRY_CONFIG'] || undefined)
+}
+
 /** The configuration that the flags name; undefined after its problems were printed. */
 export async function configOf(line: CommandLine, terminal: Terminal): Promise<Config | undefined> {
-  const file = line.flags.get('config')?.at(-1)
+  const file = configFile(line.flags.get('config')?.at(-1), terminal.environment)
   const settings = new Map<SettingKey, string>()
   for (const [flag, key] of FLAG_KEYS) {
     const value = line.flags.get(flag)?.at(-1)

@@ -8,6 +8,7 @@ import { readVersion } from '../runtime/version.ts'
 import type { Judged } from '../server/judge.ts'
 import { adopt } from './adopt.ts'
 import { type Arguments, HELP, parseArguments } from './arguments.ts'
+import { configFile } from './command-line.ts'
 import { FEATURE_COMMANDS, featureHelp } from './feature-commands.ts'
 import { serve } from './serve.ts'
 import type { Terminal } from './terminal.ts'
@@ -37,7 +38,7 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
     case 'check-config':
       return withJudged(parsed.value, terminal, async ({ config, warnings }) => {
         for (const line of warnings) terminal.printError(line)
-        terminal.print(`${parsed.value.file ?? 'defaults'}: ok`)
+        terminal.print(`${configFile(parsed.value.file, terminal.environment) ?? 'defaults'}: ok`)
         if (!parsed.value.probes) return 0
         const { probeMirrors } = await import('./probe-mirrors.ts')
         return (await probeMirrors(config, (line) => terminal.print(line))) ? 0 : 1
@@ -107,8 +108,9 @@ async function withLoaded<T>(
   load: (options: LoadOptions) => Promise<T>,
   use: (loaded: T) => Promise<number>,
 ): Promise<number> {
+  const file = configFile(args.file, terminal.environment)
   const options: LoadOptions = {
-    ...(args.file === undefined ? {} : { file: args.file }),
+    ...(file === undefined ? {} : { file }),
     flags: args.settings,
     environment: terminal.environment,
   }

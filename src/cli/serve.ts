@@ -28,6 +28,8 @@ export interface ServeContext {
 
 /** Resolves with the exit code once the server has stopped. */
 export async function serve(config: Config, context: ServeContext): Promise<number> {
+  // Whatever is made from now on is nobody else's business, also where no unit says so.
+  process.umask(process.umask(0o027) | 0o027)
   const { createLogger } = await context.loadLogger()
   const logger = createLogger(config.log.level)
   const stopRequested = new Promise<StopSignal>((onStop) => {

@@ -37,6 +37,11 @@ export function formatAddress(address: ListenAddress): string {
   return `${host}:${address.port}`
 }
 
+/** Whether only programs on this machine reach a listener on this host. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+}
+
 function parseHost(text: string): Result<string, string> {
   if (text === '' || isIPv4(text)) return ok(text)
   if (text.startsWith('[') && text.endsWith(']')) {

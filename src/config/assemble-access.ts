@@ -78,6 +78,12 @@ function foreignTokens(values: Values): ForeignTokensConfig | undefined {
   return issuer === '' ? undefined : foreign
 }
 
+/** Whether others may reach the listeners: somebody asks who they are, or that was said not to matter. */
+export function isForNetwork(values: Values): boolean {
+  const isAsked = values['auth.type'] !== 'none' || values.access.length > 0
+  return isAsked || values['auth.foreign.issuer'] !== '' || values['server.open']
+}
+
 export function accessProblems(values: Values): readonly (readonly [SettingKey, string])[] {
   const problems: [SettingKey, string][] = []
   const hasTls = values['server.tls.cert'] !== ''
@@ -101,6 +107,9 @@ export function accessProblems(values: Values): readonly (readonly [SettingKey, 
   const jwks = values['auth.foreign.jwks']
   if (isUrl(jwks) && !URL.canParse(jwks)) {
     problems.push(['auth.foreign.jwks', 'expected a file or an http or https URL'])
+  }
+  if (values['server.cors.origins'].length > 1 && values['server.cors.origins'].includes('*')) {
+    problems.push(['server.cors.origins', '"*" stands alone: it is every site, without logins'])
   }
   const known = new Set(Object.keys(values['auth.groups']))
   for (const [index, { groups = [] }] of values.access.entries()) {

@@ -3,7 +3,8 @@
  * belong together as one. The compiler holds it against both the schema and the type.
  */
 import { resolve } from 'node:path'
-import { accessConfig, accessProblems } from './assemble-access.ts'
+import { isLoopback } from './address.ts'
+import { accessConfig, accessProblems, isForNetwork } from './assemble-access.ts'
 import { assembleCleanup, cleanupProblems } from './assemble-cleanup.ts'
 import type { CheckedSettings } from './check.ts'
 import type { Config, ListenAddress } from './config.ts'
@@ -13,14 +14,18 @@ import type { SettingKey, Values } from './schema.ts'
 /** Relative paths count from the working directory. Assumes that `checkRelations` found nothing. */
 export function assembleConfig(values: Values): Config {
   const [certFile, keyFile] = [values['server.tls.cert'], values['server.tls.key']]
+  const alsoListen = values['server.also_listen']
   const sni = values['server.tls.sni'].map((pair) => ({
     cert: resolve(pair.cert),
     key: resolve(pair.key),
   }))
   return deepFreeze({
     server: {
-      addr: values['server.addr'],
-      alsoListen: values['server.also_listen'],
+      addr: reachable(values, values['server.addr']),
+      isOpen: values['server.open'],
+      corsOrigins: values['server.cors.origins'],
+      hosts: values['server.hosts'],
+      alsoListen: alsoListen === undefined ? undefined : reachable(values, alsoListen),
       alsoListenTls: values['server.also_listen_tls'],
       engine: values['server.engine'],
       tls:
@@ -67,6 +72,15 @@ export function assembleConfig(values: Values): Config {
   })
 }
 
+/** An open registry without a word about the network is for this machine alone. */
+function reachable(values: Values, address: ListenAddress): ListenAddress {
+  if (isForNetwork(values) || address.host !== '') return address
+  return { ...address, host: '127.0.0.1' }
+}
+
+const unguarded =
+  'without auth and access everybody on this network could push and delete; set auth.type, or server.open: true'
+
 /** What no setting can tell alone: pairs that need each other, and addresses that collide. */
 export function checkRelations(checked: CheckedSettings): readonly Problem[] {
   const { values } = checked
@@ -84,6 +98,11 @@ export function checkRelations(checked: CheckedSettings): readonly Problem[] {
   const isAddrKnown = !isRefused(checked, 'server.addr')
   if (isAddrKnown && collides(values['server.addr'], values['server.also_listen'])) {
     refuse('server.also_listen', 'is the same address as server.addr; choose another port')
+  }
+  for (const key of ['server.addr', 'server.also_listen'] as const) {
+    const host = values[key]?.host ?? ''
+    if (isRefused(checked, key) || isForNetwork(values) || host === '' || isLoopback(host)) continue
+    refuse(key, unguarded)
   }
   for (const [key, message] of accessProblems(values)) refuse(key, message)
   const { mirrors } = values

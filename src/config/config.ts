@@ -24,6 +24,12 @@ export interface TlsFiles {
 
 export interface ServerConfig {
   readonly addr: ListenAddress
+  /** Open to the network although nobody is asked who he is. */
+  readonly isOpen: boolean
+  /** Web sites whose pages may call this registry; `*` alone: all, for reading. */
+  readonly corsOrigins: readonly string[]
+  /** Names under which browsers reach it; empty: those that it knows of itself. */
+  readonly hosts: readonly string[]
   /** A second listener with the same routes; plain HTTP unless `alsoListenTls`. */
   readonly alsoListen: ListenAddress | undefined
   readonly alsoListenTls: boolean

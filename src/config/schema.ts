@@ -4,6 +4,7 @@
  * to come are in `schema-later.ts`.
  */
 import { ACCESS_SETTINGS } from './schema-access.ts'
+import { BROWSER_SETTINGS } from './schema-browsers.ts'
 import { CLEANUP_SETTINGS } from './schema-cleanup.ts'
 import { LATER_SETTINGS } from './schema-later.ts'
 import { MIRROR_SETTINGS } from './schema-mirrors.ts'
@@ -16,7 +17,7 @@ export const SETTINGS = {
   'server.addr': setting({
     type: type.address(),
     default: ':5000',
-    doc: 'Address of the main listener. Without a host: every interface, IPv4 and IPv6.',
+    doc: 'Address of the main listener. Without a host: every interface, IPv4 and IPv6; `127.0.0.1` where `server.open` is not set and there is neither `auth` nor `access`.',
     since,
     flag: 'addr',
   }),
@@ -190,6 +191,7 @@ export const SETTINGS = {
     doc: 'Answer `/metrics` in the Prometheus text format.',
     since,
   }),
+  ...BROWSER_SETTINGS,
   ...ACCESS_SETTINGS,
   ...MIRROR_SETTINGS,
   ...LATER_SETTINGS,
@@ -222,6 +224,11 @@ export const FLAG_KEYS: ReadonlyMap<string, SettingKey> = new Map(
     const flag = ROWS[key]?.flag
     return flag === undefined ? [] : [[flag, key] as const]
   }),
+)
+
+/** Those that are on or off: on without a value. */
+export const SWITCH_FLAGS: ReadonlySet<string> = new Set(
+  [...FLAG_KEYS].flatMap(([flag, key]) => (ROWS[key]?.type.name === 'boolean' ? [flag] : [])),
 )
 
 export function isSettingKey(key: string): key is SettingKey {

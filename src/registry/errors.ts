@@ -41,7 +41,7 @@ export interface RegistryErrorOptions {
   /** Further entries of `errors[]`, where one request fails for several reasons. */
   readonly more?: readonly { readonly message: string; readonly detail?: unknown }[]
   /** Its word in the audit trail, where somebody asked for more than he is given. */
-  readonly refusal?: 'limited' | 'too-many-uploads'
+  readonly refusal?: 'limited' | 'too-many-uploads' | 'cross-site' | 'unknown-host'
 }
 
 /** A refusal that ends a request. Callers match `code`, never the text. */

@@ -3,7 +3,7 @@
  * together for one server.
  */
 import { access, constants } from 'node:fs/promises'
-import { AdminApi } from '../admin/admin-api.ts'
+import { AdminApi, type AdminRequest } from '../admin/admin-api.ts'
 import type { Endpoint } from '../admin/endpoint.ts'
 import { mirrorEndpoints } from '../admin/mirror-endpoints.ts'
 import { serviceEndpoints } from '../admin/service-endpoints.ts'
@@ -15,6 +15,7 @@ import type { ManifestReader } from '../distribution/manifest-reader.ts'
 import { Mounts } from '../distribution/mount.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { Uploads } from '../distribution/uploads.ts'
+import { Browsers } from '../http/browsers.ts'
 import type { HttpEngine, HttpRequest } from '../http/engine.ts'
 import { AdminHandlers } from '../http/handlers/admin.ts'
 import { BlobHandlers } from '../http/handlers/blobs.ts'
@@ -29,6 +30,7 @@ import type { RequestLimits } from '../http/request-limits.ts'
 import { RequestLog } from '../http/request-log.ts'
 import { engineRefusal, respondError } from '../http/respond-error.ts'
 import { createDispatcher, routeKinds } from '../http/routes.ts'
+import { readTls } from '../http/tls-files.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import { Health } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
@@ -46,6 +48,7 @@ import type { Audit } from './audit.ts'
 import type { startScrub } from './background.ts'
 import { type Cleanup, imageAndRepositoryEndpoints } from './cleanup.ts'
 import { openMirrors } from './mirrors.ts'
+import { tlsFilesOf } from './tls-watch.ts'
 
 /** What is running already when the door is built. */
 export interface Parts {
@@ -118,7 +121,9 @@ export async function makeFrontDoor(
     doubt: () => reconciliation.doubt(),
   })
   life.opened('mirrors', mirrors, (one) => one?.close())
-  const admin: AdminApi = new AdminApi([
+  const browsers = makeBrowsers(config)
+  const isOtherSite = (request: AdminRequest) => browsers.isOtherSite(request)
+  const own = [
     ...serviceEndpoints({
       version,
       endpoints: () => admin.endpoints,
@@ -146,7 +151,8 @@ export async function makeFrontDoor(
         logger.info({ event: 'warmed', mirror, failed }, 'mirror warmed'),
     }),
     ...endpoints,
-  ])
+  ]
+  const admin: AdminApi = new AdminApi(own, isOtherSite)
   const answers = new PreparedAnswers()
   metadata.onApplied((transaction) => answers.drop(transaction))
   metadata.onDoubt(() => answers.clear())
@@ -184,7 +190,8 @@ export async function makeFrontDoor(
   const onDenied = (request: HttpRequest) => audit?.refused(request, { reason: 'mirror' })
   const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers, onDenied)
   if (front !== undefined) answers.inspector = (path, prepared) => front.inspect(path, prepared)
-  const dispatch = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
+  const gated = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
+  const dispatch = browsers.before(gated)
   const needsAddress = requestLog !== undefined || limits !== undefined
   const proxies = new Networks(config.trustedProxies)
   const balancers = new Networks(config.server.proxyProtocol)
@@ -204,7 +211,7 @@ export async function makeFrontDoor(
       if (error instanceof RegistryError && error.refusal !== undefined) {
         audit?.refused(request, { reason: error.refusal })
       }
-      respondError(request, response, error, logger)
+      respondError(request, browsers.dress(request, response), error, logger)
     },
     refusal: engineRefusal,
     maxConnections: config.server.maxConnections,
@@ -257,6 +264,21 @@ export async function makeFrontDoor(
 
 function isRead(method: string): boolean {
   return method === 'GET' || method === 'HEAD'
+}
+
+function makeBrowsers(config: Config): Browsers {
+  const { corsOrigins: origins, hosts } = config.server
+  const tls = tlsFilesOf(config)
+  const { realm } = config.auth.tokens
+  const own = realm === undefined ? [] : [new URL(realm).hostname]
+  const knownNames = async () => {
+    if (tls === undefined) return own
+    const { names, sni } = await readTls(tls)
+    return [...own, ...names, ...sni.flatMap((pair) => pair.names)].map((name) =>
+      name.toLowerCase(),
+    )
+  }
+  return new Browsers({ origins, hosts, knownNames, monotonic: systemClock.monotonic })
 }
 
 function makeHealth({ metadata, paths }: Storage): Health {

@@ -70,10 +70,11 @@ async function open(config: Config, actor: string, life: LifeCycle): Promise<Off
     readManifest,
     readBlob: (digest, bytesMax) => readStoredBlob(storage, digest, bytesMax),
   })
-  const api = new AdminApi([
-    ...cleanup.endpoints,
-    ...imageAndRepositoryEndpoints(cleanup, storage, pushes),
-  ])
+  const api = new AdminApi(
+    [...cleanup.endpoints, ...imageAndRepositoryEndpoints(cleanup, storage, pushes)],
+    // Nobody asks through a browser.
+    () => false,
+  )
   const signal = new AbortController().signal
   return {
     ask: async (method, target, body) => {
@@ -100,6 +101,7 @@ function toRequest(
     query,
     bodyBytes: bytes?.byteLength,
     signal,
+    host: '',
     header: (name) => (name === 'content-type' ? 'application/json' : undefined),
     readBody: async (onChunk) => {
       if (bytes !== undefined) onChunk(bytes)

@@ -2,6 +2,7 @@
  * @module Whether anybody is asked who he is; only then is access control loaded at all, because an
  * open registry should not wait 60 ms at its start for libraries that it never calls.
  */
+import { isLoopback } from '../config/address.ts'
 import type { Config } from '../config/config.ts'
 import type { AccessControl, AccessParts } from './access.ts'
 
@@ -12,7 +13,9 @@ export async function openAccess(
 ): Promise<AccessControl | undefined> {
   if (!isAccessControlled(config)) {
     parts.logger.warn(
-      'open mode: whoever reaches this port may pull, push and delete; see auth.type',
+      config.server.isOpen
+        ? 'open mode: whoever reaches this port may pull, push and delete; see auth.type'
+        : 'open mode, for this machine alone: every program on it may pull, push and delete. For others set auth.type, or server.open: true',
     )
     return undefined
   }
@@ -33,9 +36,7 @@ function plainListeners({ server, trustedProxies }: Config): readonly string[] {
   const { addr, alsoListen, alsoListenTls, tls } = server
   const hosts = tls === undefined ? [addr] : []
   if (alsoListen !== undefined && (tls === undefined || !alsoListenTls)) hosts.push(alsoListen)
-  return hosts
-    .filter(({ host }) => !/^(?:127\.|::1$|localhost$)/.test(host))
-    .map(({ host, port }) => `${host}:${port}`)
+  return hosts.filter(({ host }) => !isLoopback(host)).map(({ host, port }) => `${host}:${port}`)
 }
 
 function isAccessControlled({ auth, access }: Config): boolean {

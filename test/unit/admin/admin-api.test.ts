@@ -8,11 +8,12 @@ import { AdminApi, type AdminRequest } from '../../../src/admin/admin-api.ts'
 import { endpoint, Reply } from '../../../src/admin/endpoint.ts'
 import { openApiDocument } from '../../../src/admin/openapi.ts'
 import { openAsker } from '../../../src/auth/asker.ts'
+import { Browsers } from '../../../src/http/browsers.ts'
 import type { ApiAnswer } from '../../../src/runtime/api-answer.ts'
 
 const params = v.object({ repository: v.string() })
 
-const api = new AdminApi([
+const endpoints = [
   endpoint({
     method: 'GET',
     path: '/admin/repositories/{repository}',
@@ -51,7 +52,14 @@ const api = new AdminApi([
       throw new Error('secret path /var/lib')
     },
   }),
-])
+]
+const browsers = new Browsers({
+  origins: ['https://ui.test'],
+  hosts: [],
+  knownNames: async () => [],
+  monotonic: () => 0,
+})
+const api = new AdminApi(endpoints, (request) => browsers.isOtherSite(request))
 
 interface Asked {
   readonly headers?: Readonly<Record<string, string>>
@@ -67,6 +75,7 @@ async function ask(method: string, target: string, { headers = {}, body = '' }: 
     query,
     bodyBytes: body.length,
     signal: new AbortController().signal,
+    host: headers['host'] ?? '',
     header: (name) => headers[name],
     readBody: async (onChunk) => {
       if (body !== '') onChunk(Buffer.from(body))
@@ -150,6 +159,7 @@ describe('requests of other web sites', () => {
     ['another origin', { origin: 'https://evil.test', host: 'registry.test' }, 403],
     ['the opaque origin', { origin: 'null', host: 'registry.test' }, 403],
     ['its own origin', { origin: 'https://registry.test:5000', host: 'registry.test:5000' }, 200],
+    ['a site that is named', { origin: 'https://ui.test', 'sec-fetch-site': 'cross-site' }, 200],
     ['a page of its own', { 'sec-fetch-site': 'same-origin' }, 200],
     ['typed by a person', { 'sec-fetch-site': 'none' }, 200],
     ['a program', {}, 200],

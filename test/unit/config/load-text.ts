@@ -22,7 +22,10 @@ export async function problems(
 
 export const defaults = {
   server: {
-    addr: { host: '', port: 5000 },
+    addr: { host: '127.0.0.1', port: 5000 },
+    isOpen: false,
+    corsOrigins: [],
+    hosts: [],
     alsoListen: undefined,
     alsoListenTls: false,
     engine: 'auto',

@@ -33,7 +33,7 @@ describe('what means the defaults', () => {
 describe('what is read', () => {
   test('values of every kind', async () => {
     const config = await load(`
-server: { addr: "127.0.0.1:8080", also_listen: ":80", engine: node, shutdown_timeout: 1h }
+server: { addr: "127.0.0.1:8080", also_listen: ":80", open: true, engine: node, shutdown_timeout: 1h }
 storage:
   path: /data
   inline_limit: 1000

@@ -39,6 +39,10 @@ describe('the schema', () => {
   })
 
   test('the flags of the first FastRegistry stand for the settings they stood for', () => {
-    expect(Object.fromEntries(FLAG_KEYS)).toEqual({ addr: 'server.addr', storage: 'storage.path' })
+    expect(Object.fromEntries(FLAG_KEYS)).toEqual({
+      addr: 'server.addr',
+      storage: 'storage.path',
+      open: 'server.open',
+    })
   })
 })

@@ -34,7 +34,10 @@ async function warnings(server: string, access = auth): Promise<readonly string[
 test('an open registry says so in one line', async () => {
   const said = await warnings('{ addr: ":5000" }', '')
   expect(said).toHaveLength(1)
-  expect(said[0]).toContain('open mode')
+  expect(said[0]).toContain('open mode, for this machine alone')
+  const open = await warnings('{ addr: ":5000", open: true }', '')
+  expect(open).toHaveLength(1)
+  expect(open[0]).toContain('whoever reaches this port')
 })
 
 test('passwords over a plain listener that others reach are one line', async () => {
