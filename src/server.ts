@@ -102,7 +102,7 @@ async function start(
   const limits = makeLimits(config)
   const { metadata } = storage
   const access = await openAccess(config, { metadata, limits, audit, logger, life })
-  const { engine, mirrors } = await makeFrontDoor(config, {
+  const { engine, mirrors, health } = await makeFrontDoor(config, {
     storage,
     uploads,
     reconciliation,
@@ -129,6 +129,7 @@ async function start(
   reconciliation.start()
   await cleanup.start()
   mirrors?.start()
+  health.started()
   return { engine, ports }
 }
 

@@ -47,6 +47,10 @@ export const FEATURE_COMMANDS: Readonly<Record<string, FeatureCommand>> = {
     summary: 'list what was deleted, or bring it back',
     load: async () => (await import('./commands/contents.ts')).undelete,
   },
+  health: {
+    summary: 'ask the server of a configuration on this machine: ready (or live), exit code 0 or 1',
+    load: async () => (await import('./commands/health.ts')).health,
+  },
   'mirror-config': {
     summary: 'print how docker, containerd, podman, BuildKit and k3s pull through the mirrors',
     load: async () => (await import('./commands/mirror-config.ts')).mirrorConfig,

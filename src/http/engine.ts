@@ -216,6 +216,8 @@ export interface HttpEngine {
    * new certificates. Rejects when a file cannot be used; then all stays as it was.
    */
   reloadTls(): Promise<void>
+  /** It has stopped listening. */
+  readonly isStopping: boolean
   /** Connections open now. */
   readonly openConnections: number
   /** Requests that were not answered in full yet. */

@@ -62,6 +62,10 @@ export class NodeEngine implements HttpEngine {
     )
   }
 
+  get isStopping(): boolean {
+    return this.core.isDraining
+  }
+
   get openConnections(): number {
     return this.core.openConnections
   }

@@ -37,6 +37,8 @@ const OPEN_PATHS: ReadonlySet<string> = new Set([
   '*',
   '/health',
   '/healthz',
+  '/livez',
+  '/readyz',
   '/token',
   '/.well-known/jwks.json',
 ])

@@ -8,7 +8,9 @@ import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import { unwrap } from '../registry/result.ts'
 
 export type Route =
-  | { readonly kind: 'index' | 'health' | 'metrics' | 'admin' | 'token' | 'jwks' }
+  | {
+      readonly kind: 'index' | 'health' | 'live' | 'ready' | 'metrics' | 'admin' | 'token' | 'jwks'
+    }
   | { readonly kind: 'base' | 'catalog' | 'extensions' }
   | { readonly kind: 'manifest'; readonly repository: RepositoryName; readonly reference: string }
   | { readonly kind: 'blob'; readonly repository: RepositoryName; readonly digest: string }
@@ -27,6 +29,8 @@ const FIXED: ReadonlyMap<string, Route> = new Map([
   ['*', { kind: 'index' }],
   ['/health', { kind: 'health' }],
   ['/healthz', { kind: 'health' }],
+  ['/livez', { kind: 'live' }],
+  ['/readyz', { kind: 'ready' }],
   ['/metrics', { kind: 'metrics' }],
   ['/token', { kind: 'token' }],
   ['/.well-known/jwks.json', { kind: 'jwks' }],

@@ -58,6 +58,8 @@ function makeTable({
       OPTIONS: (_route, request, response) => service.options(request, response),
     },
     health: getAndHead((_route, request, response) => service.health(request, response)),
+    live: getAndHead((_route, request, response) => service.live(request, response)),
+    ready: getAndHead((_route, request, response) => service.ready(request, response)),
     metrics: getAndHead((_route, request, response) => service.metrics(request, response)),
     token: {
       GET: (_route, request, response) => orNone(token).get(request, response),

@@ -42,6 +42,10 @@ export class UwsEngine implements HttpEngine {
     refuseInJson(options, loaded)
   }
 
+  get isStopping(): boolean {
+    return this.core.isDraining
+  }
+
   get openConnections(): number {
     return this.core.openConnections
   }

@@ -32,7 +32,7 @@ import { engineRefusal, respondError } from '../http/respond-error.ts'
 import { createDispatcher, routeKinds } from '../http/routes.ts'
 import { readTls } from '../http/tls-files.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
-import { Health } from '../observability/health.ts'
+import { Health, HealthProblem } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { Metrics } from '../observability/metrics.ts'
 import { declareMirrorMetrics } from '../observability/mirror-metrics.ts'
@@ -87,7 +87,7 @@ export async function makeFrontDoor(
     endpoints,
     life,
   }: Parts,
-): Promise<{ engine: HttpEngine; mirrors: Mirrors | undefined }> {
+): Promise<{ engine: HttpEngine; mirrors: Mirrors | undefined; readonly health: Health }> {
   const { metadata } = storage
   const startedAt = systemClock.monotonic()
   const version = readVersion()
@@ -108,8 +108,16 @@ export async function makeFrontDoor(
     ? new RequestLog(logger.accessLog, config.log.accessSample)
     : undefined
   let metrics: Metrics | undefined
+  const health = makeHealth(storage)
   const service = new ServiceHandlers({
-    health: makeHealth(storage),
+    health,
+    lifeCycle: {
+      isStopping: () => engine.isStopping,
+      notes: () => ({
+        room: storage.space.hasRoom ? 'ok' : 'short of disk space: takes no pushes',
+        recovery: reconciliation.status.state,
+      }),
+    },
     get metrics() {
       return metrics
     },
@@ -259,7 +267,7 @@ export async function makeFrontDoor(
   if (metrics !== undefined && mirrors !== undefined) {
     declareMirrorMetrics(metrics, () => mirrors.readings())
   }
-  return { engine, mirrors }
+  return { engine, mirrors, health }
 }
 
 function isRead(method: string): boolean {
@@ -286,7 +294,7 @@ function makeHealth({ metadata, paths }: Storage): Health {
     {
       name: 'metadata',
       check: async () => {
-        if (!metadata.isHealthy) throw new Error('takes no writes')
+        if (!metadata.isHealthy) throw new HealthProblem('takes no writes')
         metadata.get('system', 'schemaVersion')
       },
     },

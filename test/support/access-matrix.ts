@@ -124,6 +124,8 @@ export const REGISTRY_ROWS: readonly EndpointRow[] = [
     OPTIONS: { path: fixed('/'), needs: 'open', done: 204 },
   }),
   ...rows('health', getAndHead(fixed('/health'), 'open')),
+  ...rows('live', getAndHead(fixed('/livez'), 'open')),
+  ...rows('ready', getAndHead(fixed('/readyz'), 'open')),
   ...rows('jwks', getAndHead(fixed('/.well-known/jwks.json'), 'open')),
   ...rows('token', {
     GET: { path: fixed('/token?service=registry.test'), needs: 'token', done: 200 },

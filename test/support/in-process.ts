@@ -84,6 +84,13 @@ export class InProcessRegistry {
     await this.start()
   }
 
+  /** Begins a stop; connections stay as they are. */
+  stopServer(): Promise<void> {
+    const stopping = this.#server!.stop()
+    this.#server = undefined
+    return stopping
+  }
+
   async stop(): Promise<void> {
     for (const socket of this.#sockets.splice(0)) socket.close()
     this.#client?.close()

@@ -1,7 +1,7 @@
 /**
  * @module The server's own pages: what this is, is it well, its metrics.
  */
-import type { Health } from '../../observability/health.ts'
+import type { Health, LifeCycle } from '../../observability/health.ts'
 import type { Metrics } from '../../observability/metrics.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
@@ -9,6 +9,7 @@ import { respondJson, respondText } from '../respond.ts'
 
 export interface ServiceOptions {
   readonly health: Health
+  readonly lifeCycle: LifeCycle
   /** Undefined when metrics are switched off. */
   readonly metrics: Metrics | undefined
 }
@@ -21,11 +22,14 @@ const indexText = [
   '',
   'docker push <this host>/<name>:<tag>   stores an image here',
   '/v2/          the registry API (OCI distribution specification)',
-  '/healthz      live and ready',
+  '/livez        it runs',
+  '/readyz       it can be sent requests, or why not',
   '/metrics      Prometheus metrics',
   '/admin/status version, uptime, storage',
   '',
 ].join('\n')
+
+const NO_STORE = [['Cache-Control', 'no-store']] as const
 
 const OPTIONS = new ResponseHead(204, [['Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS']])
 
@@ -45,11 +49,23 @@ export class ServiceHandlers {
     response.sendHead(OPTIONS, undefined)
   }
 
+  /** The event loop turns: whoever reads this answer has seen it. */
+  live(request: HttpRequest, response: HttpResponse): void {
+    respondJson(request, response, 200, { status: 'live' }, NO_STORE)
+  }
+
+  /** 200 while it should be sent requests, else 503 with why not. */
+  async ready(request: HttpRequest, response: HttpResponse): Promise<void> {
+    const { health, lifeCycle } = this.#options
+    const report = await health.ready(lifeCycle)
+    respondJson(request, response, report.status === 'ready' ? 200 : 503, report, NO_STORE)
+  }
+
   /** 200 while the metadata answers and the disk takes writes, else 503 with what is wrong. */
   async health(request: HttpRequest, response: HttpResponse): Promise<void> {
     const report = await this.#options.health.report()
     const status = report.status === 'healthy' ? 200 : 503
-    respondJson(request, response, status, report, [['Cache-Control', 'no-store']])
+    respondJson(request, response, status, report, NO_STORE)
   }
 
   async metrics(request: HttpRequest, response: HttpResponse): Promise<void> {

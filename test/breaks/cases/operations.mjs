@@ -5,6 +5,9 @@
 import { vitest } from '../breaks.mjs'
 
 const browsers = vitest('http', 'test/http/browser-headers.test.ts')
+const pages = vitest('http', 'test/http/browsers.test.ts')
+const open = vitest('unit', 'test/unit/config/open-mode.test.ts')
+const health = vitest('unit', 'test/unit/observability/health.test.ts')
 
 export const BREAKS = [
   {
@@ -34,5 +37,54 @@ export const BREAKS = [
     find: 'uws._cfg(withoutMark)',
     replace: "uws._cfg(withoutMark.replaceAll('9', '0'))",
     guard: browsers,
+  },
+  {
+    what: 'any site may call with the login of a browser',
+    file: 'src/http/browsers.ts',
+    find: "if (origin !== '*') allowed.push(",
+    replace: "if (origin !== '') allowed.push(",
+    guard: pages,
+  },
+  {
+    what: 'refusals that a named site cannot read',
+    file: 'src/server/front-door.ts',
+    find: 'respondError(request, browsers.dress(request, response), error, logger)',
+    replace: 'respondError(request, response, error, logger)',
+    guard: pages,
+  },
+  {
+    what: 'uploads begun by pages of other sites',
+    file: 'src/http/browsers.ts',
+    find: '!NOT_CHANGING.has(request.method) && this.isOtherSite(request)',
+    replace: '!NOT_CHANGING.has(request.method) && this.isOtherSite(request) && isJudgedLater',
+    guard: pages,
+  },
+  {
+    what: 'a browser under any name',
+    file: 'src/http/browsers.ts',
+    find: 'if (given !== undefined || isOwnAddress(request.host)) return go()',
+    replace: 'if (given !== undefined || request.host !== undefined) return go()',
+    guard: pages,
+  },
+  {
+    what: 'an open registry on every interface as it comes',
+    file: 'src/config/assemble.ts',
+    find: "if (isForNetwork(values) || address.host !== '') return address",
+    replace: 'if (isForNetwork(values) || address.port > 0) return address',
+    guard: open,
+  },
+  {
+    what: 'paths in what strangers read of its health',
+    file: 'src/observability/health.ts',
+    find: "?? 'fails'",
+    replace: '?? String(error)',
+    guard: health,
+  },
+  {
+    what: 'ready while it stops',
+    file: 'src/observability/health.ts',
+    find: "isStopping() ? 'stopping' : this.#hasStarted",
+    replace: "isStopping() && !this.#hasStarted ? 'stopping' : this.#hasStarted",
+    guard: health,
   },
 ]
