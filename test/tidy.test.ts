@@ -110,7 +110,7 @@ function violations(rule: (file: SourceFile) => readonly string[]): readonly str
 describe('the direction of imports', () => {
   test('every file belongs to a layer', () => {
     const strays = files.filter(({ path }) => path.startsWith('src/') && !partOf(path))
-    const reason = 'a newcomer finds code by its layer (style guide, sections 1 and 2)'
+    const reason = 'a newcomer finds code by its layer (README, How to read this code)'
     expect(
       strays.map(({ path }) => path),
       reason,

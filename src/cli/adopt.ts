@@ -1,5 +1,5 @@
 /**
- * @module `fastregistry adopt`: takes the blob files of a stopped store in that have no metadata,
+ * @module `fastregistry adopt`: takes up blob files of a stopped store that have no metadata,
  * such as the tree that the Go FastRegistry wrote. What is done is `adopt-store.ts`'s business.
  */
 import type { Config } from '../config/config.ts'

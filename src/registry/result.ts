@@ -20,8 +20,3 @@ export function unwrap<T, E extends Error>(result: Result<T, E>): T {
   if (result.ok) return result.value
   throw result.error
 }
-
-/** Closes a `switch` over a union: the compiler proves that it cannot be reached. */
-export function assertNever(value: never): never {
-  throw new Error(`unreachable: ${JSON.stringify(value)}`)
-}

@@ -184,11 +184,7 @@ export interface ScrubSetup {
   readonly after: string | undefined
 }
 
-/** Any message to the scrub worker means: stop where you are. */
-export interface ScrubRequest {
-  readonly kind: 'stop'
-}
-
+/** What the scrub worker sends. Any message to it means: stop where you are. */
 export type ScrubReply =
   | {
       readonly kind: 'progress'

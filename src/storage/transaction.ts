@@ -1,7 +1,8 @@
 /**
  * @module A metadata write as data: checks that must all hold and changes that are applied together
- * or not at all. No code outside `src/storage` opens a transaction of its own; this is what a
- * replicated store can carry unchanged, and what makes races arguable.
+ * or not at all. No code outside `src/storage` opens a transaction of its own, which makes races
+ * arguable. What `touch`, `event` and `sweep` come to is found out by whoever applies them, from the rows
+ * that are there: those three are orders, the rest is rows.
  */
 import { applyChange, holds, type RowAccess } from './apply-change.ts'
 import { applySweep } from './apply-sweep.ts'

@@ -1,7 +1,7 @@
 /** @module The blob ports' suite in memory, on mapped files and on files that are read. */
 import { readdir } from 'node:fs/promises'
 import { describe } from 'vitest'
-import { MemoryBlobs } from '../../src/storage/memory/memory-blobs.ts'
+import { MemoryBlobs } from '../support/memory/memory-blobs.ts'
 import { openTemporaryStorage } from '../support/open-store.ts'
 import { blobsSuite } from './blobs-suite.ts'
 

@@ -1,6 +1,6 @@
 /** @module The metadata port's suite on the twin in memory and on the store on disk. */
 import { describe } from 'vitest'
-import { MemoryMetadataStore } from '../../src/storage/memory/memory-metadata.ts'
+import { MemoryMetadataStore } from '../support/memory/memory-metadata.ts'
 import { openTemporaryStorage } from '../support/open-store.ts'
 import { metadataSuite } from './metadata-suite.ts'
 

@@ -4,10 +4,10 @@
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { MemoryMetadataStore } from '../../src/storage/memory/memory-metadata.ts'
 import type { MetadataStore } from '../../src/storage/ports.ts'
 import { DATABASES, type DatabaseName } from '../../src/storage/schema.ts'
 import type { Change, Check, Transaction } from '../../src/storage/transaction.ts'
+import { MemoryMetadataStore } from '../support/memory/memory-metadata.ts'
 import { openTemporaryStorage } from '../support/open-store.ts'
 import { sha256 } from '../support/registry-client.ts'
 

@@ -8,7 +8,9 @@ import { fileURLToPath } from 'node:url'
 export default function buildOnce(): void {
   if (process.env['FASTREGISTRY_BUILT'] === '1') return
   const root = fileURLToPath(new URL('../..', import.meta.url))
-  const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url))
+  const tsc = fileURLToPath(
+    new URL('../../node_modules/typescript-compiler/bin/tsc', import.meta.url),
+  )
   const build = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.json'], {
     cwd: root,
     encoding: 'utf8',

@@ -13,8 +13,8 @@ import { needText } from '../../src/admin/needs.ts'
 import { pinEndpoints } from '../../src/admin/pin-endpoints.ts'
 import { repositoryEndpoints } from '../../src/admin/repository-endpoints.ts'
 import { serviceEndpoints } from '../../src/admin/service-endpoints.ts'
-import { settingsMarkdown } from '../../src/config/document.ts'
 import { ERRORS } from '../../src/registry/errors.ts'
+import { settingsMarkdown } from './settings-markdown.ts'
 
 /** What each block must contain, by name. */
 export const README_BLOCKS: Readonly<Record<string, () => string>> = {

@@ -7,8 +7,8 @@ import type { EventStream } from '../../../src/admin/endpoint.ts'
 import { eventEndpoints } from '../../../src/admin/event-endpoints.ts'
 import { EventTail } from '../../../src/admin/event-tail.ts'
 import { type Asker, openAsker } from '../../../src/auth/asker.ts'
-import { MemoryMetadataStore } from '../../../src/storage/memory/memory-metadata.ts'
 import type { Change } from '../../../src/storage/transaction.ts'
+import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 
 const keepAliveMs = 5
 

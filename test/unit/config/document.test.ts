@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { settingsMarkdown } from '../../../src/config/document.ts'
 import { KEYS } from '../../../src/config/schema.ts'
+import { settingsMarkdown } from '../../support/settings-markdown.ts'
 
 test('the table has one row for every setting', () => {
   const rows = settingsMarkdown().split('\n')

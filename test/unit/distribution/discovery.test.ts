@@ -3,8 +3,8 @@ import { Discovery } from '../../../src/distribution/discovery.ts'
 import { listAll, listKeys } from '../../../src/distribution/scan.ts'
 import { pageEntriesMax, scanEntriesPerTurn } from '../../../src/registry/limits.ts'
 import { mediaTypes } from '../../../src/registry/media-type.ts'
-import { MemoryMetadataStore } from '../../../src/storage/memory/memory-metadata.ts'
 import type { Change } from '../../../src/storage/transaction.ts'
+import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { asName, sha256 } from '../../support/registry-client.ts'
 
 const app = asName('app')

@@ -3,9 +3,9 @@ import { Uploads, type UploadsOptions } from '../../../src/distribution/uploads.
 import { RegistryError } from '../../../src/registry/errors.ts'
 import { KeyedLock } from '../../../src/runtime/keyed-lock.ts'
 import { systemRandom } from '../../../src/runtime/random.ts'
-import { MemoryBlobs } from '../../../src/storage/memory/memory-blobs.ts'
-import { MemoryMetadataStore } from '../../../src/storage/memory/memory-metadata.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { MemoryBlobs } from '../../support/memory/memory-blobs.ts'
+import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { asName, sha256, someBytes } from '../../support/registry-client.ts'
 import { bodyOf, emptyBody, wholeBody } from '../../support/upload-bodies.ts'
 

@@ -4,8 +4,8 @@
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { MemoryMetadataStore } from '../../../src/storage/memory/memory-metadata.ts'
 import type { Change } from '../../../src/storage/transaction.ts'
+import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { asName } from '../../support/registry-client.ts'
 import { digestOfText } from '../../support/store.ts'
 

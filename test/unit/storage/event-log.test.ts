@@ -16,13 +16,13 @@ import {
   oldestEventNumber,
 } from '../../../src/storage/event-log.ts'
 import { LmdbEnvironment } from '../../../src/storage/lmdb-environment.ts'
-import { MemoryMetadataStore } from '../../../src/storage/memory/memory-metadata.ts'
 import { storagePaths } from '../../../src/storage/paths.ts'
 import type { MetadataStore } from '../../../src/storage/ports.ts'
 import type { EventRow } from '../../../src/storage/schema-cleanup.ts'
 import type { Change } from '../../../src/storage/transaction.ts'
 import { expectDerived } from '../../support/derived.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import {
   digestOfText,
   openStore,

@@ -4,9 +4,9 @@
  */
 import { beforeEach, expect, test } from 'vitest'
 import { eventKey } from '../../../src/storage/event-log.ts'
-import { MemoryMetadataStore } from '../../../src/storage/memory/memory-metadata.ts'
 import type { Candidate } from '../../../src/storage/sweep.ts'
 import type { Change } from '../../../src/storage/transaction.ts'
+import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { asName, asTag } from '../../support/registry-client.ts'
 import { digestOfText } from '../../support/store.ts'
 

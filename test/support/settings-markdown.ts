@@ -1,8 +1,8 @@
 /**
  * @module The table of settings for README, made from the schema, so that it cannot disagree.
  */
-import { KEYS, ROWS } from './schema.ts'
-import type { Setting } from './setting.ts'
+import { KEYS, ROWS } from '../../src/config/schema.ts'
+import type { Setting } from '../../src/config/setting.ts'
 
 /** Markdown: a table of what is built, then what is accepted for later versions. */
 export function settingsMarkdown(): string {

@@ -3,11 +3,15 @@
  * of `metadata-store.ts` for unit tests, and the model that the real one is compared with.
  */
 import { serialize } from 'node:v8'
-import type { Digest } from '../../registry/digest.ts'
-import type { RowAccess } from '../apply-change.ts'
-import type { AppliedListener, MetadataStore } from '../ports.ts'
-import type { DatabaseName, Databases } from '../schema.ts'
-import { applyTogether, type CommitOutcome, type Transaction } from '../transaction.ts'
+import type { Digest } from '../../../src/registry/digest.ts'
+import type { RowAccess } from '../../../src/storage/apply-change.ts'
+import type { AppliedListener, MetadataStore } from '../../../src/storage/ports.ts'
+import type { DatabaseName, Databases } from '../../../src/storage/schema.ts'
+import {
+  applyTogether,
+  type CommitOutcome,
+  type Transaction,
+} from '../../../src/storage/transaction.ts'
 
 type Key = string | readonly string[]
 type Entry<N extends DatabaseName> = { key: Databases[N]['key']; row: Databases[N]['row'] }
