@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { inByteOrder } from '../support/registry-client.ts'
 import { readSourceFiles } from '../support/source-tree.ts'
 
 const read = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8')
@@ -77,7 +78,9 @@ describe('a production install', () => {
     const names = production
       .filter(([path, { os }]) => os === undefined && !nameOf(path).startsWith('uWebSockets.js-'))
       .map(([path]) => nameOf(path))
-    expect([...new Set(names)].filter((name) => !BINARIES.test(name)).sort()).toEqual(PACKAGES)
+    expect([...new Set(names)].filter((name) => !BINARIES.test(name)).sort(inByteOrder)).toEqual(
+      PACKAGES,
+    )
   })
 
   test('has binaries of these alone, each as an option', () => {

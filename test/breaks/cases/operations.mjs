@@ -87,4 +87,19 @@ export const BREAKS = [
     replace: "isStopping() && !this.#hasStarted ? 'stopping' : this.#hasStarted",
     guard: health,
   },
+  {
+    what: 'a compiler in the production install',
+    file: 'package-lock.json',
+    find: '"name": "typescript",\n      "version": "7.0.2",\n      "integrity": "sha512-8FYau96o3NKOhbjKi/qNvG/W5jhzxkbdm5sj9AbZ/5T5sWqn3hJgLfGx27sRKZWTvyzCP8dLRBTf5tBTSRVUNA==",\n      "dev": true,',
+    replace:
+      '"name": "typescript",\n      "version": "7.0.2",\n      "integrity": "sha512-8FYau96o3NKOhbjKi/qNvG/W5jhzxkbdm5sj9AbZ/5T5sWqn3hJgLfGx27sRKZWTvyzCP8dLRBTf5tBTSRVUNA==",',
+    guard: vitest('unit', 'test/unit/what-ships.test.ts'),
+  },
+  {
+    what: 'a file that ships and nothing loads',
+    file: 'src/server.ts',
+    find: "import { RequestLimits } from './http/request-limits.ts'",
+    replace: "const { RequestLimits } = await import('./http/' + 'request-limits.ts')",
+    guard: vitest('unit', 'test/unit/what-ships.test.ts'),
+  },
 ]
