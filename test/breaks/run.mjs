@@ -12,7 +12,17 @@ import { fileURLToPath } from 'node:url'
 import { readBreaks } from './breaks.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const COPIED = ['src', 'workers', 'bench', 'test', 'package.json', 'tsconfig.json', 'README.md']
+const COPIED = [
+  'src',
+  'workers',
+  'bench',
+  'test',
+  'package.json',
+  'package-lock.json',
+  'Dockerfile',
+  'tsconfig.json',
+  'README.md',
+]
 const minutesMax = 6
 
 const wanted = process.argv.slice(2)
