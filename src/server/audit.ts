@@ -7,8 +7,8 @@ import type { Refusal } from '../http/gate.ts'
 import { neededBy } from '../http/route-access.ts'
 import { type AuditRecord, AuditTrail } from '../observability/audit.ts'
 import type { Logger } from '../observability/logger.ts'
-import { RefusalSums } from '../observability/refusal-sums.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { RefusalSums } from './refusal-sums.ts'
 
 export interface Audit {
   write(record: AuditRecord): void

@@ -108,8 +108,8 @@ export const BREAKS = [
     invariant: 6,
     what: 'an upload session is used through another repository',
     file: 'src/distribution/uploads.ts',
-    find: 'if (row === undefined || row.repository !== repository) {',
-    replace: 'if (row === undefined || repository.length === 0) {',
+    find: 'if (row === undefined || row.repository !== repository) throw unknownSession(id)',
+    replace: 'if (row === undefined || repository.length === 0) throw unknownSession(id)',
     guard: vitest('http', 'test/http/registry-upload-sessions.test.ts'),
   },
   {

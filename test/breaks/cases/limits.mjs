@@ -66,10 +66,10 @@ export const BREAKS = [
   },
   {
     what: 'B14: every refusal is a line',
-    file: 'src/observability/refusal-sums.ts',
+    file: 'src/server/refusal-sums.ts',
     find: 'if (kind.written < singlesMax) {',
     replace: 'if (kind.written >= 0) {',
-    guard: vitest('unit', 'test/unit/observability/refusal-sums.test.ts'),
+    guard: vitest('unit', 'test/unit/server/refusal-sums.test.ts'),
   },
   {
     what: 'B14: whoever knows its id uses a session',

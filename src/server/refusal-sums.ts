@@ -2,8 +2,9 @@
  * @module Keeps refusals from filling the audit trail's disk: after the first few of one kind (client,
  * reason, user) they are summed up, one line a minute with their count. Nothing is left out of a count.
  */
+
+import type { AuditRecord } from '../observability/audit.ts'
 import { clientKey } from '../runtime/client-key.ts'
-import type { AuditRecord } from './audit.ts'
 
 /** Lines of one kind that are written one by one, until it has been quiet for so long, ms. */
 const singlesMax = 64

@@ -1,7 +1,7 @@
 /** @module Refusals that are repeated are a line a minute, and every one of them is counted. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { AuditRecord } from '../../../src/observability/audit.ts'
-import { RefusalSums } from '../../../src/observability/refusal-sums.ts'
+import { RefusalSums } from '../../../src/server/refusal-sums.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()
