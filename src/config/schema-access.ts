@@ -2,7 +2,6 @@
  * @module Settings of access control: users, tokens, rules. Values that open a registry by a slip
  * (an empty pattern, a rule with an unknown word) are refused with their place.
  */
-import { isIP } from 'node:net'
 import * as v from 'valibot'
 import { compileGlob } from '../registry/glob.ts'
 import { fail, ok } from '../registry/result.ts'
@@ -25,10 +24,6 @@ const pattern = v.pipe(
   words,
   v.check(isPattern, `expected a pattern in lower case such as "team/*", "**" or "home/${USER}/*"`),
 )
-const network = v.pipe(
-  words,
-  v.check(isNetwork, 'expected an address or a range such as "10.0.0.0/8" or "fd00::/8"'),
-)
 const action = v.picklist(
   ['pull', 'push', 'delete', 'list', 'admin'],
   'expected pull, push, delete, list or admin',
@@ -38,14 +33,6 @@ const action = v.picklist(
 export function isPattern(text: string): boolean {
   const plain = text.replaceAll(USER, 'user')
   return /^[a-z0-9._\-/*?{},[\]!]+$/.test(plain) && compileGlob(plain).ok
-}
-
-/** An address, or a range by prefix length. */
-export function isNetwork(text: string): boolean {
-  const [address = '', bits = '0', ...more] = text.split('/')
-  const version = isIP(address)
-  const isRange = /^\d{1,3}$/.test(bits) && Number(bits) <= (version === 6 ? 128 : 32)
-  return version !== 0 && isRange && more.length === 0
 }
 
 const rule = type.item({
@@ -58,7 +45,7 @@ const rule = type.item({
   anonymous: v.exactOptional(v.boolean('expected true or false')),
   networks: v.exactOptional(
     v.pipe(
-      v.array(network, 'expected a list of networks'),
+      v.array(type.network, 'expected a list of networks'),
       v.minLength(1, 'expected a list of at least one network'),
     ),
   ),
@@ -116,13 +103,13 @@ export const ACCESS_SETTINGS = {
     since,
   }),
   'server.trusted_proxies': setting({
-    type: type.list('list of networks', network),
+    type: type.list('list of networks', type.network),
     default: [],
     doc: 'Addresses and networks of proxies: their `X-Forwarded-For`, `-Proto` and `-Host` are believed, or `Forwarded` where there is none of these; nobody else’s.',
     since,
   }),
   'server.proxy_protocol': setting({
-    type: type.list('list of networks', network),
+    type: type.list('list of networks', type.network),
     default: [],
     doc: 'Addresses and networks of load balancers whose connections begin with a PROXY protocol header (version 1 or 2). One without it is refused; nobody else’s header is taken.',
     since,

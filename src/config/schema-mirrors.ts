@@ -2,14 +2,12 @@
  * @module The schema of `mirrors[]`: one item a mirror, read into `MirrorConfig`. Names, globs and
  * URLs are checked here, so that the mirror itself has nothing to refuse.
  */
-import { BlockList } from 'node:net'
 import { resolve } from 'node:path'
 import * as v from 'valibot'
 import { compileGlob } from '../registry/glob.ts'
 import { normalHost } from '../registry/host.ts'
 import { parseRepositoryName } from '../registry/name.ts'
 import type { MirrorConfig, MirrorCredential } from './config-mirrors.ts'
-import { parseDuration, parseSize } from './quantities.ts'
 import { setting } from './setting.ts'
 import * as type from './value-type.ts'
 
@@ -50,30 +48,11 @@ const oneOrMore = v.union(
 )
 
 function durationBetween(min: string, max: string) {
-  return quantity(parseDuration, min, max, 'a duration')
+  return type.inside(type.duration(min, max))
 }
 
 function sizeBetween(min: string, max: string) {
-  return quantity(parseSize, min, max, 'a size')
-}
-
-function quantity(
-  parse: typeof parseDuration,
-  minText: string,
-  maxText: string,
-  what: string,
-): v.GenericSchema<unknown, number> {
-  const message = `expected ${what} from ${minText} to ${maxText}`
-  const bound = (value: string) => {
-    const parsed = parse(value)
-    return parsed.ok ? parsed.value : Number.NaN
-  }
-  const [min, max] = [bound(minText), bound(maxText)]
-  return v.pipe(
-    v.union([v.string(message), v.number(message)], message),
-    v.transform((value) => bound(String(value))),
-    v.check((value) => value >= min && value <= max, message),
-  )
+  return type.inside(type.size(min, max))
 }
 
 function whole(min: number, max: number) {
@@ -138,26 +117,7 @@ const tagRule = type.item({
   freshness: v.picklist(['immutable', 'ttl', 'always'], 'expected immutable, ttl or always'),
 })
 
-const network = v.pipe(
-  text,
-  v.check(isNetwork, 'expected a network such as "10.0.0.0/8" or "fd00::/8"'),
-)
-
-function isNetwork(value: string): boolean {
-  const [address = '', bits] = value.split('/')
-  const family = address.includes(':') ? 'ipv6' : 'ipv4'
-  try {
-    new BlockList().addSubnet(address, Number(bits ?? (family === 'ipv6' ? 128 : 32)), family)
-    return bits === undefined || /^\d+$/.test(bits)
-  } catch {
-    return false
-  }
-}
-
-const cron = v.pipe(
-  text,
-  v.check(type.isCron, 'expected a cron schedule of five fields, such as "0 5 * * *"'),
-)
+const cron = type.inside(type.cron())
 
 const mirror = v.pipe(
   type.item({
@@ -198,7 +158,7 @@ const mirror = v.pipe(
       {},
     ),
     cooldown: v.optional(durationBetween('0s', '365d'), '0s'),
-    anonymous_pull: v.optional(v.array(network, 'expected a list of networks'), []),
+    anonymous_pull: v.optional(v.array(type.network, 'expected a list of networks'), []),
     prefetch: v.optional(v.array(text, 'expected a list of platforms'), []),
     warm: v.optional(
       type.item({ schedule: cron, references: v.array(text, 'expected a list of references') }),

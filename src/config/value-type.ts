@@ -2,6 +2,7 @@
  * @module What kinds of value a setting can have: how each is read, how its bounds are told. Text
  * that says exactly a number or a boolean counts as one, because `${NAME}` always gives text.
  */
+import { isIP } from 'node:net'
 import * as v from 'valibot'
 import { fail, ok, type Result } from '../registry/result.ts'
 import { parseAddress } from './address.ts'
@@ -143,6 +144,33 @@ export function cron(): ValueType<string> {
     typeof raw === 'string' && isCron(raw)
       ? ok(raw)
       : fail('expected a cron schedule of five fields, such as "0 2 * * *"'),
+  )
+}
+
+/** An address, or a range by prefix length (`10.0.0.0/8`, `fd00::/8`). */
+export function isNetwork(text: string): boolean {
+  const [address = '', bits = '0', ...more] = text.split('/')
+  const version = isIP(address)
+  const isRange = /^\d{1,3}$/.test(bits) && Number(bits) <= (version === 6 ? 128 : 32)
+  return version !== 0 && isRange && more.length === 0
+}
+
+/** A network inside a list or an item. */
+export const network = v.pipe(
+  v.string('expected text'),
+  v.check(isNetwork, 'expected an address or a range such as "10.0.0.0/8" or "fd00::/8"'),
+)
+
+/** A type of one value as a part of a list or an item: read alike, refused in the same words. */
+export function inside<T>(type: ValueType<T>): v.GenericSchema<unknown, T> {
+  return v.pipe(
+    v.unknown(),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const parsed = type.parse(dataset.value)
+      if (parsed.ok) return parsed.value
+      for (const { message } of parsed.error) addIssue({ message })
+      return NEVER
+    }),
   )
 }
 

@@ -306,7 +306,7 @@ sync:
       'config.yaml:3:5: mirrors[0]: unknown key "upstrem"; did you mean "upstream"?',
       'config.yaml:4:11: mirrors[1].name: expected text that is not empty',
       'config.yaml:5:15: mirrors[1].upstream: expected an http or https URL without a query',
-      'config.yaml:6:16: mirrors[1].cache_ttl: expected a duration from 0s to 365d',
+      'config.yaml:6:16: mirrors[1].cache_ttl: expected a duration with a unit, such as "24s"',
       'config.yaml:7:5: mirrors[2]: expected a mapping',
       expect.stringContaining('config.yaml:8:29: mesh.replication_factor: expected a whole number'),
       expect.stringContaining('config.yaml:8:38: mesh.bind: expected an address'),
