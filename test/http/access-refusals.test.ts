@@ -66,7 +66,9 @@ describeRegistry('a login that has to wait', { config: throttled }, (registry, e
     await Promise.all(guesses)
     const lines = await linesOf(file, address, 40)
     expect(lines.length).toBe(40)
-    expect(lines.filter(({ reason }) => reason === 'throttled').length).toBeGreaterThanOrEqual(10)
+    // Whether it is the name's turns or the client's line that has none left is a matter of time.
+    const putOff = lines.filter(({ reason }) => reason === 'throttled' || reason === 'busy')
+    expect(putOff.length).toBeGreaterThanOrEqual(10)
     expect(new Set(lines.map(({ user }) => user))).toEqual(new Set(['(unknown)']))
     expect(readFileSync(file, 'utf8')).not.toContain('typed-secret')
   })

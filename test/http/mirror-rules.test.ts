@@ -2,10 +2,12 @@
  * The rules of mirrors: how fresh tags are, what upstream deletes, cooldown, credentials and where
  * they go, allow and deny, space, warming, purging.
  */
+
 import { createServer, type Server } from 'node:http'
 import { afterEach, describe, expect, test } from 'vitest'
 import { FaultyUpstream, sendJson } from '../support/faulty-upstream.ts'
 import { dispose, type InProcessRegistry, startInProcess, until } from '../support/in-process.ts'
+import { fetchRaw } from '../support/raw-http.ts'
 import {
   imageIndex,
   imageManifest,
@@ -61,7 +63,15 @@ describe('freshness', () => {
     const before = upstream.asked.length
     for (let count = 0; count < 5; count += 1) await registry.client.get(tag('v1'))
     expect(upstream.asked.length).toBe(before)
-    await Promise.all(Array.from({ length: 10 }, () => registry.client.get(tag('edge'))))
+    // Upstream answers when all ten are in: a connection that came after theirs has its answer.
+    let answer!: () => void
+    upstream.hold = new Promise((resolve) => {
+      answer = resolve
+    })
+    const all = Array.from({ length: 10 }, () => registry.client.get(tag('edge')))
+    await fetchRaw(registry.port, 'GET', '/v2/')
+    answer()
+    await Promise.all(all)
     const asked = upstream.asked.slice(before)
     expect(asked.map(({ method }) => method)).toEqual(['HEAD'])
     expect(asked[0]!.headers['if-none-match']).toBe(`"${sha256(manifestOf('a'))}"`)

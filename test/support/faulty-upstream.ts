@@ -39,6 +39,8 @@ export interface FaultyOptions {
 export class FaultyUpstream {
   readonly asked: Asked[] = []
   fault: Fault | undefined
+  /** Answers wait for it. */
+  hold: Promise<void> | undefined
   /** 0: as fast as it goes. */
   bytesPerSecond = 0
   /** Called when the first byte of a blob is sent. */
@@ -60,7 +62,7 @@ export class FaultyUpstream {
 
   async start(): Promise<void> {
     const { tls } = this.#options
-    const listener: RequestListener = (request, response) => this.#serve(request, response)
+    const listener: RequestListener = (request, response) => void this.#serve(request, response)
     const server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener)
     server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket)
@@ -124,10 +126,11 @@ export class FaultyUpstream {
     return this.asked.filter((it) => it.method === method && it.url.includes(part)).length
   }
 
-  #serve(request: IncomingMessage, response: ServerResponse): void {
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = request.url ?? ''
     this.asked.push({ method: request.method ?? '', url, headers: request.headers })
     response.on('error', () => undefined)
+    if (this.hold !== undefined) await this.hold
     const [path = ''] = url.split('?')
     const content = this.contentOf(path)
     if (this.fault?.(request, response, content) === true) return
