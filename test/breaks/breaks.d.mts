@@ -1,5 +1,6 @@
 /** @module The shape of a break, for the tests that read them. */
 export interface Break {
+  readonly area: string
   readonly what: string
   readonly file: string
   readonly find: string

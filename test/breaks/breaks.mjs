@@ -8,10 +8,15 @@ import { readdirSync } from 'node:fs'
 /** The guard of a break: a vitest project, one of its files, and what the environment adds. */
 export const vitest = (project, file, env = {}) => ({ project, file, env })
 
-/** Every break, in the order of the files' names. */
+/** Every break with its `area`, the name of its file, in the order of these names. */
 export async function readBreaks() {
   const folder = new URL('cases/', import.meta.url)
   const names = readdirSync(folder).filter((name) => name.endsWith('.mjs'))
-  const modules = await Promise.all(names.sort().map((name) => import(new URL(name, folder).href)))
-  return modules.flatMap(({ BREAKS }) => BREAKS)
+  const areas = await Promise.all(
+    names.sort().map(async (area) => {
+      const { BREAKS } = await import(new URL(area, folder).href)
+      return BREAKS.map((entry) => ({ ...entry, area }))
+    }),
+  )
+  return areas.flat()
 }
