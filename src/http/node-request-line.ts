@@ -69,6 +69,11 @@ export class RequestLine {
     const next = this.#waiting.shift()
     if (next === undefined) return
     const { req, res } = next
+    // Its client has left while it waited: nothing would ever tell that it is over.
+    if (req.socket.destroyed) {
+      this.stop()
+      return
+    }
     const { exchange, fault, status } = this.#begin(req, res)
     this.#current = { exchange, req }
     // Told when all of the answer has left, and when the connection ends before.

@@ -22,9 +22,14 @@ const idleMsMax = 16_000
 
 const idleConnections = 10_000
 
+/** Attackers have many addresses: of one a thousand connections are taken at the most. */
+const addresses = Array.from({ length: 50 }, (_, index) => `127.0.1.${index + 1}`)
+let dialled = 0
+
 function dial(port = scene.registry.port): Promise<Socket> {
+  const localAddress = addresses[dialled++ % addresses.length]!
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: '127.0.0.1' }, () => resolve(socket))
+    const socket = connect({ port, host: '127.0.0.1', localAddress }, () => resolve(socket))
     socket.once('error', reject)
     socket.on('error', () => undefined)
   })
@@ -113,9 +118,12 @@ describe('others hardly notice', () => {
     const sockets: Socket[] = []
     const locations: string[] = []
     await scene.endure('half-open uploads', async () => {
-      const opened = await Promise.all(
-        Array.from({ length: 1000 }, () => scene.client.open('half/app')),
-      )
+      const opened: string[] = []
+      // All of one address, which has a thousand sessions, and no more connections than it may.
+      while (opened.length < 1000) {
+        const some = Array.from({ length: 100 }, () => scene.client.open('half/app'))
+        opened.push(...(await Promise.all(some)))
+      }
       locations.push(...opened)
       const mine = await dialMany(1000)
       for (const [index, socket] of mine.entries()) {
