@@ -58,6 +58,7 @@ export class WorkerPool {
   readonly #capacity: number
   /** Settles when each thread has loaded its modules, or has died of it. */
   readonly #loaded: Promise<void>
+  readonly #tasks = new Set<AbortController>()
   #running = 0
 
   constructor(options: WorkerPoolOptions) {
@@ -73,12 +74,21 @@ export class WorkerPool {
         ...(options.heapMiB !== undefined && { maxOldGenerationSizeMb: options.heapMiB }),
       },
     })
-    if (options.onError !== undefined) this.#pool.on('error', options.onError)
+    this.#pool.on('error', (error: Error) => {
+      this.#refuseQueued(error)
+      if (options.onError === undefined) throw error
+      options.onError(error)
+    })
     this.#loaded = new Promise((resolve) => {
       let loading = options.threads
+      // A thread that still loads does not keep the process alive, and `close` waits for it: without
+      // this a start that fails ends before it has said why.
+      const alive = setInterval(() => undefined, 60_000)
       const oneLess = () => {
         loading -= 1
-        if (loading === 0) resolve()
+        if (loading > 0) return
+        clearInterval(alive)
+        resolve()
       }
       // The one message that a thread sends outside its tasks is `announceLoaded`.
       this.#pool.on('message', oneLess)
@@ -99,13 +109,22 @@ export class WorkerPool {
     if (!this.hasRoom) throw new Error('worker pool is full')
     const { port1, port2 } = new MessageChannel()
     this.#running += 1
+    const queued = new AbortController()
+    this.#tasks.add(queued)
     const ended = this.#pool
-      .run({ ...setup, port: port2 }, { transferList: [port2] })
+      .run({ ...setup, port: port2 }, { transferList: [port2], signal: queued.signal })
       .finally(() => {
+        this.#tasks.delete(queued)
         this.#running -= 1
         port1.close()
       })
     return { port: port1, ended: ended as Promise<void> }
+  }
+
+  /** Piscina starts no thread again that failed while it began: what waits for one would wait for ever. */
+  #refuseQueued(error: Error): void {
+    if (this.#pool.threads.length > 0) return
+    for (const queued of this.#tasks) queued.abort(error)
   }
 
   /** Ends every thread, none while it still loads; tasks that still run are cut off. */

@@ -10,6 +10,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { KeyedLock } from '../runtime/keyed-lock.ts'
 import { type Libc, loadLibc } from '../runtime/libc.ts'
 import { LifeCycle } from '../runtime/life-cycle.ts'
+import { WorkerError } from '../runtime/worker-messages.ts'
 import { boundedHeapMiB, WorkerPool } from '../runtime/worker-pool.ts'
 import { BlobFiles, type VerifyBlob } from './blob-files.ts'
 import { BlobMap } from './blob-map.ts'
@@ -151,8 +152,8 @@ async function openLocked(
   }
 }
 
-/** Between the end of a task and the error of its thread, ms. */
-const wordsWaitMs = 200
+/** How `SupervisedTask` begins the sentence. */
+const workerDied = 'worker died: Error: '
 
 /**
  * While the store is opened a thread that cannot start ends the opening. Later it is a fault of ours
@@ -171,10 +172,13 @@ function watchStart() {
       if (hasStarted) throw error
       refuse(new Error(`a worker thread cannot start: ${error.message}`))
     },
-    /** A commit that failed because its thread is not there: the thread's own words say more. */
-    explain: async (error: unknown): Promise<never> => {
-      await Promise.race([failed, new Promise((resolve) => setTimeout(resolve, wordsWaitMs))])
-      throw error
+    /** A commit that failed because its thread has died: the cause says why, the answer would not. */
+    explain: (error: unknown): never => {
+      const { cause } = error as { cause?: unknown }
+      if (!(cause instanceof WorkerError) || !cause.message.startsWith(workerDied)) throw error
+      throw new Error(`a worker thread cannot start: ${cause.message.slice(workerDied.length)}`, {
+        cause: error,
+      })
     },
     end: () => {
       hasStarted = true

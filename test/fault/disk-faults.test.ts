@@ -232,7 +232,10 @@ describe('reading', () => {
   })
 })
 
-test('threads that cannot start end the start, with words', async () => {
-  const start = FaultyRegistry.start({}, { FASTREGISTRY_TEST_NO_WORKERS: '1' })
-  await expect(start).rejects.toThrow(/cannot start: a worker thread cannot start: injected/)
-})
+test.each(['at once', 'one after the other'])(
+  'threads that cannot start (%s) end the start, with words',
+  async (how) => {
+    const start = FaultyRegistry.start({}, { FASTREGISTRY_TEST_NO_WORKERS: how })
+    await expect(start).rejects.toThrow(/cannot start: a worker thread cannot start: injected/)
+  },
+)

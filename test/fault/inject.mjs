@@ -6,11 +6,16 @@
  */
 import { readdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { isMainThread } from 'node:worker_threads'
+import { isMainThread, threadId } from 'node:worker_threads'
 import { disk } from '../../dist/src/runtime/disk.js'
 import { LmdbEnvironment } from '../../dist/src/storage/lmdb-environment.js'
 
-if (!isMainThread && process.env['FASTREGISTRY_TEST_NO_WORKERS'] !== undefined) {
+const noWorkers = process.env['FASTREGISTRY_TEST_NO_WORKERS']
+if (!isMainThread && noWorkers !== undefined) {
+  // Some threads still load while others have failed already.
+  if (noWorkers === 'one after the other') {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, threadId * 100)
+  }
   throw new Error('injected: no thread can start')
 }
 
