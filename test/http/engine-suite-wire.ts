@@ -187,7 +187,7 @@ export function sequelSuite(make: MakeEngine, address: Partial<ListenAddress>): 
   const start = () => startWire(make, address)
 
   test('a request that comes while one changes something waits for its end', async () => {
-    const go = deferred()
+    let go = deferred()
     const order: string[] = []
     const served = await serve(
       make,
@@ -206,6 +206,7 @@ export function sequelSuite(make: MakeEngine, address: Partial<ListenAddress>): 
       ['DELETE', '', ''],
     ]) {
       order.length = 0
+      go = deferred()
       const client = await served.connect()
       await client.send(`${method} /x HTTP/1.1\r\nHost: a\r\n${lines}\r\n${body}`)
       while (order.length < 1) await delay(1)
