@@ -2,9 +2,11 @@
  * @module What clients of upload sessions are refused with, in the terms of HTTP: where the session
  * stands, so that they can go on from there (distribution-spec, pushing a blob in chunks).
  */
+
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { formatUploadRange } from '../registry/range.ts'
+import { isDamage } from '../storage/ports.ts'
 
 /** Where a session stands now. */
 export interface SessionPlace {
@@ -62,4 +64,14 @@ function placeHeaders({ repository, id, offsetBytes }: SessionPlace): Record<str
 /** It is not there, or not for whoever asks: nobody learns which. */
 export function unknownSession(id: string): RegistryError {
   return new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id } })
+}
+
+/** The bytes have another digest than the client said. */
+export function isMismatch(error: unknown): boolean {
+  return error instanceof RegistryError && error.code === 'DIGEST_INVALID'
+}
+
+/** The file is not there or holds less than was acknowledged: a crash took it. */
+export function isLost(error: unknown): boolean {
+  return error instanceof RegistryError && isDamage(error.cause)
 }

@@ -4,7 +4,7 @@
  * (`upload-turns.ts`). Every acknowledged offset is in the metadata before the client hears of it.
  */
 import { type Algorithm, type Digest, defaultAlgorithm } from '../registry/digest.ts'
-import { RegistryError } from '../registry/errors.ts'
+import type { RegistryError } from '../registry/errors.ts'
 import { adoptionsPerTurnMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { ByteSpan } from '../registry/range.ts'
@@ -12,14 +12,14 @@ import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import { PerTurn } from '../runtime/per-turn.ts'
 import { type Random, randomHexId } from '../runtime/random.ts'
-import { type BlobWriter, isDamage, type MetadataStore } from '../storage/ports.ts'
+import type { BlobWriter, MetadataStore } from '../storage/ports.ts'
 import type { UploadRow } from '../storage/schema.ts'
-import { AdoptedSessions } from './adopted-sessions.ts'
 import { ClientQuota } from './client-quota.ts'
 import { commitBlob } from './commit-blob.ts'
 import { History } from './history.ts'
+import { KeptSessions } from './kept-sessions.ts'
 import type { UploadBody } from './upload-body.ts'
-import { sessionInUse, takenOver, unknownSession } from './upload-refusals.ts'
+import { isLost, isMismatch, sessionInUse, takenOver, unknownSession } from './upload-refusals.ts'
 import { checkSpan, UploadSession } from './upload-session.ts'
 import { TakenOver, type Turn, UploadTurns } from './upload-turns.ts'
 
@@ -51,14 +51,15 @@ export class Uploads {
   readonly #options: UploadsOptions
   readonly #turns: UploadTurns
   readonly #history = new History()
-  readonly #adopted: AdoptedSessions
+  readonly #kept: KeptSessions
   readonly #quota: ClientQuota
   readonly #adoptions = new PerTurn(adoptionsPerTurnMax)
 
   constructor(options: UploadsOptions) {
     this.#options = options
     this.#turns = new UploadTurns(options.clock)
-    this.#adopted = new AdoptedSessions(options.clock, (id) => this.#turns.isHeld(id))
+    const isHeld = (id: string) => this.#turns.isHeld(id)
+    this.#kept = new KeptSessions(options.clock, isHeld, options.inlineLimitBytes)
     this.#quota = new ClientQuota(options.uploadsPerClientMax)
   }
 
@@ -152,7 +153,7 @@ export class Uploads {
     this.#requireOwner(id, user)
     return this.#inTurn(repository, id, body, async (turn) => {
       const { metadata } = this.#options
-      const isGone = metadata.get('uploads', id) === undefined
+      const isGone = this.#find(id) === undefined
       if (isGone && metadata.get('links', [repository, digest]) !== undefined) return
       const session = this.#load(repository, id)
       session.expectAlgorithm(digest)
@@ -231,13 +232,13 @@ export class Uploads {
   /** Parks idle workers and removes sessions that expired. Called on a timer. */
   async sweep(): Promise<void> {
     const { metadata, clock, uploadTtlMs } = this.#options
-    this.#adopted.parkIdle()
+    this.#kept.parkIdle()
     for (const key of await this.#expiredIds()) {
       // Somebody is at it: then it has not expired, or the next sweep finds it.
       await this.#whenFree(key, async () => {
         const row = metadata.get('uploads', key)
         if (row === undefined || clock.now() - row.touchedAt <= uploadTtlMs) return
-        await this.#drop(this.#adopted.get(key) ?? this.#newSession(key, row))
+        await this.#drop(this.#kept.get(key) ?? this.#newSession(key, row))
       })
     }
   }
@@ -248,7 +249,7 @@ export class Uploads {
    */
   whenIdle<T>(id: string, work: (drop: () => Promise<void>) => Promise<T>): Promise<T | undefined> {
     return this.#whenFree(id, async () => {
-      if (this.#adopted.get(id) !== undefined) return undefined
+      if (this.#kept.isAdopted(id)) return undefined
       return work(async () => {
         const row = this.#options.metadata.get('uploads', id)
         if (row !== undefined) await this.#drop(this.#newSession(id, row))
@@ -280,12 +281,12 @@ export class Uploads {
 
   /** Lets every worker go; files and rows stay for the next run. */
   close(): void {
-    this.#adopted.parkAll()
+    this.#kept.parkAll()
   }
 
   /** Before anything else: whoever comes to a session may end the request that uses it. */
   #requireOwner(id: string, user: string | undefined): void {
-    const owner = this.#options.metadata.get('uploads', id)?.owner
+    const owner = this.#find(id)?.owner
     if (owner !== undefined && owner !== user) throw unknownSession(id)
   }
 
@@ -295,9 +296,16 @@ export class Uploads {
     return row
   }
 
+  /** What does not change in the row of a session that is there; without decoding it where possible. */
+  #find(id: string): Pick<UploadRow, 'repository' | 'owner'> | undefined {
+    return this.#kept.get(id)?.row ?? this.#options.metadata.get('uploads', id)
+  }
+
   #load(repository: RepositoryName, id: string): UploadSession {
-    const row = this.#row(repository, id)
-    return this.#adopted.get(id) ?? this.#newSession(id, row)
+    const kept = this.#kept.get(id)
+    if (kept === undefined) return this.#newSession(id, this.#row(repository, id))
+    if (kept.row.repository !== repository) throw unknownSession(id)
+    return kept
   }
 
   #newSession(id: string, row: UploadRow): UploadSession {
@@ -315,7 +323,7 @@ export class Uploads {
       await this.#acknowledge(session).catch(() => undefined)
       throw error instanceof TakenOver ? takenOver() : error
     } finally {
-      this.#adopted.keep(session)
+      this.#kept.keep(session)
     }
   }
 
@@ -330,7 +338,7 @@ export class Uploads {
       })
     } catch (error) {
       // What is in memory is ahead of the row: the next request goes on from the row.
-      this.#adopted.park(session)
+      this.#kept.park(session)
       throw error
     }
   }
@@ -341,10 +349,10 @@ export class Uploads {
     } catch (error) {
       if (isLost(error)) throw await this.#giveUp(session)
       if (isMismatch(error)) await this.#drop(session)
-      else this.#adopted.park(session)
+      else this.#kept.park(session)
       throw error
     }
-    this.#adopted.delete(session.id)
+    this.#kept.delete(session.id)
     this.#quota.give(session.row.client)
     await session.discardLeftover()
   }
@@ -383,17 +391,8 @@ export class Uploads {
       checks: [],
       changes: [{ change: 'delete', in: 'uploads', key: session.id }],
     })
-    this.#adopted.delete(session.id)
+    this.#kept.delete(session.id)
     this.#quota.give(session.row.client)
     await session.discard()
   }
-}
-
-function isMismatch(error: unknown): boolean {
-  return error instanceof RegistryError && error.code === 'DIGEST_INVALID'
-}
-
-/** The file is not there or holds less than was acknowledged: a crash took it. */
-function isLost(error: unknown): boolean {
-  return error instanceof RegistryError && isDamage(error.cause)
 }

@@ -54,10 +54,15 @@ export class RegistryError extends Error {
   readonly refusal: RegistryErrorOptions['refusal']
 
   constructor(code: ErrorCode, options: RegistryErrorOptions = {}) {
+    const status = options.status ?? ERRORS[code].status
+    const { stackTraceLimit } = Error
+    // Every push asks for blobs that are not there yet: a stack would cost more than the answer.
+    if (status < 500) Error.stackTraceLimit = 0
     super(options.message ?? ERRORS[code].message, { cause: options.cause })
+    Error.stackTraceLimit = stackTraceLimit
     this.name = 'RegistryError'
     this.code = code
-    this.status = options.status ?? ERRORS[code].status
+    this.status = status
     this.detail = options.detail
     this.headers = options.headers
     this.more = options.more ?? []

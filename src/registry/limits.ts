@@ -76,6 +76,12 @@ export const turnBytesMax = 1 * MiB
 /** Upload sessions whose file and hash state a worker keeps open; beyond it the idle are parked. */
 export const adoptedSessionsMax = 1024
 
+/** Small upload sessions that stay in memory between requests; beyond it the idle go on from their rows. */
+export const smallSessionsMax = 256
+
+/** What all of them may have in memory, bytes. */
+export const smallSessionsBytesMax = 16 * MiB
+
 /** Uploads that go to a worker in one turn of the event loop: each costs about 0.2 ms. */
 export const adoptionsPerTurnMax = 4
 

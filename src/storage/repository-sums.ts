@@ -29,6 +29,8 @@ export class RepositorySumsChanges {
   readonly #open = new Map<RepositoryName, { before: RepositorySums | undefined; now: Open }>()
 
   readonly #store = new Map<StoreSum, number>()
+  /** The blob that came last and who held it then: its first holder comes right behind it. */
+  #arrived: { readonly digest: Digest; readonly holders: readonly RepositoryName[] } | undefined
 
   constructor(rows: RowAccess) {
     this.#rows = rows
@@ -49,7 +51,9 @@ export class RepositorySumsChanges {
   hold([digest, repository]: Databases['holders']['key'], isGained: boolean): void {
     const sizeBytes = this.#sizeOf(digest)
     if (sizeBytes === 0) return
-    const others = this.#holders(digest, 3).filter((name) => name !== repository)
+    const holders = this.#arrived?.digest === digest ? this.#arrived.holders : undefined
+    const others = (holders ?? this.#holders(digest, 3)).filter((name) => name !== repository)
+    this.#arrived = undefined
     const sign = isGained ? 1 : -1
     const sums = this.change(repository)
     sums.logicalBytes += sign * sizeBytes
@@ -70,6 +74,7 @@ export class RepositorySumsChanges {
   /** A blob that somebody holds came, or went as a damaged one does. */
   resize(digest: Digest, by: number): void {
     const holders = this.#holders(digest)
+    this.#arrived = { digest, holders }
     this.add('blobBytes', by)
     this.add('linkedBytes', by * holders.length)
     for (const repository of holders) this.change(repository).logicalBytes += by
@@ -82,6 +87,7 @@ export class RepositorySumsChanges {
   }
 
   flush(): void {
+    this.#arrived = undefined
     for (const [name, by] of this.#store) {
       const before = (this.#rows.get('system', name) ?? 0) as number
       this.#rows.put('system', name, before + by)

@@ -1,6 +1,7 @@
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { Uploads, type UploadsOptions } from '../../../src/distribution/uploads.ts'
 import { RegistryError } from '../../../src/registry/errors.ts'
+import { smallSessionsMax } from '../../../src/registry/limits.ts'
 import { KeyedLock } from '../../../src/runtime/keyed-lock.ts'
 import { systemRandom } from '../../../src/runtime/random.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -272,6 +273,50 @@ test('after close every worker is let go and every session remains', async () =>
   uploads.close()
   expect(blobs.adoptedCount).toBe(0)
   expect(makeUploads().offset(app, id)).toBe(5000)
+})
+
+describe('small sessions between two requests', () => {
+  const finish = (id: string, bytes: Uint8Array) =>
+    uploads.finish(app, id, sha256(bytes), undefined, emptyBody(), 'alice')
+
+  test('the one that ends is not read back', async () => {
+    const id = await open()
+    await append(id, someBytes(100))
+    const get = vi.spyOn(metadata, 'get')
+    await finish(id, someBytes(100))
+    expect(get.mock.calls.filter(([table]) => table === 'uploads')).toEqual([])
+  })
+
+  test('more of them than are kept go on from their rows', async () => {
+    const contents = Array.from({ length: 2 * smallSessionsMax }, (_, at) => someBytes(20, at))
+    const ids = await Promise.all(contents.map(() => open()))
+    for (const [at, id] of ids.entries()) await append(id, contents[at]!)
+    for (const [at, id] of ids.entries()) await finish(id, contents[at]!)
+    for (const content of contents) {
+      expect(metadata.get('links', [app, sha256(content)])).toBeDefined()
+    }
+    expect(metadata.count('uploads')).toBe(0)
+  })
+
+  test('what could not be written down is forgotten', async () => {
+    const id = await open()
+    await append(id, someBytes(100))
+    vi.spyOn(metadata, 'commit').mockRejectedValueOnce(new Error('the disk is full'))
+    await expect(append(id, someBytes(50, 7))).rejects.toThrow('full')
+    expect(uploads.offset(app, id)).toBe(100)
+    await finish(id, someBytes(100))
+    expect(metadata.get('links', [app, sha256(someBytes(100))])).toBeDefined()
+  })
+
+  test('one that nobody writes to is let go', async () => {
+    const id = await open()
+    await append(id, someBytes(100))
+    clock.advance(60_001)
+    await uploads.sweep()
+    const get = vi.spyOn(metadata, 'get')
+    await finish(id, someBytes(100))
+    expect(get.mock.calls.filter(([table]) => table === 'uploads')).not.toEqual([])
+  })
 })
 
 describe('many large uploads at once', () => {
