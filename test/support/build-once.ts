@@ -3,6 +3,7 @@
  * from there (Node 20 cannot run `.ts` in a worker). `FASTREGISTRY_BUILT=1` says that it is built.
  */
 import { spawnSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 export default function buildOnce(): void {
@@ -11,6 +12,8 @@ export default function buildOnce(): void {
   const tsc = fileURLToPath(
     new URL('../../node_modules/typescript-compiler/bin/tsc', import.meta.url),
   )
+  // What was moved or deleted since must not be found any more.
+  rmSync(fileURLToPath(new URL('../../dist', import.meta.url)), { recursive: true, force: true })
   const build = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.json'], {
     cwd: root,
     encoding: 'utf8',
