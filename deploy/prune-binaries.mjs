@@ -11,7 +11,7 @@ const modules = join(process.cwd(), 'node_modules')
 const require = createRequire(join(process.cwd(), 'package.json'))
 // Imports of this product: what they load is what the server will load.
 await import(pathToFileURL(require.resolve('lmdb')).href)
-const loader = pathToFileURL(join(process.cwd(), 'dist/src/http/uws-loader.js')).href
+const loader = pathToFileURL(join(process.cwd(), 'dist/src/http/engine/uws/loader.js')).href
 const uws = (await import(loader)).loadUws()
 
 const loaded = new Set(

@@ -4,9 +4,9 @@
  */
 import { auditEndpoints } from './admin/audit-endpoints.ts'
 import type { Config } from './config/config.ts'
-import type { HttpEngine } from './http/engine.ts'
+import type { HttpEngine } from './http/engine/port.ts'
+import { readTls } from './http/engine/tls-files.ts'
 import { RequestLimits } from './http/request-limits.ts'
-import { readTls } from './http/tls-files.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
 import { LifeCycle, type OnOpened } from './runtime/life-cycle.ts'
@@ -17,7 +17,7 @@ import { makeFrontDoor } from './server/front-door.ts'
 import { mirroredBy } from './server/mirrors.ts'
 import { openAccess } from './server/open-access.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
-import { openStorage } from './storage/open-storage.ts'
+import { openStorage } from './storage/open.ts'
 import { Reconciliation } from './storage/reconcile.ts'
 
 export interface RunningServer {

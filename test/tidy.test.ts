@@ -8,7 +8,13 @@ import { parseRoute } from '../src/http/router.ts'
 import { routeKinds, routeMethods } from '../src/http/routes.ts'
 import { readBreaks } from './breaks/breaks.mjs'
 import { README_BLOCKS, readBlock, replaceBlock } from './support/readme-tables.ts'
-import { findCycle, findImports, readSourceFiles, type SourceFile } from './support/source-tree.ts'
+import {
+  findCycle,
+  findImports,
+  readNames,
+  readSourceFiles,
+  type SourceFile,
+} from './support/source-tree.ts'
 
 const root = new URL('../', import.meta.url)
 const { UPDATE_DOCS } = process.env
@@ -18,8 +24,11 @@ const files = readSourceFiles('src', 'workers')
 const LAYERS: readonly (readonly string[])[] = [
   ['src/registry'],
   ['src/config', 'src/runtime', 'src/observability'],
-  ['src/storage', 'src/auth', 'src/signing'],
+  ['src/metadata'],
+  ['src/blobs'],
+  ['src/storage', 'src/upstream', 'src/auth', 'src/signing'],
   ['src/distribution'],
+  ['src/jobs', 'src/repositories'],
   ['src/mirror', 'src/gc', 'src/sync', 'src/mesh'],
   ['src/http', 'src/admin', 'src/ui'],
   ['src/server.ts', 'src/server'],
@@ -36,44 +45,37 @@ const SAME_PART: readonly (readonly string[])[] = [
 const WORKERS_MAY_USE = [
   // The messages that cross the port, and seams such as clock, random and file system.
   /^src\/runtime\//,
-  // The disk layout is drawn once, for both sides.
-  /^src\/storage\/paths\.ts$/,
-  // Code of the store that runs in workers only and knows neither LMDB nor mappings.
-  /^src\/storage\/worker-[a-z-]+\.ts$/,
-  // The collection's plans: rows in, items out.
-  /^src\/gc\/worker-[a-z-]+\.ts$/,
+  // The disk layout and the words of the port are said once, for both sides.
+  /^src\/blobs\/(files\/layout|port)\.ts$/,
+  // The worker's side of a part.
+  /^src\/[a-z/]+\/worker\/[a-z-]+\.ts$/,
   // The metadata writer commits on a thread of its own, the pager touches pages of the same file:
   // LMDB's environment, the names of its databases, transactions as data.
-  /^src\/storage\/(lmdb-environment|ports|schema|transaction)\.ts$/,
-  // An upload's file and running hash live inside the worker; early write-back and page touching
-  // are calls of the C library.
-  /^src\/storage\/(upload-file|hasher)\.ts$/,
-  // Large manifests are hashed and parsed on a thread of their own.
-  /^src\/distribution\/worker-[a-z-]+\.ts$/,
+  /^src\/metadata\//,
   // Passwords are compared on a thread of their own.
   /^src\/auth\/bcrypt\.ts$/,
 ]
 
 /** One owner per heavy dependency: swapping or mocking it touches that file only. */
 const OWNERS: readonly { readonly dependency: RegExp; readonly owners: RegExp }[] = [
-  { dependency: /^uWebSockets\.js/, owners: /^src\/http\/uws-loader\.ts$/ },
-  { dependency: /^lmdb$/, owners: /^src\/storage\/(metadata-store|lmdb[a-z-]*)\.ts$/ },
+  { dependency: /^uWebSockets\.js/, owners: /^src\/http\/engine\/uws\/loader\.ts$/ },
+  { dependency: /^lmdb$/, owners: /^src\/metadata\/lmdb\/[a-z-]+\.ts$/ },
   { dependency: /^piscina$/, owners: /^src\/runtime\/worker-pool\.ts$/ },
   { dependency: /^koffi$/, owners: /^src\/runtime\/libc\.ts$/ },
   { dependency: /^pino$/, owners: /^src\/observability\/logger\.ts$/ },
-  { dependency: /^prom-client$/, owners: /^src\/observability\/metrics\.ts$/ },
+  { dependency: /^prom-client$/, owners: /^src\/observability\/metrics\/metrics\.ts$/ },
   { dependency: /^yaml$/, owners: /^src\/config\/load\.ts$/ },
-  { dependency: /^undici$/, owners: /^src\/mirror\/http-client\.ts$/ },
+  { dependency: /^undici$/, owners: /^src\/upstream\/client\.ts$/ },
   { dependency: /^@valibot\/to-json-schema$/, owners: /^src\/admin\/openapi\.ts$/ },
   { dependency: /^bcryptjs$/, owners: /^src\/auth\/bcrypt\.ts$/ },
   { dependency: /^jose$/, owners: /^src\/auth\/jwt\.ts$/ },
   { dependency: /^re2js$/, owners: /^src\/registry\/expression\.ts$/ },
-  { dependency: /^tldts$/, owners: /^src\/mirror\/registrable-domain\.ts$/ },
+  { dependency: /^tldts$/, owners: /^src\/upstream\/registrable-domain\.ts$/ },
   { dependency: /^croner$/, owners: /^src\/runtime\/schedule\.ts$/ },
   // Bounded caches live where the thing that they cache lives.
   {
     dependency: /^lru-cache$/,
-    owners: /^src\/(storage\/blob-map|http\/prepared-answers|auth\/verdicts)\.ts$/,
+    owners: /^src\/(blobs\/files\/mapped-reader|http\/prepared-answers|auth\/login-cache)\.ts$/,
   },
 ]
 
@@ -273,6 +275,19 @@ function pathLike(path: string): string {
     word === 'digest' ? `sha256:${'0'.repeat(64)}` : 'a',
   )
 }
+
+test('the files that comments and documents name are there', () => {
+  const all = readNames()
+  const named = /`((?:[\w-]+\/)*[\w.-]+\.(?:ts|mjs|sh))`/g
+  const readers = all.filter((file) => /\.(ts|mjs|md|sh)$/.test(file) && file !== 'CHANGELOG.md')
+  const lost = readers.flatMap((file) =>
+    [...readFileSync(new URL(file, root), 'utf8').matchAll(named)]
+      .map(([, name]) => name!)
+      .filter((name) => !all.some((one) => one === name || one.endsWith(`/${name}`)))
+      .map((name) => `${file}: ${name}`),
+  )
+  expect(lost, 'a reader who follows a name must find the file').toEqual([])
+})
 
 describe('the breaks on purpose', async () => {
   const breaks = await readBreaks()

@@ -3,6 +3,7 @@
  * have reached the operating system or the blob is in place. Several run on one thread at a time.
  */
 import type { MessagePort } from 'node:worker_threads'
+import { UploadFile } from '../src/blobs/files/worker/upload-file.ts'
 import { algorithmOf } from '../src/registry/digest.ts'
 import { disk } from '../src/runtime/disk.ts'
 import { type Libc, loadLibc } from '../src/runtime/libc.ts'
@@ -14,7 +15,6 @@ import {
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
 import { announceLoaded } from '../src/runtime/worker-thread.ts'
-import { UploadFile } from '../src/storage/upload-file.ts'
 
 /**
  * Hashing keeps a core busy; whoever answers requests and feeds it must not wait for that. Where cores

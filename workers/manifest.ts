@@ -3,8 +3,8 @@
  * than the rest of the process: 4 MiB that are hard to read must not slow pulls.
  */
 
-import type { ManifestReply, ManifestRequest } from '../src/distribution/worker-manifest.ts'
-import { judgeManifest } from '../src/distribution/worker-manifest.ts'
+import type { ManifestReply, ManifestRequest } from '../src/distribution/worker/read-manifest.ts'
+import { judgeManifest } from '../src/distribution/worker/read-manifest.ts'
 import { loadLibc } from '../src/runtime/libc.ts'
 import { lowerPriority } from '../src/runtime/priority.ts'
 import type { ManifestSetup } from '../src/runtime/worker-messages.ts'

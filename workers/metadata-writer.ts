@@ -3,6 +3,9 @@
  * in one LMDB transaction (so they share one flush) and answers when they are on disk.
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import { applyTogether } from '../src/metadata/apply/transaction.ts'
+import { LmdbEnvironment } from '../src/metadata/lmdb/environment.ts'
+import type { Transaction } from '../src/metadata/transaction.ts'
 import {
   type MetadataWriterReply,
   type MetadataWriterRequest,
@@ -10,8 +13,6 @@ import {
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
 import { announceLoaded } from '../src/runtime/worker-thread.ts'
-import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
-import { applyTogether, type Transaction } from '../src/storage/transaction.ts'
 
 /** Transactions in one flush; more would make the first wait for the last. */
 const transactionsPerFlushMax = 2048

@@ -3,6 +3,10 @@
  * files, brings pages into memory before the main thread reads them, unmaps.
  */
 import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs'
+import { checkOpened, isWrittenAfter, verifyFile } from '../src/blobs/files/worker/verify-file.ts'
+import { damagedCode } from '../src/blobs/port.ts'
+import { LmdbEnvironment } from '../src/metadata/lmdb/environment.ts'
+import type { DatabaseName } from '../src/metadata/schema.ts'
 import { type Libc, loadLibc } from '../src/runtime/libc.ts'
 import {
   type PagerReply,
@@ -11,10 +15,6 @@ import {
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
 import { announceLoaded } from '../src/runtime/worker-thread.ts'
-import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
-import { damagedCode } from '../src/storage/ports.ts'
-import type { DatabaseName } from '../src/storage/schema.ts'
-import { checkOpened, isWrittenAfter, verifyFile } from '../src/storage/worker-genuine.ts'
 
 announceLoaded()
 

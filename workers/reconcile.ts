@@ -2,15 +2,16 @@
  * @module The walk that compares files with rows after a start: says what it finds, a bounded number
  * of findings ahead of the answers, and ends when all are settled or its port closes.
  */
+
+import { storagePaths } from '../src/blobs/files/layout.ts'
+import { LmdbEnvironment } from '../src/metadata/lmdb/environment.ts'
 import type {
   ReconcileAnswer,
   ReconcileProposal,
   ReconcileSetup,
 } from '../src/runtime/worker-messages.ts'
 import { announceLoaded } from '../src/runtime/worker-thread.ts'
-import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
-import { storagePaths } from '../src/storage/paths.ts'
-import { walkStore } from '../src/storage/worker-reconcile-walk.ts'
+import { walkStore } from '../src/storage/worker/reconcile-walk.ts'
 
 /** Findings that the main thread has not settled yet: together they share one flush. */
 const openFindingsMax = 32

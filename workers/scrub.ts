@@ -2,15 +2,16 @@
  * @module The thread that reads everything stored and compares it with its digest. It tells what
  * it found and how far it is; it ends at the end of the walk or when it is told to stop.
  */
+
+import { storagePaths } from '../src/blobs/files/layout.ts'
+import { LmdbEnvironment } from '../src/metadata/lmdb/environment.ts'
 import {
   type ScrubReply,
   type ScrubSetup,
   toWorkerFailure,
 } from '../src/runtime/worker-messages.ts'
 import { announceLoaded } from '../src/runtime/worker-thread.ts'
-import { LmdbEnvironment } from '../src/storage/lmdb-environment.ts'
-import { storagePaths } from '../src/storage/paths.ts'
-import { Pace, walkEverything } from '../src/storage/worker-scrub-walk.ts'
+import { Pace, walkEverything } from '../src/storage/worker/scrub-walk.ts'
 
 /** Progress is told this often, ms. */
 const progressEveryMs = 500

@@ -3,7 +3,7 @@
  * 1 MiB at `/large`. What the engine and the client could do at most on this machine. Run as a
  * process of its own: `node bare-server.js PORT`.
  */
-import { loadUws } from '../../src/http/uws-loader.ts'
+import { loadUws } from '../../src/http/engine/uws/loader.ts'
 
 const loaded = loadUws()
 if (!loaded.ok) {

@@ -6,10 +6,10 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { digestOf } from '../../src/storage/hasher.ts'
-import { LmdbEnvironment } from '../../src/storage/lmdb-environment.ts'
-import { blobPath, storagePaths } from '../../src/storage/paths.ts'
-import { type DatabaseName, schemaVersion } from '../../src/storage/schema.ts'
+import { blobPath, storagePaths } from '../../src/blobs/files/layout.ts'
+import { LmdbEnvironment } from '../../src/metadata/lmdb/environment.ts'
+import { type DatabaseName, schemaVersion } from '../../src/metadata/schema.ts'
+import { digestOf } from '../../src/registry/hasher.ts'
 import { gcBlobBytes, gcRepository, gcTag, isGarbageManifest } from './gc-names.ts'
 import { manifestType } from './images.ts'
 

@@ -4,10 +4,10 @@
  * its memory is nobody else's. What it makes is a whole store: every blob has its bytes.
  */
 import { mkdirSync } from 'node:fs'
-import { digestOf } from '../../src/storage/hasher.ts'
-import { LmdbEnvironment } from '../../src/storage/lmdb-environment.ts'
-import { storagePaths } from '../../src/storage/paths.ts'
-import { type DatabaseName, schemaVersion } from '../../src/storage/schema.ts'
+import { storagePaths } from '../../src/blobs/files/layout.ts'
+import { LmdbEnvironment } from '../../src/metadata/lmdb/environment.ts'
+import { type DatabaseName, schemaVersion } from '../../src/metadata/schema.ts'
+import { digestOf } from '../../src/registry/hasher.ts'
 import { contentOf } from './content.ts'
 import { buildImage, manifestType, smallImage } from './images.ts'
 import { scaleBlobBytes, scaleRepository, scaleTag, tagsRepository } from './scale-names.ts'

@@ -1,12 +1,12 @@
 /**
  * @module The caches of the read path: answers that were prepared once, keys that were read lately.
  */
-import { ResponseHead } from '../../src/http/engine.ts'
+import { ResponseHead } from '../../src/http/engine/port.ts'
 import { PreparedAnswers } from '../../src/http/prepared-answers.ts'
 import { parseDigest } from '../../src/registry/digest.ts'
 import { parseRepositoryName } from '../../src/registry/name.ts'
 import { unwrap } from '../../src/registry/result.ts'
-import { RecentSet } from '../../src/storage/recent-set.ts'
+import { RecentSet } from '../../src/runtime/recent-set.ts'
 import { fakeDigest, type MicroSuite } from './suite.ts'
 
 const count = 10_000

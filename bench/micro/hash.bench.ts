@@ -2,7 +2,7 @@
  * @module Hashing by algorithm: one chunk of a large upload, one small blob, and a copied state.
  */
 import { ALGORITHMS, type Algorithm } from '../../src/registry/digest.ts'
-import { createHasher, digestOf } from '../../src/storage/hasher.ts'
+import { createHasher, digestOf } from '../../src/registry/hasher.ts'
 import type { MicroSuite, MicroTask } from './suite.ts'
 
 const chunk = Buffer.alloc(512 * 1024, 7)

@@ -4,13 +4,13 @@
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Change } from '../../src/metadata/transaction.ts'
 import { type Digest, parseDigest } from '../../src/registry/digest.ts'
 import { parseRepositoryName, type RepositoryName } from '../../src/registry/name.ts'
 import { unwrap } from '../../src/registry/result.ts'
 import { parseTag, type Tag } from '../../src/registry/tag.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
-import { openStorage, type Storage } from '../../src/storage/open-storage.ts'
-import type { Change } from '../../src/storage/transaction.ts'
+import { openStorage, type Storage } from '../../src/storage/open.ts'
 import { fakeDigest, type MicroSuite } from './suite.ts'
 
 const count = 10_000

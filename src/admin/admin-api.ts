@@ -5,7 +5,7 @@
  */
 import * as v from 'valibot'
 import type { Asker } from '../auth/asker.ts'
-import { readInTime } from '../distribution/upload-body.ts'
+import { readInTime } from '../distribution/upload/body.ts'
 import type { ApiAnswer } from '../runtime/api-answer.ts'
 import { type AdminContext, type Endpoint, EventStream, Reply } from './endpoint.ts'
 import { requireAtFirst, requireNeed } from './needs.ts'

@@ -5,7 +5,7 @@
  */
 import * as v from 'valibot'
 import type { Asker } from '../auth/asker.ts'
-import type { EventRow } from '../storage/schema-cleanup.ts'
+import type { EventRow } from '../metadata/schema.ts'
 import { type Endpoint, EventStream, endpoint } from './endpoint.ts'
 import { liveEvents } from './event-stream.ts'
 import type { EventFilter, EventTail, NumberedEvent } from './event-tail.ts'

@@ -3,15 +3,16 @@
  * table, by number; an event that is committed only wakes whoever waits. So a listener can be as slow
  * as it likes, nothing is kept for it, and there is no gap between what was and what comes.
  */
+
 import {
   eventClock,
   eventKey,
   lastEventNumber,
   numberBefore,
   oldestEventNumber,
-} from '../storage/event-log.ts'
-import type { MetadataStore } from '../storage/ports.ts'
-import type { EventRow } from '../storage/schema-cleanup.ts'
+} from '../metadata/event-log.ts'
+import type { MetadataStore } from '../metadata/port.ts'
+import type { EventRow } from '../metadata/schema.ts'
 
 export interface NumberedEvent {
   readonly number: number

@@ -2,9 +2,9 @@
  * @module `/admin/jobs`: what runs and what ran, its progress, an end before its time.
  */
 import * as v from 'valibot'
-import type { Jobs } from '../gc/jobs.ts'
-import type { MetadataReader } from '../storage/ports.ts'
-import type { JobRow } from '../storage/schema-cleanup.ts'
+import type { Jobs } from '../jobs/jobs.ts'
+import type { MetadataReader } from '../metadata/port.ts'
+import type { JobRow } from '../metadata/schema.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { conflict, notFound } from './problem.ts'
 import { countsSchema, cursorOf, defined, isoTime, nextSchema, pageQuery } from './schemas.ts'

@@ -3,17 +3,17 @@
  * repositories deleted and renamed.
  */
 import * as v from 'valibot'
-import { storageUse } from '../distribution/inventory.ts'
-import type { ListRequest } from '../distribution/ordered-list.ts'
-import type { Repositories } from '../distribution/repositories.ts'
+import type { Jobs } from '../jobs/jobs.ts'
+import type { MetadataReader } from '../metadata/port.ts'
+import type { Repositories } from '../repositories/delete-rename.ts'
+import { storageUse } from '../repositories/inventory.ts'
+import type { ListRequest } from '../repositories/ordered-list.ts'
 import {
   describeRepository,
   listRepositoriesInOrder,
   type RepositoryInfo,
-} from '../distribution/repository-list.ts'
-import { BadCursor, listTagsInOrder } from '../distribution/tag-list.ts'
-import type { Jobs } from '../gc/jobs.ts'
-import type { MetadataReader } from '../storage/ports.ts'
+} from '../repositories/repository-list.ts'
+import { BadCursor, listTagsInOrder } from '../repositories/tag-list.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { jobSchema, toJob } from './job-endpoints.ts'
 import { sees, seesIt } from './needs.ts'

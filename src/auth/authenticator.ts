@@ -4,8 +4,8 @@
  */
 import type { AccessTokens } from './access-tokens.ts'
 import { anonymousCaller, type Caller, type Origin } from './caller.ts'
+import type { Verdicts } from './login-cache.ts'
 import type { Passwords } from './passwords.ts'
-import type { Verdicts } from './verdicts.ts'
 
 /** Why credentials were not taken: a word for the audit trail and for the challenge. */
 export type RefusalReason = 'malformed' | 'wrong-credentials' | 'invalid-token'

@@ -5,7 +5,7 @@
 import { CredentialsRefused } from './authenticator.ts'
 import type { Caller, Grant } from './caller.ts'
 import { type ForeignKeys, foreignKeys, type RemoteKeysOptions } from './jwt.ts'
-import { LoginPutOff } from './login-put-off.ts'
+import { LoginPutOff } from './login-delay.ts'
 import { grantOfScopes, type Scope } from './scopes.ts'
 
 export interface ForeignTokensOptions {

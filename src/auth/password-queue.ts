@@ -16,7 +16,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { SupervisedTask } from '../runtime/supervised-task.ts'
 import type { PasswordReply, PasswordRequest } from '../runtime/worker-messages.ts'
 import type { LongTask } from '../runtime/worker-pool.ts'
-import { LoginPutOff } from './login-put-off.ts'
+import { LoginPutOff } from './login-delay.ts'
 
 /** Checks that wait, in one line and in all. */
 const waitingInLineMax = 32

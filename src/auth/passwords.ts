@@ -5,14 +5,14 @@
  */
 import { clientKey, networkKey, networkShare } from '../runtime/client-key.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { Throttle } from '../runtime/throttle.ts'
+import { WatchedFile } from '../runtime/watched-file.ts'
 import type { Caller } from './caller.ts'
 import { costWarning, Decoys } from './decoys.ts'
 import { GoodLogins } from './good-logins.ts'
 import { emptinessProblem, parseHtpasswd, type Users } from './htpasswd.ts'
-import { LoginPutOff } from './login-put-off.ts'
+import { LoginPutOff } from './login-delay.ts'
 import type { PasswordQueue } from './password-queue.ts'
-import { Throttle } from './throttle.ts'
-import { WatchedFile } from './watched-file.ts'
 
 export interface PasswordsOptions {
   readonly file: string

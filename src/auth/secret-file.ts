@@ -6,9 +6,9 @@ import { randomBytes } from 'node:crypto'
 import { chown, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as v from 'valibot'
-import { readText } from './text-file.ts'
+import { readText } from '../runtime/text-file.ts'
 
-/** Where they are: `auth/` in the folder of the store, as `storage/paths.ts` draws it. */
+/** Where they are: `auth/` in the folder of the store, as `blobs/files/layout.ts` draws it. */
 export function secretFilePaths(storagePath: string): {
   readonly keys: string
   readonly accessTokens: string

@@ -8,7 +8,7 @@ import { linkChanges } from '../distribution/commit-blob.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { openStorage } from '../storage/open-storage.ts'
+import { openStorage } from '../storage/open.ts'
 import { runWalk } from '../storage/reconcile.ts'
 import { type ReconcileCounts, ReconcileDecisions } from '../storage/reconcile-decisions.ts'
 

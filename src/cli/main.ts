@@ -5,12 +5,12 @@
 import { ConfigError } from '../config/explain.ts'
 import { type LoadOptions, loadConfig } from '../config/load.ts'
 import { readVersion } from '../runtime/version.ts'
-import type { Judged } from '../server/judge.ts'
-import { adopt } from './adopt.ts'
+import type { Judged } from '../server/judge/judge.ts'
 import { type Arguments, HELP, parseArguments } from './arguments.ts'
 import { configFile } from './command-line.ts'
+import { adopt } from './commands/adopt.ts'
+import { serve } from './commands/serve.ts'
 import { FEATURE_COMMANDS, featureHelp } from './feature-commands.ts'
-import { serve } from './serve.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Runs one command to its end (for `serve`: until the server has stopped) and says how it went. */
@@ -40,7 +40,7 @@ export async function main(args: readonly string[], terminal: Terminal): Promise
         for (const line of warnings) terminal.printError(line)
         terminal.print(`${configFile(parsed.value.file, terminal.environment) ?? 'defaults'}: ok`)
         if (!parsed.value.probes) return 0
-        const { probeMirrors } = await import('./probe-mirrors.ts')
+        const { probeMirrors } = await import('./commands/probe-mirrors.ts')
         return (await probeMirrors(config, (line) => terminal.print(line))) ? 0 : 1
       })
     case 'adopt':
@@ -98,7 +98,7 @@ async function withJudged(
   terminal: Terminal,
   use: (judged: Judged) => Promise<number>,
 ): Promise<number> {
-  const { judgeConfig } = await import('../server/judge.ts')
+  const { judgeConfig } = await import('../server/judge/judge.ts')
   return withLoaded(args, terminal, judgeConfig, use)
 }
 

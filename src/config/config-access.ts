@@ -1,6 +1,6 @@
 /**
  * @module The part of the configuration that says who may do what. Fields are keys of the file in
- * camel case; `schema-access.ts` has meanings, defaults and bounds.
+ * camel case; `config/sections/access.ts` has meanings, defaults and bounds.
  */
 
 export type AccessAction = 'pull' | 'push' | 'delete' | 'list' | 'admin'

@@ -1,6 +1,6 @@
 /**
  * @module The settings of mirrors as the program sees them: every default filled in, durations in
- * ms, sizes in bytes. What each means stands in `schema-mirrors.ts`.
+ * ms, sizes in bytes. What each means stands in `config/sections/mirrors.ts`.
  */
 
 export interface MirrorConfig {

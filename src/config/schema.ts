@@ -1,13 +1,13 @@
 /**
  * @module The schema: one row per setting, the single source for the loader, the suggestions, the
  * table in README and the tests. Here stand the settings of what is built; those of features still
- * to come are in `schema-later.ts`.
+ * to come are in `config/sections/later.ts`.
  */
-import { ACCESS_SETTINGS } from './schema-access.ts'
-import { BROWSER_SETTINGS } from './schema-browsers.ts'
-import { CLEANUP_SETTINGS } from './schema-cleanup.ts'
-import { LATER_SETTINGS } from './schema-later.ts'
-import { MIRROR_SETTINGS } from './schema-mirrors.ts'
+import { ACCESS_SETTINGS } from './sections/access.ts'
+import { BROWSER_SETTINGS } from './sections/browsers.ts'
+import { CLEANUP_SETTINGS } from './sections/cleanup.ts'
+import { LATER_SETTINGS } from './sections/later.ts'
+import { MIRROR_SETTINGS } from './sections/mirrors.ts'
 import { type Setting, setting } from './setting.ts'
 import * as type from './value-type.ts'
 

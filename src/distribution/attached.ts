@@ -1,14 +1,15 @@
 /**
  * @module What belongs to a manifest in its repository: the manifests that name it as their subject, and
  * the tags that are named after it. Whoever takes an image somewhere takes this along: copies and
- * undeletes ask here, collection follows the same two ways with its own rows (`gc/mark-repository.ts`).
+ * undeletes ask here, collection follows the same two ways with its own rows (`gc/mark/repository.ts`).
  */
+
+import type { MetadataReader } from '../metadata/port.ts'
+import { listAll } from '../metadata/scan.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { fallbackTagOf, namesakeOf } from '../registry/named-tag.ts'
 import { parseTag, type Tag } from '../registry/tag.ts'
-import type { MetadataReader } from '../storage/ports.ts'
-import { listAll } from './scan.ts'
 
 /** Tags read at once. */
 const tagsAtOnce = 100

@@ -5,7 +5,7 @@
  * of the whole buffer either.
  */
 import { RegistryError } from '../registry/errors.ts'
-import { Gathered, readInTime, type UploadBody } from './upload-body.ts'
+import { Gathered, readInTime, type UploadBody } from './upload/body.ts'
 
 /** Buffers at most; who finds none takes ordinary memory. */
 const buffersMax = 4

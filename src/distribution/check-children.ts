@@ -2,12 +2,13 @@
  * @module Whether what a manifest names is in the repository: blobs linked there, manifests stored
  * there, sizes as said. The checks are returned too, so that the commit holds them.
  */
+
+import type { MetadataReader } from '../metadata/port.ts'
+import type { Check } from '../metadata/transaction.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Manifest, ManifestChild } from '../registry/manifest.ts'
 import { isImageIndex, isImageManifest } from '../registry/media-type.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { MetadataReader } from '../storage/ports.ts'
-import type { Check } from '../storage/transaction.ts'
 import type { Policy } from './policy.ts'
 
 /**

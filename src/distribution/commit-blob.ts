@@ -2,11 +2,12 @@
  * @module The last step of every blob push: the rows that make bytes a blob of a repository, in one
  * transaction with the end of its upload session.
  */
+
+import type { MetadataStore } from '../metadata/port.ts'
+import type { BlobRow, Timestamp } from '../metadata/schema.ts'
+import type { Change, CommitOutcome } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { MetadataStore } from '../storage/ports.ts'
-import type { BlobRow, Timestamp } from '../storage/schema.ts'
-import type { Change, CommitOutcome } from '../storage/transaction.ts'
 
 /** Rows that put a blob into a repository (and create the repository by its first push). */
 export function linkChanges(repository: RepositoryName, digest: Digest, now: Timestamp): Change[] {

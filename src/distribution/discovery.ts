@@ -2,12 +2,13 @@
  * @module Discovery: tags, repositories, referrers, a page at a time and in byte order
  * (distribution-spec, listing-tags and listing-referrers).
  */
+
+import type { MetadataReader } from '../metadata/port.ts'
+import { listKeys } from '../metadata/scan.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { pageEntriesMax, referrersPageBytesMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { MetadataReader } from '../storage/ports.ts'
 import { nextReferrers, type ReferrerEntry, toEntry } from './referrer-entry.ts'
-import { listKeys } from './scan.ts'
 
 export interface PageRequest {
   /** Entries wanted; undefined: as many as fit. Clamped to `pageEntriesMax`. */

@@ -2,8 +2,9 @@
  * @module The history: one row an action, written by the very transaction that does it, so that it is
  * never wrong and never missing. The store's writer numbers the rows; old ones go by collection.
  */
-import type { EventRow } from '../storage/schema-cleanup.ts'
-import type { Change } from '../storage/transaction.ts'
+
+import type { EventRow } from '../metadata/schema.ts'
+import type { Change } from '../metadata/transaction.ts'
 
 export class History {
   /** The change that writes an event down. */

@@ -13,7 +13,7 @@ import {
   type ReadManifest,
   readManifest,
   unpackVerdict,
-} from './worker-manifest.ts'
+} from './worker/read-manifest.ts'
 
 /** Largest manifest that is read at once, bytes: a millisecond at the worst. */
 const atOnceBytesMax = 64 * 1024

@@ -1,12 +1,13 @@
 /**
  * @module Reads all that goes with a manifest when it is taken out of its repository.
  */
+
+import type { ManifestToRemove } from '../metadata/edits.ts'
+import type { MetadataReader } from '../metadata/port.ts'
+import { listAll } from '../metadata/scan.ts'
+import type { ManifestRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { MetadataReader } from '../storage/ports.ts'
-import type { ManifestToRemove } from '../storage/removal.ts'
-import type { ManifestRow } from '../storage/schema.ts'
-import { listAll } from './scan.ts'
 
 /** What `manifestRemoval` needs to know of a manifest whose row is `row`. */
 export async function readManifestToRemove(

@@ -2,10 +2,11 @@
  * @module Mounting: a blob of one repository becomes a blob of another without moving a byte
  * (distribution-spec, mounting-a-blob-from-another-repository).
  */
+
+import type { MetadataStore } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { MetadataStore } from '../storage/ports.ts'
 import { linkChanges } from './commit-blob.ts'
 import type { History } from './history.ts'
 

@@ -2,14 +2,15 @@
  * @module What may not be moved or deleted: tags that are immutable by pattern, digests that are
  * pinned. Asked by pushes and deletes; collection asks the pins itself.
  */
+
+import { holdsNow } from '../metadata/edits.ts'
+import type { MetadataReader } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { anyPattern, type Pattern } from '../registry/pattern.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { MetadataReader } from '../storage/ports.ts'
-import { holdsNow } from '../storage/removal.ts'
 
 export interface ImmutableTags {
   readonly repositories: readonly string[]

@@ -3,11 +3,12 @@
  * comparison once it was noted), written down in batches in the background. May lag by seconds and
  * be lost in a crash, which nothing that is acknowledged may (test/README.md, 8).
  */
+
+import type { MetadataStore } from '../metadata/port.ts'
+import type { Change } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { MetadataStore } from '../storage/ports.ts'
-import type { Change } from '../storage/transaction.ts'
 
 /** How often what was noted is written down, ms. */
 const writeEveryMs = 10_000

@@ -2,12 +2,13 @@
  * @module Pulling: which manifest a reference means, which blob a repository holds. Synchronous
  * reads of the memory map; what is not there throws the specification's code.
  */
+
+import type { MetadataReader } from '../metadata/port.ts'
+import type { BlobRow, ManifestRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
-import type { MetadataReader } from '../storage/ports.ts'
-import type { BlobRow, ManifestRow } from '../storage/schema.ts'
 
 export interface FoundManifest {
   readonly digest: Digest

@@ -3,7 +3,13 @@
  * parse once, check descriptors and existence, then one transaction: bytes, row, edges, referrer
  * entry, tags. Readers see the old or the new tag, never none.
  */
+
+import { imageSize, imageSizeInTurns } from '../metadata/image-size.ts'
+import type { MetadataStore } from '../metadata/port.ts'
+import { type ManifestRow, type TagRow, type Timestamp, tagHistoryMax } from '../metadata/schema.ts'
+import type { Change, Check } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
+import { matchesEntityTag } from '../registry/entity-tag.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { commitAttemptsMax } from '../registry/limits.ts'
 import type { Manifest } from '../registry/manifest.ts'
@@ -11,19 +17,14 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { imageSize, imageSizeInTurns } from '../storage/image-size.ts'
-import type { MetadataStore } from '../storage/ports.ts'
-import { type ManifestRow, type TagRow, type Timestamp, tagHistoryMax } from '../storage/schema.ts'
-import type { Change, Check } from '../storage/transaction.ts'
 import { checkChildren } from './check-children.ts'
 import type { History } from './history.ts'
-import { isBuildCache, lifetimeOf, type ReadBlob } from './lifetime.ts'
+import { isBuildCache, lifetimeOf, type ReadBlob } from './image-expiry.ts'
 import type { Policy } from './policy.ts'
 import type { Protection } from './protection.ts'
 import { shownAnnotations } from './referrer-entry.ts'
-import { checkTagCondition, type TagCondition } from './tag-condition.ts'
 import type { TagLocks } from './tag-locks.ts'
-import type { ManifestText, ReadManifest } from './worker-manifest.ts'
+import type { ManifestText, ReadManifest } from './worker/read-manifest.ts'
 
 export interface ManifestPush {
   readonly repository: RepositoryName
@@ -54,7 +55,7 @@ export interface PushParts {
   readonly history: History
   /** Reads an image config for its labels. */
   readonly readBlob: ReadBlob
-  /** `readManifest` of `worker-manifest.ts`: on this thread. */
+  /** `readManifest` of `distribution/worker/read-manifest.ts`: on this thread. */
   readonly readManifest: (text: ManifestText) => ReadManifest | Promise<ReadManifest>
 }
 
@@ -265,4 +266,26 @@ export function movedTag(
 function textOf({ reference, expected, bytes, contentType }: ManifestPush): ManifestText {
   const claimed = reference.kind === 'digest' ? reference.digest : expected
   return { bytes, contentType, claimed }
+}
+
+export interface TagCondition {
+  readonly ifMatch: string | undefined
+  readonly ifNoneMatch: string | undefined
+}
+
+/**
+ * Conditional tag moves: `If-Match` and `If-None-Match` of a manifest PUT (RFC 9110 §13.1), judged against
+ * what the tag points at and held by the transaction that moves it. Throws 412 (with the current digest in the detail) when the condition does not hold.
+ */
+function checkTagCondition(condition: TagCondition, current: Digest | undefined): void {
+  const { ifMatch, ifNoneMatch } = condition
+  const holds =
+    (ifMatch === undefined || matchesEntityTag(ifMatch, current)) &&
+    (ifNoneMatch === undefined || !matchesEntityTag(ifNoneMatch, current))
+  if (holds) return
+  throw new RegistryError('MANIFEST_INVALID', {
+    status: 412,
+    message: 'the tag does not point where the request expects',
+    detail: { current: current ?? null },
+  })
 }

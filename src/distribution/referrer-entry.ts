@@ -3,9 +3,10 @@
  * somebody else's text: they are kept as JSON, so that every name survives and a list that leaves an
  * entry out does not read them, and only up to a bound.
  */
+
+import type { MetadataReader } from '../metadata/port.ts'
+import type { Databases, ReferrerRow } from '../metadata/schema.ts'
 import { referrerAnnotationsBytesMax } from '../registry/limits.ts'
-import type { MetadataReader } from '../storage/ports.ts'
-import type { Databases, ReferrerRow } from '../storage/schema.ts'
 
 type Annotations = Readonly<Record<string, string>>
 

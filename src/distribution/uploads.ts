@@ -1,8 +1,12 @@
 /**
  * @module Upload sessions: opened, continued, asked about, finished, cancelled, expired
  * (distribution-spec, pushing-blobs). One writer a session: requests on one session take turns
- * (`upload-turns.ts`). Every acknowledged offset is in the metadata before the client hears of it.
+ * (`distribution/upload/turns.ts`). Every acknowledged offset is in the metadata before the client hears of it.
  */
+
+import type { BlobWriter } from '../blobs/port.ts'
+import type { MetadataStore } from '../metadata/port.ts'
+import type { UploadRow } from '../metadata/schema.ts'
 import { type Algorithm, type Digest, defaultAlgorithm } from '../registry/digest.ts'
 import type { RegistryError } from '../registry/errors.ts'
 import { adoptionsPerTurnMax } from '../registry/limits.ts'
@@ -12,16 +16,14 @@ import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import { PerTurn } from '../runtime/per-turn.ts'
 import { type Random, randomHexId } from '../runtime/random.ts'
-import type { BlobWriter, MetadataStore } from '../storage/ports.ts'
-import type { UploadRow } from '../storage/schema.ts'
 import { ClientQuota } from './client-quota.ts'
 import { commitBlob } from './commit-blob.ts'
 import { History } from './history.ts'
-import { KeptSessions } from './kept-sessions.ts'
-import type { UploadBody } from './upload-body.ts'
-import { isLost, isMismatch, sessionInUse, takenOver, unknownSession } from './upload-refusals.ts'
-import { checkSpan, UploadSession } from './upload-session.ts'
-import { TakenOver, type Turn, UploadTurns } from './upload-turns.ts'
+import type { UploadBody } from './upload/body.ts'
+import { KeptSessions } from './upload/kept-sessions.ts'
+import { isLost, isMismatch, sessionInUse, takenOver, unknownSession } from './upload/refusals.ts'
+import { checkSpan, UploadSession } from './upload/session.ts'
+import { TakenOver, type Turn, UploadTurns } from './upload/turns.ts'
 
 export interface UploadsOptions {
   readonly metadata: MetadataStore

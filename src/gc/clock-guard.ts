@@ -3,8 +3,9 @@
  * ahead makes everything old. While the process runs, wall time is compared with time that never
  * steps; across a restart with the last time that was written down.
  */
+
+import type { MetadataStore } from '../metadata/port.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { MetadataStore } from '../storage/ports.ts'
 
 /** How far the two clocks may drift apart while the process runs, ms. */
 const driftMsMax = 60 * 60_000

@@ -8,19 +8,14 @@
  *    └─ worker: reads indexes only                                          └─ worker proposes, this
  *                                                                              thread commits
  */
-import { cutoffMs } from '../distribution/reliance.ts'
+import { cutoffMs } from '../distribution/head-promise.ts'
+import type { RunningJob } from '../jobs/jobs.ts'
+import type { JobState } from '../metadata/schema.ts'
 import { RegistryError } from '../registry/errors.ts'
-import type { JobState } from '../storage/schema-cleanup.ts'
-import {
-  type CollectorOptions,
-  type RunRequest,
-  RunState,
-  type RunStateRow,
-} from './collector-types.ts'
-import { gcHeapMiB, runGcTask } from './gc-worker.ts'
-import type { RunningJob } from './jobs.ts'
-import { Settler } from './settle.ts'
-import type { Counts } from './worker-messages.ts'
+import { type CollectorOptions, type RunRequest, RunState, type RunStateRow } from './run-state.ts'
+import { gcHeapMiB, runGcTask } from './run-task.ts'
+import { Settler } from './sweep/settle.ts'
+import type { Counts } from './worker/messages.ts'
 
 type End = { readonly state: JobState; readonly message?: string }
 

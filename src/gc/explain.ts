@@ -5,8 +5,8 @@
 import type { CleanupConfig } from '../config/config-cleanup.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import { runGcTask } from './gc-worker.ts'
-import type { ExplainedItem } from './worker-explain.ts'
+import type { ExplainedItem } from './mark/explain.ts'
+import { runGcTask } from './run-task.ts'
 
 /** Questions that wait for their turn; each is a thread for a moment. */
 const waitingMax = 16

@@ -1,12 +1,13 @@
 /**
  * @module Bounds what only grows: events and ended jobs. Oldest first, a few rows a turn.
  */
+
+import { jobsKeptMax } from '../jobs/jobs.ts'
+import { eventClock } from '../metadata/event-log.ts'
+import type { MetadataStore } from '../metadata/port.ts'
+import type { Databases } from '../metadata/schema.ts'
+import type { Change } from '../metadata/transaction.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { eventClock } from '../storage/event-log.ts'
-import type { MetadataStore } from '../storage/ports.ts'
-import type { Databases } from '../storage/schema.ts'
-import type { Change } from '../storage/transaction.ts'
-import { jobsKeptMax } from './jobs.ts'
 
 /** Events are kept this long, ms, and at most so many. */
 const eventsKeptMs = 90 * 24 * 60 * 60_000

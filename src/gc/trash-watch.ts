@@ -2,9 +2,10 @@
  * @module What lies in the trash, counted in the background in short turns: a scrape must not walk a
  * million rows. At most a minute old while somebody asks.
  */
-import { inTurns } from '../distribution/inventory.ts'
+
+import type { MetadataReader } from '../metadata/port.ts'
+import { inTurns } from '../repositories/inventory.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { MetadataReader } from '../storage/ports.ts'
 
 const countEveryMs = 60_000
 

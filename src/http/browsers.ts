@@ -6,7 +6,7 @@
  */
 import { isIP } from 'node:net'
 import { RegistryError } from '../registry/errors.ts'
-import { type Handler, type HttpRequest, type HttpResponse, ResponseHead } from './engine.ts'
+import { type Handler, type HttpRequest, type HttpResponse, ResponseHead } from './engine/port.ts'
 import { HeaderAdder } from './headed-response.ts'
 
 export interface BrowserOptions {

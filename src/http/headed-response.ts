@@ -2,7 +2,7 @@
  * @module A response whose every head carries some more headers: the namespace that a request named,
  * how old an answer is. Heads that are sent again and again are made once.
  */
-import { type ByteSource, type HttpResponse, ResponseHead } from './engine.ts'
+import { type ByteSource, type HttpResponse, ResponseHead } from './engine/port.ts'
 import type { HeaderList } from './respond.ts'
 
 /** Adds the same headers to any number of responses. */

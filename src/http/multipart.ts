@@ -4,7 +4,7 @@
  */
 import type { ByteSpan } from '../registry/range.ts'
 import { formatContentRange } from '../registry/range.ts'
-import type { ByteSource } from './engine.ts'
+import type { ByteSource } from './engine/port.ts'
 
 /** One span of a source. Closing it closes the source. */
 export class SpanSource implements ByteSource {

@@ -4,12 +4,12 @@
  * hears of it. A path that is not here takes the long way (`handlers/`), which puts it here.
  */
 import { LRUCache } from 'lru-cache'
+import type { BlobRow } from '../metadata/schema.ts'
+import type { Candidate } from '../metadata/sweep.ts'
+import type { Change, Check, Transaction } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { BlobRow } from '../storage/schema.ts'
-import type { Candidate } from '../storage/sweep.ts'
-import type { Change, Check, Transaction } from '../storage/transaction.ts'
-import type { ResponseHead } from './engine.ts'
+import type { ResponseHead } from './engine/port.ts'
 
 /** Told of every pull of what it hangs on. */
 export interface PullObserver {
@@ -34,7 +34,7 @@ export interface PreparedManifest extends PreparedCommon {
   readonly head: ResponseHead
   /** A copy of the bytes, while they are few. */
   bytes: Uint8Array | undefined
-  /** See `pull-times.ts` and `reliance.ts`. */
+  /** See `pull-times.ts` and `distribution/head-promise.ts`. */
   notedIn: number
   reliedAt: number
 }
@@ -47,7 +47,7 @@ export interface PreparedBlob extends PreparedCommon {
   readonly head: ResponseHead
   /** A copy of an inline blob's bytes, once they were asked for. */
   readonly bytes: Uint8Array | undefined
-  /** See `reliance.ts`. */
+  /** See `distribution/head-promise.ts`. */
   reliedAt: number
 }
 

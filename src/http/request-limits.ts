@@ -3,11 +3,12 @@
  * for a moment, then it is refused with 503 and Retry-After: never with 429, which containerd
  * repeats at once, five times.
  */
-import { Throttle } from '../auth/throttle.ts'
+
 import { RegistryError } from '../registry/errors.ts'
 import { clientKey, networkKey, networkShare } from '../runtime/client-key.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { HttpRequest } from './engine.ts'
+import { Throttle } from '../runtime/throttle.ts'
+import type { HttpRequest } from './engine/port.ts'
 
 /** Longest wait of a request, and how many may wait at a time. */
 const waitSecondsMax = 1

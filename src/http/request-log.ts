@@ -3,7 +3,7 @@
  * the background. Holds no query and no header, so no secret can slip in.
  */
 import type { AccessLog } from '../observability/logger.ts'
-import type { HttpRequest, HttpResponse } from './engine.ts'
+import type { HttpRequest, HttpResponse } from './engine/port.ts'
 
 export class RequestLog {
   readonly #log: AccessLog

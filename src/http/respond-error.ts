@@ -5,7 +5,7 @@
  */
 import type { Logger } from '../observability/logger.ts'
 import { ERRORS, RegistryError } from '../registry/errors.ts'
-import { ClientGone, type HttpRequest, type HttpResponse, ResponseHead } from './engine.ts'
+import { ClientGone, type HttpRequest, type HttpResponse, ResponseHead } from './engine/port.ts'
 import { respondJson, versionHeader } from './respond.ts'
 
 /** Answers a request that failed, while it can be answered. */

@@ -2,7 +2,7 @@
  * @module Small answers: JSON, and answers without a body. Every answer of the API carries the
  * version header that old tools look for.
  */
-import { type HttpRequest, type HttpResponse, ResponseHead } from './engine.ts'
+import { type HttpRequest, type HttpResponse, ResponseHead } from './engine/port.ts'
 
 export type HeaderList = readonly (readonly [name: string, value: string])[]
 

@@ -7,11 +7,11 @@ import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
+import type { HttpAnswer } from '../upstream/client.ts'
+import { isHeadUnknown, UpstreamError } from '../upstream/error.ts'
 import { lengthOf, totalOf } from './fill-answers.ts'
-import type { HttpAnswer } from './http-client.ts'
 import type { Mirror } from './mirror.ts'
 import { NegativeCache } from './negative-cache.ts'
-import { isHeadUnknown, UpstreamError } from './upstream-error.ts'
 
 /** Proofs remembered; the oldest goes. */
 const proofsMax = 50_000

@@ -3,24 +3,25 @@
  * linked never comes here; a blob that another repository of the same mirror holds is linked once it
  * is known to belong; everything else is filled from upstream, once for all who ask.
  */
+
+import type { BlobSource } from '../blobs/port.ts'
 import { commitBlob, linkChanges } from '../distribution/commit-blob.ts'
+import type { Change } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { ByteSpan } from '../registry/range.ts'
-import type { BlobSource } from '../storage/ports.ts'
-import type { Change } from '../storage/transaction.ts'
+import { type HttpAnswer, headerOf } from '../upstream/client.ts'
+import { UpstreamError } from '../upstream/error.ts'
 import { BlobProofs } from './blob-proofs.ts'
 import { type MirrorContext, missMs } from './context.ts'
 import { Fill } from './fill.ts'
 import { lengthOf } from './fill-answers.ts'
 import type { FilledBlob } from './fill-parts.ts'
-import { type HttpAnswer, headerOf } from './http-client.ts'
 import type { Mirror } from './mirror.ts'
 import { PassThrough } from './pass-through.ts'
 import { promisedSize } from './promised-size.ts'
 import { RangeSource } from './range-source.ts'
 import type { MirrorSpace } from './space.ts'
-import { UpstreamError } from './upstream-error.ts'
 
 export type BlobOutcome =
   | { readonly kind: 'local' }

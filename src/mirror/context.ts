@@ -1,13 +1,15 @@
 /**
  * @module What the parts of the mirrors share.
  */
+
+import type { GrowingBlobs } from '../blobs/port.ts'
 import type { ManifestPushes } from '../distribution/push-manifest.ts'
+import type { MetadataStore } from '../metadata/port.ts'
 import type { Logger } from '../observability/logger.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import type { DiskSpace } from '../storage/disk-space.ts'
-import type { GrowingBlobs, MetadataStore } from '../storage/ports.ts'
 
 export interface MirrorContext {
   readonly metadata: MetadataStore

@@ -2,10 +2,11 @@
  * @module Digests that are too young to be trusted: what this registry saw first less than
  * `cooldown` ago is not served. Children of an index are as old as the index.
  */
+
+import type { Change } from '../metadata/transaction.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { Change } from '../storage/transaction.ts'
 import type { MirrorContext } from './context.ts'
 import type { Mirror } from './mirror.ts'
 

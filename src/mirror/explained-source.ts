@@ -2,8 +2,8 @@
  * @module A blob on its way from upstream whose failure is told as a registry error. While nothing
  * has reached the client yet, it is the answer; and the first byte comes before a deadline.
  */
-import type { BlobSource } from '../storage/ports.ts'
-import { toRegistryError, UpstreamError } from './upstream-error.ts'
+import type { BlobSource } from '../blobs/port.ts'
+import { toRegistryError, UpstreamError } from '../upstream/error.ts'
 
 export class ExplainedSource implements BlobSource {
   readonly sizeBytes: number

@@ -2,8 +2,8 @@
  * @module What a fill reads out of upstream's answers, and how it refuses them.
  */
 import { RegistryError } from '../registry/errors.ts'
-import { type HttpAnswer, headerOf } from './http-client.ts'
-import { UpstreamError } from './upstream-error.ts'
+import { type HttpAnswer, headerOf } from '../upstream/client.ts'
+import { UpstreamError } from '../upstream/error.ts'
 
 export function lengthOf({ headers }: HttpAnswer): number | undefined {
   const text = headerOf(headers, 'content-length')

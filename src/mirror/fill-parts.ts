@@ -1,11 +1,12 @@
 /**
  * @module What a fill is made of: given by `blobs.ts`, which knows mirrors, rows and space.
  */
+
+import type { GrowingBlob, GrowingBlobs } from '../blobs/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { GrowingBlob, GrowingBlobs } from '../storage/ports.ts'
-import type { HttpAnswer } from './http-client.ts'
-import type { UpstreamError } from './upstream-error.ts'
+import type { HttpAnswer } from '../upstream/client.ts'
+import type { UpstreamError } from '../upstream/error.ts'
 
 export interface FillParts {
   readonly digest: Digest

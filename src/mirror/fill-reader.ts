@@ -3,7 +3,7 @@
  * rest. At the head it gets the very bytes that are on their way to the file, behind it reads the
  * file; so it costs the fill nothing, however slow its client is.
  */
-import type { BlobSource } from '../storage/ports.ts'
+import type { BlobSource } from '../blobs/port.ts'
 
 export interface Growing {
   readonly sizeBytes: number | undefined

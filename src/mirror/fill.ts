@@ -8,10 +8,13 @@
  *      │                │  └──wrong digest, upstream gone for good──► failed: open answers are cut
  *      └──failed        └──nobody reads, little has come──► failed
  */
+
+import type { BlobSource, GrowingBlob, OpenFile } from '../blobs/port.ts'
 import { algorithmOf, type Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
-import { digestOf } from '../storage/hasher.ts'
-import type { BlobSource, GrowingBlob, OpenFile } from '../storage/ports.ts'
+import { digestOf } from '../registry/hasher.ts'
+import type { HttpAnswer } from '../upstream/client.ts'
+import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
 import { isMismatch, lengthOf, startsAt, tooLong } from './fill-answers.ts'
 import {
   attemptBytesMin,
@@ -27,9 +30,7 @@ import type { FillParts } from './fill-parts.ts'
 import { FillRate } from './fill-rate.ts'
 import { FillReader } from './fill-reader.ts'
 import { FillWaiters } from './fill-waiters.ts'
-import type { HttpAnswer } from './http-client.ts'
 import { joinChunks } from './join-chunks.ts'
-import { toUpstreamError, UpstreamError } from './upstream-error.ts'
 
 export class Fill {
   readonly digest: Digest

@@ -4,21 +4,21 @@
  * is listed with its age; what is not known is never listed as if there were none.
  */
 import type { Page, PageRequest } from '../distribution/discovery.ts'
-import { listKeys } from '../distribution/scan.ts'
+import { listKeys } from '../metadata/scan.ts'
+import type { ReferrerRow } from '../metadata/schema.ts'
+import type { Change } from '../metadata/transaction.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { pageEntriesMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { unwrap } from '../registry/result.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
-import type { ReferrerRow } from '../storage/schema.ts'
-import type { Change } from '../storage/transaction.ts'
+import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
 import { checkWaitMs, type MirrorContext } from './context.ts'
 import type { Mirror } from './mirror.ts'
 import { NegativeCache } from './negative-cache.ts'
 import { fetchReferrers } from './referrer-lists.ts'
 import { mergeAfter } from './sorted.ts'
 import { fetchTags, type TagList } from './tag-lists.ts'
-import { toUpstreamError, UpstreamError } from './upstream-error.ts'
 
 /** How long a list counts as fresh, ms. */
 const freshMs = 60_000

@@ -3,12 +3,13 @@
  * blobs had to go to make room, the manifests that were last used before the youngest of those go as
  * well, with the tags that point at them. What is asked for afterwards comes from upstream again.
  */
-import type { Deletes } from '../distribution/management.ts'
-import { listAll } from '../distribution/scan.ts'
+
+import type { Deletes } from '../distribution/delete.ts'
+import type { MetadataStore } from '../metadata/port.ts'
+import { listAll } from '../metadata/scan.ts'
+import type { ManifestRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
-import type { MetadataStore } from '../storage/ports.ts'
-import type { ManifestRow } from '../storage/schema.ts'
 import type { Mirror } from './mirror.ts'
 
 /** Used within this time they stay, whatever goes, ms: a pull of the image may be under way. */

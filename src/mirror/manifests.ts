@@ -2,21 +2,22 @@
  * @module Manifests from upstream: fetched once for all who wait, compared with their digest, stored
  * with the bytes and the type that upstream sent. Children come when they are asked for.
  */
+
+import type { Change } from '../metadata/transaction.ts'
 import { type Digest, isAlgorithm, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
+import { digestOf } from '../registry/hasher.ts'
 import { manifestBytesMax } from '../registry/limits.ts'
 import { manifestTypeOf } from '../registry/media-type.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
-import { digestOf } from '../storage/hasher.ts'
-import type { Change } from '../storage/transaction.ts'
+import { type HttpAnswer, headerOf } from '../upstream/client.ts'
+import { UpstreamError } from '../upstream/error.ts'
 import { type MirrorContext, manifestTypes } from './context.ts'
 import type { Cooldown } from './cooldown.ts'
-import { type HttpAnswer, headerOf } from './http-client.ts'
 import type { Mirror } from './mirror.ts'
-import { UpstreamError } from './upstream-error.ts'
 
 export interface FetchedManifest {
   readonly digest: Digest

@@ -7,11 +7,11 @@ import type { Logger } from '../observability/logger.ts'
 import { anyGlob, type Matcher } from '../registry/glob.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { HttpClient } from '../upstream/client.ts'
+import { Upstream } from '../upstream/upstream.ts'
 import { isDockerHub } from './hosts.ts'
-import { HttpClient } from './http-client.ts'
 import { PassBudget } from './pass-budget.ts'
 import { MirrorStats } from './stats.ts'
-import { Upstream } from './upstream.ts'
 
 /** Refused credentials are logged once in so many ms. */
 const quietMs = 60_000

@@ -3,13 +3,14 @@
  * asks here what a request means and where its answer is; collection asks whose a repository is.
  */
 import type { MirrorConfig } from '../config/config-mirrors.ts'
-import type { Deletes } from '../distribution/management.ts'
-import type { MirrorReading } from '../observability/mirror-metrics.ts'
+import type { Deletes } from '../distribution/delete.ts'
+import type { MirrorReading } from '../observability/metrics/mirrors.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import { type Schedule, startSchedule } from '../runtime/schedule.ts'
+import { isHeadUnknown } from '../upstream/error.ts'
 import { Addressing } from './addressing.ts'
 import { MirrorBlobs } from './blobs.ts'
 import { type MirrorContext, missMs } from './context.ts'
@@ -23,7 +24,6 @@ import { OpenSessions } from './open-sessions.ts'
 import { Purge } from './purge.ts'
 import { MirrorSpace } from './space.ts'
 import { type ManifestOutcome, MirrorTags, type PullHow } from './tags.ts'
-import { isHeadUnknown } from './upstream-error.ts'
 import { Warming } from './warm.ts'
 
 export interface MirrorsOptions extends MirrorContext {

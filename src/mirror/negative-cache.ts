@@ -3,7 +3,7 @@
  * Short, so that what is pushed there is seen soon; bounded, so that guesses cost nothing.
  */
 import type { Clock } from '../runtime/clock.ts'
-import { UpstreamError } from './upstream-error.ts'
+import { UpstreamError } from '../upstream/error.ts'
 
 const keptMs = 10_000
 const entriesMax = 20_000

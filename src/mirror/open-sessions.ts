@@ -2,7 +2,7 @@
  * @module Which repositories have an upload session open: somebody is pushing there, so its blobs are
  * nobody else's business. Follows the metadata; costs a lookup a session.
  */
-import type { MetadataStore } from '../storage/ports.ts'
+import type { MetadataStore } from '../metadata/port.ts'
 
 /** Sessions of an earlier run that are looked at. */
 const sessionsMax = 1_000_000

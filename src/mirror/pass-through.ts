@@ -3,9 +3,9 @@
  * fill, and everything while the disk is short. Holds a bounded piece in memory and lets upstream
  * wait while its client does, but not for ever: it holds a slot that others wait for.
  */
-import type { BlobSource } from '../storage/ports.ts'
-import type { HttpAnswer } from './http-client.ts'
-import { UpstreamError } from './upstream-error.ts'
+import type { BlobSource } from '../blobs/port.ts'
+import type { HttpAnswer } from '../upstream/client.ts'
+import { UpstreamError } from '../upstream/error.ts'
 
 /** Bytes held for a client that takes nothing before upstream is paused. */
 const heldBytesMax = 512 * 1024

@@ -2,9 +2,10 @@
  * @module How large a blob is by the manifests that name it: an upstream that sends another length
  * is refused before the first byte.
  */
+
+import type { MetadataReader } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { MetadataReader } from '../storage/ports.ts'
 
 /** Larger manifests are not parsed for this. */
 const manifestBytesMax = 256 * 1024

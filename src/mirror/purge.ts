@@ -2,10 +2,11 @@
  * @module Taking mirrored content out on demand: one repository, or everything of a mirror. What is
  * asked for afterwards comes from upstream again.
  */
-import type { Deletes } from '../distribution/management.ts'
-import { listAll } from '../distribution/scan.ts'
+
+import type { Deletes } from '../distribution/delete.ts'
+import type { MetadataStore } from '../metadata/port.ts'
+import { listAll } from '../metadata/scan.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { MetadataStore } from '../storage/ports.ts'
 import type { ManifestSpace } from './manifest-space.ts'
 import type { Mirror } from './mirror.ts'
 import type { MirrorSpace } from './space.ts'

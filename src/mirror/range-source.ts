@@ -3,9 +3,10 @@
  * for; what lies further ahead is asked upstream for itself, range by range, as long as there is a
  * budget for it. Without one, and when upstream does not answer, the fill is waited for after all.
  */
+
+import type { BlobSource } from '../blobs/port.ts'
 import type { ByteSpan } from '../registry/range.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { BlobSource } from '../storage/ports.ts'
 import type { Fill } from './fill.ts'
 import type { PassThrough } from './pass-through.ts'
 

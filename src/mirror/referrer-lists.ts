@@ -2,16 +2,24 @@
  * @module The referrers of a manifest upstream: by the referrers API, else by the tag that stands for
  * it in older registries. "None" and "not known" are different answers.
  */
+
+import type { ReferrerRow } from '../metadata/schema.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { mediaTypes } from '../registry/media-type.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { ReferrerRow } from '../storage/schema.ts'
+import { type HttpAnswer, headerOf } from '../upstream/client.ts'
+import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
+import {
+  decode,
+  elementsOf,
+  type Member,
+  membersOf,
+  type Piece,
+  Turns,
+} from '../upstream/json-pieces.ts'
+import { nextQuery } from '../upstream/link.ts'
 import { manifestTypes } from './context.ts'
-import { type HttpAnswer, headerOf } from './http-client.ts'
-import { decode, elementsOf, type Member, membersOf, type Piece, Turns } from './json-pieces.ts'
-import { nextQuery } from './link.ts'
 import type { Mirror } from './mirror.ts'
-import { toUpstreamError, UpstreamError } from './upstream-error.ts'
 
 /** Referrers of one manifest that are kept, their bytes, and pages that are asked for. */
 const referrersMax = 10_000

@@ -3,10 +3,11 @@
  * pulled first, from the high watermark down to the low one. Never what a repository outside the
  * mirror holds, never what is pinned, never what is being filled or read.
  */
+
+import type { MirrorBlobRow } from '../metadata/schema.ts'
+import type { Change, Check } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { MirrorBlobRow } from '../storage/schema.ts'
-import type { Change, Check } from '../storage/transaction.ts'
 import type { MirrorContext } from './context.ts'
 import type { Mirror } from './mirror.ts'
 import { PullMark, PullMarks } from './pull-marks.ts'

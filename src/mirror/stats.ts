@@ -1,8 +1,8 @@
 /**
  * @module What a mirror counts. Plain numbers: rendered only when somebody looks.
  */
-import { FIRST_BYTE_BOUNDS } from '../observability/mirror-metrics.ts'
-import { FAILURES, type Failure } from './upstream-error.ts'
+import { FIRST_BYTE_BOUNDS } from '../observability/metrics/mirrors.ts'
+import { FAILURES, type Failure } from '../upstream/error.ts'
 
 export class MirrorStats {
   /** Pulls answered from what is stored. */

@@ -4,12 +4,12 @@
  */
 import type { RepositoryName } from '../registry/name.ts'
 import { parseTag } from '../registry/tag.ts'
-import { headerOf } from './http-client.ts'
-import { decode, elementsOf, membersOf, type Piece, Turns } from './json-pieces.ts'
-import { nextQuery } from './link.ts'
+import { headerOf } from '../upstream/client.ts'
+import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
+import { decode, elementsOf, membersOf, type Piece, Turns } from '../upstream/json-pieces.ts'
+import { nextQuery } from '../upstream/link.ts'
 import type { Mirror } from './mirror.ts'
 import { sortInTurns } from './sorted.ts'
-import { toUpstreamError, UpstreamError } from './upstream-error.ts'
 
 /** Tags of one list that are kept, and pages that are asked for. */
 const tagsMax = 200_000

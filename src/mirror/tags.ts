@@ -12,18 +12,19 @@
  *   none, or too old      │ digest                   │ that one
  *                         │ 404 / failure            │ 404 / 502, 504
  */
+
+import type { MirrorTagRow } from '../metadata/schema.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
-import type { MirrorTagRow } from '../storage/schema.ts'
+import { isHeadUnknown, toUpstreamError, type UpstreamError } from '../upstream/error.ts'
 import { checkWaitMs, type MirrorContext, missMs } from './context.ts'
 import { type Cooldown, tooYoung } from './cooldown.ts'
 import type { FetchedManifest, ManifestHead, UpstreamManifests } from './manifests.ts'
 import type { Mirror } from './mirror.ts'
 import { NegativeCache } from './negative-cache.ts'
-import { isHeadUnknown, toUpstreamError, type UpstreamError } from './upstream-error.ts'
 
 /** Where the answer to a pull of a manifest is. */
 export type ManifestOutcome =

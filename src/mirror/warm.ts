@@ -2,10 +2,11 @@
  * @module Warming: fetches images before anybody asks for them, manifests and blobs, for the wanted
  * platforms. A few at a time, so that pulls come first.
  */
+
+import type { MetadataReader } from '../metadata/port.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { parseReference, type Reference } from '../registry/reference.ts'
-import type { MetadataReader } from '../storage/ports.ts'
 import { indexChildren } from './cooldown.ts'
 import type { Mirror } from './mirror.ts'
 import type { Mirrors } from './mirrors.ts'

@@ -100,7 +100,7 @@ export type MetadataWriterReply =
 /** The thread that waits for the disk so that the event loop does not: `workers/pager.ts`. */
 export interface PagerSetup {
   readonly port: MessagePort
-  /** Where small files are read to: `storage/read-slots.ts`. */
+  /** Where small files are read to: `blobs/files/slots.ts`. */
   readonly slots: SharedArrayBuffer
   readonly metadataPath: string
 }

@@ -2,9 +2,9 @@
  * @module The audit trail of one server: which requests go into it, and its new file at SIGHUP.
  */
 import type { Config } from '../config/config.ts'
-import type { HttpRequest, HttpResponse } from '../http/engine.ts'
-import type { Refusal } from '../http/gate.ts'
-import { neededBy } from '../http/route-access.ts'
+import type { Refusal } from '../http/access/gate.ts'
+import { neededBy } from '../http/access/needs.ts'
+import type { HttpRequest, HttpResponse } from '../http/engine/port.ts'
 import { type AuditRecord, AuditTrail } from '../observability/audit.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'

@@ -10,7 +10,7 @@ import { systemClock } from '../runtime/clock.ts'
 import { systemRandom } from '../runtime/random.ts'
 import { startSchedule } from '../runtime/schedule.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
-import type { Storage } from '../storage/open-storage.ts'
+import type { Storage } from '../storage/open.ts'
 import { Scrub } from '../storage/scrub.ts'
 
 export function makeUploads(config: Config, storage: Storage, onFileInDoubt: () => void): Uploads {

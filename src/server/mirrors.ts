@@ -2,9 +2,11 @@
  * @module The mirrors of the configuration, put together with the stores. Nothing is loaded and
  * nothing runs when there are none.
  */
+
+import { blobPath } from '../blobs/files/layout.ts'
 import type { Config } from '../config/config.ts'
+import { Deletes } from '../distribution/delete.ts'
 import { History } from '../distribution/history.ts'
-import { Deletes } from '../distribution/management.ts'
 import type { ManifestReader } from '../distribution/manifest-reader.ts'
 import { Protection } from '../distribution/protection.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
@@ -14,8 +16,7 @@ import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { disk } from '../runtime/disk.ts'
 import { randomHexId, systemRandom } from '../runtime/random.ts'
-import type { Storage } from '../storage/open-storage.ts'
-import { blobPath } from '../storage/paths.ts'
+import type { Storage } from '../storage/open.ts'
 
 /** What upstream serves is stored as it is: its blobs come when they are asked for. */
 const mirrorPolicy = {

@@ -3,11 +3,12 @@
  * does not fit (the key is written a moment after the certificate) is tried again with the next
  * change; until then the old one serves.
  */
-import { WatchedFile } from '../auth/watched-file.ts'
+
 import type { Config } from '../config/config.ts'
-import type { HttpEngine, TlsFiles } from '../http/engine.ts'
+import type { HttpEngine, TlsFiles } from '../http/engine/port.ts'
 import type { Logger } from '../observability/logger.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
+import { WatchedFile } from '../runtime/watched-file.ts'
 
 /** The files of a configuration, as the engine wants them. */
 export function tlsFilesOf({ server: { tls } }: Config): TlsFiles | undefined {

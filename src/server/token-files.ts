@@ -16,11 +16,11 @@ import {
   rotateKeys,
   TokenKeys,
 } from '../auth/token-keys.ts'
-import { WatchedFile } from '../auth/watched-file.ts'
 import type { Config } from '../config/config.ts'
 import type { Logger } from '../observability/logger.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
+import { WatchedFile } from '../runtime/watched-file.ts'
 
 /** How often the age of the newest key is looked at, ms. */
 const keyAgeEveryMs = 10 * 60_000

@@ -7,13 +7,12 @@
 import { constants } from 'node:fs'
 import { chmod, copyFile, link, mkdir, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { authFolder, blobPath, type StoragePaths, storagePaths } from '../blobs/files/layout.ts'
+import { afterRestore, eventClock, eventKey } from '../metadata/event-log.ts'
+import { LmdbEnvironment, prefixRange } from '../metadata/lmdb/environment.ts'
+import type { BlobRow, Databases, EventRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
-import { afterRestore, eventClock, eventKey } from './event-log.ts'
-import { LmdbEnvironment, prefixRange } from './lmdb-environment.ts'
-import { authFolder, blobPath, type StoragePaths, storagePaths } from './paths.ts'
-import type { BlobRow, Databases } from './schema.ts'
-import type { EventRow } from './schema-cleanup.ts'
 
 export interface CopyReport {
   readonly blobs: number

@@ -7,17 +7,17 @@
  * a row that is added here (without links) is one that the next push of the blob overwrites.
  */
 import { stat } from 'node:fs/promises'
+import { fileIdentity, isSameFile } from '../blobs/files/file-identity.ts'
+import { blobPath, type StoragePaths, uploadPath } from '../blobs/files/layout.ts'
+import { moveToQuarantine, type Quarantine } from '../blobs/quarantine.ts'
+import type { MetadataStore } from '../metadata/port.ts'
+import type { BlobRow } from '../metadata/schema.ts'
+import type { Change, Check } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { disk } from '../runtime/disk.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import type { ReconcileFinding } from '../runtime/worker-messages.ts'
-import { fileIdentity, isSameFile } from './file-identity.ts'
-import { blobPath, type StoragePaths, uploadPath } from './paths.ts'
-import type { MetadataStore } from './ports.ts'
-import { moveToQuarantine, type Quarantine } from './quarantine.ts'
-import type { BlobRow } from './schema.ts'
-import type { Change, Check } from './transaction.ts'
 
 export interface DecisionsOptions {
   readonly paths: StoragePaths

@@ -11,6 +11,7 @@
  *                                touched since checkpointAt ────┘          stop ──► cleanStop
  */
 import { readdir } from 'node:fs/promises'
+import type { Change } from '../metadata/transaction.ts'
 import type {
   ReconcileAnswer,
   ReconcileProposal,
@@ -22,7 +23,6 @@ import {
   type ReconcileCounts,
   ReconcileDecisions,
 } from './reconcile-decisions.ts'
-import type { Change } from './transaction.ts'
 
 export interface ReconciliationOptions extends Omit<DecisionsOptions, 'startedAt' | 'onAdopt'> {
   /** Files are not flushed before their rows: after a power loss rows may be without bytes. */

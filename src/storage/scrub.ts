@@ -3,13 +3,14 @@
  * worker of its own; what is damaged is taken out of service (or only counted); the place where an
  * interrupted walk stopped is kept in the metadata.
  */
+
+import type { Quarantine } from '../blobs/quarantine.ts'
+import type { MetadataStore } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { type ScrubReply, WorkerError } from '../runtime/worker-messages.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
-import type { MetadataStore } from './ports.ts'
-import type { Quarantine } from './quarantine.ts'
-import type { Finding } from './worker-scrub-walk.ts'
+import type { Finding } from './worker/scrub-walk.ts'
 
 export interface ScrubOptions {
   readonly path: string

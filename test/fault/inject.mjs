@@ -7,8 +7,8 @@
 import { readdirSync, readFileSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { isMainThread, threadId } from 'node:worker_threads'
+import { LmdbEnvironment } from '../../dist/src/metadata/lmdb/environment.js'
 import { disk } from '../../dist/src/runtime/disk.js'
-import { LmdbEnvironment } from '../../dist/src/storage/lmdb-environment.js'
 
 const noWorkers = process.env['FASTREGISTRY_TEST_NO_WORKERS']
 if (!isMainThread && noWorkers !== undefined) {

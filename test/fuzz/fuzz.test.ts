@@ -5,8 +5,8 @@
  */
 import { readdir } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import { LmdbEnvironment } from '../../src/storage/lmdb-environment.ts'
-import { storagePaths } from '../../src/storage/paths.ts'
+import { storagePaths } from '../../src/blobs/files/layout.ts'
+import { LmdbEnvironment } from '../../src/metadata/lmdb/environment.ts'
 import { ENGINES } from '../support/in-process.ts'
 import { RawClient } from '../support/raw-http.ts'
 import { expectStatus, RegistryClient, sha256, someBytes } from '../support/registry-client.ts'

@@ -12,7 +12,7 @@ import { health } from '../../src/cli/commands/health.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { htpasswd } from '../support/access.ts'
 import { dispose, ENGINES, startInProcess, until } from '../support/in-process.ts'
-import { testTls } from './engine-harness.ts'
+import { testTls } from './engine/harness.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fastregistry-health-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -20,7 +20,7 @@ import { Authority } from '../support/certificates.ts'
 import { until } from '../support/in-process.ts'
 
 const state = vi.hoisted(() => ({ hasBinary: true }))
-vi.mock(import('../../src/http/uws-loader.ts'), async (original) => {
+vi.mock(import('../../src/http/engine/uws/loader.ts'), async (original) => {
   const actual = await original()
   return {
     ...actual,

@@ -1,14 +1,14 @@
 /** @module The suite of the blob ports (writer and reader): files on disk and the twin in memory. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { ALGORITHMS, type Algorithm } from '../../src/registry/digest.ts'
-import { digestOf } from '../../src/storage/hasher.ts'
 import {
   type BlobReader,
   type BlobSource,
   type BlobWriter,
   isDamage,
-} from '../../src/storage/ports.ts'
-import type { BlobRow } from '../../src/storage/schema.ts'
+} from '../../src/blobs/port.ts'
+import type { BlobRow } from '../../src/metadata/schema.ts'
+import { ALGORITHMS, type Algorithm } from '../../src/registry/digest.ts'
+import { digestOf } from '../../src/registry/hasher.ts'
 import { asDigest, sha256, someBytes } from '../support/registry-client.ts'
 
 export interface OpenBlobs {

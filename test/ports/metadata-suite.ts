@@ -1,8 +1,8 @@
 /** @module The suite of the metadata port: the store on disk and its twin in memory pass it alike. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { MetadataStore } from '../../src/storage/ports.ts'
-import type { TagRow } from '../../src/storage/schema.ts'
-import type { Transaction } from '../../src/storage/transaction.ts'
+import type { MetadataStore } from '../../src/metadata/port.ts'
+import type { TagRow } from '../../src/metadata/schema.ts'
+import type { Transaction } from '../../src/metadata/transaction.ts'
 import { asDigest, asName, asTag, sha256 } from '../support/registry-client.ts'
 
 export interface OpenStore {

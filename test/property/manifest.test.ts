@@ -3,10 +3,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isAlgorithm } from '../../src/registry/digest.ts'
 import { RegistryError } from '../../src/registry/errors.ts'
+import { digestOf } from '../../src/registry/hasher.ts'
 import { checkDepth } from '../../src/registry/json-depth.ts'
 import { type Manifest, parseManifest } from '../../src/registry/manifest.ts'
 import { manifestTypeOf, mediaTypes } from '../../src/registry/media-type.ts'
-import { digestOf } from '../../src/storage/hasher.ts'
 import { manifestDocument } from './arbitraries.ts'
 
 function parse(bytes: Uint8Array, contentType: string | undefined): Manifest | undefined {

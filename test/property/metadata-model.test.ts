@@ -4,9 +4,9 @@
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { MetadataStore } from '../../src/storage/ports.ts'
-import { DATABASES, type DatabaseName } from '../../src/storage/schema.ts'
-import type { Change, Check, Transaction } from '../../src/storage/transaction.ts'
+import type { MetadataStore } from '../../src/metadata/port.ts'
+import { DATABASES, type DatabaseName } from '../../src/metadata/schema.ts'
+import type { Change, Check, Transaction } from '../../src/metadata/transaction.ts'
 import { MemoryMetadataStore } from '../support/memory/memory-metadata.ts'
 import { openTemporaryStorage } from '../support/open-store.ts'
 import { sha256 } from '../support/registry-client.ts'

@@ -1,10 +1,10 @@
 /** @module Properties of the small moving parts: locks, bounded memories, the buffer budget. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { ChunkPool } from '../../src/blobs/files/chunk-pool.ts'
 import { KeyedLock } from '../../src/runtime/keyed-lock.ts'
 import { PerTurn } from '../../src/runtime/per-turn.ts'
-import { ChunkPool } from '../../src/storage/chunk-pool.ts'
-import { RecentSet } from '../../src/storage/recent-set.ts'
+import { RecentSet } from '../../src/runtime/recent-set.ts'
 
 describe('the keyed lock', () => {
   const keys = fc.constantFrom('a', 'b', 'c')

@@ -1,6 +1,7 @@
 /** @module The rows of a store at a moment, by database and key, and what follows from them. */
-import type { Storage } from '../../src/storage/open-storage.ts'
-import { DATABASES, type DatabaseName, type Databases } from '../../src/storage/schema.ts'
+
+import { DATABASES, type DatabaseName, type Databases } from '../../src/metadata/schema.ts'
+import type { Storage } from '../../src/storage/open.ts'
 
 /** What clients see: of these nothing may go that is not in the plan. */
 const VISIBLE = [

@@ -7,7 +7,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { need } from '../clients/support/tools.ts'
-import { testTls } from '../http/engine-harness.ts'
+import { testTls } from '../http/engine/harness.ts'
 import { imageManifest, RegistryClient, sha256, someBytes } from '../support/registry-client.ts'
 import { type RunningRegistry, startRegistry } from '../support/start-registry.ts'
 import { runIdleLoad } from './support/idle-load.ts'

@@ -1,7 +1,7 @@
 /**
  * @module Every endpoint and what it needs, every kind of caller, and a second reading of the rules:
- * the matrix test (`http/access-matrix.test.ts`) multiplies them. Written from the documentation and
- * apart from `src/auth` and `src/http/route-access.ts`, so that a slip there shows here.
+ * the matrix test (`http/access/matrix.test.ts`) multiplies them. Written from the documentation and
+ * apart from `src/auth` and `src/http/access/needs.ts`, so that a slip there shows here.
  */
 import { ACTIONS, type Action } from '../../src/auth/caller.ts'
 import { sha256 } from './registry-client.ts'

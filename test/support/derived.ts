@@ -3,9 +3,9 @@
  * that change a store in every way and then compare.
  */
 import { expect } from 'vitest'
-import { orderedKey } from '../../src/storage/ordered-key.ts'
-import type { MetadataReader } from '../../src/storage/ports.ts'
-import type { DatabaseName, Databases } from '../../src/storage/schema.ts'
+import { orderedKey } from '../../src/metadata/ordered-key.ts'
+import type { MetadataReader } from '../../src/metadata/port.ts'
+import type { DatabaseName, Databases } from '../../src/metadata/schema.ts'
 
 /** Small stores only: all rows are read at once. */
 const rowsMax = 50_000

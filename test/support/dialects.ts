@@ -4,7 +4,7 @@
  * documentation and issue threads; the sources stand beside what is not plain.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { digestOf } from '../../src/storage/hasher.ts'
+import { digestOf } from '../../src/registry/hasher.ts'
 import { type Fault, FaultyUpstream, sendJson } from './faulty-upstream.ts'
 
 export interface Dialect {

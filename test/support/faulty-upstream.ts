@@ -11,7 +11,7 @@ import {
 } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { Socket } from 'node:net'
-import { digestOf } from '../../src/storage/hasher.ts'
+import { digestOf } from '../../src/registry/hasher.ts'
 
 export interface Asked {
   readonly method: string

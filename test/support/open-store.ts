@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../src/runtime/clock.ts'
-import { openStorage, type Storage, type StorageOptions } from '../../src/storage/open-storage.ts'
+import { openStorage, type Storage, type StorageOptions } from '../../src/storage/open.ts'
 
 export interface TemporaryStorage {
   readonly storage: Storage

@@ -4,11 +4,11 @@
  */
 import { Agent, type IncomingMessage, request as send } from 'node:http'
 import { type Algorithm, type Digest, parseDigest } from '../../src/registry/digest.ts'
+import { digestOf } from '../../src/registry/hasher.ts'
 import { mediaTypes } from '../../src/registry/media-type.ts'
 import { parseRepositoryName, type RepositoryName } from '../../src/registry/name.ts'
 import { unwrap } from '../../src/registry/result.ts'
 import { parseTag, type Tag } from '../../src/registry/tag.ts'
-import { digestOf } from '../../src/storage/hasher.ts'
 
 export interface Answer {
   readonly status: number

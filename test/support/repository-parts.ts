@@ -3,7 +3,7 @@ import { History } from '../../src/distribution/history.ts'
 import { Protection } from '../../src/distribution/protection.ts'
 import type { PushParts } from '../../src/distribution/push-manifest.ts'
 import { TagLocks } from '../../src/distribution/tag-locks.ts'
-import { readManifest } from '../../src/distribution/worker-manifest.ts'
+import { readManifest } from '../../src/distribution/worker/read-manifest.ts'
 
 /** Fresh ones: make them once and hand them to everything that works on the same store. */
 export function repositoryParts(): PushParts {

@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 export interface SourceFile {
   /** From the root of the repository: `src/registry/digest.ts`. */
@@ -31,6 +32,15 @@ export function readSourceFiles(...folders: readonly string[]): readonly SourceF
       .sort()
       .map((name) => readSourceFile(posix.join(folder, name))),
   )
+}
+
+/** Files of the repository that are written by hand: what is installed, built or measured is left out. */
+export function readNames(): readonly string[] {
+  const left = /^(node_modules|dist|\.git|\.cache|bench\/results)(\/|$)/
+  return readdirSync(root, { recursive: true, encoding: 'utf8', withFileTypes: true })
+    .filter((one) => one.isFile())
+    .map((one) => posix.relative(fileURLToPath(root), posix.join(one.parentPath, one.name)))
+    .filter((name) => !left.test(name))
 }
 
 function readSourceFile(path: string): SourceFile {

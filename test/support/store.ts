@@ -7,13 +7,13 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { blobPath } from '../../src/blobs/files/layout.ts'
 import { commitBlob } from '../../src/distribution/commit-blob.ts'
 import { type Digest, parseDigest } from '../../src/registry/digest.ts'
 import { parseRepositoryName } from '../../src/registry/name.ts'
 import { unwrap } from '../../src/registry/result.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
-import { openStorage, type Storage } from '../../src/storage/open-storage.ts'
-import { blobPath } from '../../src/storage/paths.ts'
+import { openStorage, type Storage } from '../../src/storage/open.ts'
 
 export const REPOSITORY = unwrap(parseRepositoryName('team/app'))
 

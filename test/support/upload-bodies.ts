@@ -1,5 +1,5 @@
 /** @module Bodies of upload requests as the use cases see them, made by hand. */
-import type { UploadBody } from '../../src/distribution/upload-body.ts'
+import type { UploadBody } from '../../src/distribution/upload/body.ts'
 
 export interface BodyOptions {
   /** Content-Length; by default unknown. */

@@ -6,7 +6,7 @@
  */
 import { register } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
-import { LmdbEnvironment } from '../../dist/src/storage/lmdb-environment.js'
+import { LmdbEnvironment } from '../../dist/src/metadata/lmdb/environment.js'
 
 const { put, get } = LmdbEnvironment.prototype
 

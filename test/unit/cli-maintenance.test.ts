@@ -5,8 +5,8 @@ import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { restoreBackup, verify, writeBackup } from '../../src/cli/maintenance.ts'
-import { blobPath } from '../../src/storage/paths.ts'
+import { blobPath } from '../../src/blobs/files/layout.ts'
+import { restoreBackup, verify, writeBackup } from '../../src/cli/commands/maintenance.ts'
 import { openStore, putBlob, temporaryFolder } from '../support/store.ts'
 
 function terminal() {

@@ -55,7 +55,7 @@ function stage(start: (config: Config) => Promise<void> = async () => {}) {
         return { ports: [5000], stop: () => stopFinished }
       },
     }),
-    loadMaintenance: () => import('../../src/cli/maintenance.ts'),
+    loadMaintenance: () => import('../../src/cli/commands/maintenance.ts'),
     loadAdoption: () => import('../../src/cli/adopt-store.ts'),
   }
   const messages = () => log.map((line) => (JSON.parse(line) as { msg: string }).msg)

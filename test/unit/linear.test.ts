@@ -29,7 +29,7 @@ describe('every regular expression', () => {
 
   test('is written as one, so that this test sees it', () => {
     /** Patterns of ours, made of words of ours. */
-    const ours = ['src/admin/path-pattern.ts', 'src/http/engine-address.ts']
+    const ours = ['src/admin/path-pattern.ts', 'src/http/engine/address.ts']
     const made = files.filter(({ text }) => /\bRegExp\(/.test(text)).map(({ path }) => path)
     expect(made.filter((path) => !ours.includes(path))).toEqual([])
   })

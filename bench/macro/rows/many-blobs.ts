@@ -5,9 +5,9 @@
  */
 import { linkSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { blobPath, storagePaths } from '../../../src/blobs/files/layout.ts'
 import { type Digest, encodedOf, parseDigest } from '../../../src/registry/digest.ts'
 import { unwrap } from '../../../src/registry/result.ts'
-import { blobPath, storagePaths } from '../../../src/storage/paths.ts'
 import { type Bench, measured, type Row, type RowResult } from '../bench.ts'
 import { prepareClient, runClient } from '../client.ts'
 import { availableBytes, warmFiles } from '../page-cache.ts'

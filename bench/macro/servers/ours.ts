@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { loadUws } from '../../../src/http/uws-loader.ts'
+import { loadUws } from '../../../src/http/engine/uws/loader.ts'
 import { readVersion } from '../../../src/runtime/version.ts'
 import { freePort, loopback, startProcess } from '../child-process.ts'
 import type { BenchServer, ServerKind, StartOptions } from '../server.ts'

@@ -21,7 +21,7 @@ import { changeSecretFile, readIfThere, secretFilePaths } from '../../auth/secre
 import { formatKeyFile, newKeyFile, parseKeyFile, rotateKeys } from '../../auth/token-keys.ts'
 import type { Config } from '../../config/config.ts'
 import { parseDuration } from '../../config/quantities.ts'
-import { isPattern } from '../../config/schema-access.ts'
+import { isPattern } from '../../config/sections/access.ts'
 import {
   type CommandLine,
   configOf,

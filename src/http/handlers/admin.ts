@@ -6,7 +6,7 @@ import type { Asker } from '../../auth/asker.ts'
 import { actorOf } from '../../auth/caller.ts'
 import type { Logger } from '../../observability/logger.ts'
 import type { ApiAnswer, ApiStream } from '../../runtime/api-answer.ts'
-import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
+import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine/port.ts'
 import { respondJson } from '../respond.ts'
 
 /** The API, as far as this layer needs it. */

@@ -1,27 +1,24 @@
 /**
  * @module `/v2/<name>/blobs/<digest>`: pull (whole, ranges, conditional), delete.
  */
-import type { Deletes } from '../../distribution/management.ts'
+
+import { type BlobReader, type BlobSource, isDamage } from '../../blobs/port.ts'
+import type { Quarantine } from '../../blobs/quarantine.ts'
+import type { Deletes } from '../../distribution/delete.ts'
+import type { Reliance } from '../../distribution/head-promise.ts'
 import { findBlob } from '../../distribution/pull.ts'
-import type { Reliance } from '../../distribution/reliance.ts'
+import type { MetadataReader } from '../../metadata/port.ts'
+import type { BlobRow } from '../../metadata/schema.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
+import { storageFault } from '../../registry/disk-fault.ts'
 import { isSameEntityTag, matchesEntityTag } from '../../registry/entity-tag.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { rangesMax } from '../../registry/limits.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import { type ByteSpan, formatContentRange, parseRange } from '../../registry/range.ts'
 import { unwrap } from '../../registry/result.ts'
-import {
-  type BlobReader,
-  type BlobSource,
-  isDamage,
-  type MetadataReader,
-} from '../../storage/ports.ts'
-import type { Quarantine } from '../../storage/quarantine.ts'
-import type { BlobRow } from '../../storage/schema.ts'
-import { storageFault } from '../../storage/storage-fault.ts'
-import { BytesSource } from '../bytes-source.ts'
-import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
+import { BytesSource } from '../engine/bytes-source.ts'
+import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine/port.ts'
 import { MultipartSource, multipartType, SpanSource } from '../multipart.ts'
 import { keptBodyBytesMax, type PreparedAnswers, type PreparedBlob } from '../prepared-answers.ts'
 import { type HeaderList, respondEmpty, sandboxHeader, versionHeader } from '../respond.ts'

@@ -7,7 +7,7 @@ import { pageEntriesMax } from '../../registry/limits.ts'
 import { mediaTypes } from '../../registry/media-type.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import { unwrap } from '../../registry/result.ts'
-import type { HttpRequest, HttpResponse } from '../engine.ts'
+import type { HttpRequest, HttpResponse } from '../engine/port.ts'
 import { nextLink, parsePage, Query } from '../query.ts'
 import { respondJson } from '../respond.ts'
 

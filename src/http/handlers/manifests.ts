@@ -3,11 +3,12 @@
  */
 import { actorOf } from '../../auth/caller.ts'
 import { BodyPool, withWhole } from '../../distribution/body-pool.ts'
-import type { Deletes } from '../../distribution/management.ts'
+import type { Deletes } from '../../distribution/delete.ts'
+import type { Reliance } from '../../distribution/head-promise.ts'
 import { findManifest } from '../../distribution/pull.ts'
 import type { PullTimes } from '../../distribution/pull-times.ts'
 import type { ManifestPushes } from '../../distribution/push-manifest.ts'
-import type { Reliance } from '../../distribution/reliance.ts'
+import type { MetadataReader } from '../../metadata/port.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { matchesEntityTag } from '../../registry/entity-tag.ts'
 import { RegistryError } from '../../registry/errors.ts'
@@ -18,8 +19,7 @@ import { parseReference, type Reference } from '../../registry/reference.ts'
 import { unwrap } from '../../registry/result.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
 import type { DiskSpace } from '../../storage/disk-space.ts'
-import type { MetadataReader } from '../../storage/ports.ts'
-import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
+import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine/port.ts'
 import {
   keptBodyBytesMax,
   type PreparedAnswers,

@@ -2,9 +2,9 @@
  * @module The server's own pages: what this is, is it well, its metrics.
  */
 import type { Health, LifeCycle } from '../../observability/health.ts'
-import type { Metrics } from '../../observability/metrics.ts'
+import type { Metrics } from '../../observability/metrics/metrics.ts'
 import { RegistryError } from '../../registry/errors.ts'
-import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine.ts'
+import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine/port.ts'
 import { respondJson, respondText } from '../respond.ts'
 
 export interface ServiceOptions {

@@ -10,11 +10,11 @@ import {
   type RefusalReason,
 } from '../../auth/authenticator.ts'
 import { anonymousCaller, type Caller } from '../../auth/caller.ts'
-import { LoginPutOff, type PutOffReason } from '../../auth/login-put-off.ts'
+import { LoginPutOff, type PutOffReason } from '../../auth/login-delay.ts'
 import type { Login, TokenService } from '../../auth/token-service.ts'
-import { readWhole } from '../../distribution/upload-body.ts'
+import { readWhole } from '../../distribution/upload/body.ts'
 import { RegistryError } from '../../registry/errors.ts'
-import type { HttpRequest, HttpResponse } from '../engine.ts'
+import type { HttpRequest, HttpResponse } from '../engine/port.ts'
 import { Query } from '../query.ts'
 import { respondJson } from '../respond.ts'
 

@@ -11,7 +11,7 @@ import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts
 import { formatUploadRange, parseChunkRange } from '../../registry/range.ts'
 import { unwrap } from '../../registry/result.ts'
 import type { DiskSpace } from '../../storage/disk-space.ts'
-import type { HttpRequest, HttpResponse } from '../engine.ts'
+import type { HttpRequest, HttpResponse } from '../engine/port.ts'
 import { Query } from '../query.ts'
 import { type HeaderList, respondEmpty } from '../respond.ts'
 

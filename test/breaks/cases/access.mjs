@@ -1,7 +1,7 @@
 /** @module The breaks of access: credentials and their exchange, the judge of configurations, starts. */
 import { vitest } from '../breaks.mjs'
 
-const exchange = vitest('http', 'test/http/access-exchange.test.ts')
+const exchange = vitest('http', 'test/http/access/exchange.test.ts')
 const judge = vitest('unit', 'test/unit/server/judge.test.ts')
 const foreign = vitest('unit', 'test/unit/auth/foreign-tokens.test.ts')
 
@@ -71,14 +71,14 @@ export const BREAKS = [
   },
   {
     what: 'E1: the keys of certificates are not compared',
-    file: 'src/http/tls-files.ts',
+    file: 'src/http/engine/tls-files.ts',
     find: 'if (!certificate.checkPrivateKey(privateKey)) {',
     replace: 'if (!certificate.checkPrivateKey(privateKey) && files.cert === files.key) {',
     guard: judge,
   },
   {
     what: 'E1: a list of authorities may be anything',
-    file: 'src/server/judge-mirrors.ts',
+    file: 'src/server/judge/mirrors.ts',
     find: 'if (parts.length === 0) return',
     replace: 'if (parts.length < 0) return',
     guard: judge,
@@ -99,9 +99,9 @@ export const BREAKS = [
   },
   {
     what: 'F2: Forwarded counts beside the headers that the proxy writes',
-    file: 'src/http/engine-exchange.ts',
+    file: 'src/http/engine/exchange.ts',
     find: 'return isOther ? undefined : parseForwarded(',
     replace: "return isOther && this.path === '' ? undefined : parseForwarded(",
-    guard: vitest('http', 'test/http/access-trail.test.ts'),
+    guard: vitest('http', 'test/http/access/trail.test.ts'),
   },
 ]

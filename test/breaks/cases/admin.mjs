@@ -4,28 +4,28 @@
  */
 import { vitest } from '../breaks.mjs'
 
-const events = vitest('unit', 'test/unit/storage/event-log.test.ts')
+const events = vitest('unit', 'test/unit/metadata/event-log.test.ts')
 const lists = vitest('unit', 'test/unit/distribution/tag-list.test.ts')
-const rights = vitest('http', 'test/http/admin-rights.test.ts')
+const rights = vitest('http', 'test/http/admin/rights.test.ts')
 
 export const BREAKS = [
   {
     what: 'events that are numbered by their time',
-    file: 'src/storage/derived-rows.ts',
+    file: 'src/metadata/derived-rows.ts',
     find: 'const number = this.#events.number + 1',
     replace: 'const number = Math.max(event.at, 1)',
     guard: events,
   },
   {
     what: 'a copy that goes on with the numbers of its model',
-    file: 'src/storage/event-log.ts',
+    file: 'src/metadata/event-log.ts',
     find: 'return byTime > sequence ? byTime : sequence + numbersSinceBackup',
     replace: 'return byTime > numbersSinceBackup ? sequence : sequence',
     guard: events,
   },
   {
     what: 'ids of jobs by the clock alone',
-    file: 'src/distribution/row-ids.ts',
+    file: 'src/metadata/row-ids.ts',
     find: 'this.#last, isOwn ? newest : newest + 1)',
     replace: 'isOwn ? 0 : newest * 0)',
     guard: events,
@@ -35,7 +35,7 @@ export const BREAKS = [
     file: 'src/admin/event-endpoints.ts',
     find: 'if (after >= oldest - 1 && after <= last) return',
     replace: 'if (oldest > 0 && after <= last) return',
-    guard: vitest('http', 'test/http/admin-events.test.ts'),
+    guard: vitest('http', 'test/http/admin/events.test.ts'),
   },
   {
     what: 'a stream outlives its password',
@@ -46,7 +46,7 @@ export const BREAKS = [
   },
   {
     what: 'a pull that moves no tag among the last pulled',
-    file: 'src/storage/derived-rows.ts',
+    file: 'src/metadata/derived-rows.ts',
     find: "this.#place(repository, 'pulled', digest, before ?? 0, at ?? 0)",
     replace: "if (before === at) this.#place(repository, 'pulled', digest, 0, 0)",
     guard: lists,
@@ -63,20 +63,20 @@ export const BREAKS = [
     file: 'src/distribution/referrer-entry.ts',
     find: 'return json.byteLength > referrerAnnotationsBytesMax ?',
     replace: 'return json.byteLength > 1000 * referrerAnnotationsBytesMax ?',
-    guard: vitest('http', 'test/http/registry-referrers.test.ts'),
+    guard: vitest('http', 'test/http/registry/referrers.test.ts'),
   },
   {
     what: 'a large n is refused',
     file: 'src/http/query.ts',
     find: '\\d+$/.test(count)',
     replace: '\\d{1,15}$/.test(count)',
-    guard: vitest('http', 'test/http/registry-paging.test.ts'),
+    guard: vitest('http', 'test/http/registry/paging.test.ts'),
   },
   {
     what: 'requests of the admin API are counted under no route',
     file: 'src/http/routes.ts',
     find: "return [...routeMethods().keys(), 'admin']",
     replace: 'return [...routeMethods().keys()]',
-    guard: vitest('http', 'test/http/registry-service.test.ts'),
+    guard: vitest('http', 'test/http/registry/service.test.ts'),
   },
 ]

@@ -4,7 +4,7 @@ import { vitest } from '../breaks.mjs'
 const queue = vitest('unit', 'test/unit/auth/password-queue.test.ts')
 const key = vitest('unit', 'test/unit/runtime/client-key.test.ts')
 const throttle = vitest('unit', 'test/unit/auth/throttle.test.ts')
-const owners = vitest('http', 'test/http/upload-owners.test.ts')
+const owners = vitest('http', 'test/http/registry/upload-owners.test.ts')
 const connections = vitest('http', 'test/http/client-connections.test.ts')
 
 export const BREAKS = [
@@ -31,35 +31,35 @@ export const BREAKS = [
   },
   {
     what: 'B14: whoever guesses for ever is not slowed down',
-    file: 'src/auth/throttle.ts',
+    file: 'src/runtime/throttle.ts',
     find: 'if (slows === undefined || spent <= burst) return 1 / perSecond',
     replace: 'if (slows === undefined || spent >= burst) return 1 / perSecond',
     guard: throttle,
   },
   {
     what: 'B9: a client has all connections',
-    file: 'src/http/client-connections.ts',
+    file: 'src/http/engine/client-connections.ts',
     find: 'if (own !== undefined && own.size >= this.#max) return { full: own }',
     replace: 'if (own !== undefined && own.size < 0) return { full: own }',
     guard: connections,
   },
   {
     what: 'B9: connections of a trusted proxy are those of one client',
-    file: 'src/http/client-connections.ts',
+    file: 'src/http/engine/client-connections.ts',
     find: 'isTrustedProxy?.(speaker) === true ? undefined',
     replace: 'isTrustedProxy?.(speaker) === undefined ? undefined',
     guard: connections,
   },
   {
     what: 'B9: a body that is wanted whole takes as long as it likes',
-    file: 'src/distribution/upload-body.ts',
+    file: 'src/distribution/upload/body.ts',
     find: 'if (leftMs <= 0) reject(onLate())',
     replace: 'if (leftMs <= -1e9) reject(onLate())',
     guard: connections,
   },
   {
     what: 'B9: a byte now and then keeps an upload',
-    file: 'src/http/engine-keeper.ts',
+    file: 'src/http/engine/keeper.ts',
     find: 'const isSlow = moved - this.windowMoved < windowBytesMin',
     replace: 'const isSlow = moved - this.windowMoved < 0',
     guard: vitest('unit', 'test/unit/http/engine-keeper.test.ts'),
@@ -80,30 +80,30 @@ export const BREAKS = [
   },
   {
     what: 'B13: a token that has ended is good for its session for ever',
-    file: 'src/http/gate.ts',
+    file: 'src/http/access/gate.ts',
     find: 'if (this.#options.now() > at + lateTokenMs) return false',
     replace: 'if (this.#options.now() < at) return false',
     guard: owners,
   },
   {
     what: 'B11: a byte of a range brings megabytes into memory',
-    file: 'src/storage/mapping.ts',
+    file: 'src/blobs/files/mapping.ts',
     find: 'export const granuleBytes = 128 * 1024',
     replace: 'export const granuleBytes = 4 * 1024 * 1024',
-    guard: vitest('unit', 'test/unit/storage/blob-map.test.ts'),
+    guard: vitest('unit', 'test/unit/blobs/mapped-reader.test.ts'),
   },
   {
     what: 'B11: who has read little is read ahead of by much',
-    file: 'src/storage/mapping.ts',
+    file: 'src/blobs/files/mapping.ts',
     find: 'const aheadBytes = Math.min(runBytes, aheadBytesMax,',
     replace: 'const aheadBytes = Math.min(runBytes + 4 * windowBytesMax, aheadBytesMax,',
-    guard: vitest('unit', 'test/unit/storage/blob-map.test.ts'),
+    guard: vitest('unit', 'test/unit/blobs/mapped-reader.test.ts'),
   },
   {
     what: 'B11: what was read from the disk for a range is not paid for',
     file: 'src/server/front-door.ts',
     find: 'const out = Math.max(response.bytesSent, response.bytesFetched)',
     replace: 'const out = Math.max(response.bytesSent, 0)',
-    guard: vitest('http', 'test/http/access-limits.test.ts'),
+    guard: vitest('http', 'test/http/access/limits.test.ts'),
   },
 ]

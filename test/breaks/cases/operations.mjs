@@ -12,7 +12,7 @@ const health = vitest('unit', 'test/unit/observability/health.test.ts')
 export const BREAKS = [
   {
     what: 'answers whose type a browser may guess',
-    file: 'src/http/engine.ts',
+    file: 'src/http/engine/port.ts',
     find: 'headers.includes(noSniffing) ? headers : [...headers, noSniffing]',
     replace: 'headers.includes(noSniffing) ? [] : headers',
     guard: browsers,
@@ -33,7 +33,7 @@ export const BREAKS = [
   },
   {
     what: 'answers that name the native engine',
-    file: 'src/http/uws-loader.ts',
+    file: 'src/http/engine/uws/loader.ts',
     find: 'uws._cfg(withoutMark)',
     replace: "uws._cfg(withoutMark.replaceAll('9', '0'))",
     guard: browsers,

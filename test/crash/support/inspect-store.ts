@@ -4,9 +4,9 @@
  */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { LmdbEnvironment, prefixRange } from '../../../src/storage/lmdb-environment.ts'
-import { storagePaths } from '../../../src/storage/paths.ts'
-import type { DatabaseName, Databases } from '../../../src/storage/schema.ts'
+import { storagePaths } from '../../../src/blobs/files/layout.ts'
+import { LmdbEnvironment, prefixRange } from '../../../src/metadata/lmdb/environment.ts'
+import type { DatabaseName, Databases } from '../../../src/metadata/schema.ts'
 
 type Entry<N extends DatabaseName> = { key: Databases[N]['key']; row: Databases[N]['row'] }
 

@@ -2,17 +2,18 @@
  * @module Blobs in memory: the twin of blob writer and blob reader for unit tests. Knows the same
  * moves (adopt, mark, rollback, commit, park, discard) and can be told to fail.
  */
-import { type Algorithm, algorithmOf, type Digest } from '../../../src/registry/digest.ts'
-import { RegistryError } from '../../../src/registry/errors.ts'
-import { digestOf } from '../../../src/storage/hasher.ts'
-import type { PendingBlob } from '../../../src/storage/ports.ts'
+
+import type { PendingBlob } from '../../../src/blobs/port.ts'
 import {
   type BlobReader,
   type BlobSource,
   type BlobWriter,
   damagedCode,
-} from '../../../src/storage/ports.ts'
-import type { BlobRow } from '../../../src/storage/schema.ts'
+} from '../../../src/blobs/port.ts'
+import type { BlobRow } from '../../../src/metadata/schema.ts'
+import { type Algorithm, algorithmOf, type Digest } from '../../../src/registry/digest.ts'
+import { RegistryError } from '../../../src/registry/errors.ts'
+import { digestOf } from '../../../src/registry/hasher.ts'
 
 export class MemoryBlobs implements BlobReader, BlobWriter {
   /** Bytes of open uploads, as the files below `uploads/` hold them. */

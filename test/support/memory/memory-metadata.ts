@@ -1,17 +1,14 @@
 /**
  * @module The metadata in memory: the same transactions, the same order, nothing on disk. The twin
- * of `metadata-store.ts` for unit tests, and the model that the real one is compared with.
+ * of `metadata/lmdb/store.ts` for unit tests, and the model that the real one is compared with.
  */
 import { serialize } from 'node:v8'
+import type { RowAccess } from '../../../src/metadata/apply/change.ts'
+import { applyTogether } from '../../../src/metadata/apply/transaction.ts'
+import type { AppliedListener, MetadataStore } from '../../../src/metadata/port.ts'
+import type { DatabaseName, Databases } from '../../../src/metadata/schema.ts'
+import type { CommitOutcome, Transaction } from '../../../src/metadata/transaction.ts'
 import type { Digest } from '../../../src/registry/digest.ts'
-import type { RowAccess } from '../../../src/storage/apply-change.ts'
-import type { AppliedListener, MetadataStore } from '../../../src/storage/ports.ts'
-import type { DatabaseName, Databases } from '../../../src/storage/schema.ts'
-import {
-  applyTogether,
-  type CommitOutcome,
-  type Transaction,
-} from '../../../src/storage/transaction.ts'
 
 type Key = string | readonly string[]
 type Entry<N extends DatabaseName> = { key: Databases[N]['key']; row: Databases[N]['row'] }

@@ -7,7 +7,7 @@ import type { EventStream } from '../../../src/admin/endpoint.ts'
 import { eventEndpoints } from '../../../src/admin/event-endpoints.ts'
 import { EventTail } from '../../../src/admin/event-tail.ts'
 import { type Asker, openAsker } from '../../../src/auth/asker.ts'
-import type { Change } from '../../../src/storage/transaction.ts'
+import type { Change } from '../../../src/metadata/transaction.ts'
 import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 
 const keepAliveMs = 5

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { editHtpasswd, emptinessProblem, parseHtpasswd } from '../../../src/auth/htpasswd.ts'
-import { readText } from '../../../src/auth/text-file.ts'
+import { readText } from '../../../src/runtime/text-file.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fastregistry-htpasswd-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -1,6 +1,6 @@
 /** @module A bucket that fills the slower the longer somebody goes on. */
 import { expect, test } from 'vitest'
-import { Throttle } from '../../../src/auth/throttle.ts'
+import { Throttle } from '../../../src/runtime/throttle.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
 const day = 24 * 60 * 60 * 1000

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { BodyPool, withWhole } from '../../../src/distribution/body-pool.ts'
-import type { UploadBody } from '../../../src/distribution/upload-body.ts'
+import type { UploadBody } from '../../../src/distribution/upload/body.ts'
 import { RegistryError } from '../../../src/registry/errors.ts'
 import { someBytes } from '../../support/registry-client.ts'
 

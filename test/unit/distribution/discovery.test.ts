@@ -1,9 +1,9 @@
 import { beforeEach, expect, test } from 'vitest'
 import { Discovery } from '../../../src/distribution/discovery.ts'
-import { listAll, listKeys } from '../../../src/distribution/scan.ts'
+import { listAll, listKeys } from '../../../src/metadata/scan.ts'
+import type { Change } from '../../../src/metadata/transaction.ts'
 import { pageEntriesMax, scanEntriesPerTurn } from '../../../src/registry/limits.ts'
 import { mediaTypes } from '../../../src/registry/media-type.ts'
-import type { Change } from '../../../src/storage/transaction.ts'
 import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { asName, sha256 } from '../../support/registry-client.ts'
 

@@ -2,7 +2,10 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { ManifestReader } from '../../../src/distribution/manifest-reader.ts'
-import { judgeManifest, type ManifestRequest } from '../../../src/distribution/worker-manifest.ts'
+import {
+  judgeManifest,
+  type ManifestRequest,
+} from '../../../src/distribution/worker/read-manifest.ts'
 import type { LongTask } from '../../../src/runtime/worker-pool.ts'
 
 const index = (padding: number) =>

@@ -3,11 +3,11 @@
  * order, a page costs the page, and a cursor of another list is refused.
  */
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { ListOrder, ListRequest } from '../../../src/distribution/ordered-list.ts'
-import { listRepositoriesInOrder } from '../../../src/distribution/repository-list.ts'
-import { BadCursor, listTagsInOrder } from '../../../src/distribution/tag-list.ts'
-import type { MetadataReader, MetadataStore } from '../../../src/storage/ports.ts'
-import type { Change } from '../../../src/storage/transaction.ts'
+import type { MetadataReader, MetadataStore } from '../../../src/metadata/port.ts'
+import type { Change } from '../../../src/metadata/transaction.ts'
+import type { ListOrder, ListRequest } from '../../../src/repositories/ordered-list.ts'
+import { listRepositoriesInOrder } from '../../../src/repositories/repository-list.ts'
+import { BadCursor, listTagsInOrder } from '../../../src/repositories/tag-list.ts'
 import { expectDerived } from '../../support/derived.ts'
 import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { openTemporaryStorage, type TemporaryStorage } from '../../support/open-store.ts'

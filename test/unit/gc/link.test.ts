@@ -1,11 +1,11 @@
 /** @module How many candidates travel together. */
 import { MessageChannel } from 'node:worker_threads'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Link } from '../../../src/gc/worker-link.ts'
-import type { GcReply } from '../../../src/gc/worker-messages.ts'
+import { Link } from '../../../src/gc/worker/link.ts'
+import type { GcReply } from '../../../src/gc/worker/messages.ts'
+import type { Candidate } from '../../../src/metadata/sweep.ts'
 import { parseRepositoryName } from '../../../src/registry/name.ts'
 import { unwrap } from '../../../src/registry/result.ts'
-import type { Candidate } from '../../../src/storage/sweep.ts'
 import { asDigest, sha256 } from '../../support/registry-client.ts'
 
 const digest = asDigest(sha256('x'))

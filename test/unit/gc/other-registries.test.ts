@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { loadConfigText } from '../../../src/config/load.ts'
-import { compileRules, decideTags } from '../../../src/gc/rules.ts'
+import { compileRules, decideTags } from '../../../src/gc/mark/rules.ts'
 import { NOW } from './retention-case.ts'
 
 const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')

@@ -5,8 +5,8 @@ import { appendFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { PlanItem } from '../../../src/gc/plan-item.ts'
-import { PlanWriter, readPlan } from '../../../src/gc/worker-plan-file.ts'
+import { PlanWriter, readPlan } from '../../../src/gc/plan/file.ts'
+import type { PlanItem } from '../../../src/gc/plan/item.ts'
 
 let folder = ''
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 /** @module The order of a plan's items: what must hold, what gives way, what stays as it came. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Edge, inOrder } from '../../../src/gc/plan-order.ts'
+import { type Edge, inOrder } from '../../../src/gc/plan/order.ts'
 
 test('without edges the order stays', () => {
   expect(inOrder(['c', 'a', 'b'], [], [])).toEqual(['c', 'a', 'b'])

@@ -1,6 +1,6 @@
 /** @module What a plan remembers of the manifests that it removes. */
 import { expect, test } from 'vitest'
-import { PlannedManifests } from '../../../src/gc/worker-planned.ts'
+import { PlannedManifests } from '../../../src/gc/plan/planned.ts'
 import { sha256 } from '../../support/registry-client.ts'
 
 test('knows each manifest in its own repository, and no other', () => {

@@ -1,7 +1,7 @@
 /** @module Rings in a graph, against a plain search from every node. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { ringMembers } from '../../../src/gc/rings.ts'
+import { ringMembers } from '../../../src/gc/mark/rings.ts'
 
 function reaches(edges: readonly (readonly number[])[], from: number, to: number): boolean {
   const seen = new Set<number>()

@@ -1,9 +1,9 @@
 /** @module When a collection makes room for others, and how much of the heap its thread may have. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { gcHeapMiB } from '../../../src/gc/gc-worker.ts'
-import { Settler } from '../../../src/gc/settle.ts'
+import { gcHeapMiB } from '../../../src/gc/run-task.ts'
+import { Settler } from '../../../src/gc/sweep/settle.ts'
+import type { Candidate } from '../../../src/metadata/sweep.ts'
 import { KeyedLock } from '../../../src/runtime/keyed-lock.ts'
-import type { Candidate } from '../../../src/storage/sweep.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { asDigest, sha256 } from '../../support/registry-client.ts'
 

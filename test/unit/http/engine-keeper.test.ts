@@ -1,6 +1,6 @@
 /** @module Which clients are waited for, and for how long: by what they move. */
 import { expect, test } from 'vitest'
-import { Progress, tickMs, windowBytesMin } from '../../../src/http/engine-keeper.ts'
+import { Progress, tickMs, windowBytesMin } from '../../../src/http/engine/keeper.ts'
 
 /** How long a client is kept that moves so many bytes a tick, s; at most an hour. */
 function secondsOf(bytesOf: (tick: number) => number, isAwaited = true): number {

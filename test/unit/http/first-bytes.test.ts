@@ -5,7 +5,7 @@ import {
   firstBytesMax,
   judgeRequest,
   readOffer,
-} from '../../../src/http/first-bytes.ts'
+} from '../../../src/http/engine/first-bytes.ts'
 
 const judge = (text: string) => {
   const bytes = Buffer.from(text, 'latin1')

@@ -2,7 +2,7 @@
  * @module `Forwarded`: the forms of RFC 7239, and what is not understood.
  */
 import { expect, test } from 'vitest'
-import { parseForwarded } from '../../../src/http/forwarded.ts'
+import { parseForwarded } from '../../../src/http/engine/forwarded.ts'
 
 test.each([
   ['for=192.0.2.43', '192.0.2.43', undefined, undefined],

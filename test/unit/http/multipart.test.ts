@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { ByteSource } from '../../../src/http/engine.ts'
+import type { ByteSource } from '../../../src/http/engine/port.ts'
 import { MultipartSource, multipartType, SpanSource } from '../../../src/http/multipart.ts'
 import { parseMultipart } from '../../support/multipart.ts'
 import { someBytes } from '../../support/registry-client.ts'

@@ -2,9 +2,9 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { Keeper } from '../../../src/http/engine-keeper.ts'
-import { NodeHeads } from '../../../src/http/node-heads.ts'
-import type { RequestLine } from '../../../src/http/node-request-line.ts'
+import { Keeper } from '../../../src/http/engine/keeper.ts'
+import { NodeHeads } from '../../../src/http/engine/node/heads.ts'
+import type { RequestLine } from '../../../src/http/engine/node/request-line.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()

@@ -1,6 +1,6 @@
 /** @module PROXY protocol headers, of both versions: whole, in pieces, and wrong. */
 import { describe, expect, test } from 'vitest'
-import { readProxyHeader } from '../../../src/http/proxy-header.ts'
+import { readProxyHeader } from '../../../src/http/engine/proxy-header.ts'
 
 const signature = '0d0a0d0a000d0a515549540a'
 const read = (bytes: string | Buffer) => readProxyHeader(Buffer.from(bytes as string))

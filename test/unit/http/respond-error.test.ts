@@ -4,7 +4,7 @@ import {
   type HttpRequest,
   type HttpResponse,
   type ResponseHead,
-} from '../../../src/http/engine.ts'
+} from '../../../src/http/engine/port.ts'
 import { engineRefusal, respondError } from '../../../src/http/respond-error.ts'
 import { createLogger } from '../../../src/observability/logger.ts'
 import { ERRORS, type ErrorCode, RegistryError } from '../../../src/registry/errors.ts'

@@ -1,8 +1,8 @@
 /** @module Pairs of TLS records: every byte once and in order, whatever the socket takes. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { offerInPairs } from '../../../src/http/uws-records.ts'
-import type { UwsResponse } from '../../../src/http/uws-types.ts'
+import { offerInPairs } from '../../../src/http/engine/uws/records.ts'
+import type { UwsResponse } from '../../../src/http/engine/uws/types.ts'
 
 const KiB = 1024
 const corkBytes = 16 * KiB

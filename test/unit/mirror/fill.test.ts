@@ -1,9 +1,9 @@
 /** @module A fill whose bytes are right and cannot be kept: its readers get them, its file is let go. */
 import { expect, test } from 'vitest'
+import type { GrowingBlob, OpenFile } from '../../../src/blobs/port.ts'
 import { Fill } from '../../../src/mirror/fill.ts'
 import type { FillParts } from '../../../src/mirror/fill-parts.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
-import type { GrowingBlob, OpenFile } from '../../../src/storage/ports.ts'
 import { asDigest, sha256, someBytes } from '../../support/registry-client.ts'
 
 const content = someBytes(100_000)

@@ -3,11 +3,11 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decode, elementsOf, membersOf } from '../../../src/mirror/json-pieces.ts'
 import type { Mirror } from '../../../src/mirror/mirror.ts'
 import { fetchReferrers } from '../../../src/mirror/referrer-lists.ts'
 import { mergeAfter, sortInTurns } from '../../../src/mirror/sorted.ts'
 import { fetchTags } from '../../../src/mirror/tag-lists.ts'
+import { decode, elementsOf, membersOf } from '../../../src/upstream/json-pieces.ts'
 import { asDigest, sha256 } from '../../support/registry-client.ts'
 
 const fetching = (body: string) =>

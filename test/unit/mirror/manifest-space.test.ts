@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { Deletes } from '../../../src/distribution/management.ts'
+import { Deletes } from '../../../src/distribution/delete.ts'
 import { ManifestPushes } from '../../../src/distribution/push-manifest.ts'
 import { ManifestSpace, manifestsKeptMs } from '../../../src/mirror/manifest-space.ts'
 import type { Mirror } from '../../../src/mirror/mirror.ts'

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { Breaker } from '../../../src/mirror/breaker.ts'
-import { Exchange } from '../../../src/mirror/exchange.ts'
 import { PassBudget } from '../../../src/mirror/pass-budget.ts'
 import { PassThrough } from '../../../src/mirror/pass-through.ts'
-import { UpstreamError } from '../../../src/mirror/upstream-error.ts'
 import { clientKey } from '../../../src/runtime/client-key.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
+import { Exchange } from '../../../src/upstream/answer.ts'
+import { Breaker } from '../../../src/upstream/breaker.ts'
+import { UpstreamError } from '../../../src/upstream/error.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()

@@ -3,10 +3,10 @@
  */
 import { afterEach, expect, test, vi } from 'vitest'
 import { loadConfigText } from '../../../src/config/load.ts'
-import { judgeEngine } from '../../../src/server/judge-parts.ts'
+import { judgeEngine } from '../../../src/server/judge/parts.ts'
 
 const state = vi.hoisted(() => ({ uws: '', libc: '' }))
-vi.mock('../../../src/http/uws-loader.ts', () => ({
+vi.mock('../../../src/http/engine/uws/loader.ts', () => ({
   loadUws: () => (state.uws === '' ? { ok: true } : { ok: false, reason: state.uws }),
 }))
 vi.mock('../../../src/runtime/libc.ts', () => ({

@@ -6,10 +6,10 @@ import { cp, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { storagePaths } from '../../../src/blobs/files/layout.ts'
+import { LmdbEnvironment } from '../../../src/metadata/lmdb/environment.ts'
+import type { Change } from '../../../src/metadata/transaction.ts'
 import { backup, restore } from '../../../src/storage/backup.ts'
-import { LmdbEnvironment } from '../../../src/storage/lmdb-environment.ts'
-import { storagePaths } from '../../../src/storage/paths.ts'
-import type { Change } from '../../../src/storage/transaction.ts'
 import { openStore, REPOSITORY, temporaryFolder } from '../../support/store.ts'
 
 const rows = 20_000

@@ -5,8 +5,8 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { authFolder, blobPath, storagePaths } from '../../../src/blobs/files/layout.ts'
 import { backup, restore } from '../../../src/storage/backup.ts'
-import { authFolder, blobPath, storagePaths } from '../../../src/storage/paths.ts'
 import {
   openStore,
   putBlob,

@@ -2,7 +2,7 @@
  * @module Opens the copied metadata of a folder and begins with one large transaction of a kind. A process
  * of its own, because what it guards against ends the process.
  */
-import { LmdbEnvironment } from '../../../dist/src/storage/lmdb-environment.js'
+import { LmdbEnvironment } from '../../../dist/src/metadata/lmdb/environment.js'
 
 const [folder, kind, count] = process.argv.slice(2)
 const environment = new LmdbEnvironment(folder, false)

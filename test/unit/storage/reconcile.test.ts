@@ -2,13 +2,13 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { fileIdentity } from '../../../src/blobs/files/file-identity.ts'
+import { blobPath, uploadPath } from '../../../src/blobs/files/layout.ts'
+import type { UploadRow } from '../../../src/metadata/schema.ts'
 import type { Digest } from '../../../src/registry/digest.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
-import { fileIdentity } from '../../../src/storage/file-identity.ts'
-import { blobPath, uploadPath } from '../../../src/storage/paths.ts'
 import { Reconciliation } from '../../../src/storage/reconcile.ts'
 import { ReconcileDecisions, type UploadKeeper } from '../../../src/storage/reconcile-decisions.ts'
-import type { UploadRow } from '../../../src/storage/schema.ts'
 import {
   digestOfText,
   type OpenStore,

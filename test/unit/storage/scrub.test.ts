@@ -4,8 +4,8 @@
 import { randomBytes } from 'node:crypto'
 import { readFile, unlink, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
+import { blobPath } from '../../../src/blobs/files/layout.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
-import { blobPath } from '../../../src/storage/paths.ts'
 import { Scrub } from '../../../src/storage/scrub.ts'
 import {
   type OpenStore,

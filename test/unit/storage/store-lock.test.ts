@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Libc, loadLibc } from '../../../src/runtime/libc.ts'
-import { lockStore } from '../../../src/storage/store-lock.ts'
+import { lockStore } from '../../../src/storage/lock.ts'
 import { temporaryFolder } from '../../support/store.ts'
 
 const loaded = loadLibc()

@@ -1,0 +1,147 @@
+/**
+ * @module The main thread's side of the pager: requests of one turn travel in one message. It also
+ * remembers which metadata values were read lately, because those are resident and need no trip.
+ */
+
+import type { BlobRow } from '../../metadata/schema.ts'
+import type { Digest } from '../../registry/digest.ts'
+import { RecentSet } from '../../runtime/recent-set.ts'
+import { SupervisedTask } from '../../runtime/supervised-task.ts'
+import {
+  type OpenedFile,
+  type PagerReply,
+  type PagerRequest,
+  WorkerError,
+} from '../../runtime/worker-messages.ts'
+import type { LongTask } from '../../runtime/worker-pool.ts'
+
+/** Values that are remembered as read lately: two generations of this many keys. */
+const recentValuesMax = 32_768
+
+/** Where a file is mapped, and what it was then. */
+export interface MappedFile {
+  readonly address: bigint
+  readonly file: OpenedFile
+}
+
+interface Waiting {
+  readonly resolve: (mapped: MappedFile | undefined) => void
+  readonly reject: (error: Error) => void
+}
+
+/** What is left of a request kind when its `id` is the pager's to give. */
+type Numbered = Exclude<PagerRequest, { kind: 'unmap' }>
+type Unnumbered<R> = R extends { readonly id: number } ? Omit<R, 'id'> : never
+
+export class Pager {
+  readonly #task: SupervisedTask<readonly PagerRequest[], readonly PagerReply[]>
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #recentValues = new RecentSet(recentValuesMax)
+  #queue: PagerRequest[] = []
+  #nextId = 1
+
+  /** `start` runs `workers/pager.ts`; it is run again if it dies. */
+  constructor(start: () => LongTask) {
+    this.#task = new SupervisedTask(start, {
+      onReply: (replies) => {
+        for (const reply of replies) this.#onReply(reply)
+      },
+      onDown: (error) => this.#onDown(error),
+    })
+  }
+
+  /**
+   * Maps a blob file; its first `populateBytes` are resident. Rejects with `EDAMAGED` when its length
+   * is not the row's, or when it was written to after its row was made and is not its digest.
+   */
+  async map(
+    path: string,
+    digest: Digest,
+    { sizeBytes, createdAt }: BlobRow,
+    populateBytes: number,
+  ): Promise<MappedFile> {
+    const what = { path, digest, sizeBytes, writtenBefore: createdAt, populateBytes }
+    return (await this.#ask({ kind: 'map', ...what }))!
+  }
+
+  /** Reads a whole file into the slot that begins at `slotOffset`. Rejects as `map` does. */
+  async read(
+    path: string,
+    digest: Digest,
+    { sizeBytes, createdAt }: BlobRow,
+    slotOffset: number,
+  ): Promise<void> {
+    await this.#ask({ kind: 'read', path, digest, sizeBytes, writtenBefore: createdAt, slotOffset })
+  }
+
+  /** Maps a file that is still being written to, for `sizeBytes` of address space. */
+  async mapGrowing(path: string, sizeBytes: number): Promise<bigint> {
+    const what = { path, digest: undefined, sizeBytes, writtenBefore: undefined, populateBytes: 0 }
+    return (await this.#ask({ kind: 'map', ...what }))!.address
+  }
+
+  /** Compares a file that was written to after its row was made with its digest, as `map` does. */
+  async verify(path: string, digest: Digest, { createdAt }: BlobRow): Promise<void> {
+    await this.#ask({ kind: 'verify', path, digest, writtenBefore: createdAt })
+  }
+
+  /** Rejects with `EDAMAGED` when somebody wrote to the file since it was opened. */
+  async check(file: OpenedFile): Promise<void> {
+    await this.#ask({ kind: 'check', file })
+  }
+
+  /**
+   * Makes a page-aligned part of a mapping resident, and checks the file as above. Rejects when the
+   * disk cannot deliver it.
+   */
+  async populate(file: OpenedFile | undefined, address: bigint, length: number): Promise<void> {
+    await this.#ask({ kind: 'populate', file, address, length })
+  }
+
+  /** Takes a mapping away. The caller has no view of it any more. */
+  unmap(address: bigint, length: number): void {
+    this.#post({ kind: 'unmap', address, length })
+  }
+
+  /** See `MetadataReader.touch`. */
+  touch(database: 'manifestBytes' | 'blobBytes', key: string): Promise<void> | undefined {
+    if (this.#recentValues.has(key)) return undefined
+    return this.#ask({ kind: 'touch', database, key }).then(() => this.#recentValues.add(key))
+  }
+
+  #ask(request: Unnumbered<Numbered>): Promise<MappedFile | undefined> {
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#post({ ...request, id } as Numbered)
+    })
+  }
+
+  #post(request: PagerRequest): void {
+    if (this.#queue.length === 0) setImmediate(() => this.#send())
+    this.#queue.push(request)
+  }
+
+  /** A mapping whose `unmap` is lost with the worker stays mapped: address space, not memory. */
+  #send(): void {
+    const requests = this.#queue
+    this.#queue = []
+    if (!this.#task.post(requests)) this.#onDown(new Error('pager is down'))
+  }
+
+  #onReply(reply: PagerReply): void {
+    const waiting = this.#waiting.get(reply.id)!
+    this.#waiting.delete(reply.id)
+    if (reply.kind === 'failed') waiting.reject(new WorkerError(reply.failure))
+    else waiting.resolve(reply.kind === 'mapped' ? reply : undefined)
+  }
+
+  #onDown(error: Error): void {
+    for (const waiting of this.#waiting.values()) waiting.reject(error)
+    this.#waiting.clear()
+  }
+
+  close(): Promise<void> {
+    return this.#task.close()
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * @module What the use cases need of a store of bytes, as ports: blobs to read, to write, to read while
+ * they arrive. Files implement them for real; a twin in memory serves unit tests.
+ */
+import type { BlobRow } from '../metadata/schema.ts'
+import type { Algorithm, Digest } from '../registry/digest.ts'
+
+/** Bytes that can be served in windows; the HTTP engine's `ByteSource` without knowing it. */
+export interface BlobSource {
+  readonly sizeBytes: number
+  ready(offset: number, length: number): number | Promise<void>
+  use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R
+  close(): void
+  /** Bytes that were brought into memory for it so far; absent where nothing is. */
+  readonly fetchedBytes?: number
+}
+
+/** `code` of the error with which a file is refused that is not what its row says. */
+export const damagedCode = 'EDAMAGED'
+
+/** Whether a failed `open` means that the bytes are not there, rather than that they are slow. */
+export function isDamage(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code
+  return code === damagedCode || code === 'ENOENT'
+}
+
+export interface BlobReader {
+  /**
+   * Opens a blob of `place: 'file'`. At once when it was read lately, else after a worker has
+   * opened it. The file's length is compared with the row: an error for which `isDamage` holds
+   * says that the row promises bytes that are not there. Other errors are the disk's.
+   */
+  open(digest: Digest, row: BlobRow, isWhole?: boolean): BlobSource | Promise<BlobSource>
+}
+
+/** Bytes of one upload on their way to a file, owned by a worker. One caller at a time. */
+export interface PendingBlob {
+  /** Bytes appended so far, settled or not. */
+  readonly offsetBytes: number
+  /**
+   * Hands the bytes on without a copy: they have their buffer for themselves, and the caller does not
+   * look at them again. Otherwise as `append`.
+   */
+  give(bytes: Uint8Array<ArrayBuffer>): void
+  /** Copies the bytes and hands them on. Never waits: look at `mustPause` afterwards. */
+  append(bytes: Uint8Array): void
+  /** Whether the socket should be paused, and (once) what to call when it may go on. */
+  mustPause(onDrained: () => void): boolean
+  /** Resolves when all that was appended has reached the operating system. */
+  settle(): Promise<void>
+  /** Remembers this point; `rollback` returns to it, in the file and in the hash. */
+  mark(): void
+  rollback(): Promise<void>
+  /**
+   * Compares the digest, flushes the file, moves it into place and flushes the folder. The blob's
+   * bytes are durable when it resolves; its row is the caller's. Throws DIGEST_INVALID when the
+   * bytes are others (the file stays as it is).
+   */
+  commit(digest: Digest): Promise<void>
+  /** Lets go of file and hash, keeps the bytes for a later `resume`. */
+  park(): void
+  /** Removes the bytes. */
+  discard(): void
+}
+
+/** A pending blob that is read while it grows. */
+export interface GrowingBlob extends PendingBlob {
+  /** Bytes from the start that have reached the operating system: the file has them. */
+  readonly writtenBytes: number
+  /**
+   * Bytes from `offset` on that are still in memory on their way to the file; undefined where there
+   * are none. Good until the next turn of the event loop.
+   */
+  heldAt(offset: number): Uint8Array | undefined
+  /**
+   * Calls back whenever `writtenBytes` has grown, and with `isBroken` when it never will again.
+   * One listener.
+   */
+  onWritten(listener: (isBroken: boolean) => void): void
+  /** Throws DIGEST_INVALID when what has arrived has another digest. Does not wait for the file. */
+  verify(digest: Digest): Promise<void>
+}
+
+/** A file that several read at once; closed, it goes with its last reader. */
+export interface OpenFile {
+  lend(): BlobSource | Promise<BlobSource>
+  close(): void
+}
+
+export interface GrowingBlobs {
+  /**
+   * Starts a blob of `sizeBytes` (undefined: not known) from `offsetBytes` bytes of an earlier
+   * attempt. Throws UNAVAILABLE when no worker is free.
+   */
+  grow(
+    uploadId: string,
+    algorithm: Algorithm,
+    offsetBytes: number,
+    sizeBytes: number | undefined,
+  ): GrowingBlob
+  /** Opens the file of a growing blob of known size; bytes beyond `writtenBytes` are not its own. */
+  openGrowing(uploadId: string, sizeBytes: number): Promise<OpenFile>
+}
+
+export interface BlobWriter {
+  /** Takes up a new or an interrupted upload: cuts the file at `offsetBytes` and hashes it anew. */
+  adopt(uploadId: string, algorithm: Algorithm, offsetBytes: number): PendingBlob
+  /** Whether sockets of all uploads should be paused: the bound on bytes in flight is reached. */
+  readonly isOverBudget: boolean
+  /** Removes the file of an upload that no worker owns. */
+  discardFile(uploadId: string): Promise<void>
+}

@@ -1,0 +1,66 @@
+/**
+ * @module Work on a store by command: `verify`, `backup`, `restore`. Each prints what it did and
+ * resolves to the exit code: 0 done, 1 something is damaged or missing.
+ */
+import { systemClock } from '../../runtime/clock.ts'
+import { backup, type CopyReport, restore } from '../../storage/backup.ts'
+import { openStorage, type Storage } from '../../storage/open.ts'
+import { Scrub } from '../../storage/scrub.ts'
+
+export interface Output {
+  print(line: string): void
+  printError(line: string): void
+}
+
+/**
+ * Reads everything and compares it with its digest; with `repairs`, takes what is damaged out of
+ * service. The store must not be in use.
+ */
+export async function verify(path: string, repairs: boolean, output: Output): Promise<number> {
+  const storage = await openStore(path)
+  try {
+    const { metadata, quarantine } = storage
+    const scrub = new Scrub({ path, metadata, quarantine, clock: systemClock })
+    const report = await scrub.run(0, repairs)
+    for (const { digest, reason } of report.damaged) output.print(`${digest}: ${reason}`)
+    const count = scrub.status.damaged
+    const action = repairs ? 'taken out of service; push them again' : 'damaged; see --repair'
+    output.print(
+      `${report.entries} blobs and manifests, ${report.bytes} bytes read, ` +
+        (count === 0 ? 'all sound' : `${count} ${action}`),
+    )
+    return count === 0 ? 0 : 1
+  } finally {
+    await storage.close()
+  }
+}
+
+/** Copies the store to an empty folder, beside a running server if there is one. */
+export async function writeBackup(path: string, target: string, output: Output): Promise<number> {
+  return printCopy(await backup(path, target), `backup in ${target}`, output)
+}
+
+/** Makes a store out of a backup. */
+export async function restoreBackup(source: string, path: string, output: Output): Promise<number> {
+  return printCopy(await restore(source, path), `store in ${path}`, output)
+}
+
+function printCopy(report: CopyReport, what: string, output: Output): number {
+  const { blobs, bytes, linked, missing } = report
+  for (const digest of missing) output.printError(`${digest}: its file is missing`)
+  output.print(`${what}: metadata and ${blobs} blob files, ${bytes} bytes (${linked} hard links)`)
+  return missing.length === 0 ? 0 : 1
+}
+
+function openStore(path: string): Promise<Storage> {
+  return openStorage({
+    path,
+    cacheBytes: 0,
+    durability: 'full',
+    reader: 'file',
+    ingestThreads: 1,
+    clock: systemClock,
+    reserveBytes: 0,
+    onQuarantined: () => undefined,
+  })
+}

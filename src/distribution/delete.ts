@@ -1,0 +1,142 @@
+/**
+ * @module Deleting (distribution-spec, content-management). A tag delete removes one key; a digest
+ * delete removes the manifest, its tags and its referrer entry; bytes go only by collection.
+ */
+
+import { manifestRemoval, tagRemoval } from '../metadata/edits.ts'
+import type { MetadataStore } from '../metadata/port.ts'
+import type { Change, Check } from '../metadata/transaction.ts'
+import type { Digest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import { commitAttemptsMax } from '../registry/limits.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Tag } from '../registry/tag.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { History } from './history.ts'
+import { readManifestToRemove } from './manifest-to-remove.ts'
+import type { Protection } from './protection.ts'
+import type { TagLocks } from './tag-locks.ts'
+
+/** What deletes share with the other ways to change a repository. */
+export interface DeleteParts {
+  readonly clock: Clock
+  /** Shared with the pushes. */
+  readonly tagLocks: TagLocks
+  readonly protection: Protection
+  readonly history: History
+}
+
+export class Deletes {
+  readonly #metadata: MetadataStore
+  readonly #isAllowed: boolean
+  readonly #parts: DeleteParts
+
+  constructor(metadata: MetadataStore, isAllowed: boolean, parts: DeleteParts) {
+    this.#metadata = metadata
+    this.#isAllowed = isAllowed
+    this.#parts = parts
+  }
+
+  /**
+   * Removes a tag; its manifest stays, and can be tagged again. On disk when it resolves. Throws
+   * MANIFEST_UNKNOWN, and 409 for an immutable tag.
+   */
+  async deleteTag(repository: RepositoryName, tag: Tag, by = 'client'): Promise<void> {
+    this.#checkAllowed()
+    const { clock, tagLocks, protection, history } = this.#parts
+    const decide = () => {
+      const row = this.#metadata.get('tags', [repository, tag])
+      if (row === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { tag } })
+      const { digest } = row
+      protection.requireMovable(repository, tag, digest)
+      const at = clock.now()
+      const decision = tagRemoval(repository, tag, row, { at, by, why: 'deleted by a client' })
+      if (this.#metadata.get('manifests', [repository, digest]) !== undefined) {
+        decision.changes.push({ change: 'touch', in: 'manifests', key: [repository, digest], at })
+      }
+      const event = { at, action: 'delete-tag', repository, by, tag, digest } as const
+      decision.changes.push(history.write(event))
+      return decision
+    }
+    await tagLocks.run(repository, [tag], () => this.#retry(decide))
+  }
+
+  /**
+   * Removes a manifest from its repository with every tag that points at it. Manifests that refer
+   * to it as their subject stay and stay listed. On disk when it resolves. Throws MANIFEST_UNKNOWN,
+   * and 409 when the digest is pinned or one of the tags is immutable.
+   */
+  async deleteManifest(repository: RepositoryName, digest: Digest, by = 'client'): Promise<void> {
+    this.#checkAllowed()
+    const { clock, tagLocks, protection, history } = this.#parts
+    const decide = async () => {
+      const row = this.#metadata.get('manifests', [repository, digest])
+      if (row === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
+      protection.requireUnpinned(this.#metadata, clock, repository, digest)
+      const it = await readManifestToRemove(this.#metadata, repository, digest, row)
+      for (const { tag } of it.tags) protection.requireMovable(repository, tag, digest)
+      const at = clock.now()
+      // The lock keeps pushes from adding a tag, and the row's check any that passed it by.
+      const decision = manifestRemoval(it, { at, by, why: 'deleted by a client' })
+      const event = { at, action: 'delete-manifest', repository, by, digest } as const
+      decision.changes.push(history.write(event))
+      return decision
+    }
+    await tagLocks.run(repository, [digest], () => this.#retry(decide))
+  }
+
+  /**
+   * Takes a blob out of a repository; others keep it. Throws BLOB_UNKNOWN, and 405 while a manifest
+   * of the repository still uses it. On disk when it resolves.
+   */
+  async deleteBlob(repository: RepositoryName, digest: Digest): Promise<void> {
+    this.#checkAllowed()
+    await this.#retry(() => {
+      if (this.#metadata.get('links', [repository, digest]) === undefined) {
+        throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } })
+      }
+      const [user] = this.#metadata.keys('parents', [digest, repository], undefined, 1)
+      if (user !== undefined) {
+        throw new RegistryError('UNSUPPORTED', {
+          message: 'a manifest of this repository still uses the blob; delete the manifest first',
+          detail: { digest, manifest: user[2] },
+          headers: { Allow: 'GET, HEAD' },
+        })
+      }
+      return {
+        checks: [
+          { check: 'present', in: 'links', key: [repository, digest] },
+          { check: 'none', in: 'parents', prefix: [digest, repository] },
+        ],
+        changes: [
+          { change: 'delete', in: 'links', key: [repository, digest] },
+          { change: 'delete', in: 'holders', key: [digest, repository] },
+        ],
+      }
+    })
+  }
+
+  #checkAllowed(): void {
+    if (this.#isAllowed) return
+    throw new RegistryError('UNSUPPORTED', {
+      message: 'deleting is switched off on this registry (policy.delete)',
+      headers: { Allow: 'GET, HEAD, PUT' },
+    })
+  }
+
+  /** Reads, then commits what was decided; when the world moved in between, decides again. */
+  async #retry(
+    decide: () =>
+      | { checks: Check[]; changes: Change[] }
+      | Promise<{ checks: Check[]; changes: Change[] }>,
+  ): Promise<void> {
+    for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
+      const outcome = await this.#metadata.commit(await decide())
+      if (outcome.applied) return
+    }
+    throw new RegistryError('UNAVAILABLE', {
+      message: 'the repository is changing too fast; try again',
+      headers: { 'Retry-After': '1' },
+    })
+  }
+}

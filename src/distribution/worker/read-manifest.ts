@@ -1,0 +1,85 @@
+/**
+ * @module What a manifest's bytes say: digest and content. Pure: a worker does it for a manifest that
+ * is large, and its verdict crosses the thread border as plain data.
+ */
+import { type Digest, isAlgorithm } from '../../registry/digest.ts'
+import { type ErrorCode, RegistryError } from '../../registry/errors.ts'
+import { digestOf } from '../../registry/hasher.ts'
+import { type Manifest, parseManifest } from '../../registry/manifest.ts'
+
+export interface ManifestText {
+  readonly bytes: Uint8Array
+  readonly contentType: string | undefined
+  /** The digest that the client names, by its path or by `?digest=`. */
+  readonly claimed: Digest | undefined
+}
+
+export interface ReadManifest {
+  readonly digest: Digest
+  readonly manifest: Manifest
+}
+
+/** A refusal as data, to be thrown on the other side. */
+export interface ManifestRefusal {
+  readonly code: ErrorCode
+  readonly status: number
+  readonly message: string
+  readonly detail: unknown
+}
+
+export type ManifestVerdict =
+  | { readonly read: ReadManifest }
+  | { readonly refusal: ManifestRefusal }
+
+export interface ManifestRequest {
+  readonly id: number
+  readonly text: ManifestText
+}
+
+export interface ManifestReply {
+  readonly id: number
+  readonly verdict: ManifestVerdict
+}
+
+/**
+ * Hashes and parses a manifest of at most 4 MiB. Throws DIGEST_INVALID when the bytes do not have
+ * the digest that is claimed, and MANIFEST_INVALID.
+ */
+export function readManifest({ bytes, contentType, claimed }: ManifestText): ReadManifest {
+  if (claimed === undefined) {
+    // Parsed first: what is refused need not be hashed.
+    const manifest = parseManifest(bytes, contentType, digestOfData)
+    return { digest: digestOf('sha256', bytes), manifest }
+  }
+  const algorithm = claimed.slice(0, claimed.indexOf(':'))
+  const digest = digestOf(isAlgorithm(algorithm) ? algorithm : 'sha256', bytes)
+  if (claimed !== digest) {
+    throw new RegistryError('DIGEST_INVALID', {
+      message: 'the manifest received does not have this digest',
+      detail: { digest: claimed, received: digest },
+    })
+  }
+  return { digest, manifest: parseManifest(bytes, contentType, digestOfData) }
+}
+
+/** As `readManifest`, for the way between threads: a refusal is data. */
+export function judgeManifest(text: ManifestText): ManifestVerdict {
+  try {
+    return { read: readManifest(text) }
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error
+    const { code, status, message, detail } = error
+    return { refusal: { code, status, message, detail } }
+  }
+}
+
+/** Unpacks a verdict; throws its refusal. */
+export function unpackVerdict(verdict: ManifestVerdict): ReadManifest {
+  if ('read' in verdict) return verdict.read
+  const { code, ...options } = verdict.refusal
+  throw new RegistryError(code, options)
+}
+
+function digestOfData(algorithm: string, bytes: Uint8Array): string | undefined {
+  return isAlgorithm(algorithm) ? digestOf(algorithm, bytes) : undefined
+}

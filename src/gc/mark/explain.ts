@@ -1,0 +1,49 @@
+/**
+ * @module The verdicts on one repository, inside a worker.
+ */
+import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
+import type { ExplainTask } from '../worker/messages.ts'
+import { markRepository } from './repository.ts'
+import { compileRules } from './rules.ts'
+import { WorkerRows } from './stored-rows.ts'
+
+export interface ExplainedItem {
+  readonly kind: 'tag' | 'manifest'
+  readonly name: string
+  readonly stays: boolean
+  readonly rule?: string
+  readonly reason: string
+  /** When it goes if nothing happens, ms since the epoch. */
+  readonly goesAt?: number
+}
+
+/** Verdicts told of a whole repository. */
+const verdictsMax = 1_000
+
+export function explain(
+  environment: LmdbEnvironment,
+  { repository, only, now, config }: ExplainTask,
+): ExplainedItem[] {
+  const rows = new WorkerRows(environment)
+  const marked = markRepository(rows, repository, {
+    rules: compileRules(config),
+    now,
+    pinsOf: (digest) => [...rows.below('pins', [digest])].map(({ row }) => row),
+    mayDelete: () => true,
+  })
+  const found: ExplainedItem[] = []
+  const add = (item: ExplainedItem) => {
+    if (found.length < verdictsMax && (only === undefined || item.name === only)) found.push(item)
+  }
+  for (const { tag: name, stays, rule, reason, goesAt } of marked.verdicts) {
+    const item = { kind: 'tag', name, stays, rule, reason } as const
+    add(goesAt === undefined ? item : { ...item, goesAt })
+  }
+  for (const [name, reason] of marked.keptManifests) {
+    add({ kind: 'manifest', name, stays: true, reason })
+  }
+  for (const { kind, digest: name, rule, reason } of marked.items) {
+    if (kind === 'manifest') add({ kind, name, stays: false, rule, reason })
+  }
+  return found
+}

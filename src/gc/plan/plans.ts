@@ -1,0 +1,124 @@
+/**
+ * @module Plans: a row with the sums, a file with the items. Made by a walk, read by people, applied
+ * at most once.
+ */
+
+import { planPath, type StoragePaths } from '../../blobs/files/layout.ts'
+import type { History } from '../../distribution/history.ts'
+import type { MetadataStore } from '../../metadata/port.ts'
+import { RowIds } from '../../metadata/row-ids.ts'
+import type { PlanRow } from '../../metadata/schema.ts'
+import type { Change } from '../../metadata/transaction.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { disk } from '../../runtime/disk.ts'
+import { readPlan } from './file.ts'
+import type { PlanItem } from './item.ts'
+
+/** Plans that are kept; the oldest go. */
+const plansKeptMax = 50
+
+export interface PlansOptions {
+  readonly metadata: MetadataStore
+  readonly paths: StoragePaths
+  readonly clock: Clock
+  readonly history: History
+}
+
+export class Plans {
+  readonly #options: PlansOptions
+  readonly #ids: RowIds
+
+  constructor(options: PlansOptions) {
+    this.#options = options
+    this.#ids = new RowIds(options.metadata, 'plans', options.clock)
+  }
+
+  newId(): string {
+    return this.#ids.next()
+  }
+
+  path(id: string): string {
+    return planPath(this.#options.paths, id)
+  }
+
+  get(id: string): PlanRow | undefined {
+    return this.#options.metadata.get('plans', id)
+  }
+
+  async put(id: string, row: PlanRow): Promise<void> {
+    await this.#options.metadata.commit({
+      checks: [],
+      changes: [{ change: 'put', in: 'plans', key: id, row }],
+    })
+  }
+
+  /** Takes a plan for applying; false when somebody else has, or it is not ready. */
+  async claim(id: string, row: PlanRow): Promise<boolean> {
+    const { applied } = await this.#options.metadata.commit({
+      checks: [{ check: 'unchanged', in: 'plans', key: id, row }],
+      changes: [{ change: 'put', in: 'plans', key: id, row: { ...row, state: 'applying' } }],
+    })
+    return applied
+  }
+
+  /** Newest first. */
+  list(): { readonly id: string; readonly row: PlanRow }[] {
+    const rows = this.#options.metadata.entries('plans', [], undefined, plansKeptMax * 4)
+    return rows.map(({ key, row }) => ({ id: key, row })).reverse()
+  }
+
+  /** Up to `limit` items from a byte of the file on, and where the next page begins. */
+  async items(
+    id: string,
+    offset: number,
+    limit: number,
+  ): Promise<{ readonly items: PlanItem[]; readonly next: number | undefined }> {
+    const items: PlanItem[] = []
+    let next = offset
+    for await (const { item, end } of readPlan(this.path(id), offset)) {
+      if (items.length === limit) return { items, next }
+      items.push(item)
+      next = end
+    }
+    return { items, next: undefined }
+  }
+
+  /** Removes the oldest beyond the bound. Their files go first: a row without one is harmless. */
+  async prune(): Promise<void> {
+    const old = this.list().filter(({ row }) => row.state !== 'applying')
+    for (const { id } of old.slice(plansKeptMax)) {
+      await disk.unlink(this.path(id))
+      await this.#options.metadata.commit({
+        checks: [],
+        changes: [{ change: 'delete', in: 'plans', key: id }],
+      })
+    }
+  }
+
+  /**
+   * The plan is applied: on disk with an event and, when somebody asked for this very plan, with his
+   * yes to the rules in it.
+   */
+  async finish(
+    id: string,
+    row: PlanRow,
+    { kind, by }: { readonly kind: 'run' | 'plan' | 'apply'; readonly by: string },
+  ): Promise<void> {
+    const { metadata, clock, history } = this.#options
+    const at = clock.now()
+    const rules = kind === 'apply' ? row.rules : []
+    const items = Object.values(row.counts).reduce((sum, count) => sum + count, 0)
+    const changes: Change[] = rules.map((key) => ({ change: 'put', in: 'approvals', key, row: at }))
+    changes.push({
+      change: 'put',
+      in: 'plans',
+      key: id,
+      row: { ...row, state: 'applied', appliedAt: at },
+    })
+    if (items > 0) {
+      const why = `plan ${id}: ${items} items`
+      changes.push(history.write({ at, action: 'plan-applied', repository: '', by, why }))
+    }
+    await metadata.commit({ checks: [], changes })
+  }
+}

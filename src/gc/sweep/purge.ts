@@ -1,0 +1,96 @@
+/**
+ * @module What nobody can want back any more: deleted tags and manifests and swept blobs whose
+ * undelete window has ended, pins that have expired. The end of removals that a plan showed before.
+ */
+import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
+import type { DatabaseName, Databases } from '../../metadata/schema.ts'
+import type { Candidate } from '../../metadata/sweep.ts'
+
+/** Rows read at once; the snapshot is renewed between them. */
+const rowsAtOnce = 500
+
+/** Databases that are walked for what is due. */
+export const PURGED = ['deletedTags', 'deletedManifests', 'trash', 'pins'] as const
+type Purged = (typeof PURGED)[number]
+
+/**
+ * When the oldest row of each is due that a walk left behind, ms since the epoch: before that there
+ * is nothing to walk for. What is added later is younger; pins end when they say.
+ */
+export type OldestRows = Readonly<Partial<Record<Purged, number>>>
+
+/**
+ * Yields what was deleted before `before`. `onWalked` is told the age of the oldest row that each
+ * database keeps.
+ */
+export function* purge(
+  environment: LmdbEnvironment,
+  before: number,
+  oldest: OldestRows,
+  onWalked: (database: Purged, oldestAt: number) => void,
+): Generator<Candidate> {
+  for (const database of PURGED) {
+    if (database !== 'pins' && (oldest[database] ?? 0) >= before) continue
+    let oldestAt = before
+    let isFirst = true
+    for (const { candidate, at } of due(environment, database)) {
+      if (at < before) yield candidate
+      else if (isFirst || at < oldestAt) {
+        oldestAt = at
+        isFirst = false
+      }
+    }
+    onWalked(database, oldestAt)
+  }
+}
+
+function* due(
+  environment: LmdbEnvironment,
+  database: Purged,
+): Generator<{ readonly candidate: Candidate; readonly at: number }> {
+  switch (database) {
+    case 'deletedTags':
+      for (const { key, row } of all(environment, database)) {
+        const [repository, tag] = key
+        yield { candidate: { kind: 'purged-tag', repository, tag, at: row.at }, at: row.at }
+      }
+      return
+    case 'deletedManifests':
+      for (const { key, row } of all(environment, database)) {
+        const [repository, digest] = key
+        const rest = { repository, digest, at: row.at, bytes: row.row.sizeBytes }
+        yield { candidate: { kind: 'purged-manifest', ...rest }, at: row.at }
+      }
+      return
+    case 'trash':
+      for (const { key: digest, row } of all(environment, database)) {
+        const { trashedAt: at, place, sizeBytes: bytes } = row
+        yield { candidate: { kind: 'purged-blob', digest, at, place, bytes }, at }
+      }
+      return
+    case 'pins':
+      for (const { key, row } of all(environment, database)) {
+        const [digest, name] = key
+        if (row.expiresAt === undefined) continue
+        const at = row.expiresAt
+        yield { candidate: { kind: 'expired-pin', digest, name, at }, at }
+      }
+  }
+}
+
+function* all<N extends DatabaseName>(
+  environment: LmdbEnvironment,
+  database: N,
+): Generator<{ key: Databases[N]['key']; row: Databases[N]['row'] }> {
+  let start: string | readonly string[] = ''
+  while (true) {
+    const range = { start, end: '\u{10ffff}', limit: rowsAtOnce }
+    const batch = [...environment.entries(database, range)]
+    for (const { key, value } of batch) yield { key, row: value } as never
+    if (batch.length < rowsAtOnce) return
+    const last = batch.at(-1)!.key as string | readonly string[]
+    start =
+      typeof last === 'string' ? `${last}\u0001` : [...last.slice(0, -1), `${last.at(-1)}\u0001`]
+    environment.refresh()
+  }
+}

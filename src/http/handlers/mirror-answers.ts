@@ -1,0 +1,69 @@
+/**
+ * @module How answers of mirrors are put together and marked, and that they begin in time.
+ */
+
+import type { BlobSource } from '../../blobs/port.ts'
+import { hardMs } from '../../mirror/context.ts'
+import { ExplainedSource } from '../../mirror/explained-source.ts'
+import type { Stale } from '../../mirror/lists.ts'
+import type { Mirror } from '../../mirror/mirror.ts'
+import type { Digest } from '../../registry/digest.ts'
+import { RegistryError } from '../../registry/errors.ts'
+import type { RepositoryName } from '../../registry/name.ts'
+import { toRegistryError, UpstreamError } from '../../upstream/error.ts'
+import type { HttpRequest, HttpResponse } from '../engine/port.ts'
+import { HeaderAdder } from '../headed-response.ts'
+import type { PreparedBlob } from '../prepared-answers.ts'
+import { blobHead } from './blobs.ts'
+
+/** Tells how an answer came about, where it is not an ordinary hit. */
+export const cacheHeader = 'X-FastRegistry-Cache'
+
+export function noReferrers(mirror: Mirror, subject: Digest): RegistryError {
+  const tag = subject.replace(':', '-')
+  return new RegistryError('UNSUPPORTED', {
+    status: 404,
+    message: `upstream keeps no list of referrers, and has no tag ${tag} in its place`,
+    detail: { mirror: mirror.name, tag },
+  })
+}
+
+export function prepareBlob(
+  repository: RepositoryName,
+  digest: Digest,
+  sizeBytes: number,
+): PreparedBlob {
+  const row = { sizeBytes, place: 'file', createdAt: 0, linkedAt: 0 } as const
+  const head = blobHead(200, digest)
+  return { kind: 'blob', repository, digest, row, head, bytes: undefined, reliedAt: 0 }
+}
+
+/** Marks an answer that could not be compared with upstream. */
+export function staleAnswer({ why, ageSeconds }: Stale, response: HttpResponse): HttpResponse {
+  const age = ageSeconds === undefined ? '' : `, as of ${ageSeconds} s ago`
+  return new HeaderAdder([
+    [cacheHeader, 'stale'],
+    ['Warning', `299 - "answered from the cache: ${why}${age}"`],
+    ...(ageSeconds === undefined ? [] : [['Age', String(ageSeconds)] as const]),
+  ]).wrap(response)
+}
+
+export const told = (source: BlobSource, { name }: Mirror, { startedAt }: HttpRequest) =>
+  new ExplainedSource(source, name, startedAt + hardMs)
+
+/** The answer is begun before the deadline, or refused; what comes later finds it answered. */
+export async function inTime(work: Promise<void>, deadline: number, mirror: string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_resolve, reject) => {
+    const refuse = () => {
+      const error = new UpstreamError('timeout', 'no answer in time; try again')
+      reject(toRegistryError(error, mirror, 'NAME_UNKNOWN'))
+    }
+    timer = setTimeout(refuse, Math.max(1, deadline - performance.now()))
+  })
+  try {
+    await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

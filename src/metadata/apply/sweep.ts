@@ -1,0 +1,272 @@
+/**
+ * @module The writer's side of a collection: looks at each candidate of a batch and removes it, unless
+ * somebody used it since it was found.
+ *
+ * Why this is safe beside pushes: a manifest PUT checks that the blobs it names are linked in its
+ * repository and raises their `linkedAt`; a mount checks the source's link and raises it too; a HEAD
+ * raises it before its 200. All of these, and this look with its removal, run one after the other in
+ * the one writer, inside one transaction each. So either the client came first, and the row is not
+ * what was planned; or the collection did, and the client hears that it must push.
+ */
+
+import type { DerivedRows } from '../derived-rows.ts'
+import { holdsNow, manifestRemoval, tagRemoval } from '../edits.ts'
+import type { BlobRow, DatabaseName, Databases, EventRow, ManifestRow } from '../schema.ts'
+import type {
+  Candidate,
+  ManifestCandidate,
+  Skipped,
+  SweepBatch,
+  Swept,
+  TagCandidate,
+} from '../sweep.ts'
+import type { Change } from '../transaction.ts'
+import { applyChange, suspect } from './change.ts'
+import { DigestWindow } from './digest-window.ts'
+
+/** Why a candidate stays; undefined: it is gone. */
+type Verdict = string | undefined
+
+export function applySweep(rows: DerivedRows, batch: SweepBatch): Swept {
+  const startedAt = performance.now()
+  const skipped: Skipped[] = []
+  const sweep = new Sweep(rows, batch)
+  for (const [index, candidate] of batch.candidates.entries()) {
+    const why = sweep.remove(candidate)
+    if (why !== undefined) skipped.push({ index, why })
+  }
+  return { skipped, tookMs: performance.now() - startedAt }
+}
+
+/** What the history says of a removal. */
+function eventOf(
+  candidate: TagCandidate | ManifestCandidate,
+  { at, by }: Pick<SweepBatch, 'at' | 'by'>,
+): EventRow {
+  const { kind, repository, digest, why } = candidate
+  return kind === 'tag'
+    ? { at, action: 'delete-tag', repository, by, tag: candidate.tag, digest, why }
+    : { at, action: 'delete-manifest', repository, by, digest, why }
+}
+
+class Sweep {
+  readonly #rows: DerivedRows
+  readonly #batch: SweepBatch
+  readonly #holders: DigestWindow
+  readonly #parents: DigestWindow
+  /** The row read last: a blob comes right after its links. */
+  #lastBlob: { readonly digest: string; readonly row: BlobRow | undefined } | undefined
+
+  constructor(rows: DerivedRows, batch: SweepBatch) {
+    this.#rows = rows
+    this.#batch = batch
+    this.#holders = new DigestWindow(rows, 'holders')
+    this.#parents = new DigestWindow(rows, 'parents')
+  }
+
+  remove(it: Candidate): Verdict {
+    switch (it.kind) {
+      case 'tag':
+        return this.#tag(it)
+      case 'manifest':
+        return this.#manifest(it)
+      case 'link':
+        return this.#link(it)
+      case 'blob':
+        return this.#blob(it)
+      case 'manifest-bytes':
+        return this.#manifestBytes(it.digest) ? undefined : 'a repository has the manifest'
+      case 'suspect':
+        suspect(this.#rows, it.digest)
+        return undefined
+      case 'in-use':
+        if (this.#get('candidates', it.digest) !== it.stamp) return 'there is news of it'
+        this.#rows.delete('candidates', it.digest)
+        return undefined
+      case 'purged-tag':
+        return this.#purge('deletedTags', [it.repository, it.tag], (row) => row.at === it.at)
+      case 'purged-manifest':
+        return this.#purgeManifest(it)
+      case 'purged-blob':
+        return this.#purgeBlob(it)
+      case 'expired-pin':
+        return this.#purge('pins', [it.digest, it.name], (row) => row.expiresAt === it.at)
+    }
+  }
+
+  #tag(it: TagCandidate): Verdict {
+    const { repository, tag, digest, at, pulledAt, why } = it
+    const row = this.#get('tags', [repository, tag])
+    if (row === undefined) return 'the tag is gone already'
+    if (row.digest !== digest) return 'the tag was moved'
+    if (row.pushedAt !== at) return 'the tag was pushed again'
+    if (this.#pulledAt(repository, tag) > pulledAt) return 'the tag was pulled'
+    if (this.#pulledAt(repository, digest) > pulledAt) return 'the tag was pulled'
+    if (this.#isPinned(it)) return 'the digest is pinned'
+    if (this.#hasSubject(it)) return 'the manifest that it refers to is here'
+    const { at: now, by } = this.#batch
+    this.#apply(tagRemoval(repository, tag, row, { at: now, by, why }).changes)
+    if (this.#batch.isFinal) this.#rows.delete('deletedTags', [repository, tag])
+    this.#rows.appendEvent(eventOf(it, this.#batch))
+    return undefined
+  }
+
+  #manifest(it: ManifestCandidate): Verdict {
+    const { repository, digest, at, why } = it
+    const row = this.#get('manifests', [repository, digest])
+    if (row === undefined) return 'the manifest is gone already'
+    if (Math.max(row.pushedAt, row.reliedAt ?? 0) !== at) {
+      return 'the manifest was pushed, untagged or asked for'
+    }
+    const pulledAt = this.#pulledAt(repository, digest)
+    if (pulledAt > it.pulledAt && pulledAt > this.#batch.pulledAfter) {
+      return 'the manifest was pulled'
+    }
+    if (this.#isPinned(it)) return 'the digest is pinned'
+    // Its subject, its tags and the indexes that listed it went before it, as candidates themselves.
+    if (this.#hasSubject(it)) return 'the manifest that it refers to is here'
+    if (this.#has('tagsByDigest', [repository, digest])) return 'a tag points at the manifest'
+    if (this.#has('parents', [digest, repository])) return 'an index lists the manifest'
+    this.#removeManifest(it, row, why)
+    this.#rows.appendEvent(eventOf(it, this.#batch))
+    return undefined
+  }
+
+  #removeManifest(it: ManifestCandidate, row: ManifestRow, why: string): void {
+    const { repository, digest } = it
+    const { at, by } = this.#batch
+    const keys = this.#rows.firstKeys('children', [digest]) as Databases['children']['key'][]
+    const children = keys.map(([, child]) => child)
+    const referrer =
+      row.subject === undefined
+        ? undefined
+        : this.#get('referrers', [repository, row.subject, digest])
+    // Its blobs are suspects since the plan was made: `in-use` verdicts of that walk are settled, so
+    // the stamps need not change once more (measured: half of what such a removal writes).
+    const absent = children.filter((child) => !this.#isHere(repository, child))
+    const manifest = { repository, digest, row, tags: [], children: [], referrer, absent }
+    this.#apply(manifestRemoval(manifest, { at, by, why }).changes)
+    for (const child of children) {
+      this.#rows.delete('parents', [child, repository, digest])
+      suspect(this.#rows, child)
+    }
+    this.#parents.forget()
+    if (!this.#batch.isFinal) return
+    this.#rows.delete('deletedManifests', [repository, digest])
+    this.#rows.delete('manifestHolders', [digest, repository])
+    this.#manifestBytes(digest)
+  }
+
+  #isHere(repository: string, child: string): boolean {
+    const key = [repository, child] as unknown as Databases['links']['key']
+    return (
+      this.#get('links', key) !== undefined || this.#has('manifestHolders', [child, repository])
+    )
+  }
+
+  #link({ repository, digest, at }: Extract<Candidate, { kind: 'link' }>): Verdict {
+    const link = this.#get('links', [repository, digest])
+    const row = this.#blobRow(digest)
+    if (link === undefined || row === undefined) return 'the blob is gone already'
+    if (Math.max(link.linkedAt, row.linkedAt) !== at) return 'the blob is used again'
+    if (this.#parents.hasIn(digest, repository)) return 'a manifest uses the blob'
+    this.#rows.delete('links', [repository, digest])
+    this.#rows.delete('holders', [digest, repository])
+    this.#holders.remove(digest, repository)
+    return undefined
+  }
+
+  #blob({ digest, at, place }: Extract<Candidate, { kind: 'blob' }>): Verdict {
+    const row = this.#blobRow(digest)
+    if (row === undefined) return 'the blob is gone already'
+    if (row.linkedAt !== at || row.place !== place) return 'the blob is used again'
+    if (this.#holders.has(digest)) return 'a repository holds the blob'
+    if (this.#parents.has(digest)) return 'a manifest uses the blob'
+    const { sizeBytes, createdAt } = row
+    this.#rows.delete('blobs', digest)
+    this.#lastBlob = undefined
+    this.#rows.delete('candidates', digest)
+    if (this.#batch.isFinal && place === 'inline') {
+      this.#rows.delete('blobBytes', digest)
+      return undefined
+    }
+    this.#rows.put('trash', digest, { sizeBytes, place, createdAt, trashedAt: this.#batch.at })
+    return undefined
+  }
+
+  /** Removes bytes and edges, once no repository has them or may want them back. */
+  #manifestBytes(digest: string): boolean {
+    if (this.#has('manifestHolders', [digest])) return false
+    this.#rows.delete('manifestBytes', digest)
+    for (const key of this.#rows.firstKeys('children', [digest])) this.#rows.delete('children', key)
+    return true
+  }
+
+  #purgeManifest(it: Extract<Candidate, { kind: 'purged-manifest' }>): Verdict {
+    const key = [it.repository, it.digest] as const
+    // Pushed again: then the push has removed the row.
+    if (this.#get('manifests', key) !== undefined) return 'the manifest is back'
+    const why = this.#purge('deletedManifests', key, (row) => row.at === it.at)
+    if (why !== undefined) return why
+    this.#rows.delete('manifestHolders', [it.digest, it.repository])
+    // With the last that had it the bytes go.
+    this.#manifestBytes(it.digest)
+    return undefined
+  }
+
+  /** Bytes that a push of the same blob has taken over stay; the note in the trash goes either way. */
+  #purgeBlob({ digest, at, place }: Extract<Candidate, { kind: 'purged-blob' }>): Verdict {
+    const why = this.#purge('trash', digest, (row) => row.trashedAt === at)
+    if (why !== undefined) return why
+    if (place === 'inline' && this.#get('blobs', digest) === undefined) {
+      this.#rows.delete('blobBytes', digest)
+    }
+    return undefined
+  }
+
+  #purge<N extends DatabaseName>(
+    database: N,
+    key: Databases[N]['key'],
+    isIt: (row: Databases[N]['row']) => boolean,
+  ): Verdict {
+    const row = this.#get(database, key)
+    if (row === undefined || !isIt(row)) return 'it is not what it was'
+    this.#rows.delete(database, key)
+    return undefined
+  }
+
+  #isPinned({ repository, digest }: TagCandidate | ManifestCandidate): boolean {
+    const keys = this.#rows.firstKeys('pins', [digest]) as Databases['pins']['key'][]
+    return keys.some((key) => holdsNow(this.#get('pins', key)!, repository, this.#batch.at))
+  }
+
+  #hasSubject({ repository, subject }: TagCandidate | ManifestCandidate): boolean {
+    return subject !== undefined && this.#get('manifests', [repository, subject]) !== undefined
+  }
+
+  #pulledAt(repository: Databases['pulls']['key'][0], name: string): number {
+    return this.#get('pulls', [repository, name]) ?? 0
+  }
+
+  #blobRow(digest: Databases['blobs']['key']): BlobRow | undefined {
+    if (this.#lastBlob?.digest !== digest) {
+      this.#lastBlob = { digest, row: this.#get('blobs', digest) }
+    }
+    return this.#lastBlob.row
+  }
+
+  #apply(changes: readonly Change[]): void {
+    for (const change of changes) applyChange(this.#rows, change)
+  }
+
+  #has(database: DatabaseName, prefix: readonly string[]): boolean {
+    return this.#rows.firstKeys(database, prefix, 1).length > 0
+  }
+
+  #get<N extends DatabaseName>(
+    database: N,
+    key: Databases[N]['key'],
+  ): Databases[N]['row'] | undefined {
+    return this.#rows.get(database, key) as Databases[N]['row'] | undefined
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * @module Transactions as they are applied: each of them whole or not at all, one after the other, with
+ * everything that follows from their rows.
+ */
+import { DerivedRows } from '../derived-rows.ts'
+import type { CommitOutcome, Transaction } from '../transaction.ts'
+import { applyChange, holds, type RowAccess } from './change.ts'
+import { applySweep } from './sweep.ts'
+
+/**
+ * Applies batches of transactions one after the other, each of them whole or not at all, and what is
+ * derived from their rows at the end, once for all. The caller holds one write transaction of the
+ * store around it.
+ */
+export function applyTogether(
+  rows: RowAccess,
+  batches: readonly (readonly Transaction[])[],
+): CommitOutcome[][] {
+  const derived = new DerivedRows(rows)
+  const outcomes = batches.map((batch) => batch.map((it) => applyTransaction(derived, it)))
+  derived.flush()
+  return outcomes
+}
+
+/**
+ * Checks everything, then changes everything. The caller holds the store's only write transaction,
+ * so nothing can come between the two. A `put` of equal content is written all the same.
+ */
+function applyTransaction(rows: DerivedRows, transaction: Transaction): CommitOutcome {
+  for (const check of transaction.checks) {
+    if (!holds(rows, check)) return { applied: false, failed: check }
+  }
+  for (const change of transaction.changes) {
+    if (change.change === 'touch' && rows.get(change.in, change.key) === undefined) {
+      return { applied: false, failed: change }
+    }
+  }
+  for (const change of transaction.changes) applyChange(rows, change)
+  if (transaction.sweep === undefined) return { applied: true }
+  return { applied: true, swept: applySweep(rows, transaction.sweep) }
+}

@@ -1,0 +1,171 @@
+/**
+ * @module The LMDB environment: opens it and its databases, for the main thread (reads), the writer
+ * worker and workers that read. The only user of lmdb-js.
+ *
+ * Writes run as `transactionSync` in the one writer thread, which returns when the pages are on
+ * disk; the event loop only ever reads the memory map. (lmdb-js's own asynchronous transactions
+ * never call back under Node 20 with the prebuilt binary; see native-notes.md.)
+ */
+import { type Database, open, type RootDatabase } from 'lmdb'
+import { DATABASES, type DatabaseName } from '../schema.ts'
+
+/** Address space reserved for the map, bytes. Only what is stored takes memory or disk. */
+const mapBytes = 256 * 1024 ** 3
+
+/** First component past every string that a key can hold. */
+const afterAllStrings = '\u{10ffff}'
+
+export interface RangeOptions {
+  /** First key to return, inclusive. */
+  readonly start: readonly string[] | string
+  /** Key to stop before. */
+  readonly end: readonly string[] | string
+  readonly limit?: number
+  /** From `start`, which lies behind `end`, towards the first key. */
+  readonly reverse?: true
+  /** Leaves `start` itself out. */
+  readonly exclusiveStart?: true
+}
+
+export class LmdbEnvironment {
+  readonly #root: RootDatabase
+  readonly #databases: Record<string, Database>
+  /** Above every stamp of an earlier run, unless the clock was set back; then some may come again. */
+  #stamp = Date.now() * 1_024
+  #mayWriteMuch = false
+
+  /** Creates the folder's databases where they are missing. `isRelaxed`: see `writeSync`. */
+  constructor(path: string, isRelaxed: boolean) {
+    this.#root = open({
+      path,
+      maxDbs: 64,
+      mapSize: mapBytes,
+      maxReaders: 254,
+      noMetaSync: isRelaxed,
+    })
+    this.#databases = {}
+    for (const [name, encoding] of Object.entries(DATABASES)) {
+      this.#databases[name] = this.#root.openDB({ name, encoding })
+    }
+  }
+
+  get(database: DatabaseName, key: unknown): unknown {
+    return this.#databases[database]!.get(key as string)
+  }
+
+  /** Bytes of a binary row, valid only until the next read: use them before any await. */
+  getBytes(database: DatabaseName, key: string): Uint8Array | undefined {
+    const shared = this.#databases[database]!.getBinaryFast(key)
+    // lmdb-js hands out its one read buffer with `length` overwritten: only that can be believed.
+    return shared && new Uint8Array(shared.buffer, shared.byteOffset, shared.length)
+  }
+
+  /** Bytes of a value as it is stored; 0 where there is none. Decodes nothing. */
+  valueLength(database: DatabaseName, key: unknown): number {
+    const shared = this.#databases[database]!.getBinaryFast(key as string)
+    return shared === undefined ? 0 : shared.length
+  }
+
+  put(database: DatabaseName, key: unknown, row: unknown): void {
+    void this.#databases[database]!.put(key as string, row)
+  }
+
+  delete(database: DatabaseName, key: unknown): void {
+    void this.#databases[database]!.remove(key as string)
+  }
+
+  firstKeys(database: DatabaseName, prefix: readonly string[], limit?: number): unknown[] {
+    const range = { start: [...prefix], end: [...prefix, afterAllStrings] }
+    const options = limit === undefined ? range : { ...range, limit }
+    return [...this.#databases[database]!.getKeys(options)]
+  }
+
+  keysFrom(database: DatabaseName, start: readonly string[], limit: number): (readonly string[])[] {
+    const range = mutable({ start, end: afterAllStrings, limit })
+    return [...this.#databases[database]!.getKeys(range)] as unknown as string[][]
+  }
+
+  stamp(): number {
+    this.#stamp += 1
+    return this.#stamp
+  }
+
+  /** Keys in byte order. Iterate to the end at once: the cursor lives in this turn's snapshot. */
+  keys(database: DatabaseName, range: RangeOptions): Iterable<unknown> {
+    return this.#databases[database]!.getKeys(mutable(range))
+  }
+
+  /** Keys and rows in byte order. */
+  entries(database: DatabaseName, range: RangeOptions): Iterable<{ key: unknown; value: unknown }> {
+    return this.#databases[database]!.getRange(mutable(range))
+  }
+
+  /**
+   * Runs `work` in the one write transaction; on disk when it returns (opened relaxed: the last
+   * transaction may be undone by a power loss, never torn). Throws what LMDB throws, with nothing
+   * applied. Blocks its thread: only the writer worker calls it.
+   */
+  writeSync<T>(work: () => T): T {
+    if (!this.#mayWriteMuch) this.#beginSmall()
+    return this.#root.transactionSync(work)
+  }
+
+  /**
+   * Gives a copied environment its first free pages. A compacting copy has none, and lmdb 3.5.6 corrupts
+   * memory when the first transaction on it is large (some thousand overwrites or deletes: SIGSEGV or a
+   * failed assertion, each time). After one small commit it never did; see native-notes.md.
+   */
+  #beginSmall(): void {
+    this.#mayWriteMuch = true
+    const { free } = this.#root.getStats() as { free: { entryCount: number } }
+    if (free.entryCount > 0) return
+    this.#root.transactionSync(() => {
+      this.put('system', 'firstWrite', 1)
+      this.delete('system', 'firstWrite')
+    })
+  }
+
+  /** Makes reads of this thread see what other threads have committed. */
+  refresh(): void {
+    this.#root.resetReadTxn()
+  }
+
+  count(database: DatabaseName): number {
+    return (this.#databases[database]!.getStats() as { entryCount: number }).entryCount
+  }
+
+  /**
+   * Writes a consistent copy of everything committed so far into a folder, beside running writes. Its
+   * first transaction is to be small: `writeSync` sees to it.
+   */
+  async copyTo(folder: string): Promise<void> {
+    await this.#root.backup(folder, true)
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close()
+  }
+}
+
+function mutable(range: RangeOptions): { start: string[]; end: string[]; limit?: number } {
+  return range as { start: string[]; end: string[]; limit?: number }
+}
+
+/**
+ * The range of all keys that start with these components, after `last` when given. No component
+ * and no `last` holds U+0001, so appending it means "just after".
+ */
+export function prefixRange(prefix: readonly string[], last?: string): RangeOptions {
+  const after = last === undefined ? undefined : `${last}\u0001`
+  if (prefix.length === 0) return { start: after ?? '', end: afterAllStrings }
+  const end = [...prefix, afterAllStrings]
+  return after === undefined ? { start: prefix, end } : { start: [...prefix, after], end }
+}
+
+/** The range of all keys that start with these components, before `before` when given, last first. */
+export function backwardRange(prefix: readonly string[], before?: string): RangeOptions {
+  const end = prefix.length === 0 ? '' : prefix
+  const last = before ?? afterAllStrings
+  const start = prefix.length === 0 ? last : [...prefix, last]
+  return { start, end, reverse: true, exclusiveStart: true }
+}

@@ -1,0 +1,331 @@
+/**
+ * @module The metadata's databases: names, keys, rows. One named LMDB database each; keys are
+ * strings or arrays that sort component by component in byte order; values are MessagePack but for
+ * the two databases of bytes.
+ */
+import type { Algorithm, Digest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Tag } from '../registry/tag.ts'
+
+/** Raised by every migration; a store of a newer version is refused. */
+export const schemaVersion = 4
+
+/** Milliseconds since the epoch. */
+export type Timestamp = number
+
+export interface RepositoryRow {
+  readonly createdAt: Timestamp
+}
+
+export interface PreviousTarget {
+  readonly digest: Digest
+  readonly replacedAt: Timestamp
+  /** Who moved the tag away from it. */
+  readonly by?: string
+}
+
+export interface TagRow {
+  readonly digest: Digest
+  readonly pushedAt: Timestamp
+  /** What the tag pointed at before, newest first; bounded by `tagHistoryMax`. */
+  readonly previous: readonly PreviousTarget[]
+  /** Who moved it where it is. */
+  readonly by?: string
+}
+
+export const tagHistoryMax = 16
+
+export interface ManifestRow {
+  readonly mediaType: string
+  readonly sizeBytes: number
+  readonly artifactType?: string
+  readonly subject?: string
+  readonly imageConfig?: string
+  readonly pushedAt: Timestamp
+  /** When somebody was last told that it is here, or it lost a tag; collection compares it. */
+  readonly reliedAt?: Timestamp
+  /** How long it wants to live, by its labels or annotations, ms. */
+  readonly expiresAfterMs?: number
+  /** Config and layers, of an index those of its manifests, each blob once. */
+  readonly imageBytes?: number
+  /** A cache that BuildKit exported: of use only while a tag points at it. */
+  readonly isBuildCache?: true
+}
+
+/** How a manifest refers to a child: what collection and "who uses this" follow. */
+export type EdgeKind = 'config' | 'layer' | 'manifest'
+
+export interface EdgeRow {
+  readonly kind: EdgeKind
+}
+
+export interface BlobRow {
+  readonly sizeBytes: number
+  readonly place: 'inline' | 'file'
+  readonly createdAt: Timestamp
+  /** When a commit, a mount or a manifest last relied on it: collection checks and compares it. */
+  readonly linkedAt: Timestamp
+}
+
+export interface LinkRow {
+  readonly linkedAt: Timestamp
+}
+
+export interface UploadRow {
+  readonly repository: RepositoryName
+  readonly algorithm: Algorithm
+  /** Bytes acknowledged: they have reached the operating system. */
+  readonly offsetBytes: number
+  readonly startedAt: Timestamp
+  readonly touchedAt: Timestamp
+  /** Address of the client that opened it, for the bound on sessions per client. */
+  readonly client: string
+  /** The user who opened it, and alone may use it; absent: nobody had to say who he is. */
+  readonly owner?: string
+  /** The bytes themselves while they are few; absent once the session has a file. */
+  readonly bytes?: Uint8Array
+}
+
+/** What a repository holds, in sums; kept by the writer itself (`derived-rows.ts`). */
+export interface RepositorySums {
+  readonly tags: number
+  readonly manifests: number
+  /** Last push and last pull of anything in it, 0 for none. They never go back. */
+  readonly pushedAt: Timestamp
+  readonly pulledAt: Timestamp
+  /** Bytes of the blobs that it holds, and of those that no other repository holds. */
+  readonly logicalBytes: number
+  readonly exclusiveBytes: number
+  /** Whether there is a row of it in `repositories`, and so its places in `repositoryOrder`. */
+  readonly isListed: boolean
+}
+
+/** What a referrers list shows of one manifest (image-spec, descriptor). */
+export interface ReferrerRow {
+  readonly mediaType: string
+  readonly digest: string
+  readonly size: number
+  readonly artifactType?: string
+  /** As an upstream listed them, and as earlier versions wrote them. */
+  readonly annotations?: Readonly<Record<string, string>>
+  /** JSON, at most `referrerAnnotationsBytesMax`: read only for an entry that is shown. */
+  readonly annotationsJson?: Uint8Array
+}
+
+/** What a mirror knows of a tag: which manifest upstream meant by it, and since when. */
+export interface MirrorTagRow {
+  /** Last digest that upstream named. The tag is ours as long as it points there. */
+  readonly digest: string
+  /** The digest that is being fetched: after a crash the tag may point to either. */
+  readonly next?: string
+  readonly checkedAt: Timestamp
+  /** Upstream has said since then that it is not there any more. */
+  readonly goneAt?: Timestamp
+}
+
+/** A blob that a mirror has fetched. Pull times lag behind and may be lost in a crash. */
+export interface MirrorBlobRow {
+  readonly sizeBytes: number
+  readonly addedAt: Timestamp
+  readonly pulledAt: Timestamp
+}
+
+export interface MirrorSeenRow {
+  readonly firstSeenAt: Timestamp
+}
+
+/** Who deleted something, when and why: `client`, or the rule of a collection. */
+export interface Removal {
+  readonly at: Timestamp
+  readonly by: string
+  readonly why: string
+}
+
+/** A manifest that was taken out of a repository; its bytes and edges stay until it is purged. */
+export interface DeletedManifestRow extends Removal {
+  readonly row: ManifestRow
+  readonly referrer?: ReferrerRow
+  /** Tags that went with it; bounded by `deletedTagsMax`. */
+  readonly tags: readonly string[]
+  /** Children that the repository did not have: an undelete must not link them. */
+  readonly absent?: readonly string[]
+}
+
+export const deletedTagsMax = 1_000
+
+/** A tag that was removed, with what it was. */
+export interface DeletedTagRow extends Removal {
+  readonly row: TagRow
+}
+
+/** A blob without its row: inline bytes stay in `blobBytes`, a file lies in `trash/`. */
+export interface TrashRow {
+  readonly sizeBytes: number
+  readonly place: 'inline' | 'file'
+  readonly createdAt: Timestamp
+  readonly trashedAt: Timestamp
+}
+
+/** Protects a digest from every rule and from deletion. */
+export interface PinRow {
+  /** Undefined: in every repository. */
+  readonly repository?: string
+  /** Undefined: until it is removed. */
+  readonly expiresAt?: Timestamp
+  readonly note: string
+  readonly createdAt: Timestamp
+  readonly by: string
+}
+
+export type EventAction =
+  | 'push'
+  | 'push-blob'
+  | 'mount'
+  | 'delete-tag'
+  | 'delete-manifest'
+  | 'undelete-tag'
+  | 'undelete-manifest'
+  | 'copy'
+  | 'delete-repository'
+  | 'rename-repository'
+  | 'pin'
+  | 'unpin'
+  | 'plan-applied'
+
+/** One line of the history, written with the change itself. */
+export interface EventRow {
+  readonly at: Timestamp
+  readonly action: EventAction
+  readonly repository: string
+  readonly by: string
+  readonly tag?: string
+  readonly digest?: Digest
+  /** What the tag pointed at before; the repository's other name. */
+  readonly from?: string
+  readonly why?: string
+  /**
+   * The latest time of all events up to this one, where its own is earlier: clocks are set back. So
+   * a time can be looked for by halves (`event-log.ts`).
+   */
+  readonly clock?: Timestamp
+}
+
+export type JobState = 'running' | 'done' | 'failed' | 'cancelled' | 'stopped'
+
+export interface JobRow {
+  readonly kind: string
+  readonly state: JobState
+  readonly by: string
+  readonly createdAt: Timestamp
+  readonly endedAt?: Timestamp
+  readonly plan?: string
+  /** Free counters: candidates, items, bytes. */
+  readonly counts: Readonly<Record<string, number>>
+  readonly message?: string
+}
+
+/** A plan's summary; its items are lines of a file below `plans/`. */
+export interface PlanRow {
+  readonly createdAt: Timestamp
+  readonly by: string
+  readonly kind: 'collection' | 'bulk-delete'
+  readonly state: 'ready' | 'applying' | 'applied' | 'stopped'
+  readonly appliedAt?: Timestamp
+  /** Items by kind, and bytes that applying wins. */
+  readonly counts: Readonly<Record<string, number>>
+  readonly bytes: number
+  /** Rules that delete tags here and were never applied before. */
+  readonly unapproved: readonly string[]
+  /** Rules whose items the plan holds. */
+  readonly rules: readonly string[]
+  /** Why a run that made it did not apply it. */
+  readonly message?: string
+}
+
+/** Key and row of each database. `true` stands for "the key says it all". */
+export interface Databases {
+  readonly repositories: { key: RepositoryName; row: RepositoryRow }
+  readonly tags: { key: readonly [RepositoryName, Tag]; row: TagRow }
+  readonly manifests: { key: readonly [RepositoryName, Digest]; row: ManifestRow }
+  readonly manifestBytes: { key: Digest; row: Uint8Array }
+  readonly tagsByDigest: { key: readonly [RepositoryName, Digest, Tag]; row: true }
+  readonly children: { key: readonly [Digest, string]; row: EdgeRow }
+  readonly parents: { key: readonly [string, RepositoryName, Digest]; row: true }
+  readonly referrers: { key: readonly [RepositoryName, string, Digest]; row: ReferrerRow }
+  readonly blobs: { key: Digest; row: BlobRow }
+  readonly blobBytes: { key: Digest; row: Uint8Array }
+  /** The blob is in this repository: what every pull of a blob looks at. */
+  readonly links: { key: readonly [RepositoryName, Digest]; row: LinkRow }
+  /** The same the other way round: who holds a blob (mounts without `from`, collection). */
+  readonly holders: { key: readonly [Digest, RepositoryName]; row: true }
+  readonly uploads: { key: string; row: UploadRow }
+  readonly mirrorTags: { key: readonly [RepositoryName, string]; row: MirrorTagRow }
+  readonly mirrorBlobs: { key: readonly [string, Digest]; row: MirrorBlobRow }
+  readonly mirrorSeen: { key: readonly [RepositoryName, Digest]; row: MirrorSeenRow }
+  readonly system: { key: string; row: number }
+  /** Where long jobs stand, so that a restart goes on there. */
+  readonly cursors: { key: string; row: string }
+  /** Which repositories have a manifest, or had it and may want it back: its bytes stay so long. */
+  readonly manifestHolders: { key: readonly [Digest, RepositoryName]; row: 'stored' | 'deleted' }
+  readonly deletedManifests: { key: readonly [RepositoryName, Digest]; row: DeletedManifestRow }
+  readonly deletedTags: { key: readonly [RepositoryName, Tag]; row: DeletedTagRow }
+  readonly trash: { key: Digest; row: TrashRow }
+  /** Last pull by tag or digest. */
+  readonly pulls: { key: readonly [RepositoryName, string]; row: Timestamp }
+  /** Digest and the name of the pin. */
+  readonly pins: { key: readonly [Digest, string]; row: PinRow }
+  /** By number: `eventKey`. */
+  readonly events: { key: string; row: EventRow }
+  readonly jobs: { key: string; row: JobRow }
+  /** Which events are of a repository: name, then the event's key. Kept by the writer itself. */
+  readonly eventsByRepository: { key: readonly [string, string]; row: true }
+  readonly repositorySums: { key: RepositoryName; row: RepositorySums }
+  /** Repositories by `pushed`, `pulled`, `size`: the order, then `orderedKey`. */
+  readonly repositoryOrder: { key: readonly [string, string]; row: true }
+  /** Tags by `pushed`, tagged manifests by `pulled` and `size`: repository, order, `orderedKey`. */
+  readonly tagOrder: { key: readonly [RepositoryName, string, string]; row: true }
+  readonly plans: { key: string; row: PlanRow }
+  /** Rules that an operator has applied once, by fingerprint. */
+  readonly approvals: { key: string; row: Timestamp }
+  /** Blobs that a collection has to look at; kept by the writer itself (`metadata/apply/change.ts`). */
+  readonly candidates: { key: string; row: number }
+}
+
+export type DatabaseName = keyof Databases
+
+/** Every database, with how its values are stored. */
+export const DATABASES: Readonly<Record<DatabaseName, 'msgpack' | 'binary'>> = {
+  repositories: 'msgpack',
+  tags: 'msgpack',
+  manifests: 'msgpack',
+  manifestBytes: 'binary',
+  tagsByDigest: 'msgpack',
+  children: 'msgpack',
+  parents: 'msgpack',
+  referrers: 'msgpack',
+  blobs: 'msgpack',
+  blobBytes: 'binary',
+  links: 'msgpack',
+  holders: 'msgpack',
+  uploads: 'msgpack',
+  mirrorTags: 'msgpack',
+  mirrorBlobs: 'msgpack',
+  mirrorSeen: 'msgpack',
+  system: 'msgpack',
+  cursors: 'msgpack',
+  manifestHolders: 'msgpack',
+  deletedManifests: 'msgpack',
+  deletedTags: 'msgpack',
+  trash: 'msgpack',
+  pulls: 'msgpack',
+  pins: 'msgpack',
+  events: 'msgpack',
+  eventsByRepository: 'msgpack',
+  jobs: 'msgpack',
+  repositorySums: 'msgpack',
+  repositoryOrder: 'msgpack',
+  tagOrder: 'msgpack',
+  plans: 'msgpack',
+  approvals: 'msgpack',
+  candidates: 'msgpack',
+}

@@ -1,0 +1,73 @@
+/**
+ * @module A metadata write as data: checks that must all hold and changes that are applied together
+ * or not at all. No code outside `src/metadata` opens a transaction of its own, which makes races
+ * arguable. What `touch`, `event` and `sweep` come to is found out by whoever applies them, from the rows
+ * that are there: those three are orders, the rest is rows.
+ */
+
+import type { DatabaseName, Databases, EventRow, Timestamp } from './schema.ts'
+import type { SweepBatch, Swept } from './sweep.ts'
+
+type Key<N extends DatabaseName> = Databases[N]['key']
+type Row<N extends DatabaseName> = Databases[N]['row']
+
+export type Check = {
+  [N in DatabaseName]:
+    | { readonly check: 'absent'; readonly in: N; readonly key: Key<N> }
+    | { readonly check: 'present'; readonly in: N; readonly key: Key<N> }
+    /** The row is still what the caller read. */
+    | { readonly check: 'unchanged'; readonly in: N; readonly key: Key<N>; readonly row: Row<N> }
+    /** No key starts with these components. */
+    | { readonly check: 'none'; readonly in: N; readonly prefix: readonly string[] }
+}[DatabaseName]
+
+export type Change =
+  | {
+      [N in DatabaseName]:
+        | { readonly change: 'put'; readonly in: N; readonly key: Key<N>; readonly row: Row<N> }
+        | {
+            readonly change: 'putIfAbsent'
+            readonly in: N
+            readonly key: Key<N>
+            readonly row: Row<N>
+          }
+        | { readonly change: 'delete'; readonly in: N; readonly key: Key<N> }
+    }[DatabaseName]
+  /**
+   * Raises `linkedAt` of a blob: it is relied on from now. Fails the transaction when the row is
+   * gone. This is one half of check-and-touch: collection deletes a row only if it is unchanged.
+   */
+  | {
+      readonly change: 'touch'
+      readonly in: 'blobs'
+      readonly key: Key<'blobs'>
+      readonly at: Timestamp
+    }
+  /**
+   * Writes an event down under the next number. Whoever applies the transaction gives the number, so
+   * that the order of the numbers is the order in which events become visible.
+   */
+  | { readonly change: 'event'; readonly in: 'events'; readonly row: EventRow }
+  /** Migrations: derives what follows from a row that is there (`derived-rows.ts`). */
+  | {
+      [N in DatabaseName]: { readonly change: 'rederive'; readonly in: N; readonly key: Key<N> }
+    }[DatabaseName]
+  /** The same of a manifest in its repository: raises `reliedAt`. */
+  | {
+      readonly change: 'touch'
+      readonly in: 'manifests'
+      readonly key: Key<'manifests'>
+      readonly at: Timestamp
+    }
+
+export interface Transaction {
+  readonly checks: readonly Check[]
+  readonly changes: readonly Change[]
+  /** After the changes: what of it nobody used since it was found goes, the rest is skipped. */
+  readonly sweep?: SweepBatch
+}
+
+/** Applied, or the first check (or touch) that did not hold; then nothing was changed. */
+export type CommitOutcome =
+  | { readonly applied: true; readonly swept?: Swept }
+  | { readonly applied: false; readonly failed: Check | Change }

@@ -1,0 +1,198 @@
+/**
+ * @module Copies inside the registry: an image or a whole index into another repository or under
+ * another tag, without moving a byte. Children and blobs first, the tag in the last transaction: a
+ * reader sees the old target or the whole new one.
+ */
+
+import { referrersOf, tagsNamedAfter } from '../distribution/attached.ts'
+import { linkChanges } from '../distribution/commit-blob.ts'
+import { findManifest } from '../distribution/pull.ts'
+import type { ManifestPushes } from '../distribution/push-manifest.ts'
+import type { MetadataStore } from '../metadata/port.ts'
+import { listAll } from '../metadata/scan.ts'
+import type { Change, Check } from '../metadata/transaction.ts'
+import type { Digest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Reference } from '../registry/reference.ts'
+import type { Tag } from '../registry/tag.ts'
+import type { Clock } from '../runtime/clock.ts'
+
+export interface CopyRequest {
+  readonly from: RepositoryName
+  readonly reference: Reference
+  readonly to: RepositoryName
+  /** Undefined: by digest alone. */
+  readonly tag: Tag | undefined
+  /** Whether signatures, SBOMs and the like come along. */
+  readonly withReferrers: boolean
+  readonly by: string
+  readonly signal?: AbortSignal
+}
+
+export interface Copied {
+  readonly digest: Digest
+  readonly manifests: number
+  readonly blobs: number
+  /** Tags that came along because they are named after what was copied. */
+  readonly tags: Tag[]
+}
+
+/** What a copy takes along, in the order in which it is pushed. */
+interface Collected {
+  readonly seen: Set<string>
+  /** Children before what lists them, referrers after their subject. */
+  readonly manifests: Digest[]
+  readonly tags: Map<Tag, Digest>
+}
+
+/** Blobs linked in one transaction. */
+const blobsAtOnce = 256
+const manifestsMax = 10_000
+
+export class Copies {
+  readonly #metadata: MetadataStore
+  readonly #pushes: ManifestPushes
+  readonly #clock: Clock
+
+  constructor(metadata: MetadataStore, pushes: ManifestPushes, clock: Clock) {
+    this.#metadata = metadata
+    this.#pushes = pushes
+    this.#clock = clock
+  }
+
+  /**
+   * On disk and visible when it resolves; the tag moves last. Throws MANIFEST_UNKNOWN, and what a push
+   * throws.
+   */
+  async copy(request: CopyRequest): Promise<Copied> {
+    const { from, to, tag } = request
+    const { digest } = findManifest(this.#metadata, from, request.reference)
+    const all: Collected = { seen: new Set(), manifests: [], tags: new Map() }
+    await this.#collect(from, digest, request.withReferrers, all)
+    let blobs = 0
+    for (const current of all.manifests) {
+      if (request.signal?.aborted === true) throw cancelled()
+      blobs += await this.#link(from, to, current)
+      if (current !== digest) await this.#push(request, current, [])
+    }
+    const tags: Tag[] = []
+    for (const [named, target] of from === to ? [] : all.tags) {
+      if (request.signal?.aborted === true) throw cancelled()
+      if (named === tag || (await this.#holdsAll(request, named, target))) continue
+      await this.#push(request, target, [named])
+      tags.push(named)
+    }
+    await this.#push(request, digest, tag === undefined ? [] : [tag])
+    return { digest, manifests: all.manifests.length, blobs, tags }
+  }
+
+  /**
+   * Whether the target's tag holds everything already that the source's would bring: then it may hold
+   * more, such as a signature that was made there, and stays.
+   */
+  async #holdsAll(request: CopyRequest, tag: Tag, target: Digest): Promise<boolean> {
+    const { from, to } = request
+    const there = this.#metadata.get('tags', [to, tag])?.digest
+    if (there === undefined || there === target) return false
+    const listed = new Set(await this.#listedBy(to, there))
+    return (await this.#listedBy(from, target)).every((it) => listed.has(it))
+  }
+
+  /** Layers or manifests of a stored manifest, by digest; the configuration is each one's own. */
+  async #listedBy(repository: RepositoryName, digest: Digest): Promise<string[]> {
+    const config = this.#metadata.get('manifests', [repository, digest])?.imageConfig
+    const children = await listAll(this.#metadata, 'children', [digest])
+    return children.map(([, child]) => child).filter((child) => child !== config)
+  }
+
+  async #collect(
+    repository: RepositoryName,
+    digest: Digest,
+    withReferrers: boolean,
+    all: Collected,
+  ): Promise<void> {
+    if (all.seen.has(digest)) return
+    all.seen.add(digest)
+    if (all.seen.size > manifestsMax) {
+      throw new RegistryError('SIZE_INVALID', { message: `more than ${manifestsMax} manifests` })
+    }
+    for (const [, child] of await listAll(this.#metadata, 'children', [digest])) {
+      const found = this.#manifestHere(repository, child)
+      if (found !== undefined) {
+        await this.#collect(repository, found, withReferrers, all)
+      }
+    }
+    all.manifests.push(digest)
+    if (!withReferrers) return
+    for (const referrer of await referrersOf(this.#metadata, repository, digest)) {
+      await this.#collect(repository, referrer, withReferrers, all)
+    }
+    for (const tag of tagsNamedAfter(this.#metadata, repository, digest)) {
+      const target = this.#metadata.get('tags', [repository, tag])?.digest
+      if (target === undefined) continue
+      all.tags.set(tag, target)
+      await this.#collect(repository, target, withReferrers, all)
+    }
+  }
+
+  #manifestHere(repository: RepositoryName, child: string): Digest | undefined {
+    const [found] = this.#metadata.keys('manifestHolders', [child, repository], undefined, 1)
+    const digest = found?.[0]
+    if (digest === undefined) return undefined
+    return this.#metadata.get('manifests', [repository, digest]) === undefined ? undefined : digest
+  }
+
+  /** Every blob of one manifest into the target, if the source still has it. */
+  async #link(from: RepositoryName, to: RepositoryName, manifest: Digest): Promise<number> {
+    if (from === to) return 0
+    const held: Digest[] = []
+    for (const [, child] of await listAll(this.#metadata, 'children', [manifest])) {
+      const [holder] = this.#metadata.keys('holders', [child, from], undefined, 1)
+      if (holder !== undefined) held.push(holder[0])
+    }
+    for (let start = 0; start < held.length; start += blobsAtOnce) {
+      const now = this.#clock.now()
+      const part = held.slice(start, start + blobsAtOnce)
+      const checks = part.map((it): Check => ({ check: 'present', in: 'links', key: [from, it] }))
+      const changes = part.flatMap((it): Change[] => [
+        { change: 'touch', in: 'blobs', key: it, at: now },
+        ...linkChanges(to, it, now),
+      ])
+      const { applied } = await this.#metadata.commit({ checks, changes })
+      if (!applied) throw changed()
+    }
+    return held.length
+  }
+
+  async #push({ from, to, by }: CopyRequest, digest: Digest, tags: Tag[]): Promise<void> {
+    const row = this.#metadata.get('manifests', [from, digest])
+    await this.#metadata.touch('manifestBytes', digest)
+    const bytes = this.#metadata.getBytes('manifestBytes', digest)?.slice()
+    if (row === undefined || bytes === undefined) throw changed()
+    // The same manifest under the same name is not pushed again: its age is its own.
+    const isThere = this.#metadata.get('manifests', [to, digest]) !== undefined
+    if (isThere && tags.length === 0) return
+    await this.#pushes.push({
+      repository: to,
+      reference: { kind: 'digest', digest },
+      tags,
+      expected: undefined,
+      contentType: row.mediaType,
+      bytes,
+      condition: { ifMatch: undefined, ifNoneMatch: undefined },
+      by,
+    })
+  }
+}
+
+function changed(): RegistryError {
+  return new RegistryError('UNAVAILABLE', {
+    status: 409,
+    message: 'the source changed while it was copied; try again',
+  })
+}
+
+function cancelled(): RegistryError {
+  return new RegistryError('UNAVAILABLE', { status: 409, message: 'the copy was cancelled' })
+}

@@ -1,0 +1,185 @@
+/**
+ * @module Whole repositories: deleted (what was in them can be restored while the window lasts) and
+ * renamed. Both are long work in short steps that can be begun again where they stopped.
+ */
+
+import type { History } from '../distribution/history.ts'
+import { readManifestToRemove } from '../distribution/manifest-to-remove.ts'
+import type { Protection } from '../distribution/protection.ts'
+import { type Decision, manifestRemoval, tagRemoval } from '../metadata/edits.ts'
+import type { MetadataStore } from '../metadata/port.ts'
+import { listAll } from '../metadata/scan.ts'
+import type { Change } from '../metadata/transaction.ts'
+import { RegistryError } from '../registry/errors.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Copies } from './copy.ts'
+
+export interface RepositoriesOptions {
+  readonly metadata: MetadataStore
+  readonly clock: Clock
+  readonly history: History
+  readonly protection: Protection
+  readonly copies: Copies
+}
+
+export interface Progress {
+  readonly signal: AbortSignal
+  update(counts: Readonly<Record<string, number>>): void
+}
+
+/** Rows looked at in one turn. */
+const rowsAtOnce = 100
+
+export class Repositories {
+  readonly #options: RepositoriesOptions
+
+  constructor(options: RepositoriesOptions) {
+    this.#options = options
+  }
+
+  /** Throws NAME_UNKNOWN, and 409 when a pin or an immutable tag holds something in it. */
+  async requireDeletable(repository: RepositoryName): Promise<void> {
+    const { metadata, protection, clock } = this.#options
+    if (metadata.get('repositories', repository) === undefined) {
+      throw new RegistryError('NAME_UNKNOWN', { detail: { name: repository } })
+    }
+    for (const [, tag] of await listAll(metadata, 'tags', [repository])) {
+      const row = metadata.get('tags', [repository, tag])
+      if (row !== undefined) protection.requireMovable(repository, tag, row.digest)
+    }
+    for (const [, digest] of await listAll(metadata, 'manifests', [repository])) {
+      protection.requireUnpinned(metadata, clock, repository, digest)
+    }
+  }
+
+  /** Empties the repository and takes it off the list. False when it was cancelled. */
+  async delete(
+    repository: RepositoryName,
+    by: string,
+    progress: Progress,
+    why = 'its repository was deleted',
+  ): Promise<boolean> {
+    const { metadata, clock, history } = this.#options
+    const removal = { at: clock.now(), by, why }
+    const counts = { tags: 0, manifests: 0, blobs: 0 }
+    const each = async (
+      kind: keyof typeof counts,
+      next: () => Promise<(Decision | undefined)[]> | (Decision | undefined)[],
+    ): Promise<void> => {
+      while (!progress.signal.aborted) {
+        const decisions = await next()
+        if (decisions.length === 0) return
+        const outcomes = await Promise.all(
+          decisions.map((it) => (it === undefined ? undefined : metadata.commit(it))),
+        )
+        counts[kind] += outcomes.filter((it) => it?.applied === true).length
+        progress.update(counts)
+      }
+    }
+    await each('tags', () =>
+      metadata
+        .entries('tags', [repository], undefined, rowsAtOnce)
+        .map(({ key, row }) => tagRemoval(repository, key[1], row, removal)),
+    )
+    await each('manifests', async () => {
+      const found = metadata.entries('manifests', [repository], undefined, rowsAtOnce)
+      const decisions: Decision[] = []
+      for (const { key, row } of found) {
+        const [, digest] = key
+        const it = await readManifestToRemove(metadata, repository, digest, row)
+        decisions.push(manifestRemoval(it, removal))
+      }
+      return decisions
+    })
+    await each('blobs', () =>
+      metadata.keys('links', [repository], undefined, rowsAtOnce).map(([, digest]) => ({
+        checks: [],
+        changes: [
+          { change: 'delete', in: 'links', key: [repository, digest] },
+          { change: 'delete', in: 'holders', key: [digest, repository] },
+        ],
+      })),
+    )
+    if (progress.signal.aborted) return false
+    const event = { at: clock.now(), action: 'delete-repository', repository, by, why } as const
+    // Pushed to meanwhile: then it lives on, with what was pushed.
+    const { applied } = await metadata.commit({
+      checks: [
+        { check: 'none', in: 'tags', prefix: [repository] },
+        { check: 'none', in: 'manifests', prefix: [repository] },
+        { check: 'none', in: 'links', prefix: [repository] },
+      ],
+      changes: [{ change: 'delete', in: 'repositories', key: repository }, history.write(event)],
+    })
+    return applied
+  }
+
+  /** Throws NAME_UNKNOWN, and 409 when the new name is taken by something else. */
+  requireRenamable(from: RepositoryName, to: RepositoryName): void {
+    const { metadata } = this.#options
+    if (metadata.get('repositories', from) === undefined) {
+      throw new RegistryError('NAME_UNKNOWN', { detail: { name: from } })
+    }
+    const isBegun = metadata.get('cursors', renameKey(from)) === to
+    if (from !== to && (isBegun || metadata.get('repositories', to) === undefined)) return
+    throw new RegistryError('DENIED', { status: 409, message: 'the new name is taken' })
+  }
+
+  /** Everything under the new name, tags with their history; then the old one goes. */
+  async rename(
+    from: RepositoryName,
+    to: RepositoryName,
+    by: string,
+    progress: Progress,
+  ): Promise<boolean> {
+    const { metadata, copies, clock, history } = this.#options
+    const key = renameKey(from)
+    await this.#put([{ change: 'put', in: 'cursors', key, row: to }])
+    const counts = { manifestsCopied: 0, tagsCopied: 0 }
+    for (const [, digest] of await listAll(metadata, 'manifests', [from])) {
+      if (progress.signal.aborted) return false
+      const reference = { kind: 'digest', digest } as const
+      await copies.copy({ from, reference, to, tag: undefined, withReferrers: false, by })
+      counts.manifestsCopied += 1
+      progress.update(counts)
+    }
+    for (const [, tag] of await listAll(metadata, 'tags', [from])) {
+      if (progress.signal.aborted) return false
+      const row = metadata.get('tags', [from, tag])
+      if (row === undefined) continue
+      const pulledAt = metadata.get('pulls', [from, tag])
+      await metadata.commit({
+        checks: [{ check: 'present', in: 'manifests', key: [to, row.digest] }],
+        changes: [
+          { change: 'put', in: 'tags', key: [to, tag], row },
+          { change: 'put', in: 'tagsByDigest', key: [to, row.digest, tag], row: true },
+          ...(pulledAt === undefined
+            ? []
+            : [{ change: 'put', in: 'pulls', key: [to, tag], row: pulledAt } as const]),
+        ],
+      })
+      counts.tagsCopied += 1
+      progress.update(counts)
+    }
+    const event = {
+      at: clock.now(),
+      action: 'rename-repository',
+      repository: to,
+      by,
+      from,
+    } as const
+    await this.#put([history.write(event)])
+    const isGone = await this.delete(from, by, progress, `renamed to ${to}`)
+    if (isGone) await this.#put([{ change: 'delete', in: 'cursors', key }])
+    return isGone
+  }
+
+  async #put(changes: Change[]): Promise<void> {
+    await this.#options.metadata.commit({ checks: [], changes })
+  }
+}
+
+function renameKey(from: RepositoryName): string {
+  return `rename:${from}`
+}

@@ -1,0 +1,324 @@
+/**
+ * @module Undoing deletes while the window lasts: tags and manifests come back with what they need,
+ * blobs with their bytes from the trash, signatures and SBOMs with their subject. Each step is whole
+ * by itself; a restore that is interrupted is simply asked for again.
+ */
+import { stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { blobPath, type StoragePaths, trashPath } from '../blobs/files/layout.ts'
+import { tagsNamedAfter } from '../distribution/attached.ts'
+import { linkChanges } from '../distribution/commit-blob.ts'
+import type { History } from '../distribution/history.ts'
+import type { Protection } from '../distribution/protection.ts'
+import { movedTag } from '../distribution/push-manifest.ts'
+import type { TagLocks } from '../distribution/tag-locks.ts'
+import type { MetadataStore } from '../metadata/port.ts'
+import { listAll } from '../metadata/scan.ts'
+import { type DeletedManifestRow, deletedTagsMax } from '../metadata/schema.ts'
+import type { Change, Check } from '../metadata/transaction.ts'
+import { type Digest, parseDigest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import { parseTag, type Tag } from '../registry/tag.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { disk } from '../runtime/disk.ts'
+import type { KeyedLock } from '../runtime/keyed-lock.ts'
+
+export interface UndeleteOptions {
+  readonly metadata: MetadataStore
+  readonly paths: StoragePaths
+  readonly digestLock: KeyedLock
+  readonly clock: Clock
+  readonly history: History
+  readonly tagLocks: TagLocks
+  readonly protection: Protection
+}
+
+/** What came back. */
+export interface Restored {
+  readonly tags: string[]
+  readonly manifests: string[]
+  readonly blobs: string[]
+}
+
+/** Indexes within indexes; deeper ones are nobody's image. */
+const depthMax = 8
+
+export class Undelete {
+  readonly #options: UndeleteOptions
+
+  constructor(options: UndeleteOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Brings a deleted tag back, or moves one back to `digest` of its history. Throws 404 when there
+   * is nothing to bring back, 409 when the tag was pushed anew or bytes are gone.
+   */
+  async tag(
+    repository: RepositoryName,
+    tag: Tag,
+    digest: Digest | undefined,
+    by: string,
+  ): Promise<Restored> {
+    const { metadata, tagLocks, protection, clock, history } = this.#options
+    const deleted = metadata.get('deletedTags', [repository, tag])
+    const target = digest ?? deleted?.row.digest
+    if (target === undefined) throw unknown('this tag was not deleted within the window', { tag })
+    const restored: Restored = { tags: [], manifests: [], blobs: [] }
+    if (metadata.get('manifests', [repository, target]) === undefined) {
+      await this.#manifest(repository, target, by, restored, 0)
+    }
+    await tagLocks.run(repository, [target, tag], async () => {
+      const before = metadata.get('tags', [repository, tag])
+      // It may have come back with its manifest.
+      if (before?.digest === target) return
+      if (before !== undefined && digest === undefined) {
+        const detail = { tag, current: before.digest }
+        throw conflict('the tag was pushed anew; say the digest to move it back', detail)
+      }
+      if (before !== undefined) protection.requireMovable(repository, tag, before.digest)
+      const at = clock.now()
+      const earlier = before ?? deleted?.row
+      const row =
+        before === undefined && deleted?.row.digest === target
+          ? { ...deleted.row, pushedAt: at, by }
+          : movedTag(earlier, target, at, by)
+      const key = [repository, tag] as const
+      const checks: Check[] = [
+        before === undefined
+          ? { check: 'absent', in: 'tags', key }
+          : { check: 'unchanged', in: 'tags', key, row: before },
+        { check: 'present', in: 'manifests', key: [repository, target] },
+      ]
+      const changes: Change[] = [
+        { change: 'put', in: 'tags', key, row },
+        { change: 'put', in: 'tagsByDigest', key: [repository, target, tag], row: true },
+        { change: 'delete', in: 'deletedTags', key },
+        history.write({ at, action: 'undelete-tag', repository, by, tag, digest: target }),
+      ]
+      if (before !== undefined) {
+        const old = [repository, before.digest, tag] as const
+        changes.push({ change: 'delete', in: 'tagsByDigest', key: old })
+      }
+      await this.#commit(checks, changes)
+      restored.tags.push(tag)
+    })
+    return restored
+  }
+
+  /** Brings a deleted manifest back with its tags that are free, its children and its referrers. */
+  async manifest(repository: RepositoryName, digest: Digest, by: string): Promise<Restored> {
+    const restored: Restored = { tags: [], manifests: [], blobs: [] }
+    await this.#manifest(repository, digest, by, restored, 0)
+    return restored
+  }
+
+  async #manifest(
+    repository: RepositoryName,
+    digest: Digest,
+    by: string,
+    restored: Restored,
+    depth: number,
+  ): Promise<void> {
+    const { metadata } = this.#options
+    const key = [repository, digest] as const
+    if (metadata.get('manifests', key) !== undefined) return
+    const deleted = metadata.get('deletedManifests', key)
+    if (deleted === undefined || depth > depthMax) {
+      throw unknown('this manifest was not deleted within the window', { digest })
+    }
+    await metadata.touch('manifestBytes', digest)
+    if (metadata.getBytes('manifestBytes', digest) === undefined)
+      throw conflict('the bytes of the manifest are gone', { digest })
+    const absent = new Set(deleted.absent)
+    const missing: string[] = []
+    for (const [, child] of await listAll(metadata, 'children', [digest])) {
+      // What was not here when it went is not here for its return, whoever else has the bytes.
+      const childDigest = parseDigest(child)
+      if (absent.has(child) || !childDigest.ok) continue
+      const isHere = await this.#child(repository, childDigest.value, by, restored, depth)
+      // An index may be sparse.
+      if (!isHere && metadata.get('children', [digest, child])?.kind !== 'manifest') {
+        missing.push(child)
+      }
+    }
+    if (missing.length > 0) throw conflict('bytes that it needs are gone', { missing })
+    await this.#commitManifest(repository, digest, deleted, by, restored)
+    await this.#referrers(repository, digest, by, restored, depth)
+  }
+
+  /** True when the child is in the repository, by now or already. */
+  async #child(
+    repository: RepositoryName,
+    digest: Digest,
+    by: string,
+    restored: Restored,
+    depth: number,
+  ): Promise<boolean> {
+    const { metadata, clock } = this.#options
+    const key = [repository, digest] as const
+    if (metadata.get('manifests', key) !== undefined) return true
+    if (metadata.get('deletedManifests', key) !== undefined) {
+      await this.#manifest(repository, digest, by, restored, depth + 1)
+      return true
+    }
+    const wasSwept = metadata.get('blobs', digest) === undefined
+    if (wasSwept && !(await this.#blob(digest))) return false
+    if (wasSwept) restored.blobs.push(digest)
+    const now = clock.now()
+    const { applied } = await metadata.commit({
+      checks: [],
+      changes: [
+        { change: 'touch', in: 'blobs', key: digest, at: now },
+        ...linkChanges(repository, digest, now),
+      ],
+    })
+    return applied
+  }
+
+  /** Gives a swept blob its row and its file back; false when its bytes are gone. */
+  #blob(digest: Digest): Promise<boolean> {
+    const { metadata, digestLock, clock } = this.#options
+    return digestLock.run(digest, async () => {
+      if (metadata.get('blobs', digest) !== undefined) return true
+      const trashed = metadata.get('trash', digest)
+      if (trashed === undefined) return false
+      if (trashed.place === 'file' && !(await this.#moveBack(digest, trashed.sizeBytes)))
+        return false
+      const { sizeBytes, place, createdAt } = trashed
+      const row = { sizeBytes, place, createdAt, linkedAt: clock.now() }
+      const checks: Check[] = [
+        { check: 'absent', in: 'blobs', key: digest },
+        { check: 'unchanged', in: 'trash', key: digest, row: trashed },
+      ]
+      if (place === 'inline') checks.push({ check: 'present', in: 'blobBytes', key: digest })
+      const { applied } = await metadata.commit({
+        checks,
+        changes: [
+          { change: 'put', in: 'blobs', key: digest, row },
+          { change: 'delete', in: 'trash', key: digest },
+        ],
+      })
+      // A crash before this leaves a file without a row and its note in the trash: asked again.
+      return applied
+    })
+  }
+
+  /** The file may never have left its place: a crash came between its row and the move. */
+  async #moveBack(digest: Digest, sizeBytes: number): Promise<boolean> {
+    const { paths } = this.#options
+    const [from, to] = [trashPath(paths, digest), blobPath(paths, digest)]
+    const inTrash = await stat(from).catch(() => undefined)
+    if (inTrash?.size === sizeBytes) {
+      await disk.makeFolder(dirname(to))
+      await disk.rename(from, to)
+      await disk.flushFolder(dirname(to))
+      return true
+    }
+    return (await stat(to).catch(() => undefined))?.size === sizeBytes
+  }
+
+  async #commitManifest(
+    repository: RepositoryName,
+    digest: Digest,
+    deleted: DeletedManifestRow,
+    by: string,
+    restored: Restored,
+  ): Promise<void> {
+    const { metadata, tagLocks, clock, history } = this.#options
+    const tags = await this.#tagsThatWentWith(repository, digest, deleted)
+    await tagLocks.run(repository, [digest, ...tags], async () => {
+      const key = [repository, digest] as const
+      const at = clock.now()
+      const edges = await listAll(metadata, 'children', [digest])
+      const row = { ...deleted.row, reliedAt: at }
+      const checks: Check[] = [
+        { check: 'unchanged', in: 'deletedManifests', key, row: deleted },
+        { check: 'present', in: 'manifestBytes', key: digest },
+      ]
+      const changes: Change[] = [
+        { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: at } },
+        { change: 'put', in: 'manifests', key, row },
+        { change: 'put', in: 'manifestHolders', key: [digest, repository], row: 'stored' },
+        { change: 'delete', in: 'deletedManifests', key },
+        history.write({ at, action: 'undelete-manifest', repository, by, digest }),
+      ]
+      for (const [, child] of edges) {
+        changes.push({ change: 'put', in: 'parents', key: [child, repository, digest], row: true })
+      }
+      if (deleted.referrer !== undefined && row.subject !== undefined) {
+        const referrerKey = [repository, row.subject, digest] as const
+        changes.push({ change: 'put', in: 'referrers', key: referrerKey, row: deleted.referrer })
+      }
+      for (const tag of tags) {
+        const gone = metadata.get('deletedTags', [repository, tag])
+        if (gone === undefined || metadata.get('tags', [repository, tag]) !== undefined) continue
+        checks.push({ check: 'absent', in: 'tags', key: [repository, tag] })
+        const tagRow = { ...gone.row, pushedAt: at, by }
+        changes.push(
+          { change: 'put', in: 'tags', key: [repository, tag], row: tagRow },
+          { change: 'put', in: 'tagsByDigest', key: [repository, digest, tag], row: true },
+          { change: 'delete', in: 'deletedTags', key: [repository, tag] },
+        )
+        restored.tags.push(tag)
+      }
+      await this.#commit(checks, changes)
+      restored.manifests.push(digest)
+    })
+  }
+
+  /** The row names the first of them; every one has a row of its own. */
+  async #tagsThatWentWith(
+    repository: RepositoryName,
+    digest: Digest,
+    { tags }: DeletedManifestRow,
+  ): Promise<Tag[]> {
+    const { metadata } = this.#options
+    const named =
+      tags.length < deletedTagsMax
+        ? tags
+        : (await listAll(metadata, 'deletedTags', [repository])).map(([, tag]) => tag)
+    return named.flatMap((text) => {
+      const tag = parseTag(text)
+      if (!tag.ok) return []
+      // The name may have been used for something else since.
+      const gone = metadata.get('deletedTags', [repository, tag.value])
+      return gone?.row.digest === digest ? [tag.value] : []
+    })
+  }
+
+  /** Signatures and SBOMs that went with their subject, by either scheme. */
+  async #referrers(
+    repository: RepositoryName,
+    subject: Digest,
+    by: string,
+    restored: Restored,
+    depth: number,
+  ): Promise<void> {
+    const { metadata } = this.#options
+    for (const [, digest] of await listAll(metadata, 'deletedManifests', [repository])) {
+      const row = metadata.get('deletedManifests', [repository, digest])
+      if (row?.row.subject !== subject) continue
+      await this.#manifest(repository, digest, by, restored, depth + 1)
+    }
+    for (const tag of tagsNamedAfter(metadata, repository, subject, 'deletedTags')) {
+      if (metadata.get('tags', [repository, tag]) !== undefined) continue
+      const more = await this.tag(repository, tag, undefined, by)
+      for (const kind of ['tags', 'manifests', 'blobs'] as const) restored[kind].push(...more[kind])
+    }
+  }
+
+  async #commit(checks: readonly Check[], changes: readonly Change[]): Promise<void> {
+    const { applied } = await this.#options.metadata.commit({ checks, changes })
+    if (!applied) throw conflict('it changed in this very moment; try again', {})
+  }
+}
+
+function unknown(message: string, detail: object): RegistryError {
+  return new RegistryError('MANIFEST_UNKNOWN', { message, detail })
+}
+
+function conflict(message: string, detail: object): RegistryError {
+  return new RegistryError('DENIED', { status: 409, message, detail })
+}

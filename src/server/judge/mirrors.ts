@@ -1,0 +1,78 @@
+/**
+ * @module Judges the files of mirrors: certificates of authorities, passwords and tokens.
+ */
+import { X509Certificate } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import type { Config } from '../../config/config.ts'
+import type { MirrorConfig } from '../../config/config-mirrors.ts'
+import type { Finding } from './judge.ts'
+
+export async function judgeMirrors({ mirrors }: Config): Promise<readonly Finding[]> {
+  const found = await Promise.all(
+    mirrors.flatMap((mirror, index) => [
+      judgeAuthority(mirror, index),
+      ...mirror.credentials.map((credential, at) => judgeSecret(credential, index, at)),
+    ]),
+  )
+  return found.flat()
+}
+
+async function judgeAuthority({ caFile }: MirrorConfig, index: number): Promise<Finding[]> {
+  if (caFile === undefined) return []
+  const problem = await problemOf(caFile, authorityProblem)
+  return problem === undefined ? [] : [{ key: 'mirrors', path: [index, 'ca'], message: problem }]
+}
+
+const pemStart = '-----BEGIN CERTIFICATE-----'
+const pemEnd = '-----END CERTIFICATE-----'
+
+/** TLS leaves out what it cannot read in a list of authorities, without a word: so it is read here. */
+function authorityProblem(text: string): string | undefined {
+  const parts = text.split(pemStart).slice(1)
+  if (parts.length === 0) return 'has no certificate; give a PEM file'
+  for (const [index, part] of parts.entries()) {
+    const end = part.indexOf(pemEnd)
+    try {
+      if (end < 0) throw new Error('it has no end')
+      new X509Certificate(`${pemStart}${part.slice(0, end)}${pemEnd}\n`)
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      return `has a certificate (number ${index + 1}) that cannot be read: ${reason}`
+    }
+  }
+  return text.startsWith('\ufeff')
+    ? 'begins with a byte order mark, which TLS does not read; save it without'
+    : undefined
+}
+
+async function judgeSecret(
+  { secret, isToken }: MirrorConfig['credentials'][number],
+  index: number,
+  at: number,
+): Promise<Finding[]> {
+  if (secret.kind === 'text') return []
+  const problem = await problemOf(secret.value, secretProblem)
+  const path = [index, 'credentials', at, isToken ? 'token_file' : 'password_file']
+  return problem === undefined ? [] : [{ key: 'mirrors', path, message: problem }]
+}
+
+/** Read when it is needed, blanks around it left out: what is left has to fit into a header. */
+function secretProblem(text: string): string | undefined {
+  const secret = text.trim()
+  if (secret === '') return 'is empty'
+  if (/\p{Cc}/u.test(secret)) return 'has more than one line, or control characters; give one line'
+  return undefined
+}
+
+async function problemOf(
+  path: string,
+  judge: (text: string) => string | undefined,
+): Promise<string | undefined> {
+  try {
+    const problem = judge(await readFile(path, 'utf8'))
+    return problem === undefined ? undefined : `${path} ${problem}`
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return `${path} cannot be read (${code}); check the path and its owner`
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * @module Reading everything that is stored and comparing it with its digest, at a bounded rate.
+ * Runs in the scrub worker; what it finds is told, never mended here: the main thread decides with
+ * fresh rows under the blob's lock.
+ */
+import { open } from 'node:fs/promises'
+import { blobPath, type StoragePaths } from '../../blobs/files/layout.ts'
+import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
+import { prefixRange } from '../../metadata/lmdb/environment.ts'
+import type { BlobRow, Databases } from '../../metadata/schema.ts'
+import { algorithmOf, type Digest } from '../../registry/digest.ts'
+import { createHasher, digestOf } from '../../registry/hasher.ts'
+
+/** Rows read in one go; between two of them other threads' commits become visible. */
+const rowsPerRead = 256
+
+/** Bytes read at once. */
+const readBytes = 1024 * 1024
+
+export interface Finding {
+  readonly kind: 'blob' | 'manifest'
+  readonly digest: Digest
+  /** The row that made the promise; undefined for a manifest. */
+  readonly row: BlobRow | undefined
+  readonly reason: string
+}
+
+export interface ScrubObserver {
+  onFinding(finding: Finding): void
+  /** Everything up to `cursor` was read; `bytes` since the last call. */
+  onProgress(cursor: string, bytes: number): void
+  readonly isStopped: () => boolean
+}
+
+/** Longest wait before it is asked again whether the walk shall go on, ms. */
+const waitMsMax = 100
+
+/** Spends bytes at a rate: waits when more was read than the time allows. */
+export class Pace {
+  readonly #bytesPerSecond: number
+  readonly #startedAt = performance.now()
+  #bytes = 0
+
+  readonly #isStopped: () => boolean
+
+  /** 0 bytes per second means as fast as possible. */
+  constructor(bytesPerSecond: number, isStopped: () => boolean) {
+    this.#bytesPerSecond = bytesPerSecond
+    this.#isStopped = isStopped
+  }
+
+  async spend(bytes: number): Promise<void> {
+    this.#bytes += bytes
+    if (this.#bytesPerSecond === 0) return
+    const dueMs = (this.#bytes / this.#bytesPerSecond) * 1000
+    while (!this.#isStopped()) {
+      const aheadMs = dueMs - (performance.now() - this.#startedAt)
+      if (aheadMs < 1) return
+      await new Promise((resolve) => setTimeout(resolve, Math.min(aheadMs, waitMsMax)))
+    }
+  }
+}
+
+/** Reads every blob, then every manifest. `after` is a cursor of an earlier, interrupted walk. */
+export async function walkEverything(
+  metadata: LmdbEnvironment,
+  paths: StoragePaths,
+  pace: Pace,
+  after: string | undefined,
+  observer: ScrubObserver,
+): Promise<void> {
+  const [phase, last] = parseCursor(after)
+  if (phase === 'blob') await walkBlobs(metadata, paths, pace, last, observer)
+  await walkManifests(metadata, pace, phase === 'manifest' ? last : undefined, observer)
+}
+
+function parseCursor(cursor: string | undefined): ['blob' | 'manifest', string | undefined] {
+  if (cursor === undefined) return ['blob', undefined]
+  const split = cursor.indexOf(' ')
+  return [cursor.slice(0, split) === 'manifest' ? 'manifest' : 'blob', cursor.slice(split + 1)]
+}
+
+async function walkBlobs(
+  metadata: LmdbEnvironment,
+  paths: StoragePaths,
+  pace: Pace,
+  after: string | undefined,
+  observer: ScrubObserver,
+): Promise<void> {
+  let last = after
+  while (!observer.isStopped()) {
+    metadata.refresh()
+    const range = { ...prefixRange([], last), limit: rowsPerRead }
+    const rows = [...metadata.entries('blobs', range)]
+    if (rows.length === 0) return
+    for (const { key, value } of rows) {
+      const digest = key as Databases['blobs']['key']
+      const row = value as BlobRow
+      if (observer.isStopped()) return
+      const reason = await checkBlob(metadata, paths, pace, digest, row)
+      if (reason !== undefined) observer.onFinding({ kind: 'blob', digest, row, reason })
+      last = digest
+      observer.onProgress(`blob ${digest}`, row.sizeBytes)
+    }
+  }
+}
+
+/** Why the bytes are not the blob's; undefined when they are. */
+async function checkBlob(
+  metadata: LmdbEnvironment,
+  paths: StoragePaths,
+  pace: Pace,
+  digest: Digest,
+  row: BlobRow,
+): Promise<string | undefined> {
+  if (row.place === 'inline') {
+    const bytes = metadata.getBytes('blobBytes', digest)
+    if (bytes === undefined) return 'its bytes are missing'
+    const actual = digestOf(algorithmOf(digest), bytes)
+    await pace.spend(row.sizeBytes)
+    return actual === digest ? undefined : `its bytes have the digest ${actual}`
+  }
+  try {
+    const { actual, sizeBytes } = await hashFile(blobPath(paths, digest), digest, pace)
+    if (sizeBytes !== row.sizeBytes) return `its file has ${sizeBytes} of ${row.sizeBytes} bytes`
+    return actual === digest ? undefined : `its file has the digest ${actual}`
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return 'its file is missing'
+    if (code === 'EIO') return 'its file cannot be read (EIO)'
+    throw error
+  }
+}
+
+async function hashFile(
+  path: string,
+  digest: Digest,
+  pace: Pace,
+): Promise<{ actual: Digest; sizeBytes: number }> {
+  const file = await open(path, 'r')
+  try {
+    const hasher = createHasher(algorithmOf(digest))
+    const buffer = new Uint8Array(readBytes)
+    let sizeBytes = 0
+    while (true) {
+      const { bytesRead } = await file.read(buffer, 0, readBytes, sizeBytes)
+      if (bytesRead === 0) return { actual: hasher.digest(), sizeBytes }
+      hasher.update(buffer.subarray(0, bytesRead))
+      sizeBytes += bytesRead
+      await pace.spend(bytesRead)
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+async function walkManifests(
+  metadata: LmdbEnvironment,
+  pace: Pace,
+  after: string | undefined,
+  observer: ScrubObserver,
+): Promise<void> {
+  let last = after
+  while (!observer.isStopped()) {
+    metadata.refresh()
+    const range = { ...prefixRange([], last), limit: rowsPerRead }
+    const keys = [...metadata.keys('manifestBytes', range)] as Databases['manifestBytes']['key'][]
+    if (keys.length === 0) return
+    for (const digest of keys) {
+      const bytes = metadata.getBytes('manifestBytes', digest)
+      // Gone since the keys were read: nothing is promised any more.
+      if (bytes === undefined) continue
+      const sizeBytes = bytes.byteLength
+      const actual = digestOf(algorithmOf(digest), bytes)
+      if (actual !== digest) {
+        const reason = `its bytes have the digest ${actual}`
+        observer.onFinding({ kind: 'manifest', digest, row: undefined, reason })
+      }
+      await pace.spend(sizeBytes)
+      last = digest
+      observer.onProgress(`manifest ${digest}`, sizeBytes)
+    }
+  }
+}

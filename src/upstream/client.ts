@@ -1,0 +1,207 @@
+/**
+ * @module Requests to upstreams: the only user of undici, loaded when the first mirror starts. One
+ * request, one answer, no redirects: what an answer means is `upstream.ts`'s business. Bodies of
+ * blobs come through `bulk-client.ts`, which costs a third of the CPU.
+ */
+import { readFile } from 'node:fs/promises'
+import { rootCertificates } from 'node:tls'
+import type { Dispatcher } from 'undici'
+import { Exchange, type HttpAnswer, type HttpHeaders } from './answer.ts'
+import { BulkClient } from './bulk-client.ts'
+import { UpstreamError } from './error.ts'
+import { Slots } from './slots.ts'
+import { isOutOfReach, isPrivateHost, lookupWithin, type Reach } from './target-rules.ts'
+
+export { type HttpAnswer, type HttpBody, headerOf, readBody } from './answer.ts'
+
+export interface HttpClientOptions {
+  readonly caFile: string | undefined
+  readonly proxy: string | undefined
+  /** Requests under way to one origin. */
+  readonly connections: number
+  readonly connectMs: number
+  readonly firstByteMs: number
+  readonly stallMs: number
+}
+
+export interface HttpCall {
+  readonly method: 'GET' | 'HEAD'
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  /**
+   * Latest time for the answer, ms on the monotonic clock: for its head alone where it is bulk, else
+   * for all of it.
+   */
+  readonly deadline: number
+  /** What the other side may be; hosts that somebody named may have to be public. */
+  readonly reach: Reach
+  /** A GET whose body may be large. */
+  readonly isBulk?: boolean
+}
+
+/** How requests of one reach are carried. */
+interface Way {
+  readonly dispatcher: Dispatcher
+  /** Undefined behind a proxy: undici knows how to pass it. */
+  readonly bulk: BulkClient | undefined
+}
+
+/** Time that a host must have had before it counts as late, ms. */
+const fairMsMax = 5_000
+
+export class HttpClient {
+  readonly #ways: Readonly<Record<Reach, Way>>
+  readonly #options: HttpClientOptions
+  readonly #slots: Slots
+  readonly #privateNames: Set<string>
+
+  private constructor(
+    ways: Readonly<Record<Reach, Way>>,
+    options: HttpClientOptions,
+    privateNames: Set<string>,
+  ) {
+    this.#ways = ways
+    this.#options = options
+    this.#slots = new Slots(options.connections)
+    this.#privateNames = privateNames
+  }
+
+  static async open(options: HttpClientOptions): Promise<HttpClient> {
+    const { Agent, ProxyAgent } = await import('undici')
+    const own = options.caFile === undefined ? undefined : await readFile(options.caFile, 'utf8')
+    const tls = own === undefined ? {} : { ca: [...rootCertificates, own] }
+    const { connectMs } = options
+    const common = {
+      connections: options.connections,
+      pipelining: 1,
+      keepAliveTimeout: 30_000,
+      maxHeaderSize: 64 * 1024,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    }
+    const privateNames = new Set<string>()
+    if (options.proxy !== undefined) {
+      const { proxy: uri } = options
+      const agent = new ProxyAgent({ ...common, uri, requestTls: tls, proxyTls: tls })
+      const way = { dispatcher: agent, bulk: undefined }
+      return new HttpClient({ any: way, public: way }, options, privateNames)
+    }
+    // Connections of one reach are never used for the other: that is where names are judged.
+    const way = (reach: Reach): Way => {
+      const lookup = lookupWithin(reach, (hostname) => {
+        if (privateNames.size < privateNamesMax) privateNames.add(hostname)
+      })
+      const connect = { timeout: connectMs, lookup, ...tls }
+      return {
+        dispatcher: new Agent({ ...common, connect }),
+        bulk: new BulkClient({ connectMs, lookup, ...tls }),
+      }
+    }
+    return new HttpClient({ any: way('any'), public: way('public') }, options, privateNames)
+  }
+
+  /** Requests to one origin that may be under way. */
+  get connections(): number {
+    return this.#options.connections
+  }
+
+  /** Whether a host is in a private network: by its URL, or by what its name has led to. */
+  isPrivate(hostname: string): boolean {
+    return isPrivateHost(hostname) || this.#privateNames.has(hostname)
+  }
+
+  /** Resolves with the head of the answer; its body waits to be read or aborted. */
+  send(call: HttpCall): Promise<HttpAnswer> {
+    const { firstByteMs, connectMs, stallMs } = this.#options
+    const { host, origin, hostname } = call.url
+    if (isOutOfReach(hostname, call.reach)) {
+      const message = `${host} is an address that this upstream may not send anybody to`
+      return Promise.reject(new UpstreamError('redirect', message, { host, isOurs: true }))
+    }
+    const isBulk = call.isBulk === true
+    const { bulk, dispatcher } = this.#ways[call.reach]
+    let hasSlot = false
+    const onOver = () => {
+      if (hasSlot) this.#slots.give(origin, isBulk)
+    }
+    const leftMs = () => call.deadline - performance.now()
+    const exchange = new Exchange({ host, lineMs: leftMs(), stallMs, onOver })
+    this.#slots.take(origin, isBulk, () => {
+      // Given up while it waited in line.
+      if (exchange.isOver) return this.#slots.give(origin, isBulk)
+      hasSlot = true
+      const ownMs = firstByteMs + connectMs
+      exchange.started({
+        headMs: Math.min(leftMs(), ownMs),
+        fairMs: Math.min(ownMs, fairMsMax),
+        wholeMs: isBulk ? undefined : leftMs(),
+      })
+      if (isBulk && bulk !== undefined) bulk.send(call, exchange)
+      else this.#dispatch(dispatcher, call, exchange)
+    })
+    return exchange.answer
+  }
+
+  #dispatch(dispatcher: Dispatcher, { method, url, headers }: HttpCall, exchange: Exchange): void {
+    dispatcher.dispatch(
+      {
+        origin: url.origin,
+        path: `${url.pathname}${url.search}`,
+        method,
+        headers,
+        // undici closes connections after a HEAD unless it is told not to.
+        reset: false,
+      },
+      new Handler(exchange),
+    )
+  }
+
+  async close(): Promise<void> {
+    for (const { bulk, dispatcher } of new Set(Object.values(this.#ways))) {
+      bulk?.close()
+      await dispatcher.destroy()
+    }
+  }
+}
+
+/** Names of private hosts that are remembered. */
+const privateNamesMax = 1_000
+
+/** undici's events, told to the exchange. */
+class Handler implements Dispatcher.DispatchHandler {
+  readonly #exchange: Exchange
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#exchange.carriedBy({
+      pause: () => controller.pause(),
+      resume: () => controller.resume(),
+      abort: (error) => {
+        if (!controller.aborted) controller.abort(error)
+      },
+    })
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: HttpHeaders,
+  ): void {
+    if (status >= 200) this.#exchange.head(status, headers)
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#exchange.data(chunk)
+  }
+
+  onResponseEnd(): void {
+    this.#exchange.ended()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#exchange.fail(error)
+  }
+}

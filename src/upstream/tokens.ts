@@ -1,0 +1,212 @@
+/**
+ * @module Authorization for upstream requests: remembers what each upstream challenged with, keeps
+ * tokens by scope, renews them before they end, asks once for all who wait. Passwords go to the
+ * upstream itself and to the token server that is its own, or was configured; to nobody else.
+ */
+import type { Clock } from '../runtime/clock.ts'
+import { type BearerChallenge, type Challenge, parseChallenges } from './challenge.ts'
+import { type HttpAnswer, headerOf, readBody } from './client.ts'
+import { basicHeader, bearerHeader, type Credential, type Credentials } from './credentials.ts'
+import { UpstreamError } from './error.ts'
+import { judgeTarget, requireTokenServer } from './target-rules.ts'
+import { parseToken, scopeOf, type Token, tokenFailure } from './token-answers.ts'
+
+/** Tokens, scopes and challenges kept; the oldest goes. */
+const tokensMax = 4096
+
+/** Largest answer of a token server, bytes. */
+const tokenBytesMax = 256 * 1024
+
+/** Redirects of a token server that are followed. */
+const redirectsMax = 3
+
+/** A refused password is not sent again for this long, ms: accounts are locked for less. */
+const refusedForMs = 5_000
+
+export type Send = (
+  url: URL,
+  headers: Record<string, string>,
+  deadline: number,
+  /** The upstream, which has named it. */
+  upstream: URL,
+) => Promise<HttpAnswer>
+
+/** What to send, and whether it shows the configured credential itself. */
+export interface Authorization {
+  readonly header: string
+  readonly isCredential: boolean
+}
+
+interface TokenRequest {
+  readonly upstream: URL
+  /** Who has challenged: the upstream, or a host that its redirect has named. */
+  readonly url: URL
+  readonly challenge: BearerChallenge
+  readonly scope: string
+  /** Undefined: a token for anybody. */
+  readonly credential?: Credential | undefined
+  readonly deadline: number
+}
+
+interface Refused {
+  readonly until: number
+  readonly error: UpstreamError
+}
+
+export class Tokens {
+  readonly #credentials: Credentials
+  readonly #clock: Clock
+  readonly #send: Send
+  /** By origin of the upstream. */
+  readonly #challenges = new Map<string, Challenge>()
+  readonly #scopes = new Map<string, string>()
+  readonly #tokens = new Map<string, Token>()
+  readonly #fetching = new Map<string, Promise<Token>>()
+  readonly #refused = new Map<string, Refused>()
+
+  constructor(credentials: Credentials, clock: Clock, send: Send) {
+    this.#credentials = credentials
+    this.#clock = clock
+    this.#send = send
+  }
+
+  /** What to send with the first attempt; undefined: nothing is known to be needed. */
+  async authorize(
+    base: URL,
+    repository: string,
+    deadline: number,
+  ): Promise<Authorization | undefined> {
+    const credential = this.#credentials.find(repository)
+    const own = credential === undefined ? undefined : await bearerHeader(credential)
+    if (own !== undefined) return { header: own, isCredential: true }
+    const challenge = this.#challenges.get(base.origin)
+    if (challenge === undefined) return undefined
+    if (challenge.scheme === 'basic') return basicOf(credential)
+    const { header } = await this.#token(base, repository, challenge, credential, deadline)
+    return { header, isCredential: false }
+  }
+
+  /**
+   * After a 401: learns the challenge and returns another header, or undefined when there is
+   * nothing more to try. `sent` is what was refused.
+   */
+  async reauthorize(
+    base: URL,
+    repository: string,
+    header: string | undefined,
+    sent: Authorization | undefined,
+    deadline: number,
+  ): Promise<Authorization | undefined> {
+    const [challenge, other] = parseChallenges(header)
+    if (challenge === undefined) return undefined
+    keep(this.#challenges, base.origin, challenge)
+    const key = keyOf(base, repository)
+    if (this.#tokens.get(key)?.header === sent?.header) this.#tokens.delete(key)
+    if (challenge.scheme === 'bearer') {
+      keep(this.#scopes, key, scopeOf(challenge.scope, repository))
+    }
+    try {
+      const next = await this.authorize(base, repository, deadline)
+      // A refused password stays refused; a fresh token has another text, or was never sent.
+      return next?.header === sent?.header ? undefined : next
+    } catch (error) {
+      // Where the token server does not do it, a registry that takes passwords itself may.
+      const basic =
+        other === undefined ? undefined : await basicOf(this.#credentials.find(repository))
+      if (basic === undefined) throw error
+      keep(this.#challenges, base.origin, other!)
+      return basic
+    }
+  }
+
+  /**
+   * A token without credentials for a host that an upstream's redirect has named; undefined where its
+   * challenge asks for more than that.
+   */
+  async anonymous(
+    url: URL,
+    header: string | undefined,
+    upstream: URL,
+    deadline: number,
+  ): Promise<string | undefined> {
+    const challenge = parseChallenges(header).find((it) => it.scheme === 'bearer')
+    if (challenge?.scheme !== 'bearer' || challenge.scope === undefined) return undefined
+    const { scope } = challenge
+    const token = await this.#fetch({ upstream, url, challenge, scope, deadline })
+    return token.header
+  }
+
+  async #token(
+    base: URL,
+    repository: string,
+    challenge: BearerChallenge,
+    credential: Credential | undefined,
+    deadline: number,
+  ): Promise<Token> {
+    const key = keyOf(base, repository)
+    const kept = this.#tokens.get(key)
+    if (kept !== undefined && this.#clock.monotonic() < kept.usableUntil) return kept
+    const refused = this.#refused.get(key)
+    if (refused !== undefined && this.#clock.monotonic() < refused.until) throw refused.error
+    const running = this.#fetching.get(key)
+    if (running !== undefined) return running
+    const scope = this.#scopes.get(key) ?? scopeOf(challenge.scope, repository)
+    const request = { upstream: base, url: base, challenge, scope, credential, deadline }
+    const fetching = this.#fetch(request).finally(() => this.#fetching.delete(key))
+    this.#fetching.set(key, fetching)
+    try {
+      const token = await fetching
+      keep(this.#tokens, key, token)
+      this.#refused.delete(key)
+      return token
+    } catch (error) {
+      if (error instanceof UpstreamError && error.kind === 'auth') {
+        keep(this.#refused, key, { until: this.#clock.monotonic() + refusedForMs, error })
+      }
+      throw error
+    }
+  }
+
+  async #fetch(request: TokenRequest): Promise<Token> {
+    const { upstream, challenge, scope, credential, deadline } = request
+    const isTls = upstream.protocol === 'https:'
+    let url = judgeTarget(challenge.realm, request.url, isTls)
+    if (challenge.service !== undefined) url.searchParams.set('service', challenge.service)
+    url.searchParams.set('scope', scope)
+    const basic = await basicOf(credential)
+    if (basic !== undefined) await requireTokenServer(url, upstream, credential?.tokenServer)
+    const { origin } = url
+    for (let redirects = 0; redirects <= redirectsMax; redirects += 1) {
+      const headers: Record<string, string> = { Accept: 'application/json' }
+      if (basic !== undefined && url.origin === origin) headers['Authorization'] = basic.header
+      const answer = await this.#send(url, headers, deadline, upstream)
+      const text = (await readBody(answer, tokenBytesMax)).toString('utf8')
+      const location = headerOf(answer.headers, 'location')
+      if (answer.status >= 300 && answer.status < 400 && location !== undefined) {
+        url = judgeTarget(location, url, isTls)
+        continue
+      }
+      if (answer.status !== 200) throw tokenFailure(answer, text, url.host, basic !== undefined)
+      return parseToken(text, this.#clock, url.host)
+    }
+    const { host } = url
+    throw new UpstreamError('redirect', `${host}: more than ${redirectsMax} redirects`, { host })
+  }
+}
+
+async function basicOf(credential: Credential | undefined): Promise<Authorization | undefined> {
+  const header = credential === undefined ? undefined : await basicHeader(credential)
+  return header === undefined ? undefined : { header, isCredential: true }
+}
+
+function keyOf(base: URL, repository: string): string {
+  return `${base.origin} ${repository}`
+}
+
+function keep<T>(map: Map<string, T>, key: string, value: T): void {
+  map.delete(key)
+  map.set(key, value)
+  if (map.size <= tokensMax) return
+  const [oldest] = map.keys()
+  map.delete(oldest!)
+}

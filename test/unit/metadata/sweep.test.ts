@@ -1,0 +1,204 @@
+/**
+ * @module What the writer does with each candidate of a sweep: what was touched, linked, used, tagged,
+ * pulled or pinned since it was found stays, whatever the plan says; nothing else of a batch does.
+ */
+import { beforeEach, expect, test } from 'vitest'
+import { eventKey } from '../../../src/metadata/event-log.ts'
+import type { Candidate } from '../../../src/metadata/sweep.ts'
+import type { Change } from '../../../src/metadata/transaction.ts'
+import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
+import { asName, asTag } from '../../support/registry-client.ts'
+import { digestOfText } from '../../support/store.ts'
+
+const repository = asName('team/app')
+const tag = asTag('v1')
+const blob = digestOfText('blob')
+const manifest = digestOfText('manifest')
+const index = digestOfText('index')
+const blobRow = { sizeBytes: 4, place: 'inline', createdAt: 5, linkedAt: 5 } as const
+
+let store: MemoryMetadataStore
+const apply = (...changes: Change[]) => store.commit({ checks: [], changes })
+
+beforeEach(async () => {
+  store = new MemoryMetadataStore()
+  await apply(
+    { change: 'put', in: 'blobs', key: blob, row: blobRow },
+    { change: 'put', in: 'blobBytes', key: blob, row: Buffer.from('blob') },
+    { change: 'put', in: 'links', key: [repository, blob], row: { linkedAt: 5 } },
+    { change: 'put', in: 'holders', key: [blob, repository], row: true },
+    {
+      change: 'put',
+      in: 'manifests',
+      key: [repository, manifest],
+      row: { mediaType: 'x', sizeBytes: 1, pushedAt: 5 },
+    },
+    { change: 'put', in: 'manifestBytes', key: manifest, row: Buffer.from('{}') },
+    { change: 'put', in: 'manifestHolders', key: [manifest, repository], row: 'stored' },
+    {
+      change: 'put',
+      in: 'tags',
+      key: [repository, tag],
+      row: { digest: manifest, pushedAt: 5, previous: [] },
+    },
+    { change: 'put', in: 'tagsByDigest', key: [repository, manifest, tag], row: true },
+  )
+})
+
+const removed = { repository, digest: manifest, at: 5, pulledAt: 0, why: 'test' }
+const ALL: Record<string, Candidate> = {
+  tag: { kind: 'tag', tag, ...removed },
+  manifest: { kind: 'manifest', ...removed },
+  link: { kind: 'link', repository, digest: blob, at: 5 },
+  blob: { kind: 'blob', digest: blob, at: 5, place: 'inline', bytes: 4 },
+}
+
+/** Why each of them stayed; `undefined` for what went. */
+async function sweep(isFinal = false): Promise<Record<string, string | undefined>> {
+  const candidates = Object.values(ALL)
+  const batch = { at: 100, by: 'test', pulledAfter: 50, isFinal, candidates }
+  const outcome = await store.commit({ checks: [], changes: [], sweep: batch })
+  if (!outcome.applied) throw new Error('refused')
+  const why = new Map(outcome.swept!.skipped.map((it) => [it.index, it.why]))
+  return Object.fromEntries(Object.keys(ALL).map((kind, place) => [kind, why.get(place)]))
+}
+
+const gone = { tag: undefined, manifest: undefined, link: undefined, blob: undefined }
+
+test('what nobody used goes, and can be restored', async () => {
+  expect(await sweep()).toEqual(gone)
+  for (const database of [
+    'tags',
+    'tagsByDigest',
+    'manifests',
+    'links',
+    'holders',
+    'blobs',
+  ] as const) {
+    expect(store.count(database), database).toBe(0)
+  }
+  expect(store.get('deletedTags', [repository, tag])?.row.digest).toBe(manifest)
+  expect(store.get('deletedManifests', [repository, manifest])?.why).toBe('test')
+  expect(store.get('trash', blob)).toMatchObject({ trashedAt: 100, sizeBytes: 4 })
+  expect(store.getBytes('blobBytes', blob)).toBeDefined()
+  expect(store.getBytes('manifestBytes', manifest)).toBeDefined()
+  expect(store.get('events', eventKey(1))).toMatchObject({ action: 'delete-tag', tag })
+  expect(store.get('events', eventKey(2))).toMatchObject({ action: 'delete-manifest' })
+  expect(store.count('candidates')).toBe(0)
+})
+
+test('with no window it goes for good', async () => {
+  expect(await sweep(true)).toEqual(gone)
+  const databases = ['deletedTags', 'deletedManifests', 'manifestHolders', 'trash'] as const
+  for (const database of databases) expect(store.count(database), database).toBe(0)
+  expect(store.count('blobBytes')).toBe(0)
+  expect(store.count('manifestBytes')).toBe(0)
+})
+
+const use: Change = { change: 'put', in: 'parents', key: [blob, repository, index], row: true }
+const CASES: readonly [what: string, changes: Change[], stays: Record<string, RegExp>][] = [
+  [
+    'a touch (HEAD, mount, push)',
+    [{ change: 'touch', in: 'blobs', key: blob, at: 9 }],
+    { link: /used again/, blob: /used again/ },
+  ],
+  ['a manifest that uses the blob', [use], { link: /a manifest uses/, blob: /holds the blob/ }],
+  [
+    'a manifest of another repository',
+    [{ change: 'put', in: 'parents', key: [blob, asName('b/b'), index], row: true }],
+    { blob: /a manifest uses/ },
+  ],
+  [
+    'another holder',
+    [{ change: 'put', in: 'holders', key: [blob, asName('b/b')], row: true }],
+    { blob: /holds the blob/ },
+  ],
+  [
+    'a push of the tag',
+    [
+      {
+        change: 'put',
+        in: 'tags',
+        key: [repository, tag],
+        row: { digest: manifest, pushedAt: 9, previous: [] },
+      },
+    ],
+    { tag: /pushed again/, manifest: /a tag points/ },
+  ],
+  [
+    'a tag that moved',
+    [
+      {
+        change: 'put',
+        in: 'tags',
+        key: [repository, tag],
+        row: { digest: index, pushedAt: 5, previous: [] },
+      },
+    ],
+    { tag: /moved/, manifest: /a tag points/ },
+  ],
+  [
+    'a pull of the tag',
+    [{ change: 'put', in: 'pulls', key: [repository, tag], row: 60 }],
+    { tag: /pulled/, manifest: /a tag points/ },
+  ],
+  [
+    'a HEAD of the manifest',
+    [{ change: 'touch', in: 'manifests', key: [repository, manifest], at: 9 }],
+    { manifest: /asked for/ },
+  ],
+  [
+    'an index that lists the manifest',
+    [{ change: 'put', in: 'parents', key: [manifest, repository, index], row: true }],
+    { manifest: /an index lists/ },
+  ],
+  [
+    'a pin',
+    [
+      {
+        change: 'put',
+        in: 'pins',
+        key: [manifest, 'deploy'],
+        row: { note: '', createdAt: 1, by: 'x' },
+      },
+    ],
+    { tag: /pinned/, manifest: /pinned/ },
+  ],
+  [
+    'a lease that has ended',
+    [
+      {
+        change: 'put',
+        in: 'pins',
+        key: [manifest, 'deploy'],
+        row: { note: '', createdAt: 1, by: 'x', expiresAt: 99 },
+      },
+    ],
+    {},
+  ],
+]
+
+test.each(['tag', 'manifest'] as const)('a %s whose subject is back stays', async (kind) => {
+  const candidate = { ...ALL[kind]!, subject: index } as Candidate
+  const row = { mediaType: 'x', sizeBytes: 1, pushedAt: 9 }
+  if (kind === 'manifest')
+    await apply({ change: 'delete', in: 'tagsByDigest', key: [repository, manifest, tag] })
+  await apply({ change: 'put', in: 'manifests', key: [repository, index], row })
+  const batch = { at: 100, by: 'test', pulledAfter: 50, isFinal: false, candidates: [candidate] }
+  const skipped = async () => {
+    const outcome = await store.commit({ checks: [], changes: [], sweep: batch })
+    return outcome.applied ? outcome.swept!.skipped : undefined
+  }
+  expect(await skipped()).toEqual([{ index: 0, why: 'the manifest that it refers to is here' }])
+  await apply({ change: 'delete', in: 'manifests', key: [repository, index] })
+  expect(await skipped()).toEqual([])
+})
+
+test.each(CASES)('%s since it was found: what rests on it stays', async (_what, changes, stays) => {
+  await apply(...changes)
+  const outcome = await sweep()
+  for (const [kind, why] of Object.entries(outcome)) {
+    if (stays[kind] === undefined) expect(why, kind).toBeUndefined()
+    else expect(why, kind).toMatch(stays[kind])
+  }
+})
