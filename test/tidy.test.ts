@@ -230,6 +230,20 @@ describe('files', () => {
     expect(found, 'holding a Digest means that the grammar was checked').toEqual([])
   })
 
+  test('rows that belong together are written by one module', () => {
+    const index = 'tagsByDigest|holders|parents|children|referrers|manifestHolders|blobBytes'
+    const found = violations(({ path, text }) => {
+      if (path.startsWith('src/metadata/')) return []
+      const changes = text.matchAll(
+        new RegExp(`change: '(?:put|putIfAbsent|delete)',\\s+in: '(${index})'`, 'g'),
+      )
+      return [...changes].map(([, table]) => `changes ${table}`)
+    })
+    expect(found, 'one half of a pair without the other is a loss; see metadata/edits.ts').toEqual(
+      [],
+    )
+  })
+
   test('a TODO names its issue', () => {
     const found = violations(({ text }) =>
       [...text.matchAll(/\bTODO\b(?! ?\((#|issue )\d+\)).*/g)].map(([line]) => line.trim()),

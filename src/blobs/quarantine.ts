@@ -4,6 +4,7 @@
  */
 import { mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import { dropBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { BlobRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
@@ -42,10 +43,7 @@ export class Quarantine {
     return digestLock.run(digest, async () => {
       const { applied } = await metadata.commit({
         checks: [{ check: 'unchanged', in: 'blobs', key: digest, row }],
-        changes: [
-          { change: 'delete', in: 'blobs', key: digest },
-          { change: 'delete', in: 'blobBytes', key: digest },
-        ],
+        changes: [...dropBlob(digest)],
       })
       // Somebody touched or pushed it meanwhile; if it is still broken the next reader comes here.
       if (!applied) return

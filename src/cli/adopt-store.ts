@@ -4,7 +4,7 @@
  * same decisions as reconciliation, over everything and without rests.
  */
 import type { Config } from '../config/config.ts'
-import { linkChanges } from '../distribution/commit-blob.ts'
+import { linkBlob } from '../metadata/edits.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { systemClock } from '../runtime/clock.ts'
@@ -34,7 +34,7 @@ export async function adoptStore(
     onQuarantined: (digest, reason) => onProblem(`${digest}: ${reason}`),
   })
   const onAdopt = (digest: Digest) =>
-    repository === undefined ? [] : linkChanges(repository, digest, clock.now())
+    repository === undefined ? [] : linkBlob(repository, digest, clock.now())
   try {
     const decisions = new ReconcileDecisions({
       ...storage,

@@ -3,20 +3,12 @@
  * transaction with the end of its upload session.
  */
 
+import { linkBlob, putBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
-import type { BlobRow, Timestamp } from '../metadata/schema.ts'
+import type { Timestamp } from '../metadata/schema.ts'
 import type { Change, CommitOutcome } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
-
-/** Rows that put a blob into a repository (and create the repository by its first push). */
-export function linkChanges(repository: RepositoryName, digest: Digest, now: Timestamp): Change[] {
-  return [
-    { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: now } },
-    { change: 'put', in: 'links', key: [repository, digest], row: { linkedAt: now } },
-    { change: 'put', in: 'holders', key: [digest, repository], row: true },
-  ]
-}
 
 export interface ArrivedBlob {
   readonly digest: Digest
@@ -38,7 +30,7 @@ export async function commitBlob(
   now: Timestamp,
   more: readonly Change[] = [],
 ): Promise<void> {
-  const changes: Change[] = [...linkChanges(repository, blob.digest, now), ...more]
+  const changes: Change[] = [...linkBlob(repository, blob.digest, now), ...more]
   if (uploadId !== undefined) changes.push({ change: 'delete', in: 'uploads', key: uploadId })
   // A blob that has a file keeps it: pulls may be on their way to it, and it would be left over.
   // The row can only vanish between the look and the commit, never come: then look again.
@@ -55,11 +47,5 @@ export async function commitBlob(
 
 function blobChanges({ digest, sizeBytes, inlineBytes }: ArrivedBlob, now: Timestamp): Change[] {
   const place = inlineBytes === undefined ? 'file' : 'inline'
-  const row: BlobRow = { sizeBytes, place, createdAt: now, linkedAt: now }
-  return [
-    { change: 'put', in: 'blobs', key: digest, row },
-    inlineBytes === undefined
-      ? { change: 'delete', in: 'blobBytes', key: digest }
-      : { change: 'put', in: 'blobBytes', key: digest, row: inlineBytes },
-  ]
+  return putBlob(digest, { sizeBytes, place, createdAt: now, linkedAt: now }, inlineBytes)
 }

@@ -3,7 +3,7 @@
  * delete removes the manifest, its tags and its referrer entry; bytes go only by collection.
  */
 
-import { manifestRemoval, tagRemoval } from '../metadata/edits.ts'
+import { dropTag, removeManifest, unlinkBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
@@ -50,7 +50,7 @@ export class Deletes {
       const { digest } = row
       protection.requireMovable(repository, tag, digest)
       const at = clock.now()
-      const decision = tagRemoval(repository, tag, row, { at, by, why: 'deleted by a client' })
+      const decision = dropTag(repository, tag, row, { at, by, why: 'deleted by a client' })
       if (this.#metadata.get('manifests', [repository, digest]) !== undefined) {
         decision.changes.push({ change: 'touch', in: 'manifests', key: [repository, digest], at })
       }
@@ -77,7 +77,7 @@ export class Deletes {
       for (const { tag } of it.tags) protection.requireMovable(repository, tag, digest)
       const at = clock.now()
       // The lock keeps pushes from adding a tag, and the row's check any that passed it by.
-      const decision = manifestRemoval(it, { at, by, why: 'deleted by a client' })
+      const decision = removeManifest(it, { at, by, why: 'deleted by a client' })
       const event = { at, action: 'delete-manifest', repository, by, digest } as const
       decision.changes.push(history.write(event))
       return decision
@@ -108,10 +108,7 @@ export class Deletes {
           { check: 'present', in: 'links', key: [repository, digest] },
           { check: 'none', in: 'parents', prefix: [digest, repository] },
         ],
-        changes: [
-          { change: 'delete', in: 'links', key: [repository, digest] },
-          { change: 'delete', in: 'holders', key: [digest, repository] },
-        ],
+        changes: unlinkBlob(repository, digest),
       }
     })
   }

@@ -9,7 +9,7 @@ import type { ManifestRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 
-/** What `manifestRemoval` needs to know of a manifest whose row is `row`. */
+/** What `removeManifest` needs to know of a manifest whose row is `row`. */
 export async function readManifestToRemove(
   metadata: MetadataReader,
   repository: RepositoryName,

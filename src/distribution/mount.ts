@@ -3,11 +3,11 @@
  * (distribution-spec, mounting-a-blob-from-another-repository).
  */
 
+import { linkBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { linkChanges } from './commit-blob.ts'
 import type { History } from './history.ts'
 
 /** Holders looked at for a mount without `from`; beyond that the client uploads instead. */
@@ -45,7 +45,7 @@ export class Mounts {
       checks: [{ check: 'present', in: 'links', key: [source, digest] }],
       changes: [
         { change: 'touch', in: 'blobs', key: digest, at: now },
-        ...linkChanges(repository, digest, now),
+        ...linkBlob(repository, digest, now),
         this.#history.write({ at: now, action: 'mount', repository, by, digest, from: source }),
       ],
     })

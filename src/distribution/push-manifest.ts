@@ -4,6 +4,7 @@
  * entry, tags. Readers see the old or the new tag, never none.
  */
 
+import { addManifest, pointTag } from '../metadata/edits.ts'
 import { imageSize, imageSizeInTurns } from '../metadata/image-size.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { type ManifestRow, type TagRow, type Timestamp, tagHistoryMax } from '../metadata/schema.ts'
@@ -172,35 +173,21 @@ export class ManifestPushes {
       ...(lifetime === undefined ? {} : { expiresAfterMs: lifetime }),
       ...(isBuildCache(manifest) ? { isBuildCache: true as const } : {}),
     }
-    const changes: Change[] = [
-      { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: now } },
-      { change: 'put', in: 'manifestBytes', key: digest, row: bytes },
-      { change: 'put', in: 'manifests', key: [repository, digest], row },
-      { change: 'put', in: 'manifestHolders', key: [digest, repository], row: 'stored' },
-      { change: 'delete', in: 'deletedManifests', key: [repository, digest] },
-    ]
-    for (const child of manifest.children) {
-      const childDigest = child.digest.digest
-      changes.push(
-        { change: 'put', in: 'children', key: [digest, childDigest], row: { kind: child.kind } },
-        { change: 'put', in: 'parents', key: [childDigest, repository, digest], row: true },
-      )
-    }
-    if (manifest.subject !== undefined) {
-      changes.push({
-        change: 'put',
-        in: 'referrers',
-        key: [repository, manifest.subject.digest.digest, digest],
-        row: {
-          mediaType: manifest.mediaType,
-          digest,
-          size: bytes.byteLength,
-          ...(manifest.artifactType === undefined ? {} : { artifactType: manifest.artifactType }),
-          ...shownAnnotations(manifest.annotations),
-        },
-      })
-    }
-    return changes
+    const children = manifest.children.map(({ digest: child, kind }) => ({
+      digest: child.digest,
+      kind,
+    }))
+    const referrer =
+      manifest.subject === undefined
+        ? undefined
+        : {
+            mediaType: manifest.mediaType,
+            digest,
+            size: bytes.byteLength,
+            ...(manifest.artifactType === undefined ? {} : { artifactType: manifest.artifactType }),
+            ...shownAnnotations(manifest.annotations),
+          }
+    return addManifest({ repository, digest, bytes, row, children, referrer }, now)
   }
 
   #moveTag(
@@ -219,8 +206,6 @@ export class ManifestPushes {
     else checks.push({ check: 'unchanged', in: 'tags', key, row: before })
     if (before !== undefined && before.digest !== digest) {
       this.#parts.protection.requireMovable(push.repository, tag, before.digest)
-      const old = [push.repository, before.digest, tag] as const
-      changes.push({ change: 'delete', in: 'tagsByDigest', key: old })
       const loser = this.#metadata.get('manifests', [push.repository, before.digest])
       // Whoever resolved the tag a moment ago pulls the old manifest now: its age begins anew. A
       // cache that was superseded is of no use to anybody.
@@ -230,9 +215,7 @@ export class ManifestPushes {
       }
     }
     changes.push(
-      { change: 'put', in: 'tags', key, row: movedTag(before, digest, now, push.by) },
-      { change: 'put', in: 'tagsByDigest', key: [push.repository, digest, tag], row: true },
-      { change: 'delete', in: 'deletedTags', key },
+      ...pointTag(push.repository, tag, movedTag(before, digest, now, push.by), before?.digest),
       this.#event(push, digest, now, {
         tag,
         ...(before === undefined || before.digest === digest ? {} : { from: before.digest }),

@@ -1,18 +1,28 @@
 /**
- * @module Taking a tag or a manifest out of a repository as data: the rows that go, what is written
- * down so that it can come back, the checks that keep it true. Deletes by clients, collection and
- * bulk deletes share these.
+ * @module The only writer of paired rows: what belongs together is one function, as data, so no caller can
+ * keep one half of a pair and forget the other. Pushes, mounts, deletes, undeletes, renames, mirrors and
+ * collections share these.
+ *
+ *   links + holders                     a blob is in a repository
+ *   blobs + blobBytes                   a blob is here
+ *   tags + tagsByDigest (+ deletedTags) a tag points at a manifest
+ *   manifests + manifestHolders + parents + referrers (+ deletedManifests)
+ *                                       a manifest is in a repository
  */
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 import {
+  type BlobRow,
+  type DeletedManifestRow,
   deletedTagsMax,
+  type EdgeRow,
   type ManifestRow,
   type PinRow,
   type ReferrerRow,
   type Removal,
   type TagRow,
+  type Timestamp,
 } from './schema.ts'
 import type { Change, Check } from './transaction.ts'
 
@@ -21,8 +31,163 @@ export interface Decision {
   readonly changes: Change[]
 }
 
+/** Puts a blob into a repository, and creates the repository by its first push. */
+export function linkBlob(repository: RepositoryName, digest: Digest, now: Timestamp): Change[] {
+  return [
+    { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: now } },
+    { change: 'put', in: 'links', key: [repository, digest], row: { linkedAt: now } },
+    { change: 'put', in: 'holders', key: [digest, repository], row: true },
+  ]
+}
+
+/** Takes a blob out of a repository; the blob stays. */
+export function unlinkBlob(repository: RepositoryName, digest: Digest): Change[] {
+  return [
+    { change: 'delete', in: 'links', key: [repository, digest] },
+    { change: 'delete', in: 'holders', key: [digest, repository] },
+  ]
+}
+
+/** Makes arrived bytes a blob. `inlineBytes`: undefined when the bytes are in a file. */
+export function putBlob(
+  digest: Digest,
+  row: BlobRow,
+  inlineBytes: Uint8Array | undefined,
+): Change[] {
+  return [
+    { change: 'put', in: 'blobs', key: digest, row },
+    inlineBytes === undefined
+      ? { change: 'delete', in: 'blobBytes', key: digest }
+      : { change: 'put', in: 'blobBytes', key: digest, row: inlineBytes },
+  ]
+}
+
+/** Removes a blob's row and its inline bytes; a file is the caller's matter. */
+export function dropBlob(digest: Digest): Change[] {
+  return [
+    { change: 'delete', in: 'blobs', key: digest },
+    { change: 'delete', in: 'blobBytes', key: digest },
+  ]
+}
+
+/**
+ * Points a tag at `row.digest`; `before` is what it pointed at. The caller checks that the tag is still
+ * what `before` says.
+ */
+export function pointTag(
+  repository: RepositoryName,
+  tag: Tag,
+  row: TagRow,
+  before: Digest | undefined,
+): Change[] {
+  const changes: Change[] = []
+  if (before !== undefined && before !== row.digest) {
+    changes.push({ change: 'delete', in: 'tagsByDigest', key: [repository, before, tag] })
+  }
+  changes.push(
+    { change: 'put', in: 'tags', key: [repository, tag], row },
+    { change: 'put', in: 'tagsByDigest', key: [repository, row.digest, tag], row: true },
+    { change: 'delete', in: 'deletedTags', key: [repository, tag] },
+  )
+  return changes
+}
+
+export interface ManifestToAdd {
+  readonly repository: RepositoryName
+  readonly digest: Digest
+  readonly bytes: Uint8Array
+  readonly row: ManifestRow
+  /** Digests that it names, each with what it is. */
+  readonly children: readonly { readonly digest: string; readonly kind: EdgeRow['kind'] }[]
+  /** How the list of its subject's referrers shows it; undefined when it has no subject. */
+  readonly referrer: ReferrerRow | undefined
+}
+
+/** Puts a manifest into a repository, and creates the repository by its first push. */
+export function addManifest(it: ManifestToAdd, now: Timestamp): Change[] {
+  const { repository, digest, bytes, row, children, referrer } = it
+  const changes: Change[] = [
+    { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: now } },
+    { change: 'put', in: 'manifestBytes', key: digest, row: bytes },
+    { change: 'put', in: 'manifests', key: [repository, digest], row },
+    { change: 'put', in: 'manifestHolders', key: [digest, repository], row: 'stored' },
+    { change: 'delete', in: 'deletedManifests', key: [repository, digest] },
+  ]
+  for (const { digest: child, kind } of children) {
+    changes.push(
+      { change: 'put', in: 'children', key: [digest, child], row: { kind } },
+      { change: 'put', in: 'parents', key: [child, repository, digest], row: true },
+    )
+  }
+  if (row.subject !== undefined && referrer !== undefined) {
+    changes.push(...putReferrers(repository, row.subject, [[digest, referrer]]))
+  }
+  return changes
+}
+
+export interface ManifestToRestore {
+  readonly repository: RepositoryName
+  readonly digest: Digest
+  readonly deleted: DeletedManifestRow
+  /** Digests that it names. */
+  readonly children: readonly string[]
+}
+
+/** Brings a deleted manifest back, if it is still as it was deleted and its bytes are here. */
+export function restoreManifest(it: ManifestToRestore, now: Timestamp): Decision {
+  const { repository, digest, deleted, children } = it
+  const key = [repository, digest] as const
+  const row = { ...deleted.row, reliedAt: now }
+  const changes: Change[] = [
+    { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: now } },
+    { change: 'put', in: 'manifests', key, row },
+    { change: 'put', in: 'manifestHolders', key: [digest, repository], row: 'stored' },
+    { change: 'delete', in: 'deletedManifests', key },
+  ]
+  for (const child of children) {
+    changes.push({ change: 'put', in: 'parents', key: [child, repository, digest], row: true })
+  }
+  if (deleted.referrer !== undefined && row.subject !== undefined) {
+    changes.push(...putReferrers(repository, row.subject, [[digest, deleted.referrer]]))
+  }
+  return {
+    checks: [
+      { check: 'unchanged', in: 'deletedManifests', key, row: deleted },
+      { check: 'present', in: 'manifestBytes', key: digest },
+    ],
+    changes,
+  }
+}
+
+/** Lists manifests among the referrers of a subject. */
+export function putReferrers(
+  repository: RepositoryName,
+  subject: string,
+  rows: readonly (readonly [Digest, ReferrerRow])[],
+): Change[] {
+  return rows.map(([digest, row]) => ({
+    change: 'put',
+    in: 'referrers',
+    key: [repository, subject, digest],
+    row,
+  }))
+}
+
+/** Takes manifests out of the list of a subject's referrers; the manifests stay. */
+export function dropReferrers(
+  repository: RepositoryName,
+  subject: string,
+  digests: readonly Digest[],
+): Change[] {
+  return digests.map((digest) => ({
+    change: 'delete',
+    in: 'referrers',
+    key: [repository, subject, digest],
+  }))
+}
+
 /** Removes one tag, if it is still what `row` says. Its manifest stays. */
-export function tagRemoval(
+export function dropTag(
   repository: RepositoryName,
   tag: Tag,
   row: TagRow,
@@ -56,7 +221,7 @@ export interface ManifestToRemove {
  * Removes a manifest with its tags, if it is still what was read. Bytes and edges stay for an
  * undelete; `manifestHolders` says so.
  */
-export function manifestRemoval(it: ManifestToRemove, removal: Removal): Decision {
+export function removeManifest(it: ManifestToRemove, removal: Removal): Decision {
   const { repository, digest, row, tags, referrer, absent } = it
   const key = [repository, digest] as const
   const deleted = {
@@ -75,7 +240,7 @@ export function manifestRemoval(it: ManifestToRemove, removal: Removal): Decisio
   ]
   // People remember tags: each that goes along leaves the same trace as one that is deleted alone.
   for (const { tag, row: tagRow } of tags) {
-    const removed = tagRemoval(repository, tag, tagRow, removal)
+    const removed = dropTag(repository, tag, tagRow, removal)
     checks.push(...removed.checks)
     changes.push(...removed.changes)
   }

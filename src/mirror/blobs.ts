@@ -5,7 +5,8 @@
  */
 
 import type { BlobSource } from '../blobs/port.ts'
-import { commitBlob, linkChanges } from '../distribution/commit-blob.ts'
+import { commitBlob } from '../distribution/commit-blob.ts'
+import { linkBlob } from '../metadata/edits.ts'
 import type { Change } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
@@ -261,7 +262,7 @@ export class MirrorBlobs {
         }
         const now = clock.now()
         const [first, ...others] = repositories
-        const more: Change[] = others.flatMap((other) => linkChanges(other, digest, now))
+        const more: Change[] = others.flatMap((other) => linkBlob(other, digest, now))
         const row = { sizeBytes, addedAt: now, pulledAt: now }
         const key = [mirror.name, digest] as const
         const isNew = metadata.get('mirrorBlobs', key) === undefined
@@ -340,7 +341,7 @@ export class MirrorBlobs {
       checks: [],
       changes: [
         { change: 'touch', in: 'blobs', key: digest, at: now },
-        ...linkChanges(repository, digest, now),
+        ...linkBlob(repository, digest, now),
       ],
     })
     return applied

@@ -4,9 +4,9 @@
  * is listed with its age; what is not known is never listed as if there were none.
  */
 import type { Page, PageRequest } from '../distribution/discovery.ts'
+import { dropReferrers, putReferrers } from '../metadata/edits.ts'
 import { listKeys } from '../metadata/scan.ts'
 import type { ReferrerRow } from '../metadata/schema.ts'
-import type { Change } from '../metadata/transaction.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { pageEntriesMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
@@ -196,10 +196,10 @@ export class MirrorLists {
     rows: readonly ReferrerRow[],
   ): Promise<void> {
     for (let from = 0; from < rows.length; from += rowsAtOnce) {
-      const changes = rows.slice(from, from + rowsAtOnce).map((row): Change => {
-        const key = [repository, subject, unwrap(parseDigest(row.digest))] as const
-        return { change: 'put', in: 'referrers', key, row }
-      })
+      const some = rows
+        .slice(from, from + rowsAtOnce)
+        .map((row) => [unwrap(parseDigest(row.digest)), row] as const)
+      const changes = putReferrers(repository, subject, some)
       await this.#context.metadata.commit({ checks: [], changes })
     }
   }
@@ -214,10 +214,11 @@ export class MirrorLists {
     let last: string | undefined
     while (true) {
       const keys = metadata.keys('referrers', [repository, subject], last, rowsAtOnce)
-      const changes = keys
-        .filter(([, , digest]) => !named.has(digest))
-        .filter(([, , digest]) => metadata.get('manifests', [repository, digest]) === undefined)
-        .map((key): Change => ({ change: 'delete', in: 'referrers', key }))
+      const others = keys
+        .map(([, , digest]) => digest)
+        .filter((digest) => !named.has(digest))
+        .filter((digest) => metadata.get('manifests', [repository, digest]) === undefined)
+      const changes = dropReferrers(repository, subject, others)
       if (changes.length > 0) await metadata.commit({ checks: [], changes })
       if (keys.length < rowsAtOnce) return
       last = keys.at(-1)![2]

@@ -4,6 +4,7 @@
  * mirror holds, never what is pinned, never what is being filled or read.
  */
 
+import { dropBlob, unlinkBlob } from '../metadata/edits.ts'
 import type { MirrorBlobRow } from '../metadata/schema.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
@@ -254,20 +255,12 @@ export class MirrorSpace {
       const isOut = own.length === all.length
       if (!isForced && own.some((holder) => mirror.isPinned(holder))) return false
       if (own.some((holder) => this.#isUsedByPush(holder, digest))) return false
-      const changes: Change[] = own.flatMap((holder): Change[] => [
-        { change: 'delete', in: 'links', key: [holder, digest] },
-        { change: 'delete', in: 'holders', key: [digest, holder] },
-      ])
+      const changes = own.flatMap((holder) => unlinkBlob(holder, digest))
       if (isOut) {
         changes.push({ change: 'delete', in: 'mirrorBlobs', key: [mirror.name, digest] })
       }
       const isLast = own.length === holders.length
-      if (isLast) {
-        changes.push(
-          { change: 'delete', in: 'blobs', key: digest },
-          { change: 'delete', in: 'blobBytes', key: digest },
-        )
-      }
+      if (isLast) changes.push(...dropBlob(digest))
       // A push or a mount that relies on the blob has touched its row meanwhile: then it stays.
       const checks: Check[] =
         blob === undefined ? [] : [{ check: 'unchanged', in: 'blobs', key: digest, row: blob }]

@@ -5,9 +5,9 @@
  */
 
 import { referrersOf, tagsNamedAfter } from '../distribution/attached.ts'
-import { linkChanges } from '../distribution/commit-blob.ts'
 import { findManifest } from '../distribution/pull.ts'
 import type { ManifestPushes } from '../distribution/push-manifest.ts'
+import { linkBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { listAll } from '../metadata/scan.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
@@ -157,7 +157,7 @@ export class Copies {
       const checks = part.map((it): Check => ({ check: 'present', in: 'links', key: [from, it] }))
       const changes = part.flatMap((it): Change[] => [
         { change: 'touch', in: 'blobs', key: it, at: now },
-        ...linkChanges(to, it, now),
+        ...linkBlob(to, it, now),
       ])
       const { applied } = await this.#metadata.commit({ checks, changes })
       if (!applied) throw changed()

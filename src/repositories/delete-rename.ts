@@ -6,7 +6,7 @@
 import type { History } from '../distribution/history.ts'
 import { readManifestToRemove } from '../distribution/manifest-to-remove.ts'
 import type { Protection } from '../distribution/protection.ts'
-import { type Decision, manifestRemoval, tagRemoval } from '../metadata/edits.ts'
+import { type Decision, dropTag, pointTag, removeManifest, unlinkBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { listAll } from '../metadata/scan.ts'
 import type { Change } from '../metadata/transaction.ts'
@@ -80,7 +80,7 @@ export class Repositories {
     await each('tags', () =>
       metadata
         .entries('tags', [repository], undefined, rowsAtOnce)
-        .map(({ key, row }) => tagRemoval(repository, key[1], row, removal)),
+        .map(({ key, row }) => dropTag(repository, key[1], row, removal)),
     )
     await each('manifests', async () => {
       const found = metadata.entries('manifests', [repository], undefined, rowsAtOnce)
@@ -88,17 +88,14 @@ export class Repositories {
       for (const { key, row } of found) {
         const [, digest] = key
         const it = await readManifestToRemove(metadata, repository, digest, row)
-        decisions.push(manifestRemoval(it, removal))
+        decisions.push(removeManifest(it, removal))
       }
       return decisions
     })
     await each('blobs', () =>
       metadata.keys('links', [repository], undefined, rowsAtOnce).map(([, digest]) => ({
         checks: [],
-        changes: [
-          { change: 'delete', in: 'links', key: [repository, digest] },
-          { change: 'delete', in: 'holders', key: [digest, repository] },
-        ],
+        changes: unlinkBlob(repository, digest),
       })),
     )
     if (progress.signal.aborted) return false
@@ -152,8 +149,7 @@ export class Repositories {
       await metadata.commit({
         checks: [{ check: 'present', in: 'manifests', key: [to, row.digest] }],
         changes: [
-          { change: 'put', in: 'tags', key: [to, tag], row },
-          { change: 'put', in: 'tagsByDigest', key: [to, row.digest, tag], row: true },
+          ...pointTag(to, tag, row, metadata.get('tags', [to, tag])?.digest),
           ...(pulledAt === undefined
             ? []
             : [{ change: 'put', in: 'pulls', key: [to, tag], row: pulledAt } as const]),

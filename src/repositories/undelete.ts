@@ -7,11 +7,11 @@ import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { blobPath, type StoragePaths, trashPath } from '../blobs/files/layout.ts'
 import { tagsNamedAfter } from '../distribution/attached.ts'
-import { linkChanges } from '../distribution/commit-blob.ts'
 import type { History } from '../distribution/history.ts'
 import type { Protection } from '../distribution/protection.ts'
 import { movedTag } from '../distribution/push-manifest.ts'
 import type { TagLocks } from '../distribution/tag-locks.ts'
+import { linkBlob, pointTag, restoreManifest } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { listAll } from '../metadata/scan.ts'
 import { type DeletedManifestRow, deletedTagsMax } from '../metadata/schema.ts'
@@ -92,15 +92,9 @@ export class Undelete {
         { check: 'present', in: 'manifests', key: [repository, target] },
       ]
       const changes: Change[] = [
-        { change: 'put', in: 'tags', key, row },
-        { change: 'put', in: 'tagsByDigest', key: [repository, target, tag], row: true },
-        { change: 'delete', in: 'deletedTags', key },
+        ...pointTag(repository, tag, row, before?.digest),
         history.write({ at, action: 'undelete-tag', repository, by, tag, digest: target }),
       ]
-      if (before !== undefined) {
-        const old = [repository, before.digest, tag] as const
-        changes.push({ change: 'delete', in: 'tagsByDigest', key: old })
-      }
       await this.#commit(checks, changes)
       restored.tags.push(tag)
     })
@@ -171,7 +165,7 @@ export class Undelete {
       checks: [],
       changes: [
         { change: 'touch', in: 'blobs', key: digest, at: now },
-        ...linkChanges(repository, digest, now),
+        ...linkBlob(repository, digest, now),
       ],
     })
     return applied
@@ -229,38 +223,17 @@ export class Undelete {
     const { metadata, tagLocks, clock, history } = this.#options
     const tags = await this.#tagsThatWentWith(repository, digest, deleted)
     await tagLocks.run(repository, [digest, ...tags], async () => {
-      const key = [repository, digest] as const
       const at = clock.now()
-      const edges = await listAll(metadata, 'children', [digest])
-      const row = { ...deleted.row, reliedAt: at }
-      const checks: Check[] = [
-        { check: 'unchanged', in: 'deletedManifests', key, row: deleted },
-        { check: 'present', in: 'manifestBytes', key: digest },
-      ]
-      const changes: Change[] = [
-        { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: at } },
-        { change: 'put', in: 'manifests', key, row },
-        { change: 'put', in: 'manifestHolders', key: [digest, repository], row: 'stored' },
-        { change: 'delete', in: 'deletedManifests', key },
-        history.write({ at, action: 'undelete-manifest', repository, by, digest }),
-      ]
-      for (const [, child] of edges) {
-        changes.push({ change: 'put', in: 'parents', key: [child, repository, digest], row: true })
-      }
-      if (deleted.referrer !== undefined && row.subject !== undefined) {
-        const referrerKey = [repository, row.subject, digest] as const
-        changes.push({ change: 'put', in: 'referrers', key: referrerKey, row: deleted.referrer })
-      }
+      const children = (await listAll(metadata, 'children', [digest])).map(([, child]) => child)
+      const it = { repository, digest, deleted, children }
+      const { checks, changes } = restoreManifest(it, at)
+      changes.push(history.write({ at, action: 'undelete-manifest', repository, by, digest }))
       for (const tag of tags) {
         const gone = metadata.get('deletedTags', [repository, tag])
         if (gone === undefined || metadata.get('tags', [repository, tag]) !== undefined) continue
         checks.push({ check: 'absent', in: 'tags', key: [repository, tag] })
         const tagRow = { ...gone.row, pushedAt: at, by }
-        changes.push(
-          { change: 'put', in: 'tags', key: [repository, tag], row: tagRow },
-          { change: 'put', in: 'tagsByDigest', key: [repository, digest, tag], row: true },
-          { change: 'delete', in: 'deletedTags', key: [repository, tag] },
-        )
+        changes.push(...pointTag(repository, tag, tagRow, undefined))
         restored.tags.push(tag)
       }
       await this.#commit(checks, changes)

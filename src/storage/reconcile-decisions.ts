@@ -10,6 +10,7 @@ import { stat } from 'node:fs/promises'
 import { fileIdentity, isSameFile } from '../blobs/files/file-identity.ts'
 import { blobPath, type StoragePaths, uploadPath } from '../blobs/files/layout.ts'
 import { moveToQuarantine, type Quarantine } from '../blobs/quarantine.ts'
+import { putBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { BlobRow } from '../metadata/schema.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
@@ -190,11 +191,7 @@ export class ReconcileDecisions {
 function adoptedRows(digest: Digest, sizeBytes: number, at: number): Change[] {
   const place = sizeBytes === 0 ? 'inline' : 'file'
   const row: BlobRow = { sizeBytes, place, createdAt: at, linkedAt: at }
-  const changes: Change[] = [{ change: 'put', in: 'blobs', key: digest, row }]
-  if (place === 'inline') {
-    changes.push({ change: 'put', in: 'blobBytes', key: digest, row: new Uint8Array(0) })
-  }
-  return changes
+  return putBlob(digest, row, place === 'inline' ? new Uint8Array(0) : undefined)
 }
 
 function absent(error: NodeJS.ErrnoException): undefined {

@@ -10,7 +10,7 @@
  */
 
 import type { DerivedRows } from '../derived-rows.ts'
-import { holdsNow, manifestRemoval, tagRemoval } from '../edits.ts'
+import { dropTag, holdsNow, removeManifest } from '../edits.ts'
 import type { BlobRow, DatabaseName, Databases, EventRow, ManifestRow } from '../schema.ts'
 import type {
   Candidate,
@@ -105,7 +105,7 @@ class Sweep {
     if (this.#isPinned(it)) return 'the digest is pinned'
     if (this.#hasSubject(it)) return 'the manifest that it refers to is here'
     const { at: now, by } = this.#batch
-    this.#apply(tagRemoval(repository, tag, row, { at: now, by, why }).changes)
+    this.#apply(dropTag(repository, tag, row, { at: now, by, why }).changes)
     if (this.#batch.isFinal) this.#rows.delete('deletedTags', [repository, tag])
     this.#rows.appendEvent(eventOf(it, this.#batch))
     return undefined
@@ -145,7 +145,7 @@ class Sweep {
     // the stamps need not change once more (measured: half of what such a removal writes).
     const absent = children.filter((child) => !this.#isHere(repository, child))
     const manifest = { repository, digest, row, tags: [], children: [], referrer, absent }
-    this.#apply(manifestRemoval(manifest, { at, by, why }).changes)
+    this.#apply(removeManifest(manifest, { at, by, why }).changes)
     for (const child of children) {
       this.#rows.delete('parents', [child, repository, digest])
       suspect(this.#rows, child)

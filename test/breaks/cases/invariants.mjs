@@ -123,9 +123,9 @@ export const BREAKS = [
   {
     invariant: 8,
     what: 'a moved tag leaves its old index entry behind',
-    file: 'src/distribution/push-manifest.ts',
-    find: "changes.push({ change: 'delete', in: 'tagsByDigest', key: old })",
-    replace: 'void old',
+    file: 'src/metadata/edits.ts',
+    find: 'if (before !== undefined && before !== row.digest) {',
+    replace: 'if (before !== undefined && before === row.digest) {',
     guard: crash,
   },
   {
