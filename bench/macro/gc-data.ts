@@ -30,7 +30,6 @@ async function main(folder: string, blobs: number, garbage: string): Promise<voi
   const put: Put = (database, key, row) => environment.put(database, key, row)
   environment.writeSync(() => {
     put('system', 'schemaVersion', schemaVersion)
-    put('system', 'fullWalkAt', then)
   })
   const folders = new Set<string>()
   const putFile = (digest: string, bytes: Uint8Array) => {

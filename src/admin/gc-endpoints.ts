@@ -55,7 +55,7 @@ const planSchema = v.object({
 })
 
 const itemSchema = v.object({
-  kind: v.picklist(['tag', 'manifest', 'link', 'blob', 'manifest-bytes']),
+  kind: v.picklist(['tag', 'manifest', 'link', 'blob']),
   repository: v.optional(v.string()),
   tag: v.optional(v.string()),
   digest: v.string(),

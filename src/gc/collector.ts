@@ -180,7 +180,6 @@ export class Collector {
         approved,
         mirrored: await this.#mirrored(),
         pins: this.#options.pins(),
-        isFull: this.#options.metadata.get('system', 'fullWalkAt') === undefined,
       },
       job.signal,
       {
@@ -196,7 +195,6 @@ export class Collector {
       gcHeapMiB(this.#options.metadata),
     )
     if (!isComplete) return { state: 'cancelled' }
-    await this.#noteFullWalk()
     const row = {
       createdAt: clock.now(),
       by: state.by,
@@ -219,14 +217,6 @@ export class Collector {
     }
     await plans.put(state.plan, { ...row, state: 'applying' })
     return undefined
-  }
-
-  /** From now on the index of candidates says what is to be looked at. */
-  async #noteFullWalk(): Promise<void> {
-    const { metadata, clock } = this.#options
-    if (metadata.get('system', 'fullWalkAt') !== undefined) return
-    const change = { change: 'put', in: 'system', key: 'fullWalkAt', row: clock.now() } as const
-    await metadata.commit({ checks: [], changes: [change] })
   }
 
   /** Why a run must not apply its plan by itself. */

@@ -70,7 +70,7 @@ const rowSchema = v.object({
   plan: v.string(),
   phase: v.picklist(['mark', 'sweep']),
   cursor: v.object({
-    stage: v.picklist(['repositories', 'blobs', 'manifest-bytes', 'done']),
+    stage: v.picklist(['repositories', 'blobs', 'done']),
     after: v.optional(v.string()),
   }),
   fileBytes: v.number(),
@@ -82,7 +82,7 @@ const oldestSchema = v.record(v.picklist(PURGED), v.number())
 
 export type RunStateRow = Omit<v.InferOutput<typeof rowSchema>, 'cursor'> & {
   readonly cursor: {
-    readonly stage: 'repositories' | 'blobs' | 'manifest-bytes' | 'done'
+    readonly stage: 'repositories' | 'blobs' | 'done'
     readonly after: string | undefined
   }
 }

@@ -71,21 +71,6 @@ export class DerivedRows implements RowAccess {
     this.#rows.delete(database, key)
   }
 
-  /** Derives again what follows from a row that is there; the caller has emptied what is derived. */
-  rederive(database: DatabaseName, key: unknown): void {
-    const row = this.#rows.get(database, key)
-    if (row === undefined) return
-    if (database === 'holders') this.#sums.recount(key as Databases['holders']['key'])
-    else if (database === 'blobs') {
-      this.#sums.add('blobBytes', (row as Databases['blobs']['row']).sizeBytes)
-    } else if (database === 'tagsByDigest') {
-      // The same place for each of its tags.
-      const [repository, digest] = key as Databases['tagsByDigest']['key']
-      const manifest = this.#get('manifests', [repository, digest])
-      if (manifest !== undefined) this.#placeManifest(repository, digest, manifest, true)
-    } else this.#deriveFrom(database, key, undefined, row)
-  }
-
   /** Writes the sums and the last number. The transactions before it are whole only with it. */
   flush(): void {
     this.#sums.flush()

@@ -4,10 +4,8 @@
  * because this program would not know what it overwrites.
  */
 
-import { numberAndIndex } from './migrate-numbers.ts'
 import type { MetadataStore } from './port.ts'
 import { schemaVersion } from './schema.ts'
-import type { Change } from './transaction.ts'
 
 /** The step from one version to the next. */
 export interface Migration {
@@ -20,14 +18,8 @@ export interface Migration {
   readonly run: (metadata: MetadataStore) => Promise<void>
 }
 
-/** One for each version after the first, in order. */
-const MIGRATIONS: readonly Migration[] = [
-  { to: 2, run: indexManifestHolders },
-  // From here on the writer keeps the index of candidates. What was written before is not in it:
-  // the first collection walks everything once, and says so in `system` (`fullWalkAt`).
-  { to: 3, run: async () => undefined },
-  { to: 4, run: numberAndIndex },
-]
+/** One for each version after the first, in order. No release has needed one. */
+const MIGRATIONS: readonly Migration[] = []
 
 /** Brings the store to this program's version. Throws with what to do when that cannot be. */
 export async function checkSchemaVersion(
@@ -39,11 +31,7 @@ export async function checkSchemaVersion(
   if (found === undefined) {
     await metadata.commit({
       checks: [{ check: 'absent', in: 'system', key: 'schemaVersion' }],
-      changes: [
-        { change: 'put', in: 'system', key: 'schemaVersion', row: version },
-        // Nothing was ever written without the index of candidates.
-        { change: 'put', in: 'system', key: 'fullWalkAt', row: 0 },
-      ],
+      changes: [{ change: 'put', in: 'system', key: 'schemaVersion', row: version }],
     })
     return
   }
@@ -73,38 +61,4 @@ async function migrate(
     checks: [{ check: 'unchanged', in: 'system', key: 'schemaVersion', row: from }],
     changes: [{ change: 'put', in: 'system', key: 'schemaVersion', row: from + 1 }],
   })
-}
-
-/** Manifests put together in one transaction. */
-const manifestsAtOnce = 1_000
-
-/** Version 2 knows which repositories have a manifest, so that its bytes can go with the last. */
-async function indexManifestHolders(metadata: MetadataStore): Promise<void> {
-  for (const repository of allRepositories(metadata)) {
-    let last: string | undefined
-    while (true) {
-      const keys = metadata.keys('manifests', [repository], last, manifestsAtOnce)
-      if (keys.length === 0) break
-      last = keys.at(-1)![1]
-      const changes = keys.map(
-        ([name, digest]): Change => ({
-          change: 'put',
-          in: 'manifestHolders',
-          key: [digest, name],
-          row: 'stored',
-        }),
-      )
-      await metadata.commit({ checks: [], changes })
-    }
-  }
-}
-
-function* allRepositories(metadata: MetadataStore): Generator<string> {
-  let last: string | undefined
-  while (true) {
-    const names = metadata.keys('repositories', [], last, manifestsAtOnce)
-    if (names.length === 0) return
-    yield* names
-    last = names.at(-1)
-  }
 }

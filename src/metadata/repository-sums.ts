@@ -62,15 +62,6 @@ export class RepositorySumsChanges {
     else if (others.length === 1) this.change(others[0]!).exclusiveBytes -= sign * sizeBytes
   }
 
-  /** Counts a holder that is there beside all others, into sums that were emptied. */
-  recount([digest, repository]: Databases['holders']['key']): void {
-    const sizeBytes = this.#sizeOf(digest)
-    const sums = this.change(repository)
-    sums.logicalBytes += sizeBytes
-    this.add('linkedBytes', sizeBytes)
-    if (this.#holders(digest, 2).length === 1) sums.exclusiveBytes += sizeBytes
-  }
-
   /** A blob that somebody holds came, or went as a damaged one does. */
   resize(digest: Digest, by: number): void {
     const holders = this.#holders(digest)

@@ -8,7 +8,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 
 /** Raised by every migration; a store of a newer version is refused. */
-export const schemaVersion = 4
+export const schemaVersion = 1
 
 /** Milliseconds since the epoch. */
 export type Timestamp = number

@@ -48,8 +48,6 @@ export type Candidate =
       readonly place: 'inline' | 'file'
       readonly bytes: number
     }
-  /** Bytes that no repository has or may want back. */
-  | { readonly kind: 'manifest-bytes'; readonly digest: Digest; readonly bytes: number }
   /** The index of candidates: to be looked at by the next walk, or in use after all. */
   | { readonly kind: 'suspect'; readonly digest: string }
   | { readonly kind: 'in-use'; readonly digest: string; readonly stamp: number }

@@ -48,10 +48,6 @@ export type Change =
    * that the order of the numbers is the order in which events become visible.
    */
   | { readonly change: 'event'; readonly in: 'events'; readonly row: EventRow }
-  /** Migrations: derives what follows from a row that is there (`derived-rows.ts`). */
-  | {
-      [N in DatabaseName]: { readonly change: 'rederive'; readonly in: N; readonly key: Key<N> }
-    }[DatabaseName]
   /** The same of a manifest in its repository: raises `reliedAt`. */
   | {
       readonly change: 'touch'

@@ -2,8 +2,7 @@
  * @module The walk that makes a plan, inside a worker. Sequential reads of indexes, no walk of the
  * disk: repositories (tags and manifests), then the candidates among the blobs. Items go to a file as they are found, so memory does not grow
  * with the plan. Among the blobs it looks at the candidates that the writer keeps account of
- * (`metadata/apply/change.ts`), so that a store in which nothing happened costs nothing; and at every blob
- * once, in a store that was written before there was such an account. The walk can be interrupted between two repositories or blobs and go on from there.
+ * (`metadata/apply/change.ts`), so that a store in which nothing happened costs nothing. The walk can be interrupted between two repositories or blobs and go on from there.
  *
  * What it sees may be untrue a moment later: applying looks again inside each transaction.
  */
@@ -18,7 +17,7 @@ import type { PlannedManifests } from '../plan/planned.ts'
 import { type MarkOptions, markRepository } from './repository.ts'
 import { DigestStream, WorkerRows } from './stored-rows.ts'
 
-export type MarkStage = 'repositories' | 'blobs' | 'manifest-bytes' | 'done'
+export type MarkStage = 'repositories' | 'blobs' | 'done'
 
 export interface MarkCursor {
   readonly stage: MarkStage
@@ -47,30 +46,23 @@ const repositoriesPerStep = 50
 
 /**
  * `planned`: manifests of an earlier part of the same plan. Their blobs are suspects from the moment
- * in which the plan is made: `isFull` looks at every blob anyway, otherwise the index is told first.
+ * in which the plan is made: the index is told first.
  */
 export async function walk(
   options: WalkOptions,
   planned: PlannedManifests,
   from: MarkCursor,
-  isFull: boolean,
 ): Promise<void> {
   let { stage, after } = from
   if (stage === 'repositories') {
-    await walkRepositories(options, planned, after, isFull)
+    await walkRepositories(options, planned, after)
     stage = 'blobs'
     after = undefined
     // Tells the suspects of the last repositories too.
     if (!options.isStopped()) await options.onStep({ stage, after })
   }
   if (stage === 'blobs' && !options.isStopped()) {
-    await (isFull ? walkBlobs : walkCandidates)(options, planned, after)
-    stage = 'manifest-bytes'
-    after = undefined
-  }
-  // Bytes without a holder are left by versions that kept no account of them.
-  if (isFull && stage === 'manifest-bytes' && !options.isStopped()) {
-    await walkManifestBytes(options, after)
+    await walkCandidates(options, planned, after)
   }
   if (!options.isStopped()) await options.onStep({ stage: 'done', after: undefined })
 }
@@ -79,7 +71,6 @@ async function walkRepositories(
   options: WalkOptions,
   planned: PlannedManifests,
   after: string | undefined,
-  isFull: boolean,
 ): Promise<void> {
   const { environment, isMirrored, isStopped, onItem, onHeld, onStep } = options
   const rows = new WorkerRows(environment)
@@ -94,7 +85,7 @@ async function walkRepositories(
       onItem(item)
       if (item.kind === 'tag') continue
       planned.add(item.repository, item.digest)
-      if (!isFull) tellSuspects(options, rows, item.digest)
+      tellSuspects(options, rows, item.digest)
     }
     if (marked.heldTags > 0) onHeld(marked.heldTags, marked.heldRules)
     sinceStep += 1
@@ -110,66 +101,13 @@ function tellSuspects({ onSuspect }: WalkOptions, rows: WorkerRows, manifest: st
   for (const [, child] of rows.keysBelow('children', [manifest])) onSuspect(child)
 }
 
-/** Bytes without a holder: left by versions that did not keep account of them. */
-async function walkManifestBytes(options: WalkOptions, after: string | undefined): Promise<void> {
-  const { environment, isStopped, onItem, onStep } = options
-  const stored = new DigestStream(environment, 'manifestBytes', after)
-  const holders = new DigestStream(environment, 'manifestHolders', after)
-  let sinceStep = 0
-  for (let key = stored.peek(); key !== undefined && !isStopped(); key = stored.peek()) {
-    const digest = key[0]!
-    stored.next()
-    let isHeld = false
-    holders.take(digest, () => {
-      isHeld = true
-    })
-    if (!isHeld) {
-      const bytes = environment.getBytes('manifestBytes', digest)?.byteLength ?? 0
-      const reason = 'no repository has the manifest or may want it back'
-      const at = options.now
-      onItem({ kind: 'manifest-bytes', digest, rule: 'unreferenced', reason, bytes, at })
-    }
-    sinceStep += 1
-    if (sinceStep < digestsPerStep) continue
-    sinceStep = 0
-    environment.refresh()
-    await onStep({ stage: 'manifest-bytes', after: digest })
-  }
-}
-
-/** Digests between two visits of `onStep`. */
-const digestsPerStep = 5_000
-
 /** Candidates read at once. */
 const candidatesAtOnce = 1_000
 
 /**
- * Blobs, holders and parents have the digest as their first component: read side by side, each
- * blob meets the repositories that hold it and the manifests that use it. What is not in use, and
- * not to go now, becomes a candidate.
+ * Holders and parents have the digest as their first component: read side by side, each candidate meets
+ * the repositories that hold it and the manifests that use it. Those that are in use leave the index.
  */
-async function walkBlobs(
-  options: WalkOptions,
-  planned: PlannedManifests,
-  after: string | undefined,
-): Promise<void> {
-  const { environment, isStopped, onStep } = options
-  const blobs = new DigestStream(environment, 'blobs', after)
-  const look = new Look(options, planned, after, true)
-  let sinceStep = 0
-  for (let key = blobs.peek(); key !== undefined && !isStopped(); key = blobs.peek()) {
-    const digest = key[0]!
-    blobs.next()
-    if (!look.isInUse(digest)) await options.onCandidate({ kind: 'suspect', digest })
-    sinceStep += 1
-    if (sinceStep < digestsPerStep) continue
-    sinceStep = 0
-    environment.refresh()
-    await onStep({ stage: 'blobs', after: digest })
-  }
-}
-
-/** The same for the candidates; those that are in use leave the index. */
 async function walkCandidates(
   options: WalkOptions,
   planned: PlannedManifests,
@@ -184,7 +122,7 @@ async function walkCandidates(
     const batch = [...environment.entries('candidates', range)]
     // Streams of this snapshot or a later one: a stamp that is still the same when the entry is to
     // go says that nothing happened since before the look.
-    const look = new Look(options, planned, after, false)
+    const look = new Look(options, planned, after)
     for (const { key, value } of batch) {
       const digest = key as string
       after = digest
@@ -204,16 +142,11 @@ class Look {
   readonly #holders: DigestStream
   readonly #parents: DigestStream
 
-  constructor(
-    options: WalkOptions,
-    planned: PlannedManifests,
-    after: string | undefined,
-    isWhole: boolean,
-  ) {
+  constructor(options: WalkOptions, planned: PlannedManifests, after: string | undefined) {
     this.#options = options
     this.#planned = planned
-    this.#holders = new DigestStream(options.environment, 'holders', after, isWhole)
-    this.#parents = new DigestStream(options.environment, 'parents', after, isWhole)
+    this.#holders = new DigestStream(options.environment, 'holders', after, false)
+    this.#parents = new DigestStream(options.environment, 'parents', after, false)
   }
 
   /** Whether a manifest uses it wherever it is; if not, what can go is in the plan afterwards. */

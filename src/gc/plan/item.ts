@@ -47,10 +47,4 @@ export interface BlobItem extends Reasoned {
   readonly place: 'inline' | 'file'
 }
 
-/** Bytes of a manifest that no repository has or may want back. */
-export interface BytesItem extends Reasoned {
-  readonly kind: 'manifest-bytes'
-  readonly digest: string
-}
-
-export type PlanItem = TagItem | ManifestItem | LinkItem | BlobItem | BytesItem
+export type PlanItem = TagItem | ManifestItem | LinkItem | BlobItem

@@ -19,8 +19,6 @@ export function toCandidate(item: PlanItem): Candidate {
       return { kind, repository: unwrap(parseRepositoryName(item.repository)), digest, at }
     case 'blob':
       return { kind, digest, at, place: item.place, bytes }
-    case 'manifest-bytes':
-      return { kind, digest, bytes }
     default: {
       const removed = {
         repository: unwrap(parseRepositoryName(item.repository)),

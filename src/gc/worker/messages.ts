@@ -29,8 +29,6 @@ export interface MarkTask {
   readonly approved: readonly string[] | undefined
   readonly mirrored: readonly string[]
   readonly pins: readonly (readonly [digest: string, row: PinRow])[]
-  /** Whether every blob is looked at, not only the candidates. */
-  readonly isFull: boolean
 }
 
 export interface SweepTask {

@@ -145,7 +145,6 @@ async function mark(environment: LmdbEnvironment, task: MarkTask, link: Link): P
       },
       planned,
       task.from,
-      task.isFull,
     )
   } finally {
     await writer.close()

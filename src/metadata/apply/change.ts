@@ -54,9 +54,6 @@ export function applyChange(rows: DerivedRows, change: Change): void {
     case 'touch':
       touch(rows, change)
       return
-    case 'rederive':
-      rows.rederive(change.in, change.key)
-      return
     case 'event':
       rows.appendEvent(change.row)
       return
@@ -86,7 +83,7 @@ function touch(rows: DerivedRows, change: Change & { readonly change: 'touch' })
 
 function keepCandidates(
   rows: RowAccess,
-  change: Exclude<Change, { change: 'touch' | 'event' | 'rederive' }>,
+  change: Exclude<Change, { change: 'touch' | 'event' }>,
 ): void {
   if (change.in === 'links') {
     rows.put('candidates', change.key[1], rows.stamp())

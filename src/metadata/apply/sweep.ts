@@ -74,8 +74,6 @@ class Sweep {
         return this.#link(it)
       case 'blob':
         return this.#blob(it)
-      case 'manifest-bytes':
-        return this.#manifestBytes(it.digest) ? undefined : 'a repository has the manifest'
       case 'suspect':
         suspect(this.#rows, it.digest)
         return undefined
@@ -195,11 +193,10 @@ class Sweep {
   }
 
   /** Removes bytes and edges, once no repository has them or may want them back. */
-  #manifestBytes(digest: string): boolean {
-    if (this.#has('manifestHolders', [digest])) return false
+  #manifestBytes(digest: string): void {
+    if (this.#has('manifestHolders', [digest])) return
     this.#rows.delete('manifestBytes', digest)
     for (const key of this.#rows.firstKeys('children', [digest])) this.#rows.delete('children', key)
-    return true
   }
 
   #purgeManifest(it: Extract<Candidate, { kind: 'purged-manifest' }>): Verdict {

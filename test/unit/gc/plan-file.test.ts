@@ -17,7 +17,8 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 /** Reasons from nothing to more than a read takes at once. */
 const items = Array.from({ length: 3_000 }, (_, index): PlanItem => {
   const reason = 'ü'.repeat(index % 997 === 5 ? 300_000 : index % 50)
-  return { kind: 'manifest-bytes', digest: `d${index}`, rule: 'r', reason, bytes: 1, at: index }
+  const what = { kind: 'link', repository: 'r', digest: `d${index}` } as const
+  return { ...what, rule: 'r', reason, bytes: 1, at: index }
 })
 
 async function read(path: string, offset: number) {

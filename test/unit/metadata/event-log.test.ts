@@ -1,12 +1,11 @@
 /**
  * @module Numbers of events: given in the order in which they become visible, on LMDB and in memory,
- * by clocks of every kind; and a store that earlier versions wrote, brought up to date.
+ * by clocks of every kind.
  */
 
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { EventTail } from '../../../src/admin/event-tail.ts'
-import { storagePaths } from '../../../src/blobs/files/layout.ts'
 import { pruneHistory } from '../../../src/gc/prune-history.ts'
 import {
   eventKey,
@@ -14,23 +13,14 @@ import {
   numberBefore,
   oldestEventNumber,
 } from '../../../src/metadata/event-log.ts'
-import { LmdbEnvironment } from '../../../src/metadata/lmdb/environment.ts'
 import type { MetadataStore } from '../../../src/metadata/port.ts'
 import { RowIds } from '../../../src/metadata/row-ids.ts'
-import type { EventRow } from '../../../src/metadata/schema.ts'
 import type { Change } from '../../../src/metadata/transaction.ts'
 import { backup, restore } from '../../../src/storage/backup.ts'
 import { expectDerived } from '../../support/derived.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
-import {
-  digestOfText,
-  openStore,
-  putBlob,
-  putManifest,
-  REPOSITORY,
-  temporaryFolder,
-} from '../../support/store.ts'
+import { openStore, temporaryFolder } from '../../support/store.ts'
 
 const event = (at: number, repository = 'team/app'): Change => ({
   change: 'event',
@@ -188,91 +178,4 @@ test('a copy begins at numbers that its model has not given, each time', async (
     expect(numberBefore(metadata, 5_000)).toBe(0)
     await metadata.close()
   }
-})
-
-test('a store of version 3 gets numbers and indexes, also when the step was interrupted', async () => {
-  const folder = await temporaryFolder()
-  const first = await openStore(folder)
-  const blobs = [
-    await putBlob(first, Buffer.from('one'), 'inline'),
-    await putBlob(first, Buffer.from('two two'), 'inline'),
-  ]
-  const { metadata } = first.storage
-  const manifest = await putManifest(first, '{"schemaVersion":2}')
-  await metadata.commit({
-    checks: [],
-    changes: [
-      { change: 'put', in: 'repositories', key: REPOSITORY, row: { createdAt: 1 } },
-      ...blobs.map(
-        (digest): Change => ({
-          change: 'put',
-          in: 'children',
-          key: [manifest, digest],
-          row: { kind: 'layer' },
-        }),
-      ),
-      ...['v1', 'v2'].flatMap((tag): Change[] => [
-        {
-          change: 'put',
-          in: 'tags',
-          key: [REPOSITORY, tag as never],
-          row: { digest: manifest, pushedAt: 7, previous: [] },
-        },
-        {
-          change: 'put',
-          in: 'tagsByDigest',
-          key: [REPOSITORY, manifest, tag as never],
-          row: true,
-        },
-      ]),
-      { change: 'put', in: 'pulls', key: [REPOSITORY, 'v2'], row: 9 },
-    ],
-  })
-  await first.storage.close()
-
-  const oldEvents = Array.from({ length: 2_500 }, (_, index): [string, EventRow] => [
-    `${String(1_700_000_000_000 + index).padStart(15, '0')}-00000001abcdef01`,
-    { at: 1_700_000_000_000 + index, action: 'push', repository: REPOSITORY, by: `u${index}` },
-  ])
-  const environment = new LmdbEnvironment(storagePaths(folder).metadata, false)
-  environment.writeSync(() => {
-    const derived = ['repositorySums', 'repositoryOrder', 'tagOrder'] as const
-    for (const database of derived) {
-      for (const key of [...environment.keys(database, { start: '', end: '\u{10ffff}' })]) {
-        environment.delete(database, key)
-      }
-    }
-    // What a step that was interrupted has left behind.
-    const sums = { tags: 5, manifests: 7, pushedAt: 1, pulledAt: 1, isListed: true }
-    environment.put('repositorySums', REPOSITORY, { ...sums, logicalBytes: 9, exclusiveBytes: 9 })
-    environment.put('repositoryOrder', ['size', `0000000000000009~${REPOSITORY}`], true)
-    environment.put('tagOrder', [REPOSITORY, 'pushed', '0000000000000001~gone'], true)
-    environment.put('system', 'blobBytes', 12_345)
-    environment.put('system', 'linkedBytes', 12_345)
-    // More manifests than a transaction takes: their tags come in another one.
-    for (let index = 0; index < 1_500; index += 1) {
-      const digest = digestOfText(`more ${index}`)
-      const tag = `more-${index}`
-      const row = { mediaType: 'x/y', sizeBytes: 1, pushedAt: index }
-      environment.put('manifests', [REPOSITORY, digest], row)
-      environment.put('tags', [REPOSITORY, tag], { digest, pushedAt: index, previous: [] })
-      environment.put('tagsByDigest', [REPOSITORY, digest, tag], true)
-    }
-    for (const [key, row] of oldEvents) environment.put('events', key, row)
-    environment.put('system', 'schemaVersion', 3)
-  })
-  await environment.close()
-
-  const { storage } = await openStore(folder)
-  const rows = storage.metadata.entries('events', [], undefined, 10_000)
-  expect(rows.map(({ key }) => key)).toEqual(oldEvents.map((_, index) => eventKey(index + 1)))
-  expect(rows.map(({ row }) => row.by)).toEqual(oldEvents.map(([, row]) => row.by))
-  expect(storage.metadata.get('repositorySums', REPOSITORY)).toMatchObject({
-    tags: 1_502,
-    manifests: 1_501,
-    logicalBytes: 10,
-    pulledAt: 9,
-  })
-  expect(storage.metadata.get('manifests', [REPOSITORY, manifest])?.imageBytes).toBe(10)
-  expectDerived(storage.metadata)
 })
