@@ -39,7 +39,7 @@ export async function commitBlob(
     const before = metadata.get('blobs', blob.digest)
     const keepsFile = blob.inlineBytes !== undefined && before?.place === 'file'
     const bytes: Change[] = keepsFile
-      ? [{ change: 'touch', in: 'blobs', key: blob.digest, at: now }]
+      ? [{ change: 'raise', in: 'blobs', key: blob.digest, at: now }]
       : blobChanges(blob, now)
     outcome = await metadata.commit({ checks: [], changes: [...bytes, ...changes] })
   } while (!outcome.applied)

@@ -52,7 +52,7 @@ export class Deletes {
       const at = clock.now()
       const decision = dropTag(repository, tag, row, { at, by, why: 'deleted by a client' })
       if (this.#metadata.get('manifests', [repository, digest]) !== undefined) {
-        decision.changes.push({ change: 'touch', in: 'manifests', key: [repository, digest], at })
+        decision.changes.push({ change: 'raise', in: 'manifests', key: [repository, digest], at })
       }
       const event = { at, action: 'delete-tag', repository, by, tag, digest } as const
       decision.changes.push(history.write(event))

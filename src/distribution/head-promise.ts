@@ -61,7 +61,7 @@ export class Reliance {
     if (Math.abs(now - it.reliedAt) < this.#slackMs) return undefined
     const transaction: Transaction = {
       checks: [{ check: 'present', in: 'links', key: [repository, digest] }],
-      changes: [{ change: 'touch', in: 'blobs', key: digest, at: now }],
+      changes: [{ change: 'raise', in: 'blobs', key: digest, at: now }],
     }
     return this.#write(transaction, it, now, 'BLOB_UNKNOWN', digest)
   }
@@ -72,7 +72,7 @@ export class Reliance {
     if (Math.abs(now - it.reliedAt) < this.#slackMs) return undefined
     const transaction: Transaction = {
       checks: [],
-      changes: [{ change: 'touch', in: 'manifests', key: [repository, digest], at: now }],
+      changes: [{ change: 'raise', in: 'manifests', key: [repository, digest], at: now }],
     }
     return this.#write(transaction, it, now, 'MANIFEST_UNKNOWN', digest)
   }

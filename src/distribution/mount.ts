@@ -44,7 +44,7 @@ export class Mounts {
     const outcome = await this.#metadata.commit({
       checks: [{ check: 'present', in: 'links', key: [source, digest] }],
       changes: [
-        { change: 'touch', in: 'blobs', key: digest, at: now },
+        { change: 'raise', in: 'blobs', key: digest, at: now },
         ...linkBlob(repository, digest, now),
         this.#history.write({ at: now, action: 'mount', repository, by, digest, from: source }),
       ],

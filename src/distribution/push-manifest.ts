@@ -133,7 +133,7 @@ export class ManifestPushes {
       for (const tag of tags) this.#moveTag(push, tag, digest, now, checks, changes)
       if (tags.length === 0) changes.push(this.#event(push, digest, now, {}))
       checks.push(...checkChildren(this.#metadata, push.repository, manifest, this.#policy))
-      changes.push(...this.#touches(manifest, now), ...(push.more ?? []))
+      changes.push(...this.#raises(manifest, now), ...(push.more ?? []))
       const outcome = await this.#metadata.commit({ checks, changes })
       if (outcome.applied) return { digest, subject: manifest.subject?.digest.digest }
     }
@@ -143,15 +143,15 @@ export class ManifestPushes {
     })
   }
 
-  /** Every blob that the manifest relies on is touched, so that collection leaves it alone. */
-  #touches(manifest: Manifest, now: Timestamp): Change[] {
-    const touches: Change[] = []
+  /** Every blob that the manifest relies on is raised, so that collection leaves it alone. */
+  #raises(manifest: Manifest, now: Timestamp): Change[] {
+    const raises: Change[] = []
     for (const { digest: child } of manifest.children) {
       if (child.kind !== 'computed') continue
       if (this.#metadata.get('blobs', child.digest) === undefined) continue
-      touches.push({ change: 'touch', in: 'blobs', key: child.digest, at: now })
+      raises.push({ change: 'raise', in: 'blobs', key: child.digest, at: now })
     }
-    return touches
+    return raises
   }
 
   #manifestChanges(
@@ -211,7 +211,7 @@ export class ManifestPushes {
       // cache that was superseded is of no use to anybody.
       if (loser !== undefined && loser.isBuildCache !== true) {
         const loserKey = [push.repository, before.digest] as const
-        changes.push({ change: 'touch', in: 'manifests', key: loserKey, at: now })
+        changes.push({ change: 'raise', in: 'manifests', key: loserKey, at: now })
       }
     }
     changes.push(

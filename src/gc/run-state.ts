@@ -97,7 +97,7 @@ export class RunState {
 
   /** Undefined when no run was interrupted, or its row is of another version. */
   read(): RunStateRow | undefined {
-    const text = this.#metadata.get('cursors', 'gc')
+    const text = this.#metadata.get('progress', 'gc')
     if (text === undefined) return undefined
     const parsed = v.safeParse(rowSchema, JSON.parse(text))
     if (!parsed.success) return undefined
@@ -111,7 +111,7 @@ export class RunState {
 
   /** What the last purge left; nothing when its row is of another version. */
   readOldest(): OldestRows {
-    const text = this.#metadata.get('cursors', 'purge')
+    const text = this.#metadata.get('progress', 'purge')
     if (text === undefined) return {}
     const parsed = v.safeParse(oldestSchema, JSON.parse(text))
     return parsed.success ? (parsed.output as OldestRows) : {}
@@ -124,14 +124,14 @@ export class RunState {
   async #put(key: string, row: object): Promise<void> {
     await this.#metadata.commit({
       checks: [],
-      changes: [{ change: 'put', in: 'cursors', key, row: JSON.stringify(row) }],
+      changes: [{ change: 'put', in: 'progress', key, row: JSON.stringify(row) }],
     })
   }
 
   async clear(): Promise<void> {
     await this.#metadata.commit({
       checks: [],
-      changes: [{ change: 'delete', in: 'cursors', key: 'gc' }],
+      changes: [{ change: 'delete', in: 'progress', key: 'gc' }],
     })
   }
 }

@@ -117,7 +117,7 @@ export class PreparedAnswers {
 
   #dropChanged(change: Change, checks: readonly Check[]): void {
     // Being relied on changes no answer.
-    if (change.change === 'touch') return
+    if (change.change === 'raise') return
     switch (change.in) {
       case 'mirrorTags':
       case 'tags':

@@ -9,7 +9,7 @@
  *   manifests       → tagOrder by size; number of manifests
  *   pulls           → tagOrder by pull; last pull of the repository
  *   holders, blobs  → bytes of the repository, shared and alone
- *   trash           → bytes in the trash (the sums over the whole store stand in `system`)
+ *   trash           → bytes in the trash (the sums over the whole store stand in `totals`)
  *   repositories    → repositoryOrder
  *
  * What belongs to a manifest is kept once for it, not once for each of its tags: a pull by digest of
@@ -74,7 +74,7 @@ export class DerivedRows implements RowAccess {
   /** Writes the sums and the last number. The transactions before it are whole only with it. */
   flush(): void {
     this.#sums.flush()
-    if (this.#events !== undefined) this.#rows.put('system', 'sequence', this.#events.number)
+    if (this.#events !== undefined) this.#rows.put('totals', 'sequence', this.#events.number)
   }
 
   /** Gives the event the next number and writes it down under it. */
@@ -89,9 +89,9 @@ export class DerivedRows implements RowAccess {
   }
 
   #lastEvent(): { readonly number: number; readonly clock: number } {
-    const number = this.#get('system', 'sequence') ?? 0
+    const number = this.#get('totals', 'sequence') ?? 0
     const last = this.#get('events', eventKey(number))
-    const clock = last === undefined ? (this.#get('system', 'eventClock') ?? 0) : eventClock(last)
+    const clock = last === undefined ? (this.#get('totals', 'eventClock') ?? 0) : eventClock(last)
     return { number, clock }
   }
 

@@ -1,7 +1,7 @@
 /**
  * @module Events have numbers: each is one more than the one before, given by the one writer inside
  * the write transaction (`derived-rows.ts`). So whoever has read up to a number has seen everything up
- * to it, whatever clocks say. The last number that was given stands in `system.sequence`; it outlives
+ * to it, whatever clocks say. The last number that was given stands in `totals.sequence`; it outlives
  * the events themselves. A store that is made out of a backup begins at a number that its model
  * cannot have reached (`afterRestore`), because readers may have seen more of that one.
  */
@@ -15,7 +15,7 @@ export const eventKey = numberKey
 
 /** The last number that was given; 0 before the first. */
 export function lastEventNumber(metadata: MetadataReader): number {
-  return metadata.get('system', 'sequence') ?? 0
+  return metadata.get('totals', 'sequence') ?? 0
 }
 
 /** The number of the oldest event that is kept, or of the next when there is none. */

@@ -72,7 +72,7 @@ export class RepositorySumsChanges {
     if (holders.length === 1) this.change(holders[0]!).exclusiveBytes += by
   }
 
-  /** A sum over the whole store, in `system`. */
+  /** A sum over the whole store, in `totals`. */
   add(name: StoreSum, by: number): void {
     if (by !== 0) this.#store.set(name, (this.#store.get(name) ?? 0) + by)
   }
@@ -80,8 +80,8 @@ export class RepositorySumsChanges {
   flush(): void {
     this.#arrived = undefined
     for (const [name, by] of this.#store) {
-      const before = (this.#rows.get('system', name) ?? 0) as number
-      this.#rows.put('system', name, before + by)
+      const before = (this.#rows.get('totals', name) ?? 0) as number
+      this.#rows.put('totals', name, before + by)
     }
     this.#store.clear()
     for (const [repository, { before, now }] of this.#open) {

@@ -262,9 +262,14 @@ export interface Databases {
   readonly mirrorTags: { key: readonly [RepositoryName, string]; row: MirrorTagRow }
   readonly mirrorBlobs: { key: readonly [string, Digest]; row: MirrorBlobRow }
   readonly mirrorSeen: { key: readonly [RepositoryName, Digest]; row: MirrorSeenRow }
+  /** Numbers of this node: versions, its last stop, the clock that it has seen. */
   readonly system: { key: string; row: number }
-  /** Where long jobs stand, so that a restart goes on there. */
+  /** Numbers of all: the last event, bytes in sums. Kept by the writer itself (`metadata/derived-rows.ts`). */
+  readonly totals: { key: string; row: number }
+  /** Where work on this node's disk stands, so that a restart goes on there. */
   readonly cursors: { key: string; row: string }
+  /** Where collections and renames stand. */
+  readonly progress: { key: string; row: string }
   /** Which repositories have a manifest, or had it and may want it back: its bytes stay so long. */
   readonly manifestHolders: { key: readonly [Digest, RepositoryName]; row: 'stored' | 'deleted' }
   readonly deletedManifests: { key: readonly [RepositoryName, Digest]; row: DeletedManifestRow }
@@ -293,39 +298,50 @@ export interface Databases {
 
 export type DatabaseName = keyof Databases
 
-/** Every database, with how its values are stored. */
-export const DATABASES: Readonly<Record<DatabaseName, 'msgpack' | 'binary'>> = {
-  repositories: 'msgpack',
-  tags: 'msgpack',
-  manifests: 'msgpack',
-  manifestBytes: 'binary',
-  tagsByDigest: 'msgpack',
-  children: 'msgpack',
-  parents: 'msgpack',
-  referrers: 'msgpack',
-  blobs: 'msgpack',
-  blobBytes: 'binary',
-  links: 'msgpack',
-  holders: 'msgpack',
-  uploads: 'msgpack',
-  mirrorTags: 'msgpack',
-  mirrorBlobs: 'msgpack',
-  mirrorSeen: 'msgpack',
-  system: 'msgpack',
-  cursors: 'msgpack',
-  manifestHolders: 'msgpack',
-  deletedManifests: 'msgpack',
-  deletedTags: 'msgpack',
-  trash: 'msgpack',
-  pulls: 'msgpack',
-  pins: 'msgpack',
-  events: 'msgpack',
-  eventsByRepository: 'msgpack',
-  jobs: 'msgpack',
-  repositorySums: 'msgpack',
-  repositoryOrder: 'msgpack',
-  tagOrder: 'msgpack',
-  plans: 'msgpack',
-  approvals: 'msgpack',
-  candidates: 'msgpack',
+export interface Table {
+  /**
+   * Shared: every node that applies the same transactions at the same places has the same rows. Local:
+   * of this node alone. A transaction with shared changes checks shared tables only.
+   */
+  readonly scope: 'shared' | 'local'
+  readonly values: 'msgpack' | 'binary'
+}
+
+/** Every database, with whose it is and how its values are stored. */
+export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
+  repositories: { scope: 'shared', values: 'msgpack' },
+  tags: { scope: 'shared', values: 'msgpack' },
+  manifests: { scope: 'shared', values: 'msgpack' },
+  manifestBytes: { scope: 'shared', values: 'binary' },
+  tagsByDigest: { scope: 'shared', values: 'msgpack' },
+  children: { scope: 'shared', values: 'msgpack' },
+  parents: { scope: 'shared', values: 'msgpack' },
+  referrers: { scope: 'shared', values: 'msgpack' },
+  blobs: { scope: 'shared', values: 'msgpack' },
+  blobBytes: { scope: 'shared', values: 'binary' },
+  links: { scope: 'shared', values: 'msgpack' },
+  holders: { scope: 'shared', values: 'msgpack' },
+  uploads: { scope: 'local', values: 'msgpack' },
+  mirrorTags: { scope: 'shared', values: 'msgpack' },
+  mirrorBlobs: { scope: 'shared', values: 'msgpack' },
+  mirrorSeen: { scope: 'shared', values: 'msgpack' },
+  system: { scope: 'local', values: 'msgpack' },
+  totals: { scope: 'shared', values: 'msgpack' },
+  cursors: { scope: 'local', values: 'msgpack' },
+  progress: { scope: 'shared', values: 'msgpack' },
+  manifestHolders: { scope: 'shared', values: 'msgpack' },
+  deletedManifests: { scope: 'shared', values: 'msgpack' },
+  deletedTags: { scope: 'shared', values: 'msgpack' },
+  trash: { scope: 'shared', values: 'msgpack' },
+  pulls: { scope: 'shared', values: 'msgpack' },
+  pins: { scope: 'shared', values: 'msgpack' },
+  events: { scope: 'shared', values: 'msgpack' },
+  eventsByRepository: { scope: 'shared', values: 'msgpack' },
+  jobs: { scope: 'shared', values: 'msgpack' },
+  repositorySums: { scope: 'shared', values: 'msgpack' },
+  repositoryOrder: { scope: 'shared', values: 'msgpack' },
+  tagOrder: { scope: 'shared', values: 'msgpack' },
+  plans: { scope: 'shared', values: 'msgpack' },
+  approvals: { scope: 'shared', values: 'msgpack' },
+  candidates: { scope: 'shared', values: 'msgpack' },
 }

@@ -1,7 +1,7 @@
 /**
  * @module A metadata write as data: checks that must all hold and changes that are applied together
  * or not at all. No code outside `src/metadata` opens a transaction of its own, which makes races
- * arguable. What `touch`, `event` and `sweep` come to is found out by whoever applies them, from the rows
+ * arguable. What `raise`, `event` and `sweep` come to is found out by whoever applies them, from the rows
  * that are there: those three are orders, the rest is rows.
  */
 
@@ -35,10 +35,10 @@ export type Change =
     }[DatabaseName]
   /**
    * Raises `linkedAt` of a blob: it is relied on from now. Fails the transaction when the row is
-   * gone. This is one half of check-and-touch: collection deletes a row only if it is unchanged.
+   * gone. This is one half of check-and-raise: collection deletes a row only if it is unchanged.
    */
   | {
-      readonly change: 'touch'
+      readonly change: 'raise'
       readonly in: 'blobs'
       readonly key: Key<'blobs'>
       readonly at: Timestamp
@@ -50,7 +50,7 @@ export type Change =
   | { readonly change: 'event'; readonly in: 'events'; readonly row: EventRow }
   /** The same of a manifest in its repository: raises `reliedAt`. */
   | {
-      readonly change: 'touch'
+      readonly change: 'raise'
       readonly in: 'manifests'
       readonly key: Key<'manifests'>
       readonly at: Timestamp
@@ -63,7 +63,7 @@ export interface Transaction {
   readonly sweep?: SweepBatch
 }
 
-/** Applied, or the first check (or touch) that did not hold; then nothing was changed. */
+/** Applied, or the first check (or raise) that did not hold; then nothing was changed. */
 export type CommitOutcome =
   | { readonly applied: true; readonly swept?: Swept }
   | { readonly applied: false; readonly failed: Check | Change }

@@ -156,7 +156,7 @@ export class Copies {
       const part = held.slice(start, start + blobsAtOnce)
       const checks = part.map((it): Check => ({ check: 'present', in: 'links', key: [from, it] }))
       const changes = part.flatMap((it): Change[] => [
-        { change: 'touch', in: 'blobs', key: it, at: now },
+        { change: 'raise', in: 'blobs', key: it, at: now },
         ...linkBlob(to, it, now),
       ])
       const { applied } = await this.#metadata.commit({ checks, changes })

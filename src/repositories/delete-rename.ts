@@ -118,7 +118,7 @@ export class Repositories {
     if (metadata.get('repositories', from) === undefined) {
       throw new RegistryError('NAME_UNKNOWN', { detail: { name: from } })
     }
-    const isBegun = metadata.get('cursors', renameKey(from)) === to
+    const isBegun = metadata.get('progress', renameKey(from)) === to
     if (from !== to && (isBegun || metadata.get('repositories', to) === undefined)) return
     throw new RegistryError('DENIED', { status: 409, message: 'the new name is taken' })
   }
@@ -132,7 +132,7 @@ export class Repositories {
   ): Promise<boolean> {
     const { metadata, copies, clock, history } = this.#options
     const key = renameKey(from)
-    await this.#put([{ change: 'put', in: 'cursors', key, row: to }])
+    await this.#put([{ change: 'put', in: 'progress', key, row: to }])
     const counts = { manifestsCopied: 0, tagsCopied: 0 }
     for (const [, digest] of await listAll(metadata, 'manifests', [from])) {
       if (progress.signal.aborted) return false
@@ -167,7 +167,7 @@ export class Repositories {
     } as const
     await this.#put([history.write(event)])
     const isGone = await this.delete(from, by, progress, `renamed to ${to}`)
-    if (isGone) await this.#put([{ change: 'delete', in: 'cursors', key }])
+    if (isGone) await this.#put([{ change: 'delete', in: 'progress', key }])
     return isGone
   }
 

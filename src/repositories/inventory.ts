@@ -21,7 +21,7 @@ export interface StorageUse {
 
 /** Sums over the whole store, as the writer keeps them. */
 export function storageUse(metadata: MetadataReader): StorageUse {
-  const sum = (name: string) => metadata.get('system', name) ?? 0
+  const sum = (name: string) => metadata.get('totals', name) ?? 0
   return {
     physicalBytes: sum('blobBytes'),
     logicalBytes: sum('linkedBytes'),

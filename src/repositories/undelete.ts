@@ -164,7 +164,7 @@ export class Undelete {
     const { applied } = await metadata.commit({
       checks: [],
       changes: [
-        { change: 'touch', in: 'blobs', key: digest, at: now },
+        { change: 'raise', in: 'blobs', key: digest, at: now },
         ...linkBlob(repository, digest, now),
       ],
     })

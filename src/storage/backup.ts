@@ -78,10 +78,10 @@ async function numberAnew({ metadata: folder }: StoragePaths, clock: Clock): Pro
   const metadata = new LmdbEnvironment(folder, false)
   try {
     metadata.writeSync(() => {
-      const sequence = (metadata.get('system', 'sequence') ?? 0) as number
+      const sequence = (metadata.get('totals', 'sequence') ?? 0) as number
       const last = metadata.get('events', eventKey(sequence)) as EventRow | undefined
-      if (last !== undefined) metadata.put('system', 'eventClock', eventClock(last))
-      metadata.put('system', 'sequence', afterRestore(sequence, clock.now()))
+      if (last !== undefined) metadata.put('totals', 'eventClock', eventClock(last))
+      metadata.put('totals', 'sequence', afterRestore(sequence, clock.now()))
     })
   } finally {
     await metadata.close()

@@ -161,12 +161,12 @@ export function metadataSuite(open: () => Promise<OpenStore>): void {
       ],
     })
     const touch = (key: typeof digest, at: number) =>
-      commit({ changes: [{ change: 'touch', in: 'blobs', key, at }] })
+      commit({ changes: [{ change: 'raise', in: 'blobs', key, at }] })
     expect((await touch(digest, 3)).applied).toBe(true)
     expect(opened.store.get('blobs', digest)).toEqual(blob)
     await touch(digest, 9)
     expect(opened.store.get('blobs', digest)).toEqual({ ...blob, linkedAt: 9 })
-    expect(await touch(other, 9)).toMatchObject({ applied: false, failed: { change: 'touch' } })
+    expect(await touch(other, 9)).toMatchObject({ applied: false, failed: { change: 'raise' } })
   })
 
   test('transactions of one turn apply in the order of their calls', async () => {

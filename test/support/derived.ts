@@ -68,7 +68,7 @@ export function expectDerived(metadata: MetadataReader): void {
   }
   expect(new Set(keysOf('repositoryOrder'))).toEqual(new Set(order))
 
-  const sum = (name: string) => metadata.get('system', name) ?? 0
+  const sum = (name: string) => metadata.get('totals', name) ?? 0
   const total = (rows: readonly { row: { readonly sizeBytes: number } }[]) =>
     rows.reduce((bytes, { row }) => bytes + row.sizeBytes, 0)
   expect(sum('blobBytes')).toBe(total(all('blobs')))

@@ -1,5 +1,5 @@
 /**
- * @module A build of the server for one test only (`--import`): nothing of check-and-touch is left.
+ * @module A build of the server for one test only (`--import`): nothing of check-and-raise is left.
  * Clients do not touch the blobs that they rely on, and a manifest is taken without a look at whether
  * its blobs are there, before its transaction or in it. Against it the race must be lost and
  * manifests break, else it would prove nothing. No configuration leads here.
@@ -10,7 +10,7 @@ import { LmdbEnvironment } from '../../dist/src/metadata/lmdb/environment.js'
 
 const { put, get } = LmdbEnvironment.prototype
 
-/** A touch is a row that differs in nothing but the time at which it was relied on. */
+/** A raise is a row that differs in nothing but the time at which it was relied on. */
 LmdbEnvironment.prototype.put = function (database, key, row) {
   if (database === 'blobs' && get.call(this, database, key)?.createdAt === row.createdAt) return
   put.call(this, database, key, row)

@@ -51,8 +51,8 @@ export function applyChange(rows: DerivedRows, change: Change): void {
     case 'delete':
       rows.delete(change.in, change.key)
       break
-    case 'touch':
-      touch(rows, change)
+    case 'raise':
+      raise(rows, change)
       return
     case 'event':
       rows.appendEvent(change.row)
@@ -68,7 +68,7 @@ function ownRow(row: unknown): unknown {
 }
 
 /** An earlier change of the same transaction may have deleted the row: then nothing is raised. */
-function touch(rows: DerivedRows, change: Change & { readonly change: 'touch' }): void {
+function raise(rows: DerivedRows, change: Change & { readonly change: 'raise' }): void {
   if (change.in === 'blobs') {
     const row = rows.get('blobs', change.key) as Databases['blobs']['row'] | undefined
     if (row === undefined) return
@@ -83,7 +83,7 @@ function touch(rows: DerivedRows, change: Change & { readonly change: 'touch' })
 
 function keepCandidates(
   rows: RowAccess,
-  change: Exclude<Change, { change: 'touch' | 'event' }>,
+  change: Exclude<Change, { change: 'raise' | 'event' }>,
 ): void {
   if (change.in === 'links') {
     rows.put('candidates', change.key[1], rows.stamp())

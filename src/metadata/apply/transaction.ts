@@ -31,7 +31,7 @@ function applyTransaction(rows: DerivedRows, transaction: Transaction): CommitOu
     if (!holds(rows, check)) return { applied: false, failed: check }
   }
   for (const change of transaction.changes) {
-    if (change.change === 'touch' && rows.get(change.in, change.key) === undefined) {
+    if (change.change === 'raise' && rows.get(change.in, change.key) === undefined) {
       return { applied: false, failed: change }
     }
   }

@@ -44,8 +44,8 @@ export class LmdbEnvironment {
       noMetaSync: isRelaxed,
     })
     this.#databases = {}
-    for (const [name, encoding] of Object.entries(DATABASES)) {
-      this.#databases[name] = this.#root.openDB({ name, encoding })
+    for (const [name, { values }] of Object.entries(DATABASES)) {
+      this.#databases[name] = this.#root.openDB({ name, encoding: values })
     }
   }
 

@@ -2,7 +2,7 @@
  * @module Pushes, mounts, copies, deletes, clients that HEAD and then refer, and collections with the
  * least grace, all at once over HTTP, with files: no manifest may miss a blob, and nothing that a
  * client was told is there may be gone within the grace time. The control runs the same, with the
- * same look at the manifests, against a build without check-and-touch, and must find broken ones.
+ * same look at the manifests, against a build without check-and-raise, and must find broken ones.
  *
  * FASTREGISTRY_RACE_SECONDS=600 is the long form.
  */
@@ -277,7 +277,7 @@ test(
 )
 
 test(
-  'without check-and-touch manifests break: the race is one',
+  'without check-and-raise manifests break: the race is one',
   async () => {
     // When one breaks is chance; that none does in all those rounds is not.
     const broken: string[] = []
@@ -286,7 +286,7 @@ test(
       const { lost, brokenPromises, ...outcome } = await race(roundSeconds * 1_000, env)
       broken.push(...outcome.broken)
       const counts = { ...outcome, lost: lost.length, promises: brokenPromises.length }
-      console.log(`MEASURED race without check-and-touch: ${JSON.stringify(counts)}`)
+      console.log(`MEASURED race without check-and-raise: ${JSON.stringify(counts)}`)
     }
     expect(broken.length).toBeGreaterThan(0)
     for (const what of broken) expect(what).toMatch(/ is 404$/)

@@ -99,7 +99,7 @@ const use: Change = { change: 'put', in: 'parents', key: [blob, repository, inde
 const CASES: readonly [what: string, changes: Change[], stays: Record<string, RegExp>][] = [
   [
     'a touch (HEAD, mount, push)',
-    [{ change: 'touch', in: 'blobs', key: blob, at: 9 }],
+    [{ change: 'raise', in: 'blobs', key: blob, at: 9 }],
     { link: /used again/, blob: /used again/ },
   ],
   ['a manifest that uses the blob', [use], { link: /a manifest uses/, blob: /holds the blob/ }],
@@ -144,7 +144,7 @@ const CASES: readonly [what: string, changes: Change[], stays: Record<string, Re
   ],
   [
     'a HEAD of the manifest',
-    [{ change: 'touch', in: 'manifests', key: [repository, manifest], at: 9 }],
+    [{ change: 'raise', in: 'manifests', key: [repository, manifest], at: 9 }],
     { manifest: /asked for/ },
   ],
   [

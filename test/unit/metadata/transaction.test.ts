@@ -24,7 +24,7 @@ test('a touch after a delete in the same transaction does nothing', () => {
     checks: [],
     changes: [
       { change: 'delete', in: 'blobs', key },
-      { change: 'touch', in: 'blobs', key, at: 2 },
+      { change: 'raise', in: 'blobs', key, at: 2 },
     ],
   }
   expect(applyTogether(rows, [[transaction]])).toEqual([[{ applied: true }]])
