@@ -58,7 +58,8 @@ export class WorkerPool {
   readonly #capacity: number
   /** Settles when each thread has loaded its modules, or has died of it. */
   readonly #loaded: Promise<void>
-  readonly #tasks = new Set<AbortController>()
+  /** Of tasks that have not ended. No abort signals: Piscina gives a task that has one a thread of its own. */
+  readonly #refusals = new Set<(error: Error) => void>()
   #running = 0
 
   constructor(options: WorkerPoolOptions) {
@@ -109,22 +110,23 @@ export class WorkerPool {
     if (!this.hasRoom) throw new Error('worker pool is full')
     const { port1, port2 } = new MessageChannel()
     this.#running += 1
-    const queued = new AbortController()
-    this.#tasks.add(queued)
-    const ended = this.#pool
-      .run({ ...setup, port: port2 }, { transferList: [port2], signal: queued.signal })
-      .finally(() => {
-        this.#tasks.delete(queued)
-        this.#running -= 1
-        port1.close()
-      })
-    return { port: port1, ended: ended as Promise<void> }
+    let refuse: (error: Error) => void = () => undefined
+    const ended = new Promise<void>((resolve, reject) => {
+      refuse = reject
+      this.#pool.run({ ...setup, port: port2 }, { transferList: [port2] }).then(resolve, reject)
+    }).finally(() => {
+      this.#refusals.delete(refuse)
+      this.#running -= 1
+      port1.close()
+    })
+    this.#refusals.add(refuse)
+    return { port: port1, ended }
   }
 
   /** Piscina starts no thread again that failed while it began: what waits for one would wait for ever. */
   #refuseQueued(error: Error): void {
     if (this.#pool.threads.length > 0) return
-    for (const queued of this.#tasks) queued.abort(error)
+    for (const refuse of this.#refusals) refuse(error)
   }
 
   /** Ends every thread, none while it still loads; tasks that still run are cut off. */
