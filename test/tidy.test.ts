@@ -230,6 +230,22 @@ describe('files', () => {
     expect(found, 'holding a Digest means that the grammar was checked').toEqual([])
   })
 
+  test('applying a transaction depends on rows and its place alone', () => {
+    const found = violations(({ path, text, imports }) => {
+      const isApplied = /^src\/metadata\/(apply\/|derived-rows|repository-sums|edits)/.test(path)
+      if (!isApplied) return []
+      const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
+      const asked = code.match(/\b(?:Date|performance|Math\.random|process|randomBytes)\b/g) ?? []
+      const strangers = imports
+        .filter(
+          ({ target, isTypeOnly }) => !isTypeOnly && !/^src\/(metadata|registry)\//.test(target),
+        )
+        .map(({ target }) => target)
+      return [...asked, ...strangers].map((what) => `uses ${what}`)
+    })
+    expect(found, 'every node must come to the same rows').toEqual([])
+  })
+
   test('rows that belong together are written by one module', () => {
     const index = 'tagsByDigest|holders|parents|children|referrers|manifestHolders|blobBytes'
     const found = violations(({ path, text }) => {

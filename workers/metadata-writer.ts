@@ -5,7 +5,7 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { applyTogether } from '../src/metadata/apply/transaction.ts'
 import { LmdbEnvironment } from '../src/metadata/lmdb/environment.ts'
-import type { Transaction } from '../src/metadata/transaction.ts'
+import type { CommitOutcome, Transaction } from '../src/metadata/transaction.ts'
 import {
   type MetadataWriterReply,
   type MetadataWriterRequest,
@@ -59,6 +59,14 @@ export function takeWaiting(
   return { batches, later: undefined }
 }
 
+/** A collection paces itself by how long its sweeps keep others waiting. */
+function timed(it: Transaction, apply: () => CommitOutcome): CommitOutcome {
+  if (it.sweep === undefined) return apply()
+  const startedAt = performance.now()
+  const outcome = apply()
+  return outcome.applied ? { ...outcome, tookMs: performance.now() - startedAt } : outcome
+}
+
 function isSweep({ transactions }: MetadataWriterRequest): boolean {
   return transactions.some((it) => (it as Transaction).sweep !== undefined)
 }
@@ -69,7 +77,7 @@ function commit(
 ): MetadataWriterReply[] {
   try {
     const all = batches.map(({ transactions }) => transactions as readonly Transaction[])
-    const outcomes = environment.writeSync(() => applyTogether(environment, all))
+    const outcomes = environment.writeSync(() => applyTogether(environment, all, timed))
     return batches.map(({ id }, index) => ({ kind: 'committed', id, outcomes: outcomes[index]! }))
   } catch (error) {
     const failure = toWorkerFailure(error)

@@ -27,11 +27,16 @@ type Row<N extends DatabaseName> = Databases[N]['row'] | undefined
 type Repository = Databases['repositories']['key']
 type Manifest = Databases['manifests']['key'][1]
 
+/** Numbers that a transaction may give; one that needs more takes the next place as well. */
+const stampsPerIndex = 65_536
+
 export class DerivedRows implements RowAccess {
   readonly #rows: RowAccess
   readonly #sums: RepositorySumsChanges
   /** Manifests that came with this commit and have no tag yet: looking for one costs ten puts. */
   readonly #newManifests = new Set<string>()
+  #index: number | undefined
+  #stamps = 0
   /** The last event, once this commit has written one. */
   #events: { readonly number: number; readonly clock: number } | undefined
 
@@ -52,8 +57,23 @@ export class DerivedRows implements RowAccess {
     return this.#rows.keysFrom(database, start, limit)
   }
 
+  /** The next transaction of the order: everything below is of it. */
+  begin(): void {
+    this.#index = this.index + 1
+    this.#stamps = 0
+  }
+
+  /** The place of the last transaction in the order of all, refused ones too. */
+  get index(): number {
+    this.#index ??= this.#get('totals', 'index') ?? 0
+    return this.#index
+  }
+
+  /** A number that was never given out before: by the transaction's place, not by a clock. */
   stamp(): number {
-    return this.#rows.stamp()
+    if (this.#stamps === stampsPerIndex) this.begin()
+    this.#stamps += 1
+    return this.index * stampsPerIndex + this.#stamps - 1
   }
 
   put(database: DatabaseName, key: unknown, row: unknown): void {
@@ -71,9 +91,10 @@ export class DerivedRows implements RowAccess {
     this.#rows.delete(database, key)
   }
 
-  /** Writes the sums and the last number. The transactions before it are whole only with it. */
+  /** Writes the sums and the last numbers. The transactions before it are whole only with it. */
   flush(): void {
     this.#sums.flush()
+    if (this.#index !== undefined) this.#rows.put('totals', 'index', this.#index)
     if (this.#events !== undefined) this.#rows.put('totals', 'sequence', this.#events.number)
   }
 

@@ -90,14 +90,32 @@ export interface SweepBatch {
   readonly candidates: readonly Candidate[]
 }
 
+/**
+ * Why a candidate stays. Words for people are those of whoever shows them (`gc/sweep/settle.ts`): better
+ * wording must not make two nodes decide differently.
+ */
+export type Stay =
+  | 'back'
+  | 'changed'
+  | 'gone'
+  | 'in-a-manifest'
+  | 'in-a-repository'
+  | 'listed'
+  | 'moved'
+  | 'pinned'
+  | 'pulled'
+  | 'pushed-again'
+  | 'relied-on'
+  | 'subject-is-here'
+  | 'tagged'
+  | 'used-again'
+
 export interface Skipped {
   /** Place in `candidates`. */
   readonly index: number
-  readonly why: string
+  readonly why: Stay
 }
 
 export interface Swept {
   readonly skipped: readonly Skipped[]
-  /** How long the writer worked on it. */
-  readonly tookMs: number
 }

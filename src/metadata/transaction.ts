@@ -5,7 +5,13 @@
  * that are there: those three are orders, the rest is rows.
  */
 
-import type { DatabaseName, Databases, EventRow, Timestamp } from './schema.ts'
+import {
+  DATABASES,
+  type DatabaseName,
+  type Databases,
+  type EventRow,
+  type Timestamp,
+} from './schema.ts'
 import type { SweepBatch, Swept } from './sweep.ts'
 
 type Key<N extends DatabaseName> = Databases[N]['key']
@@ -63,7 +69,22 @@ export interface Transaction {
   readonly sweep?: SweepBatch
 }
 
+/** Whether it changes what all nodes have: then it has a place in the order of all. */
+export function isShared({ changes, sweep }: Transaction): boolean {
+  return sweep !== undefined || changes.some(({ in: table }) => DATABASES[table].scope === 'shared')
+}
+
+/** Whether a shared change hangs on a row of one node: no transaction may. */
+export function mixesScopes(it: Transaction): boolean {
+  return isShared(it) && it.checks.some(({ in: table }) => DATABASES[table].scope === 'local')
+}
+
 /** Applied, or the first check (or raise) that did not hold; then nothing was changed. */
 export type CommitOutcome =
-  | { readonly applied: true; readonly swept?: Swept }
+  | {
+      readonly applied: true
+      readonly swept?: Swept
+      /** How long the writer worked on a sweep, ms: measured around it, no part of what was decided. */
+      readonly tookMs?: number
+    }
   | { readonly applied: false; readonly failed: Check | Change }

@@ -240,7 +240,6 @@ interface Case {
   readonly config: CleanupConfig
   readonly steps: readonly Step[]
   readonly changes: readonly Step[]
-  /** Whether the plan is the first of the store, which looks at every blob. */
 }
 
 const arbitraryCase: fc.Arbitrary<Case> = fc.record({

@@ -6,7 +6,7 @@
  */
 
 import type { MetadataStore } from '../../metadata/port.ts'
-import type { Candidate } from '../../metadata/sweep.ts'
+import type { Candidate, Stay } from '../../metadata/sweep.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { KeyedLock } from '../../runtime/keyed-lock.ts'
@@ -116,8 +116,7 @@ export class Settler {
       sweep: { at, by, pulledAfter: at - pulledWithinMs, isFinal, candidates },
     })
     if (!outcome.applied) throw new Error('a sweep without checks was refused')
-    const { skipped, tookMs } = outcome.swept!
-    const why = new Map(skipped.map((it) => [it.index, it.why]))
+    const why = new Map(outcome.swept!.skipped.map((it) => [it.index, STAYS[it.why]]))
     const trashed: Digest[] = []
     for (const [index, candidate] of candidates.entries()) {
       const reason = why.get(index)
@@ -128,7 +127,7 @@ export class Settler {
       }
     }
     if (trashed.length > 0) await this.#moveToTrash(trashed, doFiles)
-    return tookMs
+    return outcome.tookMs ?? 0
   }
 
   /** A file that cannot be moved stays where it is, without a row; the purge looks there too. */
@@ -240,4 +239,22 @@ export class Settler {
   #count(what: string, by = 1): void {
     this.counts[what] = (this.counts[what] ?? 0) + by
   }
+}
+
+/** Why a candidate stays, for logs. */
+const STAYS: Readonly<Record<Stay, string>> = {
+  back: 'the manifest is back',
+  changed: 'it changed since the plan was made',
+  gone: 'it is gone already',
+  'in-a-manifest': 'a manifest uses the blob',
+  'in-a-repository': 'a repository holds the blob',
+  listed: 'an index lists the manifest',
+  moved: 'the tag was moved',
+  pinned: 'the digest is pinned',
+  pulled: 'it was pulled',
+  'pushed-again': 'the tag was pushed again',
+  'relied-on': 'the manifest was pushed, untagged or asked for',
+  'subject-is-here': 'the manifest that it refers to is here',
+  tagged: 'a tag points at the manifest',
+  'used-again': 'the blob is used again',
 }

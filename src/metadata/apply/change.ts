@@ -22,8 +22,6 @@ export interface RowAccess {
   firstKeys(database: DatabaseName, prefix: readonly string[], limit?: number): unknown[]
   /** Keys of components from this one on. */
   keysFrom(database: DatabaseName, start: readonly string[], limit: number): (readonly string[])[]
-  /** A number that was never given out before. */
-  stamp(): number
 }
 
 export function holds(rows: RowAccess, check: Check): boolean {
@@ -82,7 +80,7 @@ function raise(rows: DerivedRows, change: Change & { readonly change: 'raise' })
 }
 
 function keepCandidates(
-  rows: RowAccess,
+  rows: DerivedRows,
   change: Exclude<Change, { change: 'raise' | 'event' }>,
 ): void {
   if (change.in === 'links') {
@@ -106,7 +104,7 @@ function keepCandidates(
 }
 
 /** The next collection looks at this blob, if it is one (a manifest's child may be another manifest). */
-export function suspect(rows: RowAccess, child: string): void {
+export function suspect(rows: DerivedRows, child: string): void {
   if (rows.get('candidates', child) !== undefined) return
   if (rows.get('blobs', child) !== undefined) rows.put('candidates', child, rows.stamp())
 }

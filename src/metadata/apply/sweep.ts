@@ -16,6 +16,7 @@ import type {
   Candidate,
   ManifestCandidate,
   Skipped,
+  Stay,
   SweepBatch,
   Swept,
   TagCandidate,
@@ -25,17 +26,16 @@ import { applyChange, suspect } from './change.ts'
 import { DigestWindow } from './digest-window.ts'
 
 /** Why a candidate stays; undefined: it is gone. */
-type Verdict = string | undefined
+type Verdict = Stay | undefined
 
 export function applySweep(rows: DerivedRows, batch: SweepBatch): Swept {
-  const startedAt = performance.now()
   const skipped: Skipped[] = []
   const sweep = new Sweep(rows, batch)
   for (const [index, candidate] of batch.candidates.entries()) {
     const why = sweep.remove(candidate)
     if (why !== undefined) skipped.push({ index, why })
   }
-  return { skipped, tookMs: performance.now() - startedAt }
+  return { skipped }
 }
 
 /** What the history says of a removal. */
@@ -78,7 +78,7 @@ class Sweep {
         suspect(this.#rows, it.digest)
         return undefined
       case 'in-use':
-        if (this.#get('candidates', it.digest) !== it.stamp) return 'there is news of it'
+        if (this.#get('candidates', it.digest) !== it.stamp) return 'changed'
         this.#rows.delete('candidates', it.digest)
         return undefined
       case 'purged-tag':
@@ -95,13 +95,13 @@ class Sweep {
   #tag(it: TagCandidate): Verdict {
     const { repository, tag, digest, at, pulledAt, why } = it
     const row = this.#get('tags', [repository, tag])
-    if (row === undefined) return 'the tag is gone already'
-    if (row.digest !== digest) return 'the tag was moved'
-    if (row.pushedAt !== at) return 'the tag was pushed again'
-    if (this.#pulledAt(repository, tag) > pulledAt) return 'the tag was pulled'
-    if (this.#pulledAt(repository, digest) > pulledAt) return 'the tag was pulled'
-    if (this.#isPinned(it)) return 'the digest is pinned'
-    if (this.#hasSubject(it)) return 'the manifest that it refers to is here'
+    if (row === undefined) return 'gone'
+    if (row.digest !== digest) return 'moved'
+    if (row.pushedAt !== at) return 'pushed-again'
+    if (this.#pulledAt(repository, tag) > pulledAt) return 'pulled'
+    if (this.#pulledAt(repository, digest) > pulledAt) return 'pulled'
+    if (this.#isPinned(it)) return 'pinned'
+    if (this.#hasSubject(it)) return 'subject-is-here'
     const { at: now, by } = this.#batch
     this.#apply(dropTag(repository, tag, row, { at: now, by, why }).changes)
     if (this.#batch.isFinal) this.#rows.delete('deletedTags', [repository, tag])
@@ -112,19 +112,19 @@ class Sweep {
   #manifest(it: ManifestCandidate): Verdict {
     const { repository, digest, at, why } = it
     const row = this.#get('manifests', [repository, digest])
-    if (row === undefined) return 'the manifest is gone already'
+    if (row === undefined) return 'gone'
     if (Math.max(row.pushedAt, row.reliedAt ?? 0) !== at) {
-      return 'the manifest was pushed, untagged or asked for'
+      return 'relied-on'
     }
     const pulledAt = this.#pulledAt(repository, digest)
     if (pulledAt > it.pulledAt && pulledAt > this.#batch.pulledAfter) {
-      return 'the manifest was pulled'
+      return 'pulled'
     }
-    if (this.#isPinned(it)) return 'the digest is pinned'
+    if (this.#isPinned(it)) return 'pinned'
     // Its subject, its tags and the indexes that listed it went before it, as candidates themselves.
-    if (this.#hasSubject(it)) return 'the manifest that it refers to is here'
-    if (this.#has('tagsByDigest', [repository, digest])) return 'a tag points at the manifest'
-    if (this.#has('parents', [digest, repository])) return 'an index lists the manifest'
+    if (this.#hasSubject(it)) return 'subject-is-here'
+    if (this.#has('tagsByDigest', [repository, digest])) return 'tagged'
+    if (this.#has('parents', [digest, repository])) return 'listed'
     this.#removeManifest(it, row, why)
     this.#rows.appendEvent(eventOf(it, this.#batch))
     return undefined
@@ -165,9 +165,9 @@ class Sweep {
   #link({ repository, digest, at }: Extract<Candidate, { kind: 'link' }>): Verdict {
     const link = this.#get('links', [repository, digest])
     const row = this.#blobRow(digest)
-    if (link === undefined || row === undefined) return 'the blob is gone already'
-    if (Math.max(link.linkedAt, row.linkedAt) !== at) return 'the blob is used again'
-    if (this.#parents.hasIn(digest, repository)) return 'a manifest uses the blob'
+    if (link === undefined || row === undefined) return 'gone'
+    if (Math.max(link.linkedAt, row.linkedAt) !== at) return 'used-again'
+    if (this.#parents.hasIn(digest, repository)) return 'in-a-manifest'
     this.#rows.delete('links', [repository, digest])
     this.#rows.delete('holders', [digest, repository])
     this.#holders.remove(digest, repository)
@@ -176,10 +176,10 @@ class Sweep {
 
   #blob({ digest, at, place }: Extract<Candidate, { kind: 'blob' }>): Verdict {
     const row = this.#blobRow(digest)
-    if (row === undefined) return 'the blob is gone already'
-    if (row.linkedAt !== at || row.place !== place) return 'the blob is used again'
-    if (this.#holders.has(digest)) return 'a repository holds the blob'
-    if (this.#parents.has(digest)) return 'a manifest uses the blob'
+    if (row === undefined) return 'gone'
+    if (row.linkedAt !== at || row.place !== place) return 'used-again'
+    if (this.#holders.has(digest)) return 'in-a-repository'
+    if (this.#parents.has(digest)) return 'in-a-manifest'
     const { sizeBytes, createdAt } = row
     this.#rows.delete('blobs', digest)
     this.#lastBlob = undefined
@@ -202,7 +202,7 @@ class Sweep {
   #purgeManifest(it: Extract<Candidate, { kind: 'purged-manifest' }>): Verdict {
     const key = [it.repository, it.digest] as const
     // Pushed again: then the push has removed the row.
-    if (this.#get('manifests', key) !== undefined) return 'the manifest is back'
+    if (this.#get('manifests', key) !== undefined) return 'back'
     const why = this.#purge('deletedManifests', key, (row) => row.at === it.at)
     if (why !== undefined) return why
     this.#rows.delete('manifestHolders', [it.digest, it.repository])
@@ -227,7 +227,7 @@ class Sweep {
     isIt: (row: Databases[N]['row']) => boolean,
   ): Verdict {
     const row = this.#get(database, key)
-    if (row === undefined || !isIt(row)) return 'it is not what it was'
+    if (row === undefined || !isIt(row)) return 'changed'
     this.#rows.delete(database, key)
     return undefined
   }

@@ -3,9 +3,12 @@
  * everything that follows from their rows.
  */
 import { DerivedRows } from '../derived-rows.ts'
-import type { CommitOutcome, Transaction } from '../transaction.ts'
+import { type CommitOutcome, isShared, type Transaction } from '../transaction.ts'
 import { applyChange, holds, type RowAccess } from './change.ts'
 import { applySweep } from './sweep.ts'
+
+/** Runs `apply` and hands on what it returns: for a writer that measures. */
+export type Around = (it: Transaction, apply: () => CommitOutcome) => CommitOutcome
 
 /**
  * Applies batches of transactions one after the other, each of them whole or not at all, and what is
@@ -15,9 +18,15 @@ import { applySweep } from './sweep.ts'
 export function applyTogether(
   rows: RowAccess,
   batches: readonly (readonly Transaction[])[],
+  around: Around = (_it, apply) => apply(),
 ): CommitOutcome[][] {
   const derived = new DerivedRows(rows)
-  const outcomes = batches.map((batch) => batch.map((it) => applyTransaction(derived, it)))
+  const outcomes = batches.map((batch) =>
+    batch.map((it) => {
+      if (isShared(it)) derived.begin()
+      return around(it, () => applyTransaction(derived, it))
+    }),
+  )
   derived.flush()
   return outcomes
 }

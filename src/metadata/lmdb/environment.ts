@@ -30,8 +30,6 @@ export interface RangeOptions {
 export class LmdbEnvironment {
   readonly #root: RootDatabase
   readonly #databases: Record<string, Database>
-  /** Above every stamp of an earlier run, unless the clock was set back; then some may come again. */
-  #stamp = Date.now() * 1_024
   #mayWriteMuch = false
 
   /** Creates the folder's databases where they are missing. `isRelaxed`: see `writeSync`. */
@@ -83,11 +81,6 @@ export class LmdbEnvironment {
   keysFrom(database: DatabaseName, start: readonly string[], limit: number): (readonly string[])[] {
     const range = mutable({ start, end: afterAllStrings, limit })
     return [...this.#databases[database]!.getKeys(range)] as unknown as string[][]
-  }
-
-  stamp(): number {
-    this.#stamp += 1
-    return this.#stamp
   }
 
   /** Keys in byte order. Iterate to the end at once: the cursor lives in this turn's snapshot. */

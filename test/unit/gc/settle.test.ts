@@ -29,7 +29,7 @@ describe('a batch', () => {
       commit: async () => {
         commits += 1
         clock.advance(20)
-        return { applied: true, swept: { skipped: [], tookMs: 20 } }
+        return { applied: true, swept: { skipped: [] }, tookMs: 20 }
       },
     }
     return new Settler({

@@ -7,7 +7,7 @@ import { applyTogether } from '../../../src/metadata/apply/transaction.ts'
 import type { Transaction } from '../../../src/metadata/transaction.ts'
 import { digestOfText } from '../../support/store.ts'
 
-test('a touch after a delete in the same transaction does nothing', () => {
+test('a raise after a delete in the same transaction does nothing', () => {
   const key = digestOfText('x')
   const blobs = new Map<unknown, unknown>([
     [key, { sizeBytes: 1, place: 'inline', createdAt: 1, linkedAt: 1 }],
@@ -18,7 +18,6 @@ test('a touch after a delete in the same transaction does nothing', () => {
     delete: (database, at) => database === 'blobs' && blobs.delete(at),
     firstKeys: () => [],
     keysFrom: () => [],
-    stamp: () => 1,
   }
   const transaction: Transaction = {
     checks: [],
