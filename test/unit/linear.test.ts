@@ -52,7 +52,8 @@ describe('every regular expression', () => {
 })
 
 /** Folders in which text from outside is taken apart. */
-const FOLDERS = /^src\/(?:admin|auth|config|distribution|http|mirror|observability|registry)\//
+const FOLDERS =
+  /^src\/(?:admin|auth|config|distribution|http|jobs|mirror|observability|registry|repositories|upstream)\//
 
 const EXPORTED =
   /export function\*? (\w+)(?:<[^(]*>)?\(\s*(\w+): ([^,)=]+)(?:,\s*(\w+)\??: ([^,)=]+))?/g
