@@ -1,5 +1,5 @@
 /**
- * @module The JSON of a run: what `bench/results` keeps and the table of README is made from.
+ * @module The JSON of a run: what `bench/results` keeps and the tables of README.md and docs/benchmarks.md are made from.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'

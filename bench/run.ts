@@ -1,6 +1,6 @@
 /**
  * @module `npm run bench`: measures the machine, runs the suites, prints the table of targets, keeps
- * the numbers as JSON. How to read all that: README.md in this folder.
+ * the numbers as JSON. How to run it: README.md in this folder; how to read it: docs/benchmarks.md.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -91,7 +91,7 @@ function sayRates(rates: MachineRates): void {
   say('')
 }
 
-/** Only a full run replaces the numbers that README shows. */
+/** Only a full run replaces the numbers that README.md and docs/benchmarks.md show. */
 function keep(options: BenchOptions, results: Omit<Results, 'run' | 'client'>): void {
   const { scale, rounds, seconds, isCi, isQuick, isProfile, only, runsMacro } = options
   const isFull = runsMacro && only.length === 0 && scale === 1 && !(isCi || isQuick || isProfile)

@@ -2,11 +2,20 @@
  * @module The rules of the source tree that a compiler does not know. Each failure lists the places
  * and says why the rule exists.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parseRoute } from '../src/http/router.ts'
 import { routeKinds, routeMethods } from '../src/http/routes.ts'
 import { readBreaks } from './breaks/breaks.mjs'
+import {
+  deadLinks,
+  fencesOf,
+  invariantNumbers,
+  lostCitations,
+  pageNames,
+  placesOf,
+  textOf,
+} from './support/documents.ts'
 import { README_BLOCKS, readBlock, replaceBlock } from './support/readme-tables.ts'
 import {
   findCycle,
@@ -112,7 +121,7 @@ function violations(rule: (file: SourceFile) => readonly string[]): readonly str
 describe('the direction of imports', () => {
   test('every file belongs to a layer', () => {
     const strays = files.filter(({ path }) => path.startsWith('src/') && !partOf(path))
-    const reason = 'a newcomer finds code by its layer (README, How to read this code)'
+    const reason = 'a newcomer finds code by its layer (docs/contributing.md)'
     expect(
       strays.map(({ path }) => path),
       reason,
@@ -268,10 +277,17 @@ describe('files', () => {
   })
 })
 
-describe('README.md', () => {
-  test('its table of routes has every route with its methods, and no other', () => {
-    const readme = readFileSync(file, 'utf8')
-    const table = readme.slice(readme.indexOf('\n## API\n'), readme.indexOf('\nErrors are `{'))
+describe('README.md and the pages of docs/', () => {
+  test('README.md has at most 10 KB', () => {
+    expect(Buffer.byteLength(textOf('README.md'))).toBeLessThanOrEqual(10 * 1024)
+  })
+
+  test('the table of routes in docs/api.md has every route with its methods, and no other', () => {
+    const page = textOf('docs/api.md')
+    const table = page.slice(
+      page.indexOf('\n## Which paths are there?\n'),
+      page.indexOf('\n## What does this error mean?\n'),
+    )
     const found = new Map<string, Set<string>>()
     for (const [, methods = '', paths = ''] of table.matchAll(/^\| ([^|]+) \| ([^|]+) \|/gm)) {
       for (const [, path = ''] of paths.matchAll(/`([^`?]+)[^`]*`/g)) {
@@ -287,16 +303,92 @@ describe('README.md', () => {
     expect(routeKinds().toSorted()).toEqual([...expected.keys()].toSorted())
   })
 
-  const file = new URL('README.md', root)
-
-  test.each(Object.keys(README_BLOCKS))('its block "%s" is what the code says', (name) => {
-    const expected = README_BLOCKS[name]!()
+  test.each(README_BLOCKS)('the block "$name" of $file is what the code says', async (block) => {
+    const expected = await block.body()
     if (UPDATE_DOCS === '1') {
-      writeFileSync(file, replaceBlock(readFileSync(file, 'utf8'), name, expected))
+      const page = replaceBlock(textOf(block.file), block.name, expected)
+      writeFileSync(new URL(block.file, root), page)
     }
-    const reason = 'run the tidy test with UPDATE_DOCS=1 to write it anew'
-    expect(readBlock(readFileSync(file, 'utf8'), name), reason).toBe(expected)
+    expect(readBlock(textOf(block.file), block.name), 'npm run docs writes it again').toBe(expected)
   })
+
+  test('every link leads to a file and a heading that are there', () => {
+    const isThere = (path: string) => existsSync(new URL(path, root))
+    const pages = [...pageNames(), 'bench/README.md', 'test/README.md']
+    const dead = pages.flatMap((page) =>
+      deadLinks(page, isThere).map((target) => `${page}: ${target}`),
+    )
+    expect(dead, 'a reader who follows a link must find the page').toEqual([])
+  })
+
+  test('README.md leads to every page', () => {
+    const lost = pageNames().filter(
+      (page) => page !== 'README.md' && !textOf('README.md').includes(`](${page})`),
+    )
+    expect(lost, 'a page that nothing leads to is not read').toEqual([])
+  })
+
+  test('every heading below the first is a question', () => {
+    const found = pageNames().flatMap((page) =>
+      [
+        ...textOf(page)
+          .replace(/^( *)```[\s\S]*?^\1```$/gm, '')
+          .matchAll(/^##+ (.+)$/gm),
+      ]
+        .map(([, heading]) => heading!)
+        .filter((heading) => !/\?(?: \(\w+\))?$/.test(heading) && heading !== 'License')
+        .map((heading) => `${page}: ${heading}`),
+    )
+    expect(found, 'a reader looks for a question, not for a topic').toEqual([])
+  })
+
+  test('what docs/contributing.md says of places is true', () => {
+    const places = placesOf('docs/contributing.md')
+    expect(places.length).toBeGreaterThan(20)
+    const lost = places.filter(({ file, name }) => {
+      if (!existsSync(new URL(file, root))) return true
+      return !new RegExp(
+        `^export (?:abstract |async )*(?:class|function|const|interface|type) ${name}\\b`,
+        'm',
+      ).test(textOf(file))
+    })
+    expect(lost, 'a newcomer must find it there after one guess').toEqual([])
+  })
+
+  test('what docs/contributing.md says of layers is the rule of this test', () => {
+    const lines = [...textOf('docs/contributing.md').matchAll(/^\d+\. ((?:`src\/[^`]+`.*)+)$/gm)]
+    const written = lines.map(([, line]) =>
+      [...line!.matchAll(/`(src\/[^`]+)`/g)].map(([, part]) => part!),
+    )
+    const there = LAYERS.map((parts) => parts.filter((part) => existsSync(new URL(part, root))))
+    expect(written).toEqual(there)
+  })
+
+  test('its tree has every folder of src, and no other', () => {
+    const [tree] = fencesOf('docs/contributing.md')
+    const named = [...tree!.text.matchAll(/^(src\/\S+)/gm)].map(([, part]) => part!)
+    const there = readdirSync(new URL('src', root), { withFileTypes: true }).map((one) =>
+      one.isDirectory() ? `src/${one.name}/` : `src/${one.name}`,
+    )
+    const inTree = (part: string) =>
+      named.includes(part) || named.includes(part.replace(/\/$/, '.ts'))
+    expect(there.filter((part) => !inTree(part))).toEqual([])
+    expect(named.filter((part) => !there.includes(part))).toEqual([])
+  })
+})
+
+test('the documents and invariants that comments cite are there', () => {
+  const invariants = invariantNumbers()
+  expect([...invariants]).toEqual([1, 2, 3, 4, 5, 6, 7, 8])
+  const isThere = (path: string) => existsSync(new URL(path, root))
+  // This file and its helper write down what a citation looks like.
+  const left = /^(CHANGELOG\.md|test\/tidy\.test\.ts|test\/support\/documents\.ts)$/
+  const lost = readNames()
+    .filter((file) => /\.(ts|mjs|md|sh|ya?ml)$/.test(file) && !left.test(file))
+    .flatMap((file) =>
+      lostCitations(file, textOf(file), isThere, invariants).map((what) => `${file}: ${what}`),
+    )
+  expect(lost, 'a reader who follows a citation must find it').toEqual([])
 })
 
 /** A path as the table writes it, with something in the place of what stands in brackets. */
@@ -311,7 +403,11 @@ test('the files that comments and documents name are there', () => {
   const named = /`((?:[\w-]+\/)*[\w.-]+\.(?:ts|mjs|sh))`/g
   const readers = all.filter((file) => /\.(ts|mjs|md|sh)$/.test(file) && file !== 'CHANGELOG.md')
   const lost = readers.flatMap((file) =>
-    [...readFileSync(new URL(file, root), 'utf8').matchAll(named)]
+    [
+      ...textOf(file)
+        .replace(/New file `[^`]+`/g, '')
+        .matchAll(named),
+    ]
       .map(([, name]) => name!)
       .filter((name) => !all.some((one) => one === name || one.endsWith(`/${name}`)))
       .map((name) => `${file}: ${name}`),

@@ -1,6 +1,6 @@
 /**
  * @module The schema: one row per setting, the single source for the loader, the suggestions, the
- * table in README and the tests. Here stand the settings of what is built; those of features still
+ * tables of docs/configuration.md and the tests. Here stand the settings of what is built; those of features still
  * to come are in `config/sections/later.ts`.
  */
 import { ACCESS_SETTINGS } from './sections/access.ts'

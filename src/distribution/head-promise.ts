@@ -1,8 +1,7 @@
 /**
  * @module Keeps the promise that lies in a 200 to HEAD: the client may go on to push something that
- * refers to what it was told is there, so collection must leave it alone for the grace time (README,
- * Clean-up). The answer waits until that is on disk; a promise that was written down
- * lately covers the answers that follow, so most of them wait for nothing.
+ * refers to what it was told is there, so collection must leave it alone for the grace time (invariant 4,
+ * docs/clean-up.md). The answer waits until that is on disk; a promise that was written down lately covers the answers that follow, so most of them wait for nothing.
  *
  *   promise at t ── covers every HEAD until t + slack ── each of them must hold for the grace time
  *   collection therefore takes what nobody relied on since now - grace - slack (`cutoffMs`)

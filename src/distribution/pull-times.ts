@@ -1,7 +1,7 @@
 /**
  * @module When each tag and manifest was last pulled: noted in memory by the pull itself (one
  * comparison once it was noted), written down in batches in the background. May lag by seconds and
- * be lost in a crash, which nothing that is acknowledged may (test/README.md, 8).
+ * be lost in a crash, which nothing that is acknowledged may (invariant 8).
  */
 
 import type { MetadataStore } from '../metadata/port.ts'

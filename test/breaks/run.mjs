@@ -27,6 +27,9 @@ const COPIED = [
   'Dockerfile',
   'tsconfig.json',
   'README.md',
+  'docs',
+  'native-notes.md',
+  'example-config.yaml',
 ]
 const minutesMax = 6
 

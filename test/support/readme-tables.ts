@@ -1,7 +1,9 @@
 /**
- * @module Generated blocks of README.md: `<!-- begin:NAME -->` to `<!-- end:NAME -->`. The tidy test
- * compares them with the code; run with UPDATE_DOCS=1 it writes them.
+ * @module Generated blocks of README.md and of the pages in `docs/`: `<!-- begin:NAME -->` to
+ * `<!-- end:NAME -->`. The tidy test compares them with the code; run with UPDATE_DOCS=1 it writes
+ * them.
  */
+import { readFileSync } from 'node:fs'
 import { auditEndpoints } from '../../src/admin/audit-endpoints.ts'
 import type { Endpoint } from '../../src/admin/endpoint.ts'
 import { eventEndpoints } from '../../src/admin/event-endpoints.ts'
@@ -13,32 +15,49 @@ import { needText } from '../../src/admin/needs.ts'
 import { pinEndpoints } from '../../src/admin/pin-endpoints.ts'
 import { repositoryEndpoints } from '../../src/admin/repository-endpoints.ts'
 import { serviceEndpoints } from '../../src/admin/service-endpoints.ts'
+import { main } from '../../src/cli/main.ts'
+import { DATABASES } from '../../src/metadata/schema.ts'
+import { Metrics } from '../../src/observability/metrics/metrics.ts'
+import { declareMirrorMetrics } from '../../src/observability/metrics/mirrors.ts'
 import { ERRORS } from '../../src/registry/errors.ts'
 import { settingsMarkdown } from './settings-markdown.ts'
 
-/** What each block must contain, by name. */
-export const README_BLOCKS: Readonly<Record<string, () => string>> = {
-  config: settingsMarkdown,
-  errors: errorsMarkdown,
-  admin: adminMarkdown,
+/** One generated block, the page that has it, and what it must contain. */
+export interface Block {
+  readonly name: string
+  /** From the root of the repository. */
+  readonly file: string
+  readonly body: () => string | Promise<string>
 }
 
-/** The text between the markers, or `undefined` where README has no such block. */
-export function readBlock(readme: string, name: string): string | undefined {
+/** Every block that is made from the code. Those of benches need the numbers of a run: see `bench/`. */
+export const README_BLOCKS: readonly Block[] = [
+  { name: 'config', file: 'docs/configuration.md', body: settingsMarkdown },
+  { name: 'example', file: 'docs/configuration.md', body: exampleMarkdown },
+  { name: 'errors', file: 'docs/api.md', body: errorsMarkdown },
+  { name: 'admin', file: 'docs/api.md', body: adminMarkdown },
+  { name: 'commands', file: 'docs/operations.md', body: commandsMarkdown },
+  { name: 'metrics', file: 'docs/operations.md', body: metricsMarkdown },
+  { name: 'layout', file: 'docs/architecture.md', body: layoutMarkdown },
+  { name: 'tables', file: 'docs/architecture.md', body: tablesMarkdown },
+]
+
+/** The text between the markers, or `undefined` where the page has no such block. */
+export function readBlock(page: string, name: string): string | undefined {
   const { begin, end } = markers(name)
-  const from = readme.indexOf(begin)
-  const to = readme.indexOf(end)
+  const from = page.indexOf(begin)
+  const to = page.indexOf(end)
   if (from === -1 || to < from) return undefined
-  return readme.slice(from + begin.length, to).trim()
+  return page.slice(from + begin.length, to).trim()
 }
 
-/** README with the block's text replaced; throws where the markers are missing. */
-export function replaceBlock(readme: string, name: string, body: string): string {
+/** The page with the block's text replaced; throws where the markers are missing. */
+export function replaceBlock(page: string, name: string, body: string): string {
   const { begin, end } = markers(name)
-  const from = readme.indexOf(begin)
-  const to = readme.indexOf(end)
-  if (from === -1 || to < from) throw new Error(`README.md needs ${begin} and ${end}`)
-  return `${readme.slice(0, from)}${begin}\n\n${body}\n\n${readme.slice(to)}`
+  const from = page.indexOf(begin)
+  const to = page.indexOf(end)
+  if (from === -1 || to < from) throw new Error(`the page needs ${begin} and ${end}`)
+  return `${page.slice(0, from)}${begin}\n\n${body}\n\n${page.slice(to)}`
 }
 
 function markers(name: string): { readonly begin: string; readonly end: string } {
@@ -52,12 +71,26 @@ function errorsMarkdown(): string {
   return ['| Code | Usual status | Message |', '| --- | --- | --- |', ...rows].join('\n')
 }
 
+/** The file with every setting, as it ships. */
+function exampleMarkdown(): string {
+  return `\`\`\`yaml\n${textOf('example-config.yaml').trimEnd()}\n\`\`\``
+}
+
+/** What `fastregistry help` prints. */
+async function commandsMarkdown(): Promise<string> {
+  const lines: string[] = []
+  const terminal = { environment: {}, print: (line: string) => lines.push(line) }
+  // Of the terminal, help uses nothing but the lines.
+  await main(['help'], terminal as never)
+  return `\`\`\`text\n${lines.join('\n').trimEnd()}\n\`\`\``
+}
+
 /** Stands for everything that endpoints are given: the table only reads what they say of themselves. */
 const nothing: never = new Proxy(() => nothing, { get: () => nothing }) as never
 
-/** One line for each operation of the admin API. */
-function adminMarkdown(): string {
-  const endpoints: Endpoint[] = [
+/** Every endpoint of the admin API, of no server: what they say of themselves can be read. */
+export function adminEndpoints(): readonly Endpoint[] {
+  return [
     ...serviceEndpoints(nothing),
     ...gcEndpoints(nothing),
     ...jobEndpoints(nothing, nothing),
@@ -68,9 +101,85 @@ function adminMarkdown(): string {
     ...auditEndpoints({ file: undefined, flush: nothing }),
     ...mirrorEndpoints({ mirrors: undefined, isTls: false, onWarmed: nothing }),
   ]
-  const rows = endpoints.map(
+}
+
+/** One line for each operation of the admin API. */
+function adminMarkdown(): string {
+  const rows = adminEndpoints().map(
     ({ method, path, need, summary }) =>
       `| ${method} | \`${path.replace(/\{(\w+)\}/g, '<$1>')}\` | ${needText(need)} | ${summary.replaceAll('|', '\\|')} |`,
   )
   return ['| Method | Path | Needs | |', '| --- | --- | --- | --- |', ...rows].join('\n')
+}
+
+/** What is read at a scrape: nothing is there to be counted. */
+const emptySources = new Proxy({} as never, {
+  get: (_, name) => (name === 'runs' || name === 'removed' ? () => [] : () => 0),
+})
+
+/** Name and meaning of every metric of our own, as `/metrics` says them. */
+async function metricsMarkdown(): Promise<string> {
+  const metrics = new Metrics({
+    routes: [],
+    version: '',
+    engine: '',
+    cleanup: emptySources,
+    openConnections: () => 0,
+    openRequests: () => 0,
+    openUploads: () => 0,
+    mappedBytes: () => 0,
+    freeBytes: () => 0,
+    quarantinedBlobs: () => 0,
+    scrubbedBytes: () => 0,
+    droppedLogLines: () => 0,
+  })
+  declareMirrorMetrics(metrics, () => [])
+  const text = await metrics.render()
+  metrics.stop()
+  const rows = [...text.matchAll(/^# HELP (fastregistry_\w+) (.*)$/gm)].map(
+    ([, name, help]) => `| \`${name}\` | ${help} |`,
+  )
+  return ['| Metric | Meaning |', '| --- | --- |', ...rows].join('\n')
+}
+
+/** The drawing of the storage folder, as it stands above the code that knows the layout. */
+function layoutMarkdown(): string {
+  const header = textOf('src/blobs/files/layout.ts').split('*/', 1)[0]!
+  const lines = [...header.matchAll(/^ \* {3}(\S.*)$/gm)].map(([, line]) => line!)
+  return `\`\`\`text\n${lines.join('\n')}\n\`\`\``
+}
+
+/** One line for each table of the metadata: its key, its row, what the schema says of it. */
+function tablesMarkdown(): string {
+  const schema = textOf('src/metadata/schema.ts')
+  const rows = Object.entries(DATABASES).map(([name, { scope, values }]) => {
+    const declared = new RegExp(
+      `(?:/\\*\\* ([^\\n]*) \\*/\\n)?  readonly ${name}: \\{ key: (.+); row: (.+) \\}\\n`,
+    )
+    const [, note = '', key, row] = declared.exec(schema) ?? []
+    if (key === undefined || row === undefined)
+      throw new Error(`schema.ts does not declare ${name}`)
+    const cells = [
+      `\`${name}\``,
+      code(key.replace('readonly ', '')),
+      code(row),
+      values,
+      scope,
+      note,
+    ]
+    return `| ${cells.join(' | ')} |`
+  })
+  return [
+    '| Table | Key | Row | Stored as | Scope | |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n')
+}
+
+function code(text: string): string {
+  return `\`${text.replaceAll('|', '\\|')}\``
+}
+
+function textOf(file: string): string {
+  return readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8')
 }

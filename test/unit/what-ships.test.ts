@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { deadLinks, pageNames } from '../support/documents.ts'
 import { inByteOrder } from '../support/registry-client.ts'
 import { readSourceFiles } from '../support/source-tree.ts'
 
@@ -123,6 +124,17 @@ describe('the package', () => {
   test('has what runs, and not what measures it', () => {
     const { files: shipped } = JSON.parse(read('package.json')) as { files: readonly string[] }
     expect(shipped.filter((name) => name.startsWith('dist'))).toEqual(['dist/src', 'dist/workers'])
+  })
+
+  test('has every page, and what the pages lead to', () => {
+    const { files: shipped } = JSON.parse(read('package.json')) as { files: readonly string[] }
+    const ships = (path: string) =>
+      shipped.some((name) => path === name || path.startsWith(`${name}/`))
+    expect(pageNames().filter((page) => !ships(page))).toEqual([])
+    // What only a checkout has: recipes of systemd and containers.
+    const isThere = (path: string) => path === 'deploy' || ships(path)
+    const lost = pageNames().flatMap((page) => deadLinks(page, isThere))
+    expect(lost).toEqual([])
   })
 })
 

@@ -1,5 +1,5 @@
 /**
- * @module The breaks of the invariants: `invariant` is the number in section 4 of the design, which
+ * @module The breaks of the invariants: `invariant` is the number in docs/architecture.md, which
  * `test/README.md` shows beside the tests that guard it.
  */
 import { vitest } from '../breaks.mjs'

@@ -1,6 +1,6 @@
 /**
  * @module A stopped store from the inside: files and rows belong to each other, indexes agree with
- * what they index, nothing is left over (test/README.md, 3 and 7).
+ * what they index, nothing is left over (invariant 3, invariant 7).
  */
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,6 +1,6 @@
 /**
- * @module The rules of zot, Harbor and Quay, and ours that do the same: README shows each pair side by
- * side (its rows are checked here), and for any tags the same ones stay. What theirs mean is written
+ * @module The rules of zot, Harbor and Quay, and ours that do the same: docs/clean-up.md shows each pair side
+ * by side (its rows are checked here), and for any tags the same ones stay. What theirs mean is written
  * out below from their documentation, a function each.
  */
 import { readFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import { loadConfigText } from '../../../src/config/load.ts'
 import { compileRules, decideTags } from '../../../src/gc/mark/rules.ts'
 import { NOW } from './retention-case.ts'
 
-const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+const page = readFileSync(new URL('../../../docs/clean-up.md', import.meta.url), 'utf8')
 const day = 86_400_000
 
 interface Tag {
@@ -80,7 +80,7 @@ const quay =
 
 const everything = () => true
 
-/** Theirs as README has it, ours as README has it, and what theirs means. */
+/** Theirs as the page has it, ours as the page has it, and what theirs means. */
 const PAIRS: readonly { theirs: string; ours: string; keeps: Keeps }[] = [
   {
     theirs:
@@ -197,8 +197,8 @@ const arbitraryTags: fc.Arbitrary<Tag[]> = fc
   )
 
 describe.each(PAIRS)('$theirs', ({ theirs, ours, keeps }) => {
-  test('stands in README beside ours', () => {
-    expect(readme).toContain(`| ${theirs} | \`${ours}\` |`)
+  test('stands in docs/clean-up.md beside ours', () => {
+    expect(page).toContain(`| ${theirs} | \`${ours}\` |`)
   })
 
   test('keeps the same tags, whatever they are', async () => {

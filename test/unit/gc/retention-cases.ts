@@ -345,7 +345,7 @@ export const CASES: readonly Case[] = [
     untagged: ['young pushed:6'],
     goes: ['x p'],
   },
-  // How others say it, and the same here: see Clean-up in README.md.
+  // How others say it, and the same here: see docs/clean-up.md.
   {
     name: 'zot: keepUntagged with pushedWithin',
     policies: [{ ...keep()[0]!, untaggedKeepMs: 168 * 3_600_000 }],
