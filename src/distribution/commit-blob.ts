@@ -1,6 +1,6 @@
 /**
  * @module The last step of every blob push: the rows that make bytes a blob of a repository, in one
- * transaction with the end of its upload session.
+ * transaction with the end of its upload session (invariant 1, invariant 3).
  */
 
 import { linkBlob, putBlob } from '../metadata/edits.ts'

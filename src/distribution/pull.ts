@@ -1,5 +1,5 @@
 /**
- * @module Pulling: which manifest a reference means, which blob a repository holds. Synchronous
+ * @module Pulling: which manifest a reference means, which blob a repository holds (invariant 6). Synchronous
  * reads of the memory map; what is not there throws the specification's code.
  */
 

@@ -1,6 +1,6 @@
 /**
  * @module Reconciliation at start: files and rows that a crash left without each other find together
- * again, or go. It runs behind the first requests and takes time by what changed, not by what is
+ * again, or go (invariant 7). It runs behind the first requests and takes time by what changed, not by what is
  * stored. Two rows of the database `system` carry it from run to run:
  *
  *   cleanStop      1 after a stop in order; gone while the server runs

@@ -149,6 +149,31 @@ function layoutMarkdown(): string {
   return `\`\`\`text\n${lines.join('\n')}\n\`\`\``
 }
 
+/** Tables whose names are comment enough in the code; a new table has a comment of its own. */
+const NOTES: Readonly<Record<string, string>> = {
+  repositories: 'When the repository was created.',
+  tags: 'The digest of a tag, who pushed it and when, what it was before.',
+  manifests: 'Type, size, subject and times of a manifest in a repository.',
+  manifestBytes: 'The exact bytes of a manifest.',
+  tagsByDigest: 'Which tags point at a manifest.',
+  children: 'What a manifest refers to, and as what: config, layer, manifest.',
+  parents: 'Which manifests of which repositories refer to a digest.',
+  referrers: 'What a list of referrers shows of one manifest.',
+  blobs: 'Size of a blob, where its bytes are, when it was last relied on.',
+  blobBytes: 'The bytes of blobs up to the inline limit.',
+  uploads: 'An upload session: its offset, and its bytes while they are few.',
+  mirrorTags: 'What a mirror knows of a tag, and since when.',
+  mirrorBlobs: 'Which blobs a mirror has fetched, and their last pull.',
+  mirrorSeen: 'When a mirror first saw a digest.',
+  system: 'Numbers of the store itself, such as its schema version.',
+  deletedManifests: 'Manifests that an undelete can restore.',
+  deletedTags: 'Tags that an undelete can restore.',
+  trash: 'Blobs without their row that can be restored.',
+  jobs: 'Jobs with their state and progress.',
+  repositorySums: 'What a repository holds, in sums.',
+  plans: 'What collections planned; the items are in files.',
+}
+
 /** One line for each table of the metadata: its key, its row, what the schema says of it. */
 function tablesMarkdown(): string {
   const schema = textOf('src/metadata/schema.ts')
@@ -156,7 +181,8 @@ function tablesMarkdown(): string {
     const declared = new RegExp(
       `(?:/\\*\\* ([^\\n]*) \\*/\\n)?  readonly ${name}: \\{ key: (.+); row: (.+) \\}\\n`,
     )
-    const [, note = '', key, row] = declared.exec(schema) ?? []
+    const [, note = NOTES[name] ?? '', key, row] = declared.exec(schema) ?? []
+    if (note === '') throw new Error(`schema.ts needs a comment of one line on ${name}`)
     if (key === undefined || row === undefined)
       throw new Error(`schema.ts does not declare ${name}`)
     const cells = [

@@ -2,7 +2,7 @@
  * @module Settles batches of a sweep or a purge: hands them to the writer, has the files that lost
  * their row moved, keeps the pace and counts. The files follow their rows under the locks that
  * pushes of the same blobs take, and only while no row counts on them: whoever holds such a lock and
- * sees no row sees a file that nobody will claim.
+ * sees no row sees a file that nobody will claim (invariant 5).
  */
 
 import type { MetadataStore } from '../../metadata/port.ts'

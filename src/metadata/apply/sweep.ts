@@ -2,7 +2,7 @@
  * @module The writer's side of a collection: looks at each candidate of a batch and removes it, unless
  * somebody used it since it was found.
  *
- * Why this is safe beside pushes: a manifest PUT checks that the blobs it names are linked in its
+ * Why this is safe beside pushes (invariant 4, invariant 5): a manifest PUT checks that the blobs it names are linked in its
  * repository and raises their `linkedAt`; a mount checks the source's link and raises it too; a HEAD
  * raises it before its 200. All of these, and this look with its removal, run one after the other in
  * the one writer, inside one transaction each. So either the client came first, and the row is not
