@@ -66,6 +66,12 @@ test('there are examples of both kinds, and few that are not checked', () => {
   expect(left.map(({ page }) => page)).toEqual(['docs/behind-a-proxy.md', 'docs/behind-a-proxy.md'])
 })
 
+test('README starts the registry with one command, and tests it with another', () => {
+  const blocks = fencesOf('README.md').map(({ text }) => text)
+  expect(blocks).toContain('npm ci && npm start')
+  expect(blocks).toContain('npm ci && npm test')
+})
+
 describe('a configuration', () => {
   test.each(checked('yaml'))('of $place is one with which a server starts', async ({ text }) => {
     const file = join(folder, 'example.yaml')
