@@ -55,9 +55,10 @@ export class EventTail {
 
   constructor(metadata: MetadataStore) {
     this.#metadata = metadata
-    metadata.onApplied(({ changes, sweep }) => {
-      if (this.#waiting.size === 0) return
-      if (sweep !== undefined || changes.some(({ change }) => change === 'event')) this.#wake()
+    metadata.onApplied({
+      event: () => {
+        if (this.#waiting.size > 0) this.#wake()
+      },
     })
     metadata.onDoubt(() => this.#wake())
   }

@@ -4,9 +4,8 @@
  * hears of it. A path that is not here takes the long way (`handlers/`), which puts it here.
  */
 import { LRUCache } from 'lru-cache'
+import type { EffectListener } from '../metadata/effects.ts'
 import type { BlobRow } from '../metadata/schema.ts'
-import type { Candidate } from '../metadata/sweep.ts'
-import type { Change, Check, Transaction } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { ResponseHead } from './engine/port.ts'
@@ -93,54 +92,17 @@ export class PreparedAnswers {
   }
 
   /** Drops what a committed transaction made untrue. */
-  drop({ checks, changes, sweep }: Transaction): void {
-    for (const change of changes) this.#dropChanged(change, checks)
-    // What a sweep skipped is only prepared anew. Blobs and bytes go after everything that named them.
-    for (const candidate of sweep?.candidates ?? []) this.#dropSwept(candidate)
+  readonly effects: EffectListener = {
+    tag: (repository, tag) => {
+      this.#byPath.delete(`/v2/${repository}/manifests/${tag}`)
+    },
+    manifest: (repository, digest) => {
+      this.#byPath.delete(`/v2/${repository}/manifests/${digest}`)
+    },
+    link: (repository, digest) => {
+      this.#byPath.delete(`/v2/${repository}/blobs/${digest}`)
+    },
+    // Any repository's path may rest on them.
+    bytesGone: () => this.clear(),
   }
-
-  #dropSwept(candidate: Candidate): void {
-    switch (candidate.kind) {
-      case 'tag':
-        this.#byPath.delete(`/v2/${candidate.repository}/manifests/${candidate.tag}`)
-        return
-      case 'manifest':
-        this.#byPath.delete(`/v2/${candidate.repository}/manifests/${candidate.digest}`)
-        return
-      case 'link':
-        this.#byPath.delete(`/v2/${candidate.repository}/blobs/${candidate.digest}`)
-        return
-      default:
-        return
-    }
-  }
-
-  #dropChanged(change: Change, checks: readonly Check[]): void {
-    // Being relied on changes no answer.
-    if (change.change === 'raise') return
-    switch (change.in) {
-      case 'mirrorTags':
-      case 'tags':
-      case 'manifests':
-        this.#byPath.delete(`/v2/${change.key[0]}/manifests/${change.key[1]}`)
-        return
-      case 'links':
-        this.#byPath.delete(`/v2/${change.key[0]}/blobs/${change.key[1]}`)
-        return
-      case 'blobs':
-        // Any repository's path may rest on the row, unless none holds the blob: collection makes
-        // sure of that first, and every path went with its link.
-        if (change.change === 'delete' && !isNone(checks, 'holders')) this.#byPath.clear()
-        return
-      case 'manifestBytes':
-        if (change.change === 'delete' && !isNone(checks, 'manifestHolders')) this.#byPath.clear()
-        return
-      default:
-        return
-    }
-  }
-}
-
-function isNone(checks: readonly Check[], database: 'holders' | 'manifestHolders'): boolean {
-  return checks.some((check) => check.check === 'none' && check.in === database)
 }

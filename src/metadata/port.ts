@@ -3,6 +3,7 @@
  * who hears of what was applied. LMDB implements it for real; a twin in memory serves unit tests.
  */
 import type { Digest } from '../registry/digest.ts'
+import type { EffectListener } from './effects.ts'
 import type { DatabaseName, Databases } from './schema.ts'
 import type { CommitOutcome, Transaction } from './transaction.ts'
 
@@ -64,11 +65,6 @@ export interface MetadataReader {
   touch(database: 'manifestBytes' | 'blobBytes', key: Digest): Promise<void> | undefined
 }
 
-export type AppliedListener = (
-  transaction: Transaction,
-  outcome: Extract<CommitOutcome, { applied: true }>,
-) => void
-
 export interface MetadataStore extends MetadataReader {
   /**
    * Applies all of it or nothing. On disk when it resolves, and visible to every later read.
@@ -79,10 +75,10 @@ export interface MetadataStore extends MetadataReader {
   /** Transactions that were asked for so far, by anybody. */
   readonly commitCount: number
   /**
-   * Calls back with every transaction that was applied, when reads see it and before its caller
-   * hears of it: what was derived from the old rows can be dropped without a gap.
+   * Tells what every applied transaction changed, when reads see it and before its caller hears of it:
+   * what was derived from the old rows can be dropped without a gap.
    */
-  onApplied(listener: AppliedListener): void
+  onApplied(listener: EffectListener): void
   /** Calls back when transactions may have been applied whose outcome nobody learned. */
   onDoubt(listener: () => void): void
 }

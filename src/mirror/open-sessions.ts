@@ -15,12 +15,11 @@ export class OpenSessions {
     for (const { key, row } of metadata.entries('uploads', [], undefined, sessionsMax)) {
       this.#opened(key, row.repository)
     }
-    metadata.onApplied(({ changes }) => {
-      for (const change of changes) {
-        if (change.in !== 'uploads') continue
-        if (change.change === 'put') this.#opened(change.key, change.row.repository)
-        else if (change.change === 'delete') this.#closed(change.key)
-      }
+    metadata.onApplied({
+      session: (id, repository) => {
+        if (repository === undefined) this.#closed(id)
+        else this.#opened(id, repository)
+      },
     })
   }
 

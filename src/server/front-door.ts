@@ -162,7 +162,7 @@ export async function makeFrontDoor(
   ]
   const admin: AdminApi = new AdminApi(own, isOtherSite)
   const answers = new PreparedAnswers()
-  metadata.onApplied((transaction) => answers.drop(transaction))
+  metadata.onApplied(answers.effects)
   metadata.onDoubt(() => answers.clear())
   const handlers = {
     manifests: new ManifestHandlers(

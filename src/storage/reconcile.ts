@@ -59,10 +59,10 @@ export class Reconciliation {
   constructor(options: ReconciliationOptions) {
     this.#options = options
     this.#decisions = new ReconcileDecisions({ ...options, startedAt: options.clock.now() })
-    options.metadata.onApplied(({ changes, sweep }) => {
-      if (sweep !== undefined || changes.some((change) => change.in !== 'system')) {
+    options.metadata.onApplied({
+      anything: () => {
         this.#hasNews = true
-      }
+      },
     })
   }
 

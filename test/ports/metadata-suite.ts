@@ -185,10 +185,10 @@ export function metadataSuite(open: () => Promise<OpenStore>): void {
 
   test('listeners hear of what was applied when it can be read, and of nothing else', async () => {
     const heard: unknown[] = []
-    opened.store.onApplied(({ changes }) => {
-      const [change] = changes
-      if (change?.in !== 'tags') return
-      heard.push(opened.store.get('tags', change.key) !== undefined)
+    opened.store.onApplied({
+      tag: (repository, tag) => {
+        heard.push(opened.store.get('tags', [repository, asTag(tag)]) !== undefined)
+      },
     })
     const key = [name, asTag('v1')] as const
     const transaction: Transaction = {

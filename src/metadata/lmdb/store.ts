@@ -14,7 +14,8 @@ import {
   type WorkerFailure,
 } from '../../runtime/worker-messages.ts'
 import type { LongTask } from '../../runtime/worker-pool.ts'
-import type { AppliedListener, MetadataStore } from '../port.ts'
+import { type EffectListener, tellEffects } from '../effects.ts'
+import type { MetadataStore } from '../port.ts'
 import type { DatabaseName, Databases } from '../schema.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import { backwardRange, type LmdbEnvironment, prefixRange } from './environment.ts'
@@ -39,7 +40,7 @@ export class LmdbMetadataStore implements MetadataStore {
   readonly #writer: SupervisedTask<MetadataWriterRequest, MetadataWriterReply>
   readonly #pager: RowPager
   readonly #sent = new Map<number, readonly Waiting[]>()
-  readonly #listeners: AppliedListener[] = []
+  readonly #listeners: EffectListener[] = []
   readonly #doubtListeners: (() => void)[] = []
   #queue: Waiting[] = []
   #waitingCount = 0
@@ -178,12 +179,13 @@ export class LmdbMetadataStore implements MetadataStore {
     const outcomes = reply.outcomes as readonly CommitOutcome[]
     for (const [index, { transaction }] of batch.entries()) {
       const outcome = outcomes[index]!
-      if (outcome.applied) for (const listener of this.#listeners) listener(transaction, outcome)
+      if (!outcome.applied) continue
+      for (const listener of this.#listeners) tellEffects(transaction, outcome, listener)
     }
     for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index]!)
   }
 
-  onApplied(listener: AppliedListener): void {
+  onApplied(listener: EffectListener): void {
     this.#listeners.push(listener)
   }
 

@@ -5,7 +5,8 @@
 import { serialize } from 'node:v8'
 import type { RowAccess } from '../../../src/metadata/apply/change.ts'
 import { applyTogether } from '../../../src/metadata/apply/transaction.ts'
-import type { AppliedListener, MetadataStore } from '../../../src/metadata/port.ts'
+import { type EffectListener, tellEffects } from '../../../src/metadata/effects.ts'
+import type { MetadataStore } from '../../../src/metadata/port.ts'
 import type { DatabaseName, Databases } from '../../../src/metadata/schema.ts'
 import type { CommitOutcome, Transaction } from '../../../src/metadata/transaction.ts'
 import type { Digest } from '../../../src/registry/digest.ts'
@@ -15,7 +16,7 @@ type Entry<N extends DatabaseName> = { key: Databases[N]['key']; row: Databases[
 
 export class MemoryMetadataStore implements MetadataStore {
   readonly #tables = new Map<DatabaseName, Table>()
-  readonly #listeners: AppliedListener[] = []
+  readonly #listeners: EffectListener[] = []
   commitCount = 0
   /** Thrown by every commit while it is set: a disk that refuses. */
   failure: Error | undefined
@@ -104,7 +105,8 @@ export class MemoryMetadataStore implements MetadataStore {
     await new Promise((resolve) => setImmediate(resolve))
     if (this.failure !== undefined) throw this.failure
     const outcome = applyTogether(this.#rows, [[copy]])[0]![0]!
-    if (outcome.applied) for (const listener of this.#listeners) listener(copy, outcome)
+    if (outcome.applied)
+      for (const listener of this.#listeners) tellEffects(copy, outcome, listener)
     return outcome
   }
 
@@ -113,7 +115,7 @@ export class MemoryMetadataStore implements MetadataStore {
     return applyTogether(this.#rows, [structuredClone(transactions)])[0]!
   }
 
-  onApplied(listener: AppliedListener): void {
+  onApplied(listener: EffectListener): void {
     this.#listeners.push(listener)
   }
 

@@ -1,0 +1,95 @@
+/**
+ * @module What a transaction changed, in the words of the domain: the one place that reads this out of its
+ * changes and the outcome of its sweep, so that no listener knows a table. Nothing is made for it: a push
+ * of a manifest with sixty layers is two hundred changes, and each effect is one call.
+ */
+import type { Digest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { Candidate } from './sweep.ts'
+import type { Change, Check, CommitOutcome, Transaction } from './transaction.ts'
+
+/** Called when reads see the change and before its caller hears of it; all of it is optional. */
+export interface EffectListener {
+  /** A tag points elsewhere, or is gone; a mirror's note of what its upstream's tag was, too. */
+  tag?(repository: RepositoryName, tag: string): void
+  /** A manifest came to a repository, changed there or left it. */
+  manifest?(repository: RepositoryName, digest: Digest): void
+  /** A blob came to a repository or left it. */
+  link?(repository: RepositoryName, digest: Digest): void
+  /** Bytes of a blob or of a manifest are gone that a repository may still hold: they were damaged, or evicted. */
+  bytesGone?(digest: Digest): void
+  /** Something was written into the history. */
+  event?(): void
+  /** An upload session was opened or used; `repository` is undefined when it has ended. */
+  session?(id: string, repository: RepositoryName | undefined): void
+  /** Once for a transaction that changed more than this node's own numbers. */
+  anything?(): void
+}
+
+/** Tells `listener` what an applied transaction changed. */
+export function tellEffects(
+  { checks, changes, sweep }: Transaction,
+  { swept }: Extract<CommitOutcome, { applied: true }>,
+  listener: EffectListener,
+): void {
+  for (const change of changes) tellChange(change, checks, listener)
+  if (sweep !== undefined) {
+    const skipped = new Set(swept?.skipped.map(({ index }) => index))
+    for (const [index, candidate] of sweep.candidates.entries()) {
+      if (!skipped.has(index)) tellSwept(candidate, listener)
+    }
+    listener.event?.()
+  }
+  if (listener.anything === undefined) return
+  if (sweep !== undefined || changes.some((it) => it.in !== 'system')) listener.anything()
+}
+
+function tellSwept(candidate: Candidate, listener: EffectListener): void {
+  switch (candidate.kind) {
+    case 'tag':
+      return listener.tag?.(candidate.repository, candidate.tag)
+    case 'manifest':
+      return listener.manifest?.(candidate.repository, candidate.digest)
+    case 'link':
+      return listener.link?.(candidate.repository, candidate.digest)
+    default:
+      // Blobs and bytes go after everything that named them.
+      return
+  }
+}
+
+function tellChange(change: Change, checks: readonly Check[], listener: EffectListener): void {
+  // Being relied on changes nothing that anybody sees.
+  if (change.change === 'raise') return
+  switch (change.in) {
+    case 'mirrorTags':
+    case 'tags':
+      return listener.tag?.(change.key[0], change.key[1])
+    case 'manifests':
+      return listener.manifest?.(change.key[0], change.key[1])
+    case 'links':
+      return listener.link?.(change.key[0], change.key[1])
+    case 'blobs':
+      if (change.change === 'delete' && !isNone(checks, 'holders')) listener.bytesGone?.(change.key)
+      return
+    case 'manifestBytes':
+      if (change.change === 'delete' && !isNone(checks, 'manifestHolders')) {
+        listener.bytesGone?.(change.key)
+      }
+      return
+    case 'events':
+      return listener.event?.()
+    case 'uploads':
+      return listener.session?.(
+        change.key,
+        change.change === 'delete' ? undefined : change.row.repository,
+      )
+    default:
+      return
+  }
+}
+
+/** No repository holds it: every path that could rest on it went with its link. */
+function isNone(checks: readonly Check[], database: 'holders' | 'manifestHolders'): boolean {
+  return checks.some((check) => check.check === 'none' && check.in === database)
+}
