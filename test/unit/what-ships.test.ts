@@ -3,11 +3,14 @@
  * image.
  */
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { publint } from 'publint'
 import { describe, expect, test } from 'vitest'
 import { deadLinks, pageNames } from '../support/documents.ts'
 import { inByteOrder } from '../support/registry-client.ts'
 import { readSourceFiles } from '../support/source-tree.ts'
 
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const read = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8')
 
 interface Locked {
@@ -120,6 +123,11 @@ describe('the package', () => {
     }
     expect(files.map(({ path }) => path).filter((path) => !reached.has(path))).toEqual([])
   })
+
+  test('keeps what its manifest promises to programs and tools', async () => {
+    const { messages } = await publint({ pkgDir: root, strict: true, pack: 'npm' })
+    expect(messages).toEqual([])
+  }, 60_000)
 
   test('has what runs, and not what measures it', () => {
     const { files: shipped } = JSON.parse(read('package.json')) as { files: readonly string[] }
