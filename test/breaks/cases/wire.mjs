@@ -85,6 +85,13 @@ export const BREAKS = [
     guard: engine,
   },
   {
+    what: 'over TLS less is offered than the socket has refused',
+    file: 'src/http/engine/uws/exchange.ts',
+    find: 'refused !== undefined && refused.length > bytes.length ? refused : bytes',
+    replace: 'refused === undefined ? bytes : bytes',
+    guard: engine,
+  },
+  {
     what: 'C5: half a head may take as long as an idle connection',
     file: 'src/http/engine/first-bytes.ts',
     find: "if (headEnd < 0) return bytes.length < firstBytesMax ? 'more' : 'native'",

@@ -5,7 +5,16 @@ import { formatAddress } from '../../../src/http/engine/address.ts'
 import { loadEngine } from '../../../src/http/engine/load.ts'
 import { UwsEngine } from '../../../src/http/engine/uws/engine.ts'
 import { loadUws } from '../../../src/http/engine/uws/loader.ts'
-import { deferred, type MakeEngine, ok, serve, testTls } from './harness.ts'
+import {
+  deferred,
+  type MakeEngine,
+  MemorySource,
+  MiB,
+  ok,
+  pattern,
+  serve,
+  testTls,
+} from './harness.ts'
 import { engineSuite } from './suite.ts'
 
 const load = loadUws()
@@ -16,6 +25,37 @@ describe.skipIf(!load.ok)('with a binary', () => {
     return new UwsEngine(options, load)
   }
   engineSuite('uWebSockets.js', make)
+
+  test.each([
+    ['plainly', {}],
+    ['over TLS', { tls: testTls }],
+  ])('a source may have less ready than the socket has refused, %s', async (_how, address) => {
+    const bytes = pattern(12 * MiB + 3)
+    /** Everything, and one byte where the window before was not taken whole. */
+    class Shrinking extends MemorySource {
+      private end = 0
+      again = 0
+      override ready(offset: number, length: number): number {
+        const isAgain = offset !== this.end
+        const count = isAgain ? 1 : (super.ready(offset, length) as number)
+        if (isAgain) this.again += 1
+        this.end = offset + count
+        return count
+      }
+    }
+    const source = new Shrinking(bytes)
+    const served = await serve(make, (_request, response) => response.stream(ok, source), address)
+    const client = await served.connect()
+    await client.request('GET', '/')
+    await client.readHead()
+    for (let at = 0; at < bytes.length; at += 256 * 1024) {
+      // So that the socket is full again and again.
+      await served.settle()
+      const piece = await client.readBytes(Math.min(256 * 1024, bytes.length - at))
+      expect(piece.equals(bytes.subarray(at, at + piece.length))).toBe(true)
+    }
+    expect(source.again).toBeGreaterThan(0)
+  })
 
   test('on a connection in use, a request behind an unanswered one ends it and is not served', async () => {
     const outcome = deferred<AbortSignal>()

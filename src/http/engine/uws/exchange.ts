@@ -16,7 +16,7 @@ import type { Pump } from '../pump.ts'
 import { UwsBody } from './body.ts'
 import type { UwsKeeper } from './keep-alive.ts'
 import type { UwsLane } from './lane.ts'
-import { offer, offerInPairs } from './records.ts'
+import { offer, offerInPairs, recordBytes } from './records.ts'
 import type { UwsRequest, UwsResponse } from './types.ts'
 
 /**
@@ -32,6 +32,8 @@ export class UwsExchange extends EngineExchange implements Kept {
   private isCorked = true
   private isWritableWatched = false
   private totalBytes = 0
+  /** Over TLS: what the socket refused last, up to a record's bytes. */
+  private refused: Uint8Array | undefined = undefined
   private readonly keeper: UwsKeeper
   private readonly lane: UwsLane
   /** The socket is not read until a request that changes something is answered. */
@@ -208,8 +210,28 @@ export class UwsExchange extends EngineExchange implements Kept {
       this.unsentHead = undefined
       writeHead(res, unsentHead, this.closes ? '\r\nConnection: close' : '')
     }
-    const isTaken = (this.isTls ? offerInPairs : offer)(res, bytes, this.totalBytes)
-    if (isTaken) return bytes.length
+    if (this.isTls) return this.takeRecords(res, bytes)
+    if (offer(res, bytes, this.totalBytes)) return bytes.length
+    return this.blocked(res)
+  }
+
+  /**
+   * A record that the socket refused is encrypted already: the next offer has to begin with all of its
+   * bytes, or the native side fails it without a word, and never says again that the socket takes more.
+   * The source may have fewer of them ready by then, so they are kept.
+   */
+  private takeRecords(res: UwsResponse, bytes: Uint8Array): number {
+    const { refused } = this
+    const offered = refused !== undefined && refused.length > bytes.length ? refused : bytes
+    this.refused = undefined
+    if (offerInPairs(res, offered, this.totalBytes)) return offered.length
+    const taken = this.blocked(res)
+    this.refused = offered.slice(taken, taken + recordBytes)
+    return taken
+  }
+
+  /** Waits for the socket; returns the bytes of the window that it took. */
+  private blocked(res: UwsResponse): number {
     this.pump!.block()
     this.watchWritable(res)
     // The native offset counts body bytes alone.
@@ -260,6 +282,7 @@ export class UwsExchange extends EngineExchange implements Kept {
 
   protected released(): void {
     this.res = undefined
+    this.refused = undefined
     this.body?.release()
     this.keeper.delete(this)
   }

@@ -8,7 +8,7 @@
 import type { UwsResponse } from './types.ts'
 
 /** A full record's bytes (RFC 8446, 5.1), and all that the native side's cork buffer holds. */
-const recordBytes = 16 * 1024
+export const recordBytes = 16 * 1024
 const pairBytes = 2 * recordBytes
 
 /**
