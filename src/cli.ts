@@ -12,9 +12,7 @@ const terminal = {
   exit: (code: number) => process.exit(code),
   // Loaded on demand: the other commands answer without them.
   loadLogger: () => import('./observability/logger.ts'),
-  loadMaintenance: () => import('./cli/commands/maintenance.ts'),
   loadServer: () => import('./server.ts'),
-  loadAdoption: () => import('./cli/adopt-store.ts'),
 }
 
 process.exit(await main(process.argv.slice(2), terminal))

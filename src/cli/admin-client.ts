@@ -1,97 +1,79 @@
 /**
- * @module The command line as a client of the admin API: flags, one request, a table or JSON, exit
- * codes. Commands of clean-up are lists of what they ask for; this file does the asking, of a server,
- * or with `--storage` or `--config` of a store that nobody serves.
+ * @module The command line as a client of the admin API: one request, a table or JSON. Commands of
+ * clean-up are lists of what they ask for; this file does the asking, of a server, or with
+ * `--storage` or `--config` of a store that no server has open.
  */
 import { userInfo } from 'node:os'
-import { loadConfig } from '../config/load.ts'
 import type { OfflineAdmin } from '../server/offline-admin.ts'
+import { type CommandLine, Misuse, reportFailure } from './command-line.ts'
 import type { Terminal } from './terminal.ts'
 
-export interface AdminFlags {
-  readonly operands: readonly string[]
-  readonly server: string
+/** What a command of this kind works with. */
+export interface Admin {
   readonly isJson: boolean
-  /** Further flags by name; `true` for those without a value. */
-  readonly flags: ReadonlyMap<string, string>
-  /** The store to open instead of asking a server. */
-  readonly offline?: OfflineStore
+  /** True: this process does the work itself. */
+  readonly isOffline: boolean
+  /** The answer's JSON. Throws with the server's own sentence. */
+  ask(method: string, path: string, body?: object): Promise<Json>
 }
 
-/** Help for the flags that every command of this kind has. */
-export const commonHelp = `
-  --server URL     the registry (FASTREGISTRY_SERVER; default http://127.0.0.1:5000)
-  --storage PATH, --config FILE
-                   a store that no server has open; the work is done here
-  --json           the answer as it came`
+export type Json = Readonly<Record<string, unknown>>
 
-/** Flags of every command of this kind. */
-const COMMON = ['server', 'json', 'storage', 'config']
+type Environment = Terminal['environment']
 
-/** The words after the command; a text says what is wrong with them. */
-export function parseFlags(
-  args: readonly string[],
-  known: readonly string[],
-  switches: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
-): AdminFlags | string {
-  const operands: string[] = []
-  const flags = new Map<string, string>()
-  for (let index = 0; index < args.length; index += 1) {
-    const match = /^--?([a-z][a-z-]*)(?:=(.*))?$/s.exec(args[index]!)
-    if (match === null) {
-      operands.push(args[index]!)
-      continue
-    }
-    const [, name = '', inline] = match
-    if (name === 'json' || switches.includes(name)) flags.set(name, 'true')
-    else if (![...COMMON, ...known].includes(name)) return `unknown flag --${name}`
-    else {
-      const value = inline ?? args[++index]
-      if (value === undefined) return `flag --${name} needs a value`
-      flags.set(name, value)
+/** Runs work of the admin API; a failure is one line and exit code 1. */
+export async function withAdmin(
+  line: CommandLine,
+  terminal: Terminal,
+  work: (admin: Admin) => Promise<number>,
+): Promise<number> {
+  const { environment } = terminal
+  const isOffline = line.has('storage') || line.has('config')
+  if (isOffline && line.has('server')) {
+    throw new Misuse('use either --server or --storage/--config, not both')
+  }
+  const isJson = line.has('json')
+  if (isOffline) {
+    const store = new OfflineStore(line, environment)
+    try {
+      const ask: Admin['ask'] = (...request) => store.ask(...request)
+      return await reportFailure(terminal, '', () => work({ isJson, isOffline, ask }))
+    } finally {
+      await store.close()
     }
   }
-  const server =
-    flags.get('server') ?? environment['FASTREGISTRY_SERVER'] ?? 'http://127.0.0.1:5000'
-  if (!URL.canParse(server)) return `--server: "${server}" is not a URL`
-  const isOffline = flags.has('storage') || flags.has('config')
-  if (isOffline && flags.has('server')) return '--server and a store: say one of them'
-  const offline = isOffline ? { offline: new OfflineStore(flags, environment) } : {}
-  return {
-    operands,
-    server: server.replace(/\/$/, ''),
-    isJson: flags.has('json'),
-    flags,
-    ...offline,
-  }
+  const server = line.text('server') ?? environment['FASTREGISTRY_SERVER'] ?? defaultServer
+  if (!URL.canParse(server)) throw new Misuse(`--server: "${server}" is not a URL`)
+  const base = server.replace(/\/$/, '')
+  const ask: Admin['ask'] = (...request) => askServer(base, environment, ...request)
+  return reportFailure(terminal, '', () => work({ isJson, isOffline, ask }))
 }
+
+const defaultServer = 'http://127.0.0.1:5000'
 
 /** A store that the command itself opens, at its first question. */
 class OfflineStore {
-  readonly #flags: ReadonlyMap<string, string>
-  readonly #environment: Readonly<Record<string, string | undefined>>
+  readonly #line: CommandLine
+  readonly #environment: Environment
   #admin: Promise<OfflineAdmin> | undefined
 
-  constructor(
-    flags: ReadonlyMap<string, string>,
-    environment: Readonly<Record<string, string | undefined>>,
-  ) {
-    this.#flags = flags
+  constructor(line: CommandLine, environment: Environment) {
+    this.#line = line
     this.#environment = environment
   }
 
-  async ask(method: string, path: string, body?: object): Promise<Record<string, unknown>> {
+  async ask(method: string, path: string, body?: object): Promise<Json> {
     this.#admin ??= this.#open()
     const { status, json } = await (await this.#admin).ask(method, path, body)
-    const answer = json as Record<string, unknown>
+    const answer = json as Json
     if (status < 300) return answer
     throw new Error(String(answer['error'] ?? `status ${status}`))
   }
 
   async #open(): Promise<OfflineAdmin> {
-    const file = this.#flags.get('config')
-    const path = this.#flags.get('storage')
+    const file = this.#line.text('config')
+    const path = this.#line.text('storage')
+    const { loadConfig } = await import('../config/load.ts')
     const config = await loadConfig({
       ...(file === undefined ? {} : { file }),
       ...(path === undefined ? {} : { flags: new Map([['storage.path', path]]) }),
@@ -100,7 +82,7 @@ class OfflineStore {
     const { openOfflineAdmin } = await import('../server/offline-admin.ts')
     return openOfflineAdmin(config, `${userInfo().username} (offline)`).catch((error: unknown) => {
       const text = error instanceof Error ? error.message : String(error)
-      throw new Error(`${text} (a server that has the store answers to --server URL)`)
+      throw new Error(`${text} (for the store of a running server use --server URL)`)
     })
   }
 
@@ -110,15 +92,14 @@ class OfflineStore {
   }
 }
 
-/** The answer's JSON; throws with the server's own sentence. `token` comes from the environment. */
-export async function askServer(
-  { server, offline }: AdminFlags,
-  environment: Readonly<Record<string, string | undefined>>,
+/** Credentials come from `FASTREGISTRY_AUTH`. */
+async function askServer(
+  server: string,
+  environment: Environment,
   method: string,
   path: string,
   body?: object,
-): Promise<Record<string, unknown>> {
-  if (offline !== undefined) return offline.ask(method, path, body)
+): Promise<Json> {
   const credentials = environment['FASTREGISTRY_AUTH']
   const authorization = credentials === undefined ? {} : { Authorization: authorize(credentials) }
   let response: Response
@@ -130,12 +111,14 @@ export async function askServer(
     })
   } catch (error) {
     const cause = (error as { cause?: { message?: string } }).cause?.message ?? String(error)
-    throw new Error(`${server} does not answer: ${cause} (a stopped store: --storage or --config)`)
+    throw new Error(
+      `${server} does not answer: ${cause} (for a stopped store use --storage or --config)`,
+    )
   }
   const text = await response.text()
-  let json: Record<string, unknown>
+  let json: Json
   try {
-    json = JSON.parse(text) as Record<string, unknown>
+    json = JSON.parse(text) as Json
   } catch {
     throw new Error(`${server} answered ${response.status} without JSON: is it a FastRegistry?`)
   }
@@ -167,32 +150,5 @@ export function printTable(
         .join('  ')
         .trimEnd(),
     )
-  }
-}
-
-/** Runs a command's work: one line for what went wrong; 1 failed, 2 not understood. */
-export async function withFlags(
-  args: readonly string[],
-  terminal: Terminal,
-  usage: string,
-  options: { readonly known?: readonly string[]; readonly switches?: readonly string[] },
-  work: (flags: AdminFlags) => Promise<number | undefined>,
-): Promise<number> {
-  const { known = [], switches = [] } = options
-  const flags = parseFlags(args, known, switches, terminal.environment)
-  if (typeof flags === 'string') {
-    terminal.printError(`fastregistry: ${flags}\n${usage}`)
-    return 2
-  }
-  try {
-    const code = await work(flags)
-    if (code !== undefined) return code
-    terminal.printError(usage)
-    return 2
-  } catch (error) {
-    terminal.printError(`fastregistry: ${error instanceof Error ? error.message : String(error)}`)
-    return 1
-  } finally {
-    await flags.offline?.close()
   }
 }

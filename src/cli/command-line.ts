@@ -1,98 +1,92 @@
 /**
- * @module What the feature commands share: their words and flags, and the configuration they work
- * with.
+ * @module A command line that was understood: the command with its operands and flags. And what the
+ * commands share: their configuration, and how they report what went wrong.
  */
 import type { Config } from '../config/config.ts'
-import { ConfigError, nearestKey } from '../config/explain.ts'
-import { loadConfig } from '../config/load.ts'
-import { FLAG_KEYS, type SettingKey, SWITCH_FLAGS } from '../config/schema.ts'
+import { ConfigError } from '../config/explain.ts'
+import type { LoadOptions } from '../config/load.ts'
+import type { SettingKey } from '../config/schema.ts'
 import type { Environment } from '../config/source.ts'
-import { fail, ok, type Result } from '../registry/result.ts'
+import type { Command } from './command.ts'
 import { oneLine } from './one-line.ts'
 import type { Terminal } from './terminal.ts'
 
-export interface CommandLine {
-  readonly words: readonly string[]
-  /** Values by the flag's name without its dashes; a flag given again adds to its values. */
+export interface LineParts {
+  readonly command: Command
+  /** The table that the command is from. */
+  readonly commands: readonly Command[]
+  readonly operands: readonly string[]
+  /** Values by the name of the flag, in the order of the command line; a switch has `true`. */
   readonly flags: ReadonlyMap<string, readonly string[]>
+  /** Every flag that the command takes. */
+  readonly known: ReadonlySet<string>
+  /** Flags that override settings, by the key of the setting. */
+  readonly settings: ReadonlyMap<SettingKey, string>
 }
 
-/** Flags that lead to the configuration; every command takes them. */
-const CONFIG_FLAGS: readonly string[] = ['config', ...FLAG_KEYS.keys()]
+export class CommandLine {
+  readonly command: Command
+  readonly commands: readonly Command[]
+  readonly operands: readonly string[]
+  readonly settings: ReadonlyMap<SettingKey, string>
+  readonly #flags: ReadonlyMap<string, readonly string[]>
+  readonly #known: ReadonlySet<string>
+
+  constructor(parts: LineParts) {
+    this.command = parts.command
+    this.commands = parts.commands
+    this.operands = parts.operands
+    this.settings = parts.settings
+    this.#flags = parts.flags
+    this.#known = parts.known
+  }
+
+  /** The value of a flag, the last one where it was given again. */
+  text(name: string): string | undefined {
+    return this.#values(name).at(-1)
+  }
+
+  /** All values of a flag, also those between commas. */
+  list(name: string): readonly string[] {
+    return this.#values(name).flatMap((text) => text.split(',').map((one) => one.trim()))
+  }
+
+  /** Whether a flag was given. */
+  has(name: string): boolean {
+    return this.#values(name).length > 0
+  }
+
+  /** A flag that the table does not have would never be given: that is a mistake of ours. */
+  #values(name: string): readonly string[] {
+    if (!this.#known.has(name)) throw new TypeError(`no flag --${name} in the table of commands`)
+    return this.#flags.get(name) ?? []
+  }
+}
+
+/** The command line was not understood: one sentence, exit code 2. */
+export class Misuse extends Error {}
+
+/** Where the configuration of a command comes from; without a file the defaults hold. */
+export function loadOptions(line: CommandLine, environment: Environment): LoadOptions {
+  const file = configFile(line, environment)
+  return { ...(file === undefined ? {} : { file }), flags: line.settings, environment }
+}
+
+/** The file that a flag or the operand names, else the environment. */
+export function configFile(line: CommandLine, environment: Environment): string | undefined {
+  return line.text('config') ?? (environment['FASTREGISTRY_CONFIG'] || undefined)
+}
+
+/** The configuration that the flags name. Throws a `ConfigError`, which `main` prints. */
+export async function configOf(line: CommandLine, { environment }: Terminal): Promise<Config> {
+  const { loadConfig } = await import('../config/load.ts')
+  return loadConfig(loadOptions(line, environment))
+}
 
 /**
- * Words and `--flag value`, `--flag=value`; one dash will do. Every flag takes a value, but for the
- * switches, which take none and get an empty one.
+ * Runs work; a failure is one line that begins with `what`, and exit code 1. Throws what `main`
+ * reports: `Misuse` and `ConfigError`.
  */
-export function readCommandLine(
-  args: readonly string[],
-  ownFlags: readonly string[],
-  switches: readonly string[] = [],
-): Result<CommandLine, string> {
-  const known = [...ownFlags, ...switches, ...CONFIG_FLAGS]
-  const words: string[] = []
-  const flags = new Map<string, string[]>()
-  for (let index = 0; index < args.length; index++) {
-    const match = /^--?([a-z][a-z-]*)(?:=(.*))?$/s.exec(args[index]!)
-    if (match === null) {
-      words.push(args[index]!)
-      continue
-    }
-    const [, name = '', inline] = match
-    if (!known.includes(name)) {
-      const nearest = nearestKey(name, known)
-      const advice = nearest === undefined ? '' : `; did you mean "--${nearest}"?`
-      return fail(`unknown flag "--${name}"${advice}`)
-    }
-    if (switches.includes(name)) {
-      if (inline !== undefined) return fail(`flag --${name} takes no value`)
-      flags.set(name, [''])
-      continue
-    }
-    const value = inline ?? (SWITCH_FLAGS.has(name) ? 'true' : args[++index])
-    if (value === undefined || value === '') return fail(`flag --${name} needs a value`)
-    flags.set(name, [...(flags.get(name) ?? []), value])
-  }
-  return ok({ words, flags })
-}
-
-/** The file that a flag names, or the environment; undefined: the defaults hold. */
-export function configFile(
-  given: string | undefined,
-  environment: Environment,
-): string | undefined {
-  return given ?? (environment['FASTREGISTRY_CONFIG'] || undefined)
-}
-
-/** The configuration that the flags name; undefined after its problems were printed. */
-export async function configOf(line: CommandLine, terminal: Terminal): Promise<Config | undefined> {
-  const file = configFile(line.flags.get('config')?.at(-1), terminal.environment)
-  const settings = new Map<SettingKey, string>()
-  for (const [flag, key] of FLAG_KEYS) {
-    const value = line.flags.get(flag)?.at(-1)
-    if (value !== undefined) settings.set(key, value)
-  }
-  try {
-    return await loadConfig({
-      ...(file === undefined ? {} : { file }),
-      flags: settings,
-      environment: terminal.environment,
-    })
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    terminal.printError(error.message)
-    return undefined
-  }
-}
-
-/** Says what was wrong with the command line; the exit code. */
-export function misused(terminal: Terminal, message: string, usage: string): number {
-  terminal.printError(`fastregistry: ${message}`)
-  terminal.printError(usage)
-  return 2
-}
-
-/** Runs work on files; a failure is one line and exit code 1. */
 export async function reportFailure(
   terminal: Terminal,
   what: string,
@@ -101,8 +95,9 @@ export async function reportFailure(
   try {
     return await work()
   } catch (error) {
+    if (error instanceof Misuse || error instanceof ConfigError) throw error
     const message = error instanceof Error ? error.message : String(error)
-    terminal.printError(`fastregistry: ${what}: ${oneLine(message)}`)
+    terminal.printError(`fastregistry: ${what === '' ? '' : `${what}: `}${oneLine(message)}`)
     return 1
   }
 }

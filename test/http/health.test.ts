@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
-import { health } from '../../src/cli/commands/health.ts'
+import { main } from '../../src/cli/main.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import { htpasswd } from '../support/access.ts'
 import { dispose, ENGINES, startInProcess, until } from '../support/in-process.ts'
@@ -97,7 +97,7 @@ async function ask(args: readonly string[], environment = {}): Promise<Asked> {
   const lines: string[] = []
   const print = (line: string) => lines.push(line)
   const terminal = { environment, print, printError: print } as unknown as Terminal
-  return { code: await health(args, terminal), text: lines.join('\n') }
+  return { code: await main(['health', ...args], terminal), text: lines.join('\n') }
 }
 
 /** A file that describes a running server, as `health` reads it. */

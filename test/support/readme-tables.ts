@@ -15,11 +15,11 @@ import { needText } from '../../src/admin/needs.ts'
 import { pinEndpoints } from '../../src/admin/pin-endpoints.ts'
 import { repositoryEndpoints } from '../../src/admin/repository-endpoints.ts'
 import { serviceEndpoints } from '../../src/admin/service-endpoints.ts'
-import { main } from '../../src/cli/main.ts'
 import { DATABASES } from '../../src/metadata/schema.ts'
 import { Metrics } from '../../src/observability/metrics/metrics.ts'
 import { declareMirrorMetrics } from '../../src/observability/metrics/mirrors.ts'
 import { ERRORS } from '../../src/registry/errors.ts'
+import { commandsMarkdown } from './commands-markdown.ts'
 import { settingsMarkdown } from './settings-markdown.ts'
 
 /** One generated block, the page that has it, and what it must contain. */
@@ -74,15 +74,6 @@ function errorsMarkdown(): string {
 /** The file with every setting, as it ships. */
 function exampleMarkdown(): string {
   return `\`\`\`yaml\n${textOf('example-config.yaml').trimEnd()}\n\`\`\``
-}
-
-/** What `fastregistry help` prints. */
-async function commandsMarkdown(): Promise<string> {
-  const lines: string[] = []
-  const terminal = { environment: {}, print: (line: string) => lines.push(line) }
-  // Of the terminal, help uses nothing but the lines.
-  await main(['help'], terminal as never)
-  return `\`\`\`text\n${lines.join('\n').trimEnd()}\n\`\`\``
 }
 
 /** Stands for everything that endpoints are given: the table only reads what they say of themselves. */

@@ -4,8 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseArguments } from '../../src/cli/arguments.ts'
+import { COMMANDS } from '../../src/cli/commands.ts'
 import { main } from '../../src/cli/main.ts'
+import { parseCommandLine } from '../../src/cli/parse.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import type { Config } from '../../src/config/config.ts'
 import { createLogger } from '../../src/observability/logger.ts'
@@ -55,8 +56,6 @@ function stage(start: (config: Config) => Promise<void> = async () => {}) {
         return { ports: [5000], stop: () => stopFinished }
       },
     }),
-    loadMaintenance: () => import('../../src/cli/commands/maintenance.ts'),
-    loadAdoption: () => import('../../src/cli/adopt-store.ts'),
   }
   const messages = () => log.map((line) => (JSON.parse(line) as { msg: string }).msg)
   return { terminal, lines, log, messages, signals, exits, started, finishStop }
@@ -94,11 +93,12 @@ describe('the command line', () => {
     [['serve', '--help'], 'help', undefined, {}],
     [['-h'], 'help', undefined, {}],
   ] as const)('%j is understood', (args, command, file, settings) => {
-    const result = parseArguments(args)
-    expect(result.ok).toBe(true)
-    if (!result.ok) return
-    expect(result.value).toMatchObject({ command, file })
-    expect(Object.fromEntries(result.value.settings)).toEqual(settings)
+    const result = parseCommandLine(args, COMMANDS)
+    if (!result.ok) throw new Error(result.error)
+    const line = result.value
+    expect(line.command.words).toEqual([command])
+    expect(line.command.needs === 'nothing' ? undefined : line.text('config')).toBe(file)
+    expect(Object.fromEntries(line.settings)).toEqual(settings)
   })
 
   test.each([
@@ -113,12 +113,27 @@ describe('the command line', () => {
     [['--config'], 'flag --config needs a value, such as --config=config.yaml'],
     [['--config='], 'flag --config needs a value, such as --config=config.yaml'],
     [['--storage', '--addr=:1'], 'flag --storage needs a value, such as --storage=./data'],
-    [['serve', 'c.yaml'], 'unexpected "c.yaml" after serve; see fastregistry help'],
-    [['check-config', 'a', 'b'], 'unexpected "b" after check-config; see fastregistry help'],
+    [['serve', 'c.yaml'], 'unexpected "c.yaml" after serve; see fastregistry help serve'],
+    [
+      ['check-config', 'a', 'b'],
+      'unexpected "b" after check-config; see fastregistry help check-config',
+    ],
     [
       ['check-config', '--config=a', 'b'],
-      'unexpected "b" after check-config; see fastregistry help',
+      'unexpected "b" after check-config; see fastregistry help check-config',
     ],
+    [['gc', 'aply', 'x'], 'unknown command "gc aply"; did you mean "gc apply"?'],
+    [['retention', 'pln'], 'unknown command "retention pln"; did you mean "retention plan"?'],
+    [['gc', '--dryrun'], 'unknown flag "--dryrun"; did you mean "--dry-run"?'],
+    [['token'], 'token needs create, list, revoke or rotate-keys; see fastregistry help token'],
+    [['backup'], 'backup needs a folder to write to; see fastregistry help backup'],
+    [['serve', '--repair'], 'flag --repair belongs to verify; see fastregistry help serve'],
+    [['--repository=a'], 'flag --repository belongs to adopt; see fastregistry help'],
+    [['serve', '--json'], 'flag --json does not belong here; see fastregistry help serve'],
+    [['gc', '--json=no'], 'flag --json takes no value'],
+    [['tags'], 'tags needs the name of a repository; see fastregistry help tags'],
+    [['health', 'dead'], 'health needs one of: ready or live; see fastregistry help health'],
+    [['help', 'serv'], 'there is no command "serv"; did you mean "serve"?'],
   ])('%j is refused with advice, and ends with 2', async (args, message) => {
     const { terminal, lines } = stage()
     expect(await main(args, terminal)).toBe(2)
@@ -135,11 +150,22 @@ describe('short commands', () => {
     expect(lines).toEqual([`fastregistry ${version} (node ${process.version})`])
   })
 
-  test('help names every command and flag', async () => {
+  test('help names every command, and the flags of one', async () => {
     const { terminal, lines } = stage()
     expect(await main(['help'], terminal)).toBe(0)
-    for (const word of ['serve', 'check-config', 'version', '--config', '--storage', '--addr']) {
-      expect(lines[0]).toContain(word)
+    for (const word of ['serve', 'check-config', 'version', 'gc plan', 'token create']) {
+      expect(lines[0]).toContain(`\n  ${word}`)
+    }
+    for (const args of [
+      ['help', 'serve'],
+      ['serve', '--help'],
+      ['-h', 'serve'],
+    ]) {
+      const one = stage()
+      expect(await main(args, one.terminal)).toBe(0)
+      for (const flag of ['--config FILE', '--storage DIR', '--addr ADDRESS', '--open']) {
+        expect(one.lines[0]).toContain(`\n  ${flag}`)
+      }
     }
   })
 

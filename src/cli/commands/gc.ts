@@ -1,13 +1,10 @@
 /**
  * @module `fastregistry gc`: runs, plans, applies, explains, through the admin API.
  */
-import { type AdminFlags, askServer, commonHelp, printTable, withFlags } from '../admin-client.ts'
-import type { RunCommand } from '../feature-commands.ts'
+import { type Admin, type Json, printTable, withAdmin } from '../admin-client.ts'
+import type { RunCommand } from '../command.ts'
+import type { CommandLine } from '../command-line.ts'
 import type { Terminal } from '../terminal.ts'
-
-const usage = `Usage: fastregistry gc run|plan|apply PLAN|show PLAN|status|explain NAME[:TAG|@DIGEST]${commonHelp}
-  --dry-run        run: the same as plan
-  --accept-clock   run, plan, apply: the clock is right although it jumped`
 
 interface Job {
   readonly id: string
@@ -20,94 +17,89 @@ interface Job {
 /** How often a running job is asked about, ms. */
 const askEveryMs = 500
 
-export const gc: RunCommand = (args, terminal) =>
-  withFlags(args, terminal, usage, { switches: ['accept-clock', 'dry-run'] }, (flags) =>
-    work(flags, terminal),
-  )
+/** The command without a further word. */
+export const gcStatusOrPlan: RunCommand = (line, terminal) =>
+  line.has('dry-run') ? gcPlan(line, terminal) : gcStatus(line, terminal)
 
-async function work(flags: AdminFlags, terminal: Terminal): Promise<number | undefined> {
-  const isDry = flags.flags.has('dry-run')
-  const [verb = isDry ? 'plan' : 'status', operand, ...rest] = flags.operands
-  if (rest.length > 0) return undefined
-  const acceptClock = flags.flags.has('accept-clock')
-  const ask = (method: string, path: string, body?: object) =>
-    askServer(flags, terminal.environment, method, path, body)
-  const show = (json: object) => terminal.print(JSON.stringify(json, null, 2))
-  switch (verb) {
-    case 'run':
-    case 'plan':
-      return follow(
-        flags,
-        terminal,
-        await ask('POST', '/admin/gc', { dryRun: verb === 'plan' || isDry, acceptClock }),
-      )
-    case 'apply':
-      if (operand === undefined) return undefined
-      return follow(
-        flags,
-        terminal,
-        await ask('POST', `/admin/gc/plans/${operand}/apply`, { acceptClock }),
-      )
-    case 'status':
-      show(await ask('GET', '/admin/gc'))
-      return 0
-    case 'show': {
-      if (operand === undefined) return undefined
-      let after = ''
-      do {
-        const page = await ask('GET', `/admin/gc/plans/${operand}/items?limit=1000${after}`)
-        const items = page['items'] as Record<string, unknown>[]
-        if (flags.isJson) for (const item of items) terminal.print(JSON.stringify(item))
-        else {
-          const rows = items.map((it) => [
-            it['kind'],
-            `${String(it['repository'] ?? '')}${it['tag'] === undefined ? `@${String(it['digest'])}` : `:${String(it['tag'])}`}`,
-            it['bytes'],
-            it['reason'],
-          ])
-          if (rows.length > 0) printTable(terminal, ['KIND', 'WHAT', 'BYTES', 'WHY'], rows)
-        }
-        after = page['next'] === undefined ? '' : `&after=${String(page['next'])}`
-      } while (after !== '')
-      return 0
-    }
-    case 'explain': {
-      if (operand === undefined) return undefined
-      const json = await ask('GET', `/admin/explain?of=${encodeURIComponent(operand)}`)
-      if (flags.isJson) show(json)
-      else {
-        const verdicts = json['verdicts'] as Record<string, unknown>[]
-        const rows = verdicts.map((it) => [
-          it['name'],
-          it['stays'] === true ? 'stays' : 'goes',
-          it['goesAt'],
-          it['reason'],
-        ])
-        printTable(terminal, ['NAME', 'VERDICT', 'UNTIL', 'WHY'], rows)
-      }
-      return 0
-    }
-    default:
-      return undefined
-  }
+export const gcStatus: RunCommand = (line, terminal) =>
+  withAdmin(line, terminal, async ({ ask }) => {
+    terminal.print(JSON.stringify(await ask('GET', '/admin/gc'), null, 2))
+    return 0
+  })
+
+export const gcPlan: RunCommand = (line, terminal) => collect(line, terminal, true)
+
+export const gcRun: RunCommand = (line, terminal) => collect(line, terminal, line.has('dry-run'))
+
+function collect(line: CommandLine, terminal: Terminal, dryRun: boolean): Promise<number> {
+  return withAdmin(line, terminal, async (admin) => {
+    const body = { dryRun, acceptClock: line.has('accept-clock') }
+    return follow(admin, terminal, await admin.ask('POST', '/admin/gc', body))
+  })
 }
+
+export const gcApply: RunCommand = (line, terminal) =>
+  withAdmin(line, terminal, async (admin) => {
+    const path = `/admin/gc/plans/${line.operands[0]!}/apply`
+    const body = { acceptClock: line.has('accept-clock') }
+    return follow(admin, terminal, await admin.ask('POST', path, body))
+  })
+
+export const gcShow: RunCommand = (line, terminal) =>
+  withAdmin(line, terminal, async ({ ask, isJson }) => {
+    let after = ''
+    do {
+      const path = `/admin/gc/plans/${line.operands[0]!}/items?limit=1000${after}`
+      const page = await ask('GET', path)
+      const items = page['items'] as Json[]
+      if (isJson) for (const item of items) terminal.print(JSON.stringify(item))
+      else if (items.length > 0) {
+        const rows = items.map((it) => [it['kind'], whatOf(it), it['bytes'], it['reason']])
+        printTable(terminal, ['KIND', 'WHAT', 'BYTES', 'WHY'], rows)
+      }
+      after = page['next'] === undefined ? '' : `&after=${String(page['next'])}`
+    } while (after !== '')
+    return 0
+  })
+
+function whatOf({ repository, tag, digest }: Json): string {
+  const reference = tag === undefined ? `@${String(digest)}` : `:${String(tag)}`
+  return `${String(repository ?? '')}${reference}`
+}
+
+export const gcExplain: RunCommand = (line, terminal) =>
+  withAdmin(line, terminal, async ({ ask, isJson }) => {
+    const json = await ask('GET', `/admin/explain?of=${encodeURIComponent(line.operands[0]!)}`)
+    if (isJson) terminal.print(JSON.stringify(json, null, 2))
+    else {
+      const verdicts = json['verdicts'] as Json[]
+      const rows = verdicts.map((it) => [
+        it['name'],
+        it['stays'] === true ? 'stays' : 'goes',
+        it['goesAt'],
+        it['reason'],
+      ])
+      printTable(terminal, ['NAME', 'VERDICT', 'UNTIL', 'WHY'], rows)
+    }
+    return 0
+  })
 
 /** Asks until the job has ended; exit code 0 only when it ended well. */
 async function follow(
-  flags: AdminFlags,
+  { ask, isJson, isOffline }: Admin,
   terminal: Terminal,
-  started: Record<string, unknown>,
+  started: Json,
 ): Promise<number> {
   let job = started['job'] as Job
   while (job.state === 'running') {
-    const waitMs = flags.offline === undefined ? askEveryMs : askEveryMs / 10
+    const waitMs = isOffline ? askEveryMs / 10 : askEveryMs
     await new Promise((resolve) => setTimeout(resolve, waitMs))
-    const json = await askServer(flags, terminal.environment, 'GET', `/admin/jobs/${job.id}`)
+    const json = await ask('GET', `/admin/jobs/${job.id}`)
     job = json as unknown as Job
-    if (!flags.isJson && process.stderr.isTTY) process.stderr.write(`\r${progress(job)}\u001b[K`)
+    if (!isJson && process.stderr.isTTY) process.stderr.write(`\r${progress(job)}\u001b[K`)
   }
-  if (!flags.isJson && process.stderr.isTTY) process.stderr.write('\r\u001b[K')
-  if (flags.isJson) terminal.print(JSON.stringify(job, null, 2))
+  if (!isJson && process.stderr.isTTY) process.stderr.write('\r\u001b[K')
+  if (isJson) terminal.print(JSON.stringify(job, null, 2))
   else {
     terminal.print(`${job.state}${job.message === undefined ? '' : `: ${job.message}`}`)
     if (job.plan !== undefined) terminal.print(`plan ${job.plan}`)

@@ -1,6 +1,6 @@
 /**
- * @module `fastregistry health`: asks the server that a configuration describes, on this machine, how it
- * is. For container health checks, which should not know ports and certificates themselves.
+ * @module `fastregistry health [ready|live]`: asks the server that a configuration describes, on this
+ * machine, how it is. For container health checks, which then need no ports and certificates.
  */
 import { request } from 'node:http'
 import { connect, isIP, type Socket } from 'node:net'
@@ -8,27 +8,18 @@ import type { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { Networks } from '../../auth/networks.ts'
 import type { Config } from '../../config/config.ts'
-import { configOf, misused, readCommandLine, reportFailure } from '../command-line.ts'
-import type { Terminal } from '../terminal.ts'
-
-const usage = 'usage: fastregistry health [ready|live] [--config FILE]'
+import type { RunCommand } from '../command.ts'
+import { configOf, reportFailure } from '../command-line.ts'
 
 /** A server that takes longer is not well, ms. */
 const answerWithinMs = 4_000
 
-const PATHS: Readonly<Record<string, string>> = { ready: '/readyz', live: '/livez' }
-
 /** Exit code 0: it answers 200. */
-export async function health(args: readonly string[], terminal: Terminal): Promise<number> {
-  const line = readCommandLine(args, [])
-  if (!line.ok) return misused(terminal, line.error, usage)
-  const [word = 'ready', ...rest] = line.value.words
-  const path = Object.hasOwn(PATHS, word) ? PATHS[word] : undefined
-  if (path === undefined || rest.length > 0) return misused(terminal, 'ready or live?', usage)
-  const config = await configOf(line.value, terminal)
-  if (config === undefined) return 1
+export const health: RunCommand = async (line, terminal) => {
+  const [word = 'ready'] = line.operands
+  const config = await configOf(line, terminal)
   return reportFailure(terminal, 'not well', async () => {
-    const { status, text } = await ask(config, path)
+    const { status, text } = await ask(config, word === 'live' ? '/livez' : '/readyz')
     terminal.print(text)
     return status === 200 ? 0 : 1
   })
@@ -40,7 +31,8 @@ async function ask(
 ): Promise<{ readonly status: number; readonly text: string }> {
   const host = ownHost(addr.host)
   const { port } = addr
-  if (port === 0) throw new Error('server.addr has port 0: which one it came to is not known here')
+  if (port === 0)
+    throw new Error('server.addr has port 0: this command cannot know which port the server got')
   const socket = connect({ host, port })
   const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), answerWithinMs)
   try {
@@ -48,11 +40,11 @@ async function ask(
       socket.once('connect', resolve)
       socket.once('error', reject)
     })
-    // From a balancer's address the registry expects to hear first who the client is.
+    // From the address of a balancer the registry expects the PROXY header first.
     if (new Networks(proxyProtocol).includes(isIP(host) === 0 ? '127.0.0.1' : host)) {
       await say(socket, 'PROXY UNKNOWN\r\n')
     }
-    // It is this machine that is asked, and nothing is told: any certificate will do.
+    // The server is on this machine and gets no secret, so any certificate is accepted.
     const stream = tls === undefined ? socket : connectTls({ socket, rejectUnauthorized: false })
     return await get(stream, path)
   } finally {

@@ -8,37 +8,22 @@ import { createInterface } from 'node:readline'
 import { hashBcrypt, passwordBytesMax, verifyBcrypt } from '../../auth/bcrypt.ts'
 import { editHtpasswd, parseHtpasswd, userNameProblem } from '../../auth/htpasswd.ts'
 import { readIfThere, replaceFile, withLock } from '../../auth/secret-file.ts'
-import { configOf, misused, readCommandLine, reportFailure } from '../command-line.ts'
+import type { RunCommand } from '../command.ts'
+import { configOf, Misuse, reportFailure } from '../command-line.ts'
 import type { Terminal } from '../terminal.ts'
 
-const USAGE = `Usage: fastregistry htpasswd add|remove|verify [FILE] USER [--config FILE]
-The password is read from standard input. Without FILE it is auth.htpasswd_file of the configuration.`
-
-export async function htpasswd(args: readonly string[], terminal: Terminal): Promise<number> {
-  const line = readCommandLine(args, [])
-  if (!line.ok) return misused(terminal, line.error, USAGE)
-  const [action = '', ...operands] = line.value.words
-  if (!['add', 'remove', 'verify'].includes(action)) {
-    return misused(terminal, 'htpasswd needs add, remove or verify', USAGE)
-  }
-  if (operands.length === 0 || operands.length > 2) {
-    return misused(terminal, `htpasswd ${action} needs a user`, USAGE)
-  }
-  const user = operands.at(-1)!
+export const htpasswd: RunCommand = async (line, terminal) => {
+  const action = line.command.words[1]!
+  const user = line.operands.at(-1)!
   const problem = userNameProblem(user)
-  if (problem !== undefined) return misused(terminal, problem, USAGE)
-  let file = operands.length === 2 ? operands[0] : undefined
+  if (problem !== undefined) throw new Misuse(problem)
+  const given = line.operands.length === 2 ? line.operands[0] : undefined
+  const file = given ?? (await configOf(line, terminal)).auth.htpasswdFile
   if (file === undefined) {
-    const config = await configOf(line.value, terminal)
-    if (config === undefined) return 1
-    file = config.auth.htpasswdFile
+    throw new Misuse('name the file, or a configuration with auth.htpasswd_file')
   }
-  if (file === undefined) {
-    return misused(terminal, 'name the file, or a configuration with auth.htpasswd_file', USAGE)
-  }
-  const path = file
   return reportFailure(terminal, `htpasswd ${action} failed`, () =>
-    act(action, path, user, terminal),
+    act(action, file, user, terminal),
   )
 }
 
@@ -70,7 +55,7 @@ async function act(action: string, file: string, user: string, terminal: Termina
 /** Behind a symbolic link the file itself is replaced; mode and owner of an old one are kept. */
 async function change(file: string, user: string, hash: string | undefined): Promise<void> {
   const path = await realpath(file).catch(() => file)
-  // Two commands at once must not undo each other's work.
+  // Two commands that run together must not undo each other's work.
   await withLock(`${path}.lock`, async () => {
     const text = (await readIfThere(path)) ?? ''
     const next = editHtpasswd(text, user, hash)

@@ -6,10 +6,32 @@ import { systemClock } from '../../runtime/clock.ts'
 import { backup, type CopyReport, restore } from '../../storage/backup.ts'
 import { openStorage, type Storage } from '../../storage/open.ts'
 import { Scrub } from '../../storage/scrub.ts'
+import type { RunCommand } from '../command.ts'
+import { type CommandLine, configOf, reportFailure } from '../command-line.ts'
+import type { Terminal } from '../terminal.ts'
 
 export interface Output {
   print(line: string): void
   printError(line: string): void
+}
+
+export const verifyCommand: RunCommand = (line, terminal) =>
+  maintain('verify', line, terminal, (path) => verify(path, line.has('repair'), terminal))
+
+export const backupCommand: RunCommand = (line, terminal) =>
+  maintain('backup', line, terminal, (path) => writeBackup(path, line.operands[0]!, terminal))
+
+export const restoreCommand: RunCommand = (line, terminal) =>
+  maintain('restore', line, terminal, (path) => restoreBackup(line.operands[0]!, path, terminal))
+
+async function maintain(
+  what: string,
+  line: CommandLine,
+  terminal: Terminal,
+  work: (path: string) => Promise<number>,
+): Promise<number> {
+  const { storage } = await configOf(line, terminal)
+  return reportFailure(terminal, `${what} failed`, () => work(storage.path))
 }
 
 /**

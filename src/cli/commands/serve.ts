@@ -4,50 +4,41 @@
  */
 import { formatAddress } from '../../config/address.ts'
 import type { Config } from '../../config/config.ts'
-import type { createLogger, Logger } from '../../observability/logger.ts'
+import type { Logger } from '../../observability/logger.ts'
 import { loadLibc } from '../../runtime/libc.ts'
 import { answerFirst } from '../../runtime/priority.ts'
-import {
-  exitCodeOf,
-  listenForStop,
-  type SignalSource,
-  type StopSignal,
-} from '../../runtime/shutdown.ts'
+import { exitCodeOf, listenForStop, type StopSignal } from '../../runtime/shutdown.ts'
 import { readVersion } from '../../runtime/version.ts'
+import { judgeConfig } from '../../server/judge/judge.ts'
 import type { startServer } from '../../server.ts'
+import type { RunCommand } from '../command.ts'
+import { loadOptions } from '../command-line.ts'
 import { oneLine } from '../one-line.ts'
+import type { Terminal } from '../terminal.ts'
 
-export interface ServeContext {
-  readonly signals: SignalSource
-  loadLogger(): Promise<{ readonly createLogger: typeof createLogger }>
-  loadServer(): Promise<{ readonly startServer: typeof startServer }>
-  printError(line: string): void
-  /** Ends the process at once. */
-  exit(code: number): void
-}
-
-/** Resolves with the exit code once the server has stopped. */
-export async function serve(config: Config, context: ServeContext): Promise<number> {
-  // Whatever is made from now on is nobody else's business, also where no unit says so.
+/** Resolves with the exit code once the server has stopped. Throws when the configuration is wrong. */
+export const serve: RunCommand = async (line, terminal) => {
+  const { config } = await judgeConfig(loadOptions(line, terminal.environment))
+  // Other users of the machine must not read what the server writes, even without a service unit.
   process.umask(process.umask(0o027) | 0o027)
-  const { createLogger } = await context.loadLogger()
+  const { createLogger } = await terminal.loadLogger()
   const logger = createLogger(config.log.level)
   const stopRequested = new Promise<StopSignal>((onStop) => {
     const onForce = (signal: StopSignal) => {
       logger.warn({ signal }, 'second signal: ending without waiting')
       logger.flushSync()
-      context.exit(exitCodeOf(signal))
+      terminal.exit(exitCodeOf(signal))
     }
-    listenForStop({ onStop, onForce }, context.signals)
+    listenForStop({ onStop, onForce }, terminal.signals)
   })
-  const code = await run(config, context, logger, stopRequested)
+  const code = await run(config, terminal, logger, stopRequested)
   await logger.flush()
   return code
 }
 
 async function run(
   config: Config,
-  context: ServeContext,
+  terminal: Terminal,
   logger: Logger,
   stopRequested: Promise<StopSignal>,
 ): Promise<number> {
@@ -55,11 +46,11 @@ async function run(
   const libc = loadLibc()
   if (!('unavailable' in libc)) answerFirst(libc)
   try {
-    const { startServer } = await context.loadServer()
+    const { startServer } = await terminal.loadServer()
     server = await startServer(config, { logger })
   } catch (error) {
     logger.debug({ error }, 'start failed')
-    context.printError(`fastregistry: cannot start: ${explainStart(error, config)}`)
+    terminal.printError(`fastregistry: cannot start: ${explainStart(error, config)}`)
     return 1
   }
   const startMs = Math.round(performance.now())
@@ -87,7 +78,7 @@ function explainStart(error: unknown, config: Config): string {
     case 'EADDRINUSE':
       return `${addresses} is in use by another process; stop it or choose another server.addr`
     case 'EADDRNOTAVAIL':
-      return `${addresses} is not an address of this machine; mend server.addr`
+      return `${addresses} is not an address of this machine; correct server.addr`
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':

@@ -22,46 +22,21 @@ import { formatKeyFile, newKeyFile, parseKeyFile, rotateKeys } from '../../auth/
 import type { Config } from '../../config/config.ts'
 import { parseDuration } from '../../config/quantities.ts'
 import { isPattern } from '../../config/sections/access.ts'
-import {
-  type CommandLine,
-  configOf,
-  misused,
-  readCommandLine,
-  reportFailure,
-} from '../command-line.ts'
+import type { RunCommand } from '../command.ts'
+import { type CommandLine, configOf, Misuse, reportFailure } from '../command-line.ts'
 import type { Terminal } from '../terminal.ts'
-
-const USAGE = `Usage: fastregistry token create --user USER --repositories PATTERNS --actions ACTIONS --expires 30d
-       fastregistry token list
-       fastregistry token revoke ID | REFRESH-TOKEN | --user USER
-       fastregistry token rotate-keys [--now]
-       (each with --config FILE; PATTERNS and ACTIONS are separated by commas)`
 
 const expiresMsMax = 3650 * 86_400_000
 
-export async function token(args: readonly string[], terminal: Terminal): Promise<number> {
-  const line = readCommandLine(args, ['user', 'repositories', 'actions', 'expires'], ['now'])
-  if (!line.ok) return misused(terminal, line.error, USAGE)
-  const [action = '', ...operands] = line.value.words
-  const user = line.value.flags.get('user')?.at(-1)
-  const operandsWanted = action === 'revoke' && user === undefined ? 1 : 0
-  if (!['create', 'list', 'revoke', 'rotate-keys'].includes(action)) {
-    return misused(terminal, 'token needs create, list, revoke or rotate-keys', USAGE)
+export const token: RunCommand = async (line, terminal) => {
+  const action = line.command.words[1]!
+  const [operand] = line.operands
+  const user = action === 'revoke' ? line.text('user') : undefined
+  if (action === 'revoke' && (operand === undefined) === (user === undefined)) {
+    throw new Misuse('token revoke needs one id, one refresh token, or --user')
   }
-  if (operands.length !== operandsWanted) {
-    const problem =
-      action === 'revoke'
-        ? 'token revoke needs one id, one refresh token, or --user'
-        : `unexpected "${operands[0]}"`
-    return misused(terminal, problem, USAGE)
-  }
-  if (line.value.flags.has('now') && action !== 'rotate-keys') {
-    return misused(terminal, '--now belongs to rotate-keys', USAGE)
-  }
-  const wanted = action === 'create' ? readWish(line.value) : undefined
-  if (typeof wanted === 'string') return misused(terminal, wanted, USAGE)
-  const config = await configOf(line.value, terminal)
-  if (config === undefined) return 1
+  const wanted = action === 'create' ? readWish(line) : undefined
+  const config = await configOf(line, terminal)
   return reportFailure(terminal, `token ${action} failed`, async () => {
     switch (action) {
       case 'create':
@@ -70,36 +45,47 @@ export async function token(args: readonly string[], terminal: Terminal): Promis
         return list(config, terminal)
       case 'revoke':
         return user === undefined
-          ? revoke(config, operands[0]!, terminal)
+          ? revoke(config, operand!, terminal)
           : revokeUser(config, user, terminal)
       default:
-        return rotate(config, line.value.flags.has('now'), terminal)
+        return rotate(config, line.has('now'), terminal)
     }
   })
 }
 
 type Wish = Pick<AccessTokenRow, 'user' | 'repositories' | 'actions'> & { readonly lifeMs: number }
 
-/** What the flags ask for, or what is wrong with them. */
-function readWish({ flags }: CommandLine): Wish | string {
-  const listOf = (flag: string) =>
-    (flags.get(flag) ?? []).flatMap((text) => text.split(',')).map((text) => text.trim())
-  const user = flags.get('user')?.at(-1)
-  const repositories = listOf('repositories')
-  const actions = listOf('actions')
-  const expires = flags.get('expires')?.at(-1)
-  if (user === undefined) return 'token create needs --user'
-  if (repositories.length === 0) return 'token create needs --repositories, such as "team/*"'
-  if (actions.length === 0) return 'token create needs --actions, such as pull,push'
-  if (expires === undefined) return 'token create needs --expires, such as 30d'
+/** What the flags ask for. Throws `Misuse` where one is missing or wrong. */
+function readWish(line: CommandLine): Wish {
+  const user = line.text('user')
+  const repositories = line.list('repositories')
+  const actions = line.list('actions')
+  const expires = line.text('expires')
+  if (user === undefined) throw new Misuse('token create needs --user')
+  if (repositories.length === 0) {
+    throw new Misuse('token create needs --repositories, such as "team/*"')
+  }
+  if (actions.length === 0) throw new Misuse('token create needs --actions, such as pull,push')
+  if (expires === undefined) throw new Misuse('token create needs --expires, such as 30d')
   const strange = repositories.find((text) => !isPattern(text))
-  if (strange !== undefined) return `--repositories: "${strange}" is not a pattern such as "team/*"`
+  if (strange !== undefined) {
+    throw new Misuse(`--repositories: "${strange}" is not a pattern such as "team/*"`)
+  }
   const unknown = actions.find((text) => !isAction(text))
-  if (unknown !== undefined) return `--actions: "${unknown}" is not one of ${ACTIONS.join(', ')}`
+  if (unknown !== undefined) {
+    throw new Misuse(`--actions: "${unknown}" is not one of ${ACTIONS.join(', ')}`)
+  }
   const life = parseDuration(expires)
-  if (!life.ok) return `--expires: ${life.error}`
-  if (life.value <= 0 || life.value > expiresMsMax) return '--expires: expected 1s to 3650d'
-  return { user, repositories, actions: actions.filter(isAction), lifeMs: life.value }
+  if (!life.ok) throw new Misuse(`--expires: ${life.error}`)
+  if (life.value <= 0 || life.value > expiresMsMax) {
+    throw new Misuse('--expires: expected 1s to 3650d')
+  }
+  return {
+    user,
+    repositories: [...repositories],
+    actions: actions.filter(isAction),
+    lifeMs: life.value,
+  }
 }
 
 function isAction(text: string): text is Action {

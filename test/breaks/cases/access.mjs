@@ -64,9 +64,10 @@ export const BREAKS = [
   },
   {
     what: 'E1: serve does not ask the judge',
-    file: 'src/cli/main.ts',
-    find: 'withJudged(parsed.value, terminal, ({ config }) => serve(config, terminal))',
-    replace: 'withConfig(parsed.value, terminal, (config) => serve(config, terminal))',
+    file: 'src/cli/commands/serve.ts',
+    find: 'const { config } = await judgeConfig(loadOptions(line, terminal.environment))',
+    replace:
+      "const config = await (await import('../../config/load.ts')).loadConfig(loadOptions(line, terminal.environment))",
     guard: judge,
   },
   {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
-import { FEATURE_COMMANDS } from '../../../src/cli/feature-commands.ts'
+import { main } from '../../../src/cli/main.ts'
 import type { Terminal } from '../../../src/cli/terminal.ts'
 import { pushOwnImage } from '../../support/admin.ts'
 import { describeRegistry, ENGINES } from '../../support/in-process.ts'
@@ -24,9 +24,7 @@ describeRegistry('the commands', { config, engines: ENGINES.slice(0, 1) }, (regi
       print: (text: string) => out.push(text),
       printError: (text: string) => errors.push(text),
     } as unknown as Terminal
-    const [word = '', ...args] = line.split(' ')
-    const command = await FEATURE_COMMANDS[word]!.load()
-    const code = await command(args, terminal)
+    const code = await main(line.split(' '), terminal)
     return { code, out: out.join('\n'), errors: errors.join('\n') }
   }
 
@@ -83,8 +81,7 @@ describe('the commands on a store that nobody serves', () => {
         print: (text: string) => out.push(text),
         printError: (text: string) => errors.push(text),
       } as unknown as Terminal
-      const [word = '', ...args] = `${line} --config ${file}`.split(' ')
-      const code = await (await FEATURE_COMMANDS[word]!.load())(args, terminal)
+      const code = await main(`${line} --config ${file}`.split(' '), terminal)
       return { code, out: out.join('\n'), errors: errors.join('\n') }
     }
     try {

@@ -2,25 +2,22 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { stringify } from 'yaml'
-import { type AdoptContext, adopt } from '../../../src/cli/commands/adopt.ts'
-import type { Config } from '../../../src/config/config.ts'
-import { loadConfigText } from '../../../src/config/load.ts'
+import { main } from '../../../src/cli/main.ts'
+import type { Terminal } from '../../../src/cli/terminal.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { Reconciliation } from '../../../src/storage/reconcile.ts'
 import { digestOfText, openStore, REPOSITORY, temporaryFolder } from '../../support/store.ts'
 
-const configOf = (folder: string): Promise<Config> =>
-  loadConfigText(stringify({ storage: { path: folder } }), 'test.yaml')
-
 function stage() {
   const lines: string[] = []
-  const context: AdoptContext = {
-    loadAdoption: () => import('../../../src/cli/adopt-store.ts'),
-    print: (line) => lines.push(line),
-    printError: (line) => lines.push(`stderr: ${line}`),
-  }
-  return { lines, context }
+  const terminal = {
+    environment: {},
+    print: (line: string) => lines.push(line),
+    printError: (line: string) => lines.push(`stderr: ${line}`),
+  } as unknown as Terminal
+  const adopt = (folder: string, ...flags: string[]) =>
+    main(['adopt', '--storage', folder, ...flags], terminal)
+  return { lines, adopt }
 }
 
 /** A tree as the Go FastRegistry wrote it: no metadata; one file is damaged, one is no blob. */
@@ -42,8 +39,8 @@ const hexOf = (text: string) => digestOfText(text).slice('sha256:'.length)
 describe('fastregistry adopt', () => {
   test('takes in what has the right content, and only that', async () => {
     const folder = await goTree()
-    const { lines, context } = stage()
-    expect(await adopt(await configOf(folder), undefined, context)).toBe(0)
+    const { lines, adopt } = stage()
+    expect(await adopt(folder)).toBe(0)
     expect(lines.filter((line) => !line.startsWith('stderr'))).toEqual([
       'adopted 3 blobs',
       'moved 1 files with other content to trash/quarantine',
@@ -64,7 +61,7 @@ describe('fastregistry adopt', () => {
 
   test('links them into a repository when one is named', async () => {
     const folder = await goTree()
-    expect(await adopt(await configOf(folder), REPOSITORY, stage().context)).toBe(0)
+    expect(await stage().adopt(folder, '--repository', REPOSITORY)).toBe(0)
     const { metadata } = (await openStore(folder)).storage
     expect(metadata.get('repositories', REPOSITORY)).toBeDefined()
     for (const text of ['', 'config']) {
@@ -75,9 +72,9 @@ describe('fastregistry adopt', () => {
 
   test('again finds nothing new, and a start afterwards has nothing to say', async () => {
     const folder = await goTree()
-    await adopt(await configOf(folder), undefined, stage().context)
-    const { lines, context } = stage()
-    expect(await adopt(await configOf(folder), undefined, context)).toBe(0)
+    await stage().adopt(folder)
+    const { lines, adopt } = stage()
+    expect(await adopt(folder)).toBe(0)
     expect(lines[0]).toBe('adopted 0 blobs')
     const { storage } = await openStore(folder)
     const warnings: string[] = []
@@ -95,8 +92,8 @@ describe('fastregistry adopt', () => {
   test('refuses a store that is in use', async () => {
     const folder = await goTree()
     await openStore(folder)
-    const { lines, context } = stage()
-    expect(await adopt(await configOf(folder), undefined, context)).toBe(1)
+    const { lines, adopt } = stage()
+    expect(await adopt(folder)).toBe(1)
     expect(lines).toEqual([expect.stringContaining(`in use by process ${process.pid}`)])
   })
 })

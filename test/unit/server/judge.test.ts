@@ -63,8 +63,6 @@ async function run(...args: string[]): Promise<{ code: number; lines: string[]; 
         return { ports: [1], stop: async () => undefined }
       },
     }),
-    loadMaintenance: () => Promise.reject(new Error('not needed')),
-    loadAdoption: () => Promise.reject(new Error('not needed')),
   }
   return { code: await main(args, terminal), lines, starts }
 }
