@@ -4,7 +4,12 @@
  */
 import { isIPv4, isIPv6 } from 'node:net'
 import { fail, ok, type Result } from '../registry/result.ts'
-import type { ListenAddress } from './config.ts'
+
+/** Where to listen. An empty host means every interface, IPv4 and IPv6; port 0 means a free one. */
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
 
 const PORT = /^\d{1,5}$/
 const PORT_MAX = 65_535

@@ -6,7 +6,7 @@ import { type Position, type Problem, quoteValue, unknownKeyMessage } from './ex
 import { isSettingKey, KEYS, ROWS, SECTIONS, type SettingKey, type Values } from './schema.ts'
 import type { Setting } from './setting.ts'
 import { describeKind, type Environment, expandVariables, type SourceNode } from './source.ts'
-import type { ValueIssue } from './value-type.ts'
+import type { ValueIssue } from './values.ts'
 
 export interface CheckedSettings {
   /** A value for every key: from the flags, else from the file, else the default. */

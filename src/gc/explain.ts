@@ -2,7 +2,7 @@
  * @module Why a tag, a manifest or a whole repository stays or goes, and when: the very marking that
  * a run does, on one repository, in a worker, because a repository may have a million tags.
  */
-import type { CleanupConfig } from '../config/config-cleanup.ts'
+import type { CleanupConfig } from '../config/config.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { ExplainedItem } from './mark/explain.ts'

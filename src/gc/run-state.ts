@@ -3,7 +3,7 @@
  */
 import * as v from 'valibot'
 import type { StoragePaths } from '../blobs/files/layout.ts'
-import type { CleanupConfig } from '../config/config-cleanup.ts'
+import type { CleanupConfig } from '../config/config.ts'
 import type { Reliance } from '../distribution/head-promise.ts'
 import type { PullTimes } from '../distribution/pull-times.ts'
 import type { Jobs } from '../jobs/jobs.ts'

@@ -2,7 +2,7 @@
  * @module Which hosts a mirror stands for: what clients send as `ns`, and what snippets name. A mirror's
  * name is the first part of its paths and need not be a host; Docker Hub has several.
  */
-import type { MirrorConfig } from '../config/config-mirrors.ts'
+import type { MirrorConfig } from '../config/config.ts'
 import { dockerHubHosts, isHostLike, normalHost } from '../registry/host.ts'
 
 type Named = Pick<MirrorConfig, 'name' | 'hosts' | 'upstreams'>

@@ -2,7 +2,7 @@
  * @module One mirror: its settings compiled, its upstream, its counters. What is fetched and how it
  * is kept is the business of `tags.ts`, `blobs.ts` and `lists.ts`, which serve all mirrors.
  */
-import type { MirrorConfig, TagRule } from '../config/config-mirrors.ts'
+import type { MirrorConfig, TagFreshness } from '../config/config.ts'
 import type { Logger } from '../observability/logger.ts'
 import { anyGlob, type Matcher } from '../registry/glob.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
@@ -27,7 +27,10 @@ export class Mirror {
   readonly #deny: Matcher
   readonly #pins: Matcher
   readonly #rootNames: Matcher
-  readonly #rules: readonly { readonly fits: Matcher; readonly freshness: TagRule['freshness'] }[]
+  readonly #rules: readonly {
+    readonly fits: Matcher
+    readonly freshness: TagFreshness['freshness']
+  }[]
   /** Docker Hub's official images have a short form: `nginx` is `library/nginx`. */
   readonly #isHub: boolean
 
@@ -114,7 +117,7 @@ export class Mirror {
     return this.#pins(this.upstreamName(repository))
   }
 
-  freshnessOf(tag: string): TagRule['freshness'] {
+  freshnessOf(tag: string): TagFreshness['freshness'] {
     return this.#rules.find(({ fits }) => fits(tag))?.freshness ?? 'ttl'
   }
 

@@ -2,7 +2,7 @@
  * @module All mirrors of a registry: opened from the configuration, closed with it. The front door
  * asks here what a request means and where its answer is; collection asks whose a repository is.
  */
-import type { MirrorConfig } from '../config/config-mirrors.ts'
+import type { MirrorConfig } from '../config/config.ts'
 import type { Deletes } from '../distribution/delete.ts'
 import type { MirrorReading } from '../observability/metrics/mirrors.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'

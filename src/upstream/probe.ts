@@ -1,7 +1,7 @@
 /**
  * @module Tries an upstream once: the support probe of its API, with the credentials of the mirror.
  */
-import type { MirrorConfig } from '../config/config-mirrors.ts'
+import type { MirrorConfig } from '../config/config.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { parseChallenges } from './challenge.ts'
 import { HttpClient, headerOf, readBody } from './client.ts'

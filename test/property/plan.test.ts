@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { CleanupConfig, KeepRule } from '../../src/config/config-cleanup.ts'
+import type { CleanupConfig, KeepRule } from '../../src/config/config.ts'
 import { markRepository } from '../../src/gc/mark/repository.ts'
 import type { Rows } from '../../src/gc/mark/rows.ts'
 import { compileRules, policyFor } from '../../src/gc/mark/rules.ts'

@@ -2,7 +2,7 @@
  * @module A collection on a real store with everything that a test wants to bend: the clock, the
  * rules, who owns a repository. Content goes in as rows of the product's own pushes.
  */
-import type { CleanupConfig, GcConfig } from '../../src/config/config-cleanup.ts'
+import type { CleanupConfig, GcConfig } from '../../src/config/config.ts'
 import { commitBlob } from '../../src/distribution/commit-blob.ts'
 import { Reliance } from '../../src/distribution/head-promise.ts'
 import { History } from '../../src/distribution/history.ts'

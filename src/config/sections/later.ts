@@ -3,9 +3,8 @@
  * change nothing; values that would change behaviour are refused, never silently ignored. A feature
  * that arrives takes `notYet` away from its rows.
  */
-import * as v from 'valibot'
 import { setting } from '../setting.ts'
-import * as type from '../value-type.ts'
+import * as type from '../values.ts'
 
 const since = '1.0.0'
 
@@ -15,46 +14,28 @@ const whenNotEmpty = {
   accepts: 'an empty list',
   refuses: (value: readonly unknown[]) => value.length > 0,
 }
-/** Any value will do: it only matters once another setting of the feature is not refused. */
+/** Any value changes nothing: it only matters when another setting of the feature is accepted. */
 const never = { accepts: 'any valid value', refuses: () => false }
 
-const words = v.pipe(v.string('expected text'), v.nonEmpty('expected text that is not empty'))
-const texts = v.array(words, 'expected a list of texts')
-const flag = v.boolean('expected true or false')
-const url = v.pipe(v.string('expected text'), v.check(isHttpUrl, 'expected an http or https URL'))
-const count = v.pipe(
-  v.number('expected a whole number'),
-  v.integer('expected a whole number'),
-  v.minValue(1, 'expected a whole number from 1 to 1000'),
-  v.maxValue(1000, 'expected a whole number from 1 to 1000'),
-)
-const schedule = v.pipe(
-  v.string('expected a cron schedule'),
-  v.check(type.isCron, 'expected a cron schedule of five fields, such as "*/15 * * * *"'),
-)
-
-function isHttpUrl(text: string): boolean {
-  return /^https?:\/\/./i.test(text) && URL.canParse(text)
-}
+const word = type.text({ lengthMin: 1 })
+const words = (name: string) => type.list(name, word)
 
 const syncSource = type.item({
-  name: words,
-  type: v.optional(
-    v.picklist(['quay', 'registry', 'fastregistry'], 'expected quay, registry or fastregistry'),
-  ),
-  url,
-  token: v.optional(v.string('expected text')),
-  robot_account: v.optional(v.string('expected text')),
-  robot_token: v.optional(v.string('expected text')),
-  organizations: v.optional(texts),
-  repositories: v.optional(texts),
-  include_tags: v.optional(v.string('expected one tag pattern')),
-  exclude_tags: v.optional(v.string('expected one tag pattern')),
-  sync_signatures: v.optional(flag),
-  sync_sboms: v.optional(flag),
-  schedule: v.optional(schedule),
-  mode: v.optional(v.picklist(['once', 'continuous'], 'expected once or continuous')),
-  concurrency: v.optional(count),
+  name: word,
+  type: type.optional(type.oneOf('quay', 'registry', 'fastregistry')),
+  url: type.url(),
+  token: type.optional(type.text()),
+  robot_account: type.optional(type.text()),
+  robot_token: type.optional(type.text()),
+  organizations: type.optional(words('list of organizations')),
+  repositories: type.optional(words('list of repositories')),
+  include_tags: type.optional(type.text()),
+  exclude_tags: type.optional(type.text()),
+  sync_signatures: type.optional(type.boolean()),
+  sync_sboms: type.optional(type.boolean()),
+  schedule: type.optional(type.cron()),
+  mode: type.optional(type.oneOf('once', 'continuous')),
+  concurrency: type.optional(type.integer(1, 1000)),
 })
 
 export const LATER_SETTINGS = {
@@ -81,7 +62,7 @@ export const LATER_SETTINGS = {
     notYet: never,
   }),
   'mesh.peers': setting({
-    type: type.list('list of addresses', words),
+    type: words('list of addresses'),
     default: [],
     doc: 'Nodes to join.',
     since,
@@ -124,7 +105,7 @@ export const LATER_SETTINGS = {
     notYet: never,
   }),
   'releases.architectures': setting({
-    type: type.list('list of architectures', words),
+    type: words('list of architectures'),
     default: ['x86_64', 'aarch64'],
     doc: 'Architectures to mirror.',
     since,

@@ -10,12 +10,7 @@
  *   a policy fits and no rule kept it ........... goes
  *   no policy fits: one of the newest N ......... stays, else goes
  */
-import type {
-  CleanupConfig,
-  ExpiryRule,
-  KeepRule,
-  RetentionPolicy,
-} from '../../config/config-cleanup.ts'
+import type { CleanupConfig, ExpiryRule, KeepRule, RetentionPolicy } from '../../config/config.ts'
 import { anyPattern, type Pattern } from '../../registry/pattern.ts'
 import { compareVersions, parseVersion } from './semver.ts'
 

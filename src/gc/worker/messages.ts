@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import type { FileWork } from '../../blobs/files/bin.ts'
-import type { CleanupConfig } from '../../config/config-cleanup.ts'
+import type { CleanupConfig } from '../../config/config.ts'
 import type { PinRow } from '../../metadata/schema.ts'
 import type { Candidate } from '../../metadata/sweep.ts'
 import type { Digest } from '../../registry/digest.ts'

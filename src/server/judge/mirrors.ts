@@ -3,8 +3,7 @@
  */
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import type { Config } from '../../config/config.ts'
-import type { MirrorConfig } from '../../config/config-mirrors.ts'
+import type { Config, MirrorConfig } from '../../config/config.ts'
 import type { Finding } from './judge.ts'
 
 export async function judgeMirrors({ mirrors }: Config): Promise<readonly Finding[]> {

@@ -68,7 +68,7 @@ export const BREAKS = [
   },
   {
     what: 'an open registry on every interface as it comes',
-    file: 'src/config/assemble.ts',
+    file: 'src/config/sections/server.ts',
     find: "if (isForNetwork(values) || address.host !== '') return address",
     replace: 'if (isForNetwork(values) || address.port > 0) return address',
     guard: open,

@@ -311,9 +311,9 @@ sync:
       expect.stringContaining('config.yaml:8:29: mesh.replication_factor: expected a whole number'),
       expect.stringContaining('config.yaml:8:38: mesh.bind: expected an address'),
       'config.yaml:11:42: sync.sources[0].mode: expected once or continuous',
-      'config.yaml:11:63: sync.sources[0].schedule: expected a cron schedule of five fields, such as "*/15 * * * *"',
+      'config.yaml:11:63: sync.sources[0].schedule: expected a cron schedule of five fields, such as "0 2 * * *"',
       'config.yaml:11:84: sync.sources[0].concurrency: expected a whole number from 1 to 1000',
-      'config.yaml:11:94: sync.sources[0].token: expected text',
+      'config.yaml:11:94: sync.sources[0].token: expected text (put it in quotes)',
     ])
   })
 

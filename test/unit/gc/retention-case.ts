@@ -2,12 +2,7 @@
  * @module One case of retention as data, and what it means: times are in days before now,
  * `v1 pushed:3 pulled:1`.
  */
-import type {
-  CleanupConfig,
-  ExpiryRule,
-  KeepRule,
-  TagRule,
-} from '../../../src/config/config-cleanup.ts'
+import type { CleanupConfig, ExpiryRule, KeepRule, TagRule } from '../../../src/config/config.ts'
 
 export interface Case {
   readonly name: string

@@ -1,5 +1,5 @@
 /** @module Retention as data: policies, tags, and which of them go by which rule. */
-import type { KeepRule } from '../../../src/config/config-cleanup.ts'
+import type { KeepRule } from '../../../src/config/config.ts'
 import { type Case, day } from './retention-case.ts'
 
 const all = ['**']

@@ -3,7 +3,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { KeepRule } from '../../../src/config/config-cleanup.ts'
+import type { KeepRule } from '../../../src/config/config.ts'
 import { markRepository } from '../../../src/gc/mark/repository.ts'
 import type { Rows } from '../../../src/gc/mark/rows.ts'
 import { compileRules, decideTags } from '../../../src/gc/mark/rules.ts'
