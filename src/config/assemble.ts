@@ -24,7 +24,7 @@ export function assembleConfig(values: Values): Config {
   })
 }
 
-/** What no setting can tell alone: pairs that need each other, and values that exclude each other. */
+/** What no setting can check alone: pairs that need each other, values that exclude each other. */
 export function checkRelations(checked: CheckedSettings): readonly Problem[] {
   const { values } = checked
   const found: readonly Contradiction[] = [

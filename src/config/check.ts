@@ -77,7 +77,7 @@ class Checker {
     }
   }
 
-  /** A section that is not known is told by its settings: each gets its own suggestion. */
+  /** For an unknown section each of its settings gets an error with its own suggestion. */
   #refuseUnknown(key: string, at: Position, node: SourceNode): void {
     if (node.kind !== 'map' || node.entries.length === 0) {
       this.#refuse(at, unknownKeyMessage(key, node.kind === 'scalar' ? KEYS : KEYS_AND_SECTIONS))

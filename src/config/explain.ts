@@ -1,5 +1,5 @@
 /**
- * @module What is wrong with a configuration, said so that it can be mended: every problem at once,
+ * @module What is wrong with a configuration, so that the operator can correct it: every problem together,
  * each with `file:line:column`, the reason and what to do. Nothing here reads a file.
  */
 
@@ -9,7 +9,7 @@ export interface Position {
   readonly column: number
 }
 
-/** One thing to mend. Without a position it concerns `source` (a file or a flag) as a whole. */
+/** One thing to correct. Without a position it concerns `source` (a file or a flag) as a whole. */
 export interface Problem {
   /** As the operator wrote it: `config.yaml`, `--addr`. */
   readonly source: string

@@ -25,7 +25,7 @@ export interface PlacedConfig {
   readonly placeOf: CheckedSettings['placeOf']
 }
 
-/** The configuration, deep-frozen. Throws one `ConfigError` that names everything to mend. */
+/** The configuration, deep-frozen. Throws one `ConfigError` that names everything to correct. */
 export async function loadConfig(options: LoadOptions = {}): Promise<Config> {
   return (await loadPlacedConfig(options)).config
 }

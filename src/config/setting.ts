@@ -69,7 +69,7 @@ export function fieldsOf<S extends Rows>(rows: S, values: ValuesOf<S>): Fields<S
   return Object.fromEntries(fields) as Fields<S>
 }
 
-/** What no setting can tell alone: a value that does not fit to another one. */
+/** What no setting can check alone: a value that contradicts another one. */
 export interface Contradiction {
   /** The key that the error is about. */
   readonly key: string

@@ -1,6 +1,6 @@
 /**
- * @module `fastregistry serve`: starts the server, waits for a signal, stops it. What the server is
- * made of is `server.ts`'s business.
+ * @module `fastregistry serve`: starts the server, waits for a signal, stops it. `server.ts` makes the
+ * server.
  */
 import { formatAddress } from '../../config/address.ts'
 import type { Config } from '../../config/config.ts'

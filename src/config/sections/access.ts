@@ -162,14 +162,14 @@ const FOREIGN = {
     type: type.text(),
     field: 'userPrefix',
     default: 'oidc:',
-    doc: 'Prefix for the names of those users, so that none of them is a user of this registry: rules say `users: ["oidc:job"]`.',
+    doc: 'Prefix for the names of those users, so that none of them is a user of this registry. Rules name `users: ["oidc:job"]`.',
     since,
   }),
   'auth.foreign.group_prefix': setting({
     type: type.text(),
     field: 'groupPrefix',
     default: 'oidc:',
-    doc: 'Prefix for the groups that those tokens name: rules say `groups: ["oidc:builders"]`.',
+    doc: 'Prefix for the groups that those tokens name. Rules name `groups: ["oidc:builders"]`.',
     since,
   }),
 } as const
@@ -189,7 +189,7 @@ export const ACCESS_SETTINGS = {
   'audit.file': setting({
     type: type.text(),
     default: '',
-    doc: 'Where the audit trail goes, one JSON line per change and per refusal (of many similar ones, one a minute with their count): a file (opened again at SIGHUP, searched by `GET /admin/audit`), or `stdout`. Empty: no trail.',
+    doc: 'File of the audit trail, or `stdout`: one JSON line per change and per refusal. Similar refusals share one line a minute with their count. The server opens the file again at SIGHUP, and `GET /admin/audit` searches it. Empty: no trail.',
     since,
   }),
   ...AUTH,

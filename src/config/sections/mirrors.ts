@@ -257,7 +257,7 @@ export function mirrorPart(values: Values): MirrorPart {
   return fieldsOf(MIRRORS, values)
 }
 
-/** Mirrors that clients could not tell apart. */
+/** Mirrors that share a name, a host or the bare paths. */
 export function mirrorContradictions({ mirrors }: Values): readonly Contradiction[] {
   const found: Contradiction[] = []
   const refuse = (message: string) => found.push({ key: 'mirrors', message })

@@ -41,7 +41,7 @@ const SERVER = {
   'server.addr': setting({
     type: type.address(),
     default: ':5000',
-    doc: 'Address of the main listener. Without a host: every interface, IPv4 and IPv6; `127.0.0.1` where `server.open` is not set and there is neither `auth` nor `access`.',
+    doc: 'Address of the main listener. Without a host: every interface, IPv4 and IPv6. Without a host, `server.open`, `auth` and `access`: `127.0.0.1`.',
     since,
     flag: 'addr',
   }),
@@ -49,7 +49,7 @@ const SERVER = {
     type: type.boolean(),
     field: 'isOpen',
     default: false,
-    doc: 'Without `auth` and `access`, listen where `server.addr` says and not on this machine alone: every client that reaches the port may pull, push and delete.',
+    doc: 'Listen where `server.addr` says, although there is neither `auth` nor `access`. Every client that reaches the port may then pull, push and delete.',
     since,
     flag: 'open',
   }),
@@ -98,7 +98,7 @@ const SERVER = {
     type: type.list('list of origins', origin),
     field: 'corsOrigins',
     default: [],
-    doc: 'Web sites whose pages may call this registry with the logins of browsers, such as `https://ui.example.com`. `*` alone: every page may read, without such logins.',
+    doc: 'Web sites such as `https://ui.example.com`. Their pages may call this registry with the logins of browsers. `*` alone: every page may read, without such logins.',
     since,
   }),
   'server.hosts': setting({
@@ -113,7 +113,7 @@ const SERVER = {
     field: 'maxConnections',
     default: 20_000,
     unit: 'connections',
-    doc: 'Connections that may be open; the server closes further ones. One client has at most an eighth of them, and at most 1000 (an IPv6 /48 four times as many). Connections of `trusted_proxies` do not count for one client.',
+    doc: 'Open connections at most; the server closes further ones. One client has at most an eighth of them, and at most 1000 (an IPv6 /48 four times as many). Connections of `trusted_proxies` count for no client.',
     since,
   }),
   'server.max_uploads_per_client': setting({

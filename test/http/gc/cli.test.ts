@@ -50,6 +50,15 @@ describeRegistry('the commands', { config, engines: ENGINES.slice(0, 1) }, (regi
     expect((await client.get('/v2/cli/app/manifests/v1')).status).toBe(200)
   })
 
+  test('undelete moves a tag back to a digest that it had', async () => {
+    const { client } = registry()
+    const before = await pushOwnImage(client, 'cli/back', 'v1', 'before')
+    await pushOwnImage(client, 'cli/back', 'v1', 'after')
+    const digest = `--digest=${before.digest}`
+    expect(await run(`undelete cli/back:v1 ${digest}`)).toMatchObject({ code: 0, errors: '' })
+    expect((await client.get('/v2/cli/back/manifests/v1')).text).toBe(before.body)
+  })
+
   test('what is not understood is 2, what fails is 1 with one line', async () => {
     expect(await run('gc nonsense')).toMatchObject({ code: 2 })
     expect(await run('gc --nonsense')).toMatchObject({ code: 2 })
