@@ -134,8 +134,10 @@ function findCommand(
   }
   const [word = '', next] = given
   if (next === undefined) return fail(`${word} needs ${listOf(follow)}; ${helpHint} ${word}`)
-  const known = follow.map((one) => `${word} ${one}`)
-  return fail(unknown('command', `${word} ${next}`, known, `${helpHint} ${word}`))
+  const nearest = nearestKey(next, follow)
+  const advice =
+    nearest === undefined ? `${helpHint} ${word}` : `did you mean "${word} ${nearest}"?`
+  return fail(`unknown command "${word} ${next}"; ${advice}`)
 }
 
 /** The words that may follow these. */

@@ -123,6 +123,7 @@ describe('the command line', () => {
       'unexpected "b" after check-config; see fastregistry help check-config',
     ],
     [['gc', 'aply', 'x'], 'unknown command "gc aply"; did you mean "gc apply"?'],
+    [['htpasswd', 'foo'], 'unknown command "htpasswd foo"; see fastregistry help htpasswd'],
     [['retention', 'pln'], 'unknown command "retention pln"; did you mean "retention plan"?'],
     [['gc', '--dryrun'], 'unknown flag "--dryrun"; did you mean "--dry-run"?'],
     [['token'], 'token needs create, list, revoke or rotate-keys; see fastregistry help token'],

@@ -301,7 +301,8 @@ export function accessContradictions(values: AccessValues): readonly Contradicti
   const missing = foreign.filter((key) => values[key] === '')
   if (missing.length > 0 && missing.length < foreign.length) {
     const key = foreign.find((one) => values[one] !== '')!
-    const message = `${missing.join(' and ')} is missing; tokens of another issuer need all three`
+    const verb = missing.length > 1 ? 'are' : 'is'
+    const message = `${missing.join(' and ')} ${verb} missing; tokens of another issuer need all three`
     found.push({ key, message })
   }
   const jwks = values['auth.foreign.jwks']

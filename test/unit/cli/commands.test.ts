@@ -2,6 +2,9 @@
  * @module The table of commands, and what is made from it: parser, help, completion.
  */
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Command, nameOf } from '../../../src/cli/command.ts'
 import { COMMANDS } from '../../../src/cli/commands.ts'
@@ -75,6 +78,27 @@ function escaped(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 }
 
+test('before a command is known, nothing of a command, a configuration or a server is loaded', () => {
+  const root = new URL('../../../', import.meta.url)
+  const reached = new Set<string>()
+  const open = [new URL('src/cli.ts', root).href]
+  for (let file = open.pop(); file !== undefined; file = open.pop()) {
+    if (reached.has(file)) continue
+    reached.add(file)
+    const text = readFileSync(new URL(file), 'utf8')
+    for (const [, target = ''] of text.matchAll(
+      /^(?:import|export)(?! type)[^;']*? from '(\..*)'$/gm,
+    )) {
+      open.push(new URL(target, file).href)
+    }
+  }
+  const names = [...reached].map((file) => file.slice(root.href.length))
+  expect(names).toContain('src/cli/parse.ts')
+  const early =
+    /^src\/(cli\/(commands|help|completion)|config\/(?!explain)|(?!cli|config|registry))/
+  expect(names.filter((name) => early.test(name) && name !== 'src/cli/commands.ts')).toEqual([])
+})
+
 describe('the flags', () => {
   test('mean the same kind of value in every command, so that words are found behind them', () => {
     const kinds = new Map<string, Set<string>>()
@@ -144,7 +168,11 @@ describe.each(['bash', 'zsh', 'fish'])('the completion for %s', (shell) => {
   const dashed = (flag: string) => (shell === 'fish' ? `-l ${flag} ` : `--${flag}`)
 
   test.runIf(isThere(shell))('is accepted by the shell', () => {
-    const { status, stderr } = spawnSync(shell, ['-n'], { input: script, encoding: 'utf8' })
+    const folder = mkdtempSync(join(tmpdir(), 'completion-'))
+    const file = join(folder, shell)
+    writeFileSync(file, script)
+    const { status, stderr } = spawnSync(shell, ['-n', file], { encoding: 'utf8' })
+    rmSync(folder, { recursive: true })
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   })
 })
