@@ -96,9 +96,7 @@ class OfflineStore {
 async function askServer(
   server: string,
   environment: Environment,
-  method: string,
-  path: string,
-  body?: object,
+  ...[method, path, body]: Parameters<Admin['ask']>
 ): Promise<Json> {
   const credentials = environment['FASTREGISTRY_AUTH']
   const authorization = credentials === undefined ? {} : { Authorization: authorize(credentials) }

@@ -71,3 +71,8 @@ export type RunCommand = (line: CommandLine, terminal: Terminal) => Promise<numb
 export function nameOf({ words, chosenBy }: Command): string {
   return chosenBy === undefined ? words.join(' ') : `${words.join(' ')} --${chosenBy}`
 }
+
+/** The words of a command, and all other words for it. */
+export function wordsOf({ words, aliases = [] }: Command): readonly (readonly string[])[] {
+  return [words, ...aliases]
+}

@@ -2,7 +2,7 @@
  * @module `fastregistry completion bash|zsh|fish`: completion scripts, made from the table of
  * commands. They offer the words of commands, flags, and files. They start no process.
  */
-import type { Command, RunCommand } from './command.ts'
+import { type Command, type RunCommand, wordsOf } from './command.ts'
 import { flagsOf } from './flags.ts'
 import { followersOf } from './parse.ts'
 
@@ -35,7 +35,7 @@ function entriesOf(commands: readonly Command[]): readonly Entry[] {
     return entry
   }
   for (const command of commands) {
-    for (const words of [command.words, ...(command.aliases ?? [])]) {
+    for (const words of wordsOf(command)) {
       for (const [index, word] of words.entries())
         at(words.slice(0, index).join(' ')).next.add(word)
       const entry = at(words.join(' '))
@@ -133,7 +133,7 @@ function fish(commands: readonly Command[], entries: readonly Entry[]): string {
     return words
   })
   const flags = commands.flatMap((command) =>
-    [command.words, ...(command.aliases ?? [])].flatMap((words) =>
+    wordsOf(command).flatMap((words) =>
       Object.entries(flagsOf(command)).map(([name, { summary, value }]) => {
         const needsValue = value === undefined ? '' : ' -r'
         const condition = conditionOf(words, followersOf(words, commands))
@@ -158,8 +158,6 @@ function conditionOf(seen: readonly string[], next: readonly string[]): string {
 /** What a word does; of a group or a value nothing can be said in one line. */
 function summaryOf(words: readonly string[], commands: readonly Command[]): string {
   const path = words.join(' ')
-  const found = commands.find(({ words: own, aliases = [] }) =>
-    [own, ...aliases].some((one) => one.join(' ') === path),
-  )
+  const found = commands.find((command) => wordsOf(command).some((one) => one.join(' ') === path))
   return found?.summary ?? ''
 }

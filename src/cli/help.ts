@@ -3,7 +3,7 @@
  * from the table of commands.
  */
 import { nearestKey } from '../config/explain.ts'
-import type { Command, Flag, Operand, RunCommand } from './command.ts'
+import { type Command, type Flag, type Operand, type RunCommand, wordsOf } from './command.ts'
 import { Misuse } from './command-line.ts'
 import { flagsOf } from './flags.ts'
 
@@ -23,10 +23,6 @@ export const help: RunCommand = async ({ operands, commands }, terminal) => {
 /** Whether the words are the command or the group of commands that it belongs to. */
 function isAbout(command: Command, topic: readonly string[]): boolean {
   return wordsOf(command).some((words) => topic.every((word, at) => words[at] === word))
-}
-
-function wordsOf({ words, aliases = [] }: Command): readonly (readonly string[])[] {
-  return [words, ...aliases]
 }
 
 function helpOfAll(commands: readonly Command[]): string {

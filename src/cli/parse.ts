@@ -6,7 +6,7 @@
 import { nearestKey } from '../config/explain.ts'
 import type { SettingKey } from '../config/schema.ts'
 import { fail, ok, type Result } from '../registry/result.ts'
-import { type Command, type Flag, type Flags, nameOf } from './command.ts'
+import { type Command, type Flag, type Flags, nameOf, wordsOf } from './command.ts'
 import { CommandLine } from './command-line.ts'
 import { flagsOf, takenBy } from './flags.ts'
 
@@ -40,7 +40,7 @@ export function parseCommandLine(
   const rest = operands.slice(wordCount)
   const problem = operandProblem(command, rest, flags)
   if (problem !== undefined) return fail(problem)
-  return ok(makeLine(command, commands, rest, flags, wordCount))
+  return ok(makeLine(found.value, commands, rest, flags))
 }
 
 interface GivenFlag {
@@ -106,38 +106,53 @@ interface Found {
   readonly wordCount: number
 }
 
-/** The command with the most words that the operands begin with. */
+/** The command with the most words that the operands begin with, or what is wrong with the words. */
 function findCommand(
   operands: readonly string[],
   flags: readonly GivenFlag[],
   commands: readonly Command[],
 ): Result<Found, string> {
   const given = operands.length === 0 ? [defaultWord] : operands
+  const found = longestMatch(given, flags, commands)
+  // Of a group such as `gc`, the next word is a command and no operand.
+  const isWordMissing = found?.wordCount === 1 && given.length > 1
+  const follow = followersOf(given.slice(0, 1), commands)
+  if (found === undefined || (isWordMissing && follow.length > 0)) {
+    return fail(unknownCommand(given, follow, commands))
+  }
+  return ok(operands.length === 0 ? { ...found, wordCount: 0 } : found)
+}
+
+function longestMatch(
+  given: readonly string[],
+  flags: readonly GivenFlag[],
+  commands: readonly Command[],
+): Found | undefined {
   let found: Found | undefined
   for (const command of commands) {
     const { chosenBy } = command
     if (chosenBy !== undefined && !flags.some(({ name }) => name === chosenBy)) continue
-    for (const words of [command.words, ...(command.aliases ?? [])]) {
-      const wordCount = Math.min(words.length, operands.length)
-      const isBetter = found === undefined || words.length >= found.wordCount
-      if (isBetter && words.every((word, at) => word === given[at])) found = { command, wordCount }
+    for (const words of wordsOf(command)) {
+      const isBetter = words.length >= (found?.wordCount ?? 0)
+      if (!isBetter || !words.every((word, at) => word === given[at])) continue
+      found = { command, wordCount: words.length }
     }
   }
-  const follow = followersOf(given.slice(0, 1), commands)
-  const isOpen = found === undefined || found.wordCount >= given.length
-  if (found !== undefined && (isOpen || found.wordCount > 1 || follow.length === 0))
-    return ok(found)
-  if (follow.length === 0) {
-    const known = commands.flatMap(({ words, aliases = [] }) => [words, ...aliases])
-    const name = given[0]!
-    return fail(unknown('command', name, [...new Set(known.map(([word]) => word!))], helpHint))
-  }
-  const [word = '', next] = given
-  if (next === undefined) return fail(`${word} needs ${listOf(follow)}; ${helpHint} ${word}`)
+  return found
+}
+
+/** `follow` are the words that may come after the first one. */
+function unknownCommand(
+  [word = '', next]: readonly string[],
+  follow: readonly string[],
+  commands: readonly Command[],
+): string {
+  if (follow.length === 0) return unknown('command', word, followersOf([], commands), helpHint)
+  if (next === undefined) return `${word} needs ${listOf(follow)}; ${helpHint} ${word}`
   const nearest = nearestKey(next, follow)
   const advice =
     nearest === undefined ? `${helpHint} ${word}` : `did you mean "${word} ${nearest}"?`
-  return fail(`unknown command "${word} ${next}"; ${advice}`)
+  return `unknown command "${word} ${next}"; ${advice}`
 }
 
 /** The words that may follow these. */
@@ -146,7 +161,7 @@ export function followersOf(
   commands: readonly Command[],
 ): readonly string[] {
   const found = commands
-    .flatMap(({ words, aliases = [] }) => [words, ...aliases])
+    .flatMap(wordsOf)
     .filter((words) => before.every((word, at) => words[at] === word))
     .flatMap((words) => words.slice(before.length, before.length + 1))
   return [...new Set(found)]
@@ -170,15 +185,14 @@ function helpOrVersion(
   if (!found.ok && !isGroup) return found
   const { wordCount } = found.ok ? found.value : { wordCount: 1 }
   const topic = asked === 'help' ? operands.slice(0, wordCount) : []
-  return ok(makeLine(command, commands, topic, [], 0))
+  return ok(makeLine({ command, wordCount: 0 }, commands, topic, []))
 }
 
 function makeLine(
-  command: Command,
+  { command, wordCount }: Found,
   commands: readonly Command[],
   rest: readonly string[],
   flags: readonly GivenFlag[],
-  wordCount: number,
 ): CommandLine {
   const known = takenBy(command)
   const values = new Map<string, string[]>()
