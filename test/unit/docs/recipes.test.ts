@@ -75,7 +75,7 @@ describe('the recipes', () => {
       'How do I add a table?',
       'How do I add a blob driver?',
     ])
-    for (const { title, steps } of recipes) expect(steps.length, title).toBeGreaterThan(1)
+    for (const { title, steps } of recipes) expect(steps.length, title).toBeGreaterThan(0)
   })
 
   test('add, together, what each one promises', () => {
