@@ -1,7 +1,13 @@
 /** @module Conditional requests over real sockets: If-None-Match, If-Match, on GET and on tag PUT. */
 import { beforeAll, expect, test } from 'vitest'
 import { describeRegistry } from '../../support/in-process.ts'
-import { type Descriptor, errorsOf, imageManifest, sha256 } from '../../support/registry-client.ts'
+import {
+  type Descriptor,
+  errorsOf,
+  imageManifest,
+  refusal,
+  sha256,
+} from '../../support/registry-client.ts'
 
 const someoneElse = sha256('other')
 
@@ -66,7 +72,7 @@ describeRegistry('conditional', {}, (registry) => {
     expect((await get(`"${image.digest}"`)).status).toBe(200)
     expect((await get('*')).status).toBe(200)
     const refused = await get(`"${someoneElse}"`)
-    expect(refused.status).toBe(412)
+    expect(refusal(refused)).toBe('412 MANIFEST_INVALID')
     expect(errorsOf(refused)[0]?.detail).toEqual({ current: image.digest })
   })
 })
@@ -88,7 +94,7 @@ describeRegistry('conditional push', {}, (registry) => {
   test('If-Match moves the tag only from the digest named', async () => {
     const first = await push('moved', '1')
     const refused = await push('moved', '2', { 'If-Match': `"${someoneElse}"` })
-    expect(refused.answer.status).toBe(412)
+    expect(refusal(refused.answer)).toBe('412 MANIFEST_INVALID')
     expect(errorsOf(refused.answer)[0]?.detail).toEqual({ current: first.digest })
     expect(await current('moved')).toBe(first.digest)
     // Nothing of a refused push is stored.

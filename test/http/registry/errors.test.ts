@@ -78,6 +78,8 @@ const GRAMMAR: Row[] = [
   ['GET', `/v2/a/blobs/${digest}0`, '400 DIGEST_INVALID'],
   ['GET', '/v2/a/referrers/latest', '400 DIGEST_INVALID'],
   ['GET', '/v2/A/referrers/latest', '400 NAME_INVALID'],
+  ['GET', '/v2/_catalog?n=x', '400 UNSUPPORTED'],
+  ['GET', '/v2/a/tags/list?n=-1', '400 UNSUPPORTED'],
   ['GET', `/v2/a/blobs/uploads/${uuid}`, '404 BLOB_UPLOAD_UNKNOWN'],
   ['PATCH', `/v2/a/blobs/uploads/${uuid}`, '404 BLOB_UPLOAD_UNKNOWN'],
   ['PUT', `/v2/a/blobs/uploads/${uuid}`, '400 DIGEST_INVALID'],
@@ -109,6 +111,8 @@ const ROUTES: Row[] = [
   '/v2//',
   '/v2/a/manifests/x/y',
   '/favicon.ico',
+  // An open registry has no tokens.
+  '/.well-known/jwks.json',
 ].map((path): Row => ['GET', path, '404 UNSUPPORTED'])
 
 const METHODS: [path: string, allowed: string][] = [

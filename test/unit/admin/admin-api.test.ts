@@ -86,6 +86,7 @@ async function ask(method: string, target: string, { headers = {}, body = '' }: 
 }
 
 const json = { 'content-type': 'application/json' }
+const form = { 'content-type': 'application/x-www-form-urlencoded' }
 
 describe('which endpoint a path means', () => {
   test('a name may have its slashes as they are, or encoded', async () => {
@@ -102,9 +103,13 @@ describe('which endpoint a path means', () => {
   })
 
   test('an unknown path is 404, another method 405 with Allow, bad encoding 400', async () => {
-    expect((await ask('GET', '/admin/nothing')).status).toBe(404)
+    const unknown = await ask('GET', '/admin/nothing')
+    expect(unknown.status).toBe(404)
+    const context = { path: '/admin/nothing' }
+    expect(unknown.body).toMatchObject({ code: 'not_found', context })
     const refused = await ask('DELETE', '/admin/repositories/app')
     expect(refused.status).toBe(405)
+    expect(refused.body).toMatchObject({ code: 'method_not_allowed' })
     expect(Object.fromEntries(refused.headers)['Allow']).toBe('GET, HEAD')
     expect((await ask('GET', '/admin/repositories/%ff')).status).toBe(400)
   })
@@ -117,15 +122,17 @@ describe('what comes is validated', () => {
   })
 
   test.each([
-    ['not JSON', '{', json, 400],
-    ['an unknown key', '{"wai":true}', json, 400],
-    ['a wrong type', '{"wait":"yes"}', json, 400],
-    ['a list', '[]', json, 400],
-    ['a form', 'wait=true', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
-    ['no type', '{}', {}, 415],
-    ['too much', `{"wait":${' '.repeat(1024 * 1024)}true}`, json, 413],
-  ])('%s is refused', async (_name, body, headers, status) => {
-    expect((await ask('POST', '/admin/jobs', { headers, body })).status).toBe(status)
+    ['not JSON', '{', json, 400, 'bad_request'],
+    ['an unknown key', '{"wai":true}', json, 400, 'bad_request'],
+    ['a wrong type', '{"wait":"yes"}', json, 400, 'bad_request'],
+    ['a list', '[]', json, 400, 'bad_request'],
+    ['a form', 'wait=true', form, 415, 'unsupported_type'],
+    ['no type', '{}', {}, 415, 'unsupported_type'],
+    ['too much', `{"wait":${' '.repeat(1024 * 1024)}true}`, json, 413, 'too_large'],
+  ])('%s is refused', async (_name, body, headers, status, code) => {
+    const refused = await ask('POST', '/admin/jobs', { headers, body })
+    expect(refused.status).toBe(status)
+    expect(refused.body).toMatchObject({ status, code, errors: [{ code: 'UNSUPPORTED' }] })
   })
 
   test('a problem names the field, the sentence and the request', async () => {
@@ -164,7 +171,11 @@ describe('requests of other web sites', () => {
     ['typed by a person', { 'sec-fetch-site': 'none' }, 200],
     ['a program', {}, 200],
   ])('%s: %o gives %d', async (_name, headers, status) => {
-    expect((await ask('GET', '/admin/repositories/app', { headers })).status).toBe(status)
+    const answer = await ask('GET', '/admin/repositories/app', { headers })
+    expect(answer.status).toBe(status)
+    if (status === 200) return
+    expect(answer.body).toMatchObject({ code: 'cross_site', errors: [{ code: 'UNSUPPORTED' }] })
+    expect(answer.refusal).toBe('cross-site')
   })
 })
 
