@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parseRoute } from '../src/http/router.ts'
 import { routeKinds, routeMethods } from '../src/http/routes.ts'
+import { ERRORS } from '../src/registry/error-kinds.ts'
 import { readBreaks } from './breaks/breaks.mjs'
 import {
   deadLinks,
@@ -274,6 +275,46 @@ describe('files', () => {
       [...text.matchAll(/\bTODO\b(?! ?\((#|issue )\d+\)).*/g)].map(([line]) => line.trim()),
     )
     expect(found, 'a TODO without an issue is forgotten; write TODO(#12)').toEqual([])
+  })
+})
+
+describe('errors', () => {
+  /** Folders whose parts know kinds of errors, but not how HTTP says them. */
+  const BELOW_HTTP =
+    /^src\/(registry|auth|distribution|repositories|gc|jobs|mirror|upstream|metadata|blobs|storage|runtime|config)\//
+
+  /** What speaks of HTTP all the same, and why. The list only gets shorter. */
+  const SPEAKS_HTTP: readonly { readonly path: RegExp; readonly why: string }[] = [
+    { path: /^src\/registry\/error-kinds\.ts$/, why: 'the table of kinds itself' },
+    { path: /^src\/upstream\//, why: 'a client of HTTP: it sends and reads headers' },
+    {
+      path: /^src\/mirror\/(blobs|blob-proofs|fill-answers)\.ts$/,
+      why: 'asks upstreams and reads the headers of their answers',
+    },
+  ]
+
+  test('are said by their kind below http/: no status, no header', () => {
+    // `allow` in small letters is a word of the configuration.
+    const header =
+      /['"`]([Cc]ontent-[Rr]ange|[Rr]etry-[Aa]fter|WWW-Authenticate|www-authenticate|Docker-Upload-UUID|Allow|[Ll]ocation|[Rr]ange)['"`]|\b(?:Allow|Location|Range): /
+    const found = violations(({ path, text }) => {
+      if (!BELOW_HTTP.test(path) || SPEAKS_HTTP.some((it) => it.path.test(path))) return []
+      const lines = text.split('\n').filter((line) => !/^\s*(\/?\*|\/\/)/.test(line))
+      return lines
+        .filter((line) => /\bstatus: \d{3}\b/.test(line) || header.test(line))
+        .map((line) => line.trim())
+    })
+    const reason =
+      'registry/error-kinds.ts has the status of each kind, http/error-headers.ts makes its headers'
+    expect(found, reason).toEqual([])
+  })
+
+  test('are made of kinds that the code throws, each one', () => {
+    const texts = files.filter(({ path }) => path !== 'src/registry/error-kinds.ts')
+    const lost = Object.keys(ERRORS).filter(
+      (kind) => !texts.some(({ text }) => text.includes(`'${kind}'`)),
+    )
+    expect(lost, 'a row that nothing throws describes an answer that no client gets').toEqual([])
   })
 })
 

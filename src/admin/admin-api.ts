@@ -6,11 +6,12 @@
 import * as v from 'valibot'
 import type { Asker } from '../auth/asker.ts'
 import { readInTime } from '../distribution/upload/body.ts'
+import { RegistryError } from '../registry/errors.ts'
 import type { ApiAnswer } from '../runtime/api-answer.ts'
 import { type AdminContext, type Endpoint, EventStream, Reply } from './endpoint.ts'
 import { requireAtFirst, requireNeed } from './needs.ts'
 import { decodeParams, type PathPattern, pathPattern } from './path-pattern.ts'
-import { AdminProblem, toProblem } from './problem.ts'
+import { AdminProblem, badRequest, toProblem } from './problem.ts'
 
 /** The request, as far as this API looks at it. */
 export interface AdminRequest {
@@ -63,7 +64,7 @@ export class AdminApi {
     try {
       const { endpoint, params } = this.#find(request, asker)
       requireAtFirst(asker, endpoint.need)
-      if (this.#isOtherSite(request)) throw otherSite()
+      if (this.#isOtherSite(request)) throw new AdminProblem('ADMIN_CROSS_SITE')
       const { id: requestId, signal } = request
       const lastEventId = request.header('last-event-id')
       const input = await readInput(endpoint, params, request, asker)
@@ -76,21 +77,18 @@ export class AdminApi {
       return toAnswer(result)
     } catch (error) {
       if (request.signal.aborted) throw error
-      const problem = toProblem(error, request.id)
-      const more = error instanceof Error && 'headers' in error ? error.headers : undefined
-      const headers: [string, string][] = Object.entries((more ?? {}) as Record<string, string>)
-      headers.push(['Content-Type', 'application/json'], ['X-Request-Id', request.id])
-      const { status } = problem
+      const known = error instanceof RegistryError ? error : new RegistryError('UNKNOWN')
+      const { status } = known
       return {
         kind: 'json',
         status,
-        headers,
-        body: problem,
+        headers: [
+          ['Content-Type', 'application/json'],
+          ['X-Request-Id', request.id],
+        ],
+        body: toProblem(known, request.id),
+        error: known,
         fault: status >= 500 ? error : undefined,
-        // What the gate refuses it has booked itself.
-        ...(status === 403 && error instanceof AdminProblem
-          ? { refusal: problem.code.replaceAll('_', '-') }
-          : {}),
       }
     }
   }
@@ -114,18 +112,11 @@ export class AdminApi {
       const params = decodeParams(row.pattern.match(request.path, takesSlashes)!)
       if (params !== undefined) return { endpoint: row.endpoint, params }
       requireAtFirst(asker, 'any')
-      throw new AdminProblem(400, 'bad_request', 'the path is not valid percent-encoding')
+      throw badRequest('the path is not valid percent-encoding')
     }
     requireAtFirst(asker, 'any')
-    throw new AdminProblem(404, 'not_found', 'no such endpoint; see /admin/openapi.json', {
-      context: { path: request.path.slice(0, 512) },
-    })
+    throw new AdminProblem('ADMIN_UNKNOWN', { context: { path: request.path.slice(0, 512) } })
   }
-}
-
-function otherSite(): AdminProblem {
-  const message = 'the admin API takes no requests from other web sites; see server.cors.origins'
-  return new AdminProblem(403, 'cross_site', message)
 }
 
 function wrongMethod({ method }: AdminRequest, rows: readonly Row[]): AdminProblem {
@@ -133,8 +124,7 @@ function wrongMethod({ method }: AdminRequest, rows: readonly Row[]): AdminProbl
     endpoint.method === 'GET' ? ['GET', 'HEAD'] : [endpoint.method],
   )
   const message = `method ${method.slice(0, 32)} is not supported here`
-  const headers = { Allow: allowed.join(', ') }
-  return new AdminProblem(405, 'method_not_allowed', message, { headers })
+  return new AdminProblem('ADMIN_METHOD', { message, facts: { allowed } })
 }
 
 async function readInput(
@@ -163,10 +153,10 @@ function parseQuery(text: string, schema: v.GenericSchema | undefined): Record<s
     if (!Object.hasOwn(known, name)) {
       const names = Object.keys(known).join(', ') || 'none'
       const message = `query.${name.slice(0, 64)}: there is no such parameter here; there are: ${names}`
-      throw new AdminProblem(400, 'bad_request', message)
+      throw badRequest(message)
     }
     if (Object.hasOwn(query, name)) {
-      throw new AdminProblem(400, 'bad_request', `query.${name.slice(0, 64)}: sent twice`)
+      throw badRequest(`query.${name.slice(0, 64)}: sent twice`)
     }
     query[name] = value
   }
@@ -177,19 +167,21 @@ async function readJson(schema: v.GenericSchema, request: AdminRequest): Promise
   const chunks: Uint8Array[] = []
   let count = 0
   const tooLarge = () =>
-    new AdminProblem(413, 'too_large', `a body may have at most ${bodyBytesMax} bytes`)
+    new AdminProblem('ADMIN_TOO_LARGE', {
+      message: `a body may have at most ${bodyBytesMax} bytes`,
+    })
   if ((request.bodyBytes ?? 0) > bodyBytesMax) throw tooLarge()
   const take = (bytes: Uint8Array) => {
     count += bytes.byteLength
     if (count > bodyBytesMax) throw tooLarge()
     chunks.push(bytes.slice())
   }
-  const tooSlow = () => new AdminProblem(408, 'too_slow', 'the body has not come whole in time')
+  const tooSlow = () => new AdminProblem('ADMIN_TOO_SLOW')
   await readInTime(request, take, tooSlow)
   if (count === 0) return validated(schema, {}, 'body')
   const type = (request.header('content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase()
   if (type !== 'application/json') {
-    throw new AdminProblem(415, 'unsupported_type', 'send the body as application/json')
+    throw new AdminProblem('ADMIN_TYPE')
   }
   return validated(schema, parseJson(Buffer.concat(chunks)), 'body')
 }
@@ -199,11 +191,11 @@ function parseJson(bytes: Uint8Array): object {
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch {
-    throw new AdminProblem(400, 'bad_request', 'the body is not JSON')
+    throw badRequest('the body is not JSON')
   }
   // Valibot takes a list for an object with the keys 0, 1, 2 ….
   if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json
-  throw new AdminProblem(400, 'bad_request', 'the body is not a JSON object')
+  throw badRequest('the body is not a JSON object')
 }
 
 /** Problems named in one answer. */
@@ -218,7 +210,10 @@ function validated(schema: v.GenericSchema | undefined, value: unknown, place: s
     problem: issue.message.slice(0, 500),
   }))
   const [first] = problems
-  throw new AdminProblem(400, 'bad_request', `${first!.field}: ${first!.problem}`, { problems })
+  throw new AdminProblem('ADMIN_INVALID', {
+    message: `${first!.field}: ${first!.problem}`,
+    problems,
+  })
 }
 
 function toAnswer(result: unknown): ApiAnswer {
@@ -227,5 +222,5 @@ function toAnswer(result: unknown): ApiAnswer {
   }
   const { status, headers, body } = result instanceof Reply ? result : new Reply(200, result)
   const all = [['Cache-Control', 'no-store'] as const, ...headers]
-  return { kind: 'json', status, headers: all, body, fault: undefined }
+  return { kind: 'json', status, headers: all, body, error: undefined, fault: undefined }
 }

@@ -78,11 +78,7 @@ export function auditEndpoints({ file, flush }: AuditSources): Endpoint[] {
           case 'unknown-cursor':
             throw badRequest('query.after: expected the next of an earlier answer')
           case 'rotated':
-            throw new AdminProblem(
-              410,
-              'rotated',
-              'the audit file is a new one since that page; ask again without after, and look for older entries in the file that was moved away',
-            )
+            throw new AdminProblem('ADMIN_ROTATED')
           case 'page': {
             const { entries, next } = found
             return { entries: [...entries], ...(next === undefined ? {} : { next }) }

@@ -207,14 +207,14 @@ function toText(event: NumberedEvent, asker: Asker): string {
   return `id: ${event.number}\nevent: ${event.row.action satisfies EventRow['action']}\ndata: ${data}\n\n`
 }
 
-/** Throws 410 where what follows the number is gone, or where it was never given here. */
+/** Throws ADMIN_GONE where what follows the number is gone, or where it was never given here. */
 function requireKnown(tail: EventTail, after: number | undefined): void {
   if (after === undefined) return
   const { last, oldest } = tail
   if (after >= oldest - 1 && after <= last) return
   const why = after > last ? 'is none of this store' : 'has been followed by events that are gone'
   const message = `the event ${after} ${why}; read what is there now and go on from there: the oldest event that is kept is ${oldest}, the last one ${last}`
-  throw new AdminProblem(410, 'gone', message, { context: { oldest, last } })
+  throw new AdminProblem('ADMIN_GONE', { message, context: { oldest, last } })
 }
 
 /** `Last-Event-ID`: a browser sends what it was given, an empty one when it was given none. */
@@ -227,5 +227,5 @@ function numberOf(text: string | undefined): number | undefined {
 
 function tooMany(): AdminProblem {
   const message = `more than ${listenersMax} wait for events already; try again, or read /admin/events`
-  return new AdminProblem(503, 'busy', message, { headers: { 'Retry-After': '5' } })
+  return new AdminProblem('ADMIN_BUSY', { message })
 }

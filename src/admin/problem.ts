@@ -5,7 +5,8 @@
  */
 import { STATUS_CODES } from 'node:http'
 import * as v from 'valibot'
-import { ERRORS, RegistryError } from '../registry/errors.ts'
+import { ERRORS, type ErrorKind } from '../registry/error-kinds.ts'
+import { type ErrorFacts, RegistryError } from '../registry/errors.ts'
 
 export const problemSchema = v.object({
   type: v.string(),
@@ -24,40 +25,31 @@ export const problemSchema = v.object({
 
 export type Problem = v.InferOutput<typeof problemSchema>
 
-/** A refusal with its status; `code` is a word for programs. */
+/** A refusal of the admin API itself; the kind's row has its word for programs. */
 export class AdminProblem extends RegistryError {
-  readonly word: string
   readonly problems: NonNullable<Problem['problems']> | undefined
 
   constructor(
-    status: number,
-    word: string,
-    message: string,
+    kind: ErrorKind & `ADMIN_${string}`,
     more: {
+      readonly message?: string
       readonly problems?: NonNullable<Problem['problems']>
       readonly context?: unknown
-      readonly headers?: Readonly<Record<string, string>>
+      readonly facts?: ErrorFacts
     } = {},
   ) {
-    super('UNSUPPORTED', {
-      status,
-      message,
-      detail: more.context,
-      ...(more.headers === undefined ? {} : { headers: more.headers }),
-    })
-    this.word = word
-    this.problems = more.problems
+    const { context, problems, ...options } = more
+    super(kind, { ...options, detail: context })
+    this.problems = problems
   }
 }
 
-export const notFound = (message: string) => new AdminProblem(404, 'not_found', message)
-export const conflict = (message: string, context?: unknown) =>
-  new AdminProblem(409, 'conflict', message, { context })
-export const badRequest = (message: string) => new AdminProblem(400, 'bad_request', message)
+export const notFound = (message: string) => new AdminProblem('ADMIN_UNKNOWN', { message })
+export const conflict = (message: string) => new AdminProblem('ADMIN_CONFLICT', { message })
+export const badRequest = (message: string) => new AdminProblem('ADMIN_INVALID', { message })
 
-/** The document for anything thrown. Faults of our own tell the request id and nothing else. */
-export function toProblem(error: unknown, requestId: string): Problem {
-  const known = error instanceof RegistryError ? error : new RegistryError('UNKNOWN')
+/** The document of a refusal. Faults of our own tell the request id and nothing else. */
+export function toProblem(known: RegistryError, requestId: string): Problem {
   const isOurs = known.code === 'UNKNOWN'
   const detail = isOurs ? ERRORS.UNKNOWN.message : known.message
   const problems = known instanceof AdminProblem ? known.problems : undefined
@@ -66,7 +58,7 @@ export function toProblem(error: unknown, requestId: string): Problem {
     title: STATUS_CODES[known.status] ?? 'Error',
     status: known.status,
     detail,
-    code: known instanceof AdminProblem ? known.word : known.code,
+    code: known.word,
     error: detail,
     errors: [{ code: known.code, message: detail, detail: isOurs ? null : (known.detail ?? null) }],
     requestId,

@@ -15,7 +15,7 @@ export class LoginPutOff extends RegistryError {
   readonly reason: PutOffReason
 
   constructor(reason: PutOffReason, message: string, retryAfterSeconds: number) {
-    super('UNAVAILABLE', { message, headers: { 'Retry-After': String(retryAfterSeconds) } })
+    super('LOGIN_PUT_OFF', { message, facts: { retryAfterSeconds } })
     this.reason = reason
   }
 }

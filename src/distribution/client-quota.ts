@@ -18,7 +18,7 @@ export class ClientQuota {
     return this.#total
   }
 
-  /** Counts one more of an address. Throws UNAVAILABLE (503: clients go elsewhere or wait) at the bound. */
+  /** Counts one more of an address. Throws TOO_MANY_UPLOADS (503: clients go elsewhere or wait) at the bound. */
   take(address: string): void {
     const client = clientKey(address)
     const network = networkKey(client)
@@ -42,12 +42,7 @@ export class ClientQuota {
   #requireRoom(key: string, max: number): void {
     const count = this.#counts.get(key) ?? 0
     if (count < max) return
-    throw new RegistryError('UNAVAILABLE', {
-      message: 'too many open upload sessions from this address; finish or cancel some',
-      detail: { open: count, max },
-      headers: { 'Retry-After': '5' },
-      refusal: 'too-many-uploads',
-    })
+    throw new RegistryError('TOO_MANY_UPLOADS', { detail: { open: count, max } })
   }
 
   #change(address: string, by: 1 | -1): void {

@@ -39,7 +39,7 @@ export class Deletes {
 
   /**
    * Removes a tag; its manifest stays, and can be tagged again. On disk when it resolves. Throws
-   * MANIFEST_UNKNOWN, and 409 for an immutable tag.
+   * MANIFEST_UNKNOWN and TAG_IMMUTABLE.
    */
   async deleteTag(repository: RepositoryName, tag: Tag, by = 'client'): Promise<void> {
     this.#checkAllowed()
@@ -64,7 +64,7 @@ export class Deletes {
   /**
    * Removes a manifest from its repository with every tag that points at it. Manifests that refer
    * to it as their subject stay and stay listed. On disk when it resolves. Throws MANIFEST_UNKNOWN,
-   * and 409 when the digest is pinned or one of the tags is immutable.
+   * DIGEST_PINNED, and TAG_IMMUTABLE for one of the tags.
    */
   async deleteManifest(repository: RepositoryName, digest: Digest, by = 'client'): Promise<void> {
     this.#checkAllowed()
@@ -86,8 +86,8 @@ export class Deletes {
   }
 
   /**
-   * Takes a blob out of a repository; others keep it. Throws BLOB_UNKNOWN, and 405 while a manifest
-   * of the repository still uses it. On disk when it resolves.
+   * Takes a blob out of a repository; others keep it. Throws BLOB_UNKNOWN, and BLOB_IN_USE while
+   * a manifest of the repository still uses it. On disk when it resolves.
    */
   async deleteBlob(repository: RepositoryName, digest: Digest): Promise<void> {
     this.#checkAllowed()
@@ -97,11 +97,7 @@ export class Deletes {
       }
       const [user] = this.#metadata.keys('parents', [digest, repository], undefined, 1)
       if (user !== undefined) {
-        throw new RegistryError('UNSUPPORTED', {
-          message: 'a manifest of this repository still uses the blob; delete the manifest first',
-          detail: { digest, manifest: user[2] },
-          headers: { Allow: 'GET, HEAD' },
-        })
+        throw new RegistryError('BLOB_IN_USE', { detail: { digest, manifest: user[2] } })
       }
       return {
         checks: [
@@ -114,11 +110,7 @@ export class Deletes {
   }
 
   #checkAllowed(): void {
-    if (this.#isAllowed) return
-    throw new RegistryError('UNSUPPORTED', {
-      message: 'deleting is switched off on this registry (policy.delete)',
-      headers: { Allow: 'GET, HEAD, PUT' },
-    })
+    if (!this.#isAllowed) throw new RegistryError('DELETES_OFF')
   }
 
   /** Reads, then commits what was decided; when the world moved in between, decides again. */
@@ -131,9 +123,6 @@ export class Deletes {
       const outcome = await this.#metadata.commit(await decide())
       if (outcome.applied) return
     }
-    throw new RegistryError('UNAVAILABLE', {
-      message: 'the repository is changing too fast; try again',
-      headers: { 'Retry-After': '1' },
-    })
+    throw new RegistryError('CHANGING_TOO_FAST')
   }
 }

@@ -39,8 +39,8 @@ export class ManifestReader {
   }
 
   /**
-   * Digest and content of a manifest of at most 4 MiB. Throws or rejects with DIGEST_INVALID,
-   * MANIFEST_INVALID; with UNAVAILABLE when too many large ones wait or their thread has died.
+   * Digest and content of a manifest of at most 4 MiB. Throws or rejects with DIGEST_MISMATCH,
+   * MANIFEST_INVALID; with MANIFESTS_BUSY when too many large ones wait or their thread has died.
    */
   readonly read = (text: ManifestText): ReadManifest | Promise<ReadManifest> => {
     if (text.bytes.byteLength <= atOnceBytesMax) return readManifest(text)
@@ -54,7 +54,7 @@ export class ManifestReader {
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }))
   }
 
-  /** Ends the thread; what it has not answered hears UNAVAILABLE. */
+  /** Ends the thread; what it has not answered hears MANIFESTS_BUSY. */
   async close(): Promise<void> {
     this.#fail()
     await this.#task?.close()
@@ -77,8 +77,5 @@ export class ManifestReader {
 }
 
 function busy(): RegistryError {
-  return new RegistryError('UNAVAILABLE', {
-    message: 'too many large manifests are being read; try again in a moment',
-    headers: { 'Retry-After': '1' },
-  })
+  return new RegistryError('MANIFESTS_BUSY')
 }

@@ -40,13 +40,13 @@ export class Protection {
     return this.#rules.some((rule) => rule.repositories(repository) && rule.tags(tag))
   }
 
-  /** Throws 409 with the current digest when the tag may not go elsewhere. */
+  /** Throws TAG_IMMUTABLE with the current digest when the tag may not go elsewhere. */
   requireMovable(repository: RepositoryName, tag: Tag, current: Digest): void {
     if (!this.isImmutable(repository, tag)) return
-    throw this.#refusal('the tag is immutable (storage.immutable_tags)', { tag, current })
+    throw this.#refusal('TAG_IMMUTABLE', { tag, current })
   }
 
-  /** Throws 409 when a pin holds the digest in this repository. */
+  /** Throws DIGEST_PINNED when a pin holds the digest in this repository. */
   requireUnpinned(
     metadata: MetadataReader,
     clock: Clock,
@@ -56,11 +56,11 @@ export class Protection {
     const pins = metadata.entries('pins', [digest], undefined, pinsLookedAtMax)
     const pin = pins.find(({ row }) => holdsNow(row, repository, clock.now()))
     if (pin === undefined) return
-    throw this.#refusal('the digest is pinned', { digest, pin: pin.key[1] })
+    throw this.#refusal('DIGEST_PINNED', { digest, pin: pin.key[1] })
   }
 
-  #refusal(message: string, detail: object): RegistryError {
+  #refusal(kind: 'TAG_IMMUTABLE' | 'DIGEST_PINNED', detail: object): RegistryError {
     this.#blocked += 1
-    return new RegistryError('DENIED', { status: 409, message, detail })
+    return new RegistryError(kind, { detail })
   }
 }

@@ -85,8 +85,8 @@ export class ManifestPushes {
 
   /**
    * Stores a manifest and moves its tags. On disk and visible when it resolves. Throws
-   * DIGEST_INVALID, MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN (one entry a missing digest), 409 when
-   * an immutable tag points elsewhere, and 412 when a condition on the tag does not hold.
+   * DIGEST_MISMATCH, MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN (one entry a missing digest),
+   * TAG_IMMUTABLE, and MANIFEST_CHANGED when a condition on the tag does not hold.
    */
   async push(push: ManifestPush): Promise<PushedManifest> {
     const { digest, manifest } = await this.#parts.readManifest(textOf(push))
@@ -137,10 +137,7 @@ export class ManifestPushes {
       const outcome = await this.#metadata.commit({ checks, changes })
       if (outcome.applied) return { digest, subject: manifest.subject?.digest.digest }
     }
-    throw new RegistryError('UNAVAILABLE', {
-      message: 'the repository is changing too fast; try again',
-      headers: { 'Retry-After': '1' },
-    })
+    throw new RegistryError('CHANGING_TOO_FAST')
   }
 
   /** Every blob that the manifest relies on is raised, so that collection leaves it alone. */
@@ -258,7 +255,7 @@ export interface TagCondition {
 
 /**
  * Conditional tag moves: `If-Match` and `If-None-Match` of a manifest PUT (RFC 9110 §13.1), judged against
- * what the tag points at and held by the transaction that moves it. Throws 412 (with the current digest in the detail) when the condition does not hold.
+ * what the tag points at and held by the transaction that moves it. Throws MANIFEST_CHANGED (with the current digest in the detail) when the condition does not hold.
  */
 function checkTagCondition(condition: TagCondition, current: Digest | undefined): void {
   const { ifMatch, ifNoneMatch } = condition
@@ -266,9 +263,5 @@ function checkTagCondition(condition: TagCondition, current: Digest | undefined)
     (ifMatch === undefined || matchesEntityTag(ifMatch, current)) &&
     (ifNoneMatch === undefined || !matchesEntityTag(ifNoneMatch, current))
   if (holds) return
-  throw new RegistryError('MANIFEST_INVALID', {
-    status: 412,
-    message: 'the tag does not point where the request expects',
-    detail: { current: current ?? null },
-  })
+  throw new RegistryError('MANIFEST_CHANGED', { detail: { current: current ?? null } })
 }

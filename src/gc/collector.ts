@@ -36,15 +36,19 @@ export class Collector {
   }
 
   /**
-   * Starts a run. Throws 409 while another one runs, when the clock jumped, and for a plan that
-   * cannot be applied. Resolves when the job is on disk.
+   * Starts a run. Throws COLLECTION_RUNS, CLOCK_IN_DOUBT, and PLAN_UNKNOWN or PLAN_SPENT for a plan
+   * that cannot be applied. Resolves when the job is on disk.
    */
   async start(
     request: RunRequest,
   ): Promise<{ readonly id: string; readonly ended: Promise<void> }> {
     const running = this.#options.jobs.running('gc')
-    if (running !== undefined) throw refusal('a collection is running already', { job: running })
-    if (this.#isStarting) throw refusal('a collection is starting already')
+    if (running !== undefined) {
+      throw new RegistryError('COLLECTION_RUNS', { detail: { job: running } })
+    }
+    if (this.#isStarting) {
+      throw new RegistryError('COLLECTION_RUNS', { message: 'a collection is starting already' })
+    }
     this.#isStarting = true
     try {
       return await this.#start(request)
@@ -63,12 +67,16 @@ export class Collector {
     if (request.kind === 'apply') {
       const row = plans.get(request.plan)
       if (row === undefined) {
-        throw new RegistryError('UNSUPPORTED', { status: 404, message: 'there is no such plan' })
+        throw new RegistryError('PLAN_UNKNOWN')
       }
-      if (row.state !== 'ready')
-        throw refusal(`the plan is ${row.state} already`, { plan: request.plan })
       plan = request.plan
-      if (!(await plans.claim(plan, row))) throw refusal('the plan is taken already', { plan })
+      if (row.state !== 'ready') {
+        const message = `the plan is ${row.state} already`
+        throw new RegistryError('PLAN_SPENT', { message, detail: { plan } })
+      }
+      if (!(await plans.claim(plan, row))) {
+        throw new RegistryError('PLAN_SPENT', { detail: { plan } })
+      }
     }
     // Before the time is taken by which everything is judged: a pull must not seem to come after it.
     await this.#options.pulls.write()
@@ -107,7 +115,8 @@ export class Collector {
 
   #requireClock(): void {
     const { clockGuard } = this.#options
-    if (clockGuard.doubt !== undefined) throw refusal(clockGuard.doubt)
+    const message = clockGuard.doubt
+    if (message !== undefined) throw new RegistryError('CLOCK_IN_DOUBT', { message })
   }
 
   async #work(job: RunningJob, begun: RunStateRow): Promise<End> {
@@ -365,8 +374,4 @@ function heldMessage(tags: number): string {
     `${tags} tags wait for a first yes: rules that delete tags do nothing before a plan of theirs ` +
     'was applied once (POST /admin/gc with dryRun, look at the plan, apply it)'
   )
-}
-
-function refusal(message: string, detail?: unknown): RegistryError {
-  return new RegistryError('UNSUPPORTED', { status: 409, message, detail })
 }

@@ -30,7 +30,7 @@ export class Explain {
     signal: AbortSignal,
   ): Promise<readonly ExplainedItem[]> {
     if (this.#waiting >= waitingMax) {
-      throw new RegistryError('UNAVAILABLE', { headers: { 'Retry-After': '1' } })
+      throw new RegistryError('BUSY')
     }
     this.#waiting += 1
     const mine = this.#last.then(() => this.#ask(repository, only, now, signal))

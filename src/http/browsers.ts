@@ -115,7 +115,7 @@ export class Browsers {
         // The admin API refuses these itself, once it knows who asks.
         const isJudgedLater = request.path.startsWith('/admin/')
         if (!isJudgedLater && !NOT_CHANGING.has(request.method) && this.isOtherSite(request)) {
-          throw otherSite()
+          throw new RegistryError('CROSS_SITE')
         }
         return handler(request, this.dress(request, response))
       }
@@ -153,11 +153,7 @@ export class Browsers {
     const name = hostName(request.host)
     const { hosts } = this.#options
     if (fits(name, hosts.length > 0 ? hosts : await this.#knownNames())) return
-    throw new RegistryError('DENIED', {
-      message: 'browsers cannot use this registry under this name; server.hosts has to list it',
-      detail: { host: name.slice(0, 253) },
-      refusal: 'unknown-host',
-    })
+    throw new RegistryError('HOST_UNKNOWN', { detail: { host: name.slice(0, 253) } })
   }
 
   #knownNames(): Promise<readonly string[]> {
@@ -192,14 +188,6 @@ function isPreflight(request: HttpRequest): boolean {
   return (
     request.method === 'OPTIONS' && request.header('access-control-request-method') !== undefined
   )
-}
-
-function otherSite(): RegistryError {
-  return new RegistryError('DENIED', {
-    message:
-      'this registry takes no changes from pages of other web sites; see server.cors.origins',
-    refusal: 'cross-site',
-  })
 }
 
 /** Names that nobody can make lead here. */

@@ -15,8 +15,7 @@ export class Query {
   constructor(query: string) {
     this.#parameters = new URLSearchParams(query)
     if (this.#parameters.size > parametersMax) {
-      throw new RegistryError('UNSUPPORTED', {
-        status: 414,
+      throw new RegistryError('QUERY_TOO_LONG', {
         message: `a query may have at most ${parametersMax} parameters`,
       })
     }
@@ -47,7 +46,7 @@ const NO_PAGE: PageRequest = { count: undefined, last: undefined }
 
 /**
  * `n` and `last`. A wish for more than a page is no error: any run of digits is clamped to
- * `pageEntriesMax`. Throws UNSUPPORTED (400) when `n` is not a whole number from 0 up.
+ * `pageEntriesMax`. Throws QUERY_INVALID when `n` is not a whole number from 0 up.
  */
 export function parsePage(query: string): PageRequest {
   if (query === '') return NO_PAGE
@@ -55,8 +54,7 @@ export function parsePage(query: string): PageRequest {
   const count = parameters.get('n')
   const last = parameters.get('last')
   if (count !== undefined && !/^\d+$/.test(count)) {
-    throw new RegistryError('UNSUPPORTED', {
-      status: 400,
+    throw new RegistryError('QUERY_INVALID', {
       message: 'n must be a whole number from 0 up',
       detail: { n: count.slice(0, 64) },
     })

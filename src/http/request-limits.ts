@@ -39,7 +39,7 @@ export class RequestLimits {
     this.#networkBytes = throttle(settings.bytesPerSecond * networkShare)
   }
 
-  /** Undefined: go on at once. Throws UNAVAILABLE when the wait would be long. */
+  /** Undefined: go on at once. Throws CLIENT_LIMITED when the wait would be long. */
   takeAddress(request: HttpRequest): Promise<void> | undefined {
     // Whoever asks whether we live is not a client.
     if (request.path === '/health' || request.path === '/healthz') return undefined
@@ -75,10 +75,8 @@ export class RequestLimits {
       )
     }
     if (seconds > waitSecondsMax || (seconds > 0 && this.#waiting >= waitingMax)) {
-      throw new RegistryError('UNAVAILABLE', {
-        message: 'too many requests or bytes from this client; try again later',
-        headers: { 'Retry-After': String(Math.ceil(seconds)) },
-        refusal: 'limited',
+      throw new RegistryError('CLIENT_LIMITED', {
+        facts: { retryAfterSeconds: Math.ceil(seconds) },
       })
     }
     this.#requests?.spend(key)

@@ -4,8 +4,10 @@
  * (distribution-spec, error-codes). Faults of our own tell the request id and nothing else.
  */
 import type { Logger } from '../observability/logger.ts'
-import { ERRORS, RegistryError } from '../registry/errors.ts'
+import { ERRORS } from '../registry/error-kinds.ts'
+import { RegistryError } from '../registry/errors.ts'
 import { ClientGone, type HttpRequest, type HttpResponse, ResponseHead } from './engine/port.ts'
+import { errorHeaders } from './error-headers.ts'
 import { respondJson, versionHeader } from './respond.ts'
 
 /** Answers a request that failed, while it can be answered. */
@@ -26,10 +28,9 @@ export function respondError(
   if (response.state !== 'open') return response.cut()
   // What is left of its request is not waited for.
   if (refusal.status === 408) response.closeAfter()
-  const headers = Object.entries(refusal.headers ?? {})
   respondJson(request, response, refusal.status, errorBody(refusal, request.id), [
     ['X-Request-Id', request.id],
-    ...headers,
+    ...errorHeaders(refusal),
   ])
 }
 
@@ -37,8 +38,8 @@ export function respondError(
  * Somebody asks for more than there is for him, and is told when to come back: no fault, and a line
  * for each would be one more thing to flood us with. The metrics count them.
  */
-function isLoad({ code, cause, headers }: RegistryError): boolean {
-  return code === 'UNAVAILABLE' && cause === undefined && headers?.['Retry-After'] !== undefined
+function isLoad({ code, cause, retryAfterSeconds }: RegistryError): boolean {
+  return code === 'UNAVAILABLE' && cause === undefined && retryAfterSeconds !== undefined
 }
 
 function errorBody(error: RegistryError, requestId: string) {

@@ -166,9 +166,9 @@ export function createDispatcher(
     const methods = table[route.kind] as Readonly<Record<string, Act<Route>>>
     const act = Object.hasOwn(methods, request.method) ? methods[request.method] : undefined
     if (act === undefined) {
-      throw new RegistryError('UNSUPPORTED', {
+      throw new RegistryError('METHOD_UNSUPPORTED', {
         message: `method ${request.method.slice(0, 32)} is not supported here`,
-        headers: { Allow: Object.keys(methods).join(', ') },
+        facts: { allowed: Object.keys(methods) },
       })
     }
     if (mirrors?.takes(route, request) === true) {
@@ -216,11 +216,7 @@ function needAt(namespace: string, route: Route, method: string): Need | 'login'
 }
 
 function noSuchPath(path: string): RegistryError {
-  return new RegistryError('UNSUPPORTED', {
-    status: 404,
-    message: 'no such path; the registry API is below /v2/',
-    detail: { path: path.slice(0, 512) },
-  })
+  return new RegistryError('PATH_UNKNOWN', { detail: { path: path.slice(0, 512) } })
 }
 
 /** An open registry has no tokens, and so no paths for them. */

@@ -34,7 +34,7 @@ export class Cooldown {
     return cooldownMs
   }
 
-  /** Throws DENIED (403) while the digest has to wait. */
+  /** Throws IN_COOLDOWN while the digest has to wait. */
   async require(mirror: Mirror, repository: RepositoryName, digest: Digest): Promise<void> {
     const waitMs = await this.remaining(mirror, repository, digest)
     if (waitMs > 0) throw tooYoung(digest, waitMs)
@@ -79,9 +79,9 @@ export function indexChildren(bytes: Uint8Array): IndexChild[] {
 }
 
 export function tooYoung(digest: Digest, waitMs: number): RegistryError {
-  return new RegistryError('DENIED', {
-    message: 'this content was first seen too short a time ago; it is served after its cooldown',
-    detail: { digest, secondsLeft: Math.ceil(waitMs / 1000) },
-    headers: { 'Retry-After': String(Math.ceil(waitMs / 1000)) },
+  const secondsLeft = Math.ceil(waitMs / 1000)
+  return new RegistryError('IN_COOLDOWN', {
+    detail: { digest, secondsLeft },
+    facts: { retryAfterSeconds: secondsLeft },
   })
 }

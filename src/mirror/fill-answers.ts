@@ -34,5 +34,5 @@ export function tooLong(sizeBytes: number): UpstreamError {
 
 /** Whether the bytes have another digest than they should. */
 export function isMismatch(error: unknown): boolean {
-  return error instanceof RegistryError && error.code === 'DIGEST_INVALID'
+  return error instanceof RegistryError && error.kind === 'DIGEST_MISMATCH'
 }

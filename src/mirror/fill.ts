@@ -323,7 +323,7 @@ export class Fill {
   /** A write has failed: what is open is cut; the next client finds out what the disk can do. */
   #broken(): void {
     if (this.#state !== 'filling') return
-    this.#failure ??= new RegistryError('UNAVAILABLE', { status: 507, message: 'the disk is full' })
+    this.#failure ??= new RegistryError('DISK_FULL', { message: 'the disk is full' })
     this.#answer?.body.abort()
   }
 

@@ -15,14 +15,10 @@ export function storageFault(error: unknown): RegistryError {
   const code = (error as { code?: unknown } | undefined)?.code
   const text = error instanceof Error ? error.message : ''
   if ((typeof code === 'string' && DISK_IS_FULL.has(code)) || text.includes('MDB_MAP_FULL')) {
-    return new RegistryError('UNAVAILABLE', {
-      status: 507,
-      message: 'the registry has no space left; nothing was stored',
-      cause: error,
-    })
+    return new RegistryError('DISK_FULL', { cause: error })
   }
   if (typeof code === 'string' && TRY_AGAIN.has(code)) {
-    return new RegistryError('UNAVAILABLE', { headers: { 'Retry-After': '1' }, cause: error })
+    return new RegistryError('BUSY', { cause: error })
   }
   return new RegistryError('UNKNOWN', { cause: error })
 }

@@ -10,7 +10,7 @@ export type Reference =
   | { readonly kind: 'tag'; readonly tag: Tag }
   | { readonly kind: 'digest'; readonly digest: Digest }
 
-/** A tag or a digest; DIGEST_INVALID where a colon says digest, MANIFEST_INVALID otherwise. */
+/** A tag or a digest; DIGEST_INVALID where a colon says digest, TAG_INVALID otherwise. */
 export function parseReference(text: string): Result<Reference, RegistryError> {
   if (text.includes(':')) {
     const digest = parseDigest(text)

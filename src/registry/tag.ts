@@ -12,11 +12,11 @@ export type Tag = string & { readonly [brand]: 'Tag' }
 
 const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
 
-/** The tag, or MANIFEST_INVALID: the specification has no code of its own for a bad tag. */
+/** The tag, or TAG_INVALID. */
 export function parseTag(text: string): Result<Tag, RegistryError> {
   if (TAG.test(text)) return ok(text as Tag)
   return fail(
-    new RegistryError('MANIFEST_INVALID', {
+    new RegistryError('TAG_INVALID', {
       message: `tag must match ${TAG.source}`,
       detail: { tag: text.slice(0, tagLengthMax + 1) },
     }),

@@ -115,7 +115,7 @@ export class Copies {
     if (all.seen.has(digest)) return
     all.seen.add(digest)
     if (all.seen.size > manifestsMax) {
-      throw new RegistryError('SIZE_INVALID', { message: `more than ${manifestsMax} manifests` })
+      throw new RegistryError('COPY_TOO_LARGE', { message: `more than ${manifestsMax} manifests` })
     }
     for (const [, child] of await listAll(this.#metadata, 'children', [digest])) {
       const found = this.#manifestHere(repository, child)
@@ -187,12 +187,11 @@ export class Copies {
 }
 
 function changed(): RegistryError {
-  return new RegistryError('UNAVAILABLE', {
-    status: 409,
+  return new RegistryError('COPY_ENDED', {
     message: 'the source changed while it was copied; try again',
   })
 }
 
 function cancelled(): RegistryError {
-  return new RegistryError('UNAVAILABLE', { status: 409, message: 'the copy was cancelled' })
+  return new RegistryError('COPY_ENDED')
 }

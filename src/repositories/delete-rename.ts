@@ -38,7 +38,7 @@ export class Repositories {
     this.#options = options
   }
 
-  /** Throws NAME_UNKNOWN, and 409 when a pin or an immutable tag holds something in it. */
+  /** Throws NAME_UNKNOWN, and DIGEST_PINNED or TAG_IMMUTABLE for something in it. */
   async requireDeletable(repository: RepositoryName): Promise<void> {
     const { metadata, protection, clock } = this.#options
     if (metadata.get('repositories', repository) === undefined) {
@@ -112,7 +112,7 @@ export class Repositories {
     return applied
   }
 
-  /** Throws NAME_UNKNOWN, and 409 when the new name is taken by something else. */
+  /** Throws NAME_UNKNOWN, and NAME_TAKEN when the new name is taken by something else. */
   requireRenamable(from: RepositoryName, to: RepositoryName): void {
     const { metadata } = this.#options
     if (metadata.get('repositories', from) === undefined) {
@@ -120,7 +120,7 @@ export class Repositories {
     }
     const isBegun = metadata.get('progress', renameKey(from)) === to
     if (from !== to && (isBegun || metadata.get('repositories', to) === undefined)) return
-    throw new RegistryError('DENIED', { status: 409, message: 'the new name is taken' })
+    throw new RegistryError('NAME_TAKEN')
   }
 
   /** Everything under the new name, tags with their history; then the old one goes. */

@@ -52,8 +52,9 @@ export class Undelete {
   }
 
   /**
-   * Brings a deleted tag back, or moves one back to `digest` of its history. Throws 404 when there
-   * is nothing to bring back, 409 when the tag was pushed anew or bytes are gone.
+   * Brings a deleted tag back, or moves one back to `digest` of its history. Throws
+   * MANIFEST_UNKNOWN when there is nothing to bring back, UNDELETE_CONFLICT when the tag was pushed
+   * again or bytes are gone.
    */
   async tag(
     repository: RepositoryName,
@@ -293,5 +294,5 @@ function unknown(message: string, detail: object): RegistryError {
 }
 
 function conflict(message: string, detail: object): RegistryError {
-  return new RegistryError('DENIED', { status: 409, message, detail })
+  return new RegistryError('UNDELETE_CONFLICT', { message, detail })
 }

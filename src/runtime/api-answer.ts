@@ -2,6 +2,7 @@
  * @module What an API answers that knows nothing of sockets, to the handler that does: a JSON body or
  * pieces without an end.
  */
+import type { RegistryError } from '../registry/errors.ts'
 
 export type ApiAnswer =
   | {
@@ -9,10 +10,10 @@ export type ApiAnswer =
       readonly status: number
       readonly headers: readonly (readonly [string, string])[]
       readonly body: unknown
+      /** The refusal that the body is made of: for its headers, and its word in the audit trail. */
+      readonly error: RegistryError | undefined
       /** What was thrown, when it is a fault of ours: for the log. */
       readonly fault: unknown
-      /** Why access was refused, as a word, when it was: for the audit trail. */
-      readonly refusal?: string
     }
   | ApiStream
 

@@ -216,8 +216,8 @@ export async function makeFrontDoor(
         : wait.then(() => dispatch(request, response))
     },
     onError: (request, response, error) => {
-      if (error instanceof RegistryError && error.refusal !== undefined) {
-        audit?.refused(request, { reason: error.refusal })
+      if (error instanceof RegistryError && error.auditWord !== undefined) {
+        audit?.refused(request, { reason: error.auditWord })
       }
       respondError(request, browsers.dress(request, response), error, logger)
     },

@@ -44,13 +44,10 @@ export class DiskSpace {
     return this.#freeBytes > this.#reserveBytes
   }
 
-  /** Throws UNAVAILABLE (507) when pushes are refused. */
+  /** Throws DISK_LOW when pushes are refused. */
   requireRoom(): void {
     if (this.hasRoom) return
-    throw new RegistryError('UNAVAILABLE', {
-      status: 507,
-      message: 'the registry is short of disk space and takes no pushes; pulls and deletes go on',
-    })
+    throw new RegistryError('DISK_LOW')
   }
 
   /** A file system that cannot be asked is taken to have room: writes tell the truth soon enough. */

@@ -182,7 +182,7 @@ export function toRegistryError(
         cause: error,
       })
     case 'denied':
-      return new RegistryError('DENIED', {
+      return new RegistryError('UPSTREAM_DENIES', {
         message: `upstream refuses it to the mirror ${mirror}`,
         detail,
         cause: error,
@@ -194,13 +194,16 @@ export function toRegistryError(
   }
 }
 
-/** Statuses of upstreams that mean the same from us. Any other of class 4xx becomes 400. */
+/** Statuses of upstreams that mean the same from us. Any other of class 4xx is answered as the kind is. */
 const PASSED_ON: ReadonlySet<number> = new Set([405, 406, 413, 414, 451])
 
 function rejection(known: UpstreamError, detail: object): RegistryError {
   const { code = '', status = 400 } = known
-  return new RegistryError(isRefusalCode(code) ? code : 'UNSUPPORTED', {
-    status: PASSED_ON.has(status) ? status : 400,
+  return new RegistryError('UPSTREAM_REJECTS', {
+    passedOn: {
+      ...(isRefusalCode(code) ? { code } : {}),
+      ...(PASSED_ON.has(status) ? { status } : {}),
+    },
     message: `upstream refuses the request with ${status}`,
     detail,
     cause: known,
@@ -217,14 +220,14 @@ function isRefusalCode(code: string): code is (typeof REFUSAL_CODES)[number] {
 function failure(known: UpstreamError, mirror: string, detail: object): RegistryError {
   const { kind } = known
   const isTime = kind === 'timeout' || kind === 'stall'
-  const seconds = Math.max(1, Math.ceil((known.retryAfterMs ?? 1000) / 1000))
+  const retryAfterSeconds = Math.max(1, Math.ceil((known.retryAfterMs ?? 1000) / 1000))
   const advice = ADVICE[kind]
-  return new RegistryError('UNAVAILABLE', {
-    status: kind === 'busy' ? 503 : isTime ? 504 : 502,
+  const ours = kind === 'busy' ? 'UPSTREAM_BUSY' : isTime ? 'UPSTREAM_TOO_SLOW' : 'UPSTREAM_FAILED'
+  return new RegistryError(ours, {
     message: `upstream of ${mirror} failed (${kind}): ${known.message}${advice === undefined ? '' : `; ${advice}`}`,
     detail,
     cause: known,
-    headers: { 'Retry-After': String(seconds) },
+    facts: { retryAfterSeconds },
   })
 }
 

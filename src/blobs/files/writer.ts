@@ -63,10 +63,7 @@ export class FileBlobWriter implements BlobWriter {
     held: HeldChunks | undefined,
   ): WorkerUpload {
     if (!this.#workers.hasRoom) {
-      throw new RegistryError('UNAVAILABLE', {
-        message: 'too many large uploads at once; try again in a moment',
-        headers: { 'Retry-After': '2' },
-      })
+      throw new RegistryError('UPLOADS_BUSY')
     }
     const path = uploadPath(this.#paths, uploadId)
     const task = this.#workers.start({ path, algorithm, offsetBytes, sizeBytes })
@@ -305,8 +302,5 @@ class WorkerUpload implements GrowingBlob {
 
 function refuseMismatch(digest: Digest, reply: IngestReply): void {
   if (reply.kind !== 'mismatch') return
-  throw new RegistryError('DIGEST_INVALID', {
-    message: 'the bytes received do not have this digest',
-    detail: { digest, received: reply.actual },
-  })
+  throw new RegistryError('DIGEST_MISMATCH', { detail: { digest, received: reply.actual } })
 }

@@ -57,10 +57,7 @@ export async function readInTime(
 }
 
 function tooSlow(): RegistryError {
-  return new RegistryError('SIZE_INVALID', {
-    status: 408,
-    message: 'the body has not come whole in time: 30 s and its size at 16 KiB a second',
-  })
+  return new RegistryError('BODY_TOO_SLOW')
 }
 
 /** A whole small body in memory. Throws what `onTooLarge` makes as soon as the bound is passed. */

@@ -220,10 +220,7 @@ export class UploadSession {
     const inlineBytes = this.#inline.whole()
     const actual = digestOf(algorithmOf(digest), inlineBytes)
     if (actual !== digest) {
-      throw new RegistryError('DIGEST_INVALID', {
-        message: 'the bytes received do not have this digest',
-        detail: { digest, received: actual },
-      })
+      throw new RegistryError('DIGEST_MISMATCH', { detail: { digest, received: actual } })
     }
     return { digest, sizeBytes, inlineBytes }
   }

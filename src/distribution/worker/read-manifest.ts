@@ -3,7 +3,8 @@
  * is large, and its verdict crosses the thread border as plain data.
  */
 import { type Digest, isAlgorithm } from '../../registry/digest.ts'
-import { type ErrorCode, RegistryError } from '../../registry/errors.ts'
+import type { ErrorKind } from '../../registry/error-kinds.ts'
+import { RegistryError } from '../../registry/errors.ts'
 import { digestOf } from '../../registry/hasher.ts'
 import { type Manifest, parseManifest } from '../../registry/manifest.ts'
 
@@ -21,8 +22,7 @@ export interface ReadManifest {
 
 /** A refusal as data, to be thrown on the other side. */
 export interface ManifestRefusal {
-  readonly code: ErrorCode
-  readonly status: number
+  readonly kind: ErrorKind
   readonly message: string
   readonly detail: unknown
 }
@@ -42,7 +42,7 @@ export interface ManifestReply {
 }
 
 /**
- * Hashes and parses a manifest of at most 4 MiB. Throws DIGEST_INVALID when the bytes do not have
+ * Hashes and parses a manifest of at most 4 MiB. Throws DIGEST_MISMATCH when the bytes do not have
  * the digest that is claimed, and MANIFEST_INVALID.
  */
 export function readManifest({ bytes, contentType, claimed }: ManifestText): ReadManifest {
@@ -54,7 +54,7 @@ export function readManifest({ bytes, contentType, claimed }: ManifestText): Rea
   const algorithm = claimed.slice(0, claimed.indexOf(':'))
   const digest = digestOf(isAlgorithm(algorithm) ? algorithm : 'sha256', bytes)
   if (claimed !== digest) {
-    throw new RegistryError('DIGEST_INVALID', {
+    throw new RegistryError('DIGEST_MISMATCH', {
       message: 'the manifest received does not have this digest',
       detail: { digest: claimed, received: digest },
     })
@@ -68,16 +68,16 @@ export function judgeManifest(text: ManifestText): ManifestVerdict {
     return { read: readManifest(text) }
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error
-    const { code, status, message, detail } = error
-    return { refusal: { code, status, message, detail } }
+    const { kind, message, detail } = error
+    return { refusal: { kind, message, detail } }
   }
 }
 
 /** Unpacks a verdict; throws its refusal. */
 export function unpackVerdict(verdict: ManifestVerdict): ReadManifest {
   if ('read' in verdict) return verdict.read
-  const { code, ...options } = verdict.refusal
-  throw new RegistryError(code, options)
+  const { kind, ...options } = verdict.refusal
+  throw new RegistryError(kind, options)
 }
 
 function digestOfData(algorithm: string, bytes: Uint8Array): string | undefined {

@@ -270,6 +270,6 @@ export class Gate {
     error: 'invalid_token' | 'insufficient_scope' | undefined,
   ): RegistryError {
     const challenge = this.#options.challenges.challenge(request, scope, error)
-    return new RegistryError('UNAUTHORIZED', { headers: { 'WWW-Authenticate': challenge } })
+    return new RegistryError('UNAUTHORIZED', { facts: { challenge } })
   }
 }

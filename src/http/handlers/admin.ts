@@ -7,6 +7,7 @@ import { actorOf } from '../../auth/caller.ts'
 import type { Logger } from '../../observability/logger.ts'
 import type { ApiAnswer, ApiStream } from '../../runtime/api-answer.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine/port.ts'
+import { errorHeaders } from '../error-headers.ts'
 import { respondJson } from '../respond.ts'
 
 /** The API, as far as this layer needs it. */
@@ -38,14 +39,16 @@ export class AdminHandlers {
     const actor = actorOf(request)
     const answer = await this.#api.handle(request, actor, asker)
     if (answer.kind === 'stream') return sendPieces(request, response, answer)
-    const { status, headers, body, fault, refusal } = answer
-    if (refusal !== undefined) this.#onRefused(request, refusal)
+    const { status, headers, body, error, fault } = answer
+    // What the gate refuses it has booked itself.
+    if (error?.auditWord !== undefined) this.#onRefused(request, error.auditWord)
     if (fault !== undefined) {
       const cause = (fault as { cause?: unknown }).cause ?? fault
       this.#logger.error({ requestId: request.id, status, error: cause }, 'request failed')
     }
     if (status === 408) response.closeAfter()
-    respondJson(request, response, status, body, headers)
+    const more = error === undefined ? [] : errorHeaders(error)
+    respondJson(request, response, status, body, [...more, ...headers])
   }
 }
 

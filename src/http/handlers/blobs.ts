@@ -104,14 +104,12 @@ export class BlobHandlers {
       case 'parts':
         return send(verdict.spans)
       case 'unsatisfiable':
-        throw new RegistryError('BLOB_UPLOAD_INVALID', {
-          status: 416,
-          message: 'the blob has no such range',
+        throw new RegistryError('RANGE_UNSATISFIABLE', {
           detail: { sizeBytes: row.sizeBytes },
-          headers: { 'Content-Range': `bytes */${row.sizeBytes}` },
+          facts: { blobBytes: row.sizeBytes },
         })
       case 'abusive':
-        throw new RegistryError('BLOB_UPLOAD_INVALID', {
+        throw new RegistryError('RANGES_ABUSIVE', {
           message: `at most ${rangesMax} ranges that do not overlap can be asked for at once`,
           detail: { maxRanges: rangesMax },
         })

@@ -208,7 +208,7 @@ export function prepareManifest(answer: ManifestAnswer): PreparedManifest {
 export function parseForPull(text: string): Reference {
   const reference = parseReference(text)
   if (reference.ok) return reference.value
-  if (reference.error.code === 'DIGEST_INVALID') throw reference.error
+  if (reference.error.kind !== 'TAG_INVALID') throw reference.error
   throw new RegistryError('MANIFEST_UNKNOWN', { detail: reference.error.detail })
 }
 
@@ -224,8 +224,7 @@ function cacheHeaders(digest: string, isTag: boolean): HeaderList {
 function checkIfMatch(request: HttpRequest, digest: string): void {
   const ifMatch = request.header('if-match')
   if (ifMatch === undefined || matchesEntityTag(ifMatch, digest)) return
-  throw new RegistryError('MANIFEST_INVALID', {
-    status: 412,
+  throw new RegistryError('MANIFEST_CHANGED', {
     message: 'the manifest is not the one that If-Match names',
     detail: { current: digest },
   })
@@ -239,8 +238,7 @@ function parsePushQuery(
   const parameters = new Query(query)
   const texts = reference.kind === 'digest' ? parameters.getAll('tag') : []
   if (texts.length > manifestTagsMax) {
-    throw new RegistryError('UNSUPPORTED', {
-      status: 414,
+    throw new RegistryError('QUERY_TOO_LONG', {
       message: `a push may set at most ${manifestTagsMax} tags`,
       detail: { tags: texts.length, max: manifestTagsMax },
     })
@@ -255,8 +253,7 @@ function expectedDigest(parameters: Query) {
 }
 
 function manifestTooLarge(): RegistryError {
-  return new RegistryError('SIZE_INVALID', {
-    status: 413,
+  return new RegistryError('BODY_TOO_LARGE', {
     message: `a manifest may have at most ${manifestBytesMax} bytes`,
     detail: { maxBytes: manifestBytesMax },
   })

@@ -21,8 +21,7 @@ export const cacheHeader = 'X-FastRegistry-Cache'
 
 export function noReferrers(mirror: Mirror, subject: Digest): RegistryError {
   const tag = subject.replace(':', '-')
-  return new RegistryError('UNSUPPORTED', {
-    status: 404,
+  return new RegistryError('REFERRERS_UNKNOWN', {
     message: `upstream keeps no list of referrers, and has no tag ${tag} in its place`,
     detail: { mirror: mirror.name, tag },
   })

@@ -137,7 +137,7 @@ export class MirrorFront {
     return prepared.validUntil > performance.now()
   }
 
-  /** Whether a request is a mirror's to answer. Throws DENIED for what its settings forbid. */
+  /** Whether a request is a mirror's to answer. Throws MIRROR_FORBIDS for what its settings forbid. */
   takes(route: Route, request: HttpRequest): route is MirrorRoute {
     const { method } = request
     if (!('repository' in route)) return false
@@ -146,7 +146,7 @@ export class MirrorFront {
     if (mirror === undefined) return false
     if (!mirror.isAllowed(repository)) {
       this.#onDenied(request)
-      throw new RegistryError('DENIED', {
+      throw new RegistryError('MIRROR_FORBIDS', {
         message: `the mirror ${mirror.name} does not serve this repository`,
         detail: { repository },
       })
@@ -154,7 +154,7 @@ export class MirrorFront {
     if (method !== 'GET' && method !== 'HEAD') {
       if (mirror.config.push === 'allow') return false
       this.#onDenied(request)
-      throw new RegistryError('DENIED', {
+      throw new RegistryError('MIRROR_FORBIDS', {
         message: `the mirror ${mirror.name} takes no pushes and no deletes`,
         detail: { repository },
       })

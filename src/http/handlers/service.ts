@@ -70,9 +70,7 @@ export class ServiceHandlers {
 
   async metrics(request: HttpRequest, response: HttpResponse): Promise<void> {
     const { metrics } = this.#options
-    if (metrics === undefined) {
-      throw new RegistryError('UNSUPPORTED', { status: 404, message: 'metrics are switched off' })
-    }
+    if (metrics === undefined) throw new RegistryError('METRICS_OFF')
     const text = await metrics.render()
     const head = new ResponseHead(200, [['Content-Type', metrics.contentType]])
     respondText(request, response, head, text)

@@ -86,8 +86,7 @@ export class TokenHandlers {
     switch (form.get('grant_type')) {
       case 'refresh_token':
         if (form.get('refresh_token') === undefined) {
-          throw new RegistryError('UNSUPPORTED', {
-            status: 400,
+          throw new RegistryError('TOKEN_FORM_INVALID', {
             message: 'grant_type=refresh_token needs refresh_token in the form',
           })
         }
@@ -99,8 +98,7 @@ export class TokenHandlers {
         const [name, password] = [form.get('username'), form.get('password')]
         // Nobody who sends a name asks to be nobody: an empty one would be an anonymous caller.
         if (name === undefined || name === '' || password === undefined) {
-          throw new RegistryError('UNSUPPORTED', {
-            status: 400,
+          throw new RegistryError('TOKEN_FORM_INVALID', {
             message: 'grant_type=password needs username and password in the form',
           })
         }
@@ -111,8 +109,7 @@ export class TokenHandlers {
           ? anonymousCaller
           : this.#byHeader(request)
       default:
-        throw new RegistryError('UNSUPPORTED', {
-          status: 400,
+        throw new RegistryError('TOKEN_FORM_INVALID', {
           message: 'grant_type must be password or refresh_token',
         })
     }
@@ -134,7 +131,7 @@ export class TokenHandlers {
       this.#options.onRefused(request, error.user, error.reason)
       throw new RegistryError('UNAUTHORIZED', {
         message: 'user name, password or token is wrong',
-        headers: { 'WWW-Authenticate': 'Basic realm="FastRegistry", charset="UTF-8"' },
+        facts: { challenge: 'Basic realm="FastRegistry", charset="UTF-8"' },
       })
     }
   }
@@ -172,8 +169,7 @@ export class TokenHandlers {
 }
 
 function formTooLarge(): RegistryError {
-  return new RegistryError('SIZE_INVALID', {
-    status: 413,
+  return new RegistryError('BODY_TOO_LARGE', {
     message: `a token request may have at most ${formBytesMax} bytes`,
   })
 }

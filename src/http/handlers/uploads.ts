@@ -167,9 +167,7 @@ function chunkSpan(request: HttpRequest): ChunkSpan {
   if (header === undefined) return undefined
   const span = parseChunkRange(header)
   if (span !== undefined) return span
-  throw new RegistryError('BLOB_UPLOAD_INVALID', {
-    status: 416,
-    message: 'Content-Range must be <first byte>-<last byte>',
+  throw new RegistryError('CHUNK_RANGE_INVALID', {
     detail: { contentRange: header.slice(0, 128) },
   })
 }

@@ -141,7 +141,7 @@ export class LmdbMetadataStore implements MetadataStore {
 
   commit(transaction: Transaction): Promise<CommitOutcome> {
     if (!this.#writer.isUp || this.#waitingCount >= waitingTransactionsMax) {
-      return Promise.reject(new RegistryError('UNAVAILABLE', { headers: { 'Retry-After': '1' } }))
+      return Promise.reject(new RegistryError('BUSY'))
     }
     this.#waitingCount += 1
     this.#commitCount += 1

@@ -105,7 +105,7 @@ class MemoryUpload implements PendingBlob {
     await this.#blobs.wait()
     const bytes = this.#bytes
     const received = digestOf(algorithmOf(digest), bytes)
-    if (received !== digest) throw new RegistryError('DIGEST_INVALID', { detail: { received } })
+    if (received !== digest) throw new RegistryError('DIGEST_MISMATCH', { detail: { received } })
     this.#blobs.blobs.set(digest, bytes)
     this.#blobs.uploads.delete(this.#id)
     this.park()

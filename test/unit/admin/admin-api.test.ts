@@ -110,7 +110,7 @@ describe('which endpoint a path means', () => {
     const refused = await ask('DELETE', '/admin/repositories/app')
     expect(refused.status).toBe(405)
     expect(refused.body).toMatchObject({ code: 'method_not_allowed' })
-    expect(Object.fromEntries(refused.headers)['Allow']).toBe('GET, HEAD')
+    expect(refused.error?.facts).toEqual({ allowed: ['GET', 'HEAD'] })
     expect((await ask('GET', '/admin/repositories/%ff')).status).toBe(400)
   })
 })
@@ -175,7 +175,7 @@ describe('requests of other web sites', () => {
     expect(answer.status).toBe(status)
     if (status === 200) return
     expect(answer.body).toMatchObject({ code: 'cross_site', errors: [{ code: 'UNSUPPORTED' }] })
-    expect(answer.refusal).toBe('cross-site')
+    expect(answer.error?.auditWord).toBe('cross-site')
   })
 })
 

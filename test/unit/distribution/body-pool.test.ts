@@ -29,7 +29,7 @@ function bodyOf(content: Buffer, pieces: readonly number[], bodyBytes?: number):
   }
 }
 
-const tooLarge = () => new RegistryError('SIZE_INVALID', { status: 413 })
+const tooLarge = () => new RegistryError('BODY_TOO_LARGE')
 
 async function read(pool: BodyPool, body: UploadBody): Promise<Buffer> {
   return await withWhole(body, pool, tooLarge, async (bytes) => Buffer.from(bytes))
@@ -107,7 +107,7 @@ describe('withWhole', () => {
     const refusal = new RegistryError('MANIFEST_INVALID')
     await expect(fail(refusal)).rejects.toBe(refusal)
     expect(await memoryOf(pool)).toBe(memory)
-    for (const fault of [new RegistryError('UNAVAILABLE'), new Error('disk')]) {
+    for (const fault of [new RegistryError('BUSY'), new Error('disk')]) {
       const before = await memoryOf(pool)
       await expect(fail(fault)).rejects.toBe(fault)
       expect(await memoryOf(pool)).not.toBe(before)

@@ -356,7 +356,7 @@ describe('many large uploads at once', () => {
     let adopted = 0
     blobs.adopt = (...parameters) => {
       adopted += 1
-      if (adopted > 12) throw new RegistryError('UNAVAILABLE')
+      if (adopted > 12) throw new RegistryError('UPLOADS_BUSY')
       return adopt(...parameters)
     }
     const outcomes = await Promise.allSettled(

@@ -7,7 +7,8 @@ import {
 } from '../../../src/http/engine/port.ts'
 import { engineRefusal, respondError } from '../../../src/http/respond-error.ts'
 import { createLogger } from '../../../src/observability/logger.ts'
-import { ERRORS, type ErrorCode, RegistryError } from '../../../src/registry/errors.ts'
+import { ERRORS, type ErrorKind, type ErrorRow } from '../../../src/registry/error-kinds.ts'
+import { RegistryError } from '../../../src/registry/errors.ts'
 
 function answer(error: unknown, state: HttpResponse['state'] = 'open', method = 'GET') {
   const lines: string[] = []
@@ -18,6 +19,7 @@ function answer(error: unknown, state: HttpResponse['state'] = 'open', method = 
     state,
     send: (head: ResponseHead, body: string) => sent.push({ head, body }),
     sendHead: (head: ResponseHead) => sent.push({ head, body: undefined }),
+    closeAfter: () => {},
     cut: () => {
       cuts += 1
     },
@@ -28,17 +30,16 @@ function answer(error: unknown, state: HttpResponse['state'] = 'open', method = 
 }
 
 describe('an error', () => {
-  test.each(Object.keys(ERRORS) as ErrorCode[])('%s is answered with its status', (code) => {
-    const [sent] = answer(new RegistryError(code, { detail: { a: 1 } })).sent
-    expect(sent?.head.status).toBe(ERRORS[code].status)
+  test.each(Object.keys(ERRORS) as ErrorKind[])('%s is answered as its row says', (kind) => {
+    const { code, status, message }: ErrorRow = ERRORS[kind]
+    const [sent] = answer(new RegistryError(kind, { detail: { a: 1 } })).sent
+    expect(sent?.head.status).toBe(status)
     const { errors, requestId } = JSON.parse(sent?.body ?? '') as {
       errors: { code: string; message: string; detail: unknown }[]
       requestId: string
     }
     expect(requestId).toBe('id-1')
-    expect(errors).toEqual([
-      { code, message: ERRORS[code].message, detail: code === 'UNKNOWN' ? null : { a: 1 } },
-    ])
+    expect(errors).toEqual([{ code, message, detail: code === 'UNKNOWN' ? null : { a: 1 } }])
     expect(new Map(sent?.head.headers).get('X-Request-Id')).toBe('id-1')
   })
 
