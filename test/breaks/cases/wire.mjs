@@ -112,4 +112,18 @@ export const BREAKS = [
     replace: 'listener.close()',
     guard: vitest('http', 'test/http/engine/node.test.ts'),
   },
+  {
+    what: 'a client that is refused for load is not told when to come back',
+    file: 'src/http/error-headers.ts',
+    find: "if (retryAfterSeconds !== undefined) headers.push(['Retry-After'",
+    replace: "if (retryAfterSeconds === 0) headers.push(['Retry-After'",
+    guard: vitest('unit', 'test/unit/http/refusals.test.ts'),
+  },
+  {
+    what: 'a refused chunk does not say where its session stands',
+    file: 'src/http/error-headers.ts',
+    find: 'if (facts?.session !== undefined) {',
+    replace: "if (facts?.session !== undefined && kind !== 'CHUNK_OUT_OF_ORDER') {",
+    guard: vitest('unit', 'test/unit/http/refusals.test.ts'),
+  },
 ]
