@@ -1,6 +1,7 @@
 /**
- * @module The table of routes: which handler answers which method of which path. Wrong methods are
- * 405 with `Allow`, unknown paths 404, both with a body that says so.
+ * @module From a request to its handler, past the gate and the mirrors. Each method of the table of
+ * routes (`routes.ts`) has a handler here. Wrong methods are 405 with `Allow`, unknown paths 404, both
+ * with a body that says so.
  */
 
 import { openAsker } from '../auth/asker.ts'
@@ -18,7 +19,8 @@ import type { ServiceHandlers } from './handlers/service.ts'
 import type { TokenHandlers } from './handlers/token.ts'
 import type { UploadHandlers } from './handlers/uploads.ts'
 import type { Prepared, PreparedAnswers } from './prepared-answers.ts'
-import { parseRoute, type Route, type RouteKind } from './router.ts'
+import { parseRoute, type Route } from './router.ts'
+import { ROUTES, type RouteKind, type TableKind } from './routes.ts'
 
 export interface Handlers {
   readonly manifests: ManifestHandlers
@@ -33,11 +35,11 @@ export interface Handlers {
 
 type Act<R> = (route: R, request: HttpRequest, response: HttpResponse) => void | Promise<void>
 
-/** The admin API knows its paths and methods itself. */
-type TableKind = Exclude<RouteKind, 'admin'>
-
-type RouteTable = {
-  readonly [K in TableKind]: Readonly<Record<string, Act<Route & { kind: K }>>>
+/** The handler of each method of each kind: one that is missing does not compile. */
+type Acts = {
+  readonly [K in TableKind]: {
+    readonly [M in keyof (typeof ROUTES)[K]['methods']]: Act<Route & { kind: K }>
+  }
 }
 
 function makeTable({
@@ -47,7 +49,7 @@ function makeTable({
   discovery,
   service,
   token,
-}: Omit<Handlers, 'admin'>): RouteTable {
+}: Omit<Handlers, 'admin'>): Acts {
   const getAndHead = <K extends RouteKind>(act: Act<Route & { kind: K }>) => ({
     GET: act,
     HEAD: act,
@@ -97,19 +99,6 @@ function makeTable({
       DELETE: (route, request, response) => uploads.delete(route, request, response),
     },
   }
-}
-
-/** The methods of every kind of route but `admin`: for tests, which hold every one to the rules. */
-export function routeMethods(): ReadonlyMap<TableKind, readonly string[]> {
-  // The rows only name the handlers: nothing is called.
-  const table = makeTable({} as Omit<Handlers, 'admin'>)
-  const kinds = Object.keys(table) as TableKind[]
-  return new Map(kinds.map((kind) => [kind, Object.keys(table[kind])]))
-}
-
-/** Every kind of route: the words of the metrics' route label. */
-export function routeKinds(): readonly RouteKind[] {
-  return [...routeMethods().keys(), 'admin']
 }
 
 /** What stands between a request and its handler; each is undefined where its feature is off. */
@@ -168,7 +157,7 @@ export function createDispatcher(
     if (act === undefined) {
       throw new RegistryError('METHOD_UNSUPPORTED', {
         message: `method ${request.method.slice(0, 32)} is not supported here`,
-        facts: { allowed: Object.keys(methods) },
+        facts: { allowed: Object.keys(ROUTES[route.kind].methods) },
       })
     }
     if (mirrors?.takes(route, request) === true) {

@@ -1,17 +1,16 @@
 /**
  * @module From a raw path to a route. Paths are matched from the right, because repository names
  * may hold components such as `blobs` or `tags`; they are decoded once and an escaped slash is
- * refused. Which methods a route has is the table's business (`routes.ts`).
+ * refused. The paths that are fixed, and which methods a route has, are in the
+ * table (`routes.ts`).
  */
 import { RegistryError } from '../registry/errors.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import { unwrap } from '../registry/result.ts'
+import { type FixedKind, routeRows } from './routes.ts'
 
 export type Route =
-  | {
-      readonly kind: 'index' | 'health' | 'live' | 'ready' | 'metrics' | 'admin' | 'token' | 'jwks'
-    }
-  | { readonly kind: 'base' | 'catalog' | 'extensions' }
+  | { readonly kind: FixedKind | 'admin' }
   | { readonly kind: 'manifest'; readonly repository: RepositoryName; readonly reference: string }
   | { readonly kind: 'blob'; readonly repository: RepositoryName; readonly digest: string }
   | { readonly kind: 'uploads' | 'tags'; readonly repository: RepositoryName }
@@ -19,26 +18,15 @@ export type Route =
   | { readonly kind: 'referrers'; readonly repository: RepositoryName; readonly digest: string }
   | { readonly kind: 'repositoryExtensions'; readonly repository: RepositoryName }
 
-export type RouteKind = Route['kind']
-
 const ADMIN: Route = { kind: 'admin' }
 
-const FIXED: ReadonlyMap<string, Route> = new Map([
-  ['/', { kind: 'index' }],
-  // The target of OPTIONS alone: the server as a whole.
-  ['*', { kind: 'index' }],
-  ['/health', { kind: 'health' }],
-  ['/healthz', { kind: 'health' }],
-  ['/livez', { kind: 'live' }],
-  ['/readyz', { kind: 'ready' }],
-  ['/metrics', { kind: 'metrics' }],
-  ['/token', { kind: 'token' }],
-  ['/.well-known/jwks.json', { kind: 'jwks' }],
-  ['/v2', { kind: 'base' }],
-  ['/v2/', { kind: 'base' }],
-  ['/v2/_catalog', { kind: 'catalog' }],
-  ['/v2/_oci/ext/discover', { kind: 'extensions' }],
-] satisfies [string, Route][])
+const FIXED: ReadonlyMap<string, Route> = new Map(
+  [...routeRows].flatMap(([kind, { path, also = [], of }]) => {
+    if (kind === 'admin' || of === 'repository') return []
+    const route: Route = { kind: kind as FixedKind }
+    return [path, ...also].map((one) => [one, route] as const)
+  }),
+)
 
 /** The route of a path; undefined when there is none (404). Throws NAME_INVALID. */
 export function parseRoute(path: string): Route | undefined {

@@ -17,6 +17,7 @@ import { Mounts } from '../distribution/mount.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { Uploads } from '../distribution/uploads.ts'
 import { Browsers } from '../http/browsers.ts'
+import { createDispatcher } from '../http/dispatch.ts'
 import { loadEngine } from '../http/engine/load.ts'
 import type { HttpEngine, HttpRequest } from '../http/engine/port.ts'
 import { readTls } from '../http/engine/tls-files.ts'
@@ -31,7 +32,7 @@ import { PreparedAnswers } from '../http/prepared-answers.ts'
 import type { RequestLimits } from '../http/request-limits.ts'
 import { RequestLog } from '../http/request-log.ts'
 import { engineRefusal, respondError } from '../http/respond-error.ts'
-import { createDispatcher, routeKinds } from '../http/routes.ts'
+import { routeKinds } from '../http/routes.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import { Health, HealthProblem } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
@@ -249,7 +250,7 @@ export async function makeFrontDoor(
   }
   if (config.metrics.enabled) {
     metrics = new Metrics({
-      routes: routeKinds(),
+      routes: routeKinds,
       version,
       engine: engine.kind,
       openConnections: () => engine.openConnections,

@@ -1,9 +1,16 @@
 /**
- * @module What each route needs: the one table from (route, method) to an action on a resource.
- * What is not in it needs `admin`, so a new route is closed until somebody has thought about it.
+ * @module What a request needs, by the table of routes (`http/routes.ts`): an action on a resource.
+ * A route for which the table names no need, and which is not open, needs `admin`.
  */
 import type { Action } from '../../auth/caller.ts'
 import { parseRoute, type Route } from '../router.ts'
+import {
+  type RepositoryKind,
+  type RouteKind,
+  type RouteNeed,
+  type RouteRow,
+  routeRows,
+} from '../routes.ts'
 
 export interface Need {
   readonly action: Action
@@ -13,55 +20,51 @@ export interface Need {
   readonly scope: string | undefined
 }
 
-type Methods = Readonly<Record<string, readonly [action: Action, scope: string]>>
+/** The need of everything that names none. The admin API's own table narrows it by endpoint. */
+export const adminNeed: Need = { action: 'admin', resource: '/admin', scope: undefined }
 
-const PULL = ['pull', 'pull'] as const
-const PUSH = ['push', 'pull,push'] as const
-const DELETE = ['delete', 'delete'] as const
-const LIST = ['list', 'pull'] as const
+/** The action, and what it is called in the scope of a token. */
+type ScopedAction = readonly [action: Action, scope: string]
 
-/** Routes of a repository. */
-const BY_ROUTE: Readonly<Record<string, Methods>> = {
-  manifest: { GET: PULL, HEAD: PULL, PUT: PUSH, DELETE },
-  blob: { GET: PULL, HEAD: PULL, DELETE },
-  uploads: { POST: PUSH },
-  upload: { GET: PUSH, HEAD: PUSH, PATCH: PUSH, PUT: PUSH, DELETE: PUSH },
-  tags: { GET: LIST, HEAD: LIST },
-  referrers: { GET: PULL, HEAD: PULL },
-  repositoryExtensions: { GET: PULL, HEAD: PULL },
+const PULL: ScopedAction = ['pull', 'pull']
+
+const SCOPED: Readonly<Record<Exclude<RouteNeed, 'none' | 'login'>, ScopedAction>> = {
+  pull: PULL,
+  push: ['push', 'pull,push'],
+  delete: ['delete', 'delete'],
+  list: ['list', 'pull'],
 }
 
-/** Paths that answer everybody: liveness, the front page, and what logging in needs. */
-const OPEN_PATHS: ReadonlySet<string> = new Set([
-  '/',
-  '*',
-  '/health',
-  '/healthz',
-  '/livez',
-  '/readyz',
-  '/token',
-  '/.well-known/jwks.json',
-])
+/** What the methods of each kind need of the repository in its path. */
+const OF_REPOSITORY = Object.fromEntries(
+  [...routeRows]
+    .filter(([, { of }]) => of === 'repository')
+    .map(([kind, { methods }]) => [kind, scopedMethods(methods)]),
+) as Readonly<Record<RepositoryKind, Readonly<Record<string, ScopedAction>>>>
 
+/** What the other kinds need, whatever the method. */
+const OF_OTHERS = Object.fromEntries(
+  [...routeRows]
+    .filter(([, { of }]) => of !== 'repository')
+    .map(([kind, row]) => [kind, needOfRow(row)]),
+) as Readonly<Record<Exclude<RouteKind, RepositoryKind>, Need | 'login'>>
+
+const OPEN_PATHS: ReadonlySet<string> = new Set(
+  [...routeRows.values()].flatMap(({ path, also = [], isOpen }) =>
+    isOpen === true ? [path, ...also] : [],
+  ),
+)
+
+/** Paths that answer everybody: liveness, the front page, and what logging in needs. */
 export function isOpenPath(path: string): boolean {
   return OPEN_PATHS.has(path)
 }
 
-/** `login`: whoever has logged in (or brings a token), with whatever rights. */
+/** `login`: any caller that has logged in (or brings a token), with whatever rights. */
 export function needOf(route: Route, method: string): Need | 'login' {
-  switch (route.kind) {
-    case 'base':
-    case 'extensions':
-      return 'login'
-    case 'catalog':
-      return { action: 'list', resource: undefined, scope: 'registry:catalog:*' }
-    case 'metrics':
-      return { action: 'pull', resource: '/metrics', scope: undefined }
-  }
-  if (!('repository' in route)) return adminNeed
-  const methods = BY_ROUTE[route.kind]
+  if (!('repository' in route)) return OF_OTHERS[route.kind]
   // A method that the route does not have tells nobody anything who may not pull there.
-  const [action, scope] = methods === undefined ? ADMIN : (methods[method] ?? PULL)
+  const [action, scope] = OF_REPOSITORY[route.kind][method] ?? PULL
   return { action, resource: route.repository, scope: `repository:${route.repository}:${scope}` }
 }
 
@@ -81,11 +84,6 @@ export function neededBy({
   }
 }
 
-const ADMIN = ['admin', '*'] as const
-
-/** The need of everything that names none. The admin API's own table narrows it by endpoint. */
-export const adminNeed: Need = { action: 'admin', resource: '/admin', scope: undefined }
-
 /** An action on a repository that a request names anywhere. */
 export function repositoryNeed(action: Action, repository: string): Need {
   const scope = action === 'push' ? 'pull,push' : action === 'list' ? 'pull' : action
@@ -95,4 +93,24 @@ export function repositoryNeed(action: Action, repository: string): Need {
 /** The need of every prepared answer: they are pulls. */
 export function pullOf(repository: string): Need {
   return { action: 'pull', resource: repository, scope: `repository:${repository}:pull` }
+}
+
+/** By method, and nothing else: the name of a method comes from outside. */
+function scopedMethods(methods: RouteRow['methods']): Readonly<Record<string, ScopedAction>> {
+  const scoped: Record<string, ScopedAction> = Object.create(null)
+  for (const [method, need] of Object.entries(methods)) {
+    if (need !== 'none' && need !== 'login') scoped[method] = SCOPED[need]
+  }
+  return scoped
+}
+
+function needOfRow({ of, methods }: RouteRow): Need | 'login' {
+  switch (of) {
+    case 'registry':
+      return { action: 'list', resource: undefined, scope: 'registry:catalog:*' }
+    case 'metrics':
+      return { action: 'pull', resource: '/metrics', scope: undefined }
+    default:
+      return methods.GET === 'login' ? 'login' : adminNeed
+  }
 }

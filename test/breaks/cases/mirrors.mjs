@@ -146,7 +146,7 @@ export const BREAKS = [
   },
   {
     what: 'mirrors: a challenge tells that a local name was answered lately',
-    file: 'src/http/routes.ts',
+    file: 'src/http/dispatch.ts',
     find: 'if (isRefused) by.require(request, mirrors.widened(pullOf(prepared.repository), request))',
     replace: 'if (isRefused) by.require(request, pullOf(prepared.repository))',
     guard: http('mirror/root'),

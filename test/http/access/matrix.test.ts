@@ -10,7 +10,7 @@ import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EndpointNeed } from '../../../src/admin/needs.ts'
 import { ACTIONS } from '../../../src/auth/caller.ts'
-import { routeMethods } from '../../../src/http/routes.ts'
+import { routeRows } from '../../../src/http/routes.ts'
 import { basic, bearer, forgeToken, htpasswd } from '../../support/access.ts'
 import {
   type Asker,
@@ -69,8 +69,8 @@ const SETTINGS: readonly { name: string; rules: readonly Rule[]; challenge: 'bea
   ]
 
 test('every route of the code has a row', () => {
-  const known = [...routeMethods()].flatMap(([kind, methods]) =>
-    methods.map((method) => `${kind} ${method}`),
+  const known = [...routeRows].flatMap(([kind, { methods }]) =>
+    Object.keys(methods).map((method) => `${kind} ${method}`),
   )
   const rows = new Set(
     [...REGISTRY_ROWS, ...REPOSITORY_ROWS].map((row) => `${row.kind} ${row.method}`),
