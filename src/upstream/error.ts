@@ -2,6 +2,7 @@
  * @module Why an upstream did not give what was asked: one class of failure each, for answers,
  * metrics and the decision whether to try again.
  */
+import { assertNever } from '../registry/assert-never.ts'
 import { RegistryError } from '../registry/errors.ts'
 
 /** Every class, in words that metrics and answers carry. */
@@ -189,8 +190,24 @@ export function toRegistryError(
       })
     case 'rejected':
       return rejection(known, detail)
+    case 'timeout':
+    case 'stall':
+      return failure('UPSTREAM_TOO_SLOW', known, mirror, detail)
+    case 'busy':
+      return failure('UPSTREAM_BUSY', known, mirror, detail)
+    case 'dns':
+    case 'refused':
+    case 'reset':
+    case 'tls':
+    case 'auth':
+    case 'limited':
+    case 'server':
+    case 'garbage':
+    case 'redirect':
+    case 'circuit':
+      return failure('UPSTREAM_FAILED', known, mirror, detail)
     default:
-      return failure(known, mirror, detail)
+      return assertNever(kind)
   }
 }
 
@@ -217,12 +234,15 @@ function isRefusalCode(code: string): code is (typeof REFUSAL_CODES)[number] {
   return REFUSAL_CODES.some((it) => it === code)
 }
 
-function failure(known: UpstreamError, mirror: string, detail: object): RegistryError {
+function failure(
+  ours: 'UPSTREAM_TOO_SLOW' | 'UPSTREAM_BUSY' | 'UPSTREAM_FAILED',
+  known: UpstreamError,
+  mirror: string,
+  detail: object,
+): RegistryError {
   const { kind } = known
-  const isTime = kind === 'timeout' || kind === 'stall'
   const retryAfterSeconds = Math.max(1, Math.ceil((known.retryAfterMs ?? 1000) / 1000))
   const advice = ADVICE[kind]
-  const ours = kind === 'busy' ? 'UPSTREAM_BUSY' : isTime ? 'UPSTREAM_TOO_SLOW' : 'UPSTREAM_FAILED'
   return new RegistryError(ours, {
     message: `upstream of ${mirror} failed (${kind}): ${known.message}${advice === undefined ? '' : `; ${advice}`}`,
     detail,

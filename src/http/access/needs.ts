@@ -3,6 +3,7 @@
  * A route for which the table names no need, and which is not open, needs `admin`.
  */
 import type { Action } from '../../auth/caller.ts'
+import { assertNever } from '../../registry/assert-never.ts'
 import { parseRoute, type Route } from '../router.ts'
 import {
   type RepositoryKind,
@@ -110,7 +111,11 @@ function needOfRow({ of, methods }: RouteRow): Need | 'login' {
       return { action: 'list', resource: undefined, scope: 'registry:catalog:*' }
     case 'metrics':
       return { action: 'pull', resource: '/metrics', scope: undefined }
-    default:
+    // No row of a repository is asked: its need is one of the method.
+    case 'repository':
+    case undefined:
       return methods.GET === 'login' ? 'login' : adminNeed
+    default:
+      return assertNever(of)
   }
 }

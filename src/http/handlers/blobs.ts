@@ -9,6 +9,7 @@ import type { Reliance } from '../../distribution/head-promise.ts'
 import { findBlob } from '../../distribution/pull.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
 import type { BlobRow } from '../../metadata/schema.ts'
+import { assertNever } from '../../registry/assert-never.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { storageFault } from '../../registry/disk-fault.ts'
 import { isSameEntityTag, matchesEntityTag } from '../../registry/entity-tag.ts'
@@ -113,6 +114,8 @@ export class BlobHandlers {
           message: `at most ${rangesMax} ranges that do not overlap can be asked for at once`,
           detail: { maxRanges: rangesMax },
         })
+      default:
+        return assertNever(verdict)
     }
   }
 

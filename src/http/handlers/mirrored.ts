@@ -11,6 +11,7 @@ import type { Fill } from '../../mirror/fill.ts'
 import type { Mirror } from '../../mirror/mirror.ts'
 import type { Mirrors } from '../../mirror/mirrors.ts'
 import type { ManifestOutcome } from '../../mirror/tags.ts'
+import { assertNever } from '../../registry/assert-never.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts'
@@ -182,6 +183,8 @@ export class MirrorFront {
         return this.#tags(mirror, repository, request, response)
       case 'referrers':
         return this.#referrers(mirror, route, request, response)
+      default:
+        return assertNever(route)
     }
   }
 
@@ -230,6 +233,8 @@ export class MirrorFront {
         if (isHead) return passed.sendHead(prepared.head, prepared.sizeBytes)
         return passed.send(prepared.head, bytes)
       }
+      default:
+        return assertNever(outcome)
     }
   }
 
@@ -287,6 +292,8 @@ export class MirrorFront {
           const explained = told(source, mirror, request)
           return sendSource(prepared, PASSED.wrap(response), explained, undefined)
         }
+        default:
+          return assertNever(outcome)
       }
     } catch (error) {
       throw toRegistryError(error, mirror.name, 'BLOB_UNKNOWN')
