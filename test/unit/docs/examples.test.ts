@@ -10,7 +10,7 @@ import * as v from 'valibot'
 import { afterAll, describe, expect, test } from 'vitest'
 import { main } from '../../../src/cli/main.ts'
 import { parseRoute } from '../../../src/http/router.ts'
-import { routeMethods } from '../../../src/http/routes.ts'
+import { type RouteKind, routeRows } from '../../../src/http/routes.ts'
 import { judgeConfig } from '../../../src/server/judge/judge.ts'
 import { htpasswd } from '../../support/access.ts'
 import { Authority } from '../../support/certificates.ts'
@@ -191,7 +191,7 @@ function isRequest(words: readonly string[]): void {
   const route = parseRoute(url.pathname)
   if (route === undefined) throw new Error(`no route has ${url.pathname}`)
   if (route.kind !== 'admin') {
-    expect(routeMethods().get(route.kind)).toContain(method)
+    expect(Object.keys(routeRows.get(route.kind as RouteKind)!.methods)).toContain(method)
     return
   }
   const endpoint = adminEndpoints().find(
