@@ -18,13 +18,7 @@ import {
   textOf,
 } from './support/documents.ts'
 import { README_BLOCKS, readBlock, replaceBlock } from './support/readme-tables.ts'
-import {
-  findCycle,
-  findImports,
-  readNames,
-  readSourceFiles,
-  type SourceFile,
-} from './support/source-tree.ts'
+import { findImports, readNames, readSourceFiles, type SourceFile } from './support/source-tree.ts'
 
 const root = new URL('../', import.meta.url)
 const { UPDATE_DOCS } = process.env
@@ -166,10 +160,6 @@ describe('the direction of imports', () => {
         .map((target) => `imports ${target}`)
     })
     expect(found, 'a worker is message in, pure function, message out').toEqual([])
-  })
-
-  test('there are no cycles', () => {
-    expect(findCycle(files), 'a cycle has no reading order').toBeUndefined()
   })
 })
 

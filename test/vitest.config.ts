@@ -16,7 +16,7 @@ export default defineConfig({
   test: {
     globalSetup: ['test/support/build-once.ts'],
     projects: [
-      suite('tidy', ['test/tidy.test.ts']),
+      suite('tidy', ['test/tidy.test.ts', 'test/tidy/*.test.ts']),
       suite('unit', [
         'test/unit/**/*.test.ts',
         'test/property/**/*.test.ts',

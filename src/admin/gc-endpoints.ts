@@ -4,9 +4,9 @@
  */
 import * as v from 'valibot'
 import type { Collector } from '../gc/collector.ts'
-import type { ExplainedItem } from '../gc/mark/explain.ts'
 import type { BulkRequest } from '../gc/plan/bulk-delete.ts'
 import type { Plans } from '../gc/plan/plans.ts'
+import type { ExplainedItem } from '../gc/worker/messages.ts'
 import type { Jobs } from '../jobs/jobs.ts'
 import type { PlanRow } from '../metadata/schema.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'

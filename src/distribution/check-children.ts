@@ -5,8 +5,9 @@
 
 import type { MetadataReader } from '../metadata/port.ts'
 import type { Check } from '../metadata/transaction.ts'
+import type { ManifestChild } from '../registry/descriptor.ts'
 import { RegistryError } from '../registry/errors.ts'
-import type { Manifest, ManifestChild } from '../registry/manifest.ts'
+import type { Manifest } from '../registry/manifest.ts'
 import { isImageIndex, isImageManifest } from '../registry/media-type.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Policy } from './policy.ts'

@@ -5,8 +5,8 @@
 import type { CleanupConfig } from '../config/config.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { ExplainedItem } from './mark/explain.ts'
 import { runGcTask } from './run-task.ts'
+import type { ExplainedItem } from './worker/messages.ts'
 
 /** Questions that wait for their turn; each is a thread for a moment. */
 const waitingMax = 16

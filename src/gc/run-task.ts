@@ -8,9 +8,8 @@ import type { MetadataStore } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import { WorkerError } from '../runtime/worker-messages.ts'
 import { boundedHeapMiB, WorkerPool } from '../runtime/worker-pool.ts'
-import type { ExplainedItem } from './mark/explain.ts'
 import type { OldestRows } from './sweep/purge.ts'
-import type { GcReply, GcRequest, GcSetup } from './worker/messages.ts'
+import type { ExplainedItem, GcReply, GcRequest, GcSetup } from './worker/messages.ts'
 
 export interface TaskListener {
   onMarked?(reply: Extract<GcReply, { kind: 'marked' }>): Promise<void> | void

@@ -17,10 +17,10 @@
  * collected until `flush`, which the store's writer calls once for all transactions of a commit.
  */
 
-import type { RowAccess } from './apply/change.ts'
 import { eventClock, eventKey } from './event-log.ts'
 import { orderedKey } from './ordered-key.ts'
 import { RepositorySumsChanges } from './repository-sums.ts'
+import type { RowAccess } from './row-access.ts'
 import type { DatabaseName, Databases, EventRow, Timestamp } from './schema.ts'
 
 type Row<N extends DatabaseName> = Databases[N]['row'] | undefined

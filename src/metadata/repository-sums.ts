@@ -2,8 +2,9 @@
  * @module The sums of repositories while a commit is made: read at the first change, written once at
  * its end, with their places among the repositories. Part of `derived-rows.ts`.
  */
-import type { RowAccess } from './apply/change.ts'
+
 import { orderedKey } from './ordered-key.ts'
+import type { RowAccess } from './row-access.ts'
 import type { Databases, RepositorySums } from './schema.ts'
 
 type RepositoryName = Databases['repositories']['key']

@@ -75,7 +75,9 @@ export class Mirrors {
     this.tags = new MirrorTags(options, this.#manifests, this.#cooldown)
     this.blobs = new MirrorBlobs(options, this.space)
     this.lists = new MirrorLists(options)
-    this.warming = new Warming(this, metadata)
+    this.warming = new Warming(metadata, this.blobs, (mirror, repository, reference) =>
+      this.manifest(mirror, repository, reference, this.unhurried()),
+    )
     this.purge = new Purge(metadata, options.deletes, this.space, this.#manifestSpace)
   }
 

@@ -7,9 +7,10 @@ import type { MetadataReader } from '../metadata/port.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { parseReference, type Reference } from '../registry/reference.ts'
+import type { MirrorBlobs } from './blobs.ts'
 import { indexChildren } from './cooldown.ts'
 import type { Mirror } from './mirror.ts'
-import type { Mirrors } from './mirrors.ts'
+import type { ManifestOutcome } from './tags.ts'
 
 /** Blobs fetched at a time. */
 const blobsAtOnce = 3
@@ -22,13 +23,22 @@ export interface WarmReport {
   readonly failed: { readonly reference: string; readonly message: string }[]
 }
 
-export class Warming {
-  readonly #mirrors: Mirrors
-  readonly #metadata: MetadataReader
+/** Fetches a manifest as a GET does, without a client that waits. */
+type FetchManifest = (
+  mirror: Mirror,
+  repository: RepositoryName,
+  reference: Reference,
+) => Promise<ManifestOutcome>
 
-  constructor(mirrors: Mirrors, metadata: MetadataReader) {
-    this.#mirrors = mirrors
+export class Warming {
+  readonly #metadata: MetadataReader
+  readonly #blobs: MirrorBlobs
+  readonly #fetchManifest: FetchManifest
+
+  constructor(metadata: MetadataReader, blobs: MirrorBlobs, fetchManifest: FetchManifest) {
     this.#metadata = metadata
+    this.#blobs = blobs
+    this.#fetchManifest = fetchManifest
   }
 
   /** `references`: `library/alpine:3`, `team/app@sha256:…`. One that fails does not stop the rest. */
@@ -57,12 +67,7 @@ export class Warming {
     platforms: readonly string[],
     depth: number,
   ): Promise<void> {
-    const outcome = await this.#mirrors.manifest(
-      mirror,
-      repository,
-      reference,
-      this.#mirrors.unhurried(),
-    )
+    const outcome = await this.#fetchManifest(mirror, repository, reference)
     if (outcome.kind !== 'local') throw new Error('the store does not take it')
     const digest =
       reference.kind === 'digest'
@@ -84,7 +89,7 @@ export class Warming {
     const blobs = blobsOf(bytes)
     for (let from = 0; from < blobs.length; from += blobsAtOnce) {
       const some = blobs.slice(from, from + blobsAtOnce)
-      await Promise.all(some.map((it) => this.#mirrors.blobs.fetch(mirror, repository, it)))
+      await Promise.all(some.map((it) => this.#blobs.fetch(mirror, repository, it)))
     }
   }
 }

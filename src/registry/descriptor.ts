@@ -51,6 +51,16 @@ export interface Descriptor {
   readonly sizeBytes: number
 }
 
+/** What a manifest refers to. */
+export interface ManifestChild extends Omit<Descriptor, 'sizeBytes'> {
+  /** Undefined where the manifest only mentions the digest. */
+  readonly sizeBytes: number | undefined
+  /** A child of kind `manifest` may be a blob too, unless its media type is a manifest's. */
+  readonly kind: 'config' | 'layer' | 'manifest'
+  /** Whether the registry must hold it before it accepts the manifest (policy apart). */
+  readonly isRequired: boolean
+}
+
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
 /**

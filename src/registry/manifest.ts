@@ -10,6 +10,7 @@ import {
   checkDescriptor,
   type Descriptor,
   descriptorSchema,
+  type ManifestChild,
 } from './descriptor.ts'
 import { RegistryError } from './errors.ts'
 import { checkDepth } from './json-depth.ts'
@@ -24,15 +25,6 @@ import {
   mediaTypes,
 } from './media-type.ts'
 import { readEdges } from './unknown-manifest.ts'
-
-export interface ManifestChild extends Omit<Descriptor, 'sizeBytes'> {
-  /** Undefined where the manifest only mentions the digest. */
-  readonly sizeBytes: number | undefined
-  /** A child of kind `manifest` may be a blob too, unless its media type is a manifest's. */
-  readonly kind: 'config' | 'layer' | 'manifest'
-  /** Whether the registry must hold it before it accepts the manifest (policy apart). */
-  readonly isRequired: boolean
-}
 
 export interface Manifest {
   readonly mediaType: string

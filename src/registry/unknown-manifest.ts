@@ -4,11 +4,10 @@
  * as strictly as theirs (the withdrawn OCI artifact manifest and ORAS's have `blobs`), and any other
  * digest anywhere in the document counts as a reference that need not be there.
  */
-import type { Descriptor } from './descriptor.ts'
+import type { Descriptor, ManifestChild } from './descriptor.ts'
 import { judgeDigest } from './digest.ts'
 import { RegistryError } from './errors.ts'
 import { manifestDescriptorsMax } from './limits.ts'
-import type { ManifestChild } from './manifest.ts'
 import { isNonDistributable } from './media-type.ts'
 
 /** Members that hold descriptors, one or a list of them, with what they are to the manifest. */

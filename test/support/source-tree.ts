@@ -77,15 +77,15 @@ function packageOf(specifier: string): string {
   return specifier.startsWith('@') ? words.slice(0, 2).join('/') : words[0]!
 }
 
-/** A cycle of imports that load something, as the paths in order, or `undefined`. */
+/** A cycle of imports, those of types too, as the paths in order, or `undefined`. */
 export function findCycle(files: readonly SourceFile[]): readonly string[] | undefined {
   const byPath = new Map(files.map((file) => [file.path, file]))
   const finished = new Set<string>()
   const visit = (path: string, trail: readonly string[]): readonly string[] | undefined => {
     if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path]
     if (finished.has(path)) return undefined
-    for (const { target, isOwn, isTypeOnly } of byPath.get(path)?.imports ?? []) {
-      if (!isOwn || isTypeOnly) continue
+    for (const { target, isOwn } of byPath.get(path)?.imports ?? []) {
+      if (!isOwn) continue
       const cycle = visit(target, [...trail, path])
       if (cycle !== undefined) return cycle
     }

@@ -2,20 +2,10 @@
  * @module The verdicts on one repository, inside a worker.
  */
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
-import type { ExplainTask } from '../worker/messages.ts'
+import type { ExplainedItem, ExplainTask } from '../worker/messages.ts'
 import { markRepository } from './repository.ts'
 import { compileRules } from './rules.ts'
 import { WorkerRows } from './stored-rows.ts'
-
-export interface ExplainedItem {
-  readonly kind: 'tag' | 'manifest'
-  readonly name: string
-  readonly stays: boolean
-  readonly rule?: string
-  readonly reason: string
-  /** When it goes if nothing happens, ms since the epoch. */
-  readonly goesAt?: number
-}
 
 /** Verdicts told of a whole repository. */
 const verdictsMax = 1_000

@@ -10,9 +10,19 @@ import type { Candidate } from '../../metadata/sweep.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { WorkerFailure } from '../../runtime/worker-messages.ts'
-import type { ExplainedItem } from '../mark/explain.ts'
 import type { MarkCursor } from '../mark/walk.ts'
 import type { OldestRows } from '../sweep/purge.ts'
+
+/** The verdict on one tag or manifest. */
+export interface ExplainedItem {
+  readonly kind: 'tag' | 'manifest'
+  readonly name: string
+  readonly stays: boolean
+  readonly rule?: string
+  readonly reason: string
+  /** When it goes if nothing happens, ms since the epoch. */
+  readonly goesAt?: number
+}
 
 /** Counted per kind of item, and what else a run tells. */
 export type Counts = Record<string, number>

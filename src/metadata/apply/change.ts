@@ -10,19 +10,9 @@
  * speaks for a look: one that is unchanged since before the look can go.
  */
 import type { DerivedRows } from '../derived-rows.ts'
-import type { DatabaseName, Databases } from '../schema.ts'
+import type { RowAccess } from '../row-access.ts'
+import type { Databases } from '../schema.ts'
 import type { Change, Check } from '../transaction.ts'
-
-/** The open write transaction of a store. */
-export interface RowAccess {
-  get(database: DatabaseName, key: unknown): unknown
-  put(database: DatabaseName, key: unknown, row: unknown): void
-  delete(database: DatabaseName, key: unknown): void
-  /** The first keys that start with these components; without `limit` all of them. */
-  firstKeys(database: DatabaseName, prefix: readonly string[], limit?: number): unknown[]
-  /** Keys of components from this one on. */
-  keysFrom(database: DatabaseName, start: readonly string[], limit: number): (readonly string[])[]
-}
 
 export function holds(rows: RowAccess, check: Check): boolean {
   switch (check.check) {

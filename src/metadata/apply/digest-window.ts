@@ -3,7 +3,7 @@
  * index some keys ahead while the next digests are near, instead of looking each one up (measured: a
  * look costs ten times a step). Lives inside one write transaction.
  */
-import type { RowAccess } from './change.ts'
+import type { RowAccess } from '../row-access.ts'
 
 const keysMin = 8
 const keysMax = 256

@@ -3,8 +3,9 @@
  * everything that follows from their rows.
  */
 import { DerivedRows } from '../derived-rows.ts'
+import type { RowAccess } from '../row-access.ts'
 import { type CommitOutcome, isShared, type Transaction } from '../transaction.ts'
-import { applyChange, holds, type RowAccess } from './change.ts'
+import { applyChange, holds } from './change.ts'
 import { applySweep } from './sweep.ts'
 
 /** Runs `apply` and hands on what it returns: for a writer that measures. */

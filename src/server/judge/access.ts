@@ -3,7 +3,7 @@
  * registry itself below `storage.path`.
  */
 import type { Config } from '../../config/config.ts'
-import type { Finding } from './judge.ts'
+import type { Finding } from './finding.ts'
 
 function oneLine(text: string): string {
   return text.split('\n', 1)[0] ?? text

@@ -6,7 +6,7 @@ import { accessSync, constants, mkdtempSync, rmdirSync, statSync } from 'node:fs
 import { basename, dirname, join } from 'node:path'
 import { authFolder, storagePaths } from '../../blobs/files/layout.ts'
 import type { Config } from '../../config/config.ts'
-import type { Finding } from './judge.ts'
+import type { Finding } from './finding.ts'
 
 export function judgeStorage({ storage: { path } }: Config): readonly Finding[] {
   const paths = storagePaths(path)

@@ -7,22 +7,12 @@
 import type { Config } from '../../config/config.ts'
 import { ConfigError, type Problem } from '../../config/explain.ts'
 import { type LoadOptions, loadPlacedConfig, type PlacedConfig } from '../../config/load.ts'
-import type { SettingKey } from '../../config/schema.ts'
 import { judgeCredentials, judgeForeignKeys, judgeUsers } from './access.ts'
+import type { Finding } from './finding.ts'
 import { judgeAudit, judgeStorage } from './folders.ts'
 import { judgeMirrors } from './mirrors.ts'
 import { judgeEngine, judgeSchedules } from './parts.ts'
 import { judgeTls } from './tls.ts'
-
-/** What is wrong with what a value names. */
-export interface Finding {
-  readonly key: SettingKey
-  /** Inside the value of the key. */
-  readonly path?: readonly (string | number)[]
-  readonly message: string
-  /** Serves all the same. */
-  readonly isWarning?: true
-}
 
 export interface Judged {
   readonly config: Config

@@ -4,7 +4,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import type { Config, MirrorConfig } from '../../config/config.ts'
-import type { Finding } from './judge.ts'
+import type { Finding } from './finding.ts'
 
 export async function judgeMirrors({ mirrors }: Config): Promise<readonly Finding[]> {
   const found = await Promise.all(

@@ -5,7 +5,7 @@
 import type { Config } from '../../config/config.ts'
 import type { SettingKey } from '../../config/schema.ts'
 import { loadLibc } from '../../runtime/libc.ts'
-import type { Finding } from './judge.ts'
+import type { Finding } from './finding.ts'
 
 /** `engine: uws` wants a binary and koffi, `reader: map` wants koffi. */
 export async function judgeEngine({ server, storage }: Config): Promise<readonly Finding[]> {

@@ -3,7 +3,7 @@
  */
 import type { Config } from '../../config/config.ts'
 import type { TlsPair } from '../../http/engine/port.ts'
-import type { Finding } from './judge.ts'
+import type { Finding } from './finding.ts'
 
 export async function judgeTls({ server: { tls } }: Config): Promise<readonly Finding[]> {
   if (tls === undefined) return []

@@ -3,10 +3,10 @@
  * of `metadata/lmdb/store.ts` for unit tests, and the model that the real one is compared with.
  */
 import { serialize } from 'node:v8'
-import type { RowAccess } from '../../../src/metadata/apply/change.ts'
 import { applyTogether } from '../../../src/metadata/apply/transaction.ts'
 import { type EffectListener, tellEffects } from '../../../src/metadata/effects.ts'
 import type { MetadataStore } from '../../../src/metadata/port.ts'
+import type { RowAccess } from '../../../src/metadata/row-access.ts'
 import type { DatabaseName, Databases } from '../../../src/metadata/schema.ts'
 import type { CommitOutcome, Transaction } from '../../../src/metadata/transaction.ts'
 import type { Digest } from '../../../src/registry/digest.ts'

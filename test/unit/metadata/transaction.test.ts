@@ -2,8 +2,8 @@
  * @module Transactions as data, where their changes meet each other.
  */
 import { expect, test } from 'vitest'
-import type { RowAccess } from '../../../src/metadata/apply/change.ts'
 import { applyTogether } from '../../../src/metadata/apply/transaction.ts'
+import type { RowAccess } from '../../../src/metadata/row-access.ts'
 import type { Transaction } from '../../../src/metadata/transaction.ts'
 import { digestOfText } from '../../support/store.ts'
 

@@ -15,19 +15,7 @@ import type { EngineCore } from '../exchange.ts'
 import { emptyLineBytes, firstBytesMax, judgeRequest, readOffer } from '../first-bytes.ts'
 import type { ListenAddress } from '../port.ts'
 import { headerless, readProxyHeader } from '../proxy-header.ts'
-import type { UwsArrivals } from './arrivals.ts'
-
-/** A connection that was accepted. Whoever gets it closes the descriptor. */
-export interface Arrival {
-  readonly descriptor: number
-  /** The other end, in short form; empty when it has gone. */
-  readonly address: string
-  readonly port: number
-  /** What a PROXY protocol header said of the client. */
-  client: string | undefined
-  /** A balancer stands in front: its header was read. */
-  isProxied: boolean
-}
+import type { Arrival, UwsArrivals } from './arrivals.ts'
 
 export interface AcceptorOptions {
   readonly sockets: SocketCalls

@@ -7,7 +7,6 @@
 import { formatAddress } from '../address.ts'
 import { ClientConnections, type Counted, sharerOf } from '../client-connections.ts'
 import type { EngineCore } from '../exchange.ts'
-import type { Arrival } from './acceptor.ts'
 import type { LoadedUws } from './loader.ts'
 
 /** Looks with each new connection, where more are remembered than can be open. */
@@ -16,6 +15,18 @@ const slack = 256
 
 /** A client that has all it may is not looked at again at once, ms. */
 const lookAgainMs = 50
+
+/** A connection that was accepted. Whoever gets it closes the descriptor. */
+export interface Arrival {
+  readonly descriptor: number
+  /** The other end, in short form; empty when it has gone. */
+  readonly address: string
+  readonly port: number
+  /** What a PROXY protocol header said of the client. */
+  client: string | undefined
+  /** A balancer stands in front: its header was read. */
+  isProxied: boolean
+}
 
 export class UwsArrivals {
   readonly #core: EngineCore

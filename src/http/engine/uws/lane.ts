@@ -6,7 +6,7 @@
  */
 import type { SocketCalls } from '../../../runtime/socket-calls.ts'
 import { formatAddress } from '../address.ts'
-import type { Arrival } from './acceptor.ts'
+import type { Arrival } from './arrivals.ts'
 import type { LoadedUws } from './loader.ts'
 import type { UwsApp, UwsResponse } from './types.ts'
 
