@@ -45,21 +45,6 @@ const SAME_PART: readonly (readonly string[])[] = [
   ['src/server', 'src/server.ts'],
 ]
 
-/** What a worker may load besides `src/registry`: pure or worker-side code without a main thread. */
-const WORKERS_MAY_USE = [
-  // The messages that cross the port, and seams such as clock, random and file system.
-  /^src\/runtime\//,
-  // The disk layout and the words of the port are said once, for both sides.
-  /^src\/blobs\/(files\/layout|port)\.ts$/,
-  // The worker's side of a part.
-  /^src\/[a-z/]+\/worker\/[a-z-]+\.ts$/,
-  // The metadata writer commits on a thread of its own, the pager touches pages of the same file:
-  // LMDB's environment, the names of its databases, transactions as data.
-  /^src\/metadata\//,
-  // Passwords are compared on a thread of their own.
-  /^src\/auth\/bcrypt\.ts$/,
-]
-
 /** One owner per heavy dependency: swapping or mocking it touches that file only. */
 const OWNERS: readonly { readonly dependency: RegExp; readonly owners: RegExp }[] = [
   { dependency: /^uWebSockets\.js/, owners: /^src\/http\/engine\/uws\/loader\.ts$/ },
@@ -147,19 +132,6 @@ describe('the direction of imports', () => {
         .map(({ target }) => `loads ${target}`)
     })
     expect(found, 'a part is given its settings; it does not read or parse them').toEqual([])
-  })
-
-  test('workers load pure code only', () => {
-    const found = violations(({ path, imports }) => {
-      if (!path.startsWith('workers/')) return []
-      return imports
-        .filter(({ isOwn }) => isOwn)
-        .map(({ target }) => target)
-        .filter((target) => !/^(workers|src\/registry)\//.test(target))
-        .filter((target) => !WORKERS_MAY_USE.some((allowed) => allowed.test(target)))
-        .map((target) => `imports ${target}`)
-    })
-    expect(found, 'a worker is message in, pure function, message out').toEqual([])
   })
 })
 

@@ -1,31 +1,17 @@
 /**
  * @module Keeps the promise that lies in a 200 to HEAD: the client may go on to push something that
  * refers to what it was told is there, so collection must leave it alone for the grace time (invariant 4,
- * docs/clean-up.md). The answer waits until that is on disk; a promise that was written down lately covers the answers that follow, so most of them wait for nothing.
- *
- *   promise at t ── covers every HEAD until t + slack ── each of them must hold for the grace time
- *   collection therefore takes what nobody relied on since now - grace - slack (`cutoffMs`)
+ * docs/clean-up.md). The answer waits until that is on disk; a promise that was written down lately covers the answers that follow (`registry/grace.ts`), so
+ * most of them wait for nothing.
  */
 
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Transaction } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
+import { cutoffMs, slackMs } from '../registry/grace.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
-
-/** Longest time that one written promise covers, ms. */
-const slackMsMax = 60 * 60_000
-
-/** How long a written promise covers further ones. */
-export function slackMs(graceMs: number): number {
-  return Math.min(slackMsMax, Math.floor(graceMs / 20))
-}
-
-/** Age from which content may be collected, ms. */
-export function cutoffMs(graceMs: number): number {
-  return graceMs + slackMs(graceMs)
-}
 
 /** Something whose last written promise is known; `reliedAt` belongs to this module. */
 export interface Promised {

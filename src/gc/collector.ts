@@ -8,10 +8,11 @@
  *    └─ worker: reads indexes only                                          └─ worker proposes, this
  *                                                                              thread commits
  */
-import { cutoffMs } from '../distribution/head-promise.ts'
+
 import type { RunningJob } from '../jobs/jobs.ts'
 import type { JobState } from '../metadata/schema.ts'
 import { RegistryError } from '../registry/errors.ts'
+import { cutoffMs } from '../registry/grace.ts'
 import { type CollectorOptions, type RunRequest, RunState, type RunStateRow } from './run-state.ts'
 import { gcHeapMiB, runGcTask } from './run-task.ts'
 import { Settler } from './sweep/settle.ts'

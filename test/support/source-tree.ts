@@ -98,3 +98,21 @@ export function findCycle(files: readonly SourceFile[]): readonly string[] | und
   }
   return undefined
 }
+
+/**
+ * Every file of ours that is loaded with this one, with the file that imports it. Imports of types
+ * load nothing.
+ */
+export function loadedBy(entry: string, files: readonly SourceFile[]): ReadonlyMap<string, string> {
+  const byPath = new Map(files.map((file) => [file.path, file]))
+  const loaded = new Map<string, string>()
+  const visit = (path: string) => {
+    for (const { target, isOwn, isTypeOnly } of byPath.get(path)?.imports ?? []) {
+      if (!isOwn || isTypeOnly || loaded.has(target)) continue
+      loaded.set(target, path)
+      visit(target)
+    }
+  }
+  visit(entry)
+  return loaded
+}

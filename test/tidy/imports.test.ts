@@ -1,8 +1,9 @@
 /**
- * @module Rules of what may load what, over all imports of the source tree together: circles.
+ * @module Rules of what may load what, over all imports of the source tree together: circles, and
+ * what a worker thread loads.
  */
 import { expect, test } from 'vitest'
-import { findCycle, readSourceFiles } from '../support/source-tree.ts'
+import { findCycle, loadedBy, readSourceFiles } from '../support/source-tree.ts'
 
 const files = readSourceFiles('src', 'workers')
 
@@ -15,4 +16,32 @@ const CIRCLES_LEFT = [
 test('there are no cycles, of types neither', () => {
   const judged = files.filter(({ path }) => !CIRCLES_LEFT.includes(path))
   expect(findCycle(judged), 'a cycle has no reading order').toBeUndefined()
+})
+
+/** What a worker may load, by itself or through what it loads: nothing that needs the main thread. */
+const WORKERS_MAY_LOAD = [
+  /^workers\//,
+  // The domain, and seams such as clock, random and file system.
+  /^src\/(registry|runtime)\//,
+  // Rows: the environment of LMDB, the tables, transactions as data.
+  /^src\/metadata\//,
+  // Bytes: the words of the port and the driver on files.
+  /^src\/blobs\/((port|driver)\.ts$|files\/)/,
+  // What may go and how it goes is decided on the collection's thread.
+  /^src\/gc\/(mark|plan|sweep)\//,
+  // The worker's side of a part.
+  /^src\/[a-z/]+\/worker\//,
+  // Passwords are compared on a thread of their own.
+  /^src\/auth\/bcrypt\.ts$/,
+]
+
+test('workers load pure code only', () => {
+  const entries = files.filter(({ path }) => path.startsWith('workers/'))
+  expect(entries.length).toBeGreaterThan(5)
+  const found = entries.flatMap(({ path }) =>
+    [...loadedBy(path, files)]
+      .filter(([target]) => !WORKERS_MAY_LOAD.some((allowed) => allowed.test(target)))
+      .map(([target, by]) => `${path} loads ${target}, which ${by} imports`),
+  )
+  expect(found, 'a worker is message in, pure function, message out').toEqual([])
 })

@@ -8,10 +8,10 @@
  * really attached to another manifest, and that one is gone and was not held up by such tags alone.
  */
 
-import { cutoffMs } from '../../distribution/head-promise.ts'
 import { holdsNow } from '../../metadata/edits.ts'
 import type { ManifestRow, PinRow, TagRow } from '../../metadata/schema.ts'
 import type { Digest } from '../../registry/digest.ts'
+import { cutoffMs } from '../../registry/grace.ts'
 import { isImageManifest } from '../../registry/media-type.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import { isAttached, namesakeOf } from '../../registry/named-tag.ts'

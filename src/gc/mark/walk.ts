@@ -7,10 +7,10 @@
  * What it sees may be untrue a moment later: applying looks again inside each transaction.
  */
 
-import { cutoffMs } from '../../distribution/head-promise.ts'
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import type { BlobRow, LinkRow } from '../../metadata/schema.ts'
 import type { Candidate } from '../../metadata/sweep.ts'
+import { cutoffMs } from '../../registry/grace.ts'
 import { parseRepositoryName } from '../../registry/name.ts'
 import type { PlanItem } from '../plan/item.ts'
 import type { PlannedManifests } from '../plan/planned.ts'
