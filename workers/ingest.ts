@@ -1,166 +1,19 @@
 /**
- * @module One upload's long-running task: takes chunks from its port in order, answers when bytes
- * have reached the operating system or the blob is in place. Several run on one thread at a time.
+ * @module Uploads that arrive: several of their tasks run on one thread at a time.
  */
-import type { MessagePort } from 'node:worker_threads'
-import { UploadFile } from '../src/blobs/files/worker/upload-file.ts'
-import { algorithmOf } from '../src/registry/digest.ts'
-import { disk } from '../src/runtime/disk.ts'
-import { type Libc, loadLibc } from '../src/runtime/libc.ts'
+import { ingest } from '../src/blobs/files/worker/ingest.ts'
+import type { IngestSetup } from '../src/blobs/files/worker/messages.ts'
 import { lowerPriority } from '../src/runtime/priority.ts'
-import {
-  type IngestReply,
-  type IngestRequest,
-  type IngestSetup,
-  toWorkerFailure,
-} from '../src/runtime/worker-messages.ts'
 import { announceLoaded } from '../src/runtime/worker-thread.ts'
 
 /**
- * Hashing keeps a core busy; whoever answers requests and feeds it must not wait for that. Where cores
- * are free it changes nothing.
+ * Hashing keeps a core busy. The thread that answers requests and feeds this one must not wait for
+ * that. Where cores are free it changes nothing.
  */
 lowerPriority(5)
 
-let loaded: ReturnType<typeof loadLibc> | undefined
-
-/**
- * Loaded with the first upload: a thread that is ended while it loads a native module takes the
- * process with it, and a store may be closed as soon as it is open.
- */
-function nativeCalls(): Libc | undefined {
-  loaded ??= loadLibc()
-  return 'unavailable' in loaded ? undefined : loaded
-}
-
 announceLoaded()
 
-export default async function ingest(setup: IngestSetup): Promise<void> {
-  const { port } = setup
-  const requests = receive(port)
-  let file: UploadFile | undefined
-  let failure: unknown
-  try {
-    file = await UploadFile.open(
-      setup.path,
-      setup.algorithm,
-      setup.offsetBytes,
-      nativeCalls(),
-      setup.sizeBytes,
-    )
-  } catch (error) {
-    failure = error
-  }
-  for await (const request of requests) {
-    if (request.kind === 'park' || request.kind === 'discard') {
-      if (request.kind === 'park') await file?.close()
-      else if (file !== undefined) await file.discard()
-      // One that could not be opened may be there all the same, too short.
-      else await disk.unlink(setup.path)
-      return
-    }
-    if (file === undefined) refuse(port, request, failure)
-    else await perform(port, file, request)
-  }
-  await file?.close()
-}
-
-/** Requests in order. Chunks that wait here are bounded by the sender (4 MiB a session). */
-function receive(port: MessagePort): AsyncIterable<IngestRequest> {
-  const waiting: IngestRequest[] = []
-  let wake: (() => void) | undefined
-  let isClosed = false
-  port.on('message', (request: IngestRequest) => {
-    waiting.push(request)
-    wake?.()
-  })
-  port.on('close', () => {
-    isClosed = true
-    wake?.()
-  })
-  return {
-    async *[Symbol.asyncIterator]() {
-      while (true) {
-        const request = waiting.shift()
-        if (request !== undefined) yield request
-        else if (isClosed) return
-        else
-          await new Promise<void>((resolve) => {
-            wake = resolve
-          })
-      }
-    },
-  }
-}
-
-/**
- * Even a committed upload's task goes on until it is told to end: its last answer and the end of
- * the task travel on different channels, and the end could overtake the answer.
- */
-async function perform(
-  port: MessagePort,
-  file: UploadFile,
-  request: Exclude<IngestRequest, { kind: 'park' | 'discard' }>,
-): Promise<void> {
-  switch (request.kind) {
-    case 'chunk':
-    case 'shared-chunk': {
-      const { buffer, length } = request
-      void file
-        .append(new Uint8Array(buffer, 0, length))
-        .then(() => giveBack(port, buffer, length, file))
-      file.relieve()
-      return
-    }
-    case 'mark':
-      file.mark()
-      return
-    default:
-      break
-  }
-  try {
-    if (request.kind === 'commit') {
-      const actual = await file.commit(request.digest, request.target, request.isFlushed)
-      if (actual !== request.digest) {
-        reply(port, { kind: 'mismatch', id: request.id, actual })
-        return
-      }
-    } else if (request.kind === 'verify') {
-      // Of what was hashed: the last bytes may still be on their way to the file.
-      const actual = await file.digest(algorithmOf(request.digest))
-      if (actual !== request.digest) {
-        reply(port, { kind: 'mismatch', id: request.id, actual })
-        return
-      }
-    } else if (request.kind === 'rollback') await file.rollback()
-    else await file.settle()
-    reply(port, { kind: 'done', id: request.id, offsetBytes: file.offsetBytes })
-  } catch (error) {
-    reply(port, { kind: 'failed', id: request.id, failure: toWorkerFailure(error) })
-  }
-}
-
-function refuse(port: MessagePort, request: IngestRequest, failure: unknown): void {
-  if (request.kind === 'chunk' || request.kind === 'shared-chunk')
-    giveBack(port, request.buffer, request.length, undefined)
-  else if ('id' in request) {
-    reply(port, { kind: 'failed', id: request.id, failure: toWorkerFailure(failure) })
-  }
-}
-
-function giveBack(
-  port: MessagePort,
-  buffer: ArrayBuffer | SharedArrayBuffer,
-  length: number,
-  file: UploadFile | undefined,
-): void {
-  const writtenBytes = file?.writtenBytes ?? 0
-  const isBroken = file?.isBroken ?? true
-  const own = buffer instanceof ArrayBuffer ? buffer : undefined
-  const message: IngestReply = { kind: 'buffer', buffer: own, length, writtenBytes, isBroken }
-  port.postMessage(message, own === undefined ? [] : [own])
-}
-
-function reply(port: MessagePort, message: IngestReply): void {
-  port.postMessage(message)
+export default function run(setup: IngestSetup): Promise<void> {
+  return ingest(setup)
 }

@@ -2,12 +2,14 @@
  * @module The thread that hashes and parses large manifests, one after the other, at a lower priority
  * than the rest of the process: 4 MiB that are hard to read must not slow pulls.
  */
-
-import type { ManifestReply, ManifestRequest } from '../src/distribution/worker/read-manifest.ts'
-import { judgeManifest } from '../src/distribution/worker/read-manifest.ts'
+import {
+  judgeManifest,
+  type ManifestReply,
+  type ManifestRequest,
+  type ManifestSetup,
+} from '../src/distribution/worker/read-manifest.ts'
 import { loadLibc } from '../src/runtime/libc.ts'
 import { lowerPriority } from '../src/runtime/priority.ts'
-import type { ManifestSetup } from '../src/runtime/worker-messages.ts'
 import { announceLoaded } from '../src/runtime/worker-thread.ts'
 
 announceLoaded()
@@ -17,8 +19,7 @@ export default function readManifests({ port }: ManifestSetup) {
   const libc = loadLibc()
   if (!('unavailable' in libc)) libc.runWhereIdle()
   port.on('message', ({ id, text }: ManifestRequest) => {
-    const reply: ManifestReply = { id, verdict: judgeManifest(text) }
-    port.postMessage(reply)
+    port.postMessage({ id, verdict: judgeManifest(text) } satisfies ManifestReply)
   })
   return new Promise<void>((resolve) => port.on('close', resolve))
 }

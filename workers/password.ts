@@ -3,12 +3,8 @@
  * priority than the rest of the process: a flood of logins must not slow pulls.
  */
 import { verifyBcrypt } from '../src/auth/bcrypt.ts'
+import type { PasswordReply, PasswordRequest, PasswordSetup } from '../src/auth/worker/messages.ts'
 import { lowerPriority } from '../src/runtime/priority.ts'
-import type {
-  PasswordReply,
-  PasswordRequest,
-  PasswordSetup,
-} from '../src/runtime/worker-messages.ts'
 import { announceLoaded } from '../src/runtime/worker-thread.ts'
 
 announceLoaded()

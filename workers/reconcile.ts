@@ -1,56 +1,12 @@
 /**
- * @module The walk that compares files with rows after a start: says what it finds, a bounded number
- * of findings ahead of the answers, and ends when all are settled or its port closes.
+ * @module The thread that compares files with rows after a start.
  */
-
-import { storagePaths } from '../src/blobs/files/layout.ts'
-import { LmdbEnvironment } from '../src/metadata/lmdb/environment.ts'
-import type {
-  ReconcileAnswer,
-  ReconcileProposal,
-  ReconcileSetup,
-} from '../src/runtime/worker-messages.ts'
 import { announceLoaded } from '../src/runtime/worker-thread.ts'
-import { walkStore } from '../src/storage/worker/reconcile-walk.ts'
-
-/** Findings that the main thread has not settled yet: together they share one flush. */
-const openFindingsMax = 32
+import type { ReconcileSetup } from '../src/storage/worker/messages.ts'
+import { reconcile } from '../src/storage/worker/reconcile-task.ts'
 
 announceLoaded()
 
-export default async function reconcile({ port, storagePath, ...asked }: ReconcileSetup) {
-  const paths = storagePaths(storagePath)
-  const rows = new LmdbEnvironment(paths.metadata, false)
-  let openFindings = 0
-  let isStopped = false
-  let wake = () => {}
-  port.on('message', (_answer: ReconcileAnswer) => {
-    openFindings -= 1
-    wake()
-  })
-  port.on('close', () => {
-    isStopped = true
-    wake()
-  })
-  const untilOpen = async (count: number) => {
-    while (openFindings > count && !isStopped) {
-      await new Promise<void>((resolve) => {
-        wake = resolve
-      })
-    }
-  }
-  try {
-    let id = 0
-    for await (const finding of walkStore({ ...asked, paths, rows, isStopped: () => isStopped })) {
-      id += 1
-      openFindings += 1
-      port.postMessage({ id, finding } satisfies ReconcileProposal)
-      await untilOpen(openFindingsMax - 1)
-      if (isStopped) break
-    }
-    // The end of the task could overtake the last findings, which travel on the port.
-    await untilOpen(0)
-  } finally {
-    await rows.close()
-  }
+export default function run(setup: ReconcileSetup): Promise<void> {
+  return reconcile(setup)
 }

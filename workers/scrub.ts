@@ -1,66 +1,12 @@
 /**
- * @module The thread that reads everything stored and compares it with its digest. It tells what
- * it found and how far it is; it ends at the end of the walk or when it is told to stop.
+ * @module The thread that reads everything stored and compares it with its digest.
  */
-
-import { storagePaths } from '../src/blobs/files/layout.ts'
-import { LmdbEnvironment } from '../src/metadata/lmdb/environment.ts'
-import {
-  type ScrubReply,
-  type ScrubSetup,
-  toWorkerFailure,
-} from '../src/runtime/worker-messages.ts'
 import { announceLoaded } from '../src/runtime/worker-thread.ts'
-import { Pace, walkEverything } from '../src/storage/worker/scrub-walk.ts'
-
-/** Progress is told this often, ms. */
-const progressEveryMs = 500
+import type { ScrubSetup } from '../src/storage/worker/messages.ts'
+import { scrub } from '../src/storage/worker/scrub-task.ts'
 
 announceLoaded()
 
-export default async function scrub(setup: ScrubSetup): Promise<void> {
-  const { port, path, bytesPerSecond, after } = setup
-  const paths = storagePaths(path)
-  const metadata = new LmdbEnvironment(paths.metadata, false)
-  const reply = (message: ScrubReply) => port.postMessage(message)
-  let isStopped = false
-  let told = performance.now()
-  let cursor = after
-  let bytes = 0
-  let entries = 0
-  const tell = () => {
-    if (cursor !== undefined) reply({ kind: 'progress', cursor, bytes, entries })
-    bytes = 0
-    entries = 0
-    told = performance.now()
-  }
-  const released = new Promise<void>((resolve) => {
-    port.on('message', () => {
-      isStopped = true
-    })
-    port.on('close', () => {
-      isStopped = true
-      resolve()
-    })
-  })
-  try {
-    await walkEverything(metadata, paths, new Pace(bytesPerSecond, () => isStopped), after, {
-      isStopped: () => isStopped,
-      onFinding: (finding) => reply({ kind: 'finding', finding }),
-      onProgress: (at, count) => {
-        cursor = at
-        bytes += count
-        entries += 1
-        if (performance.now() - told >= progressEveryMs) tell()
-      },
-    })
-    tell()
-    reply({ kind: 'ended', isComplete: !isStopped, failure: undefined })
-  } catch (error) {
-    tell()
-    reply({ kind: 'ended', isComplete: false, failure: toWorkerFailure(error) })
-  }
-  // The last answer and the end of the task travel on different channels: wait to be let go.
-  await released
-  await metadata.close()
+export default function run(setup: ScrubSetup): Promise<void> {
+  return scrub(setup)
 }

@@ -14,9 +14,9 @@
  */
 import type { Clock } from '../runtime/clock.ts'
 import { SupervisedTask } from '../runtime/supervised-task.ts'
-import type { PasswordReply, PasswordRequest } from '../runtime/worker-messages.ts'
 import type { LongTask } from '../runtime/worker-pool.ts'
 import { LoginPutOff } from './login-delay.ts'
+import type { PasswordReply, PasswordRequest } from './worker/messages.ts'
 
 /** Checks that wait, in one line and in all. */
 const waitingInLineMax = 32

@@ -6,7 +6,7 @@
 import type { FileWork } from '../blobs/files/bin.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
-import { WorkerError } from '../runtime/worker-messages.ts'
+import { WorkerError } from '../runtime/worker-failure.ts'
 import { boundedHeapMiB, WorkerPool } from '../runtime/worker-pool.ts'
 import type { OldestRows } from './sweep/purge.ts'
 import type { ExplainedItem, GcReply, GcRequest, GcSetup } from './worker/messages.ts'

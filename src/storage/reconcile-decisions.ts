@@ -18,7 +18,7 @@ import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { disk } from '../runtime/disk.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
-import type { ReconcileFinding } from '../runtime/worker-messages.ts'
+import type { ReconcileFinding } from './worker/messages.ts'
 
 export interface DecisionsOptions {
   readonly paths: StoragePaths

@@ -12,17 +12,13 @@
  */
 import { readdir } from 'node:fs/promises'
 import type { Change } from '../metadata/transaction.ts'
-import type {
-  ReconcileAnswer,
-  ReconcileProposal,
-  ReconcileSetup,
-} from '../runtime/worker-messages.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
 import {
   type DecisionsOptions,
   type ReconcileCounts,
   ReconcileDecisions,
 } from './reconcile-decisions.ts'
+import type { ReconcileAnswer, ReconcileProposal, ReconcileSetup } from './worker/messages.ts'
 
 export interface ReconciliationOptions extends Omit<DecisionsOptions, 'startedAt' | 'onAdopt'> {
   /** Files are not flushed before their rows: after a power loss rows may be without bytes. */

@@ -8,9 +8,9 @@ import type { Quarantine } from '../blobs/quarantine.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { type ScrubReply, WorkerError } from '../runtime/worker-messages.ts'
+import { WorkerError } from '../runtime/worker-failure.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
-import type { Finding } from './worker/scrub-walk.ts'
+import type { Finding, ScrubReply } from './worker/messages.ts'
 
 export interface ScrubOptions {
   readonly path: string
@@ -129,7 +129,7 @@ export class Scrub {
   #onReply(walk: Walk, reply: Exclude<ScrubReply, { kind: 'ended' }>): void {
     const status = this.#status
     if (reply.kind === 'finding') {
-      const finding = reply.finding as Finding
+      const { finding } = reply
       this.#status = { ...status, damaged: status.damaged + 1 }
       if (walk.damaged.length < listedMax) walk.damaged.push(finding)
       if (walk.isolates) walk.acting.push(this.#isolate(finding))

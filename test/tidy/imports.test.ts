@@ -45,3 +45,10 @@ test('workers load pure code only', () => {
   )
   expect(found, 'a worker is message in, pure function, message out').toEqual([])
 })
+
+test('the entry of a worker is short', () => {
+  const long = files
+    .filter(({ path, lines }) => path.startsWith('workers/') && lines > 25)
+    .map(({ path, lines }) => `${path}: ${lines} lines`)
+  expect(long, 'the code of a worker is in a folder worker/ of its owner').toEqual([])
+})

@@ -2,7 +2,13 @@
  * @module Tells one file of a name from the next one: what a worker saw is still what is there.
  */
 import type { Stats } from 'node:fs'
-import type { FileIdentity } from '../../runtime/worker-messages.ts'
+
+/** What tells one file of a name from the next one. */
+export interface FileIdentity {
+  readonly inode: number
+  readonly sizeBytes: number
+  readonly changedAtMs: number
+}
 
 export function fileIdentity(stats: Stats): FileIdentity {
   return { inode: stats.ino, sizeBytes: stats.size, changedAtMs: stats.mtimeMs }

@@ -4,8 +4,8 @@
  */
 import { windowBytesMax } from '../../registry/limits.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import type { OpenedFile } from '../../runtime/worker-messages.ts'
 import type { Pager } from './pager.ts'
+import type { OpenedFile } from './worker/messages.ts'
 
 /** Unit of residency, bytes: what a fault of the kernel's own brings in. */
 export const granuleBytes = 128 * 1024

@@ -7,13 +7,9 @@ import type { BlobRow } from '../../metadata/schema.ts'
 import type { Digest } from '../../registry/digest.ts'
 import { RecentSet } from '../../runtime/recent-set.ts'
 import { SupervisedTask } from '../../runtime/supervised-task.ts'
-import {
-  type OpenedFile,
-  type PagerReply,
-  type PagerRequest,
-  WorkerError,
-} from '../../runtime/worker-messages.ts'
+import { WorkerError } from '../../runtime/worker-failure.ts'
 import type { LongTask } from '../../runtime/worker-pool.ts'
+import type { OpenedFile, PagerReply, PagerRequest, ValueTable } from './worker/messages.ts'
 
 /** Values that are remembered as read lately: two generations of this many keys. */
 const recentValuesMax = 32_768
@@ -104,7 +100,7 @@ export class Pager {
   }
 
   /** See `MetadataReader.touch`. */
-  touch(database: 'manifestBytes' | 'blobBytes', key: string): Promise<void> | undefined {
+  touch(database: ValueTable, key: string): Promise<void> | undefined {
     if (this.#recentValues.has(key)) return undefined
     return this.#ask({ kind: 'touch', database, key }).then(() => this.#recentValues.add(key))
   }

@@ -13,12 +13,13 @@ import {
   totalInFlightBytesMax,
 } from '../../registry/limits.ts'
 import { disk } from '../../runtime/disk.ts'
-import { type IngestReply, type IngestRequest, WorkerError } from '../../runtime/worker-messages.ts'
+import { WorkerError } from '../../runtime/worker-failure.ts'
 import type { LongTask, WorkerPool } from '../../runtime/worker-pool.ts'
 import type { BlobWriter, GrowingBlob, PendingBlob } from '../port.ts'
 import { ChunkPool } from './chunk-pool.ts'
 import { HeldChunks } from './held-chunks.ts'
 import { blobPath, type StoragePaths, uploadPath } from './layout.ts'
+import type { IngestReply, IngestRequest } from './worker/messages.ts'
 
 /** Omit over each member of the union. */
 type WithoutId<R> = R extends { readonly id: number } ? Omit<R, 'id'> : never

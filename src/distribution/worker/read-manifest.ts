@@ -2,6 +2,7 @@
  * @module What a manifest's bytes say: digest and content. Pure: a worker does it for a manifest that
  * is large, and its verdict crosses the thread border as plain data.
  */
+import type { MessagePort } from 'node:worker_threads'
 import { type Digest, isAlgorithm } from '../../registry/digest.ts'
 import type { ErrorKind } from '../../registry/error-kinds.ts'
 import { RegistryError } from '../../registry/errors.ts'
@@ -30,6 +31,11 @@ export interface ManifestRefusal {
 export type ManifestVerdict =
   | { readonly read: ReadManifest }
   | { readonly refusal: ManifestRefusal }
+
+/** The thread that reads large manifests: `workers/manifest.ts`. */
+export interface ManifestSetup {
+  readonly port: MessagePort
+}
 
 export interface ManifestRequest {
   readonly id: number

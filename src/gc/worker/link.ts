@@ -6,7 +6,7 @@
 import type { FileWorker } from '../../blobs/files/bin.ts'
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import type { Candidate } from '../../metadata/sweep.ts'
-import { toWorkerFailure } from '../../runtime/worker-messages.ts'
+import { toWorkerFailure } from '../../runtime/worker-failure.ts'
 import type { GcReply, GcRequest, GcSetup } from './messages.ts'
 
 /** Batches that the main thread has not settled yet. */

@@ -9,7 +9,7 @@ import type { PinRow } from '../../metadata/schema.ts'
 import type { Candidate } from '../../metadata/sweep.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { RepositoryName } from '../../registry/name.ts'
-import type { WorkerFailure } from '../../runtime/worker-messages.ts'
+import type { WorkerFailure } from '../../runtime/worker-failure.ts'
 import type { MarkCursor } from '../mark/walk.ts'
 import type { OldestRows } from '../sweep/purge.ts'
 

@@ -7,18 +7,14 @@ import type { Digest } from '../../registry/digest.ts'
 import { storageFault } from '../../registry/disk-fault.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { SupervisedTask } from '../../runtime/supervised-task.ts'
-import {
-  type MetadataWriterReply,
-  type MetadataWriterRequest,
-  WorkerError,
-  type WorkerFailure,
-} from '../../runtime/worker-messages.ts'
+import { WorkerError, type WorkerFailure } from '../../runtime/worker-failure.ts'
 import type { LongTask } from '../../runtime/worker-pool.ts'
 import { type EffectListener, tellEffects } from '../effects.ts'
 import type { MetadataStore } from '../port.ts'
 import type { DatabaseName, Databases } from '../schema.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import { backwardRange, type LmdbEnvironment, prefixRange } from './environment.ts'
+import type { MetadataWriterReply, MetadataWriterRequest } from './worker/messages.ts'
 
 /** Transactions between the callers and the disk; beyond it callers hear 503. */
 const waitingTransactionsMax = 20_000
@@ -176,7 +172,7 @@ export class LmdbMetadataStore implements MetadataStore {
     this.#waitingCount -= batch.length
     if (reply.kind === 'failed') return this.#refuse(batch, reply.failure)
     this.#environment.refresh()
-    const outcomes = reply.outcomes as readonly CommitOutcome[]
+    const outcomes = reply.outcomes
     for (const [index, { transaction }] of batch.entries()) {
       const outcome = outcomes[index]!
       if (!outcome.applied) continue

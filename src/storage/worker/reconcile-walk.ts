@@ -9,18 +9,15 @@
 import type { Dirent, Stats } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { fileIdentity } from '../../blobs/files/file-identity.ts'
+import { type FileIdentity, fileIdentity } from '../../blobs/files/file-identity.ts'
 import { blobPath, type StoragePaths } from '../../blobs/files/layout.ts'
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import type { BlobRow, UploadRow } from '../../metadata/schema.ts'
 import { ALGORITHMS, type Algorithm, algorithmOf, parseDigest } from '../../registry/digest.ts'
 import { createHasher } from '../../registry/hasher.ts'
 import { disk } from '../../runtime/disk.ts'
-import {
-  type FileIdentity,
-  type ReconcileFinding,
-  toWorkerFailure,
-} from '../../runtime/worker-messages.ts'
+import { toWorkerFailure } from '../../runtime/worker-failure.ts'
+import type { ReconcileFinding } from './messages.ts'
 
 /** Rows read at once; between two reads the snapshot is renewed. */
 const rowsAtOnce = 200

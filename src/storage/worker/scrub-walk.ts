@@ -10,20 +10,13 @@ import { prefixRange } from '../../metadata/lmdb/environment.ts'
 import type { BlobRow, Databases } from '../../metadata/schema.ts'
 import { algorithmOf, type Digest } from '../../registry/digest.ts'
 import { createHasher, digestOf } from '../../registry/hasher.ts'
+import type { Finding } from './messages.ts'
 
 /** Rows read in one go; between two of them other threads' commits become visible. */
 const rowsPerRead = 256
 
 /** Bytes read at once. */
 const readBytes = 1024 * 1024
-
-export interface Finding {
-  readonly kind: 'blob' | 'manifest'
-  readonly digest: Digest
-  /** The row that made the promise; undefined for a manifest. */
-  readonly row: BlobRow | undefined
-  readonly reason: string
-}
 
 export interface ScrubObserver {
   onFinding(finding: Finding): void

@@ -35,7 +35,7 @@ export const BREAKS = [
   {
     invariant: 2,
     what: 'the length of a file is not compared with its row',
-    file: 'workers/pager.ts',
+    file: 'src/blobs/files/worker/pager.ts',
     find: 'if (stats.size !== sizeBytes) {',
     replace: 'if (stats.size < 0) {',
     guard: vitest('unit', 'test/ports/blobs.test.ts'),

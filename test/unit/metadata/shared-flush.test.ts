@@ -1,8 +1,8 @@
 /** @module What the writer puts into one flush. */
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { MetadataWriterRequest } from '../../../src/runtime/worker-messages.ts'
-import { takeWaiting } from '../../../workers/metadata-writer.ts'
+import type { MetadataWriterRequest } from '../../../src/metadata/lmdb/worker/messages.ts'
+import { takeWaiting } from '../../../src/metadata/lmdb/worker/writer.ts'
 
 let channel: MessageChannel
 beforeEach(() => {

@@ -9,8 +9,8 @@ import { futimesSync, type Stats, statSync } from 'node:fs'
 import { algorithmOf, type Digest } from '../../../registry/digest.ts'
 import { createHasher } from '../../../registry/hasher.ts'
 import { disk } from '../../../runtime/disk.ts'
-import type { OpenedFile } from '../../../runtime/worker-messages.ts'
 import { damagedCode } from '../../port.ts'
+import type { OpenedFile } from './messages.ts'
 
 /** Bytes that are hashed before others on this thread have their turn. */
 const stepBytes = 4 * 1024 * 1024
