@@ -180,18 +180,6 @@ describe('files', () => {
     ).toEqual([])
   })
 
-  test('they are short', () => {
-    const lengths = files.map(({ lines }) => lines).sort((a, b) => a - b)
-    const quantile = (share: number) => lengths[Math.floor((lengths.length - 1) * share)] ?? 0
-    const reason = 'a file is one noun or one use case; split what has grown to two'
-    expect(
-      violations(({ lines }) => (lines > 400 ? [`${lines} lines`] : [])),
-      reason,
-    ).toEqual([])
-    expect(quantile(0.9), `90% of the files: ${reason}`).toBeLessThanOrEqual(300)
-    expect(quantile(0.5), `half of the files: ${reason}`).toBeLessThanOrEqual(130)
-  })
-
   test('brands are made by their parsers only', () => {
     const found = violations(({ path, text }) => {
       const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')

@@ -1,5 +1,6 @@
 /**
  * @module The verdicts on one repository, inside a worker.
+ * @apart one of the two things that a worker does with the rules; `walk.ts` is the other
  */
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import type { ExplainedItem, ExplainTask } from '../worker/messages.ts'

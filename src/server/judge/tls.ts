@@ -1,5 +1,6 @@
 /**
  * @module Judges the certificates and keys of the listeners.
+ * @apart one judge for each kind of thing that a configuration names
  */
 import type { Config } from '../../config/config.ts'
 import type { TlsPair } from '../../http/engine/port.ts'
