@@ -26,7 +26,7 @@ const HARD_FUNCTIONS: Readonly<Record<string, Exceptions>> = {
     'src/gc/plan/bulk-delete.ts': 'pages and lists of three kinds in one loop',
     'src/http/engine/forwarded.ts': 'one pass over a header by hand, on the way of every request',
     'src/http/engine/uws/acceptor.ts': 'the states of a connection before its first request',
-    'src/http/routes.ts': 'one pass over a path from the right, on the way of every request',
+    'src/http/dispatch.ts': 'every check in the order in which a request meets it',
     'src/upstream/upstream.ts': 'retries, redirects and tokens in one loop',
   },
   [LONG]: {
@@ -42,6 +42,7 @@ const HARD_FUNCTIONS: Readonly<Record<string, Exceptions>> = {
 
 /** Files with more than 25 imported modules. */
 const WIDE_FILES: Exceptions = {
+  'src/http/handlers/mirrored.ts': 'three kinds of answers, and the words for each outcome',
   'src/server/cleanup.ts': 'puts everything of the collection together',
   'src/server/front-door.ts': 'puts everything in front of the use cases together',
 }
