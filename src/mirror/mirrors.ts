@@ -75,9 +75,14 @@ export class Mirrors {
     this.tags = new MirrorTags(options, this.#manifests, this.#cooldown)
     this.blobs = new MirrorBlobs(options, this.space)
     this.lists = new MirrorLists(options)
-    this.warming = new Warming(metadata, this.blobs, (mirror, repository, reference) =>
-      this.manifest(mirror, repository, reference, this.unhurried()),
-    )
+    this.warming = new Warming({
+      metadata,
+      blobs: this.blobs,
+      fetchManifest: (mirror, repository, reference) =>
+        this.manifest(mirror, repository, reference, this.unhurried()),
+      listReferrers: (mirror, repository, subject) =>
+        this.lists.referrers(mirror, repository, subject, this.unhurried().deadline),
+    })
     this.purge = new Purge(metadata, options.deletes, this.space, this.#manifestSpace)
   }
 

@@ -1,12 +1,17 @@
 /**
- * @module Warming: fetches images before anybody asks for them, manifests and blobs, for the wanted
- * platforms. A few at a time, so that pulls come first.
+ * @module Warming: fetches images before a client asks for them: manifests and blobs for the wanted
+ * platforms, with what is attached to them (signatures, attestations, SBOMs). A few at a time, so that
+ * pulls come first.
  */
 
+import { referrersOf } from '../distribution/attached.ts'
 import type { MetadataReader } from '../metadata/port.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import { fallbackTagOf } from '../registry/named-tag.ts'
 import { parseReference, type Reference } from '../registry/reference.ts'
+import { parseTag } from '../registry/tag.ts'
+import { UpstreamError } from '../upstream/error.ts'
 import type { MirrorBlobs } from './blobs.ts'
 import { indexChildren } from './cooldown.ts'
 import type { Mirror } from './mirror.ts'
@@ -17,6 +22,15 @@ const blobsAtOnce = 3
 
 /** Deepest nesting of indexes. */
 const depthMax = 4
+
+/** What is attached to what is attached: the signature of an SBOM. */
+const attachedDepthMax = 2
+
+/** Manifests attached to one image that are fetched: an upstream may list ten thousand. */
+const attachedMax = 100
+
+/** Ends of the tags by which cosign attaches without the referrers API. */
+const attachedSuffixes = ['.sig', '.att', '.sbom']
 
 export interface WarmReport {
   readonly warmed: string[]
@@ -30,15 +44,23 @@ type FetchManifest = (
   reference: Reference,
 ) => Promise<ManifestOutcome>
 
-export class Warming {
-  readonly #metadata: MetadataReader
-  readonly #blobs: MirrorBlobs
-  readonly #fetchManifest: FetchManifest
+export interface WarmingParts {
+  readonly metadata: MetadataReader
+  readonly blobs: MirrorBlobs
+  readonly fetchManifest: FetchManifest
+  /** Brings upstream's list of referrers of a manifest into the metadata. Throws an `UpstreamError`. */
+  readonly listReferrers: (
+    mirror: Mirror,
+    repository: RepositoryName,
+    subject: Digest,
+  ) => Promise<unknown>
+}
 
-  constructor(metadata: MetadataReader, blobs: MirrorBlobs, fetchManifest: FetchManifest) {
-    this.#metadata = metadata
-    this.#blobs = blobs
-    this.#fetchManifest = fetchManifest
+export class Warming {
+  readonly #parts: WarmingParts
+
+  constructor(parts: WarmingParts) {
+    this.#parts = parts
   }
 
   /** `references`: `library/alpine:3`, `team/app@sha256:…`. One that fails does not stop the rest. */
@@ -51,7 +73,8 @@ export class Warming {
     for (const text of references) {
       try {
         const { repository, reference } = parseWarm(mirror, text)
-        await this.#image(mirror, repository, reference, platforms, 0)
+        const fetched = await this.#image(mirror, repository, reference, platforms, 0)
+        await this.#allAttached(mirror, repository, fetched)
         report.warmed.push(text)
       } catch (error) {
         report.failed.push({ reference: text, message: (error as Error).message })
@@ -60,38 +83,93 @@ export class Warming {
     return report
   }
 
+  /** Resolves to the digests of the manifests that were fetched: an image, or an index and its own. */
   async #image(
     mirror: Mirror,
     repository: RepositoryName,
     reference: Reference,
     platforms: readonly string[],
     depth: number,
-  ): Promise<void> {
-    const outcome = await this.#fetchManifest(mirror, repository, reference)
+  ): Promise<Digest[]> {
+    const { metadata, blobs: fills, fetchManifest } = this.#parts
+    const outcome = await fetchManifest(mirror, repository, reference)
     if (outcome.kind !== 'local') throw new Error('the store does not take it')
     const digest =
       reference.kind === 'digest'
         ? reference.digest
-        : this.#metadata.get('tags', [repository, reference.tag])?.digest
-    const bytes = digest && this.#metadata.getBytes('manifestBytes', digest)?.slice()
-    if (bytes === undefined) throw new Error('the manifest is gone again')
+        : metadata.get('tags', [repository, reference.tag])?.digest
+    const bytes = digest && metadata.getBytes('manifestBytes', digest)?.slice()
+    if (digest === undefined || bytes === undefined) throw new Error('the manifest is gone again')
     const children = indexChildren(bytes)
+    const fetched = [digest]
     if (children.length > 0 && depth < depthMax) {
       for (const { digest: text, platform } of children) {
         const isWanted = platforms.length === 0 || platforms.some((it) => isPlatform(platform, it))
         const child = parseDigest(text)
         if (!isWanted || !child.ok) continue
         const next = { kind: 'digest', digest: child.value } as const
-        await this.#image(mirror, repository, next, platforms, depth + 1)
+        fetched.push(...(await this.#image(mirror, repository, next, platforms, depth + 1)))
       }
-      return
+      return fetched
     }
     const blobs = blobsOf(bytes)
     for (let from = 0; from < blobs.length; from += blobsAtOnce) {
       const some = blobs.slice(from, from + blobsAtOnce)
-      await Promise.all(some.map((it) => this.#blobs.fetch(mirror, repository, it)))
+      await Promise.all(some.map((it) => fills.fetch(mirror, repository, it)))
+    }
+    return fetched
+  }
+
+  async #allAttached(
+    mirror: Mirror,
+    repository: RepositoryName,
+    fetched: readonly Digest[],
+  ): Promise<void> {
+    try {
+      for (const digest of fetched) await this.#attached(mirror, repository, digest, 0)
+    } catch (error) {
+      const { message } = error as Error
+      throw new Error(`the image is here, what is attached to it is not: ${message}`, {
+        cause: error,
+      })
     }
   }
+
+  /** What belongs to a manifest, by either of the two ways in which it hangs on it. */
+  async #attached(
+    mirror: Mirror,
+    repository: RepositoryName,
+    subject: Digest,
+    depth: number,
+  ): Promise<void> {
+    const { metadata, listReferrers } = this.#parts
+    await listReferrers(mirror, repository, subject)
+    const found = new Set<Digest>()
+    for (const digest of (await referrersOf(metadata, repository, subject)).slice(0, attachedMax)) {
+      for (const one of await this.#image(mirror, repository, { kind: 'digest', digest }, [], 0)) {
+        found.add(one)
+      }
+    }
+    for (const suffix of attachedSuffixes) {
+      const tag = parseTag(`${fallbackTagOf(subject)}${suffix}`)
+      // A tag cannot be as long as a digest of SHA-512.
+      if (!tag.ok) break
+      try {
+        const reference = { kind: 'tag', tag: tag.value } as const
+        for (const one of await this.#image(mirror, repository, reference, [], 0)) found.add(one)
+      } catch (error) {
+        if (!isMissing(error)) throw error
+      }
+    }
+    found.delete(subject)
+    if (depth + 1 >= attachedDepthMax) return
+    for (const digest of found) await this.#attached(mirror, repository, digest, depth + 1)
+  }
+}
+
+/** Upstream has said that there is none. */
+function isMissing(error: unknown): boolean {
+  return error instanceof UpstreamError && error.kind === 'missing'
 }
 
 function isPlatform(platform: string, wanted: string): boolean {

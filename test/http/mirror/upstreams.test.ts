@@ -297,6 +297,53 @@ describe('fetched before anybody asks', () => {
     )
   })
 
+  test('warming takes along what is attached to an image, both ways, and what is attached to that', async () => {
+    const upstream = await multiArch()
+    const image = upstream.addManifest('app', 'v1', manifestOf('signed'))
+    const signature = Buffer.from('a signature')
+    upstream.addBlob('app', signature)
+    const layers = (mediaType: string) => [
+      { mediaType, digest: sha256(signature), size: signature.byteLength },
+    ]
+    const cosign = layers('application/vnd.dev.cosign.simplesigning.v1+json')
+    const tagOf = (digest: string) => `${digest.replace(':', '-')}.sig`
+    upstream.addManifest('app', tagOf(image), imageManifest(config, cosign))
+    const subject = {
+      mediaType: manifestType['Content-Type'],
+      digest: image,
+      size: manifestOf('signed').length,
+    }
+    const sbom = JSON.stringify(imageManifest(config, layers('application/spdx+json'), { subject }))
+    const referrer = upstream.addManifest('app', undefined, sbom)
+    upstream.addReferrers('app', image, [
+      { mediaType: manifestType['Content-Type'], digest: referrer, size: sbom.length },
+    ])
+    // The SBOM is signed itself.
+    upstream.addManifest(
+      'app',
+      tagOf(referrer),
+      imageManifest(config, cosign, { annotations: { of: 'the SBOM' } }),
+    )
+    const mirror = await mirrorOf(upstream.url, {
+      warm: { schedule: '8 5 * * *', references: ['app:v1'] },
+    })
+    await scheduled.get('8 5 * * *')!()
+    const line = mirror.logLines.find((it) => it.includes('"warmed"'))
+    expect(JSON.parse(line!)).toMatchObject({ mirror: 'hub', warmed: 1 })
+    await upstream.stop()
+    for (const tail of [
+      'manifests/v1',
+      `manifests/${tagOf(image)}`,
+      `manifests/${referrer}`,
+      `manifests/${tagOf(referrer)}`,
+      `blobs/${sha256(signature)}`,
+    ]) {
+      expect((await mirror.client.get(`/v2/hub/app/${tail}`)).status, tail).toBe(200)
+    }
+    const { json } = await mirror.client.get(`/v2/hub/app/referrers/${image}`)
+    expect(json).toMatchObject({ manifests: [{ digest: referrer }] })
+  })
+
   test('a schedule warms images whole, so that upstream may be gone', async () => {
     const upstream = await multiArch()
     const mirror = await mirrorOf(upstream.url, {
