@@ -5,10 +5,9 @@
 
 import { dropTag, removeManifest, unlinkBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
-import type { Change, Check } from '../metadata/transaction.ts'
+import { commitRetrying } from '../metadata/retry.ts'
 import type { Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
-import { commitAttemptsMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -58,7 +57,7 @@ export class Deletes {
       decision.changes.push(history.write(event))
       return decision
     }
-    await tagLocks.run(repository, [tag], () => this.#retry(decide))
+    await tagLocks.run(repository, [tag], () => commitRetrying(this.#metadata, decide))
   }
 
   /**
@@ -82,7 +81,7 @@ export class Deletes {
       decision.changes.push(history.write(event))
       return decision
     }
-    await tagLocks.run(repository, [digest], () => this.#retry(decide))
+    await tagLocks.run(repository, [digest], () => commitRetrying(this.#metadata, decide))
   }
 
   /**
@@ -91,7 +90,7 @@ export class Deletes {
    */
   async deleteBlob(repository: RepositoryName, digest: Digest): Promise<void> {
     this.#checkAllowed()
-    await this.#retry(() => {
+    await commitRetrying(this.#metadata, () => {
       if (this.#metadata.get('links', [repository, digest]) === undefined) {
         throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } })
       }
@@ -111,18 +110,5 @@ export class Deletes {
 
   #checkAllowed(): void {
     if (!this.#isAllowed) throw new RegistryError('DELETES_OFF')
-  }
-
-  /** Reads, then commits what was decided; when the world moved in between, decides again. */
-  async #retry(
-    decide: () =>
-      | { checks: Check[]; changes: Change[] }
-      | Promise<{ checks: Check[]; changes: Change[] }>,
-  ): Promise<void> {
-    for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
-      const outcome = await this.#metadata.commit(await decide())
-      if (outcome.applied) return
-    }
-    throw new RegistryError('CHANGING_TOO_FAST')
   }
 }

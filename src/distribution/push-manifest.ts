@@ -7,12 +7,12 @@
 import { addManifest, pointTag } from '../metadata/edits.ts'
 import { imageSize, imageSizeInTurns } from '../metadata/image-size.ts'
 import type { MetadataStore } from '../metadata/port.ts'
+import { commitRetrying } from '../metadata/retry.ts'
 import { type ManifestRow, type TagRow, type Timestamp, tagHistoryMax } from '../metadata/schema.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import { matchesEntityTag } from '../registry/entity-tag.ts'
 import { RegistryError } from '../registry/errors.ts'
-import { commitAttemptsMax } from '../registry/limits.ts'
 import type { Manifest } from '../registry/manifest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
@@ -125,8 +125,7 @@ export class ManifestPushes {
     tags: readonly Tag[],
     found: FoundFacts,
   ): Promise<PushedManifest> {
-    // A check that fails means that the world moved between our reads and the commit: look again.
-    for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
+    await commitRetrying(this.#metadata, () => {
       const now = this.#clock.now()
       const changes = this.#manifestChanges(push, digest, manifest, found, now)
       const checks: Check[] = []
@@ -134,10 +133,9 @@ export class ManifestPushes {
       if (tags.length === 0) changes.push(this.#event(push, digest, now, {}))
       checks.push(...checkChildren(this.#metadata, push.repository, manifest, this.#policy))
       changes.push(...this.#raises(manifest, now), ...(push.more ?? []))
-      const outcome = await this.#metadata.commit({ checks, changes })
-      if (outcome.applied) return { digest, subject: manifest.subject?.digest.digest }
-    }
-    throw new RegistryError('CHANGING_TOO_FAST')
+      return { checks, changes }
+    })
+    return { digest, subject: manifest.subject?.digest.digest }
   }
 
   /** Every blob that the manifest relies on is raised, so that collection leaves it alone. */
