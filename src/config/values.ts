@@ -202,7 +202,10 @@ function isNetwork(value: string): boolean {
 
 /** An absolute http or https URL. */
 export function url(): ValueType<string> {
-  return { ...textThat(isHttpUrl, 'expected an http or https URL'), name: 'URL' }
+  return {
+    ...textThat(isHttpUrl, 'expected an http or https URL such as "https://auth.example.com"'),
+    name: 'URL',
+  }
 }
 
 /** The same, or undefined where the text is empty. */

@@ -1,8 +1,8 @@
 /**
  * @module A metadata write as data: checks that must all hold and changes that are applied together
  * or not at all. No code outside `src/metadata` opens a transaction of its own, which makes races
- * arguable. What `raise`, `event` and `sweep` come to is found out by whoever applies them, from the rows
- * that are there: those three are orders, the rest is rows.
+ * arguable. What `raise`, `arrive`, `event` and `sweep` come to is found out by whoever applies them, from the rows
+ * that are there: those four are orders, the rest is rows.
  */
 
 import {
@@ -48,6 +48,19 @@ export type Change =
       readonly in: 'blobs'
       readonly key: Key<'blobs'>
       readonly at: Timestamp
+    }
+  /**
+   * Bytes that have arrived become a blob, or the one that is there is relied on from now. A blob that
+   * has a file keeps it when the bytes come inline: pulls may be on their way to it, and it would be
+   * left over.
+   */
+  | {
+      readonly change: 'arrive'
+      readonly in: 'blobs'
+      readonly key: Key<'blobs'>
+      readonly row: Row<'blobs'>
+      /** The bytes, where they are to live in the metadata; undefined when the file is in place. */
+      readonly inlineBytes: Uint8Array | undefined
     }
   /**
    * Writes an event down under the next number. Whoever applies the transaction gives the number, so

@@ -183,6 +183,35 @@ export function metadataSuite(open: () => Promise<OpenStore>): void {
     expect(opened.store.get('tags', key)).toEqual(row(1))
   })
 
+  test('bytes that arrive become a blob, and a blob that has a file keeps it', async () => {
+    const digest = sha256('arrived')
+    const inline = { sizeBytes: 3, place: 'inline', createdAt: 5, linkedAt: 5 } as const
+    const file = { ...inline, place: 'file' } as const
+    const arrive = (row: typeof inline | typeof file, at: number) =>
+      commit({
+        changes: [
+          {
+            change: 'arrive',
+            in: 'blobs',
+            key: digest,
+            row: { ...row, createdAt: at, linkedAt: at },
+            inlineBytes: row.place === 'inline' ? Buffer.from('abc') : undefined,
+          },
+        ],
+      })
+    const blob = () => opened.store.get('blobs', digest)
+    const bytes = () => opened.store.getBytes('blobBytes', digest)?.byteLength
+    await arrive(inline, 5)
+    expect([blob(), bytes()]).toEqual([inline, 3])
+    await arrive(file, 6)
+    expect([blob(), bytes()]).toEqual([{ ...file, createdAt: 6, linkedAt: 6 }, undefined])
+    await arrive(inline, 9)
+    expect([blob(), bytes()]).toEqual([{ ...file, createdAt: 6, linkedAt: 9 }, undefined])
+    await arrive(inline, 7)
+    expect(blob()).toMatchObject({ place: 'file', linkedAt: 9 })
+    expect(opened.store.get('candidates', digest)).toBeDefined()
+  })
+
   test('listeners hear of what was applied when it can be read, and of nothing else', async () => {
     const heard: unknown[] = []
     opened.store.onApplied({

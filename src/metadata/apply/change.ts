@@ -42,6 +42,9 @@ export function applyChange(rows: DerivedRows, change: Change): void {
     case 'raise':
       raise(rows, change)
       return
+    case 'arrive':
+      arrive(rows, change)
+      return
     case 'event':
       rows.appendEvent(change.row)
       return
@@ -53,6 +56,18 @@ export function applyChange(rows: DerivedRows, change: Change): void {
 function ownRow(row: unknown): unknown {
   const isShared = row instanceof Uint8Array && row.buffer instanceof SharedArrayBuffer
   return isShared ? new Uint8Array(row) : row
+}
+
+function arrive(rows: DerivedRows, change: Change & { readonly change: 'arrive' }): void {
+  const { key, row, inlineBytes } = change
+  const before = rows.get('blobs', key) as Databases['blobs']['row'] | undefined
+  if (inlineBytes !== undefined && before?.place === 'file') {
+    return raise(rows, { change: 'raise', in: 'blobs', key, at: row.linkedAt })
+  }
+  rows.put('blobs', key, row)
+  if (inlineBytes === undefined) rows.delete('blobBytes', key)
+  else rows.put('blobBytes', key, ownRow(inlineBytes))
+  suspect(rows, key)
 }
 
 /** An earlier change of the same transaction may have deleted the row: then nothing is raised. */
@@ -71,7 +86,7 @@ function raise(rows: DerivedRows, change: Change & { readonly change: 'raise' })
 
 function keepCandidates(
   rows: DerivedRows,
-  change: Exclude<Change, { change: 'raise' | 'event' }>,
+  change: Exclude<Change, { change: 'raise' | 'arrive' | 'event' }>,
 ): void {
   if (change.in === 'links') {
     rows.put('candidates', change.key[1], rows.stamp())

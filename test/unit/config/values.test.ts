@@ -92,7 +92,9 @@ describe('one or more', () => {
       value: ['https://a', 'http://b'],
     })
     expect(issues(urls, [])).toEqual([': expected a list of URLs that is not empty'])
-    expect(issues(urls, ['https://a', 'ftp://b'])).toEqual(['1: expected an http or https URL'])
+    expect(issues(urls, ['https://a', 'ftp://b'])).toEqual([
+      '1: expected an http or https URL such as "https://auth.example.com"',
+    ])
   })
 })
 
