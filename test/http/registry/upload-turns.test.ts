@@ -179,6 +179,9 @@ describeRegistry('two requests on one upload session', {}, (registry) => {
       await until(isLogged)
       await holder.send(content.subarray(1_000))
       expect((await holder.readResponse()).status).toBe(202)
+      // Behind it in the line: by its answer the other would have been carried out.
+      const behind = await registry().client.request('PATCH', location, { body: Buffer.alloc(0) })
+      expect(behind.status).toBe(202)
       expect(await offsetOf(registry(), location)).toBe(lengthBytes)
     },
   )
