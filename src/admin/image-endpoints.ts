@@ -263,7 +263,7 @@ async function describeImage(
   wanted: Reference,
 ): Promise<Image> {
   const { digest, row } = findManifest(metadata, repository, wanted)
-  await metadata.touch('manifestBytes', digest)
+  await metadata.pageIn('manifestBytes', digest)
   const bytes = metadata.getBytes('manifestBytes', digest)?.slice()
   const manifest = parseLoose(bytes)
   const config = loose(manifest['config'])

@@ -17,7 +17,7 @@ export async function readStoredBlob(
   const row = metadata.get('blobs', digest)
   if (row === undefined || row.sizeBytes > bytesMax) return undefined
   if (row.place === 'inline') {
-    await metadata.touch('blobBytes', digest)
+    await metadata.pageIn('blobBytes', digest)
     return metadata.getBytes('blobBytes', digest)?.slice()
   }
   try {

@@ -135,7 +135,7 @@ export function createDispatcher(
         request.routeKind = prepared.kind
         if (isRefused) by.require(request, mirrors.widened(pullOf(prepared.repository), request))
         else by?.requirePull(request, prepared.repository)
-        prepared.observer?.touch(request.method === 'GET' ? sizeOf(prepared) : 0)
+        prepared.observer?.note(request.method === 'GET' ? sizeOf(prepared) : 0)
         return prepared.kind === 'manifest'
           ? manifests.answer(prepared, request, response)
           : blobs.answer(prepared, request, response)

@@ -12,7 +12,7 @@ import type { ResponseHead } from './engine/port.ts'
 
 /** Told of every pull of what it hangs on. */
 export interface PullObserver {
-  touch(bytes: number): void
+  note(bytes: number): void
 }
 
 /** Of every prepared answer. */

@@ -62,7 +62,7 @@ export interface MetadataReader {
    * Brings a binary row into memory from another thread, when it was not read lately: undefined
    * when it is known to be resident, so that the fast path has nothing to wait for.
    */
-  touch(database: 'manifestBytes' | 'blobBytes', key: Digest): Promise<void> | undefined
+  pageIn(database: 'manifestBytes' | 'blobBytes', key: Digest): Promise<void> | undefined
 }
 
 export interface MetadataStore extends MetadataReader {

@@ -4,7 +4,7 @@
  */
 import type { Digest } from '../registry/digest.ts'
 
-/** Hangs on a prepared answer; `touch` runs on every pull. */
+/** Hangs on a prepared answer; `note` runs on every pull. */
 export class PullMark {
   readonly digest: Digest
   readonly #marks: PullMarks
@@ -16,7 +16,7 @@ export class PullMark {
   }
 
   /** `bytes`: what the pull will send. */
-  touch(bytes: number): void {
+  note(bytes: number): void {
     this.#marks.count(bytes)
     if (this.#isNoted) return
     this.#isNoted = true

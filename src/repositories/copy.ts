@@ -167,7 +167,7 @@ export class Copies {
 
   async #push({ from, to, by }: CopyRequest, digest: Digest, tags: Tag[]): Promise<void> {
     const row = this.#metadata.get('manifests', [from, digest])
-    await this.#metadata.touch('manifestBytes', digest)
+    await this.#metadata.pageIn('manifestBytes', digest)
     const bytes = this.#metadata.getBytes('manifestBytes', digest)?.slice()
     if (row === undefined || bytes === undefined) throw changed()
     // The same manifest under the same name is not pushed again: its age is its own.

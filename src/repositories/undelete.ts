@@ -123,7 +123,7 @@ export class Undelete {
     if (deleted === undefined || depth > depthMax) {
       throw unknown('this manifest was not deleted within the window', { digest })
     }
-    await metadata.touch('manifestBytes', digest)
+    await metadata.pageIn('manifestBytes', digest)
     if (metadata.getBytes('manifestBytes', digest) === undefined)
       throw conflict('the bytes of the manifest are gone', { digest })
     const absent = new Set(deleted.absent)

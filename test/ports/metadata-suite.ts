@@ -152,7 +152,7 @@ export function metadataSuite(open: () => Promise<OpenStore>): void {
     expect((await none([other])).applied).toBe(true)
   })
 
-  test('putIfAbsent keeps what is there; a touch only raises, and needs its row', async () => {
+  test('putIfAbsent keeps what is there; a raise only raises, and needs its row', async () => {
     const blob = { sizeBytes: 1, place: 'file', createdAt: 1, linkedAt: 5 } as const
     await commit({
       changes: [
@@ -160,13 +160,13 @@ export function metadataSuite(open: () => Promise<OpenStore>): void {
         { change: 'putIfAbsent', in: 'blobs', key: digest, row: { ...blob, sizeBytes: 2 } },
       ],
     })
-    const touch = (key: typeof digest, at: number) =>
+    const raise = (key: typeof digest, at: number) =>
       commit({ changes: [{ change: 'raise', in: 'blobs', key, at }] })
-    expect((await touch(digest, 3)).applied).toBe(true)
+    expect((await raise(digest, 3)).applied).toBe(true)
     expect(opened.store.get('blobs', digest)).toEqual(blob)
-    await touch(digest, 9)
+    await raise(digest, 9)
     expect(opened.store.get('blobs', digest)).toEqual({ ...blob, linkedAt: 9 })
-    expect(await touch(other, 9)).toMatchObject({ applied: false, failed: { change: 'raise' } })
+    expect(await raise(other, 9)).toMatchObject({ applied: false, failed: { change: 'raise' } })
   })
 
   test('transactions of one turn apply in the order of their calls', async () => {

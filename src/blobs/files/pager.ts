@@ -99,10 +99,10 @@ export class Pager {
     this.#post({ kind: 'unmap', address, length })
   }
 
-  /** See `MetadataReader.touch`. */
-  touch(database: ValueTable, key: string): Promise<void> | undefined {
+  /** See `MetadataReader.pageIn`. */
+  pageIn(database: ValueTable, key: string): Promise<void> | undefined {
     if (this.#recentValues.has(key)) return undefined
-    return this.#ask({ kind: 'touch', database, key }).then(() => this.#recentValues.add(key))
+    return this.#ask({ kind: 'page-in', database, key }).then(() => this.#recentValues.add(key))
   }
 
   #ask(request: Unnumbered<Numbered>): Promise<MappedFile | undefined> {

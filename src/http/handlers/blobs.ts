@@ -135,9 +135,9 @@ export class BlobHandlers {
     const { digest, row, bytes } = prepared
     if (bytes !== undefined) return sendBytes(prepared, bytes, response, spans)
     if (row.place === 'inline') {
-      const touching = this.#metadata.touch('blobBytes', digest)
-      if (touching !== undefined) {
-        return touching.then(() => this.#send(prepared, request, response, spans))
+      const paging = this.#metadata.pageIn('blobBytes', digest)
+      if (paging !== undefined) {
+        return paging.then(() => this.#send(prepared, request, response, spans))
       }
       const read = this.#readInline(digest, row)
       // Only while the answer still holds: it may have been dropped while this waited.

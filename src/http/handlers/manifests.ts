@@ -72,9 +72,9 @@ export class ManifestHandlers {
     const { sizeBytes } = row
     const prepared = prepareManifest({ repository, reference: text, digest, ...row })
     prepared.reliedAt = Math.max(row.pushedAt, row.reliedAt ?? 0)
-    const touching = this.#metadata.touch('manifestBytes', digest)
-    if (touching !== undefined) {
-      return touching.then(() => this.get({ repository, reference: text }, request, response))
+    const paging = this.#metadata.pageIn('manifestBytes', digest)
+    if (paging !== undefined) {
+      return paging.then(() => this.get({ repository, reference: text }, request, response))
     }
     const stored = this.#metadata.getBytes('manifestBytes', digest)
     // The row promises them; a scrub that found other bytes has taken them away.
@@ -109,8 +109,8 @@ export class ManifestHandlers {
       if (stored === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
       response.send(head, stored)
     }
-    const touching = this.#metadata.touch('manifestBytes', digest)
-    return touching === undefined ? send() : touching.then(send)
+    const paging = this.#metadata.pageIn('manifestBytes', digest)
+    return paging === undefined ? send() : paging.then(send)
   }
 
   #head(prepared: PreparedManifest, request: HttpRequest, response: HttpResponse): void {

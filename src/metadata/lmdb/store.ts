@@ -28,7 +28,7 @@ interface Waiting {
 /** What brings rows into memory on another thread. */
 export interface RowPager {
   /** Undefined when the row was read lately. */
-  touch(database: 'manifestBytes' | 'blobBytes', key: Digest): Promise<void> | undefined
+  pageIn(database: 'manifestBytes' | 'blobBytes', key: Digest): Promise<void> | undefined
 }
 
 export class LmdbMetadataStore implements MetadataStore {
@@ -131,8 +131,8 @@ export class LmdbMetadataStore implements MetadataStore {
     return found
   }
 
-  touch(database: 'manifestBytes' | 'blobBytes', key: Digest): Promise<void> | undefined {
-    return this.#pager.touch(database, key)
+  pageIn(database: 'manifestBytes' | 'blobBytes', key: Digest): Promise<void> | undefined {
+    return this.#pager.pageIn(database, key)
   }
 
   commit(transaction: Transaction): Promise<CommitOutcome> {

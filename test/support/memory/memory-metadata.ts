@@ -94,7 +94,7 @@ export class MemoryMetadataStore implements MetadataStore {
     return structuredClone(found.reverse().slice(0, limit)) as unknown as Entry<N>[]
   }
 
-  touch(): undefined {
+  pageIn(): undefined {
     return undefined
   }
 

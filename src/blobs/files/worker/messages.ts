@@ -124,7 +124,7 @@ export type PagerRequest =
   | { readonly kind: 'unmap'; readonly address: bigint; readonly length: number }
   /** Reads a binary row, so that its pages are resident. */
   | {
-      readonly kind: 'touch'
+      readonly kind: 'page-in'
       readonly id: number
       readonly database: ValueTable
       readonly key: string

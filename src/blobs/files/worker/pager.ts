@@ -59,7 +59,7 @@ function answer(
         if (request.file !== undefined) checkOpened(request.file)
         libc.populate(request.address, request.length)
         return { kind: 'done', id }
-      case 'touch':
+      case 'page-in':
         metadata.refresh()
         metadata.getBytes(request.database, request.key)
         return { kind: 'done', id }
