@@ -81,7 +81,7 @@ export const BREAKS = [
   },
   {
     invariant: 4,
-    what: 'a touch raises nothing',
+    what: 'a raise raises nothing',
     file: 'src/metadata/apply/change.ts',
     find: "rows.putPlain('blobs', change.key, { ...row, linkedAt: Math.max(row.linkedAt, change.at) })",
     replace: "rows.putPlain('blobs', change.key, row)",

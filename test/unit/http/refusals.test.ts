@@ -119,7 +119,7 @@ function storeOf(rows: Readonly<Record<string, unknown>> = {}): never {
     getBytes: (table: string) => rows[table],
     keys: (table: string) => rows[`${table} keys`] ?? [],
     entries: (table: string) => rows[`${table} entries`] ?? [],
-    touch: () => undefined,
+    pageIn: () => undefined,
     commit: async () => ({ applied: false }),
   } as never
 }
