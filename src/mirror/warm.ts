@@ -26,7 +26,7 @@ const depthMax = 4
 /** What is attached to what is attached: the signature of an SBOM. */
 const attachedDepthMax = 2
 
-/** Manifests attached to one image that are fetched: an upstream may list ten thousand. */
+/** Referrers of one image that are fetched, and theirs: an upstream may list ten thousand. */
 const attachedMax = 100
 
 /** Ends of the tags by which cosign attaches without the referrers API. */
@@ -126,7 +126,10 @@ export class Warming {
     fetched: readonly Digest[],
   ): Promise<void> {
     try {
-      for (const digest of fetched) await this.#attached(mirror, repository, digest, 0)
+      const budget = { left: attachedMax }
+      for (const digest of fetched) {
+        await this.#attached(mirror, repository, digest, { depth: 0, budget })
+      }
     } catch (error) {
       const { message } = error as Error
       throw new Error(`the image is here, what is attached to it is not: ${message}`, {
@@ -140,12 +143,14 @@ export class Warming {
     mirror: Mirror,
     repository: RepositoryName,
     subject: Digest,
-    depth: number,
+    { depth, budget }: { readonly depth: number; readonly budget: { left: number } },
   ): Promise<void> {
     const { metadata, listReferrers } = this.#parts
     await listReferrers(mirror, repository, subject)
     const found = new Set<Digest>()
-    for (const digest of (await referrersOf(metadata, repository, subject)).slice(0, attachedMax)) {
+    const referrers = (await referrersOf(metadata, repository, subject)).slice(0, budget.left)
+    budget.left -= referrers.length
+    for (const digest of referrers) {
       for (const one of await this.#image(mirror, repository, { kind: 'digest', digest }, [], 0)) {
         found.add(one)
       }
@@ -163,7 +168,9 @@ export class Warming {
     }
     found.delete(subject)
     if (depth + 1 >= attachedDepthMax) return
-    for (const digest of found) await this.#attached(mirror, repository, digest, depth + 1)
+    for (const digest of found) {
+      await this.#attached(mirror, repository, digest, { depth: depth + 1, budget })
+    }
   }
 }
 
