@@ -9,7 +9,7 @@ import { linkBlob } from '../../metadata/edits.ts'
 import type { Digest } from '../../registry/digest.ts'
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts'
 import { systemClock } from '../../runtime/clock.ts'
-import { openStorage } from '../../storage/open.ts'
+import { openOffline } from '../../storage/open-offline.ts'
 import { runWalk } from '../../storage/reconcile.ts'
 import { type ReconcileCounts, ReconcileDecisions } from '../../storage/reconcile-decisions.ts'
 import type { RunCommand } from '../command.ts'
@@ -55,14 +55,9 @@ async function adoptStore(
   onProblem: (line: string) => void,
 ): Promise<ReconcileCounts> {
   const clock = systemClock
-  const storage = await openStorage({
+  const storage = await openOffline({
     path: settings.path,
-    cacheBytes: 0,
     durability: settings.durability,
-    reader: 'file',
-    ingestThreads: 1,
-    clock,
-    reserveBytes: 0,
     onQuarantined: (digest, reason) => onProblem(`${digest}: ${reason}`),
   })
   const onAdopt = (digest: Digest) =>

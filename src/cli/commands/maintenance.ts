@@ -4,7 +4,7 @@
  */
 import { systemClock } from '../../runtime/clock.ts'
 import { backup, type CopyReport, restore } from '../../storage/backup.ts'
-import { openStorage, type Storage } from '../../storage/open.ts'
+import { openOffline } from '../../storage/open-offline.ts'
 import { Scrub } from '../../storage/scrub.ts'
 import type { RunCommand } from '../command.ts'
 import { type CommandLine, configOf, reportFailure } from '../command-line.ts'
@@ -39,7 +39,7 @@ async function maintain(
  * service. The store must not be in use.
  */
 export async function verify(path: string, repairs: boolean, output: Output): Promise<number> {
-  const storage = await openStore(path)
+  const storage = await openOffline({ path, durability: 'full', onQuarantined: () => undefined })
   try {
     const { metadata, quarantine } = storage
     const scrub = new Scrub({ path, metadata, quarantine, clock: systemClock })
@@ -72,17 +72,4 @@ function printCopy(report: CopyReport, what: string, output: Output): number {
   for (const digest of missing) output.printError(`${digest}: its file is missing`)
   output.print(`${what}: metadata and ${blobs} blob files, ${bytes} bytes (${linked} hard links)`)
   return missing.length === 0 ? 0 : 1
-}
-
-function openStore(path: string): Promise<Storage> {
-  return openStorage({
-    path,
-    cacheBytes: 0,
-    durability: 'full',
-    reader: 'file',
-    ingestThreads: 1,
-    clock: systemClock,
-    reserveBytes: 0,
-    onQuarantined: () => undefined,
-  })
 }
