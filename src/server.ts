@@ -1,8 +1,9 @@
 /**
- * @module The composition root: configuration → stores → use cases → routes. Starts in order, stops
- * in reverse. All state hangs off what is built here; no module has any of its own.
+ * @module The composition root: configuration → stores → use cases → front. Starts in order, stops in
+ * reverse. All state hangs off what is built here; no module has any of its own.
  */
 import { auditEndpoints } from './admin/audit-endpoints.ts'
+import type { Endpoint } from './admin/endpoint.ts'
 import type { Config } from './config/config.ts'
 import type { HttpEngine } from './http/engine/port.ts'
 import { readTls } from './http/engine/tls-files.ts'
@@ -10,14 +11,17 @@ import { RequestLimits } from './http/request-limits.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
 import { LifeCycle, type OnOpened } from './runtime/life-cycle.ts'
+import { endpointsOfMirrors, storeEndpoints } from './server/admin.ts'
 import { startAudit } from './server/audit.ts'
-import { makeManifestReader, makeUploads, startScrub } from './server/background.ts'
+import { makeManifestReader, makeScrub } from './server/background.ts'
 import { makeCleanup } from './server/cleanup.ts'
-import { makeFrontDoor } from './server/front-door.ts'
-import { mirroredBy } from './server/mirrors.ts'
+import { makeHttp } from './server/http.ts'
+import { mirroredBy, openMirrors } from './server/mirrors.ts'
 import { openAccess } from './server/open-access.ts'
+import { makeHealth, makeMetrics, type StatusParts, statusEndpoints } from './server/status.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
-import { openStorage } from './storage/open.ts'
+import { makeUseCases, type UseCases } from './server/use-cases.ts'
+import { openStorage, type Storage } from './storage/open.ts'
 import { Reconciliation } from './storage/reconcile.ts'
 
 export interface RunningServer {
@@ -29,7 +33,7 @@ export interface RunningServer {
 
 export interface ServerOptions {
   readonly logger?: Logger
-  /** Told of each part that was opened; a throw fails the start there. */
+  /** Called for each part that was opened; a throw fails the start there. */
   readonly onOpened?: OnOpened
 }
 
@@ -60,6 +64,7 @@ export async function startServer(
   })
 }
 
+/** Everything is built first, then listens, then what runs in the background starts. */
 async function start(
   config: Config,
   logger: Logger,
@@ -68,71 +73,98 @@ async function start(
   // Before anything is opened that would have to be closed again.
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
-  const storage = await openStorage(
-    {
-      path: config.storage.path,
-      cacheBytes: config.storage.cacheSizeMb * 1024 * 1024,
-      durability: config.storage.durability,
-      reader: config.storage.reader,
-      ingestThreads: config.workers.ingestThreads,
-      clock: systemClock,
-      reserveBytes: config.storage.reserveMb * 1024 * 1024,
-      onQuarantined: (digest, reason) => logger.error({ digest, reason }, 'blob quarantined'),
-    },
-    life,
-  )
-  const uploads = makeUploads(config, storage, () => reconciliation.doubt())
+  const storage = await openStores(config, logger, life)
+  const { metadata } = storage
   const reconciliation = new Reconciliation({
     ...storage,
-    sessions: uploads,
+    sessions: { whenIdle: (...of) => useCases.writes.uploads.whenIdle(...of) },
     clock: systemClock,
     log: logger,
     isRelaxed: config.storage.durability === 'relaxed',
   })
+  // Closed after the use cases: a stop is clean only when no upload writes any more.
   life.opened('reconciliation', reconciliation, (one) => one.stop())
-  // Closed before it: a stop is clean only when no upload writes any more.
-  life.opened('uploads', uploads, (one) => one.close())
   await reconciliation.begin()
-  uploads.recover()
-  const cleanup = makeCleanup({ config, storage, uploads, logger, isMirrored: mirroredBy(config) })
-  life.opened('cleanup', cleanup, (one) => one.stop())
   const manifests = life.opened('manifests', makeManifestReader(), (one) => one.close())
-  const scrub = life.opened('scrub', startScrub(config, storage, logger), (one) => one.stop())
+  const onFileInDoubt = () => reconciliation.doubt()
+  const readManifest = manifests.read
+  const useCases: UseCases = makeUseCases(config, storage, { readManifest, onFileInDoubt, life })
+  useCases.writes.uploads.recover()
+  const isMirrored = mirroredBy(config)
+  const cleanup = makeCleanup(config, { storage, useCases, logger, isMirrored, life })
+  const scrub = life.opened('scrub', makeScrub(config, storage, logger), (one) => one.stop())
   const audit = life.opened('audit', startAudit(config, logger), (one) => one?.close())
   const limits = makeLimits(config)
-  const { metadata } = storage
   const access = await openAccess(config, { metadata, limits, audit, logger, life })
-  const { engine, mirrors, health } = await makeFrontDoor(config, {
+  const { tagLocks } = useCases.writes
+  const mirrorParts = { logger, tagLocks, readManifest, doubt: onFileInDoubt }
+  const mirrors = await openMirrors(config, storage, mirrorParts)
+  life.opened('mirrors', mirrors, (one) => one?.close())
+  const health = makeHealth(storage)
+  const shown: StatusParts = {
     storage,
-    uploads,
+    useCases,
     reconciliation,
     scrub,
-    limits,
-    audit,
-    access,
-    logger,
     cleanup,
-    manifests,
-    endpoints: auditEndpoints({
-      file: config.auditFile,
-      flush: async () => audit?.flush(),
-    }),
+    mirrors,
+    audit,
+    logger,
+  }
+  const engine = await makeHttp(config, {
+    ...shown,
+    health,
+    limits,
+    access,
+    makeMetrics: (itsEngine) => makeMetrics(config, shown, itsEngine),
+    endpoints: (itsEngine) => {
+      const endpoints: Endpoint[] = [
+        ...statusEndpoints(shown, itsEngine, () => endpoints),
+        ...storeEndpoints(metadata, useCases, cleanup),
+        ...endpointsOfMirrors(config, mirrors, logger),
+        ...auditEndpoints({ file: config.auditFile, flush: async () => audit?.flush() }),
+      ]
+      return endpoints
+    },
     life,
   })
-  const sweeping = setInterval(() => {
-    uploads.sweep().catch((error: unknown) => logger.error({ error }, 'upload sweep failed'))
-  }, sweepEveryMs)
-  sweeping.unref()
-  life.opened('sweeping', sweeping, clearInterval)
   const ports = await listen(engine, config)
   await watchTls(config, engine, logger, life)
   reconciliation.start()
+  sweepUploads(useCases, logger, life)
+  scrub.start()
   await cleanup.start()
   mirrors?.start()
   health.started()
   return { engine, ports }
 }
 
+function openStores(
+  { storage, workers }: Config,
+  logger: Logger,
+  life: LifeCycle,
+): Promise<Storage> {
+  const settings = {
+    path: storage.path,
+    cacheBytes: storage.cacheSizeMb * 1024 * 1024,
+    durability: storage.durability,
+    reader: storage.reader,
+    ingestThreads: workers.ingestThreads,
+    clock: systemClock,
+    reserveBytes: storage.reserveMb * 1024 * 1024,
+    onQuarantined: (digest: string, reason: string) =>
+      logger.error({ digest, reason }, 'blob quarantined'),
+  }
+  return openStorage(settings, life)
+}
+
+function sweepUploads({ writes }: UseCases, logger: Logger, life: LifeCycle): void {
+  const sweeping = setInterval(() => {
+    writes.uploads.sweep().catch((error: unknown) => logger.error({ error }, 'upload sweep failed'))
+  }, sweepEveryMs)
+  sweeping.unref()
+  life.opened('sweeping', sweeping, clearInterval)
+}
 async function listen(engine: HttpEngine, config: Config): Promise<number[]> {
   const { addr, alsoListen, alsoListenTls } = config.server
   const tls = tlsFilesOf(config)

@@ -27,6 +27,7 @@ export class Collector {
   readonly #options: CollectorOptions
   readonly #state: RunState
   #isStarting = false
+  #isStopping = false
   #lastCounts: Counts = {}
   /** What the sweep of this run freed at once. */
   #finalBytes = 0
@@ -101,6 +102,17 @@ export class Collector {
     return this.#lastCounts
   }
 
+  /** What the last plan would remove, all kinds together. */
+  get candidateCount(): number {
+    const { heldTags: _held, ...kinds } = this.#lastCounts
+    return Object.values(kinds).reduce((sum, it) => sum + it, 0)
+  }
+
+  /** From now on a run that is ended keeps its place, for the next start. */
+  stop(): void {
+    this.#isStopping = true
+  }
+
   /** The job that a crash or a stop interrupted, if there is one. */
   get interruptedJob(): string | undefined {
     return this.#state.read()?.job
@@ -137,7 +149,7 @@ export class Collector {
       await this.#housekeeping()
       return await this.#end(end)
     } catch (error) {
-      if (job.signal.aborted && this.#options.isStopping()) return { state: 'running' }
+      if (job.signal.aborted && this.#isStopping) return { state: 'running' }
       await this.#fail(state)
       this.#options.log.warn({ error, job: job.id }, 'collection failed')
       await this.#state.clear().catch(() => undefined)
@@ -148,7 +160,7 @@ export class Collector {
 
   /** A stop of the server keeps the cursor; every other end is one. */
   async #end(end: End): Promise<End> {
-    if (end.state === 'cancelled' && this.#options.isStopping()) return { state: 'running' }
+    if (end.state === 'cancelled' && this.#isStopping) return { state: 'running' }
     await this.#state.clear()
     this.#options.onEnded(end.state, this.#lastCounts)
     return end
@@ -291,7 +303,7 @@ export class Collector {
     const row = plans.get(state.plan)
     if (row === undefined) return { state: 'failed', message: 'the plan is gone' }
     if (!isComplete) {
-      const isPaused = doubt === undefined && this.#options.isStopping()
+      const isPaused = doubt === undefined && this.#isStopping
       if (!isPaused) await plans.put(state.plan, { ...row, state: 'stopped' })
       return doubt === undefined ? { state: 'cancelled' } : { state: 'stopped', message: doubt }
     }

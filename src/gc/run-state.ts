@@ -15,6 +15,7 @@ import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import type { ClockGuard } from './clock-guard.ts'
 import type { Plans } from './plan/plans.ts'
 import { type OldestRows, PURGED } from './sweep/purge.ts'
+import type { Freed } from './totals.ts'
 
 export interface CollectorOptions {
   readonly metadata: MetadataStore
@@ -36,17 +37,11 @@ export interface CollectorOptions {
   readonly dryRules: ReadonlySet<string>
   /** Removes old history. */
   readonly prune: () => Promise<void>
-  /** Told what a sweep or purge did: for the metrics. */
-  readonly onFreed: (done: {
-    readonly bytes: number
-    readonly freedBytes: number
-    readonly counts: Readonly<Record<string, number>>
-  }) => void
-  /** Told how each run ended. */
+  /** Reports what a sweep or purge removed. */
+  readonly onFreed: (freed: Freed) => void
+  /** Reports how each run ended. */
   readonly onEnded: (state: JobState, counts: Readonly<Record<string, number>>) => void
   readonly onStep: () => void
-  /** Whether the server is about to end: then a run keeps its place. */
-  readonly isStopping: () => boolean
   readonly log: CollectorLog
 }
 

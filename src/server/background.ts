@@ -1,32 +1,14 @@
 /**
- * @module What runs beside the requests: upload sessions that are kept, the reading of large
- * manifests, the scheduled scrub.
+ * @module What runs beside the requests: the reading of large manifests, the scheduled scrub.
  */
 import type { Config } from '../config/config.ts'
 import { ManifestReader } from '../distribution/manifest-reader.ts'
-import { Uploads } from '../distribution/uploads.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { systemRandom } from '../runtime/random.ts'
-import { startSchedule } from '../runtime/schedule.ts'
+import { type Schedule, startSchedule } from '../runtime/schedule.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
 import type { Storage } from '../storage/open.ts'
-import { Scrub } from '../storage/scrub.ts'
-
-export function makeUploads(config: Config, storage: Storage, onFileInDoubt: () => void): Uploads {
-  return new Uploads({
-    metadata: storage.metadata,
-    writer: storage.writer,
-    clock: systemClock,
-    random: systemRandom,
-    inlineLimitBytes: config.storage.inlineLimitBytes,
-    uploadsPerClientMax: config.server.maxUploadsPerClient,
-    uploadTtlMs: config.storage.uploadTtlMs,
-    digestLock: storage.digestLock,
-    onFileReplaced: storage.forget,
-    onFileInDoubt,
-  })
-}
+import { Scrub, type ScrubStatus } from '../storage/scrub.ts'
 
 /** Its thread starts with the first large manifest and ends with the server. */
 export function makeManifestReader(): Pick<ManifestReader, 'read' | 'close'> {
@@ -44,12 +26,19 @@ export function makeManifestReader(): Pick<ManifestReader, 'read' | 'close'> {
   }
 }
 
-/** The scrub and its schedule, if it is switched on. */
-export function startScrub(
+export interface ScheduledScrub {
+  readonly status: () => ScrubStatus & { readonly nextAt: number | null }
+  /** Starts the schedule, if the scrub is switched on. */
+  readonly start: () => void
+  readonly stop: () => Promise<void>
+}
+
+/** Nothing runs before `start`. */
+export function makeScrub(
   { storage: { path, scrub: when } }: Config,
   storage: Storage,
   logger: Logger,
-) {
+): ScheduledScrub {
   const { metadata, quarantine } = storage
   const scrub = new Scrub({ path, metadata, quarantine, clock: systemClock })
   const walk = async () => {
@@ -57,9 +46,12 @@ export function startScrub(
     logger.info({ event: 'scrub', ...report, damaged: damaged.length }, 'scrub ended')
   }
   const onError = (error: unknown) => logger.error({ error }, 'scrub failed')
-  const schedule = when.enabled ? startSchedule(when.schedule, walk, onError) : undefined
+  let schedule: Schedule | undefined
   return {
     status: () => ({ ...scrub.status, nextAt: schedule?.next ?? null }),
+    start: () => {
+      if (when.enabled) schedule = startSchedule(when.schedule, walk, onError)
+    },
     stop: async () => {
       schedule?.stop()
       await scrub.stop()

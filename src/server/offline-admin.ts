@@ -5,17 +5,15 @@
 
 import { AdminApi, type AdminRequest } from '../admin/admin-api.ts'
 import { openAsker } from '../auth/asker.ts'
-import { readStoredBlob } from '../blobs/read-small.ts'
 import type { Config } from '../config/config.ts'
-import { ManifestPushes } from '../distribution/push-manifest.ts'
 import { readManifest } from '../distribution/worker/read-manifest.ts'
 import { createLogger } from '../observability/logger.ts'
-import { systemClock } from '../runtime/clock.ts'
 import { LifeCycle, type OnOpened } from '../runtime/life-cycle.ts'
-import { openStorage } from '../storage/open.ts'
-import { makeUploads } from './background.ts'
-import { imageAndRepositoryEndpoints, makeCleanup } from './cleanup.ts'
+import { openOffline } from '../storage/open-offline.ts'
+import { storeEndpoints } from './admin.ts'
+import { makeCleanup } from './cleanup.ts'
 import { mirroredBy } from './mirrors.ts'
+import { makeUseCases } from './use-cases.ts'
 
 export interface OfflineAdmin {
   ask(method: string, path: string, body?: object): Promise<{ status: number; json: unknown }>
@@ -34,47 +32,23 @@ export function openOfflineAdmin(
 }
 
 async function open(config: Config, actor: string, life: LifeCycle): Promise<OfflineAdmin> {
-  const storage = await openStorage(
-    {
-      path: config.storage.path,
-      cacheBytes: 0,
-      durability: config.storage.durability,
-      reader: 'file',
-      ingestThreads: 1,
-      clock: systemClock,
-      reserveBytes: 0,
-      onQuarantined: () => undefined,
-    },
-    life,
-  )
-  const { metadata } = storage
-  const uploads = makeUploads(config, storage, () => undefined)
+  const { path, durability } = config.storage
+  const storage = await openOffline({ path, durability, onQuarantined: () => undefined }, life)
+  const onFileInDoubt = () => undefined
+  const useCases = makeUseCases(config, storage, { readManifest, onFileInDoubt, life })
   const gc = { ...config.cleanup.gc, enabled: false }
-  const cleanup = makeCleanup({
-    config: { ...config, cleanup: { ...config.cleanup, gc } },
-    storage,
-    uploads,
-    logger: createLogger('error', { write: () => undefined }),
-    isMirrored: mirroredBy(config),
-  })
-  life.opened('cleanup', cleanup, (one) => one.stop())
-  life.opened('uploads', uploads, (one) => one.close())
-  const policy = {
-    allowsSparseIndex: config.policy.allowSparseIndex,
-    allowsMissingBlobs: config.policy.allowMissingBlobs,
-    checksSizes: config.policy.checkSizes,
-    allowsDelete: config.policy.delete,
-  }
-  const pushes = new ManifestPushes(metadata, policy, systemClock, {
-    ...cleanup,
-    readManifest,
-    readBlob: (digest, bytesMax) => readStoredBlob(storage, digest, bytesMax),
-  })
-  const api = new AdminApi(
-    [...cleanup.endpoints, ...imageAndRepositoryEndpoints(cleanup, storage, pushes)],
-    // Nobody asks through a browser.
-    () => false,
+  const cleanup = makeCleanup(
+    { ...config, cleanup: { ...config.cleanup, gc } },
+    {
+      storage,
+      useCases,
+      logger: createLogger('error', { write: () => undefined }),
+      isMirrored: mirroredBy(config),
+      life,
+    },
   )
+  // No request comes from a browser.
+  const api = new AdminApi(storeEndpoints(storage.metadata, useCases, cleanup), () => false)
   const signal = new AbortController().signal
   return {
     ask: async (method, target, body) => {

@@ -85,7 +85,6 @@ export function collectorOn(storage: Storage, clock: Clock, options: CollectorTe
       steps.count += 1
       onStep.call?.()
     },
-    isStopping: () => false,
     log: {
       debug: (fields) => skipped.push(fields as (typeof skipped)[number]),
       info: () => undefined,

@@ -34,7 +34,7 @@ const OWN_TIME: Exceptions = {
   'src/http/handlers/mirrored.ts': 'is to be given a clock',
   'src/mirror/explained-source.ts': 'is to be given a clock',
   'src/observability/log-stream.ts': 'is to be given a clock',
-  'src/server/front-door.ts': 'is to be given a clock',
+  'src/server/http.ts': 'is to be given a clock',
   'src/upstream/client.ts': 'is to be given a clock',
   'src/upstream/status.ts': 'is to be given a clock',
 }

@@ -35,16 +35,12 @@ const HARD_FUNCTIONS: Readonly<Record<string, Exceptions>> = {
     'src/admin/mirror-endpoints.ts': 'the table holds its handlers instead of naming them',
     'src/admin/repository-endpoints.ts': 'the table holds its handlers instead of naming them',
     'src/observability/metrics/mirrors.ts': 'declares every metric of a mirror in a row',
-    'src/server/cleanup.ts': 'puts everything of the collection together',
-    'src/server/front-door.ts': 'puts everything in front of the use cases together',
   },
 }
 
 /** Files with more than 25 imported modules. */
 const WIDE_FILES: Exceptions = {
   'src/http/handlers/mirrored.ts': 'three kinds of answers, and the words for each outcome',
-  'src/server/cleanup.ts': 'puts everything of the collection together',
-  'src/server/front-door.ts': 'puts everything in front of the use cases together',
 }
 
 /** Folders with more than 20 files. */

@@ -101,7 +101,7 @@ export const BREAKS = [
   },
   {
     what: 'B11: what was read from the disk for a range is not paid for',
-    file: 'src/server/front-door.ts',
+    file: 'src/server/http.ts',
     find: 'const out = Math.max(response.bytesSent, response.bytesFetched)',
     replace: 'const out = Math.max(response.bytesSent, 0)',
     guard: vitest('http', 'test/http/access/limits.test.ts'),

@@ -48,7 +48,7 @@ export const BREAKS = [
   },
   {
     what: 'refusals that a named site cannot read',
-    file: 'src/server/front-door.ts',
+    file: 'src/server/http.ts',
     find: 'respondError(request, browsers.dress(request, response), error, logger)',
     replace: 'respondError(request, response, error, logger)',
     guard: pages,

@@ -1,0 +1,61 @@
+/**
+ * @module The endpoints of the admin API, on the use cases of one registry.
+ */
+import type { Endpoint } from '../admin/endpoint.ts'
+import { eventEndpoints } from '../admin/event-endpoints.ts'
+import { EventTail } from '../admin/event-tail.ts'
+import { gcEndpoints } from '../admin/gc-endpoints.ts'
+import { imageEndpoints } from '../admin/image-endpoints.ts'
+import { jobEndpoints } from '../admin/job-endpoints.ts'
+import { mirrorEndpoints } from '../admin/mirror-endpoints.ts'
+import { pinEndpoints } from '../admin/pin-endpoints.ts'
+import { repositoryEndpoints } from '../admin/repository-endpoints.ts'
+import type { Config } from '../config/config.ts'
+import { planBulkDelete } from '../gc/plan/bulk-delete.ts'
+import type { MetadataStore } from '../metadata/port.ts'
+import type { Mirrors } from '../mirror/mirrors.ts'
+import type { Logger } from '../observability/logger.ts'
+import { systemClock } from '../runtime/clock.ts'
+import type { Cleanup } from './cleanup.ts'
+import type { UseCases } from './use-cases.ts'
+
+/** What works with and without a server. */
+export function storeEndpoints(
+  metadata: MetadataStore,
+  { writes }: UseCases,
+  cleanup: Cleanup,
+): Endpoint[] {
+  const { copies, undelete, repositories, readBlob, jobs, history, protection } = writes
+  const { collector, plans, status, explain, isMirrored } = cleanup
+  const clock = systemClock
+  return [
+    ...gcEndpoints({
+      collector,
+      jobs,
+      plans,
+      status,
+      planBulk: (request) =>
+        planBulkDelete(metadata, plans, protection, isMirrored, { ...request, now: clock.now() }),
+      explain: (repository, only, signal) =>
+        explain.repository(repository, only, clock.now(), signal),
+    }),
+    ...jobEndpoints(jobs, metadata),
+    ...eventEndpoints({ tail: new EventTail(metadata) }),
+    ...pinEndpoints({ metadata, history, clock }),
+    ...imageEndpoints({ metadata, copies, undelete, readBlob }),
+    ...repositoryEndpoints({ metadata, repositories, jobs }),
+  ]
+}
+
+/** `mirrors` undefined: none is configured. */
+export function endpointsOfMirrors(
+  config: Config,
+  mirrors: Mirrors | undefined,
+  logger: Logger,
+): Endpoint[] {
+  return mirrorEndpoints({
+    mirrors,
+    isTls: config.server.tls !== undefined,
+    onWarmed: (mirror, failed) => logger.info({ event: 'warmed', mirror, failed }, 'mirror warmed'),
+  })
+}

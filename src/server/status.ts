@@ -1,0 +1,101 @@
+/**
+ * @module What the server reports of itself: health checks, `/admin/status`, metrics.
+ */
+import { access, constants } from 'node:fs/promises'
+import type { Endpoint } from '../admin/endpoint.ts'
+import { serviceEndpoints } from '../admin/service-endpoints.ts'
+import type { Config } from '../config/config.ts'
+import type { HttpEngine } from '../http/engine/port.ts'
+import { routeKinds } from '../http/routes.ts'
+import type { Mirrors } from '../mirror/mirrors.ts'
+import { Health, HealthProblem } from '../observability/health.ts'
+import type { Logger } from '../observability/logger.ts'
+import { Metrics } from '../observability/metrics/metrics.ts'
+import { declareMirrorMetrics } from '../observability/metrics/mirrors.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { readVersion } from '../runtime/version.ts'
+import type { Storage } from '../storage/open.ts'
+import type { Reconciliation } from '../storage/reconcile.ts'
+import type { Audit } from './audit.ts'
+import type { ScheduledScrub } from './background.ts'
+import type { Cleanup } from './cleanup.ts'
+import type { UseCases } from './use-cases.ts'
+
+/** What is asked for a report. */
+export interface StatusParts {
+  readonly storage: Storage
+  readonly useCases: UseCases
+  readonly reconciliation: Reconciliation
+  readonly scrub: ScheduledScrub
+  readonly cleanup: Cleanup
+  /** Undefined: none is configured. */
+  readonly mirrors: Mirrors | undefined
+  readonly audit: Audit | undefined
+  readonly logger: Logger
+}
+
+/** `/admin/status` and the API's description of itself; `all` gives every endpoint of the API. */
+export function statusEndpoints(
+  { storage, useCases, reconciliation, scrub, cleanup }: StatusParts,
+  engine: () => HttpEngine,
+  all: () => readonly Endpoint[],
+): Endpoint[] {
+  const startedAt = systemClock.monotonic()
+  return serviceEndpoints({
+    version: readVersion(),
+    endpoints: all,
+    describe: () => ({
+      engine: engine().kind,
+      uptimeSeconds: Math.floor((systemClock.monotonic() - startedAt) / 1000),
+      openConnections: engine().openConnections,
+      openUploads: useCases.writes.uploads.openCount,
+      blobReader: storage.reader.kind,
+      mappedBytes: storage.mappedBytes(),
+      freeBytes: storage.space.freeBytes,
+      takesPushes: storage.space.hasRoom,
+      quarantinedBlobs: storage.quarantine.count,
+      reconciliation: reconciliation.status,
+      scrub: scrub.status(),
+      gc: cleanup.status(),
+    }),
+  })
+}
+
+/** Undefined when metrics are switched off. */
+export function makeMetrics(
+  config: Config,
+  { storage, useCases, scrub, cleanup, mirrors, audit, logger }: StatusParts,
+  engine: HttpEngine,
+): Metrics | undefined {
+  if (!config.metrics.enabled) return undefined
+  const metrics = new Metrics({
+    routes: routeKinds,
+    version: readVersion(),
+    engine: engine.kind,
+    openConnections: () => engine.openConnections,
+    openRequests: () => engine.openRequests,
+    openUploads: () => useCases.writes.uploads.openCount,
+    mappedBytes: storage.mappedBytes,
+    freeBytes: () => storage.space.freeBytes,
+    quarantinedBlobs: () => storage.quarantine.count,
+    scrubbedBytes: () => scrub.status().bytes,
+    droppedLogLines: () => logger.droppedLines + (audit?.droppedLines ?? 0),
+    cleanup: cleanup.metrics,
+  })
+  if (mirrors !== undefined) declareMirrorMetrics(metrics, () => mirrors.readings())
+  return metrics
+}
+
+export function makeHealth({ metadata, paths }: Storage): Health {
+  const checks = [
+    {
+      name: 'metadata',
+      check: async () => {
+        if (!metadata.isHealthy) throw new HealthProblem('takes no writes')
+        metadata.get('system', 'schemaVersion')
+      },
+    },
+    { name: 'disk', check: () => access(paths.uploads, constants.W_OK) },
+  ]
+  return new Health(checks, systemClock)
+}

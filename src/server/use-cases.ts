@@ -1,0 +1,143 @@
+/**
+ * @module Every use case of one registry, made once, for a server and for commands without one. What
+ * several of them share (locks, protection, history) is the same object in all of them: a second set of
+ * tag locks would be no lock.
+ */
+import type { BlobReader } from '../blobs/port.ts'
+import { readStoredBlob } from '../blobs/read-small.ts'
+import type { Config } from '../config/config.ts'
+import { Deletes } from '../distribution/delete.ts'
+import { Discovery } from '../distribution/discovery.ts'
+import { Reliance } from '../distribution/head-promise.ts'
+import { History } from '../distribution/history.ts'
+import type { ManifestReader } from '../distribution/manifest-reader.ts'
+import { Mounts } from '../distribution/mount.ts'
+import type { Policy } from '../distribution/policy.ts'
+import { Protection } from '../distribution/protection.ts'
+import { PullTimes } from '../distribution/pull-times.ts'
+import { ManifestPushes } from '../distribution/push-manifest.ts'
+import { TagLocks } from '../distribution/tag-locks.ts'
+import { Uploads } from '../distribution/uploads.ts'
+import { Jobs } from '../jobs/jobs.ts'
+import type { MetadataReader } from '../metadata/port.ts'
+import type { Digest } from '../registry/digest.ts'
+import { Copies } from '../repositories/copy.ts'
+import { Repositories } from '../repositories/delete-rename.ts'
+import { Undelete } from '../repositories/undelete.ts'
+import { systemClock } from '../runtime/clock.ts'
+import type { LifeCycle } from '../runtime/life-cycle.ts'
+import { systemRandom } from '../runtime/random.ts'
+import type { Storage } from '../storage/open.ts'
+
+/** What answers pulls. No lock and no session is in it: each thread that serves pulls may have its own. */
+export interface Reads {
+  readonly metadata: MetadataReader
+  readonly blobs: BlobReader
+  readonly discovery: Discovery
+  readonly headPromise: Reliance
+  readonly pulls: PullTimes
+}
+
+/** What changes the store, and what all of these share. One set a store. */
+export interface Writes {
+  readonly tagLocks: TagLocks
+  readonly protection: Protection
+  readonly history: History
+  readonly uploads: Uploads
+  readonly mounts: Mounts
+  readonly pushes: ManifestPushes
+  readonly deletes: Deletes
+  readonly copies: Copies
+  readonly undelete: Undelete
+  readonly repositories: Repositories
+  readonly jobs: Jobs
+  /** Reads a small blob whole: image configs. Undefined when it is not here, or longer. */
+  readonly readBlob: (digest: Digest, bytesMax: number) => Promise<Uint8Array | undefined>
+}
+
+export interface UseCases {
+  readonly reads: Reads
+  readonly writes: Writes
+}
+
+/** What the use cases stand on beside the stores. */
+export interface UseCaseParts {
+  /** Parses a pushed manifest: on this thread, or large ones on another. */
+  readonly readManifest: ManifestReader['read']
+  /** A blob's file may be in place without its row. */
+  readonly onFileInDoubt: () => void
+  /** Everything that is opened here is closed with it. */
+  readonly life: LifeCycle
+}
+
+/** Nothing runs before the caller starts it: no timer, no schedule. */
+export function makeUseCases(
+  config: Config,
+  storage: Storage,
+  { readManifest, onFileInDoubt, life }: UseCaseParts,
+): UseCases {
+  const { metadata } = storage
+  const clock = systemClock
+  const policy = policyOf(config)
+  const tagLocks = new TagLocks()
+  const protection = new Protection(config.cleanup.immutableTags)
+  const history = new History()
+  const readBlob = (digest: Digest, bytesMax: number) => readStoredBlob(storage, digest, bytesMax)
+  const pulls = new PullTimes(metadata, clock)
+  life.opened('pull times', pulls, (one) => one.stop())
+  const uploads = new Uploads({
+    metadata,
+    writer: storage.writer,
+    clock,
+    random: systemRandom,
+    inlineLimitBytes: config.storage.inlineLimitBytes,
+    uploadsPerClientMax: config.server.maxUploadsPerClient,
+    uploadTtlMs: config.storage.uploadTtlMs,
+    digestLock: storage.digestLock,
+    onFileReplaced: storage.forget,
+    onFileInDoubt,
+  })
+  life.opened('uploads', uploads, (one) => one.close())
+  const changing = { clock, tagLocks, protection, history }
+  const pushes = new ManifestPushes(metadata, policy, clock, {
+    tagLocks,
+    protection,
+    history,
+    readManifest,
+    readBlob,
+  })
+  const copies = new Copies(metadata, pushes, clock)
+  const { paths, digestLock } = storage
+  return {
+    reads: {
+      metadata,
+      blobs: storage.blobs,
+      discovery: new Discovery(metadata),
+      headPromise: new Reliance(metadata, clock, config.cleanup.gc.graceMs),
+      pulls,
+    },
+    writes: {
+      tagLocks,
+      protection,
+      history,
+      uploads,
+      mounts: new Mounts(metadata, clock, history),
+      pushes,
+      deletes: new Deletes(metadata, policy.allowsDelete, changing),
+      copies,
+      undelete: new Undelete({ metadata, paths, digestLock, ...changing }),
+      repositories: new Repositories({ metadata, clock, history, protection, copies }),
+      jobs: new Jobs(metadata, clock),
+      readBlob,
+    },
+  }
+}
+
+function policyOf({ policy }: Config): Policy {
+  return {
+    allowsSparseIndex: policy.allowSparseIndex,
+    allowsMissingBlobs: policy.allowMissingBlobs,
+    checksSizes: policy.checkSizes,
+    allowsDelete: policy.delete,
+  }
+}
