@@ -2,6 +2,7 @@
  * @module Who has logged in well within the last day, and from where: known clients and known users
  * need not wait behind strangers. In memory alone: after a start everybody is a stranger once.
  */
+import { BoundedMap } from '../runtime/bounded-map.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 /** How long a good login counts, ms. */
@@ -13,18 +14,19 @@ const rememberedMax = 20_000
 export class GoodLogins {
   readonly #clock: Pick<Clock, 'monotonic'>
   /** When each was last good, in that order. */
-  readonly #clients = new Map<string, number>()
-  readonly #users = new Map<string, number>()
-  readonly #pairs = new Map<string, number>()
+  readonly #clients = new BoundedMap<string, number>(rememberedMax)
+  readonly #users = new BoundedMap<string, number>(rememberedMax)
+  readonly #pairs = new BoundedMap<string, number>(rememberedMax)
 
   constructor(clock: Pick<Clock, 'monotonic'>) {
     this.#clock = clock
   }
 
   note(user: string, client: string): void {
-    this.#put(this.#clients, client)
-    this.#put(this.#users, user)
-    this.#put(this.#pairs, pairOf(user, client))
+    const now = this.#clock.monotonic()
+    this.#clients.set(client, now)
+    this.#users.set(user, now)
+    this.#pairs.set(pairOf(user, client), now)
   }
 
   hasClient(client: string): boolean {
@@ -38,12 +40,6 @@ export class GoodLogins {
   /** Whether this user has come from this client. */
   hasPair(user: string, client: string): boolean {
     return this.#has(this.#pairs, pairOf(user, client))
-  }
-
-  #put(map: Map<string, number>, key: string): void {
-    map.delete(key)
-    if (map.size >= rememberedMax) map.delete(map.keys().next().value!)
-    map.set(key, this.#clock.monotonic())
   }
 
   #has(map: Map<string, number>, key: string): boolean {

@@ -12,6 +12,7 @@
  * Half of the turns begin with the first lane, a quarter each with the other two; a turn that finds
  * nobody there goes to the next.
  */
+import { BoundedMap } from '../runtime/bounded-map.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { SupervisedTask } from '../runtime/supervised-task.ts'
 import type { LongTask } from '../runtime/worker-pool.ts'
@@ -85,7 +86,7 @@ export class PasswordQueue {
   #lastId = 0
   readonly #clock: Pick<Clock, 'monotonic'>
   /** Until when a line rests, or rested. */
-  readonly #restUntil = new Map<string, number>()
+  readonly #restUntil = new BoundedMap<string, number>(restingMax)
   #timer: NodeJS.Timeout | undefined
 
   /** `start` runs `workers/password.ts`; it is run again if it dies. */
@@ -193,9 +194,6 @@ export class PasswordQueue {
     this.#checkMs = this.#checkMs === 0 ? tookMs : 0.9 * this.#checkMs + 0.1 * tookMs
     this.#restUntil.delete(line)
     if (isRight) return
-    if (this.#restUntil.size >= restingMax) {
-      this.#restUntil.delete(this.#restUntil.keys().next().value!)
-    }
     this.#restUntil.set(line, now + restFactor * tookMs)
     const left = this.#lines[lane].get(line) ?? []
     for (const waiting of left.splice(waitingSuspectMax)) this.#putOff(waiting)

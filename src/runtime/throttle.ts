@@ -5,7 +5,9 @@
  * A bucket that `slows` fills the slower the more was taken from it: whoever goes on for ever waits
  * twice as long after every so many failures, up to a bound, until a day has passed without one.
  */
+import { BoundedMap } from './bounded-map.ts'
 import type { Clock } from './clock.ts'
+import { TokenBucket } from './token-bucket.ts'
 
 export interface ThrottleOptions {
   readonly burst: number
@@ -17,8 +19,7 @@ export interface ThrottleOptions {
 }
 
 interface Bucket {
-  level: number
-  at: number
+  readonly tokens: TokenBucket
   /** Taken and not given back, since it was last forgotten. */
   spent: number
 }
@@ -28,38 +29,32 @@ const forgottenMs = 24 * 60 * 60 * 1000
 
 export class Throttle {
   readonly #options: ThrottleOptions
-  readonly #buckets = new Map<string, Bucket>()
+  readonly #buckets: BoundedMap<string, Bucket>
 
   constructor(options: ThrottleOptions) {
     this.#options = options
+    this.#buckets = new BoundedMap(options.keysMax)
   }
 
   /** Seconds until the key may try again; 0: now. */
   waitSeconds(key: string): number {
-    const bucket = this.#buckets.get(key)
-    if (bucket === undefined) return 0
-    const level = this.#levelOf(bucket)
-    return level >= 1 ? 0 : (1 - level) * this.#secondsEach(bucket)
+    return (this.#buckets.get(key)?.tokens.waitMs(1) ?? 0) / 1_000
   }
 
   /** Takes `count` from the key's bucket (it may become negative). */
   spend(key: string, count = 1): void {
-    const { burst, keysMax, clock } = this.#options
     const old = this.#buckets.get(key)
-    const at = clock.monotonic()
-    const bucket = old === undefined || at - old.at > forgottenMs ? undefined : old
-    const level = bucket === undefined ? burst : this.#levelOf(bucket)
-    this.#buckets.delete(key)
-    if (this.#buckets.size >= keysMax) this.#buckets.delete(this.#buckets.keys().next().value!)
-    this.#buckets.set(key, { level: level - count, at, spent: (bucket?.spent ?? 0) + count })
+    const now = this.#options.clock.monotonic()
+    const isForgotten = old === undefined || now - old.tokens.usedAt > forgottenMs
+    const bucket = isForgotten ? { tokens: new TokenBucket(this.#options), spent: 0 } : old
+    this.#take(bucket, count)
+    this.#buckets.set(key, bucket)
   }
 
   /** Gives back what was taken. */
   refund(key: string, count = 1): void {
     const bucket = this.#buckets.get(key)
-    if (bucket === undefined) return
-    bucket.level = Math.min(this.#options.burst, bucket.level + count)
-    bucket.spent -= count
+    if (bucket !== undefined) this.#take(bucket, -count)
   }
 
   /** The key starts anew. */
@@ -67,15 +62,15 @@ export class Throttle {
     this.#buckets.delete(key)
   }
 
-  #levelOf(bucket: Bucket): number {
-    const seconds = (this.#options.clock.monotonic() - bucket.at) / 1000
-    return Math.min(this.#options.burst, bucket.level + seconds / this.#secondsEach(bucket))
+  #take(bucket: Bucket, count: number): void {
+    bucket.spent += count
+    bucket.tokens.take(count, this.#perSecond(bucket.spent))
   }
 
-  #secondsEach({ spent }: Bucket): number {
+  #perSecond(spent: number): number {
     const { burst, perSecond, slows } = this.#options
-    if (slows === undefined || spent <= burst) return 1 / perSecond
+    if (slows === undefined || spent <= burst) return perSecond
     const doublings = Math.floor((spent - burst) / slows.every)
-    return Math.min(slows.secondsMax, 2 ** Math.min(doublings, 30) / perSecond)
+    return Math.max(1 / slows.secondsMax, perSecond / 2 ** Math.min(doublings, 30))
   }
 }

@@ -32,9 +32,23 @@ export const BREAKS = [
   {
     what: 'B14: whoever guesses for ever is not slowed down',
     file: 'src/runtime/throttle.ts',
-    find: 'if (slows === undefined || spent <= burst) return 1 / perSecond',
-    replace: 'if (slows === undefined || spent >= burst) return 1 / perSecond',
+    find: 'if (slows === undefined || spent <= burst) return perSecond',
+    replace: 'if (slows === undefined || spent >= burst) return perSecond',
     guard: throttle,
+  },
+  {
+    what: 'a bucket saves up more than its burst',
+    file: 'src/runtime/token-bucket.ts',
+    find: 'return Math.min(this.#burst, this.#level + seconds * this.#perSecond)',
+    replace: 'return this.#level + seconds * this.#perSecond',
+    guard: vitest('unit', 'test/unit/runtime/token-bucket.test.ts'),
+  },
+  {
+    what: 'a bounded map grows without a bound',
+    file: 'src/runtime/bounded-map.ts',
+    find: 'if (this.size >= this.#entriesMax) this.delete',
+    replace: 'if (this.size > this.#entriesMax * 2) this.delete',
+    guard: vitest('unit', 'test/unit/runtime/bounded-map.test.ts'),
   },
   {
     what: 'B9: a client has all connections',
