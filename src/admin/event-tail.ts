@@ -13,6 +13,7 @@ import {
 } from '../metadata/event-log.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { EventRow } from '../metadata/schema.ts'
+import { nextTurn } from '../runtime/next-turn.ts'
 
 export interface NumberedEvent {
   readonly number: number
@@ -120,7 +121,7 @@ export class EventTail {
       }
       if (rows.length === 0) return { events, last, hasMore: false }
       if (looks >= looksMax) return { events, last, hasMore: true }
-      await new Promise((resolve) => setImmediate(resolve))
+      await nextTurn()
     }
   }
 

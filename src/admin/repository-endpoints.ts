@@ -6,7 +6,6 @@ import * as v from 'valibot'
 import type { Jobs } from '../jobs/jobs.ts'
 import type { MetadataReader } from '../metadata/port.ts'
 import type { Repositories } from '../repositories/delete-rename.ts'
-import { storageUse } from '../repositories/inventory.ts'
 import type { ListRequest } from '../repositories/ordered-list.ts'
 import {
   describeRepository,
@@ -281,8 +280,17 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
         trashBlobs: v.number(),
       }),
       handle: () => {
-        const sums = storageUse(metadata)
-        return { ...sums, savedBytes: Math.max(0, sums.logicalBytes - sums.physicalBytes) }
+        const sum = (name: string) => metadata.get('totals', name) ?? 0
+        // Each blob once; and what it would be if repositories shared nothing.
+        const [physicalBytes, logicalBytes] = [sum('blobBytes'), sum('linkedBytes')]
+        return {
+          physicalBytes,
+          logicalBytes,
+          blobs: metadata.count('blobs'),
+          trashBytes: sum('trashBytes'),
+          trashBlobs: metadata.count('trash'),
+          savedBytes: Math.max(0, logicalBytes - physicalBytes),
+        }
       },
     }),
   ]

@@ -8,6 +8,7 @@ import { listKeys } from '../metadata/scan.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { pageEntriesMax, referrersPageBytesMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import { nextTurn } from '../runtime/next-turn.ts'
 import { nextReferrers, type ReferrerEntry, toEntry } from './referrer-entry.ts'
 
 export interface PageRequest {
@@ -83,7 +84,7 @@ export class Discovery {
         last = key[2]
       }
       if (rows.length === 0) return { entries, next: undefined }
-      await new Promise((resolve) => setImmediate(resolve))
+      await nextTurn()
     }
   }
 }

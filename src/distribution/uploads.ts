@@ -6,6 +6,7 @@
 
 import type { BlobWriter } from '../blobs/port.ts'
 import type { MetadataStore } from '../metadata/port.ts'
+import { inTurns } from '../metadata/scan.ts'
 import type { UploadRow } from '../metadata/schema.ts'
 import { type Algorithm, type Digest, defaultAlgorithm } from '../registry/digest.ts'
 import type { RegistryError } from '../registry/errors.ts'
@@ -45,9 +46,6 @@ export interface UploadsOptions {
 
 /** What a chunk says of itself: its span, when it has a Content-Range. */
 export type ChunkSpan = ByteSpan | undefined
-
-/** Sessions looked at in one turn of the event loop: each may hold bytes up to the inline limit. */
-const sweptPerTurn = 100
 
 export class Uploads {
   readonly #options: UploadsOptions
@@ -269,16 +267,10 @@ export class Uploads {
   async #expiredIds(): Promise<string[]> {
     const { metadata, clock, uploadTtlMs } = this.#options
     const expired: string[] = []
-    let last: string | undefined
-    while (true) {
-      const rows = metadata.entries('uploads', [], last, sweptPerTurn)
-      for (const { key, row } of rows) {
-        if (clock.now() - row.touchedAt > uploadTtlMs) expired.push(key)
-        last = key
-      }
-      if (rows.length < sweptPerTurn) return expired
-      await new Promise((resolve) => setImmediate(resolve))
+    for await (const { key, row } of inTurns(metadata, 'uploads', [])) {
+      if (clock.now() - row.touchedAt > uploadTtlMs) expired.push(key)
     }
+    return expired
   }
 
   /** Lets every worker go; files and rows stay for the next run. */

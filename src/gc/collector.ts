@@ -10,6 +10,7 @@
  */
 
 import type { RunningJob } from '../jobs/jobs.ts'
+import { listKeys } from '../metadata/scan.ts'
 import type { JobState } from '../metadata/schema.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { cutoffMs } from '../registry/grace.ts'
@@ -362,17 +363,9 @@ export class Collector {
     return this.#options.metadata.get('approvals', rule) !== undefined
   }
 
-  async #mirrored(): Promise<string[]> {
+  #mirrored(): Promise<string[]> {
     const { metadata, isMirrored } = this.#options
-    const mirrored: string[] = []
-    let last: string | undefined
-    while (true) {
-      const names = metadata.keys('repositories', [], last, 1_000)
-      for (const name of names) if (isMirrored(name)) mirrored.push(name)
-      if (names.length < 1_000) return mirrored
-      last = names.at(-1)
-      await new Promise((resolve) => setImmediate(resolve))
-    }
+    return listKeys(metadata, 'repositories', [], undefined, Number.POSITIVE_INFINITY, isMirrored)
   }
 }
 

@@ -4,7 +4,7 @@
  */
 
 import type { MetadataReader } from '../metadata/port.ts'
-import { inTurns } from '../repositories/inventory.ts'
+import { inTurns } from '../metadata/scan.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 const countEveryMs = 60_000

@@ -6,6 +6,7 @@
 
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import { nextTurn } from '../runtime/next-turn.ts'
 import type { MetadataReader } from './port.ts'
 import type { Databases, EdgeKind } from './schema.ts'
 
@@ -42,7 +43,7 @@ export async function imageSizeInTurns(
   for (const sizeBytes of parts(metadata, repository, image)) {
     bytes += sizeBytes
     looks += 1
-    if (looks % looksPerTurn === 0) await new Promise((resolve) => setImmediate(resolve))
+    if (looks % looksPerTurn === 0) await nextTurn()
   }
   return bytes
 }

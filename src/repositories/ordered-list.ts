@@ -3,6 +3,7 @@
  * has its index (`metadata/derived-rows.ts`). What a search leaves out costs a look at its key, in
  * short turns of the event loop.
  */
+import { nextTurn } from '../runtime/next-turn.ts'
 
 export type ListOrder = 'name' | 'pushed' | 'pulled' | 'size'
 
@@ -62,7 +63,7 @@ export async function takePage<N extends string>(
     looks += batch.length + looksPerBatch
     if (looks < namesPerTurn) continue
     looks = 0
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
   }
   return { page, next: undefined }
 }
@@ -75,7 +76,7 @@ export async function countNames(
   let count = 0
   for (const batch of batches) {
     for (const name of batch) if (keep(name)) count += 1
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
   }
   return count
 }

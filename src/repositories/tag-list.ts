@@ -8,6 +8,7 @@ import type { MetadataReader } from '../metadata/port.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { parseTag, type Tag } from '../registry/tag.ts'
+import { nextTurn } from '../runtime/next-turn.ts'
 import {
   countNames,
   type ListRequest,
@@ -56,7 +57,7 @@ export async function listTagsInOrder(
   const { page, next } = await takePage(batches, request.limit, search?.fits)
   const tags: TagInfo[] = []
   for (const [index, { name }] of page.entries()) {
-    if (index % rowsPerTurn === rowsPerTurn - 1) await new Promise((go) => setImmediate(go))
+    if (index % rowsPerTurn === rowsPerTurn - 1) await nextTurn()
     const info = describeTag(metadata, repository, name)
     if (info !== undefined) tags.push(info)
   }
@@ -82,11 +83,11 @@ async function fewTags(
   for (const batch of tagNames(metadata, repository)) {
     for (const name of batch) if (search.fits(name)) names.push(name)
     if (names.length > sortedMax) return undefined
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
   }
   const all: { readonly key: string; readonly info: TagInfo }[] = []
   for (const [index, name] of names.entries()) {
-    if (index % rowsPerTurn === rowsPerTurn - 1) await new Promise((go) => setImmediate(go))
+    if (index % rowsPerTurn === rowsPerTurn - 1) await nextTurn()
     const info = describeTag(metadata, repository, name)
     if (info === undefined) continue
     const value = order === 'size' ? info.sizeBytes : (info.pulledAt ?? 0)

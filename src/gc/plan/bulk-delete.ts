@@ -5,8 +5,8 @@
 import type { Protection } from '../../distribution/protection.ts'
 import { holdsNow } from '../../metadata/edits.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
+import { inTurns } from '../../metadata/scan.ts'
 import { anyPattern } from '../../registry/pattern.ts'
-import { inTurns } from '../../repositories/inventory.ts'
 import { PlanWriter } from './file.ts'
 import type { Plans } from './plans.ts'
 

@@ -7,6 +7,7 @@ import { FileWorker } from '../../blobs/files/bin.ts'
 import { storagePaths } from '../../blobs/files/layout.ts'
 import { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import type { BlobRow } from '../../metadata/schema.ts'
+import { nextTurn } from '../../runtime/next-turn.ts'
 import { lowerPriority } from '../../runtime/priority.ts'
 import { toWorkerFailure } from '../../runtime/worker-failure.ts'
 import { explain } from '../mark/explain.ts'
@@ -128,7 +129,7 @@ async function mark(environment: LmdbEnvironment, task: MarkTask, link: Link): P
           }
           if (isDue || writer.isFull) await writer.flush()
           // The port is only heard when the thread has nothing else to do.
-          await new Promise((resolve) => setImmediate(resolve))
+          await nextTurn()
           if (!isDue) return
           toldAt = performance.now()
           stage = cursor.stage

@@ -6,6 +6,7 @@
 import type { Digest } from '../../registry/digest.ts'
 import { storageFault } from '../../registry/disk-fault.ts'
 import { RegistryError } from '../../registry/errors.ts'
+import { nextTurn } from '../../runtime/next-turn.ts'
 import { SupervisedTask } from '../../runtime/supervised-task.ts'
 import { WorkerError, type WorkerFailure } from '../../runtime/worker-failure.ts'
 import type { LongTask } from '../../runtime/worker-pool.ts'
@@ -214,7 +215,7 @@ export class LmdbMetadataStore implements MetadataStore {
   /** Lets the writer finish what it was given, then closes both sides. */
   async close(): Promise<void> {
     this.#send()
-    while (this.#sent.size > 0) await new Promise((resolve) => setImmediate(resolve))
+    while (this.#sent.size > 0) await nextTurn()
     await this.#writer.close()
     await this.#environment.close()
   }
