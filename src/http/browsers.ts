@@ -148,8 +148,7 @@ export class Browsers {
   }
 
   async #requireHost(request: HttpRequest): Promise<void> {
-    // The socket does not tell it after an await.
-    void request.remoteAddress
+    request.keepAddress()
     const name = hostName(request.host)
     const { hosts } = this.#options
     if (fits(name, hosts.length > 0 ? hosts : await this.#knownNames())) return

@@ -62,11 +62,9 @@ function engineOptions(
   const balancers = new Networks(config.server.proxyProtocol)
   return {
     handler: (request, response) => {
-      // The log wants the address, and the socket does not tell it after the answer. In the audit
-      // trail are changes, and refusals, which are written while the socket is there.
-      if (needsAddress || (audit !== undefined && !isRead(request.method))) {
-        void request.remoteAddress
-      }
+      // The log wants it after the answer. The audit trail has changes, and refusals, which are
+      // written in the turn of the request.
+      if (needsAddress || (audit !== undefined && !isRead(request.method))) request.keepAddress()
       const wait = limits?.takeAddress(request)
       return wait === undefined
         ? dispatch(request, response)

@@ -147,6 +147,10 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
     return this.addressText
   }
 
+  keepAddress(): void {
+    void this.remoteAddress
+  }
+
   get scheme(): 'http' | 'https' {
     const forwarded = this.forwarded('proto')
     if (forwarded === 'http' || forwarded === 'https') return forwarded
@@ -158,7 +162,7 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
   }
 
   private forwarded(name: 'proto' | 'host'): string | undefined {
-    void this.remoteAddress
+    this.keepAddress()
     if (!this.isProxied) return undefined
     return lastValue(this.header(`x-forwarded-${name}`)) ?? this.standardForwarded()?.[name]
   }

@@ -97,10 +97,12 @@ export interface HttpRequest {
   /** Value of a header by lower-case name; several lines are joined by `, `. */
   header(name: string): string | undefined
   /**
-   * The client's address, short (`127.0.0.1`, `::1`): the peer's, or what a trusted proxy says.
-   * Read it first before the answer is sent.
+   * The client's address, short (`127.0.0.1`, `::1`): the peer's, or what a trusted proxy says. The
+   * socket reports it in the turn of the request only: later readers need `keepAddress`.
    */
   readonly remoteAddress: string
+  /** Makes `remoteAddress` last: for what reads it after an await, or after the answer. */
+  keepAddress(): void
   readonly isTls: boolean
   /** As the client sees them: what a trusted proxy says, else the listener's scheme and `Host`. */
   readonly scheme: 'http' | 'https'

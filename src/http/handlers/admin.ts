@@ -34,8 +34,7 @@ export class AdminHandlers {
 
   /** Every method of every path below `/admin/`. */
   async handle(request: HttpRequest, response: HttpResponse, asker: Asker): Promise<void> {
-    // The socket does not tell it after an await.
-    void request.remoteAddress
+    request.keepAddress()
     const actor = actorOf(request)
     const answer = await this.#api.handle(request, actor, asker)
     if (answer.kind === 'stream') return sendPieces(request, response, answer)

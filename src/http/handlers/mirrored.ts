@@ -266,8 +266,7 @@ export class MirrorFront {
   ): Promise<void> {
     const { blobs } = this.#mirrors
     const deadline = request.startedAt + missMs
-    // The socket tells the address now, not after an await.
-    void request.remoteAddress
+    request.keepAddress()
     try {
       const isRange = request.header('range') !== undefined
       const outcome =

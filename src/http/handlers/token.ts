@@ -49,8 +49,7 @@ export class TokenHandlers {
   }
 
   async post(request: HttpRequest, response: HttpResponse): Promise<void> {
-    // The socket does not tell it after an await.
-    void request.remoteAddress
+    request.keepAddress()
     const bytes = await readWhole(request, formBytesMax, formTooLarge)
     const form = new Query(Buffer.from(bytes).toString('utf8'))
     const name = form.get('username') ?? claimedName(request.header('authorization'))
