@@ -12,6 +12,8 @@ export interface BenchOptions {
   readonly only: readonly string[]
   readonly peers: readonly ServerName[]
   readonly isProfile: boolean
+  /** Another checkout of ours, built, that is measured in turn with this one. */
+  readonly before: string | undefined
   /** Where the JSON goes; undefined: `bench/results/latest.json` for a full run. */
   readonly jsonFile: string | undefined
   readonly runsMicro: boolean
@@ -31,6 +33,7 @@ export const USAGE = `Usage: npm run bench -- [options]
   --ci               short and bounded; exit code 1 on gross regressions only
   --only NAME,…      rows whose id is or starts with one of the names (see --list)
   --peers a,b|none   of ${PEER_NAMES.join(', ')} (default: all that are installed)
+  --before DIR       measure another built checkout of ours in turn, and print the ratios
   --profile          run our server with a CPU profile for each row; print the top functions
   --json FILE        write the results there
   --micro | --macro  only one of the two suites
@@ -66,6 +69,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     only: list(values.get('--only')),
     peers,
     isProfile: flags.has('--profile'),
+    before: values.get('--before'),
     jsonFile: values.get('--json'),
     runsMicro: !flags.has('--macro'),
     runsMacro: !flags.has('--micro'),
@@ -83,12 +87,16 @@ const FLAGS = new Set(['--ci', '--quick', '--profile', '--micro', '--macro', '--
 const VALUES = new Set([
   '--only',
   '--peers',
+  '--before',
   '--json',
   '--scale',
   '--rounds',
   '--seconds',
   '--data',
 ])
+
+/** Those that `--peers` may name. */
+const PEERS: ReadonlySet<string> = new Set(PEER_NAMES)
 
 function list(text: string | undefined): string[] {
   return (text ?? '').split(',').filter((word) => word !== '')
@@ -101,7 +109,7 @@ function parsePeers(
 ): readonly ServerName[] | string {
   if (text === undefined) return isProfile ? [] : isCi ? ['docker-registry'] : PEER_NAMES
   const words = text === 'none' ? [] : list(text)
-  const unknown = words.find((word) => !isServerName(word))
+  const unknown = words.find((word) => !PEERS.has(word))
   if (unknown !== undefined) return `unknown peer ${unknown}; known: ${PEER_NAMES.join(', ')}`
   return words.filter(isServerName)
 }

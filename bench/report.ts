@@ -54,6 +54,21 @@ function others(metrics: Metrics, columns: readonly Column[]): string {
     .join(', ')
 }
 
+/** What became of each row that both checkouts of ours ran: rate and CPU, as shares of before. */
+export function formatBefore(rows: readonly RowResult[]): string {
+  const lines = rows.flatMap(({ id, servers: { ours, before } }) => {
+    if (ours === undefined || before === undefined) return []
+    const share = (metric: string) => {
+      const [now, then] = [ours[metric], before[metric]]
+      return now === undefined || then === undefined ? '' : (now / then).toFixed(3)
+    }
+    const metrics = ['rate', 'p99Ms', 'cpuSecondsPer10k', 'cpuSecondsPerGb', 'peakAnonMiB']
+    return [[id, ...metrics.map(share)]]
+  })
+  const head = ['shares of before', 'rate', 'p99', 'CPU/10k', 'CPU/GB', 'anon']
+  return formatTable([head, ...lines]).join('\n')
+}
+
 /** The table of targets: ours, the peer, what counts, the bound, and whether it holds. */
 export function formatVerdicts(verdicts: readonly Verdict[]): string {
   const lines = verdicts.map((verdict) => {

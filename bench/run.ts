@@ -13,7 +13,7 @@ import { projectRoot } from './macro/servers/ours.ts'
 import { wrkVersion } from './macro/wrk.ts'
 import { runMicro } from './micro/run-micro.ts'
 import { type BenchOptions, parseOptions, USAGE } from './options.ts'
-import { formatNumber, formatVerdicts } from './report.ts'
+import { formatBefore, formatNumber, formatVerdicts } from './report.ts'
 import { latestFile, type Results, writeResults } from './results-file.ts'
 import { judge, type Verdict } from './verdict.ts'
 
@@ -32,7 +32,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const options = parseOptions(args)
   if (typeof options === 'string') return saying(`${options}\n\n${USAGE}`, 2)
-  const kinds = findKinds(options.peers)
+  const kinds = findKinds(options.peers, options.before)
   const facts = machineFacts()
   sayFacts(facts, kinds)
   const rates = await measure(options)
@@ -46,6 +46,7 @@ async function main(args: readonly string[]): Promise<number> {
     : { rows: [], failures: [], skipped: [] }
   const verdicts = judge(outcome.rows)
   if (verdicts.length > 0) say(`${formatVerdicts(verdicts)}\n`)
+  if (options.before !== undefined) say(`${formatBefore(outcome.rows)}\n`)
   const servers = Object.fromEntries(kinds.map(({ name, version }) => [name, version ?? null]))
   keep(options, { machine: facts, limits: rates, servers, verdicts, ...outcome, micro })
   return summary(options, outcome, verdicts)

@@ -9,7 +9,7 @@ import { type Metrics, overRounds } from '../statistics.ts'
 import { HttpConnection, type Target } from './http-client.ts'
 import { cpuSeconds, MemorySampler } from './process-stats.ts'
 import { fillReadSet, type ReadSet } from './read-set.ts'
-import type { BenchServer, ServerKind, ServerName } from './server.ts'
+import { type BenchServer, isOurs, type ServerKind, type ServerName } from './server.ts'
 
 const bytesPerGb = 1e9
 
@@ -188,7 +188,7 @@ export async function measured(
 
 /** Event-loop delay of ours since the last call, which reading it begins anew. */
 async function loopDelay({ name, target }: BenchServer): Promise<Metrics> {
-  if (name !== 'ours') return {}
+  if (!isOurs(name)) return {}
   const text = await getText(target, '/metrics')
   const quantile = (value: string) => {
     const found = new RegExp(`event_loop_delay_seconds\\{quantile="${value}"\\} (\\S+)`).exec(text)

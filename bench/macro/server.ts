@@ -4,11 +4,23 @@
  */
 import type { Target } from './http-client.ts'
 
-export const SERVER_NAMES = ['ours', 'docker-registry', 'distribution', 'zot', 'nginx'] as const
+/** `before`: another checkout of ours, to see what a change did. */
+export const SERVER_NAMES = [
+  'ours',
+  'before',
+  'docker-registry',
+  'distribution',
+  'zot',
+  'nginx',
+] as const
 
 export type ServerName = (typeof SERVER_NAMES)[number]
 
-export const PEER_NAMES = SERVER_NAMES.filter((name) => name !== 'ours')
+export function isOurs(name: string): boolean {
+  return name === 'ours' || name === 'before'
+}
+
+export const PEER_NAMES = SERVER_NAMES.filter((name) => !isOurs(name))
 
 export function isServerName(text: string): text is ServerName {
   return (SERVER_NAMES as readonly string[]).includes(text)

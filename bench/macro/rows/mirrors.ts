@@ -11,7 +11,7 @@ import { HttpConnection } from '../http-client.ts'
 import { coldRepository, startUpstream } from '../paced-upstream.ts'
 import { pullOnce } from '../pull-once.ts'
 import { pushBlob } from '../push.ts'
-import type { BenchServer, ServerName } from '../server.ts'
+import { type BenchServer, isOurs, type ServerName } from '../server.ts'
 
 const MiB = 1024 * 1024
 const layerCount = 5
@@ -23,7 +23,7 @@ const networkBytesPerSecond = 250_000_000
 /** Another blob first: compiled programs are as fast at once, ours is compiled while it runs. */
 const warmUpBytes = 32 * MiB
 
-const MIRROR_NAMES: readonly ServerName[] = ['ours', 'distribution', 'zot']
+const MIRROR_NAMES: readonly ServerName[] = ['ours', 'before', 'distribution', 'zot']
 
 interface ColdRow {
   readonly id: string
@@ -67,7 +67,7 @@ function layersOf({ layerMiB }: ColdRow): Blob[] {
 }
 
 const pathOf = (name: ServerName | 'direct', { digest }: Blob) =>
-  `/v2/${name === 'ours' ? 'up/' : ''}${coldRepository}/blobs/${digest}`
+  `/v2/${isOurs(name) ? 'up/' : ''}${coldRepository}/blobs/${digest}`
 
 const wanted = (name: ServerName | 'direct', blobs: readonly Blob[]) =>
   blobs.map((blob) => ({ path: pathOf(name, blob), sizeBytes: blob.sizeBytes }))

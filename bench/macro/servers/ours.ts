@@ -10,15 +10,20 @@ import { readVersion } from '../../../src/runtime/version.ts'
 import { freePort, loopback, startProcess } from '../child-process.ts'
 import type { BenchServer, ServerKind, StartOptions } from '../server.ts'
 
-export function oursKind(): ServerKind {
+/** `root`: a checkout in which `npm ci` and `npm run build` have run. */
+export function oursKind(name: 'ours' | 'before' = 'ours', root = projectRoot()): ServerKind {
   // The same Node.js loads the same binary there.
   const uws = loadUws()
   const engine = uws.ok ? `uWebSockets.js ${uws.version}` : 'node:http'
   const version = `FastRegistry ${readVersion()} on ${engine}`
-  return { name: 'ours', version, isRegistry: true, start }
+  return { name, version, isRegistry: true, start: (options) => start(name, root, options) }
 }
 
-async function start(options: StartOptions): Promise<BenchServer> {
+async function start(
+  name: 'ours' | 'before',
+  root: string,
+  options: StartOptions,
+): Promise<BenchServer> {
   const { folder, tls, profileFolder } = options
   const port = await freePort()
   mkdirSync(folder, { recursive: true })
@@ -28,7 +33,7 @@ async function start(options: StartOptions): Promise<BenchServer> {
     command: process.execPath,
     args: [
       ...profile,
-      join(projectRoot(), 'dist/src/cli.js'),
+      join(root, 'dist/src/cli.js'),
       'serve',
       `--storage=${join(folder, 'storage')}`,
       `--addr=${loopback}:${port}`,
@@ -39,7 +44,7 @@ async function start(options: StartOptions): Promise<BenchServer> {
     errorFile: join(folder, 'errors.log'),
   })
   const target = { host: loopback, port, isTls: tls !== undefined }
-  return { name: 'ours', target, pid, startMs, stop }
+  return { name, target, pid, startMs, stop }
 }
 
 function writeConfig({

@@ -29,9 +29,15 @@ describe('options', () => {
     expect(parseOptions(['--profile', '--peers', 'nginx'])).toMatchObject({ peers: ['nginx'] })
   })
 
+  test('another checkout of ours is named by its folder', () => {
+    expect(parseOptions(['--before', '../old'])).toMatchObject({ before: '../old' })
+    expect(parseOptions([])).toMatchObject({ before: undefined })
+  })
+
   test.each([
     [['--fast'], /unknown option --fast/],
     [['--json'], /--json needs a value/],
+    [['--peers', 'before'], /unknown peer before/],
     [['--peers', 'harbor'], /unknown peer harbor/],
     [['--scale', '0'], /too small/],
     [['--rounds', 'x'], /too small/],
