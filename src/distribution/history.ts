@@ -4,11 +4,11 @@
  */
 
 import type { EventRow } from '../metadata/schema.ts'
-import type { Change } from '../metadata/transaction.ts'
+import type { SingleChange } from '../metadata/transaction.ts'
 
 export class History {
   /** The change that writes an event down. */
-  write(row: EventRow): Change {
+  write(row: EventRow): SingleChange {
     return { change: 'event', in: 'events', row }
   }
 }

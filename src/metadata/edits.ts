@@ -24,15 +24,19 @@ import {
   type TagRow,
   type Timestamp,
 } from './schema.ts'
-import type { Change, Check } from './transaction.ts'
+import type { Check, SingleChange } from './transaction.ts'
 
 export interface Decision {
   readonly checks: Check[]
-  readonly changes: Change[]
+  readonly changes: SingleChange[]
 }
 
 /** Puts a blob into a repository, and creates the repository by its first push. */
-export function linkBlob(repository: RepositoryName, digest: Digest, now: Timestamp): Change[] {
+export function linkBlob(
+  repository: RepositoryName,
+  digest: Digest,
+  now: Timestamp,
+): SingleChange[] {
   return [
     { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: now } },
     { change: 'put', in: 'links', key: [repository, digest], row: { linkedAt: now } },
@@ -41,7 +45,7 @@ export function linkBlob(repository: RepositoryName, digest: Digest, now: Timest
 }
 
 /** Takes a blob out of a repository; the blob stays. */
-export function unlinkBlob(repository: RepositoryName, digest: Digest): Change[] {
+export function unlinkBlob(repository: RepositoryName, digest: Digest): SingleChange[] {
   return [
     { change: 'delete', in: 'links', key: [repository, digest] },
     { change: 'delete', in: 'holders', key: [digest, repository] },
@@ -53,7 +57,7 @@ export function putBlob(
   digest: Digest,
   row: BlobRow,
   inlineBytes: Uint8Array | undefined,
-): Change[] {
+): SingleChange[] {
   return [
     { change: 'put', in: 'blobs', key: digest, row },
     inlineBytes === undefined
@@ -63,7 +67,7 @@ export function putBlob(
 }
 
 /** Removes a blob's row and its inline bytes; a file is the caller's matter. */
-export function dropBlob(digest: Digest): Change[] {
+export function dropBlob(digest: Digest): SingleChange[] {
   return [
     { change: 'delete', in: 'blobs', key: digest },
     { change: 'delete', in: 'blobBytes', key: digest },
@@ -79,8 +83,8 @@ export function pointTag(
   tag: Tag,
   row: TagRow,
   before: Digest | undefined,
-): Change[] {
-  const changes: Change[] = []
+): SingleChange[] {
+  const changes: SingleChange[] = []
   if (before !== undefined && before !== row.digest) {
     changes.push({ change: 'delete', in: 'tagsByDigest', key: [repository, before, tag] })
   }
@@ -104,9 +108,9 @@ export interface ManifestToAdd {
 }
 
 /** Puts a manifest into a repository, and creates the repository by its first push. */
-export function addManifest(it: ManifestToAdd, now: Timestamp): Change[] {
+export function addManifest(it: ManifestToAdd, now: Timestamp): SingleChange[] {
   const { repository, digest, bytes, row, children, referrer } = it
-  const changes: Change[] = [
+  const changes: SingleChange[] = [
     { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: now } },
     { change: 'put', in: 'manifestBytes', key: digest, row: bytes },
     { change: 'put', in: 'manifests', key: [repository, digest], row },
@@ -138,7 +142,7 @@ export function restoreManifest(it: ManifestToRestore, now: Timestamp): Decision
   const { repository, digest, deleted, children } = it
   const key = [repository, digest] as const
   const row = { ...deleted.row, reliedAt: now }
-  const changes: Change[] = [
+  const changes: SingleChange[] = [
     { change: 'putIfAbsent', in: 'repositories', key: repository, row: { createdAt: now } },
     { change: 'put', in: 'manifests', key, row },
     { change: 'put', in: 'manifestHolders', key: [digest, repository], row: 'stored' },
@@ -164,7 +168,7 @@ export function putReferrers(
   repository: RepositoryName,
   subject: string,
   rows: readonly (readonly [Digest, ReferrerRow])[],
-): Change[] {
+): SingleChange[] {
   return rows.map(([digest, row]) => ({
     change: 'put',
     in: 'referrers',
@@ -178,7 +182,7 @@ export function dropReferrers(
   repository: RepositoryName,
   subject: string,
   digests: readonly Digest[],
-): Change[] {
+): SingleChange[] {
   return digests.map((digest) => ({
     change: 'delete',
     in: 'referrers',
@@ -232,7 +236,7 @@ export function removeManifest(it: ManifestToRemove, removal: Removal): Decision
     ...(referrer === undefined ? {} : { referrer }),
   }
   const checks: Check[] = [{ check: 'unchanged', in: 'manifests', key, row }]
-  const changes: Change[] = [
+  const changes: SingleChange[] = [
     { change: 'delete', in: 'manifests', key },
     { change: 'delete', in: 'pulls', key },
     { change: 'put', in: 'manifestHolders', key: [digest, repository], row: 'deleted' },

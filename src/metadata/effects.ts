@@ -5,8 +5,8 @@
  */
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { Candidate } from './sweep.ts'
-import type { Change, Check, CommitOutcome, Transaction } from './transaction.ts'
+import type { Candidate, SweepBatch, Verdict } from './sweep.ts'
+import type { Check, CommitOutcome, SingleChange, Transaction } from './transaction.ts'
 
 /** Called when reads see the change and before its caller hears of it; all of it is optional. */
 export interface EffectListener {
@@ -28,20 +28,29 @@ export interface EffectListener {
 
 /** Tells `listener` what an applied transaction changed. */
 export function tellEffects(
-  { checks, changes, sweep }: Transaction,
-  { swept }: Extract<CommitOutcome, { applied: true }>,
+  { checks, changes }: Transaction,
+  { verdicts = [] }: Extract<CommitOutcome, { applied: true }>,
   listener: EffectListener,
 ): void {
-  for (const change of changes) tellChange(change, checks, listener)
-  if (sweep !== undefined) {
-    const skipped = new Set(swept?.skipped.map(({ index }) => index))
-    for (const [index, candidate] of sweep.candidates.entries()) {
-      if (!skipped.has(index)) tellSwept(candidate, listener)
-    }
-    listener.event?.()
+  for (const change of changes) {
+    if (change.change === 'sweep') tellSweep(change.batch, verdicts, listener)
+    else tellChange(change, checks, listener)
   }
   if (listener.anything === undefined) return
-  if (sweep !== undefined || changes.some((it) => it.in !== 'system')) listener.anything()
+  if (changes.some((it) => it.in !== 'system')) listener.anything()
+}
+
+function tellSweep(
+  { candidates }: SweepBatch,
+  verdicts: readonly Verdict[],
+  listener: EffectListener,
+): void {
+  const staying = new Set<number>()
+  for (const verdict of verdicts) if (verdict.is === 'stays') staying.add(verdict.index)
+  for (const [index, candidate] of candidates.entries()) {
+    if (!staying.has(index)) tellSwept(candidate, listener)
+  }
+  listener.event?.()
 }
 
 function tellSwept(candidate: Candidate, listener: EffectListener): void {
@@ -58,7 +67,11 @@ function tellSwept(candidate: Candidate, listener: EffectListener): void {
   }
 }
 
-function tellChange(change: Change, checks: readonly Check[], listener: EffectListener): void {
+function tellChange(
+  change: SingleChange,
+  checks: readonly Check[],
+  listener: EffectListener,
+): void {
   // Being relied on changes nothing that anybody sees.
   if (change.change === 'raise') return
   switch (change.in) {

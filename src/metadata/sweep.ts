@@ -2,7 +2,8 @@
  * @module A batch of what a collection would remove, as data: each candidate with what it rested on
  * when it was found. A transaction carries it to the writer, which looks at every candidate once
  * more and removes those that nobody used since (`metadata/apply/sweep.ts`). Hundreds of them share one
- * commit, and only a few words of each cross between threads.
+ * commit, and only a few words of each cross between threads. A candidate without a verdict is gone, with
+ * everything that it had.
  */
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
@@ -45,7 +46,6 @@ export type Candidate =
       readonly kind: 'blob'
       readonly digest: Digest
       readonly at: Timestamp
-      readonly place: 'inline' | 'file'
       readonly bytes: number
     }
   /** The index of candidates: to be looked at by the next walk, or in use after all. */
@@ -110,12 +110,8 @@ export type Stay =
   | 'tagged'
   | 'used-again'
 
-export interface Skipped {
-  /** Place in `candidates`. */
-  readonly index: number
-  readonly why: Stay
-}
-
-export interface Swept {
-  readonly skipped: readonly Skipped[]
-}
+/** What has to be said of a candidate; `index`: its place in `candidates`. */
+export type Verdict =
+  | { readonly is: 'stays'; readonly index: number; readonly why: Stay }
+  /** A blob whose row is gone and whose bytes the blob driver still has. */
+  | { readonly is: 'bytes-left'; readonly index: number }

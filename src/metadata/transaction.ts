@@ -1,8 +1,8 @@
 /**
  * @module A metadata write as data: checks that must all hold and changes that are applied together
  * or not at all. No code outside `src/metadata` opens a transaction of its own, which makes races
- * arguable. What `raise`, `arrive`, `event` and `sweep` come to is found out by whoever applies them, from the rows
- * that are there: those four are orders, the rest is rows.
+ * arguable. `put`, `putIfAbsent` and `delete` are rows. The others are orders: whoever applies them finds out
+ * what they come to, from the rows that are there at their place in the order (`metadata/apply/`).
  */
 
 import {
@@ -12,7 +12,7 @@ import {
   type EventRow,
   type Timestamp,
 } from './schema.ts'
-import type { SweepBatch, Swept } from './sweep.ts'
+import type { SweepBatch, Verdict } from './sweep.ts'
 
 type Key<N extends DatabaseName> = Databases[N]['key']
 type Row<N extends DatabaseName> = Databases[N]['row']
@@ -27,7 +27,8 @@ export type Check = {
     | { readonly check: 'none'; readonly in: N; readonly prefix: readonly string[] }
 }[DatabaseName]
 
-export type Change =
+/** A change of one thing: a row, a blob, an event. */
+export type SingleChange =
   | {
       [N in DatabaseName]:
         | { readonly change: 'put'; readonly in: N; readonly key: Key<N>; readonly row: Row<N> }
@@ -75,16 +76,23 @@ export type Change =
       readonly at: Timestamp
     }
 
+export type Change =
+  | SingleChange
+  /**
+   * What of the batch was not used since it was found goes, the rest stays: each candidate is judged here,
+   * at its place in the order. A transaction has one sweep at most, so a verdict needs no more than the
+   * candidate's place.
+   */
+  | { readonly change: 'sweep'; readonly in: 'candidates'; readonly batch: SweepBatch }
+
 export interface Transaction {
   readonly checks: readonly Check[]
   readonly changes: readonly Change[]
-  /** After the changes: what of it nobody used since it was found goes, the rest is skipped. */
-  readonly sweep?: SweepBatch
 }
 
 /** Whether it changes what all nodes have: then it has a place in the order of all. */
-export function isShared({ changes, sweep }: Transaction): boolean {
-  return sweep !== undefined || changes.some(({ in: table }) => DATABASES[table].scope === 'shared')
+export function isShared({ changes }: Transaction): boolean {
+  return changes.some(({ in: table }) => DATABASES[table].scope === 'shared')
 }
 
 /** Whether a shared change hangs on a row of one node: no transaction may. */
@@ -96,7 +104,8 @@ export function mixesScopes(it: Transaction): boolean {
 export type CommitOutcome =
   | {
       readonly applied: true
-      readonly swept?: Swept
+      /** Of its sweep: what stays, and what left bytes behind. Absent without a sweep. */
+      readonly verdicts?: readonly Verdict[]
       /** How long the writer worked on a sweep, ms: measured around it, no part of what was decided. */
       readonly tookMs?: number
     }

@@ -180,7 +180,7 @@ function expectWhole(storage: Storage, before: Snapshot, after: Snapshot): void 
 function expectRest(
   { paths }: Storage,
   gone: readonly PlanItem[],
-  after: Snapshot,
+  { before, after }: { readonly before: Snapshot; readonly after: Snapshot },
   windowMs: number,
 ): void {
   if (windowMs === 0) {
@@ -207,9 +207,10 @@ function expectRest(
       expect(after.has('manifestBytes', it.digest)).toBe(true)
     }
     if (it.kind === 'blob') {
-      expect(after.get('trash', it.digest)?.place).toBe(it.place)
       const digest = it.digest as Databases['blobs']['key']
-      if (it.place === 'inline') expect(after.has('blobBytes', digest)).toBe(true)
+      const { place } = before.get('blobs', digest)!
+      expect(after.get('trash', digest)?.place).toBe(place)
+      if (place === 'inline') expect(after.has('blobBytes', digest)).toBe(true)
       else expect(existsSync(trashPath(paths, digest)), `file of ${digest}`).toBe(true)
     }
   }
@@ -319,7 +320,7 @@ async function check(storage: Storage, { config, steps, changes }: Case): Promis
   }
   expect(after.visible()).toEqual(without(gone, before))
   expectWhole(storage, before, after)
-  expectRest(storage, gone, after, undeleteWindowMs)
+  expectRest(storage, gone, { before, after }, undeleteWindowMs)
 
   seen.runs += 1
   seen.items += items.length

@@ -62,11 +62,8 @@ const KNOW_LAYOUT: Exceptions = {
 const KNOW_PLACE: Exceptions = {
   'src/distribution/commit-blob.ts':
     'makes the row itself, which the change of an arrival is to do',
-  'src/gc/mark/walk.ts': 'the verdict of the sweep is to say it',
-  'src/gc/plan/item.ts': 'the verdict of the sweep is to say it',
-  'src/gc/sweep/candidates.ts': 'the verdict of the sweep is to say it',
-  'src/gc/sweep/purge.ts': 'the verdict of the sweep is to say it',
-  'src/gc/sweep/settle.ts': 'the verdict of the sweep is to say it',
+  'src/gc/sweep/purge.ts': 'the bin is to purge what has a file',
+  'src/gc/sweep/settle.ts': 'the bin is to purge what has a file',
   'src/http/handlers/blobs.ts': 'the store is to open what is in the metadata too',
   'src/http/handlers/mirror-answers.ts': 'invents a row for a blob that arrives',
   'src/mirror/space.ts': 'the bin is to remove what has a file',

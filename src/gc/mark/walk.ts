@@ -199,7 +199,6 @@ class Look {
     onItem({
       kind: 'blob',
       digest,
-      place: row.place,
       rule: 'unreferenced',
       reason: 'no repository needs the blob',
       bytes: row.sizeBytes,

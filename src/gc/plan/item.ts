@@ -44,7 +44,6 @@ export interface LinkItem extends Reasoned {
 export interface BlobItem extends Reasoned {
   readonly kind: 'blob'
   readonly digest: string
-  readonly place: 'inline' | 'file'
 }
 
 export type PlanItem = TagItem | ManifestItem | LinkItem | BlobItem

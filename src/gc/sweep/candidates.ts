@@ -18,7 +18,7 @@ export function toCandidate(item: PlanItem): Candidate {
     case 'link':
       return { kind, repository: unwrap(parseRepositoryName(item.repository)), digest, at }
     case 'blob':
-      return { kind, digest, at, place: item.place, bytes }
+      return { kind, digest, at, bytes }
     default: {
       const removed = {
         repository: unwrap(parseRepositoryName(item.repository)),

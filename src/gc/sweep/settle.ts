@@ -6,7 +6,7 @@
  */
 
 import type { MetadataStore } from '../../metadata/port.ts'
-import type { Candidate, Stay } from '../../metadata/sweep.ts'
+import type { Candidate, Stay, Verdict } from '../../metadata/sweep.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { KeyedLock } from '../../runtime/keyed-lock.ts'
@@ -52,8 +52,9 @@ const restMsMax = 300
 /** The index of candidates is nobody's data. */
 const isHousekeeping = ({ kind }: Candidate) => kind === 'suspect' || kind === 'in-use'
 
-const isFile = (it: Candidate): it is Extract<Candidate, { kind: 'blob' | 'purged-blob' }> =>
-  (it.kind === 'blob' || it.kind === 'purged-blob') && it.place === 'file'
+/** A blob to purge whose bytes are to go before its row does: no verdict could say it in time. */
+const isFile = (it: Candidate): it is Extract<Candidate, { kind: 'purged-blob' }> =>
+  it.kind === 'purged-blob' && it.place === 'file'
 
 export class Settler {
   readonly #options: SettleOptions
@@ -80,11 +81,9 @@ export class Settler {
     const startedAt = clock.monotonic()
     const admitted = candidates.filter((it) => this.#isAdmitted(it))
     const turnMs = clock.monotonic() - startedAt
-    const purgedFiles = admitted.filter((it) => it.kind === 'purged-blob' && isFile(it))
-    const writerMs =
-      purgedFiles.length === 0
-        ? await this.#commit(admitted, doFiles)
-        : await this.#purgeFiles(admitted, doFiles)
+    const writerMs = admitted.some(isFile)
+      ? await this.#purgeFiles(admitted, doFiles)
+      : await this.#commit(admitted, doFiles)
     const othersWrote = this.#othersWrote()
     this.#adapt(admitted.length, turnMs, writerMs, othersWrote)
     await this.#keepPace(startedAt, othersWrote)
@@ -110,21 +109,19 @@ export class Settler {
     const { metadata, clock, by, pulledWithinMs, isFinal } = this.#options
     const at = clock.now()
     this.#ownCommits += 1
+    const batch = { at, by, pulledAfter: at - pulledWithinMs, isFinal, candidates }
     const outcome = await metadata.commit({
       checks: [],
-      changes: [],
-      sweep: { at, by, pulledAfter: at - pulledWithinMs, isFinal, candidates },
+      changes: [{ change: 'sweep', in: 'candidates', batch }],
     })
     if (!outcome.applied) throw new Error('a sweep without checks was refused')
-    const why = new Map(outcome.swept!.skipped.map((it) => [it.index, STAYS[it.why]]))
+    const verdicts = new Map(outcome.verdicts!.map((it) => [it.index, it]))
     const trashed: Digest[] = []
     for (const [index, candidate] of candidates.entries()) {
-      const reason = why.get(index)
-      if (reason !== undefined) this.#skip(candidate, reason)
-      else {
-        this.#account(candidate)
-        if (candidate.kind === 'blob' && isFile(candidate)) trashed.push(candidate.digest)
-      }
+      const verdict = verdicts.get(index)
+      if (verdict?.is === 'stays') this.#skip(candidate, STAYS[verdict.why])
+      else this.#account(candidate, verdict)
+      if (candidate.kind === 'blob' && verdict?.is === 'bytes-left') trashed.push(candidate.digest)
     }
     if (trashed.length > 0) await this.#moveToTrash(trashed, doFiles)
     return outcome.tookMs ?? 0
@@ -217,17 +214,17 @@ export class Settler {
     return this.#paidMs
   }
 
-  #account(candidate: Candidate): void {
+  #account(candidate: Candidate, verdict: Verdict | undefined): void {
     if (isHousekeeping(candidate)) return
     this.#count(candidate.kind)
     if (!('bytes' in candidate)) return
-    if (candidate.kind === 'purged-blob' && candidate.place === 'file') {
+    if (isFile(candidate)) {
       this.freedBytes += candidate.bytes
       return
     }
     this.bytes += candidate.bytes
-    const isInline = candidate.kind === 'blob' && candidate.place === 'inline'
-    if (isInline && this.#options.isFinal) this.finalBytes += candidate.bytes
+    const isGone = candidate.kind === 'blob' && verdict === undefined
+    if (isGone && this.#options.isFinal) this.finalBytes += candidate.bytes
   }
 
   #skip(candidate: Candidate, why: string): void {

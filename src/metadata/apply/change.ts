@@ -12,7 +12,7 @@
 import type { DerivedRows } from '../derived-rows.ts'
 import type { RowAccess } from '../row-access.ts'
 import type { Databases } from '../schema.ts'
-import type { Change, Check } from '../transaction.ts'
+import type { Check, SingleChange } from '../transaction.ts'
 
 export function holds(rows: RowAccess, check: Check): boolean {
   switch (check.check) {
@@ -27,7 +27,8 @@ export function holds(rows: RowAccess, check: Check): boolean {
   }
 }
 
-export function applyChange(rows: DerivedRows, change: Change): void {
+/** A change of one row or one blob, with what it means to the index of candidates. */
+export function applyChange(rows: DerivedRows, change: SingleChange): void {
   switch (change.change) {
     case 'put':
       rows.put(change.in, change.key, ownRow(change.row))
@@ -58,7 +59,7 @@ function ownRow(row: unknown): unknown {
   return isShared ? new Uint8Array(row) : row
 }
 
-function arrive(rows: DerivedRows, change: Change & { readonly change: 'arrive' }): void {
+function arrive(rows: DerivedRows, change: SingleChange & { readonly change: 'arrive' }): void {
   const { key, row, inlineBytes } = change
   const before = rows.get('blobs', key) as Databases['blobs']['row'] | undefined
   if (inlineBytes !== undefined && before?.place === 'file') {
@@ -71,7 +72,7 @@ function arrive(rows: DerivedRows, change: Change & { readonly change: 'arrive' 
 }
 
 /** An earlier change of the same transaction may have deleted the row: then nothing is raised. */
-function raise(rows: DerivedRows, change: Change & { readonly change: 'raise' }): void {
+function raise(rows: DerivedRows, change: SingleChange & { readonly change: 'raise' }): void {
   if (change.in === 'blobs') {
     const row = rows.get('blobs', change.key) as Databases['blobs']['row'] | undefined
     if (row === undefined) return
@@ -86,7 +87,7 @@ function raise(rows: DerivedRows, change: Change & { readonly change: 'raise' })
 
 function keepCandidates(
   rows: DerivedRows,
-  change: Exclude<Change, { change: 'raise' | 'arrive' | 'event' }>,
+  change: Extract<SingleChange, { change: 'put' | 'putIfAbsent' | 'delete' }>,
 ): void {
   if (change.in === 'links') {
     rows.put('candidates', change.key[1], rows.stamp())

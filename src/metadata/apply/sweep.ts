@@ -15,27 +15,28 @@ import type { BlobRow, DatabaseName, Databases, EventRow, ManifestRow } from '..
 import type {
   Candidate,
   ManifestCandidate,
-  Skipped,
   Stay,
   SweepBatch,
-  Swept,
   TagCandidate,
+  Verdict,
 } from '../sweep.ts'
-import type { Change } from '../transaction.ts'
+import type { SingleChange } from '../transaction.ts'
 import { applyChange, suspect } from './change.ts'
 import { DigestWindow } from './digest-window.ts'
 
 /** Why a candidate stays; undefined: it is gone. */
-type Verdict = Stay | undefined
+type Judged = Stay | undefined
 
-export function applySweep(rows: DerivedRows, batch: SweepBatch): Swept {
-  const skipped: Skipped[] = []
+/** Judges each candidate and removes what nobody used; what it says is in the order of the candidates. */
+export function applySweep(rows: DerivedRows, batch: SweepBatch): Verdict[] {
+  const verdicts: Verdict[] = []
   const sweep = new Sweep(rows, batch)
   for (const [index, candidate] of batch.candidates.entries()) {
-    const why = sweep.remove(candidate)
-    if (why !== undefined) skipped.push({ index, why })
+    const judged = candidate.kind === 'blob' ? sweep.removeBlob(candidate) : sweep.remove(candidate)
+    if (judged === 'bytes-left') verdicts.push({ is: 'bytes-left', index })
+    else if (judged !== undefined) verdicts.push({ is: 'stays', index, why: judged })
   }
-  return { skipped }
+  return verdicts
 }
 
 /** What the history says of a removal. */
@@ -64,7 +65,7 @@ class Sweep {
     this.#parents = new DigestWindow(rows, 'parents')
   }
 
-  remove(it: Candidate): Verdict {
+  remove(it: Exclude<Candidate, { kind: 'blob' }>): Judged {
     switch (it.kind) {
       case 'tag':
         return this.#tag(it)
@@ -72,8 +73,6 @@ class Sweep {
         return this.#manifest(it)
       case 'link':
         return this.#link(it)
-      case 'blob':
-        return this.#blob(it)
       case 'suspect':
         suspect(this.#rows, it.digest)
         return undefined
@@ -92,7 +91,7 @@ class Sweep {
     }
   }
 
-  #tag(it: TagCandidate): Verdict {
+  #tag(it: TagCandidate): Judged {
     const { repository, tag, digest, at, pulledAt, why } = it
     const row = this.#get('tags', [repository, tag])
     if (row === undefined) return 'gone'
@@ -109,7 +108,7 @@ class Sweep {
     return undefined
   }
 
-  #manifest(it: ManifestCandidate): Verdict {
+  #manifest(it: ManifestCandidate): Judged {
     const { repository, digest, at, why } = it
     const row = this.#get('manifests', [repository, digest])
     if (row === undefined) return 'gone'
@@ -162,7 +161,7 @@ class Sweep {
     )
   }
 
-  #link({ repository, digest, at }: Extract<Candidate, { kind: 'link' }>): Verdict {
+  #link({ repository, digest, at }: Extract<Candidate, { kind: 'link' }>): Judged {
     const link = this.#get('links', [repository, digest])
     const row = this.#blobRow(digest)
     if (link === undefined || row === undefined) return 'gone'
@@ -174,13 +173,14 @@ class Sweep {
     return undefined
   }
 
-  #blob({ digest, at, place }: Extract<Candidate, { kind: 'blob' }>): Verdict {
+  /** `bytes-left`: it is gone, and its bytes are with the blob driver. */
+  removeBlob({ digest, at }: Extract<Candidate, { kind: 'blob' }>): Judged | 'bytes-left' {
     const row = this.#blobRow(digest)
     if (row === undefined) return 'gone'
-    if (row.linkedAt !== at || row.place !== place) return 'used-again'
+    if (row.linkedAt !== at) return 'used-again'
     if (this.#holders.has(digest)) return 'in-a-repository'
     if (this.#parents.has(digest)) return 'in-a-manifest'
-    const { sizeBytes, createdAt } = row
+    const { sizeBytes, createdAt, place } = row
     this.#rows.delete('blobs', digest)
     this.#lastBlob = undefined
     this.#rows.delete('candidates', digest)
@@ -189,7 +189,7 @@ class Sweep {
       return undefined
     }
     this.#rows.put('trash', digest, { sizeBytes, place, createdAt, trashedAt: this.#batch.at })
-    return undefined
+    return place === 'file' ? 'bytes-left' : undefined
   }
 
   /** Removes bytes and edges, once no repository has them or may want them back. */
@@ -199,7 +199,7 @@ class Sweep {
     for (const key of this.#rows.firstKeys('children', [digest])) this.#rows.delete('children', key)
   }
 
-  #purgeManifest(it: Extract<Candidate, { kind: 'purged-manifest' }>): Verdict {
+  #purgeManifest(it: Extract<Candidate, { kind: 'purged-manifest' }>): Judged {
     const key = [it.repository, it.digest] as const
     // Pushed again: then the push has removed the row.
     if (this.#get('manifests', key) !== undefined) return 'back'
@@ -212,7 +212,7 @@ class Sweep {
   }
 
   /** Bytes that a push of the same blob has taken over stay; the note in the trash goes either way. */
-  #purgeBlob({ digest, at, place }: Extract<Candidate, { kind: 'purged-blob' }>): Verdict {
+  #purgeBlob({ digest, at, place }: Extract<Candidate, { kind: 'purged-blob' }>): Judged {
     const why = this.#purge('trash', digest, (row) => row.trashedAt === at)
     if (why !== undefined) return why
     if (place === 'inline' && this.#get('blobs', digest) === undefined) {
@@ -225,7 +225,7 @@ class Sweep {
     database: N,
     key: Databases[N]['key'],
     isIt: (row: Databases[N]['row']) => boolean,
-  ): Verdict {
+  ): Judged {
     const row = this.#get(database, key)
     if (row === undefined || !isIt(row)) return 'changed'
     this.#rows.delete(database, key)
@@ -252,7 +252,7 @@ class Sweep {
     return this.#lastBlob.row
   }
 
-  #apply(changes: readonly Change[]): void {
+  #apply(changes: readonly SingleChange[]): void {
     for (const change of changes) applyChange(this.#rows, change)
   }
 

@@ -4,6 +4,7 @@
  */
 import { DerivedRows } from '../derived-rows.ts'
 import type { RowAccess } from '../row-access.ts'
+import type { Verdict } from '../sweep.ts'
 import { type CommitOutcome, isShared, type Transaction } from '../transaction.ts'
 import { applyChange, holds } from './change.ts'
 import { applySweep } from './sweep.ts'
@@ -45,7 +46,10 @@ function applyTransaction(rows: DerivedRows, transaction: Transaction): CommitOu
       return { applied: false, failed: change }
     }
   }
-  for (const change of transaction.changes) applyChange(rows, change)
-  if (transaction.sweep === undefined) return { applied: true }
-  return { applied: true, swept: applySweep(rows, transaction.sweep) }
+  let verdicts: readonly Verdict[] | undefined
+  for (const change of transaction.changes) {
+    if (change.change === 'sweep') verdicts = applySweep(rows, change.batch)
+    else applyChange(rows, change)
+  }
+  return verdicts === undefined ? { applied: true } : { applied: true, verdicts }
 }

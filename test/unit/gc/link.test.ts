@@ -10,7 +10,7 @@ import { asDigest, sha256 } from '../../support/registry-client.ts'
 
 const digest = asDigest(sha256('x'))
 const repository = unwrap(parseRepositoryName('team/app'))
-const blob: Candidate = { kind: 'blob', digest, at: 1, place: 'inline', bytes: 1 }
+const blob: Candidate = { kind: 'blob', digest, at: 1, bytes: 1 }
 const manifest: Candidate = {
   kind: 'manifest',
   repository,

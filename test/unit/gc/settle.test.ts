@@ -12,7 +12,6 @@ const candidate: Candidate = {
   kind: 'blob',
   digest: asDigest(sha256('blob')),
   at: 1,
-  place: 'inline',
   bytes,
 }
 
@@ -29,7 +28,7 @@ describe('a batch', () => {
       commit: async () => {
         commits += 1
         clock.advance(20)
-        return { applied: true, swept: { skipped: [] }, tookMs: 20 }
+        return { applied: true, verdicts: [], tookMs: 20 }
       },
     }
     return new Settler({

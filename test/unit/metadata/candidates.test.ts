@@ -92,8 +92,8 @@ test('an entry that is newer than the look stays', async () => {
   const link = [repositories[0]!, digest] as const
   const changes: Change[] = [{ change: 'put', in: 'links', key: link, row: { linkedAt: 1 } }]
   await store.commit({ checks: [], changes })
-  const sweep = { at: 1, by: 'x', pulledAfter: 0, isFinal: false }
   const candidates = [{ kind: 'in-use', digest, stamp }] as const
-  await store.commit({ checks: [], changes: [], sweep: { ...sweep, candidates } })
+  const batch = { at: 1, by: 'x', pulledAfter: 0, isFinal: false, candidates }
+  await store.commit({ checks: [], changes: [{ change: 'sweep', in: 'candidates', batch }] })
   expect(store.get('candidates', digest)).toBeDefined()
 })

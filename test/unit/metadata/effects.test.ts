@@ -78,21 +78,16 @@ test('of a sweep what went is told, and nothing that stays', async () => {
   await apply({ change: 'raise', in: 'blobs', key: digest, at: 3 })
   await apply(...unlinkBlob(other, digest))
   heard.length = 0
+  const candidates = [
+    { kind: 'link', repository, digest, at: 3 },
+    { kind: 'link', repository: other, digest, at: 1 },
+  ] as const
+  const batch = { at: 10, by: 'test', pulledAfter: 0, isFinal: false, candidates }
   const outcome = await store.commit({
     checks: [],
-    changes: [],
-    sweep: {
-      at: 10,
-      by: 'test',
-      pulledAfter: 0,
-      isFinal: false,
-      candidates: [
-        { kind: 'link', repository, digest, at: 3 },
-        { kind: 'link', repository: other, digest, at: 1 },
-      ],
-    },
+    changes: [{ change: 'sweep', in: 'candidates', batch }],
   })
-  expect(outcome).toMatchObject({ applied: true, swept: { skipped: [{ index: 1 }] } })
+  expect(outcome).toMatchObject({ applied: true, verdicts: [{ is: 'stays', index: 1 }] })
   expect(heard).toEqual([`link team/app ${digest}`, 'event', 'anything'])
 })
 

@@ -13,7 +13,8 @@ afterEach(() => {
 })
 
 const plain = { checks: [], changes: [] }
-const sweep = { ...plain, sweep: { at: 1, by: 'x', pulledAfter: 0, isFinal: true, candidates: [] } }
+const batch = { at: 1, by: 'x', pulledAfter: 0, isFinal: true, candidates: [] }
+const sweep = { ...plain, changes: [{ change: 'sweep', in: 'candidates', batch }] }
 
 /** Flushes of what waits, each as the ids that share it. */
 function flushes(requests: readonly (readonly object[])[]): number[][] {

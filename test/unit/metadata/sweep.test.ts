@@ -4,7 +4,7 @@
  */
 import { beforeEach, expect, test } from 'vitest'
 import { eventKey } from '../../../src/metadata/event-log.ts'
-import type { Candidate, Stay } from '../../../src/metadata/sweep.ts'
+import type { Candidate, Stay, SweepBatch, Verdict } from '../../../src/metadata/sweep.ts'
 import type { Change } from '../../../src/metadata/transaction.ts'
 import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { asName, asTag } from '../../support/registry-client.ts'
@@ -50,16 +50,25 @@ const ALL: Record<string, Candidate> = {
   tag: { kind: 'tag', tag, ...removed },
   manifest: { kind: 'manifest', ...removed },
   link: { kind: 'link', repository, digest: blob, at: 5 },
-  blob: { kind: 'blob', digest: blob, at: 5, place: 'inline', bytes: 4 },
+  blob: { kind: 'blob', digest: blob, at: 5, bytes: 4 },
 }
 
-/** Why each of them stayed; `undefined` for what went. */
+async function verdictsOn(batch: SweepBatch): Promise<readonly Verdict[]> {
+  const outcome = await store.commit({
+    checks: [],
+    changes: [{ change: 'sweep', in: 'candidates', batch }],
+  })
+  if (!outcome.applied) throw new Error('refused')
+  return outcome.verdicts!
+}
+
+/** Why each of them stayed, or that it left bytes; `undefined` for what went with everything. */
 async function sweep(isFinal = false): Promise<Record<string, string | undefined>> {
   const candidates = Object.values(ALL)
   const batch = { at: 100, by: 'test', pulledAfter: 50, isFinal, candidates }
-  const outcome = await store.commit({ checks: [], changes: [], sweep: batch })
-  if (!outcome.applied) throw new Error('refused')
-  const why = new Map(outcome.swept!.skipped.map((it) => [it.index, it.why]))
+  const why = new Map(
+    (await verdictsOn(batch)).map((it) => [it.index, it.is === 'stays' ? it.why : it.is]),
+  )
   return Object.fromEntries(Object.keys(ALL).map((kind, place) => [kind, why.get(place)]))
 }
 
@@ -86,6 +95,16 @@ test('what nobody used goes, and can be restored', async () => {
   expect(store.get('events', eventKey(2))).toMatchObject({ action: 'delete-manifest' })
   expect(store.count('candidates')).toBe(0)
 })
+
+test.each([true, false])(
+  'bytes that the blob driver has are its matter (final: %s)',
+  async (isFinal) => {
+    await apply({ change: 'put', in: 'blobs', key: blob, row: { ...blobRow, place: 'file' } })
+    expect(await sweep(isFinal)).toEqual({ ...gone, blob: 'bytes-left' })
+    // Its note stays until the bytes are gone, whatever the window is.
+    expect(store.get('trash', blob)).toMatchObject({ place: 'file' })
+  },
+)
 
 test('with no window it goes for good', async () => {
   expect(await sweep(true)).toEqual(gone)
@@ -185,13 +204,10 @@ test.each(['tag', 'manifest'] as const)('a %s whose subject is back stays', asyn
     await apply({ change: 'delete', in: 'tagsByDigest', key: [repository, manifest, tag] })
   await apply({ change: 'put', in: 'manifests', key: [repository, index], row })
   const batch = { at: 100, by: 'test', pulledAfter: 50, isFinal: false, candidates: [candidate] }
-  const skipped = async () => {
-    const outcome = await store.commit({ checks: [], changes: [], sweep: batch })
-    return outcome.applied ? outcome.swept!.skipped : undefined
-  }
-  expect(await skipped()).toEqual([{ index: 0, why: 'subject-is-here' }])
+  const why = 'subject-is-here'
+  expect(await verdictsOn(batch)).toEqual([{ is: 'stays', index: 0, why }])
   await apply({ change: 'delete', in: 'manifests', key: [repository, index] })
-  expect(await skipped()).toEqual([])
+  expect(await verdictsOn(batch)).toEqual([])
 })
 
 test.each(CASES)('%s since it was found: what rests on it stays', async (_what, changes, stays) => {

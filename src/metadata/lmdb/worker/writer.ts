@@ -40,13 +40,14 @@ export function takeWaiting(
 ): { batches: MetadataWriterRequest[]; later: MetadataWriterRequest | undefined } {
   const batches = [first]
   let count = first.transactions.length
-  let hasSweep = isSweep(first)
+  let isTaken = first.transactions.some(hasSweep)
   while (count < transactionsPerFlushMax) {
     const next = receiveMessageOnPort(port) as { message: MetadataWriterRequest } | undefined
     if (next === undefined) break
     const { message } = next
-    if (hasSweep && isSweep(message)) return { batches, later: message }
-    hasSweep ||= isSweep(message)
+    const isSweep = message.transactions.some(hasSweep)
+    if (isTaken && isSweep) return { batches, later: message }
+    isTaken ||= isSweep
     batches.push(message)
     count += message.transactions.length
   }
@@ -55,14 +56,14 @@ export function takeWaiting(
 
 /** A collection paces itself by how long its sweeps keep others waiting. */
 function timed(it: Transaction, apply: () => CommitOutcome): CommitOutcome {
-  if (it.sweep === undefined) return apply()
+  if (!hasSweep(it)) return apply()
   const startedAt = performance.now()
   const outcome = apply()
   return outcome.applied ? { ...outcome, tookMs: performance.now() - startedAt } : outcome
 }
 
-function isSweep({ transactions }: MetadataWriterRequest): boolean {
-  return transactions.some((it) => it.sweep !== undefined)
+function hasSweep({ changes }: Transaction): boolean {
+  return changes.some(({ change }) => change === 'sweep')
 }
 
 function commit(
