@@ -1,6 +1,7 @@
 /**
  * @module What may not be moved or deleted: tags that are immutable by pattern, digests that are
- * pinned. Asked by pushes and deletes; collection asks the pins itself.
+ * pinned. Asked by deletes and undeletes. A push says only whether its tag is immutable, because the tag's
+ * row is judged where it is moved (`metadata/apply/move-tag.ts`). Collection asks the pins itself.
  */
 
 import { holdsNow } from '../metadata/edits.ts'
@@ -42,8 +43,12 @@ export class Protection {
 
   /** Throws TAG_IMMUTABLE with the current digest when the tag may not go elsewhere. */
   requireMovable(repository: RepositoryName, tag: Tag, current: Digest): void {
-    if (!this.isImmutable(repository, tag)) return
-    throw this.#refusal('TAG_IMMUTABLE', { tag, current })
+    if (this.isImmutable(repository, tag)) throw this.immutable(tag, current)
+  }
+
+  /** The refusal of a move that the writer decided. */
+  immutable(tag: Tag, current: Digest): RegistryError {
+    return this.#refusal('TAG_IMMUTABLE', { tag, current })
   }
 
   /** Throws DIGEST_PINNED when a pin holds the digest in this repository. */

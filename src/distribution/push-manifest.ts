@@ -4,14 +4,14 @@
  * entry, tags. Readers see the old or the new tag, never none.
  */
 
-import { addManifest, pointTag } from '../metadata/edits.ts'
+import { addManifest, refusalOf } from '../metadata/edits.ts'
 import { imageSize, imageSizeInTurns } from '../metadata/image-size.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { commitRetrying } from '../metadata/retry.ts'
-import { type ManifestRow, type TagRow, type Timestamp, tagHistoryMax } from '../metadata/schema.ts'
-import type { Change, Check } from '../metadata/transaction.ts'
+import type { ManifestRow, Timestamp } from '../metadata/schema.ts'
+import type { Change, Check, MoveTag, TagRefusal } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
-import { matchesEntityTag } from '../registry/entity-tag.ts'
+import type { TagCondition } from '../registry/entity-tag.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Manifest } from '../registry/manifest.ts'
 import type { RepositoryName } from '../registry/name.ts'
@@ -125,17 +125,45 @@ export class ManifestPushes {
     tags: readonly Tag[],
     found: FoundFacts,
   ): Promise<PushedManifest> {
-    await commitRetrying(this.#metadata, () => {
+    const refusal = await commitRetrying(this.#metadata, () => {
       const now = this.#clock.now()
+      const moves = tags.map((tag) => this.#move(push, tag, digest, now))
+      const checks = this.#checkChildren(push.repository, manifest, moves)
       const changes = this.#manifestChanges(push, digest, manifest, found, now)
-      const checks: Check[] = []
-      for (const tag of tags) this.#moveTag(push, tag, digest, now, checks, changes)
-      if (tags.length === 0) changes.push(this.#event(push, digest, now, {}))
-      checks.push(...checkChildren(this.#metadata, push.repository, manifest, this.#policy))
+      changes.push(...moves)
+      if (tags.length === 0) changes.push(this.#event(push, digest, now))
       changes.push(...this.#raises(manifest, now), ...(push.more ?? []))
       return { checks, changes }
     })
+    if (refusal !== undefined) throw this.#refused(refusal)
     return { digest, subject: manifest.subject?.digest.digest }
+  }
+
+  /** Throws for a child that is not here; a client hears of a tag that would not move first. */
+  #checkChildren(
+    repository: RepositoryName,
+    manifest: Manifest,
+    moves: readonly MoveTag[],
+  ): Check[] {
+    try {
+      return checkChildren(this.#metadata, repository, manifest, this.#policy)
+    } catch (error) {
+      for (const move of moves) {
+        const refusal = refusalOf(move, this.#metadata.get('tags', move.key)?.digest)
+        if (refusal !== undefined) throw this.#refused(refusal)
+      }
+      throw error
+    }
+  }
+
+  /**
+   * Conditional tag moves: `If-Match` and `If-None-Match` of a manifest PUT are judged by the transaction
+   * that moves the tag, against what it points at. The current digest is in the detail.
+   */
+  #refused({ why, tag, current }: TagRefusal): RegistryError {
+    return why === 'immutable'
+      ? this.#parts.protection.immutable(tag, current!)
+      : new RegistryError('MANIFEST_CHANGED', { detail: { current: current ?? null } })
   }
 
   /** Every blob that the manifest relies on is raised, so that collection leaves it alone. */
@@ -185,81 +213,31 @@ export class ManifestPushes {
     return addManifest({ repository, digest, bytes, row, children, referrer }, now)
   }
 
-  #moveTag(
-    push: ManifestPush,
+  #move(
+    { repository, condition, by }: ManifestPush,
     tag: Tag,
     digest: Digest,
-    now: Timestamp,
-    checks: Check[],
-    changes: Change[],
-  ): void {
-    const key = [push.repository, tag] as const
-    const before = this.#metadata.get('tags', key)
-    checkTagCondition(push.condition, before?.digest)
-    // The history, the index by digest and the condition rest on what the tag is now.
-    if (before === undefined) checks.push({ check: 'absent', in: 'tags', key })
-    else checks.push({ check: 'unchanged', in: 'tags', key, row: before })
-    if (before !== undefined && before.digest !== digest) {
-      this.#parts.protection.requireMovable(push.repository, tag, before.digest)
-      const loser = this.#metadata.get('manifests', [push.repository, before.digest])
-      // Whoever resolved the tag a moment ago pulls the old manifest now: its age begins anew. A
-      // cache that was superseded is of no use to anybody.
-      if (loser !== undefined && loser.isBuildCache !== true) {
-        const loserKey = [push.repository, before.digest] as const
-        changes.push({ change: 'raise', in: 'manifests', key: loserKey, at: now })
-      }
-    }
-    changes.push(
-      ...pointTag(push.repository, tag, movedTag(before, digest, now, push.by), before?.digest),
-      this.#event(push, digest, now, {
-        tag,
-        ...(before === undefined || before.digest === digest ? {} : { from: before.digest }),
-      }),
-    )
-  }
-
-  #event(
-    { repository, by }: ManifestPush,
-    digest: Digest,
     at: Timestamp,
-    more: { readonly tag?: Tag; readonly from?: Digest },
-  ): Change {
-    return this.#parts.history.write({ at, action: 'push', repository, by, digest, ...more })
+  ): MoveTag {
+    const isConditional = condition.ifMatch !== undefined || condition.ifNoneMatch !== undefined
+    return {
+      change: 'move-tag',
+      in: 'tags',
+      key: [repository, tag],
+      digest,
+      at,
+      by,
+      isImmutable: this.#parts.protection.isImmutable(repository, tag),
+      ...(isConditional ? { condition } : {}),
+    }
   }
-}
 
-/** The tag's new row, with what it pointed at before. */
-export function movedTag(
-  before: TagRow | undefined,
-  digest: Digest,
-  now: Timestamp,
-  by: string,
-): TagRow {
-  if (before === undefined) return { digest, pushedAt: now, previous: [], by }
-  if (before.digest === digest) return { ...before, pushedAt: now, by }
-  const previous = [{ digest: before.digest, replacedAt: now, by }, ...before.previous]
-  return { digest, pushedAt: now, previous: previous.slice(0, tagHistoryMax), by }
+  #event({ repository, by }: ManifestPush, digest: Digest, at: Timestamp): Change {
+    return this.#parts.history.write({ at, action: 'push', repository, by, digest })
+  }
 }
 
 function textOf({ reference, expected, bytes, contentType }: ManifestPush): ManifestText {
   const claimed = reference.kind === 'digest' ? reference.digest : expected
   return { bytes, contentType, claimed }
-}
-
-export interface TagCondition {
-  readonly ifMatch: string | undefined
-  readonly ifNoneMatch: string | undefined
-}
-
-/**
- * Conditional tag moves: `If-Match` and `If-None-Match` of a manifest PUT (RFC 9110 §13.1), judged against
- * what the tag points at and held by the transaction that moves it. Throws MANIFEST_CHANGED (with the current digest in the detail) when the condition does not hold.
- */
-function checkTagCondition(condition: TagCondition, current: Digest | undefined): void {
-  const { ifMatch, ifNoneMatch } = condition
-  const holds =
-    (ifMatch === undefined || matchesEntityTag(ifMatch, current)) &&
-    (ifNoneMatch === undefined || !matchesEntityTag(ifNoneMatch, current))
-  if (holds) return
-  throw new RegistryError('MANIFEST_CHANGED', { detail: { current: current ?? null } })
 }

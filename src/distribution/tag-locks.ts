@@ -1,7 +1,8 @@
 /**
- * @module One at a time on a tag, and on a manifest. Moves of a tag rest on what it was: without
- * this, many clients on one tag would undo each other's attempts until some ran out of them. A
- * delete of a manifest takes the tags that it saw: a push may not add one meanwhile.
+ * @module One at a time on a tag, and on a manifest. A push needs no lock for itself: its tags move by what
+ * they are in the writer. Deletes and undeletes rest on what they read. A delete of a tag would lose every
+ * attempt while many clients push it. A delete of a manifest takes the tags that it saw: a push may not add
+ * one meanwhile.
  */
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'

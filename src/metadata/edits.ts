@@ -10,6 +10,7 @@
  *                                       a manifest is in a repository
  */
 import type { Digest } from '../registry/digest.ts'
+import { holdsFor } from '../registry/entity-tag.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 import {
@@ -23,8 +24,9 @@ import {
   type Removal,
   type TagRow,
   type Timestamp,
+  tagHistoryMax,
 } from './schema.ts'
-import type { Check, SingleChange } from './transaction.ts'
+import type { Check, MoveTag, SingleChange, TagRefusal } from './transaction.ts'
 
 export interface Decision {
   readonly checks: Check[]
@@ -94,6 +96,30 @@ export function pointTag(
     { change: 'delete', in: 'deletedTags', key: [repository, tag] },
   )
   return changes
+}
+
+/** A tag's new row, with what it pointed at before. */
+export function movedTag(
+  before: TagRow | undefined,
+  digest: Digest,
+  now: Timestamp,
+  by: string,
+): TagRow {
+  if (before === undefined) return { digest, pushedAt: now, previous: [], by }
+  if (before.digest === digest) return { ...before, pushedAt: now, by }
+  const previous = [{ digest: before.digest, replacedAt: now, by }, ...before.previous]
+  return { digest, pushedAt: now, previous: previous.slice(0, tagHistoryMax), by }
+}
+
+/** Why a tag that points at `current` may not move; undefined: it may. */
+export function refusalOf(move: MoveTag, current: Digest | undefined): TagRefusal | undefined {
+  const { condition, isImmutable, digest, key } = move
+  const [, tag] = key
+  if (condition !== undefined && !holdsFor(condition, current)) {
+    return { why: 'condition', tag, current }
+  }
+  if (!isImmutable || current === undefined || current === digest) return undefined
+  return { why: 'immutable', tag, current }
 }
 
 export interface ManifestToAdd {

@@ -6,7 +6,7 @@
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Candidate, SweepBatch, Verdict } from './sweep.ts'
-import type { Check, CommitOutcome, SingleChange, Transaction } from './transaction.ts'
+import type { Check, CommitOutcome, MoveTag, SingleChange, Transaction } from './transaction.ts'
 
 /** Called when reads see the change and before its caller hears of it; all of it is optional. */
 export interface EffectListener {
@@ -34,10 +34,17 @@ export function tellEffects(
 ): void {
   for (const change of changes) {
     if (change.change === 'sweep') tellSweep(change.batch, verdicts, listener)
+    else if (change.change === 'move-tag') tellMove(change, listener)
     else tellChange(change, checks, listener)
   }
   if (listener.anything === undefined) return
   if (changes.some((it) => it.in !== 'system')) listener.anything()
+}
+
+/** That the manifest which lost the tag was raised changes nothing that is seen. */
+function tellMove({ key }: MoveTag, listener: EffectListener): void {
+  listener.tag?.(key[0], key[1])
+  listener.event?.()
 }
 
 function tellSweep(

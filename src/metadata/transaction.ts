@@ -5,6 +5,9 @@
  * what they come to, from the rows that are there at their place in the order (`metadata/apply/`).
  */
 
+import type { Digest } from '../registry/digest.ts'
+import type { TagCondition } from '../registry/entity-tag.ts'
+import type { Tag } from '../registry/tag.ts'
 import {
   DATABASES,
   type DatabaseName,
@@ -76,8 +79,34 @@ export type SingleChange =
       readonly at: Timestamp
     }
 
+/**
+ * A push points a tag at a manifest. Decided from the tag's row at its place in the order, so moves of one
+ * tag never undo each other. It writes the row with its history and its index, raises the manifest that
+ * loses the tag, and writes the event. Fails the transaction, for good, when the tag may not move.
+ */
+export interface MoveTag {
+  readonly change: 'move-tag'
+  readonly in: 'tags'
+  readonly key: Key<'tags'>
+  readonly digest: Digest
+  readonly at: Timestamp
+  readonly by: string
+  /** Must hold for what the tag points at. */
+  readonly condition?: TagCondition
+  /** By configuration and name: may be created and pushed again, but not go to another digest. */
+  readonly isImmutable: boolean
+}
+
+/** Why a tag may not move, with what it points at. */
+export interface TagRefusal {
+  readonly why: 'condition' | 'immutable'
+  readonly tag: Tag
+  readonly current: Digest | undefined
+}
+
 export type Change =
   | SingleChange
+  | MoveTag
   /**
    * What of the batch was not used since it was found goes, the rest stays: each candidate is judged here,
    * at its place in the order. A transaction has one sweep at most, so a verdict needs no more than the
@@ -100,7 +129,7 @@ export function mixesScopes(it: Transaction): boolean {
   return isShared(it) && it.checks.some(({ in: table }) => DATABASES[table].scope === 'local')
 }
 
-/** Applied, or the first check (or raise) that did not hold; then nothing was changed. */
+/** Applied, or the first check (or raise, or tag) that did not hold; then nothing was changed. */
 export type CommitOutcome =
   | {
       readonly applied: true
@@ -109,4 +138,9 @@ export type CommitOutcome =
       /** How long the writer worked on a sweep, ms: measured around it, no part of what was decided. */
       readonly tookMs?: number
     }
-  | { readonly applied: false; readonly failed: Check | Change }
+  | {
+      readonly applied: false
+      readonly failed: Check | Change
+      /** Why a tag did not move. Final: the decision was made on what is there, so again is the same. */
+      readonly refusal?: TagRefusal
+    }

@@ -12,6 +12,20 @@ export function matchesEntityTag(list: string, digest: string | undefined): bool
   })
 }
 
+/** `If-Match` and `If-None-Match` of a request (RFC 9110 §13.1), as they were sent. */
+export interface TagCondition {
+  readonly ifMatch: string | undefined
+  readonly ifNoneMatch: string | undefined
+}
+
+/** Whether a condition holds for what is there now; undefined: nothing is. */
+export function holdsFor({ ifMatch, ifNoneMatch }: TagCondition, current: string | undefined) {
+  return (
+    (ifMatch === undefined || matchesEntityTag(ifMatch, current)) &&
+    (ifNoneMatch === undefined || !matchesEntityTag(ifNoneMatch, current))
+  )
+}
+
 /** Strong comparison of one tag, as If-Range wants it (weak tags and dates do not match). */
 export function isSameEntityTag(tag: string, digest: string): boolean {
   return tag.trim() === `"${digest}"`

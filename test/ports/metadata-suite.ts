@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { MetadataStore } from '../../src/metadata/port.ts'
 import type { TagRow } from '../../src/metadata/schema.ts'
 import type { Transaction } from '../../src/metadata/transaction.ts'
+import type { Digest } from '../../src/registry/digest.ts'
 import { asDigest, asName, asTag, sha256 } from '../support/registry-client.ts'
 
 export interface OpenStore {
@@ -138,6 +139,31 @@ export function metadataSuite(open: () => Promise<OpenStore>): void {
     expect((await move(read)).applied).toBe(true)
     expect((await move(read)).applied).toBe(false)
     expect((await move(row(2))).applied).toBe(true)
+  })
+
+  test('a tag moves from what it is, and one that may not is named with it', async () => {
+    const move = (digest: Digest, ifMatch: string | undefined) =>
+      commit({
+        checks: [],
+        changes: [
+          {
+            change: 'move-tag',
+            in: 'tags',
+            key: [name, asTag('v1')],
+            digest,
+            at: 1,
+            by: 'test',
+            isImmutable: false,
+            ...(ifMatch === undefined ? {} : { condition: { ifMatch, ifNoneMatch: undefined } }),
+          },
+        ],
+      })
+    const [one, two] = [asDigest(sha256('one')), asDigest(sha256('two'))] as const
+    const outcomes = await Promise.all([move(one, undefined), move(two, one), move(one, one)])
+    expect(outcomes.map(({ applied }) => applied)).toEqual([true, true, false])
+    const refusal = { why: 'condition', tag: 'v1', current: two }
+    expect(outcomes[2]).toMatchObject({ failed: { change: 'move-tag', digest: one }, refusal })
+    expect(opened.store.get('tags', [name, asTag('v1')])?.digest).toBe(two)
   })
 
   test('none looks below a prefix', async () => {

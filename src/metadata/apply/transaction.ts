@@ -7,6 +7,7 @@ import type { RowAccess } from '../row-access.ts'
 import type { Verdict } from '../sweep.ts'
 import { type CommitOutcome, isShared, type Transaction } from '../transaction.ts'
 import { applyChange, holds } from './change.ts'
+import { moveTag, refusedMove } from './move-tag.ts'
 import { applySweep } from './sweep.ts'
 
 /** Runs `apply` and hands on what it returns: for a writer that measures. */
@@ -45,10 +46,14 @@ function applyTransaction(rows: DerivedRows, transaction: Transaction): CommitOu
     if (change.change === 'raise' && rows.get(change.in, change.key) === undefined) {
       return { applied: false, failed: change }
     }
+    if (change.change !== 'move-tag') continue
+    const refusal = refusedMove(rows, change)
+    if (refusal !== undefined) return { applied: false, failed: change, refusal }
   }
   let verdicts: readonly Verdict[] | undefined
   for (const change of transaction.changes) {
     if (change.change === 'sweep') verdicts = applySweep(rows, change.batch)
+    else if (change.change === 'move-tag') moveTag(rows, change)
     else applyChange(rows, change)
   }
   return verdicts === undefined ? { applied: true } : { applied: true, verdicts }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Deletes } from '../../../src/distribution/delete.ts'
+import { Protection } from '../../../src/distribution/protection.ts'
 import { type ManifestPush, ManifestPushes } from '../../../src/distribution/push-manifest.ts'
 import { TagLocks } from '../../../src/distribution/tag-locks.ts'
 import { tagHistoryMax } from '../../../src/metadata/schema.ts'
@@ -142,6 +143,47 @@ describe('the indexes', () => {
         expect(metadata.get('manifests', [app, row.digest])).toBeDefined()
       }
     }
+  })
+})
+
+describe('a tag that may not move', () => {
+  const absent = { mediaType: mediaTypes.ociManifest, digest: sha256('absent'), size: 7 }
+  const onlyNew = { ifMatch: undefined, ifNoneMatch: '*' }
+
+  test('is refused after one attempt, with what it points at', async () => {
+    const { digest } = await push('one')
+    const before = metadata.commitCount
+    await expect(push('two', { condition: onlyNew })).rejects.toMatchObject({
+      kind: 'MANIFEST_CHANGED',
+      detail: { current: digest },
+    })
+    expect(metadata.commitCount).toBe(before + 1)
+  })
+
+  test('is refused and counted when it is immutable', async () => {
+    const protection = new Protection([{ repositories: ['**'], tags: ['v*'] }])
+    pushes = new ManifestPushes(metadata, policy, clock, { ...repositoryParts(), protection })
+    const { digest } = await push('one')
+    expect(await push('one')).toMatchObject({ digest })
+    await expect(push('two')).rejects.toMatchObject({
+      kind: 'TAG_IMMUTABLE',
+      detail: { tag: v1, current: digest },
+    })
+    expect(protection.blockedCount).toBe(1)
+  })
+
+  test('is heard of before blobs that are missing', async () => {
+    await push('one')
+    const bytes = Buffer.from(JSON.stringify(imageIndex([absent])))
+    pushes = new ManifestPushes(
+      metadata,
+      { ...policy, allowsSparseIndex: false },
+      clock,
+      repositoryParts(),
+    )
+    await expect(push('', { bytes })).rejects.toMatchObject({ kind: 'MANIFEST_BLOB_UNKNOWN' })
+    const conditional = push('', { bytes, condition: onlyNew })
+    await expect(conditional).rejects.toMatchObject({ kind: 'MANIFEST_CHANGED' })
   })
 })
 

@@ -52,6 +52,21 @@ test('tags, links, events and sessions are told by name', async () => {
   ])
 })
 
+test('a tag that moves is told with its event, and not the manifest that lost it', async () => {
+  const move = { change: 'move-tag', in: 'tags', key: [repository, tag], by: 'test' } as const
+  const more = { at: 1, isImmutable: false }
+  expect(await apply({ ...move, ...more, digest })).toEqual([
+    'tag team/app v1',
+    'event',
+    'anything',
+  ])
+  expect(await apply({ ...move, ...more, digest: sha256('another') })).toEqual([
+    'tag team/app v1',
+    'event',
+    'anything',
+  ])
+})
+
 test('being relied on, and numbers of this node, are no news', async () => {
   await apply({ change: 'put', in: 'blobs', key: digest, row: blobRow })
   expect(await apply({ change: 'raise', in: 'blobs', key: digest, at: 9 })).toEqual(['anything'])

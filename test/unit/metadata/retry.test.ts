@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { commitRetrying } from '../../../src/metadata/retry.ts'
 import type { Transaction } from '../../../src/metadata/transaction.ts'
 import { commitAttemptsMax } from '../../../src/registry/limits.ts'
+import { asTag } from '../../support/registry-client.ts'
 
 const nothing: Transaction = { checks: [], changes: [] }
 const refused = { applied: false, failed: { check: 'absent', in: 'system', key: 'a' } } as const
@@ -28,6 +29,17 @@ test.each([
   }
   await commitRetrying(store(3), decide)
   expect(decisions).toBe(4)
+})
+
+test('a tag that may not move is final', async () => {
+  const refusal = { why: 'condition', tag: asTag('v1'), current: undefined } as const
+  let commits = 0
+  const commit = async () => {
+    commits += 1
+    return { ...refused, refusal }
+  }
+  expect(await commitRetrying({ commit }, () => nothing)).toEqual(refusal)
+  expect(commits).toBe(1)
 })
 
 test('it ends after as many attempts as are allowed', async () => {

@@ -1,0 +1,56 @@
+/** @module The breaks of moving a tag: what a push may do to it, and what has to go with it. */
+import { vitest } from '../breaks.mjs'
+
+const moves = vitest('unit', 'test/unit/metadata/move-tag.test.ts')
+
+export const BREAKS = [
+  {
+    what: 'the condition of a push is not checked where the tag moves',
+    file: 'src/metadata/apply/move-tag.ts',
+    find: 'if (move.condition === undefined && !move.isImmutable) return undefined',
+    replace: 'if (!move.isImmutable) return undefined',
+    guard: moves,
+  },
+  {
+    what: 'a condition does not hold and the tag moves all the same',
+    file: 'src/metadata/edits.ts',
+    find: 'if (condition !== undefined && !holdsFor(condition, current)) {',
+    replace: 'if (condition !== undefined && holdsFor(condition, current) === undefined) {',
+    guard: vitest('http', 'test/http/registry/conditional.test.ts'),
+  },
+  {
+    what: 'an immutable tag goes elsewhere',
+    file: 'src/metadata/edits.ts',
+    find: 'if (!isImmutable || current === undefined || current === digest) return undefined',
+    replace: 'if (isImmutable || current === undefined || current === digest) return undefined',
+    guard: moves,
+  },
+  {
+    what: 'a moved tag forgets what it pointed at',
+    file: 'src/metadata/edits.ts',
+    find: 'const previous = [{ digest: before.digest, replacedAt: now, by }, ...before.previous]',
+    replace: 'const previous = [...before.previous]',
+    guard: moves,
+  },
+  {
+    what: 'a moved tag is not in the index by digest',
+    file: 'src/metadata/edits.ts',
+    find: "{ change: 'put', in: 'tagsByDigest', key: [repository, row.digest, tag], row: true },",
+    replace: '',
+    guard: moves,
+  },
+  {
+    what: 'a manifest that lost its tag a moment ago is as old as before',
+    file: 'src/metadata/apply/move-tag.ts',
+    find: 'if (from !== undefined) raiseLoser(rows, [repository, from], at)',
+    replace: '',
+    guard: moves,
+  },
+  {
+    what: 'a tag that may not move is tried again and again',
+    file: 'src/metadata/retry.ts',
+    find: 'if (outcome.refusal !== undefined) return outcome.refusal',
+    replace: '',
+    guard: vitest('unit', 'test/unit/metadata/retry.test.ts'),
+  },
+]
