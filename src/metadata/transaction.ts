@@ -144,3 +144,28 @@ export type CommitOutcome =
       /** Why a tag did not move. Final: the decision was made on what is there, so again is the same. */
       readonly refusal?: TagRefusal
     }
+
+/**
+ * The same transaction with bytes of its own: those in shared memory are their sender's again when it is
+ * done. Whoever takes transactions from another thread calls it first.
+ */
+export function withOwnBytes(it: Transaction): Transaction {
+  return it.changes.some(hasSharedBytes) ? { ...it, changes: it.changes.map(ownChange) } : it
+}
+
+function hasSharedBytes(change: Change): boolean {
+  if (change.change === 'arrive') return isSharedMemory(change.inlineBytes)
+  return 'row' in change && isSharedMemory(change.row)
+}
+
+function ownChange(change: Change): Change {
+  if (!hasSharedBytes(change)) return change
+  if (change.change === 'arrive')
+    return { ...change, inlineBytes: new Uint8Array(change.inlineBytes!) }
+  const { row } = change as { readonly row: Uint8Array }
+  return { ...change, row: new Uint8Array(row) } as Change
+}
+
+function isSharedMemory(row: unknown): boolean {
+  return row instanceof Uint8Array && row.buffer instanceof SharedArrayBuffer
+}

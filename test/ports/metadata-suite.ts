@@ -63,6 +63,23 @@ export function metadataSuite(open: () => Promise<OpenStore>): void {
     expect(opened.store.getBytes('manifestBytes', digest)).toBeUndefined()
   })
 
+  test("bytes in shared memory are their sender's again, those of the store are its own", async () => {
+    const shared = new Uint8Array(new SharedArrayBuffer(8)).fill(1)
+    const [sent, arrived] = [asDigest(sha256('sent')), asDigest(sha256('arrived'))] as const
+    const row = { sizeBytes: 8, place: 'inline', createdAt: 1, linkedAt: 1 } as const
+    await commit({
+      checks: [],
+      changes: [
+        { change: 'put', in: 'manifestBytes', key: sent, row: shared },
+        { change: 'arrive', in: 'blobs', key: arrived, row, inlineBytes: shared },
+      ],
+    })
+    shared.fill(2)
+    const bytes = Buffer.alloc(8, 1)
+    expect(Buffer.from(opened.store.getBytes('manifestBytes', sent)!).equals(bytes)).toBe(true)
+    expect(Buffer.from(opened.store.getBytes('blobBytes', arrived)!).equals(bytes)).toBe(true)
+  })
+
   test('an upload keeps its bytes beside its fields', async () => {
     const bytes = Uint8Array.of(1, 2, 3)
     const upload = { repository: name, algorithm: 'sha256', offsetBytes: 3, client: 'c' } as const

@@ -31,11 +31,11 @@ export function holds(rows: RowAccess, check: Check): boolean {
 export function applyChange(rows: DerivedRows, change: SingleChange): void {
   switch (change.change) {
     case 'put':
-      rows.put(change.in, change.key, ownRow(change.row))
+      rows.put(change.in, change.key, change.row)
       break
     case 'putIfAbsent':
       if (rows.get(change.in, change.key) !== undefined) return
-      rows.put(change.in, change.key, ownRow(change.row))
+      rows.put(change.in, change.key, change.row)
       break
     case 'delete':
       rows.delete(change.in, change.key)
@@ -53,12 +53,6 @@ export function applyChange(rows: DerivedRows, change: SingleChange): void {
   keepCandidates(rows, change)
 }
 
-/** Bytes in shared memory are their sender's again when the transaction is done. */
-function ownRow(row: unknown): unknown {
-  const isShared = row instanceof Uint8Array && row.buffer instanceof SharedArrayBuffer
-  return isShared ? new Uint8Array(row) : row
-}
-
 function arrive(rows: DerivedRows, change: SingleChange & { readonly change: 'arrive' }): void {
   const { key, row, inlineBytes } = change
   const before = rows.get('blobs', key) as Databases['blobs']['row'] | undefined
@@ -67,7 +61,7 @@ function arrive(rows: DerivedRows, change: SingleChange & { readonly change: 'ar
   }
   rows.put('blobs', key, row)
   if (inlineBytes === undefined) rows.delete('blobBytes', key)
-  else rows.put('blobBytes', key, ownRow(inlineBytes))
+  else rows.put('blobBytes', key, inlineBytes)
   suspect(rows, key)
 }
 

@@ -8,7 +8,11 @@ import { type EffectListener, tellEffects } from '../../../src/metadata/effects.
 import type { MetadataStore } from '../../../src/metadata/port.ts'
 import type { RowAccess } from '../../../src/metadata/row-access.ts'
 import type { DatabaseName, Databases } from '../../../src/metadata/schema.ts'
-import type { CommitOutcome, Transaction } from '../../../src/metadata/transaction.ts'
+import {
+  type CommitOutcome,
+  type Transaction,
+  withOwnBytes,
+} from '../../../src/metadata/transaction.ts'
 import type { Digest } from '../../../src/registry/digest.ts'
 
 type Key = string | readonly string[]
@@ -101,7 +105,7 @@ export class MemoryMetadataStore implements MetadataStore {
   /** Applied in the order of the calls, known in a later turn of the event loop: as on disk. */
   async commit(transaction: Transaction): Promise<CommitOutcome> {
     this.commitCount += 1
-    const copy = structuredClone(transaction)
+    const copy = withOwnBytes(structuredClone(transaction))
     await new Promise((resolve) => setImmediate(resolve))
     if (this.failure !== undefined) throw this.failure
     const outcome = applyTogether(this.#rows, [[copy]])[0]![0]!
@@ -112,7 +116,7 @@ export class MemoryMetadataStore implements MetadataStore {
 
   /** Applies all of them in one turn, as a writer does with what waits. Nobody hears of it. */
   applyBatch(transactions: readonly Transaction[]): CommitOutcome[] {
-    return applyTogether(this.#rows, [structuredClone(transactions)])[0]!
+    return applyTogether(this.#rows, [structuredClone(transactions).map(withOwnBytes)])[0]!
   }
 
   onApplied(listener: EffectListener): void {

@@ -5,7 +5,7 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { toWorkerFailure } from '../../../runtime/worker-failure.ts'
 import { applyTogether } from '../../apply/transaction.ts'
-import type { CommitOutcome, Transaction } from '../../transaction.ts'
+import { type CommitOutcome, type Transaction, withOwnBytes } from '../../transaction.ts'
 import { LmdbEnvironment } from '../environment.ts'
 import type { MetadataWriterReply, MetadataWriterRequest, MetadataWriterSetup } from './messages.ts'
 
@@ -71,7 +71,7 @@ function commit(
   batches: readonly MetadataWriterRequest[],
 ): MetadataWriterReply[] {
   try {
-    const all = batches.map(({ transactions }) => transactions)
+    const all = batches.map(({ transactions }) => transactions.map(withOwnBytes))
     const outcomes = environment.writeSync(() => applyTogether(environment, all, timed))
     return batches.map(({ id }, index) => ({ kind: 'committed', id, outcomes: outcomes[index]! }))
   } catch (error) {
