@@ -249,7 +249,7 @@ describe('errors', () => {
     { path: /^src\/registry\/error-kinds\.ts$/, why: 'the table of kinds itself' },
     { path: /^src\/upstream\//, why: 'a client of HTTP: it sends and reads headers' },
     {
-      path: /^src\/mirror\/(blobs|blob-proofs|fill-answers)\.ts$/,
+      path: /^src\/mirror\/blob-(proofs|source)\.ts$/,
       why: 'asks upstreams and reads the headers of their answers',
     },
   ]

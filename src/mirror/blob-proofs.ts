@@ -3,13 +3,13 @@
  * very repository, once, and remembered. A manifest that names a digest proves nothing: anybody may
  * name any digest. Refusals are remembered for a moment as well.
  */
+import type { MetadataReader } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
-import type { HttpAnswer } from '../upstream/client.ts'
+import { type HttpAnswer, lengthOf, partOf } from '../upstream/client.ts'
 import { isHeadUnknown, UpstreamError } from '../upstream/error.ts'
-import { lengthOf, totalOf } from './fill-answers.ts'
 import type { Mirror } from './mirror.ts'
 import { NegativeCache } from './negative-cache.ts'
 
@@ -126,5 +126,39 @@ async function ask(
   const length = head && lengthOf(head)
   if (length !== undefined) return { sizeBytes: length }
   const answer = await send('GET', { Range: 'bytes=0-0' })
-  return { sizeBytes: answer.status === 206 ? totalOf(answer) : lengthOf(answer) }
+  return { sizeBytes: answer.status === 206 ? partOf(answer)?.totalBytes : lengthOf(answer) }
+}
+
+/** Larger manifests are not parsed for this. */
+const manifestBytesMax = 256 * 1024
+
+interface Named {
+  readonly digest?: unknown
+  readonly size?: unknown
+}
+
+/**
+ * How large a blob is by a manifest that names it: an upstream that sends another length is refused before
+ * the first byte. Undefined when no manifest of the repository is stored that names it.
+ */
+export function promisedSize(
+  metadata: MetadataReader,
+  repository: RepositoryName,
+  digest: Digest,
+): number | undefined {
+  const [parent] = metadata.keys('parents', [digest, repository], undefined, 1)
+  const bytes = parent === undefined ? undefined : metadata.getBytes('manifestBytes', parent[2])
+  if (bytes === undefined || bytes.byteLength > manifestBytesMax) return undefined
+  try {
+    const { config, layers, manifests } = JSON.parse(Buffer.from(bytes).toString('utf8')) as {
+      config?: Named
+      layers?: readonly Named[]
+      manifests?: readonly Named[]
+    }
+    const all = [config, ...(layers ?? []), ...(manifests ?? [])]
+    const size = all.find((it) => it?.digest === digest)?.size
+    return typeof size === 'number' && Number.isSafeInteger(size) ? size : undefined
+  } catch {
+    return undefined
+  }
 }

@@ -4,6 +4,8 @@
  * is known to belong; everything else is filled from upstream, once for all who ask.
  */
 
+import { Fill } from '../blobs/fill/fill.ts'
+import type { FillAnswer, FilledBlob, FillTarget } from '../blobs/fill/source.ts'
 import type { BlobSource } from '../blobs/port.ts'
 import { commitBlob } from '../distribution/commit-blob.ts'
 import { linkBlob } from '../metadata/edits.ts'
@@ -11,16 +13,12 @@ import type { Change } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { ByteSpan } from '../registry/range.ts'
-import { type HttpAnswer, headerOf } from '../upstream/client.ts'
 import { UpstreamError } from '../upstream/error.ts'
-import { BlobProofs } from './blob-proofs.ts'
+import { PassThrough } from '../upstream/pass-through.ts'
+import { BlobProofs, promisedSize } from './blob-proofs.ts'
+import { UpstreamBlob } from './blob-source.ts'
 import { type MirrorContext, missMs } from './context.ts'
-import { Fill } from './fill.ts'
-import { lengthOf } from './fill-answers.ts'
-import type { FilledBlob } from './fill-parts.ts'
 import type { Mirror } from './mirror.ts'
-import { PassThrough } from './pass-through.ts'
-import { promisedSize } from './promised-size.ts'
 import { RangeSource } from './range-source.ts'
 import type { MirrorSpace } from './space.ts'
 
@@ -172,33 +170,16 @@ export class MirrorBlobs {
       if (giveBack === undefined) return undefined
       try {
         const until = Math.max(deadline, clock.monotonic() + passMsMin)
-        const answer = await this.#getRange(mirror, repository, fill.digest, offset, length, until)
+        const blob = new UpstreamBlob({ mirror, repository, digest: fill.digest })
+        const body = await blob.range(offset, length, until)
         mirror.stats.passed += 1
-        return new PassThrough(answer, length, giveBack)
+        return new PassThrough(body, length, giveBack)
       } catch {
         giveBack()
         return undefined
       }
     }
     return new RangeSource({ fill, spans, clock, pass })
-  }
-
-  /** A range straight from upstream; throws when upstream does not answer exactly that. */
-  async #getRange(
-    mirror: Mirror,
-    repository: RepositoryName,
-    digest: Digest,
-    offset: number,
-    length: number,
-    deadline: number,
-  ): Promise<HttpAnswer> {
-    const last = offset + length - 1
-    const headers = { Range: `bytes=${offset}-${last}` }
-    const answer = await this.#get(mirror, repository, digest, headers, deadline)
-    const range = headerOf(answer.headers, 'content-range') ?? ''
-    if (answer.status === 206 && range.startsWith(`bytes ${offset}-${last}/`)) return answer
-    answer.body.abort()
-    throw new UpstreamError('garbage', 'upstream does not answer the range that was asked for')
   }
 
   /** Starts a fill for warming; resolves when it is stored. */
@@ -214,27 +195,20 @@ export class MirrorBlobs {
     const key = `${mirror.name} ${digest}`
     const repositories = new Set([repository])
     const startedAt = clock.monotonic()
-    const fill = new Fill({
+    const promisedBytes = promisedSize(this.#context.metadata, repository, digest)
+    const source = new UpstreamBlob({
+      mirror,
+      repository,
       digest,
-      uploadId: newUploadId(),
-      promisedBytes: promisedSize(this.#context.metadata, repository, digest),
       askSize: () => this.#proofs.sizeOf(mirror, repository, digest, deadline),
-      deadline,
-      inlineLimitBytes,
-      growing,
-      clock,
-      ask: async (offset, until) => {
-        const range = offset === 0 ? {} : { Range: `bytes=${offset}-` }
-        const answer = await this.#get(mirror, repository, digest, range, until)
-        if (offset === 0) mirror.stats.firstByte((clock.monotonic() - startedAt) / 1000)
-        return answer
-      },
+      onOpened: () => mirror.stats.firstByte((clock.monotonic() - startedAt) / 1000),
+    })
+    const target: FillTarget = {
       mayStore: (sizeBytes) => this.#space.mayStore(mirror, sizeBytes),
       publish: (blob) => this.#publish(mirror, repositories, blob),
-      onFailure: (error) => {
-        mirror.stats.failures[error.kind] += 1
-      },
-    })
+    }
+    const store = { growing, uploadId: newUploadId(), inlineLimitBytes, clock }
+    const fill = new Fill({ digest, promisedBytes, deadline }, source, target, store)
     const entry: Entry = { fill, repositories }
     this.#fills.set(key, entry)
     void fill.over.then(() => {
@@ -277,39 +251,22 @@ export class MirrorBlobs {
     })
   }
 
-  #get(
-    mirror: Mirror,
-    repository: RepositoryName,
-    digest: Digest,
-    headers: Record<string, string>,
-    deadline: number,
-  ): Promise<HttpAnswer> {
-    return mirror.upstream.ask({
-      method: 'GET',
-      repository: mirror.upstreamName(repository),
-      tail: `blobs/${digest}`,
-      headers: { Accept: '*/*', ...headers },
-      deadline,
-      isBulk: true,
-    })
-  }
-
   /** The whole blob for one client: the disk is short. */
   async #passWhole(
     mirror: Mirror,
     repository: RepositoryName,
     digest: Digest,
-    taken: HttpAnswer | undefined,
+    taken: FillAnswer | undefined,
     deadline: number,
   ): Promise<BlobOutcome> {
-    const answer = taken ?? (await this.#get(mirror, repository, digest, {}, deadline))
-    const length = lengthOf(answer)
-    if (answer.status !== 200 || length === undefined) {
-      answer.body.abort()
+    const blob = new UpstreamBlob({ mirror, repository, digest })
+    const { offset, sizeBytes, body } = taken ?? (await blob.open(0, deadline))
+    if (offset !== 0 || sizeBytes === undefined) {
+      body.abort()
       throw new UpstreamError('garbage', 'upstream does not say how long the blob is')
     }
     mirror.stats.passed += 1
-    return { kind: 'pass', source: new PassThrough(answer, length) }
+    return { kind: 'pass', source: new PassThrough(body, sizeBytes) }
   }
 
   /**

@@ -4,11 +4,11 @@
  * budget for it. Without one, and when upstream does not answer, the fill is waited for after all.
  */
 
+import type { Fill } from '../blobs/fill/fill.ts'
 import type { BlobSource } from '../blobs/port.ts'
 import type { ByteSpan } from '../registry/range.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { Fill } from './fill.ts'
-import type { PassThrough } from './pass-through.ts'
+import type { PassThrough } from '../upstream/pass-through.ts'
 
 /** How long the fill may take to reach a range, ms. */
 const reachMs = 1_000

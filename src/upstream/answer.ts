@@ -232,6 +232,28 @@ export async function readBody(answer: HttpAnswer, bytesMax: number): Promise<Bu
   return Buffer.concat(chunks, total)
 }
 
+/** How long the body is; undefined where its head does not say it. */
+export function lengthOf({ headers }: Pick<HttpAnswer, 'headers'>): number | undefined {
+  const text = headerOf(headers, 'content-length')
+  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
+}
+
+/** What an answer to a range says that it is of: bytes of the whole, the last one included. */
+export interface PartOf {
+  readonly first: number
+  readonly last: number
+  /** How long the whole is; undefined where the answer does not say it. */
+  readonly totalBytes: number | undefined
+}
+
+export function partOf({ headers }: Pick<HttpAnswer, 'headers'>): PartOf | undefined {
+  const text = headerOf(headers, 'content-range') ?? ''
+  const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(text)
+  if (match === null) return undefined
+  const [first, last, total] = match.slice(1).map(Number)
+  return { first: first!, last: last!, totalBytes: Number.isNaN(total) ? undefined : total }
+}
+
 /** One value of a header that may come on several lines. */
 export function headerOf(headers: HttpHeaders, name: string): string | undefined {
   const value = headers[name]

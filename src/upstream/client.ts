@@ -12,7 +12,14 @@ import { UpstreamError } from './error.ts'
 import { Slots } from './slots.ts'
 import { isOutOfReach, isPrivateHost, lookupWithin, type Reach } from './target-rules.ts'
 
-export { type HttpAnswer, type HttpBody, headerOf, readBody } from './answer.ts'
+export {
+  type HttpAnswer,
+  type HttpBody,
+  headerOf,
+  lengthOf,
+  partOf,
+  readBody,
+} from './answer.ts'
 
 export interface HttpClientOptions {
   readonly caFile: string | undefined

@@ -56,15 +56,11 @@ const FULL_FOLDERS: Exceptions = {
 /** Folders with three files of one first word. */
 const EQUAL_WORDS: Exceptions = {
   'src/admin/event-': 'events are a folder to be',
-  'src/mirror/fill-': 'the fills move out, to blobs/fill/',
   'src/runtime/worker-': 'the one place that may speak of workers by name',
 }
 
 /** Files under 40 lines with one importer and no test of their own. */
 const FRAGMENTS: Exceptions = {
-  'src/mirror/fill-bounds.ts': 'the fills move out, to blobs/fill/',
-  'src/mirror/join-chunks.ts': 'the fills move out, to blobs/fill/',
-  'src/mirror/promised-size.ts': 'the fills move out, to blobs/fill/',
   'src/upstream/rate-gate.ts': 'one token bucket is to take the place of four',
 }
 

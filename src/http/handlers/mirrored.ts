@@ -4,10 +4,10 @@
  * that it is there and fresh. Misses are streamed while they are filled.
  */
 
+import type { Fill } from '../../blobs/fill/fill.ts'
 import type { BlobSource } from '../../blobs/port.ts'
 import type { May } from '../../mirror/addressing.ts'
 import { hardMs, missMs } from '../../mirror/context.ts'
-import type { Fill } from '../../mirror/fill.ts'
 import type { Mirror } from '../../mirror/mirror.ts'
 import type { Mirrors } from '../../mirror/mirrors.ts'
 import type { ManifestOutcome } from '../../mirror/tags.ts'

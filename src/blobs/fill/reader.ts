@@ -3,7 +3,7 @@
  * rest. At the head it gets the very bytes that are on their way to the file, behind it reads the
  * file; so it costs the fill nothing, however slow its client is.
  */
-import type { BlobSource } from '../blobs/port.ts'
+import type { BlobSource } from '../port.ts'
 
 export interface Growing {
   readonly sizeBytes: number | undefined
@@ -13,7 +13,7 @@ export interface Growing {
   readonly writtenBytes: number
   /** Bytes that are in memory still, from `offset` on. */
   heldAt(offset: number): Uint8Array | undefined
-  grown(): Promise<void>
+  moreArrived(): Promise<void>
   openFile(): Promise<BlobSource>
 }
 
@@ -37,7 +37,7 @@ export class FillReader implements BlobSource {
 
   ready(offset: number, length: number): number | Promise<void> {
     const there = this.#growing.availableBytes - offset
-    if (there <= 0) return this.#growing.grown()
+    if (there <= 0) return this.#growing.moreArrived()
     // Everybody gets a first piece before anybody gets a second: when hundreds wait for the same
     // blob, whole shares to those in front would be seconds to those behind.
     if (this.#turn === 'second') {
@@ -49,7 +49,7 @@ export class FillReader implements BlobSource {
     if (held !== undefined) return Math.min(most, held.byteLength)
     const written = this.#growing.writtenBytes - offset
     // A later piece may reach the file before an earlier one.
-    if (written <= 0) return this.#growing.grown()
+    if (written <= 0) return this.#growing.moreArrived()
     if (this.#file === undefined) {
       this.#opening ??= this.#open()
       return this.#opening

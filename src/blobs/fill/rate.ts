@@ -2,7 +2,7 @@
  * @module How fast a fill goes: bytes of the last moments, so that one that has stopped is seen to
  * have stopped.
  */
-import type { Clock } from '../runtime/clock.ts'
+import type { Clock } from '../../runtime/clock.ts'
 
 /** What is looked at: the window under way and the one before, ms each. */
 const windowMs = 500

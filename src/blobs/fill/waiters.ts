@@ -10,7 +10,7 @@ const wakeBytes = 256 * 1024
 const wakeMs = 5
 
 export class FillWaiters {
-  #grown: Promise<void> | undefined
+  #arrived: Promise<void> | undefined
   #wake: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
   #immediate: NodeJS.Immediate | undefined
@@ -18,10 +18,10 @@ export class FillWaiters {
 
   /** Resolves at the next wake. */
   wait(): Promise<void> {
-    this.#grown ??= new Promise((resolve) => {
+    this.#arrived ??= new Promise((resolve) => {
       this.#wake = resolve
     })
-    return this.#grown
+    return this.#arrived
   }
 
   /** There are `availableBytes` now, for so many readers. */
@@ -41,7 +41,7 @@ export class FillWaiters {
     this.#immediate = undefined
     this.#wokenAt = availableBytes
     const wake = this.#wake
-    this.#grown = undefined
+    this.#arrived = undefined
     this.#wake = undefined
     wake?.()
   }

@@ -1,12 +1,21 @@
 /** @module A fill whose bytes are right and cannot be kept: its readers get them, its file is let go. */
 import { expect, test } from 'vitest'
-import type { GrowingBlob, OpenFile } from '../../../src/blobs/port.ts'
-import { Fill } from '../../../src/mirror/fill.ts'
-import type { FillParts } from '../../../src/mirror/fill-parts.ts'
-import { systemClock } from '../../../src/runtime/clock.ts'
-import { asDigest, sha256, someBytes } from '../../support/registry-client.ts'
+import { Fill } from '../../../../src/blobs/fill/fill.ts'
+import type { FillAnswer, FillSource } from '../../../../src/blobs/fill/source.ts'
+import type { GrowingBlob, OpenFile } from '../../../../src/blobs/port.ts'
+import { systemClock } from '../../../../src/runtime/clock.ts'
+import { asDigest, sha256, someBytes } from '../../../support/registry-client.ts'
 
 const content = someBytes(100_000)
+
+function sourceOf(answer: FillAnswer): FillSource {
+  return {
+    open: async () => answer,
+    size: async () => undefined,
+    fault: (_kind, message) => new Error(message),
+    judge: (error) => ({ error: error as Error, isPassing: true }),
+  }
+}
 
 /** A fill of `content` whose rows cannot be written; counts how often its file is closed. */
 function fillThatCannotPublish() {
@@ -32,8 +41,8 @@ function fillThatCannotPublish() {
     },
   }
   const answer = {
-    status: 200,
-    headers: { 'content-length': String(content.byteLength) },
+    offset: 0,
+    sizeBytes: content.byteLength,
     body: {
       read: async (onChunk: (bytes: Uint8Array) => void) => onChunk(content),
       pause() {},
@@ -41,24 +50,25 @@ function fillThatCannotPublish() {
       abort() {},
     },
   }
-  const parts: FillParts = {
+  const wanted = {
     digest: asDigest(sha256(content)),
-    uploadId: 'id',
     promisedBytes: content.byteLength,
-    askSize: async () => undefined,
     deadline: Number.MAX_SAFE_INTEGER,
-    inlineLimitBytes: 1000,
-    growing: { grow: () => pending, openGrowing: async () => file },
-    clock: systemClock,
-    ask: async () => answer,
+  }
+  const target = {
     mayStore: () => true,
     publish: async () => {
       await mayEnd
       throw new Error('no room for rows')
     },
-    onFailure: () => {},
   }
-  return { fill: new Fill(parts), release, closes: () => closes }
+  const store = {
+    growing: { grow: () => pending, openGrowing: async () => file },
+    uploadId: 'id',
+    inlineLimitBytes: 1000,
+    clock: systemClock,
+  }
+  return { fill: new Fill(wanted, sourceOf(answer), target, store), release, closes: () => closes }
 }
 
 test('the file goes with the last reader', async () => {

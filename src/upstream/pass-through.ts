@@ -1,11 +1,11 @@
 /**
  * @module A body from upstream that goes to one client without being stored: ranges far ahead of a
  * fill, and everything while the disk is short. Holds a bounded piece in memory and lets upstream
- * wait while its client does, but not for ever: it holds a slot that others wait for.
+ * wait while its client does, but not for ever: it holds a slot that others wait for. It has the shape
+ * of a `BlobSource`.
  */
-import type { BlobSource } from '../blobs/port.ts'
-import type { HttpAnswer } from '../upstream/client.ts'
-import { UpstreamError } from '../upstream/error.ts'
+import type { HttpBody } from './answer.ts'
+import { UpstreamError } from './error.ts'
 
 /** Bytes held for a client that takes nothing before upstream is paused. */
 const heldBytesMax = 512 * 1024
@@ -14,9 +14,9 @@ const heldBytesMax = 512 * 1024
 const takenBytesMin = 16 * 1024
 const takenWithinMs = 15_000
 
-export class PassThrough implements BlobSource {
+export class PassThrough {
   readonly sizeBytes: number
-  readonly #answer: HttpAnswer
+  readonly #body: HttpBody
   readonly #chunks: Uint8Array[] = []
   #heldBytes = 0
   #offset = 0
@@ -31,13 +31,12 @@ export class PassThrough implements BlobSource {
   readonly #onOver: () => void
 
   /** `onOver` is called, perhaps more than once, when upstream's connection is not held any more. */
-  constructor(answer: HttpAnswer, sizeBytes: number, onOver: () => void = () => undefined) {
-    this.#answer = answer
+  constructor(body: HttpBody, sizeBytes: number, onOver: () => void = () => undefined) {
+    this.#body = body
     this.sizeBytes = sizeBytes
     this.#onOver = onOver
     this.#timer = setInterval(() => this.#watch(), takenWithinMs)
     this.#timer.unref()
-    const { body } = answer
     body
       .read((bytes) => {
         this.#chunks.push(Buffer.from(bytes))
@@ -88,7 +87,7 @@ export class PassThrough implements BlobSource {
     clearInterval(this.#timer)
     this.#chunks.length = 0
     this.#heldBytes = 0
-    if (!this.#hasEnded) this.#answer.body.abort()
+    if (!this.#hasEnded) this.#body.abort()
     this.#onOver()
   }
 
@@ -109,7 +108,7 @@ export class PassThrough implements BlobSource {
       taken -= chunk.byteLength
       this.#chunks.shift()
     }
-    if (this.#heldBytes <= heldBytesMax / 2) this.#answer.body.resume()
+    if (this.#heldBytes <= heldBytesMax / 2) this.#body.resume()
   }
 
   #progress(): void {

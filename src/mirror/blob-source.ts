@@ -1,0 +1,74 @@
+/**
+ * @module A blob of a mirrored repository as upstream has it: what a fill is fed from, and ranges of it
+ * that go to one client.
+ */
+import type { FillAnswer, FillSource } from '../blobs/fill/source.ts'
+import type { Digest } from '../registry/digest.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import { type HttpAnswer, type HttpBody, lengthOf, partOf } from '../upstream/client.ts'
+import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
+import type { Mirror } from './mirror.ts'
+
+export interface UpstreamBlobParts {
+  readonly mirror: Mirror
+  readonly repository: RepositoryName
+  readonly digest: Digest
+  /** Its size by a request of its own. */
+  readonly askSize?: () => Promise<number | undefined>
+  /** The head of an answer from the first byte on has come. */
+  readonly onOpened?: () => void
+}
+
+export class UpstreamBlob implements FillSource {
+  readonly #parts: UpstreamBlobParts
+
+  constructor(parts: UpstreamBlobParts) {
+    this.#parts = parts
+  }
+
+  async open(offset: number, deadline: number): Promise<FillAnswer> {
+    const answer = await this.#get(offset === 0 ? {} : { Range: `bytes=${offset}-` }, deadline)
+    if (offset === 0) this.#parts.onOpened?.()
+    const { body } = answer
+    if (answer.status !== 206) return { offset: 0, sizeBytes: lengthOf(answer), body }
+    const part = partOf(answer)
+    return { offset: part?.first, sizeBytes: part?.totalBytes, body }
+  }
+
+  async size(): Promise<number | undefined> {
+    return this.#parts.askSize?.()
+  }
+
+  fault(kind: 'garbage' | 'reset', message: string): UpstreamError {
+    return new UpstreamError(kind, message)
+  }
+
+  judge(error: unknown): { readonly error: UpstreamError; readonly isPassing: boolean } {
+    const known = toUpstreamError(error, 'upstream')
+    this.#parts.mirror.stats.failures[known.kind] += 1
+    return { error: known, isPassing: known.isPassing }
+  }
+
+  /** So many bytes from `offset` on. Throws when upstream does not answer exactly that. */
+  async range(offset: number, length: number, deadline: number): Promise<HttpBody> {
+    const last = offset + length - 1
+    const answer = await this.#get({ Range: `bytes=${offset}-${last}` }, deadline)
+    const part = partOf(answer)
+    const isExact = answer.status === 206 && part?.first === offset && part.last === last
+    if (isExact) return answer.body
+    answer.body.abort()
+    throw this.fault('garbage', 'upstream does not answer the range that was asked for')
+  }
+
+  #get(headers: Record<string, string>, deadline: number): Promise<HttpAnswer> {
+    const { mirror, repository, digest } = this.#parts
+    return mirror.upstream.ask({
+      method: 'GET',
+      repository: mirror.upstreamName(repository),
+      tail: `blobs/${digest}`,
+      headers: { Accept: '*/*', ...headers },
+      deadline,
+      isBulk: true,
+    })
+  }
+}
