@@ -18,9 +18,9 @@ import { PassThrough } from '../upstream/pass-through.ts'
 import { BlobProofs, promisedSize } from './blob-proofs.ts'
 import { UpstreamBlob } from './blob-source.ts'
 import { type MirrorContext, missMs } from './context.ts'
+import type { MirrorEviction } from './eviction.ts'
 import type { Mirror } from './mirror.ts'
 import { RangeSource } from './range-source.ts'
-import type { MirrorSpace } from './space.ts'
 
 export type BlobOutcome =
   | { readonly kind: 'local' }
@@ -47,13 +47,13 @@ const holdersLookedAtMax = 64
 
 export class MirrorBlobs {
   readonly #context: MirrorContext
-  readonly #space: MirrorSpace
+  readonly #eviction: MirrorEviction
   readonly #fills = new Map<string, Entry>()
   readonly #proofs: BlobProofs
 
-  constructor(context: MirrorContext, space: MirrorSpace) {
+  constructor(context: MirrorContext, eviction: MirrorEviction) {
     this.#context = context
-    this.#space = space
+    this.#eviction = eviction
     this.#proofs = new BlobProofs(context.clock)
   }
 
@@ -204,7 +204,7 @@ export class MirrorBlobs {
       onOpened: () => mirror.stats.firstByte((clock.monotonic() - startedAt) / 1000),
     })
     const target: FillTarget = {
-      mayStore: (sizeBytes) => this.#space.mayStore(mirror, sizeBytes),
+      mayStore: (sizeBytes) => this.#eviction.mayStore(mirror, sizeBytes),
       publish: (blob) => this.#publish(mirror, repositories, blob),
     }
     const store = { growing, uploadId: newUploadId(), inlineLimitBytes, clock }
@@ -242,7 +242,7 @@ export class MirrorBlobs {
         const isNew = metadata.get('mirrorBlobs', key) === undefined
         more.push({ change: 'put', in: 'mirrorBlobs', key, row })
         await commitBlob(metadata, first!, { digest, sizeBytes, inlineBytes }, undefined, now, more)
-        if (isNew) this.#space.added(mirror, sizeBytes)
+        if (isNew) this.#eviction.added(mirror, sizeBytes)
         if (pending !== undefined) onFileReplaced(digest)
       } catch (error) {
         if (isInPlace) onFileInDoubt(digest)

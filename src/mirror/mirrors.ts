@@ -15,14 +15,14 @@ import { Addressing } from './addressing.ts'
 import { MirrorBlobs } from './blobs.ts'
 import { type MirrorContext, missMs } from './context.ts'
 import { Cooldown, indexChildren } from './cooldown.ts'
+import { MirrorEviction } from './eviction.ts'
 import { MirrorLists } from './lists.ts'
-import { ManifestSpace } from './manifest-space.ts'
+import { ManifestEviction } from './manifest-eviction.ts'
 import { UpstreamManifests } from './manifests.ts'
 import { Mirror } from './mirror.ts'
 import { NegativeCache } from './negative-cache.ts'
 import { OpenSessions } from './open-sessions.ts'
 import { Purge } from './purge.ts'
-import { MirrorSpace } from './space.ts'
 import { type ManifestOutcome, MirrorTags, type PullHow } from './tags.ts'
 import { Warming } from './warm.ts'
 
@@ -39,8 +39,8 @@ export class Mirrors {
   readonly blobs: MirrorBlobs
   readonly tags: MirrorTags
   readonly lists: MirrorLists
-  readonly space: MirrorSpace
-  readonly #manifestSpace: ManifestSpace
+  readonly eviction: MirrorEviction
+  readonly #manifestEviction: ManifestEviction
   readonly warming: Warming
   readonly purge: Purge
   readonly #schedules: Schedule[] = []
@@ -58,14 +58,14 @@ export class Mirrors {
       isLocal: (repository) => metadata.get('repositories', repository) !== undefined,
       isPushedTo: (repository) => sessions?.has(repository) === true,
     })
-    this.#manifestSpace = new ManifestSpace(options)
-    this.space = new MirrorSpace(
+    this.#manifestEviction = new ManifestEviction(options)
+    this.eviction = new MirrorEviction(
       {
         context: options,
         maxBytesInAll: options.maxBytesInAll,
         isBusy: (mirror, digest) => this.blobs.isFilling(mirror, digest) || options.isRead(digest),
         removeFile: options.removeFile,
-        evictManifests: (mirror, horizon) => this.#manifestSpace.evict(mirror, horizon),
+        evictManifests: (mirror, horizon) => this.#manifestEviction.evict(mirror, horizon),
       },
       mirrors,
     )
@@ -73,7 +73,7 @@ export class Mirrors {
     this.#refused = new NegativeCache(options.clock)
     this.#manifests = new UpstreamManifests(options, this.#cooldown)
     this.tags = new MirrorTags(options, this.#manifests, this.#cooldown)
-    this.blobs = new MirrorBlobs(options, this.space)
+    this.blobs = new MirrorBlobs(options, this.eviction)
     this.lists = new MirrorLists(options)
     this.warming = new Warming({
       metadata,
@@ -83,7 +83,7 @@ export class Mirrors {
       listReferrers: (mirror, repository, subject) =>
         this.lists.referrers(mirror, repository, subject, this.unhurried().deadline),
     })
-    this.purge = new Purge(metadata, options.deletes, this.space, this.#manifestSpace)
+    this.purge = new Purge(metadata, options.deletes, this.eviction, this.#manifestEviction)
   }
 
   static async open(configs: readonly MirrorConfig[], options: MirrorsOptions): Promise<Mirrors> {
@@ -97,7 +97,7 @@ export class Mirrors {
 
   /** Begins the work behind the requests. */
   start(): void {
-    this.space.start().catch((error: unknown) => {
+    this.eviction.start().catch((error: unknown) => {
       this.#context.logger.warn({ error }, 'mirrored blobs could not be counted')
     })
     for (const mirror of this.addressing.all) {
@@ -116,8 +116,8 @@ export class Mirrors {
 
   async close(): Promise<void> {
     for (const schedule of this.#schedules) schedule.stop()
-    this.#manifestSpace.stop()
-    await this.space.stop()
+    this.#manifestEviction.stop()
+    await this.eviction.stop()
     await Promise.all(this.addressing.all.map((mirror) => mirror.close()))
   }
 
@@ -140,7 +140,7 @@ export class Mirrors {
   readings(): MirrorReading[] {
     return this.addressing.all.map((mirror) => {
       const { stats, upstream } = mirror
-      const usage = this.space.usageOf(mirror)
+      const usage = this.eviction.usageOf(mirror)
       return {
         name: mirror.name,
         upstreams: mirror.config.upstreams,

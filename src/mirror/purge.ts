@@ -7,9 +7,9 @@ import type { Deletes } from '../distribution/delete.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { listAll } from '../metadata/scan.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { ManifestSpace } from './manifest-space.ts'
+import type { MirrorEviction } from './eviction.ts'
+import type { ManifestEviction } from './manifest-eviction.ts'
 import type { Mirror } from './mirror.ts'
-import type { MirrorSpace } from './space.ts'
 
 export interface PurgeReport {
   repositories: number
@@ -20,20 +20,20 @@ export interface PurgeReport {
 export class Purge {
   readonly #metadata: MetadataStore
   readonly #deletes: Deletes
-  readonly #space: MirrorSpace
-  readonly #manifests: ManifestSpace
+  readonly #eviction: MirrorEviction
+  readonly #manifests: ManifestEviction
 
   /** `deletes` must allow deleting, whatever clients may do. */
   constructor(
     metadata: MetadataStore,
     deletes: Deletes,
-    space: MirrorSpace,
-    manifests: ManifestSpace,
+    eviction: MirrorEviction,
+    manifests: ManifestEviction,
   ) {
     this.#manifests = manifests
     this.#metadata = metadata
     this.#deletes = deletes
-    this.#space = space
+    this.#eviction = eviction
   }
 
   /** What is being read or filled, and what other repositories hold, stays. */
@@ -58,7 +58,7 @@ export class Purge {
         )
       }
       for (const [, digest] of await listAll(this.#metadata, 'links', [repository])) {
-        if (await this.#space.remove(mirror, digest, { isForced: true, only: repository })) {
+        if (await this.#eviction.remove(mirror, digest, { isForced: true, only: repository })) {
           report.blobs += 1
         }
       }

@@ -66,7 +66,7 @@ const KNOW_PLACE: Exceptions = {
   'src/gc/sweep/settle.ts': 'the bin is to purge what has a file',
   'src/http/handlers/blobs.ts': 'the store is to open what is in the metadata too',
   'src/http/handlers/mirror-answers.ts': 'invents a row for a blob that arrives',
-  'src/mirror/space.ts': 'the bin is to remove what has a file',
+  'src/mirror/eviction.ts': 'the bin is to remove what has a file',
   'src/repositories/undelete.ts': 'the bin is to restore what has a file',
   'src/storage/backup.ts': 'the inventory is to copy what has a file',
   'src/storage/reconcile-decisions.ts': 'compares rows with files',

@@ -127,7 +127,7 @@ export class MirrorFront {
     const mirror = this.#mirrors.find(path.slice(4, end))
     if (mirror === undefined) return true
     const { digest } = prepared
-    prepared.observer = this.#mirrors.space.observe(mirror, digest)
+    prepared.observer = this.#mirrors.eviction.observe(mirror, digest)
     if (prepared.kind === 'blob') return true
     if (!prepared.isTag) return mirror.config.cooldownMs === 0
     const tag = parseTag(path.slice(end + '/manifests/'.length))

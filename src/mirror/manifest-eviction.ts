@@ -17,18 +17,18 @@ export const manifestsKeptMs = 3_600_000
 
 const rowsPerTurn = 500
 
-export interface ManifestSpaceParts {
+export interface ManifestEvictionParts {
   readonly metadata: MetadataStore
   readonly clock: { now(): number }
   /** Must allow deleting, whatever clients may do. */
   readonly deletes: Deletes
 }
 
-export class ManifestSpace {
-  readonly #parts: ManifestSpaceParts
+export class ManifestEviction {
+  readonly #parts: ManifestEvictionParts
   #isStopped = false
 
-  constructor(parts: ManifestSpaceParts) {
+  constructor(parts: ManifestEvictionParts) {
     this.#parts = parts
   }
 

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Deletes } from '../../../src/distribution/delete.ts'
 import { ManifestPushes } from '../../../src/distribution/push-manifest.ts'
-import { ManifestSpace, manifestsKeptMs } from '../../../src/mirror/manifest-space.ts'
+import { MirrorEviction } from '../../../src/mirror/eviction.ts'
+import { ManifestEviction, manifestsKeptMs } from '../../../src/mirror/manifest-eviction.ts'
 import type { Mirror } from '../../../src/mirror/mirror.ts'
-import { MirrorSpace } from '../../../src/mirror/space.ts'
 import { MirrorStats } from '../../../src/mirror/stats.ts'
 import { parseDigest } from '../../../src/registry/digest.ts'
 import { manifestTypeOf } from '../../../src/registry/media-type.ts'
@@ -23,7 +23,7 @@ const indexType = 'application/vnd.oci.image.index.v1+json'
 
 let store: TemporaryStorage
 let clock: FakeClock
-let space: ManifestSpace
+let eviction: ManifestEviction
 let pushes: ManifestPushes
 
 beforeEach(async () => {
@@ -38,7 +38,7 @@ beforeEach(async () => {
   }
   const parts = repositoryParts()
   pushes = new ManifestPushes(metadata, policy, clock, parts)
-  space = new ManifestSpace({
+  eviction = new ManifestEviction({
     metadata,
     clock,
     deletes: new Deletes(metadata, true, { ...parts, clock }),
@@ -88,7 +88,7 @@ describe('manifests of a mirror', () => {
     const horizon = clock.now()
     await put(app, 'young', 'v2')
     clock.advance(2 * manifestsKeptMs)
-    expect(await space.evict(mirrorOf(), horizon)).toBe(2)
+    expect(await eviction.evict(mirrorOf(), horizon)).toBe(2)
     expect([has(app, 'old'), has(app, 'untagged'), has(app, 'young')]).toEqual([false, false, true])
     expect(has(pinned, 'pinned')).toBe(true)
     expect(has(local, 'local')).toBe(true)
@@ -109,16 +109,16 @@ describe('manifests of a mirror', () => {
       changes: [{ change: 'put', in: 'pulls', key, row: clock.now() }],
     })
     clock.advance(2 * manifestsKeptMs)
-    expect(await space.evict(mirrorOf(), horizon)).toBe(0)
+    expect(await eviction.evict(mirrorOf(), horizon)).toBe(0)
     expect(has(app, 'old')).toBe(true)
   })
 
   test('of the last hour stay, however young what had to go', async () => {
     await put(app, 'new', 'v1')
     clock.advance(manifestsKeptMs - 1)
-    expect(await space.evict(mirrorOf(), clock.now())).toBe(0)
+    expect(await eviction.evict(mirrorOf(), clock.now())).toBe(0)
     clock.advance(2)
-    expect(await space.evict(mirrorOf(), clock.now())).toBe(1)
+    expect(await eviction.evict(mirrorOf(), clock.now())).toBe(1)
   })
 
   test('that clients pushed below the mirror stay', async () => {
@@ -126,7 +126,7 @@ describe('manifests of a mirror', () => {
     await put(app, 'pushed', 'own', false)
     await put(app, 'pushed by digest')
     clock.advance(2 * manifestsKeptMs)
-    expect(await space.evict(mirrorOf('allow'), clock.now())).toBe(1)
+    expect(await eviction.evict(mirrorOf('allow'), clock.now())).toBe(1)
     expect(has(app, 'pushed')).toBe(true)
     expect(has(app, 'pushed by digest')).toBe(true)
   })
@@ -147,7 +147,7 @@ test('an eviction takes the manifests that were used before the youngest blob th
     clock,
     logger: { warn: (it: unknown) => asked.push(it as number) },
   }
-  const blobs = new MirrorSpace(
+  const blobs = new MirrorEviction(
     {
       context: context as never,
       maxBytesInAll: 0,

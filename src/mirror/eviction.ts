@@ -26,7 +26,7 @@ const candidatesMax = 5_000
 const flushEveryMs = 10_000
 const holdersMax = 1_000
 
-export interface SpaceOptions {
+export interface EvictionOptions {
   readonly context: MirrorContext
   readonly maxBytesInAll: number
   readonly isBusy: (mirror: Mirror, digest: Digest) => boolean
@@ -54,15 +54,15 @@ interface Candidate {
   readonly row: MirrorBlobRow
 }
 
-export class MirrorSpace {
-  readonly #options: SpaceOptions
+export class MirrorEviction {
+  readonly #options: EvictionOptions
   readonly #usage = new Map<Mirror, Usage>()
   readonly #marks = new Map<Mirror, PullMarks>()
   #evicting: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #isStopped = false
 
-  constructor(options: SpaceOptions, mirrors: readonly Mirror[]) {
+  constructor(options: EvictionOptions, mirrors: readonly Mirror[]) {
     this.#options = options
     for (const mirror of mirrors) {
       this.#usage.set(mirror, { bytes: 0, blobs: 0 })
