@@ -129,7 +129,7 @@ export function mirrorEndpoints({ mirrors, isTls, onWarmed }: MirrorSources): En
         const parsed = parseImage(mirror, `${repository}:${tag}`)
         if (parsed.reference.kind !== 'tag') throw badRequest('not a tag')
         try {
-          const digest = await all.refresh(mirror, parsed.repository, parsed.reference.tag)
+          const digest = await all.refresh(parsed.repository, parsed.reference.tag)
           return digest === undefined ? {} : { digest }
         } catch (error) {
           throw toRegistryError(error, mirror.name, 'MANIFEST_UNKNOWN')

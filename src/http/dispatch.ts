@@ -160,9 +160,8 @@ export function createDispatcher(
         facts: { allowed: Object.keys(ROUTES[route.kind].methods) },
       })
     }
-    if (mirrors?.takes(route, request) === true) {
-      return mirrors.answer(route, request, response)
-    }
+    const claim = mirrors?.claim(route, request)
+    if (claim !== undefined) return mirrors!.answer(claim, request, response)
     return act(route, request, response)
   }
   const asCaller = (caller: Caller, request: HttpRequest, response: HttpResponse) => {

@@ -10,7 +10,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
 import { type HttpAnswer, lengthOf, partOf } from '../upstream/client.ts'
 import { isHeadUnknown, UpstreamError } from '../upstream/error.ts'
-import type { Mirror } from './mirror.ts'
+import type { MirroredRepository } from './mirrored-repository.ts'
 import { NegativeCache } from './negative-cache.ts'
 
 /** Proofs remembered; the oldest goes. */
@@ -32,14 +32,14 @@ export class BlobProofs {
   }
 
   /** Throws what upstream said a moment ago, where that was a refusal. */
-  refuseAgain(mirror: Mirror, repository: RepositoryName, digest: Digest): void {
+  refuseAgain(repository: MirroredRepository, digest: Digest): void {
     const error = this.#refused.get(keyOf(repository, digest))
     if (error === undefined) return
-    mirror.stats.negative += 1
+    repository.mirror.stats.negative += 1
     throw error
   }
 
-  noteFailure(repository: RepositoryName, digest: Digest, error: unknown): void {
+  noteFailure(repository: MirroredRepository, digest: Digest, error: unknown): void {
     this.#refused.note(keyOf(repository, digest), error)
   }
 
@@ -48,13 +48,12 @@ export class BlobProofs {
    * known from elsewhere.
    */
   async prove(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     digest: Digest,
     knownBytes: number | undefined,
     deadline: number,
   ): Promise<void> {
-    const { sizeBytes } = await this.#proof(mirror, repository, digest, deadline)
+    const { sizeBytes } = await this.#proof(repository, digest, deadline)
     if (sizeBytes === undefined || knownBytes === undefined || sizeBytes === knownBytes) return
     const message = `upstream says ${sizeBytes} bytes of a blob that has ${knownBytes}`
     throw new UpstreamError('garbage', message)
@@ -62,25 +61,19 @@ export class BlobProofs {
 
   /** How long upstream says that it is; undefined where it has it and does not say. */
   async sizeOf(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     digest: Digest,
     deadline: number,
   ): Promise<number | undefined> {
-    return (await this.#proof(mirror, repository, digest, deadline)).sizeBytes
+    return (await this.#proof(repository, digest, deadline)).sizeBytes
   }
 
-  async #proof(
-    mirror: Mirror,
-    repository: RepositoryName,
-    digest: Digest,
-    deadline: number,
-  ): Promise<Proof> {
+  async #proof(repository: MirroredRepository, digest: Digest, deadline: number): Promise<Proof> {
     const key = keyOf(repository, digest)
     const known = this.#proofs.get(key)
     if (known !== undefined) return known
     try {
-      const proof = await this.#asking.run(key, () => ask(mirror, repository, digest, deadline))
+      const proof = await this.#asking.run(key, () => ask(repository, digest, deadline))
       this.#proofs.set(key, proof)
       if (this.#proofs.size > proofsMax) {
         const [oldest] = this.#proofs.keys()
@@ -94,21 +87,19 @@ export class BlobProofs {
   }
 }
 
-function keyOf(repository: RepositoryName, digest: Digest): string {
-  return `${repository} ${digest}`
+function keyOf(repository: MirroredRepository, digest: Digest): string {
+  return `${repository.name} ${digest}`
 }
 
 /** By HEAD; by GET of one byte where HEAD is not answered, or says no length. */
 async function ask(
-  mirror: Mirror,
-  repository: RepositoryName,
+  repository: MirroredRepository,
   digest: Digest,
   deadline: number,
 ): Promise<Proof> {
   const send = async (method: 'GET' | 'HEAD', headers: Record<string, string>) => {
-    const answer = await mirror.upstream.ask({
+    const answer = await repository.ask({
       method,
-      repository: mirror.upstreamName(repository),
       tail: `blobs/${digest}`,
       headers,
       deadline,

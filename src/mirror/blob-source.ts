@@ -4,14 +4,12 @@
  */
 import type { FillAnswer, FillSource } from '../blobs/fill/source.ts'
 import type { Digest } from '../registry/digest.ts'
-import type { RepositoryName } from '../registry/name.ts'
 import { type HttpAnswer, type HttpBody, lengthOf, partOf } from '../upstream/client.ts'
 import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
-import type { Mirror } from './mirror.ts'
+import type { MirroredRepository } from './mirrored-repository.ts'
 
 export interface UpstreamBlobParts {
-  readonly mirror: Mirror
-  readonly repository: RepositoryName
+  readonly repository: MirroredRepository
   readonly digest: Digest
   /** Its size by a request of its own. */
   readonly askSize?: () => Promise<number | undefined>
@@ -45,7 +43,7 @@ export class UpstreamBlob implements FillSource {
 
   judge(error: unknown): { readonly error: UpstreamError; readonly isPassing: boolean } {
     const known = toUpstreamError(error, 'upstream')
-    this.#parts.mirror.stats.failures[known.kind] += 1
+    this.#parts.repository.mirror.stats.failures[known.kind] += 1
     return { error: known, isPassing: known.isPassing }
   }
 
@@ -61,10 +59,9 @@ export class UpstreamBlob implements FillSource {
   }
 
   #get(headers: Record<string, string>, deadline: number): Promise<HttpAnswer> {
-    const { mirror, repository, digest } = this.#parts
-    return mirror.upstream.ask({
+    const { repository, digest } = this.#parts
+    return repository.ask({
       method: 'GET',
-      repository: mirror.upstreamName(repository),
       tail: `blobs/${digest}`,
       headers: { Accept: '*/*', ...headers },
       deadline,

@@ -20,6 +20,7 @@ import { UpstreamBlob } from './blob-source.ts'
 import { type MirrorContext, missMs } from './context.ts'
 import type { MirrorEviction } from './eviction.ts'
 import type { Mirror } from './mirror.ts'
+import type { MirroredRepository } from './mirrored-repository.ts'
 import { RangeSource } from './range-source.ts'
 
 export type BlobOutcome =
@@ -66,30 +67,29 @@ export class MirrorBlobs {
     return this.#fills.has(`${mirror.name} ${digest}`)
   }
 
-  isLocal(repository: RepositoryName, digest: Digest): boolean {
+  isLocal(repository: MirroredRepository, digest: Digest): boolean {
     const { metadata } = this.#context
     return (
-      metadata.get('links', [repository, digest]) !== undefined &&
+      metadata.get('links', [repository.name, digest]) !== undefined &&
       metadata.get('blobs', digest) !== undefined
     )
   }
 
   /** Length for a HEAD. Costs upstream a HEAD at most. */
   async head(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     digest: Digest,
     deadline: number,
   ): Promise<BlobOutcome> {
     if (this.isLocal(repository, digest)) return { kind: 'local' }
-    this.#proofs.refuseAgain(mirror, repository, digest)
-    const running = this.#fills.get(`${mirror.name} ${digest}`)
-    const isOurs = running?.repositories.has(repository) === true
+    this.#proofs.refuseAgain(repository, digest)
+    const running = this.#fills.get(`${repository.mirror.name} ${digest}`)
+    const isOurs = running?.repositories.has(repository.name) === true
     const known = isOurs ? running.fill.sizeBytes : undefined
     const sizeBytes =
       known ??
-      (await this.#proofs.sizeOf(mirror, repository, digest, deadline)) ??
-      promisedSize(this.#context.metadata, repository, digest)
+      (await this.#proofs.sizeOf(repository, digest, deadline)) ??
+      promisedSize(this.#context.metadata, repository.name, digest)
     if (sizeBytes !== undefined) return { kind: 'size', sizeBytes }
     throw new UpstreamError('garbage', 'upstream does not say how long the blob is')
   }
@@ -98,39 +98,36 @@ export class MirrorBlobs {
    * The fill of a blob that is on its way and known to belong here: who comes while hundreds do is
    * answered in the same turn.
    */
-  openNow(mirror: Mirror, repository: RepositoryName, digest: Digest): Fill | undefined {
-    const entry = this.#fills.get(`${mirror.name} ${digest}`)
-    if (entry?.fill.isReadable !== true || !entry.repositories.has(repository)) return undefined
-    mirror.stats.joined += 1
+  openNow(repository: MirroredRepository, digest: Digest): Fill | undefined {
+    const entry = this.#fills.get(`${repository.mirror.name} ${digest}`)
+    if (entry?.fill.isReadable !== true || !entry.repositories.has(repository.name))
+      return undefined
+    repository.mirror.stats.joined += 1
     return entry.fill
   }
 
   /** The bytes. Resolves when the answer's length is known; throws an `UpstreamError`. */
   async open(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     digest: Digest,
     ask: BlobAsk,
     isAgain = false,
   ): Promise<BlobOutcome> {
     const { isRange, deadline } = ask
     if (this.isLocal(repository, digest)) return { kind: 'local' }
-    this.#proofs.refuseAgain(mirror, repository, digest)
-    const key = `${mirror.name} ${digest}`
+    this.#proofs.refuseAgain(repository, digest)
+    const key = `${repository.mirror.name} ${digest}`
     const running = this.#fills.get(key)
-    if (
-      running === undefined &&
-      (await this.#linkFromSibling(mirror, repository, digest, deadline))
-    ) {
+    if (running === undefined && (await this.#linkFromSibling(repository, digest, deadline))) {
       return { kind: 'local' }
     }
-    if (running !== undefined) mirror.stats.joined += 1
-    else mirror.stats.misses += 1
-    const entry = this.#fills.get(key) ?? this.#start(mirror, repository, digest, deadline)
-    if (!entry.repositories.has(repository)) {
+    if (running !== undefined) repository.mirror.stats.joined += 1
+    else repository.mirror.stats.misses += 1
+    const entry = this.#fills.get(key) ?? this.#start(repository, digest, deadline)
+    if (!entry.repositories.has(repository.name)) {
       const { sizeBytes } = entry.fill
-      await this.#proofs.prove(mirror, repository, digest, sizeBytes, deadline)
-      entry.repositories.add(repository)
+      await this.#proofs.prove(repository, digest, sizeBytes, deadline)
+      entry.repositories.add(repository.name)
     }
     const { fill } = entry
     if (isRange) fill.want()
@@ -141,7 +138,7 @@ export class MirrorBlobs {
       const isOthers = running !== undefined && error instanceof UpstreamError && error.isRefusal
       if (!isOthers || isAgain) throw error
       await fill.over
-      return this.open(mirror, repository, digest, ask, true)
+      return this.open(repository, digest, ask, true)
     }
     if (fill.state === 'stored') {
       // It was published for whoever had asked by then.
@@ -149,7 +146,7 @@ export class MirrorBlobs {
       return { kind: 'local' }
     }
     if (fill.state === 'failed') {
-      return this.#passWhole(mirror, repository, digest, fill.takeUnstored(), deadline)
+      return this.#passWhole(repository, digest, fill.takeUnstored(), deadline)
     }
     return { kind: 'fill', fill, sizeBytes: fill.sizeBytes! }
   }
@@ -159,20 +156,19 @@ export class MirrorBlobs {
    * straight from upstream.
    */
   ranges(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     fill: Fill,
     { spans, client, deadline }: RangesAsk,
   ): BlobSource {
     const { clock } = this.#context
     const pass = async (offset: number, length: number) => {
-      const giveBack = mirror.passes.take(client)
+      const giveBack = repository.mirror.passes.take(client)
       if (giveBack === undefined) return undefined
       try {
         const until = Math.max(deadline, clock.monotonic() + passMsMin)
-        const blob = new UpstreamBlob({ mirror, repository, digest: fill.digest })
+        const blob = new UpstreamBlob({ repository, digest: fill.digest })
         const body = await blob.range(offset, length, until)
-        mirror.stats.passed += 1
+        repository.mirror.stats.passed += 1
         return new PassThrough(body, length, giveBack)
       } catch {
         giveBack()
@@ -183,24 +179,24 @@ export class MirrorBlobs {
   }
 
   /** Starts a fill for warming; resolves when it is stored. */
-  async fetch(mirror: Mirror, repository: RepositoryName, digest: Digest): Promise<void> {
+  async fetch(repository: MirroredRepository, digest: Digest): Promise<void> {
     const deadline = this.#context.clock.monotonic() + missMs
-    const outcome = await this.open(mirror, repository, digest, { isRange: true, deadline })
+    const outcome = await this.open(repository, digest, { isRange: true, deadline })
     if (outcome.kind === 'fill') await outcome.fill.over
     if (outcome.kind === 'pass') outcome.source.close()
   }
 
-  #start(mirror: Mirror, repository: RepositoryName, digest: Digest, deadline: number): Entry {
+  #start(repository: MirroredRepository, digest: Digest, deadline: number): Entry {
     const { growing, clock, inlineLimitBytes, newUploadId, logger } = this.#context
+    const { mirror } = repository
     const key = `${mirror.name} ${digest}`
-    const repositories = new Set([repository])
+    const repositories = new Set([repository.name])
     const startedAt = clock.monotonic()
-    const promisedBytes = promisedSize(this.#context.metadata, repository, digest)
+    const promisedBytes = promisedSize(this.#context.metadata, repository.name, digest)
     const source = new UpstreamBlob({
-      mirror,
       repository,
       digest,
-      askSize: () => this.#proofs.sizeOf(mirror, repository, digest, deadline),
+      askSize: () => this.#proofs.sizeOf(repository, digest, deadline),
       onOpened: () => mirror.stats.firstByte((clock.monotonic() - startedAt) / 1000),
     })
     const target: FillTarget = {
@@ -253,19 +249,18 @@ export class MirrorBlobs {
 
   /** The whole blob for one client: the disk is short. */
   async #passWhole(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     digest: Digest,
     taken: FillAnswer | undefined,
     deadline: number,
   ): Promise<BlobOutcome> {
-    const blob = new UpstreamBlob({ mirror, repository, digest })
+    const blob = new UpstreamBlob({ repository, digest })
     const { offset, sizeBytes, body } = taken ?? (await blob.open(0, deadline))
     if (offset !== 0 || sizeBytes === undefined) {
       body.abort()
       throw new UpstreamError('garbage', 'upstream does not say how long the blob is')
     }
-    mirror.stats.passed += 1
+    repository.mirror.stats.passed += 1
     return { kind: 'pass', source: new PassThrough(body, sizeBytes) }
   }
 
@@ -275,8 +270,7 @@ export class MirrorBlobs {
    * digest as its own.
    */
   async #linkFromSibling(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     digest: Digest,
     deadline: number,
   ): Promise<boolean> {
@@ -284,21 +278,21 @@ export class MirrorBlobs {
     const row = metadata.get('blobs', digest)
     if (row === undefined) return false
     const holders = metadata.keys('holders', [digest], undefined, holdersLookedAtMax)
-    const isHeld = holders.some(([, holder]) => holder.startsWith(`${mirror.name}/`))
-    const isOfMirror = metadata.get('mirrorBlobs', [mirror.name, digest]) !== undefined
+    const isHeld = holders.some(([, holder]) => holder.startsWith(`${repository.mirror.name}/`))
+    const isOfMirror = metadata.get('mirrorBlobs', [repository.mirror.name, digest]) !== undefined
     if (!isHeld || !isOfMirror) return false
-    await this.#proofs.prove(mirror, repository, digest, row.sizeBytes, deadline)
+    await this.#proofs.prove(repository, digest, row.sizeBytes, deadline)
     return this.#link(repository, digest)
   }
 
-  async #link(repository: RepositoryName, digest: Digest): Promise<boolean> {
+  async #link(repository: MirroredRepository, digest: Digest): Promise<boolean> {
     const { metadata, clock } = this.#context
     const now = clock.now()
     const { applied } = await metadata.commit({
       checks: [],
       changes: [
         { change: 'raise', in: 'blobs', key: digest, at: now },
-        ...linkBlob(repository, digest, now),
+        ...linkBlob(repository.name, digest, now),
       ],
     })
     return applied

@@ -6,9 +6,8 @@
 import type { Change } from '../metadata/transaction.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
-import type { RepositoryName } from '../registry/name.ts'
 import type { MirrorContext } from './context.ts'
-import type { Mirror } from './mirror.ts'
+import type { MirroredRepository } from './mirrored-repository.ts'
 
 export class Cooldown {
   readonly #context: Pick<MirrorContext, 'metadata' | 'clock'>
@@ -18,12 +17,12 @@ export class Cooldown {
   }
 
   /** How long the digest still has to wait, ms; 0 when it may be served. Notes a first sight. */
-  async remaining(mirror: Mirror, repository: RepositoryName, digest: Digest): Promise<number> {
-    const { cooldownMs } = mirror.config
+  async remaining(repository: MirroredRepository, digest: Digest): Promise<number> {
+    const { cooldownMs } = repository.mirror.config
     if (cooldownMs === 0) return 0
     const { metadata, clock } = this.#context
     const now = clock.now()
-    const key = [repository, digest] as const
+    const key = [repository.name, digest] as const
     const firstSeenAt =
       metadata.get('mirrorSeen', key)?.firstSeenAt ?? metadata.get('manifests', key)?.pushedAt
     if (firstSeenAt !== undefined) return Math.max(0, firstSeenAt + cooldownMs - now)
@@ -35,24 +34,25 @@ export class Cooldown {
   }
 
   /** Throws IN_COOLDOWN while the digest has to wait. */
-  async require(mirror: Mirror, repository: RepositoryName, digest: Digest): Promise<void> {
-    const waitMs = await this.remaining(mirror, repository, digest)
+  async require(repository: MirroredRepository, digest: Digest): Promise<void> {
+    const waitMs = await this.remaining(repository, digest)
     if (waitMs > 0) throw tooYoung(digest, waitMs)
   }
 
   /** Rows that make the children of an index as old as it is. */
   childChanges(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     manifest: { readonly digest: Digest; readonly bytes: Uint8Array },
   ): Change[] {
-    if (mirror.config.cooldownMs === 0) return []
-    const row = this.#context.metadata.get('mirrorSeen', [repository, manifest.digest])
+    if (repository.mirror.config.cooldownMs === 0) return []
+    const row = this.#context.metadata.get('mirrorSeen', [repository.name, manifest.digest])
     if (row === undefined) return []
     return indexChildren(manifest.bytes).flatMap(({ digest: text }): Change[] => {
       const digest = parseDigest(text)
       if (!digest.ok) return []
-      return [{ change: 'putIfAbsent', in: 'mirrorSeen', key: [repository, digest.value], row }]
+      return [
+        { change: 'putIfAbsent', in: 'mirrorSeen', key: [repository.name, digest.value], row },
+      ]
     })
   }
 }

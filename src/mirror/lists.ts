@@ -15,6 +15,7 @@ import { SingleFlight } from '../runtime/single-flight.ts'
 import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
 import { checkWaitMs, type MirrorContext } from './context.ts'
 import type { Mirror } from './mirror.ts'
+import type { MirroredRepository } from './mirrored-repository.ts'
 import { NegativeCache } from './negative-cache.ts'
 import { fetchReferrers } from './referrer-lists.ts'
 import { mergeAfter } from './sorted.ts'
@@ -67,27 +68,26 @@ export class MirrorLists {
 
   /** Tags of upstream and of this registry, in byte order. Throws an `UpstreamError`. */
   async tags(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     { count, last }: PageRequest,
     deadline: number,
   ): Promise<Page<string> & { readonly stale: Stale | undefined }> {
     const { metadata } = this.#context
-    const before = this.#tags.get(repository)
+    const before = this.#tags.get(repository.name)
     let stale: Stale | undefined
     if (!this.#isFresh(before)) {
-      const ask = () => this.#askTags(mirror, repository, deadline)
+      const ask = () => this.#askTags(repository, deadline)
       try {
-        stale = await this.#settle(mirror, `tags ${repository}`, ask, before?.at)
+        stale = await this.#settle(repository.mirror, `tags ${repository.name}`, ask, before?.at)
       } catch (error) {
-        if (!this.#isOurs(mirror, repository, error)) throw error
+        if (!this.#isOurs(repository, error)) throw error
       }
     }
-    const known = this.#tags.get(repository)
+    const known = this.#tags.get(repository.name)
     if (known?.isCut === true) stale ??= { why: 'upstream has more tags', ageSeconds: undefined }
     const limit = Math.min(count ?? pageEntriesMax, pageEntriesMax)
     if (limit === 0) return { entries: [], next: undefined, stale }
-    const own = await listKeys(metadata, 'tags', [repository], last, limit + 1)
+    const own = await listKeys(metadata, 'tags', [repository.name], last, limit + 1)
     const names = own.map(([, tag]) => tag)
     const merged = mergeAfter(known?.tags ?? [], names, last, limit + 1)
     const entries = merged.slice(0, limit)
@@ -95,34 +95,34 @@ export class MirrorLists {
   }
 
   /** Where clients push, a repository that upstream does not have is all here. */
-  #isOurs(mirror: Mirror, repository: RepositoryName, error: unknown): boolean {
-    const isHere = this.#context.metadata.get('repositories', repository) !== undefined
+  #isOurs(repository: MirroredRepository, error: unknown): boolean {
+    const isHere = this.#context.metadata.get('repositories', repository.name) !== undefined
     const isMissing = error instanceof UpstreamError && error.kind === 'missing'
-    return isMissing && isHere && mirror.config.push === 'allow'
+    return isMissing && isHere && repository.mirror.config.push === 'allow'
   }
 
   /** Sees to it that upstream's referrers of a manifest are in the metadata. Throws an `UpstreamError`. */
   async referrers(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     subject: Digest,
     deadline: number,
   ): Promise<Referrers> {
     const { metadata } = this.#context
-    const key = `${repository}@${subject}`
+    const key = `${repository.name}@${subject}`
     const before = this.#referrers.get(key)
-    const hasRows = () => metadata.keys('referrers', [repository, subject], undefined, 1).length > 0
+    const hasRows = () =>
+      metadata.keys('referrers', [repository.name, subject], undefined, 1).length > 0
     let stale: Stale | undefined
     if (!this.#isFresh(before)) {
-      const ask = () => this.#askReferrers(mirror, repository, subject, deadline)
+      const ask = () => this.#askReferrers(repository, subject, deadline)
       // Rows of an earlier run are something; that there are none is known by whoever has asked.
       const knownAt = before?.isKept === true ? before.at : undefined
-      stale = await this.#settle(mirror, `referrers ${key}`, ask, knownAt, hasRows())
+      stale = await this.#settle(repository.mirror, `referrers ${key}`, ask, knownAt, hasRows())
     }
     // Where clients push, what upstream knows nothing of is all here.
     const isOurs =
-      mirror.config.push === 'allow' &&
-      metadata.get('manifests', [repository, subject]) !== undefined
+      repository.mirror.config.push === 'allow' &&
+      metadata.get('manifests', [repository.name, subject]) !== undefined
     const isKept = isOurs || this.#referrers.get(key)?.isKept === true || hasRows()
     return isKept ? { kind: 'known', stale } : { kind: 'none' }
   }
@@ -172,26 +172,25 @@ export class MirrorLists {
     return { why, ageSeconds: age === undefined ? undefined : Math.round(age) }
   }
 
-  async #askTags(mirror: Mirror, repository: RepositoryName, deadline: number): Promise<void> {
-    const list = await fetchTags(mirror, repository, deadline)
-    keep(this.#tags, repository, { ...list, at: this.#context.clock.monotonic() }, tagListsMax)
+  async #askTags(repository: MirroredRepository, deadline: number): Promise<void> {
+    const list = await fetchTags(repository, deadline)
+    keep(this.#tags, repository.name, { ...list, at: this.#context.clock.monotonic() }, tagListsMax)
   }
 
   async #askReferrers(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     subject: Digest,
     deadline: number,
   ): Promise<void> {
-    const { rows, isKept } = await fetchReferrers(mirror, repository, subject, deadline)
+    const { rows, isKept } = await fetchReferrers(repository, subject, deadline)
     await this.#put(repository, subject, rows)
     await this.#dropOthers(repository, subject, new Set(rows.map(({ digest }) => digest)))
     const known = { at: this.#context.clock.monotonic(), isKept }
-    keep(this.#referrers, `${repository}@${subject}`, known, subjectsMax)
+    keep(this.#referrers, `${repository.name}@${subject}`, known, subjectsMax)
   }
 
   async #put(
-    repository: RepositoryName,
+    repository: MirroredRepository,
     subject: Digest,
     rows: readonly ReferrerRow[],
   ): Promise<void> {
@@ -199,26 +198,26 @@ export class MirrorLists {
       const some = rows
         .slice(from, from + rowsAtOnce)
         .map((row) => [unwrap(parseDigest(row.digest)), row] as const)
-      const changes = putReferrers(repository, subject, some)
+      const changes = putReferrers(repository.name, subject, some)
       await this.#context.metadata.commit({ checks: [], changes })
     }
   }
 
   /** What upstream does not list any more goes, unless its manifest is here. */
   async #dropOthers(
-    repository: RepositoryName,
+    repository: MirroredRepository,
     subject: Digest,
     named: ReadonlySet<string>,
   ): Promise<void> {
     const { metadata } = this.#context
     let last: string | undefined
     while (true) {
-      const keys = metadata.keys('referrers', [repository, subject], last, rowsAtOnce)
+      const keys = metadata.keys('referrers', [repository.name, subject], last, rowsAtOnce)
       const others = keys
         .map(([, , digest]) => digest)
         .filter((digest) => !named.has(digest))
-        .filter((digest) => metadata.get('manifests', [repository, digest]) === undefined)
-      const changes = dropReferrers(repository, subject, others)
+        .filter((digest) => metadata.get('manifests', [repository.name, digest]) === undefined)
+      const changes = dropReferrers(repository.name, subject, others)
       if (changes.length > 0) await metadata.commit({ checks: [], changes })
       if (keys.length < rowsAtOnce) return
       last = keys.at(-1)![2]

@@ -9,7 +9,6 @@ import { RegistryError } from '../registry/errors.ts'
 import { digestOf } from '../registry/hasher.ts'
 import { manifestBytesMax } from '../registry/limits.ts'
 import { manifestTypeOf } from '../registry/media-type.ts'
-import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
@@ -17,7 +16,7 @@ import { type HttpAnswer, headerOf } from '../upstream/client.ts'
 import { UpstreamError } from '../upstream/error.ts'
 import { type MirrorContext, manifestTypes } from './context.ts'
 import type { Cooldown } from './cooldown.ts'
-import type { Mirror } from './mirror.ts'
+import type { MirroredRepository } from './mirrored-repository.ts'
 
 export interface FetchedManifest {
   readonly digest: Digest
@@ -47,21 +46,20 @@ export class UpstreamManifests {
 
   /** Fetches and stores a manifest by its digest. Throws an `UpstreamError`. */
   byDigest(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     digest: Digest,
     deadline: number,
   ): Promise<FetchedManifest> {
-    const key = `${repository}@${digest}`
+    const key = `${repository.name}@${digest}`
     const joined = () => {
-      mirror.stats.joined += 1
+      repository.mirror.stats.joined += 1
     }
     return this.#fetching.run(
       key,
       async () => {
         const reference = { kind: 'digest', digest } as const
-        const fetched = await this.#fetch(mirror, repository, reference, deadline)
-        await this.store(mirror, repository, fetched, undefined, [])
+        const fetched = await this.#fetch(repository, reference, deadline)
+        await this.store(repository, fetched, undefined, [])
         return fetched
       },
       joined,
@@ -69,8 +67,8 @@ export class UpstreamManifests {
   }
 
   /** Fetches what a tag means now, without storing it. */
-  byTag(mirror: Mirror, repository: RepositoryName, tag: Tag, deadline: number) {
-    return this.#fetch(mirror, repository, { kind: 'tag', tag }, deadline)
+  byTag(repository: MirroredRepository, tag: Tag, deadline: number) {
+    return this.#fetch(repository, { kind: 'tag', tag }, deadline)
   }
 
   /**
@@ -78,16 +76,14 @@ export class UpstreamManifests {
    * without a digest is no answer to a HEAD: `garbage`, and the caller asks with GET.
    */
   head(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     reference: string,
     known: string | undefined,
     deadline: number,
   ): Promise<ManifestHead | undefined> {
-    return this.#heads.run(`${repository}:${reference}:${known ?? ''}`, async () => {
-      const answer = await mirror.upstream.ask({
+    return this.#heads.run(`${repository.name}:${reference}:${known ?? ''}`, async () => {
+      const answer = await repository.ask({
         method: 'HEAD',
-        repository: mirror.upstreamName(repository),
         tail: `manifests/${reference}`,
         headers: {
           Accept: manifestTypes,
@@ -111,25 +107,23 @@ export class UpstreamManifests {
   }
 
   async #fetch(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     reference: Reference,
     deadline: number,
   ): Promise<FetchedManifest> {
     const { clock } = this.#context
     const startedAt = clock.monotonic()
     const text = reference.kind === 'tag' ? reference.tag : reference.digest
-    mirror.stats.misses += 1
-    const answer = await mirror.upstream.fetch(
+    repository.mirror.stats.misses += 1
+    const answer = await repository.fetch(
       {
-        repository: mirror.upstreamName(repository),
         tail: `manifests/${text}`,
         headers: { Accept: manifestTypes },
         deadline,
       },
       manifestBytesMax,
     )
-    mirror.stats.firstByte((clock.monotonic() - startedAt) / 1000)
+    repository.mirror.stats.firstByte((clock.monotonic() - startedAt) / 1000)
     const digest = verifiedDigest(answer, reference)
     const mediaType = servedType(answer)
     // A copy of its own: the network's buffers are larger than what they hold.
@@ -141,8 +135,7 @@ export class UpstreamManifests {
    * push, or the store, do not take stays unstored, and is answered all the same: its digest is right.
    */
   async store(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     fetched: FetchedManifest,
     reference: (Reference & { kind: 'tag' }) | undefined,
     more: readonly Change[],
@@ -150,21 +143,21 @@ export class UpstreamManifests {
     const { pushes, logger } = this.#context
     try {
       await pushes.push({
-        repository,
+        repository: repository.name,
         reference: reference ?? { kind: 'digest', digest: fetched.digest },
         tags: [],
         expected: reference === undefined ? undefined : fetched.digest,
         contentType: fetched.mediaType === '' ? undefined : fetched.mediaType,
         bytes: fetched.bytes,
-        by: `mirror ${mirror.name}`,
+        by: `mirror ${repository.mirror.name}`,
         condition: { ifMatch: undefined, ifNoneMatch: undefined },
-        more: [...more, ...this.#cooldown.childChanges(mirror, repository, fetched)],
+        more: [...more, ...this.#cooldown.childChanges(repository, fetched)],
       })
       fetched.isStored = true
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error
       const { digest } = fetched
-      const fields = { mirror: mirror.name, repository, digest, error }
+      const fields = { mirror: repository.mirror.name, repository: repository.name, digest, error }
       // What a push would not do is upstream's own affair, and comes again with every pull.
       if (error.status < 500) logger.debug(fields, 'mirrored manifest is passed on as it is')
       else logger.warn(fields, 'mirrored manifest is not stored')

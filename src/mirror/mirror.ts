@@ -103,9 +103,9 @@ export class Mirror {
     return parsed.ok ? parsed.value : undefined
   }
 
-  isAllowed(repository: RepositoryName): boolean {
-    const name = this.upstreamName(repository)
-    return this.#allow(name) && !this.#deny(name)
+  /** Whether its settings let a repository be served, by upstream's name of it. */
+  isAllowed(upstreamName: string): boolean {
+    return this.#allow(upstreamName) && !this.#deny(upstreamName)
   }
 
   /** Whether a bare name may mean one of its repositories. */

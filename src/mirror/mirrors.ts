@@ -20,6 +20,7 @@ import { MirrorLists } from './lists.ts'
 import { ManifestEviction } from './manifest-eviction.ts'
 import { UpstreamManifests } from './manifests.ts'
 import { Mirror } from './mirror.ts'
+import { MirroredRepository } from './mirrored-repository.ts'
 import { NegativeCache } from './negative-cache.ts'
 import { OpenSessions } from './open-sessions.ts'
 import { Purge } from './purge.ts'
@@ -78,10 +79,10 @@ export class Mirrors {
     this.warming = new Warming({
       metadata,
       blobs: this.blobs,
-      fetchManifest: (mirror, repository, reference) =>
-        this.manifest(mirror, repository, reference, this.unhurried()),
-      listReferrers: (mirror, repository, subject) =>
-        this.lists.referrers(mirror, repository, subject, this.unhurried().deadline),
+      fetchManifest: (repository, reference) =>
+        this.manifest(repository, reference, this.unhurried()),
+      listReferrers: (repository, subject) =>
+        this.lists.referrers(repository, subject, this.unhurried().deadline),
     })
     this.purge = new Purge(metadata, options.deletes, this.eviction, this.#manifestEviction)
   }
@@ -125,15 +126,21 @@ export class Mirrors {
     return this.addressing.find(repository)
   }
 
+  /** The mirrored repository of a canonical name; undefined for a local one. */
+  repository(name: RepositoryName): MirroredRepository | undefined {
+    const mirror = this.find(name)
+    return mirror === undefined ? undefined : new MirroredRepository(mirror, name)
+  }
+
   /** Whether a repository is a mirror's: its content comes and goes by the mirror's own rules. */
   isMirrored(repository: string): boolean {
     return this.find(repository) !== undefined
   }
 
   /** Asks upstream now what a tag means; the digest that is stored for it afterwards. */
-  async refresh(mirror: Mirror, repository: RepositoryName, tag: Tag): Promise<string | undefined> {
-    await this.tags.refresh(mirror, repository, tag)
-    return this.#context.metadata.get('tags', [repository, tag])?.digest
+  async refresh(repository: MirroredRepository, tag: Tag): Promise<string | undefined> {
+    await this.tags.refresh(repository, tag)
+    return this.#context.metadata.get('tags', [repository.name, tag])?.digest
   }
 
   /** What every mirror has counted and how its upstreams are: for metrics and `/admin/mirrors`. */
@@ -177,33 +184,32 @@ export class Mirrors {
 
   /** Where the answer to a pull of a manifest is. */
   async manifest(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     reference: Reference,
     how: PullHow,
   ): Promise<ManifestOutcome> {
     if (reference.kind === 'tag') {
-      const outcome = await this.tags.resolve(mirror, repository, reference.tag, how)
-      this.#prefetch(mirror, repository, reference.tag, outcome)
+      const outcome = await this.tags.resolve(repository, reference.tag, how)
+      this.#prefetch(repository, reference.tag, outcome)
       return outcome
     }
     const { digest } = reference
-    if (this.#isOwnPush(mirror, repository, digest)) return { kind: 'local', isHit: true }
-    await this.#cooldown.require(mirror, repository, digest)
+    if (this.#isOwnPush(repository, digest)) return { kind: 'local', isHit: true }
+    await this.#cooldown.require(repository, digest)
     const { metadata } = this.#context
-    if (metadata.get('manifests', [repository, digest]) !== undefined) {
+    if (metadata.get('manifests', [repository.name, digest]) !== undefined) {
       if (metadata.getBytes('manifestBytes', digest) !== undefined) {
         return { kind: 'local', isHit: true }
       }
     }
-    const key = `${repository}@${digest}`
+    const key = `${repository.name}@${digest}`
     const refusal = this.#refused.get(key)
     if (refusal !== undefined) {
-      mirror.stats.negative += 1
+      repository.mirror.stats.negative += 1
       throw refusal
     }
     try {
-      return await this.#fetchByDigest(mirror, repository, digest, how)
+      return await this.#fetchByDigest(repository, digest, how)
     } catch (error) {
       this.#refused.note(key, error)
       throw error
@@ -211,37 +217,36 @@ export class Mirrors {
   }
 
   async #fetchByDigest(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     digest: Digest,
     { isHead, deadline }: PullHow,
   ): Promise<ManifestOutcome> {
     if (isHead) {
       try {
-        const head = await this.#manifests.head(mirror, repository, digest, undefined, deadline)
+        const head = await this.#manifests.head(repository, digest, undefined, deadline)
         return { kind: 'head', head: head! }
       } catch (error) {
         if (!isHeadUnknown(error)) throw error
       }
     }
-    const fetched = await this.#manifests.byDigest(mirror, repository, digest, deadline)
+    const fetched = await this.#manifests.byDigest(repository, digest, deadline)
     return fetched.isStored ? { kind: 'local', isHit: false } : { kind: 'bytes', fetched }
   }
 
   /** A manifest without a row of first sight was pushed here, or stored before there was a cooldown. */
-  #isOwnPush(mirror: Mirror, repository: RepositoryName, digest: Digest): boolean {
-    if (mirror.config.push === 'deny') return false
+  #isOwnPush(repository: MirroredRepository, digest: Digest): boolean {
+    if (repository.mirror.config.push === 'deny') return false
     const { metadata } = this.#context
-    const isHere = metadata.get('manifests', [repository, digest]) !== undefined
-    return isHere && metadata.get('mirrorSeen', [repository, digest]) === undefined
+    const isHere = metadata.get('manifests', [repository.name, digest]) !== undefined
+    return isHere && metadata.get('mirrorSeen', [repository.name, digest]) === undefined
   }
 
   /** Fetches the children of the wanted platforms behind the answer. */
-  #prefetch(mirror: Mirror, repository: RepositoryName, tag: Tag, outcome: ManifestOutcome): void {
-    const wanted = mirror.config.prefetch
+  #prefetch(repository: MirroredRepository, tag: Tag, outcome: ManifestOutcome): void {
+    const wanted = repository.mirror.config.prefetch
     if (wanted.length === 0 || outcome.kind !== 'local' || outcome.isHit) return
     const { metadata } = this.#context
-    const index = metadata.get('tags', [repository, tag])?.digest
+    const index = metadata.get('tags', [repository.name, tag])?.digest
     const bytes = index === undefined ? undefined : metadata.getBytes('manifestBytes', index)
     for (const { digest: text, platform } of indexChildren(bytes ?? new Uint8Array(0))) {
       const digest = parseDigest(text)
@@ -249,7 +254,7 @@ export class Mirrors {
         continue
       }
       const reference = { kind: 'digest', digest: digest.value } as const
-      this.manifest(mirror, repository, reference, this.unhurried()).catch(() => undefined)
+      this.manifest(repository, reference, this.unhurried()).catch(() => undefined)
     }
   }
 }

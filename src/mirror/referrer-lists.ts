@@ -6,7 +6,6 @@
 import type { ReferrerRow } from '../metadata/schema.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { mediaTypes } from '../registry/media-type.ts'
-import type { RepositoryName } from '../registry/name.ts'
 import { type HttpAnswer, headerOf } from '../upstream/client.ts'
 import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
 import {
@@ -19,7 +18,7 @@ import {
 } from '../upstream/json-pieces.ts'
 import { nextQuery } from '../upstream/link.ts'
 import { manifestTypes } from './context.ts'
-import type { Mirror } from './mirror.ts'
+import type { MirroredRepository } from './mirrored-repository.ts'
 
 /** Referrers of one manifest that are kept, their bytes, and pages that are asked for. */
 const referrersMax = 10_000
@@ -38,20 +37,19 @@ export interface ReferrerList {
 
 /** Throws an `UpstreamError` when upstream could not be asked. */
 export async function fetchReferrers(
-  mirror: Mirror,
-  repository: RepositoryName,
+  repository: MirroredRepository,
   subject: Digest,
   deadline: number,
 ): Promise<ReferrerList> {
   try {
-    return { rows: await byApi(mirror, repository, subject, deadline), isKept: true }
+    return { rows: await byApi(repository, subject, deadline), isKept: true }
   } catch (error) {
     if (!meansNoApi(error)) throw error
   }
   try {
-    return { rows: await byTag(mirror, repository, subject, deadline), isKept: true }
+    return { rows: await byTag(repository, subject, deadline), isKept: true }
   } catch (error) {
-    if (toUpstreamError(error, mirror.name).kind !== 'missing') throw error
+    if (toUpstreamError(error, repository.mirror.name).kind !== 'missing') throw error
     return { rows: [], isKept: false }
   }
 }
@@ -69,8 +67,7 @@ function meansNoApi(error: unknown): boolean {
 }
 
 async function byApi(
-  mirror: Mirror,
-  repository: RepositoryName,
+  repository: MirroredRepository,
   subject: Digest,
   deadline: number,
 ): Promise<ReferrerRow[]> {
@@ -80,9 +77,8 @@ async function byApi(
   let bytes = 0
   while (query !== undefined && !asked.has(query) && asked.size < pagesMax) {
     asked.add(query)
-    const answer: HttpAnswer & { bytes: Buffer } = await mirror.upstream.fetch(
+    const answer: HttpAnswer & { bytes: Buffer } = await repository.fetch(
       {
-        repository: mirror.upstreamName(repository),
         tail: `referrers/${subject}${query}`,
         headers: { Accept: mediaTypes.ociIndex },
         deadline,
@@ -99,14 +95,12 @@ async function byApi(
 }
 
 async function byTag(
-  mirror: Mirror,
-  repository: RepositoryName,
+  repository: MirroredRepository,
   subject: Digest,
   deadline: number,
 ): Promise<ReferrerRow[]> {
-  const answer = await mirror.upstream.fetch(
+  const answer = await repository.fetch(
     {
-      repository: mirror.upstreamName(repository),
       tail: `manifests/${subject.replace(':', '-')}`,
       headers: { Accept: manifestTypes },
       deadline,

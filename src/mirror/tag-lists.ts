@@ -2,13 +2,12 @@
  * @module The tags of an upstream repository, whole: pages of a size that upstream gives, in whatever
  * way it leads from one to the next.
  */
-import type { RepositoryName } from '../registry/name.ts'
 import { parseTag } from '../registry/tag.ts'
 import { headerOf } from '../upstream/client.ts'
 import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
 import { decode, elementsOf, membersOf, type Piece, Turns } from '../upstream/json-pieces.ts'
 import { nextQuery } from '../upstream/link.ts'
-import type { Mirror } from './mirror.ts'
+import type { MirroredRepository } from './mirrored-repository.ts'
 import { sortInTurns } from './sorted.ts'
 
 /** Tags of one list that are kept, and pages that are asked for. */
@@ -30,16 +29,15 @@ export interface TagList {
 
 /** Throws an `UpstreamError` when the list cannot be had to its end. */
 export async function fetchTags(
-  mirror: Mirror,
-  repository: RepositoryName,
+  repository: MirroredRepository,
   deadline: number,
 ): Promise<TagList> {
   for (const size of PAGE_SIZES) {
     try {
-      return await fetchPages(mirror, repository, size, deadline)
+      return await fetchPages(repository, size, deadline)
     } catch (error) {
       // A refusal of the size, or of sizes at all; what it is of, only the next attempt tells.
-      const isOfSize = toUpstreamError(error, mirror.name).kind === 'rejected'
+      const isOfSize = toUpstreamError(error, repository.mirror.name).kind === 'rejected'
       if (!isOfSize || size === undefined) throw error
     }
   }
@@ -47,8 +45,7 @@ export async function fetchTags(
 }
 
 async function fetchPages(
-  mirror: Mirror,
-  repository: RepositoryName,
+  repository: MirroredRepository,
   size: number | undefined,
   deadline: number,
 ): Promise<TagList> {
@@ -61,10 +58,7 @@ async function fetchPages(
       return { tags: await sortInTurns([...found]), isCut: true }
     }
     asked.add(query)
-    const answer = await mirror.upstream.fetch(
-      { repository: mirror.upstreamName(repository), tail: `tags/list${query}`, deadline },
-      pageBytesMax,
-    )
+    const answer = await repository.fetch({ tail: `tags/list${query}`, deadline }, pageBytesMax)
     const before = found.size
     let count = 0
     let last = ''

@@ -16,14 +16,13 @@
 import type { MirrorTagRow } from '../metadata/schema.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
-import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
 import { isHeadUnknown, toUpstreamError, type UpstreamError } from '../upstream/error.ts'
 import { checkWaitMs, type MirrorContext, missMs } from './context.ts'
 import { type Cooldown, tooYoung } from './cooldown.ts'
 import type { FetchedManifest, ManifestHead, UpstreamManifests } from './manifests.ts'
-import type { Mirror } from './mirror.ts'
+import type { MirroredRepository } from './mirrored-repository.ts'
 import { NegativeCache } from './negative-cache.ts'
 
 /** Where the answer to a pull of a manifest is. */
@@ -64,74 +63,72 @@ export class MirrorTags {
   }
 
   /** Throws an `UpstreamError` or a `RegistryError` when there is nothing to answer with. */
-  async resolve(
-    mirror: Mirror,
-    repository: RepositoryName,
-    tag: Tag,
-    how: PullHow,
-  ): Promise<ManifestOutcome> {
+  async resolve(repository: MirroredRepository, tag: Tag, how: PullHow): Promise<ManifestOutcome> {
     const { clock } = this.#context
     const row = this.#row(repository, tag)
     if (this.#isOwn(repository, tag, row)) return { kind: 'local', isHit: true }
-    if (row !== undefined && this.#isFresh(mirror, tag, row)) {
-      const isHidden = row.goneAt !== undefined && mirror.config.onUpstreamDelete === 'hide'
-      if (isHidden) throw gone(mirror, tag)
-      const known = await this.#known(mirror, repository, tag, row, how)
+    if (row !== undefined && this.#isFresh(repository, tag, row)) {
+      const isHidden =
+        row.goneAt !== undefined && repository.mirror.config.onUpstreamDelete === 'hide'
+      if (isHidden) throw gone(repository, tag)
+      const known = await this.#known(repository, tag, row, how)
       if (row.goneAt === undefined || known.kind !== 'local') return known
       return { ...known, stale: 'upstream has deleted it' }
     }
-    const key = `${repository}:${tag}`
+    const key = `${repository.name}:${tag}`
     const isUsable =
       row !== undefined &&
       this.#servable(repository, row) !== undefined &&
-      clock.now() - row.checkedAt <= mirror.config.cacheTtlMs + mirror.config.staleForMs
+      clock.now() - row.checkedAt <=
+        repository.mirror.config.cacheTtlMs + repository.mirror.config.staleForMs
     if (!isUsable) {
       const refusal = row === undefined ? this.#negative.get(key) : undefined
       if (refusal !== undefined) {
-        mirror.stats.negative += 1
+        repository.mirror.stats.negative += 1
         throw refusal
       }
-      return this.#check(mirror, repository, tag, how)
+      return this.#check(repository, tag, how)
     }
     const failed = this.#failedUntil.get(key)
-    const checking = this.#check(mirror, repository, tag, how)
+    const checking = this.#check(repository, tag, how)
     const waitMs =
-      mirror.upstream.isShut || (failed !== undefined && failed.until > clock.monotonic())
+      repository.mirror.upstream.isShut ||
+      (failed !== undefined && failed.until > clock.monotonic())
         ? 0
         : checkWaitMs
-    return this.#orStale(mirror, repository, tag, row, checking, waitMs)
+    return this.#orStale(repository, tag, row, checking, waitMs)
   }
 
   /** Asks upstream now, whatever the row says. For `refresh`. */
-  refresh(mirror: Mirror, repository: RepositoryName, tag: Tag): Promise<ManifestOutcome> {
-    this.#negative.delete(`${repository}:${tag}`)
+  refresh(repository: MirroredRepository, tag: Tag): Promise<ManifestOutcome> {
+    this.#negative.delete(`${repository.name}:${tag}`)
     const deadline = this.#context.clock.monotonic() + missMs
-    return this.#check(mirror, repository, tag, { isHead: false, deadline })
+    return this.#check(repository, tag, { isHead: false, deadline })
   }
 
   /** Until when an answer may be given without looking at the row again, on the monotonic clock. */
-  freshUntil(mirror: Mirror, repository: RepositoryName, tag: Tag): number {
+  freshUntil(repository: MirroredRepository, tag: Tag): number {
     const row = this.#row(repository, tag)
     if (this.#isOwn(repository, tag, row)) return Number.POSITIVE_INFINITY
     if (row === undefined || row.next !== undefined || row.goneAt !== undefined) return 0
-    const rule = mirror.freshnessOf(tag)
+    const rule = repository.mirror.freshnessOf(tag)
     if (rule === 'always') return 0
     if (rule === 'immutable') return Number.POSITIVE_INFINITY
     const { clock } = this.#context
-    return clock.monotonic() + (row.checkedAt + mirror.config.cacheTtlMs - clock.now())
+    return clock.monotonic() + (row.checkedAt + repository.mirror.config.cacheTtlMs - clock.now())
   }
 
   /** A tag that a client pushed here is not upstream's. */
-  #isOwn(repository: RepositoryName, tag: Tag, row: MirrorTagRow | undefined): boolean {
-    const local = this.#context.metadata.get('tags', [repository, tag])
+  #isOwn(repository: MirroredRepository, tag: Tag, row: MirrorTagRow | undefined): boolean {
+    const local = this.#context.metadata.get('tags', [repository.name, tag])
     return local !== undefined && local.digest !== row?.digest
   }
 
-  #row(repository: RepositoryName, tag: Tag): MirrorTagRow | undefined {
-    return this.#context.metadata.get('mirrorTags', [repository, tag])
+  #row(repository: MirroredRepository, tag: Tag): MirrorTagRow | undefined {
+    return this.#context.metadata.get('mirrorTags', [repository.name, tag])
   }
 
-  #isFresh(mirror: Mirror, tag: Tag, row: MirrorTagRow): boolean {
+  #isFresh({ mirror }: MirroredRepository, tag: Tag, row: MirrorTagRow): boolean {
     const rule = mirror.freshnessOf(tag)
     if (rule === 'always') return false
     if (rule === 'immutable' && row.goneAt === undefined && row.next === undefined) return true
@@ -141,25 +138,25 @@ export class MirrorTags {
   }
 
   /** The newest manifest of the tag that is stored. */
-  #servable(repository: RepositoryName, row: MirrorTagRow): Digest | undefined {
+  #servable(repository: MirroredRepository, row: MirrorTagRow): Digest | undefined {
     for (const text of [row.next, row.digest]) {
       const digest = parseDigest(text ?? '')
       if (!digest.ok) continue
-      if (this.#context.metadata.get('manifests', [repository, digest.value])) return digest.value
+      if (this.#context.metadata.get('manifests', [repository.name, digest.value]))
+        return digest.value
     }
     return undefined
   }
 
   /** Waits a moment for a check; then what is here is the answer. */
   async #orStale(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     tag: Tag,
     row: MirrorTagRow,
     checking: Promise<ManifestOutcome>,
     waitMs: number,
   ): Promise<ManifestOutcome> {
-    const key = `${repository}:${tag}`
+    const key = `${repository.name}:${tag}`
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<'late'>((resolve) => {
       timer = setTimeout(() => resolve('late'), waitMs)
@@ -169,72 +166,73 @@ export class MirrorTags {
       if (outcome !== 'late') return outcome
       const last = this.#failedUntil.get(key)?.error
       checking.catch(() => undefined)
-      return await this.#stale(mirror, repository, tag, row, last?.kind ?? 'slow')
+      return await this.#stale(repository, tag, row, last?.kind ?? 'slow')
     } catch (error) {
       if (error instanceof RegistryError) throw error
-      const known = toUpstreamError(error, mirror.name)
-      if (known.kind === 'missing' && mirror.config.onUpstreamDelete === 'hide') throw known
+      const known = toUpstreamError(error, repository.mirror.name)
+      if (known.kind === 'missing' && repository.mirror.config.onUpstreamDelete === 'hide')
+        throw known
       const why = known.kind === 'missing' ? 'upstream has deleted it' : known.kind
-      return await this.#stale(mirror, repository, tag, row, why)
+      return await this.#stale(repository, tag, row, why)
     } finally {
       clearTimeout(timer)
     }
   }
 
   async #stale(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     tag: Tag,
     row: MirrorTagRow,
     why: string,
   ): Promise<ManifestOutcome> {
-    mirror.stats.stale += 1
-    this.#context.logger.warn({ mirror: mirror.name, repository, tag, why }, 'tag answered stale')
+    repository.mirror.stats.stale += 1
+    this.#context.logger.warn(
+      { mirror: repository.mirror.name, repository: repository.name, tag, why },
+      'tag answered stale',
+    )
     const digest = this.#servable(repository, row)!
-    await this.#point(mirror, repository, tag, digest, row.checkedAt).catch(() => undefined)
+    await this.#point(repository, tag, digest, row.checkedAt).catch(() => undefined)
     return { kind: 'local', stale: why, isHit: true }
   }
 
   /** The answer for a tag whose digest is known and fresh. */
   async #known(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     tag: Tag,
     row: MirrorTagRow,
     how: PullHow,
   ): Promise<ManifestOutcome> {
     const { metadata } = this.#context
     const digest = parseDigest(row.next ?? row.digest)
-    if (!digest.ok) return this.#check(mirror, repository, tag, how)
-    if (metadata.get('manifests', [repository, digest.value]) === undefined) {
-      if (how.isHead) return this.#check(mirror, repository, tag, how)
-      return this.#take(mirror, repository, tag, digest.value, how.deadline)
+    if (!digest.ok) return this.#check(repository, tag, how)
+    if (metadata.get('manifests', [repository.name, digest.value]) === undefined) {
+      if (how.isHead) return this.#check(repository, tag, how)
+      return this.#take(repository, tag, digest.value, how.deadline)
     }
-    await this.#point(mirror, repository, tag, digest.value, row.checkedAt)
+    await this.#point(repository, tag, digest.value, row.checkedAt)
     return { kind: 'local', isHit: true }
   }
 
-  #check(
-    mirror: Mirror,
-    repository: RepositoryName,
-    tag: Tag,
-    how: PullHow,
-  ): Promise<ManifestOutcome> {
-    const key = `${repository}:${tag}`
+  #check(repository: MirroredRepository, tag: Tag, how: PullHow): Promise<ManifestOutcome> {
+    const key = `${repository.name}:${tag}`
     const joined = () => {
-      mirror.stats.joined += 1
+      repository.mirror.stats.joined += 1
     }
     return this.#checking.run(
       `${how.isHead ? 'HEAD' : 'GET'} ${key}`,
       () =>
-        this.#ask(mirror, repository, tag, how).then(
+        this.#ask(repository, tag, how).then(
           (outcome) => {
             this.#failedUntil.delete(key)
             return outcome
           },
           async (error: unknown) => {
             if (!(error instanceof RegistryError)) {
-              await this.#noteFailure(repository, tag, toUpstreamError(error, mirror.name))
+              await this.#noteFailure(
+                repository,
+                tag,
+                toUpstreamError(error, repository.mirror.name),
+              )
             }
             throw error
           },
@@ -244,76 +242,68 @@ export class MirrorTags {
   }
 
   async #ask(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     tag: Tag,
     { isHead, deadline }: PullHow,
   ): Promise<ManifestOutcome> {
     const { clock } = this.#context
     const row = this.#row(repository, tag)
-    if (row === undefined && !isHead)
-      return this.#take(mirror, repository, tag, undefined, deadline)
+    if (row === undefined && !isHead) return this.#take(repository, tag, undefined, deadline)
     const known = row === undefined ? undefined : this.#servable(repository, row)
     let head: ManifestHead | undefined
     try {
-      head = await this.#manifests.head(mirror, repository, tag, known, deadline)
+      head = await this.#manifests.head(repository, tag, known, deadline)
     } catch (error) {
       // A registry whose HEAD says nothing is asked with GET.
       if (!isHeadUnknown(error)) throw error
-      return this.#take(mirror, repository, tag, undefined, deadline)
+      return this.#take(repository, tag, undefined, deadline)
     }
     const digest = head?.digest ?? known!
-    if (await this.#isHeldBack(mirror, repository, tag, digest)) {
+    if (await this.#isHeldBack(repository, tag, digest)) {
       return { kind: 'local', stale: 'the newer one has to wait for its cooldown', isHit: true }
     }
-    if (this.#context.metadata.get('manifests', [repository, digest]) !== undefined) {
-      await this.#point(mirror, repository, tag, digest, clock.now())
+    if (this.#context.metadata.get('manifests', [repository.name, digest]) !== undefined) {
+      await this.#point(repository, tag, digest, clock.now())
       return { kind: 'local', isHit: true }
     }
-    if (!isHead) return this.#take(mirror, repository, tag, digest, deadline)
+    if (!isHead) return this.#take(repository, tag, digest, deadline)
     await this.#remember(repository, tag, { digest: row?.digest ?? digest, next: digest })
     return { kind: 'head', head: head! }
   }
 
   /** Fetches the manifest, by digest where it is known, and points the tag at it. */
   async #take(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     tag: Tag,
     digest: Digest | undefined,
     deadline: number,
   ): Promise<ManifestOutcome> {
     const { clock } = this.#context
     if (digest !== undefined) {
-      if (await this.#isHeldBack(mirror, repository, tag, digest)) {
+      if (await this.#isHeldBack(repository, tag, digest)) {
         return { kind: 'local', stale: 'the newer one has to wait for its cooldown', isHit: true }
       }
-      const fetched = await this.#manifests.byDigest(mirror, repository, digest, deadline)
+      const fetched = await this.#manifests.byDigest(repository, digest, deadline)
       if (!fetched.isStored) return { kind: 'bytes', fetched }
-      await this.#point(mirror, repository, tag, digest, clock.now())
+      await this.#point(repository, tag, digest, clock.now())
       return { kind: 'local', isHit: false }
     }
-    const fetched = await this.#manifests.byTag(mirror, repository, tag, deadline)
-    if (await this.#isHeldBack(mirror, repository, tag, fetched.digest)) {
+    const fetched = await this.#manifests.byTag(repository, tag, deadline)
+    if (await this.#isHeldBack(repository, tag, fetched.digest)) {
       return { kind: 'local', stale: 'the newer one has to wait for its cooldown', isHit: true }
     }
     const row = { digest: fetched.digest, checkedAt: clock.now() }
-    await this.#manifests.store(mirror, repository, fetched, { kind: 'tag', tag }, [
-      { change: 'put', in: 'mirrorTags', key: [repository, tag], row },
+    await this.#manifests.store(repository, fetched, { kind: 'tag', tag }, [
+      { change: 'put', in: 'mirrorTags', key: [repository.name, tag], row },
     ])
     return fetched.isStored ? { kind: 'local', isHit: false } : { kind: 'bytes', fetched }
   }
 
   /** Whether an older one is to be answered instead. Throws DENIED when there is none. */
-  async #isHeldBack(
-    mirror: Mirror,
-    repository: RepositoryName,
-    tag: Tag,
-    digest: Digest,
-  ): Promise<boolean> {
-    const waitMs = await this.#cooldown.remaining(mirror, repository, digest)
+  async #isHeldBack(repository: MirroredRepository, tag: Tag, digest: Digest): Promise<boolean> {
+    const waitMs = await this.#cooldown.remaining(repository, digest)
     if (waitMs === 0) return false
-    const older = this.#context.metadata.get('tags', [repository, tag])?.digest
+    const older = this.#context.metadata.get('tags', [repository.name, tag])?.digest
     if (older === undefined || older === digest) throw tooYoung(digest, waitMs)
     await this.#remember(repository, tag, { digest: older })
     return true
@@ -321,14 +311,13 @@ export class MirrorTags {
 
   /** Lets the tag mean a stored manifest, and notes when upstream last said so. */
   async #point(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     tag: Tag,
     digest: Digest,
     checkedAt: number,
   ): Promise<void> {
     const { metadata } = this.#context
-    const now = metadata.get('tags', [repository, tag])?.digest
+    const now = metadata.get('tags', [repository.name, tag])?.digest
     const row = this.#row(repository, tag)
     if (now === digest) {
       const isSame = row?.digest === digest && row.next === undefined
@@ -343,17 +332,17 @@ export class MirrorTags {
       )
       return
     }
-    const manifest = metadata.get('manifests', [repository, digest])
+    const manifest = metadata.get('manifests', [repository.name, digest])
     const bytes = metadata.getBytes('manifestBytes', digest)?.slice()
     if (manifest === undefined || bytes === undefined) return
     const fetched = { digest, mediaType: manifest.mediaType, bytes, isStored: true }
-    await this.#manifests.store(mirror, repository, fetched, { kind: 'tag', tag }, [
-      { change: 'put', in: 'mirrorTags', key: [repository, tag], row: { digest, checkedAt } },
+    await this.#manifests.store(repository, fetched, { kind: 'tag', tag }, [
+      { change: 'put', in: 'mirrorTags', key: [repository.name, tag], row: { digest, checkedAt } },
     ])
   }
 
   async #remember(
-    repository: RepositoryName,
+    repository: MirroredRepository,
     tag: Tag,
     row: Omit<MirrorTagRow, 'checkedAt'>,
     checkedAt = this.#context.clock.now(),
@@ -361,14 +350,23 @@ export class MirrorTags {
     await this.#context.metadata.commit({
       checks: [],
       changes: [
-        { change: 'put', in: 'mirrorTags', key: [repository, tag], row: { ...row, checkedAt } },
+        {
+          change: 'put',
+          in: 'mirrorTags',
+          key: [repository.name, tag],
+          row: { ...row, checkedAt },
+        },
       ],
     })
   }
 
-  async #noteFailure(repository: RepositoryName, tag: Tag, error: UpstreamError): Promise<void> {
+  async #noteFailure(
+    repository: MirroredRepository,
+    tag: Tag,
+    error: UpstreamError,
+  ): Promise<void> {
     const { clock } = this.#context
-    const key = `${repository}:${tag}`
+    const key = `${repository.name}:${tag}`
     const row = this.#row(repository, tag)
     // Only a 404 says that the tag is gone: who refuses may give it again, and did once.
     if (row === undefined) this.#negative.note(key, error)
@@ -386,7 +384,7 @@ export class MirrorTags {
   }
 }
 
-function gone(mirror: Mirror, tag: Tag): RegistryError {
+function gone({ mirror }: MirroredRepository, tag: Tag): RegistryError {
   return new RegistryError('MANIFEST_UNKNOWN', {
     message: 'upstream does not have it',
     detail: { mirror: mirror.name, tag },

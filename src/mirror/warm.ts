@@ -7,7 +7,6 @@
 import { referrersOf } from '../distribution/attached.ts'
 import type { MetadataReader } from '../metadata/port.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
-import type { RepositoryName } from '../registry/name.ts'
 import { fallbackTagOf } from '../registry/named-tag.ts'
 import { parseReference, type Reference } from '../registry/reference.ts'
 import { parseTag } from '../registry/tag.ts'
@@ -15,6 +14,7 @@ import { UpstreamError } from '../upstream/error.ts'
 import type { MirrorBlobs } from './blobs.ts'
 import { indexChildren } from './cooldown.ts'
 import type { Mirror } from './mirror.ts'
+import { MirroredRepository } from './mirrored-repository.ts'
 import type { ManifestOutcome } from './tags.ts'
 
 /** Blobs fetched at a time. */
@@ -39,8 +39,7 @@ export interface WarmReport {
 
 /** Fetches a manifest as a GET does, without a client that waits. */
 type FetchManifest = (
-  mirror: Mirror,
-  repository: RepositoryName,
+  repository: MirroredRepository,
   reference: Reference,
 ) => Promise<ManifestOutcome>
 
@@ -49,11 +48,7 @@ export interface WarmingParts {
   readonly blobs: MirrorBlobs
   readonly fetchManifest: FetchManifest
   /** Brings upstream's list of referrers of a manifest into the metadata. Throws an `UpstreamError`. */
-  readonly listReferrers: (
-    mirror: Mirror,
-    repository: RepositoryName,
-    subject: Digest,
-  ) => Promise<unknown>
+  readonly listReferrers: (repository: MirroredRepository, subject: Digest) => Promise<unknown>
 }
 
 export class Warming {
@@ -73,8 +68,8 @@ export class Warming {
     for (const text of references) {
       try {
         const { repository, reference } = parseWarm(mirror, text)
-        const fetched = await this.#image(mirror, repository, reference, platforms, 0)
-        await this.#allAttached(mirror, repository, fetched)
+        const fetched = await this.#image(repository, reference, platforms, 0)
+        await this.#allAttached(repository, fetched)
         report.warmed.push(text)
       } catch (error) {
         report.failed.push({ reference: text, message: (error as Error).message })
@@ -85,19 +80,18 @@ export class Warming {
 
   /** Resolves to the digests of the manifests that were fetched: an image, or an index and its own. */
   async #image(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     reference: Reference,
     platforms: readonly string[],
     depth: number,
   ): Promise<Digest[]> {
     const { metadata, blobs: fills, fetchManifest } = this.#parts
-    const outcome = await fetchManifest(mirror, repository, reference)
+    const outcome = await fetchManifest(repository, reference)
     if (outcome.kind !== 'local') throw new Error('the store does not take it')
     const digest =
       reference.kind === 'digest'
         ? reference.digest
-        : metadata.get('tags', [repository, reference.tag])?.digest
+        : metadata.get('tags', [repository.name, reference.tag])?.digest
     const bytes = digest && metadata.getBytes('manifestBytes', digest)?.slice()
     if (digest === undefined || bytes === undefined) throw new Error('the manifest is gone again')
     const children = indexChildren(bytes)
@@ -108,27 +102,23 @@ export class Warming {
         const child = parseDigest(text)
         if (!isWanted || !child.ok) continue
         const next = { kind: 'digest', digest: child.value } as const
-        fetched.push(...(await this.#image(mirror, repository, next, platforms, depth + 1)))
+        fetched.push(...(await this.#image(repository, next, platforms, depth + 1)))
       }
       return fetched
     }
     const blobs = blobsOf(bytes)
     for (let from = 0; from < blobs.length; from += blobsAtOnce) {
       const some = blobs.slice(from, from + blobsAtOnce)
-      await Promise.all(some.map((it) => fills.fetch(mirror, repository, it)))
+      await Promise.all(some.map((it) => fills.fetch(repository, it)))
     }
     return fetched
   }
 
-  async #allAttached(
-    mirror: Mirror,
-    repository: RepositoryName,
-    fetched: readonly Digest[],
-  ): Promise<void> {
+  async #allAttached(repository: MirroredRepository, fetched: readonly Digest[]): Promise<void> {
     try {
       const budget = { left: attachedMax }
       for (const digest of fetched) {
-        await this.#attached(mirror, repository, digest, { depth: 0, budget })
+        await this.#attached(repository, digest, { depth: 0, budget })
       }
     } catch (error) {
       const { message } = error as Error
@@ -140,18 +130,17 @@ export class Warming {
 
   /** What belongs to a manifest, by either of the two ways in which it hangs on it. */
   async #attached(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     subject: Digest,
     { depth, budget }: { readonly depth: number; readonly budget: { left: number } },
   ): Promise<void> {
     const { metadata, listReferrers } = this.#parts
-    await listReferrers(mirror, repository, subject)
+    await listReferrers(repository, subject)
     const found = new Set<Digest>()
-    const referrers = (await referrersOf(metadata, repository, subject)).slice(0, budget.left)
+    const referrers = (await referrersOf(metadata, repository.name, subject)).slice(0, budget.left)
     budget.left -= referrers.length
     for (const digest of referrers) {
-      for (const one of await this.#image(mirror, repository, { kind: 'digest', digest }, [], 0)) {
+      for (const one of await this.#image(repository, { kind: 'digest', digest }, [], 0)) {
         found.add(one)
       }
     }
@@ -161,7 +150,7 @@ export class Warming {
       if (!tag.ok) break
       try {
         const reference = { kind: 'tag', tag: tag.value } as const
-        for (const one of await this.#image(mirror, repository, reference, [], 0)) found.add(one)
+        for (const one of await this.#image(repository, reference, [], 0)) found.add(one)
       } catch (error) {
         if (!isMissing(error)) throw error
       }
@@ -169,7 +158,7 @@ export class Warming {
     found.delete(subject)
     if (depth + 1 >= attachedDepthMax) return
     for (const digest of found) {
-      await this.#attached(mirror, repository, digest, { depth: depth + 1, budget })
+      await this.#attached(repository, digest, { depth: depth + 1, budget })
     }
   }
 }
@@ -198,14 +187,14 @@ function blobsOf(bytes: Uint8Array): Digest[] {
 export function parseWarm(
   mirror: Mirror,
   text: string,
-): { repository: RepositoryName; reference: Reference } {
+): { repository: MirroredRepository; reference: Reference } {
   const at = text.indexOf('@')
   const colon = text.lastIndexOf(':')
   const split = at !== -1 ? at : colon > text.lastIndexOf('/') ? colon : text.length
-  const repository = mirror.localName(text.slice(0, split))
+  const name = mirror.localName(text.slice(0, split))
   const reference = parseReference(text.slice(split + 1) || 'latest')
-  if (repository === undefined || !reference.ok) {
+  if (name === undefined || !reference.ok) {
     throw new Error(`"${text}" is not a reference such as library/alpine:3`)
   }
-  return { repository, reference: reference.value }
+  return { repository: new MirroredRepository(mirror, name), reference: reference.value }
 }

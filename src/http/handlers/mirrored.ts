@@ -8,7 +8,7 @@ import type { Fill } from '../../blobs/fill/fill.ts'
 import type { BlobSource } from '../../blobs/port.ts'
 import type { May } from '../../mirror/addressing.ts'
 import { hardMs, missMs } from '../../mirror/context.ts'
-import type { Mirror } from '../../mirror/mirror.ts'
+import { MirroredRepository } from '../../mirror/mirrored-repository.ts'
 import type { Mirrors } from '../../mirror/mirrors.ts'
 import type { ManifestOutcome } from '../../mirror/tags.ts'
 import { assertNever } from '../../registry/assert-never.ts'
@@ -44,6 +44,12 @@ const PASSED = new HeaderAdder([[cacheHeader, 'pass']])
 /** What is asked of mirrors; the rest of a repository's paths are the registry's own. */
 type MirrorRoute = Extract<Route, { kind: 'manifest' | 'blob' | 'referrers' }> | TagsRoute
 type TagsRoute = { readonly kind: 'tags'; readonly repository: RepositoryName }
+
+/** A request that is a mirror's to answer: what is asked of which repository. */
+export interface MirrorClaim {
+  readonly route: MirrorRoute
+  readonly repository: MirroredRepository
+}
 
 const ANSWERED: ReadonlySet<string> = new Set(['manifest', 'blob', 'tags', 'referrers'])
 
@@ -132,75 +138,80 @@ export class MirrorFront {
     if (!prepared.isTag) return mirror.config.cooldownMs === 0
     const tag = parseTag(path.slice(end + '/manifests/'.length))
     if (!tag.ok) return false
-    const repository = parseRepositoryName(path.slice(4, end))
-    if (!repository.ok) return false
-    prepared.validUntil = this.#mirrors.tags.freshUntil(mirror, repository.value, tag.value)
+    const name = parseRepositoryName(path.slice(4, end))
+    if (!name.ok) return false
+    const repository = new MirroredRepository(mirror, name.value)
+    prepared.validUntil = this.#mirrors.tags.freshUntil(repository, tag.value)
     return prepared.validUntil > performance.now()
   }
 
-  /** Whether a request is a mirror's to answer. Throws MIRROR_FORBIDS for what its settings forbid. */
-  takes(route: Route, request: HttpRequest): route is MirrorRoute {
+  /**
+   * The claim of a request that is a mirror's to answer; undefined for any other. Throws MIRROR_FORBIDS
+   * for what its settings forbid.
+   */
+  claim(route: Route, request: HttpRequest): MirrorClaim | undefined {
     const { method } = request
-    if (!('repository' in route)) return false
-    const { repository } = route
-    const mirror = this.#mirrors.find(repository)
-    if (mirror === undefined) return false
-    if (!mirror.isAllowed(repository)) {
+    const repository =
+      'repository' in route ? this.#mirrors.repository(route.repository) : undefined
+    if (repository === undefined) return undefined
+    const { mirror, name } = repository
+    if (!mirror.isAllowed(repository.upstreamName)) {
       this.#onDenied(request)
       throw new RegistryError('MIRROR_FORBIDS', {
         message: `the mirror ${mirror.name} does not serve this repository`,
-        detail: { repository },
+        detail: { repository: name },
       })
     }
     if (method !== 'GET' && method !== 'HEAD') {
-      if (mirror.config.push === 'allow') return false
+      if (mirror.config.push === 'allow') return undefined
       this.#onDenied(request)
       throw new RegistryError('MIRROR_FORBIDS', {
         message: `the mirror ${mirror.name} takes no pushes and no deletes`,
-        detail: { repository },
+        detail: { repository: name },
       })
     }
-    return ANSWERED.has(route.kind)
+    return isAnswered(route) ? { route, repository } : undefined
   }
 
-  /** Answers a GET or HEAD that `takes` has claimed, or refuses it in time. */
-  answer(route: MirrorRoute, request: HttpRequest, response: HttpResponse): void | Promise<void> {
-    const work = this.#answer(route, request, response)
+  /** Answers a GET or HEAD that was claimed, or refuses it in time. */
+  answer(claim: MirrorClaim, request: HttpRequest, response: HttpResponse): void | Promise<void> {
+    const work = this.#answer(claim, request, response)
     if (!(work instanceof Promise)) return work
-    const { name } = this.#mirrors.find(route.repository)!
-    return inTime(work, request.startedAt + hardMs, name)
+    return inTime(work, request.startedAt + hardMs, claim.repository.mirror.name)
   }
 
-  #answer(route: MirrorRoute, request: HttpRequest, response: HttpResponse): void | Promise<void> {
-    const { repository } = route
-    const mirror = this.#mirrors.find(repository)!
+  #answer(
+    { route, repository }: MirrorClaim,
+    request: HttpRequest,
+    response: HttpResponse,
+  ): void | Promise<void> {
     switch (route.kind) {
       case 'manifest':
-        return this.#manifest(mirror, route, request, response)
+        return this.#manifest(repository, route, request, response)
       case 'blob':
-        return this.#blob(mirror, repository, unwrap(parseDigest(route.digest)), request, response)
+        return this.#blob(repository, unwrap(parseDigest(route.digest)), request, response)
       case 'tags':
-        return this.#tags(mirror, repository, request, response)
+        return this.#tags(repository, request, response)
       case 'referrers':
-        return this.#referrers(mirror, route, request, response)
+        return this.#referrers(repository, route, request, response)
       default:
         return assertNever(route)
     }
   }
 
   async #manifest(
-    mirror: Mirror,
+    repository: MirroredRepository,
     route: Route & { kind: 'manifest' },
     request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
-    const { repository } = route
+    const { mirror } = repository
     const reference = parseForPull(route.reference)
     const isHead = request.method === 'HEAD'
     const how = { isHead, deadline: request.startedAt + missMs }
     let outcome: ManifestOutcome
     try {
-      outcome = await this.#mirrors.manifest(mirror, repository, reference, how)
+      outcome = await this.#mirrors.manifest(repository, reference, how)
     } catch (error) {
       throw toRegistryError(error, mirror.name, 'MANIFEST_UNKNOWN')
     }
@@ -239,54 +250,53 @@ export class MirrorFront {
   }
 
   #blob(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     digest: Digest,
     request: HttpRequest,
     response: HttpResponse,
   ): void | Promise<void> {
     const { blobs } = this.#mirrors
     if (!blobs.isLocal(repository, digest)) {
-      const fill = request.method === 'GET' ? blobs.openNow(mirror, repository, digest) : undefined
+      const fill = request.method === 'GET' ? blobs.openNow(repository, digest) : undefined
       if (fill === undefined) {
-        return this.#missingBlob(mirror, repository, digest, request, response)
+        return this.#missingBlob(repository, digest, request, response)
       }
-      return this.#answerFill(mirror, repository, fill, request, response)
+      return this.#answerFill(repository, fill, request, response)
     }
-    mirror.stats.hits += 1
-    return this.#blobs.get({ repository, digest }, request, response)
+    repository.mirror.stats.hits += 1
+    return this.#blobs.get({ repository: repository.name, digest }, request, response)
   }
 
   async #missingBlob(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     digest: Digest,
     request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
     const { blobs } = this.#mirrors
+    const { mirror, name } = repository
     const deadline = request.startedAt + missMs
     request.keepAddress()
     try {
       const isRange = request.header('range') !== undefined
       const outcome =
         request.method === 'HEAD'
-          ? await blobs.head(mirror, repository, digest, deadline)
-          : await blobs.open(mirror, repository, digest, { isRange, deadline })
+          ? await blobs.head(repository, digest, deadline)
+          : await blobs.open(repository, digest, { isRange, deadline })
       if (response.state !== 'open') {
         if (outcome.kind === 'pass') outcome.source.close()
         return
       }
       switch (outcome.kind) {
         case 'local':
-          return await this.#blobs.get({ repository, digest }, request, MISS.wrap(response))
+          return await this.#blobs.get({ repository: name, digest }, request, MISS.wrap(response))
         case 'size':
           return MISS.wrap(response).sendHead(blobHead(200, digest), outcome.sizeBytes)
         case 'fill':
-          return await this.#answerFill(mirror, repository, outcome.fill, request, response)
+          return await this.#answerFill(repository, outcome.fill, request, response)
         case 'pass': {
           const { source } = outcome
-          const prepared = prepareBlob(repository, digest, source.sizeBytes)
+          const prepared = prepareBlob(name, digest, source.sizeBytes)
           // Nothing is kept, so a range is asked for anew rather than cut out of the whole.
           const explained = told(source, mirror, request)
           return sendSource(prepared, PASSED.wrap(response), explained, undefined)
@@ -300,13 +310,12 @@ export class MirrorFront {
   }
 
   #answerFill(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     fill: Fill,
     request: HttpRequest,
     response: HttpResponse,
   ): void | Promise<void> {
-    const prepared = prepareBlob(repository, fill.digest, fill.sizeBytes!)
+    const prepared = prepareBlob(repository.name, fill.digest, fill.sizeBytes!)
     const marked = MISS.wrap(response)
     return this.#blobs.answer(prepared, request, marked, (spans) => {
       let source: BlobSource
@@ -315,15 +324,14 @@ export class MirrorFront {
         fill.want()
         const client = clientKey(request.remoteAddress)
         const deadline = request.startedAt + missMs
-        source = this.#mirrors.blobs.ranges(mirror, repository, fill, { spans, client, deadline })
+        source = this.#mirrors.blobs.ranges(repository, fill, { spans, client, deadline })
       }
-      sendSource(prepared, marked, told(source, mirror, request), spans)
+      sendSource(prepared, marked, told(source, repository.mirror, request), spans)
     })
   }
 
   async #tags(
-    mirror: Mirror,
-    repository: RepositoryName,
+    repository: MirroredRepository,
     request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
@@ -331,32 +339,35 @@ export class MirrorFront {
     try {
       const { lists } = this.#mirrors
       const deadline = request.startedAt + missMs
-      const { stale, ...found } = await lists.tags(mirror, repository, page, deadline)
+      const { stale, ...found } = await lists.tags(repository, page, deadline)
       const marked = stale === undefined ? response : staleAnswer(stale, response)
-      respondTags(request, marked, repository, found)
+      respondTags(request, marked, repository.name, found)
     } catch (error) {
-      throw toRegistryError(error, mirror.name, 'NAME_UNKNOWN')
+      throw toRegistryError(error, repository.mirror.name, 'NAME_UNKNOWN')
     }
   }
 
   async #referrers(
-    mirror: Mirror,
+    repository: MirroredRepository,
     route: Route & { kind: 'referrers' },
     request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
     const { lists } = this.#mirrors
+    const { mirror } = repository
     const subject = unwrap(parseDigest(route.digest))
     const deadline = request.startedAt + missMs
-    const found = await lists
-      .referrers(mirror, route.repository, subject, deadline)
-      .catch((error: unknown) => {
-        throw toRegistryError(error, mirror.name, 'MANIFEST_UNKNOWN')
-      })
+    const found = await lists.referrers(repository, subject, deadline).catch((error: unknown) => {
+      throw toRegistryError(error, mirror.name, 'MANIFEST_UNKNOWN')
+    })
     // Not an empty list: whoever gets one believes it, and does not look at the tag.
     if (found.kind === 'none') throw noReferrers(mirror, subject)
     const { stale } = found
     const marked = stale === undefined ? response : staleAnswer(stale, response)
     await this.#discovery.referrers(route, request, marked)
   }
+}
+
+function isAnswered(route: Route): route is MirrorRoute {
+  return ANSWERED.has(route.kind)
 }

@@ -3,7 +3,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Mirror } from '../../../src/mirror/mirror.ts'
+import type { MirroredRepository } from '../../../src/mirror/mirrored-repository.ts'
 import { fetchReferrers } from '../../../src/mirror/referrer-lists.ts'
 import { mergeAfter, sortInTurns } from '../../../src/mirror/sorted.ts'
 import { fetchTags } from '../../../src/mirror/tag-lists.ts'
@@ -12,10 +12,9 @@ import { asDigest, sha256 } from '../../support/registry-client.ts'
 
 const fetching = (body: string) =>
   ({
-    name: 'hub',
-    upstreamName: (name: string) => name,
-    upstream: { fetch: async () => ({ status: 200, headers: {}, bytes: Buffer.from(body) }) },
-  }) as unknown as Mirror
+    name: 'hub/app',
+    fetch: async () => ({ status: 200, headers: {}, bytes: Buffer.from(body) }),
+  }) as unknown as MirroredRepository
 
 /** How often others had a turn while it ran. */
 async function turnsDuring(work: () => Promise<unknown>): Promise<number> {
@@ -42,9 +41,7 @@ describe('the event loop', () => {
       annotations: { a: 'x'.repeat(300) },
     }))
     const body = JSON.stringify({ schemaVersion: 2, manifests })
-    const turns = await turnsDuring(() =>
-      fetchReferrers(fetching(body), 'hub/app' as never, digest, 0),
-    )
+    const turns = await turnsDuring(() => fetchReferrers(fetching(body), digest, 0))
     expect(turns).toBeGreaterThanOrEqual(Math.floor(body.length / 65_536))
   })
 
@@ -53,7 +50,7 @@ describe('the event loop', () => {
     const body = JSON.stringify({ tags })
     let found: readonly string[] = []
     const turns = await turnsDuring(async () => {
-      found = (await fetchTags(fetching(body), 'hub/app' as never, 0)).tags
+      found = (await fetchTags(fetching(body), 0)).tags
     })
     expect(found).toEqual([...tags].sort())
     expect(turns).toBeGreaterThanOrEqual(Math.floor(body.length / 65_536) + 60)
