@@ -130,6 +130,27 @@ describe('the direction of imports', () => {
     expect(found, reason).toEqual([])
   })
 
+  test('the client of other registries knows neither what is kept nor by which rules', () => {
+    const known = /^src\/(registry|runtime|observability|upstream)\//
+    const found = violations(({ path, imports }) => {
+      if (!path.startsWith('src/upstream/')) return []
+      return imports
+        .filter(({ isOwn, target }) => isOwn && !known.test(target))
+        .map(({ target }) => `imports ${target}`)
+    })
+    expect(found, 'mirrors and sync jobs ask with it, each by rules of its own').toEqual([])
+  })
+
+  test('a fill knows its source by the port alone', () => {
+    const found = violations(({ path, imports }) => {
+      if (!path.startsWith('src/blobs/fill/')) return []
+      return imports
+        .filter(({ target }) => /^src\/(upstream|mirror|http|metadata)\//.test(target))
+        .map(({ target }) => `imports ${target}`)
+    })
+    expect(found, 'mirrors, sync jobs and peers feed it').toEqual([])
+  })
+
   test('only the composition root and the command line use more of the configuration than its types', () => {
     const found = violations(({ path, imports }) => {
       if (/^src\/(config|cli|server)\/|^src\/(cli|server)\.ts$/.test(path)) return []

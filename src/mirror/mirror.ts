@@ -7,11 +7,19 @@ import type { Logger } from '../observability/logger.ts'
 import { anyGlob, type Matcher } from '../registry/glob.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { Accounts } from '../upstream/account.ts'
 import { HttpClient } from '../upstream/client.ts'
 import { Upstream } from '../upstream/upstream.ts'
 import { isDockerHub } from './hosts.ts'
 import { PassBudget } from './pass-budget.ts'
 import { MirrorStats } from './stats.ts'
+
+export interface MirrorParts {
+  /** Shared with everything that asks other registries. */
+  readonly accounts: Accounts
+  readonly clock: Clock
+  readonly logger: Logger
+}
 
 /** Refused credentials are logged once in so many ms. */
 const quietMs = 60_000
@@ -34,18 +42,21 @@ export class Mirror {
   /** Docker Hub's official images have a short form: `nginx` is `library/nginx`. */
   readonly #isHub: boolean
 
-  private constructor(config: MirrorConfig, http: HttpClient, clock: Clock, logger: Logger) {
+  private constructor(config: MirrorConfig, http: HttpClient, parts: MirrorParts) {
     this.config = config
     this.#http = http
     const stats = new MirrorStats()
     let quietUntil = Number.NEGATIVE_INFINITY
     this.stats = stats
     this.passes = new PassBudget(config.limits.connections)
+    const { accounts, clock, logger } = parts
     this.upstream = new Upstream({
       bases: config.upstreams,
       credentials: config.credentials,
-      bytesPerSecond: config.limits.bytesPerSecond,
-      requestsPerSecond: config.limits.requestsPerSecond,
+      limits: config.limits,
+      caFile: config.caFile,
+      proxy: config.proxy,
+      accounts,
       http,
       clock,
       random: Math.random,
@@ -75,7 +86,7 @@ export class Mirror {
     this.#isHub = isDockerHub(config)
   }
 
-  static async open(config: MirrorConfig, clock: Clock, logger: Logger): Promise<Mirror> {
+  static async open(config: MirrorConfig, parts: MirrorParts): Promise<Mirror> {
     const { caFile, proxy, limits, timeouts } = config
     const http = await HttpClient.open({
       caFile,
@@ -83,7 +94,7 @@ export class Mirror {
       connections: limits.connections,
       ...timeouts,
     })
-    return new Mirror(config, http, clock, logger)
+    return new Mirror(config, http, parts)
   }
 
   get name(): string {

@@ -21,6 +21,11 @@ export class MirroredRepository {
     this.upstreamName = mirror.upstreamName(name)
   }
 
+  /** Whether nothing is worth waiting for: upstream failed too often a moment ago. */
+  get isShut(): boolean {
+    return this.mirror.upstream.isShut(this.upstreamName)
+  }
+
   /** `Upstream.ask`, of this repository. Throws an `UpstreamError`. */
   ask(it: Omit<Ask, 'repository'>): Promise<HttpAnswer> {
     return this.mirror.upstream.ask({ ...it, repository: this.upstreamName })

@@ -10,6 +10,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import { type Schedule, startSchedule } from '../runtime/schedule.ts'
+import type { Accounts } from '../upstream/account.ts'
 import { isHeadUnknown } from '../upstream/error.ts'
 import { Addressing } from './addressing.ts'
 import { MirrorBlobs } from './blobs.ts'
@@ -29,6 +30,7 @@ import { Warming } from './warm.ts'
 
 export interface MirrorsOptions extends MirrorContext {
   readonly maxBytesInAll: number
+  readonly accounts: Accounts
   readonly isRead: (digest: Digest) => boolean
   readonly removeFile: (digest: Digest) => Promise<void>
   /** Allowed to delete, whatever clients may. */
@@ -88,7 +90,7 @@ export class Mirrors {
   }
 
   static async open(configs: readonly MirrorConfig[], options: MirrorsOptions): Promise<Mirrors> {
-    const opening = configs.map((config) => Mirror.open(config, options.clock, options.logger))
+    const opening = configs.map((config) => Mirror.open(config, options))
     const opened = (await Promise.allSettled(opening)).flatMap((one) =>
       one.status === 'fulfilled' ? [one.value] : [],
     )

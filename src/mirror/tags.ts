@@ -92,8 +92,7 @@ export class MirrorTags {
     const failed = this.#failedUntil.get(key)
     const checking = this.#check(repository, tag, how)
     const waitMs =
-      repository.mirror.upstream.isShut ||
-      (failed !== undefined && failed.until > clock.monotonic())
+      repository.isShut || (failed !== undefined && failed.until > clock.monotonic())
         ? 0
         : checkWaitMs
     return this.#orStale(repository, tag, row, checking, waitMs)

@@ -17,6 +17,7 @@ import { systemClock } from '../runtime/clock.ts'
 import { disk } from '../runtime/disk.ts'
 import { randomHexId, systemRandom } from '../runtime/random.ts'
 import type { Storage } from '../storage/open.ts'
+import { Accounts } from '../upstream/account.ts'
 
 /** What upstream serves is stored as it is: its blobs come when they are asked for. */
 const mirrorPolicy = {
@@ -58,6 +59,7 @@ export async function openMirrors(
     readManifest,
   }
   return Mirrors.open(config.mirrors, {
+    accounts: new Accounts(systemClock),
     metadata,
     growing,
     digestLock,

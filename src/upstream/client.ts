@@ -9,12 +9,13 @@ import type { Dispatcher } from 'undici'
 import { Exchange, type HttpAnswer, type HttpHeaders } from './answer.ts'
 import { BulkClient } from './bulk-client.ts'
 import { UpstreamError } from './error.ts'
-import { Slots } from './slots.ts'
+import type { Slots } from './slots.ts'
 import { isOutOfReach, isPrivateHost, lookupWithin, type Reach } from './target-rules.ts'
 
 export {
   type HttpAnswer,
   type HttpBody,
+  type HttpHeaders,
   headerOf,
   lengthOf,
   partOf,
@@ -24,7 +25,7 @@ export {
 export interface HttpClientOptions {
   readonly caFile: string | undefined
   readonly proxy: string | undefined
-  /** Requests under way to one origin. */
+  /** Connections to one origin. */
   readonly connections: number
   readonly connectMs: number
   readonly firstByteMs: number
@@ -44,6 +45,8 @@ export interface HttpCall {
   readonly reach: Reach
   /** A GET whose body may be large. */
   readonly isBulk?: boolean
+  /** Whose turn it is: shared by all who ask with one account. */
+  readonly slots: Slots
 }
 
 /** How requests of one reach are carried. */
@@ -59,7 +62,6 @@ const fairMsMax = 5_000
 export class HttpClient {
   readonly #ways: Readonly<Record<Reach, Way>>
   readonly #options: HttpClientOptions
-  readonly #slots: Slots
   readonly #privateNames: Set<string>
 
   private constructor(
@@ -69,7 +71,6 @@ export class HttpClient {
   ) {
     this.#ways = ways
     this.#options = options
-    this.#slots = new Slots(options.connections)
     this.#privateNames = privateNames
   }
 
@@ -107,11 +108,6 @@ export class HttpClient {
     return new HttpClient({ any: way('any'), public: way('public') }, options, privateNames)
   }
 
-  /** Requests to one origin that may be under way. */
-  get connections(): number {
-    return this.#options.connections
-  }
-
   /** Whether a host is in a private network: by its URL, or by what its name has led to. */
   isPrivate(hostname: string): boolean {
     return isPrivateHost(hostname) || this.#privateNames.has(hostname)
@@ -125,17 +121,18 @@ export class HttpClient {
       const message = `${host} is an address that this upstream may not send anybody to`
       return Promise.reject(new UpstreamError('redirect', message, { host, isOurs: true }))
     }
+    const { slots } = call
     const isBulk = call.isBulk === true
     const { bulk, dispatcher } = this.#ways[call.reach]
     let hasSlot = false
     const onOver = () => {
-      if (hasSlot) this.#slots.give(origin, isBulk)
+      if (hasSlot) slots.give(origin, isBulk)
     }
     const leftMs = () => call.deadline - performance.now()
     const exchange = new Exchange({ host, lineMs: leftMs(), stallMs, onOver })
-    this.#slots.take(origin, isBulk, () => {
+    slots.take(origin, isBulk, () => {
       // Given up while it waited in line.
-      if (exchange.isOver) return this.#slots.give(origin, isBulk)
+      if (exchange.isOver) return slots.give(origin, isBulk)
       hasSlot = true
       const ownMs = firstByteMs + connectMs
       exchange.started({

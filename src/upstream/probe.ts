@@ -1,35 +1,50 @@
 /**
- * @module Tries an upstream once: the support probe of its API, with the credentials of the mirror.
+ * @module Tries an upstream once: the support probe of its API, with the credentials that it will be asked with.
  */
-import type { MirrorConfig } from '../config/config.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { parseChallenges } from './challenge.ts'
-import { HttpClient, headerOf, readBody } from './client.ts'
-import { basicHeader, bearerHeader, Credentials } from './credentials.ts'
+import { HttpClient, type HttpClientOptions, headerOf, readBody } from './client.ts'
+import { basicHeader, bearerHeader, type Credential, Credentials } from './credentials.ts'
 import { toUpstreamError } from './error.ts'
+import { Slots } from './slots.ts'
 import { judgeTarget, requireTokenServer } from './target-rules.ts'
 
 const answerBytesMax = 64 * 1024
 const probeMs = 10_000
 
+export interface ProbeSettings {
+  readonly credentials: readonly Credential[]
+  readonly caFile: string | undefined
+  readonly proxy: string | undefined
+  readonly timeouts: Pick<HttpClientOptions, 'connectMs' | 'firstByteMs' | 'stallMs'>
+}
+
 /** Undefined when it is a registry that lets us in, else what is wrong. */
 export async function probeUpstream(
-  config: MirrorConfig,
+  settings: ProbeSettings,
   base: string,
 ): Promise<string | undefined> {
-  const { caFile, proxy, timeouts } = config
+  const { caFile, proxy, timeouts } = settings
   const url = new URL('/v2/', base)
   let http: HttpClient | undefined
   try {
     http = await HttpClient.open({ caFile, proxy, connections: 1, ...timeouts })
-    const credential = new Credentials(config.credentials).find('')
+    const credential = new Credentials(settings.credentials).find('')
     const bearer = credential && (await bearerHeader(credential))
+    const slots = new Slots(1)
     const get = async (target: URL, authorization: string | undefined) => {
       const headers = authorization === undefined ? {} : { Authorization: authorization }
       const deadline = systemClock.monotonic() + probeMs
       const isOwn = target.origin === url.origin || http!.isPrivate(url.hostname)
       const reach = isOwn ? 'any' : 'public'
-      const answer = await http!.send({ method: 'GET', url: target, headers, deadline, reach })
+      const answer = await http!.send({
+        method: 'GET',
+        url: target,
+        headers,
+        deadline,
+        reach,
+        slots,
+      })
       await readBody(answer, answerBytesMax)
       return answer
     }

@@ -8,7 +8,7 @@ import type { Clock } from '../runtime/clock.ts'
 const burstSeconds = 1
 
 export class RateGate {
-  readonly #perSecond: number
+  #perSecond: number
   readonly #clock: Clock
   #saved: number
   #at: number
@@ -19,6 +19,15 @@ export class RateGate {
     this.#clock = clock
     this.#saved = perSecond * burstSeconds
     this.#at = clock.monotonic()
+  }
+
+  /** At most so much from now on; 0 changes nothing. */
+  lower(perSecond: number): void {
+    if (perSecond === 0 || (this.#perSecond > 0 && perSecond >= this.#perSecond)) return
+    const most = perSecond * burstSeconds
+    this.#saved = this.#perSecond === 0 ? most : Math.min(this.#saved, most)
+    if (this.#perSecond === 0) this.#at = this.#clock.monotonic()
+    this.#perSecond = perSecond
   }
 
   /** Takes `amount`; returns how long to wait before more is taken, ms (0: not at all). */

@@ -11,11 +11,20 @@ interface Origin {
 }
 
 export class Slots {
-  readonly #perOrigin: number
-  readonly #bulkPerOrigin: number
+  #perOrigin!: number
+  #bulkPerOrigin!: number
   readonly #origins = new Map<string, Origin>()
 
   constructor(perOrigin: number) {
+    this.#set(perOrigin)
+  }
+
+  /** At most so many from now on; what has a slot keeps it. */
+  lower(perOrigin: number): void {
+    this.#set(Math.min(perOrigin, this.#perOrigin))
+  }
+
+  #set(perOrigin: number): void {
     this.#perOrigin = perOrigin
     this.#bulkPerOrigin = perOrigin === 1 ? 1 : perOrigin - Math.ceil(perOrigin / 8)
   }

@@ -6,7 +6,7 @@
 import type { Clock } from '../runtime/clock.ts'
 import { type BearerChallenge, type Challenge, parseChallenges } from './challenge.ts'
 import { type HttpAnswer, headerOf, readBody } from './client.ts'
-import { basicHeader, bearerHeader, type Credential, type Credentials } from './credentials.ts'
+import { basicHeader, bearerHeader, type Credential } from './credentials.ts'
 import { UpstreamError } from './error.ts'
 import { judgeTarget, requireTokenServer } from './target-rules.ts'
 import { parseToken, scopeOf, type Token, tokenFailure } from './token-answers.ts'
@@ -23,13 +23,14 @@ const redirectsMax = 3
 /** A refused password is not sent again for this long, ms: accounts are locked for less. */
 const refusedForMs = 5_000
 
-export type Send = (
-  url: URL,
-  headers: Record<string, string>,
-  deadline: number,
-  /** The upstream, which has named it. */
-  upstream: URL,
-) => Promise<HttpAnswer>
+/** The request that wants to be authorized. */
+export interface Wanting {
+  /** The upstream. */
+  readonly base: URL
+  readonly repository: string
+  /** Asks a host that the upstream has named, by GET, within the request's deadline. */
+  readonly send: (url: URL, headers: Record<string, string>) => Promise<HttpAnswer>
+}
 
 /** What to send, and whether it shows the configured credential itself. */
 export interface Authorization {
@@ -38,14 +39,13 @@ export interface Authorization {
 }
 
 interface TokenRequest {
-  readonly upstream: URL
+  readonly wanting: Wanting
   /** Who has challenged: the upstream, or a host that its redirect has named. */
   readonly url: URL
   readonly challenge: BearerChallenge
   readonly scope: string
   /** Undefined: a token for anybody. */
   readonly credential?: Credential | undefined
-  readonly deadline: number
 }
 
 interface Refused {
@@ -54,9 +54,8 @@ interface Refused {
 }
 
 export class Tokens {
-  readonly #credentials: Credentials
+  readonly #credential: Credential | undefined
   readonly #clock: Clock
-  readonly #send: Send
   /** By origin of the upstream. */
   readonly #challenges = new Map<string, Challenge>()
   readonly #scopes = new Map<string, string>()
@@ -64,25 +63,21 @@ export class Tokens {
   readonly #fetching = new Map<string, Promise<Token>>()
   readonly #refused = new Map<string, Refused>()
 
-  constructor(credentials: Credentials, clock: Clock, send: Send) {
-    this.#credentials = credentials
+  /** Without a credential: tokens for anybody. */
+  constructor(credential: Credential | undefined, clock: Clock) {
+    this.#credential = credential
     this.#clock = clock
-    this.#send = send
   }
 
   /** What to send with the first attempt; undefined: nothing is known to be needed. */
-  async authorize(
-    base: URL,
-    repository: string,
-    deadline: number,
-  ): Promise<Authorization | undefined> {
-    const credential = this.#credentials.find(repository)
+  async authorize(wanting: Wanting): Promise<Authorization | undefined> {
+    const credential = this.#credential
     const own = credential === undefined ? undefined : await bearerHeader(credential)
     if (own !== undefined) return { header: own, isCredential: true }
-    const challenge = this.#challenges.get(base.origin)
+    const challenge = this.#challenges.get(wanting.base.origin)
     if (challenge === undefined) return undefined
     if (challenge.scheme === 'basic') return basicOf(credential)
-    const { header } = await this.#token(base, repository, challenge, credential, deadline)
+    const { header } = await this.#token(wanting, challenge)
     return { header, isCredential: false }
   }
 
@@ -91,12 +86,11 @@ export class Tokens {
    * nothing more to try. `sent` is what was refused.
    */
   async reauthorize(
-    base: URL,
-    repository: string,
+    wanting: Wanting,
     header: string | undefined,
     sent: Authorization | undefined,
-    deadline: number,
   ): Promise<Authorization | undefined> {
+    const { base, repository } = wanting
     const [challenge, other] = parseChallenges(header)
     if (challenge === undefined) return undefined
     keep(this.#challenges, base.origin, challenge)
@@ -106,13 +100,12 @@ export class Tokens {
       keep(this.#scopes, key, scopeOf(challenge.scope, repository))
     }
     try {
-      const next = await this.authorize(base, repository, deadline)
+      const next = await this.authorize(wanting)
       // A refused password stays refused; a fresh token has another text, or was never sent.
       return next?.header === sent?.header ? undefined : next
     } catch (error) {
       // Where the token server does not do it, a registry that takes passwords itself may.
-      const basic =
-        other === undefined ? undefined : await basicOf(this.#credentials.find(repository))
+      const basic = other === undefined ? undefined : await basicOf(this.#credential)
       if (basic === undefined) throw error
       keep(this.#challenges, base.origin, other!)
       return basic
@@ -124,25 +117,20 @@ export class Tokens {
    * challenge asks for more than that.
    */
   async anonymous(
+    wanting: Wanting,
     url: URL,
     header: string | undefined,
-    upstream: URL,
-    deadline: number,
   ): Promise<string | undefined> {
     const challenge = parseChallenges(header).find((it) => it.scheme === 'bearer')
     if (challenge?.scheme !== 'bearer' || challenge.scope === undefined) return undefined
     const { scope } = challenge
-    const token = await this.#fetch({ upstream, url, challenge, scope, deadline })
+    const token = await this.#fetch({ wanting, url, challenge, scope })
     return token.header
   }
 
-  async #token(
-    base: URL,
-    repository: string,
-    challenge: BearerChallenge,
-    credential: Credential | undefined,
-    deadline: number,
-  ): Promise<Token> {
+  async #token(wanting: Wanting, challenge: BearerChallenge): Promise<Token> {
+    const { base, repository } = wanting
+    const credential = this.#credential
     const key = keyOf(base, repository)
     const kept = this.#tokens.get(key)
     if (kept !== undefined && this.#clock.monotonic() < kept.usableUntil) return kept
@@ -151,7 +139,7 @@ export class Tokens {
     const running = this.#fetching.get(key)
     if (running !== undefined) return running
     const scope = this.#scopes.get(key) ?? scopeOf(challenge.scope, repository)
-    const request = { upstream: base, url: base, challenge, scope, credential, deadline }
+    const request = { wanting, url: base, challenge, scope, credential }
     const fetching = this.#fetch(request).finally(() => this.#fetching.delete(key))
     this.#fetching.set(key, fetching)
     try {
@@ -168,18 +156,19 @@ export class Tokens {
   }
 
   async #fetch(request: TokenRequest): Promise<Token> {
-    const { upstream, challenge, scope, credential, deadline } = request
-    const isTls = upstream.protocol === 'https:'
+    const { wanting, challenge, scope, credential } = request
+    const { base } = wanting
+    const isTls = base.protocol === 'https:'
     let url = judgeTarget(challenge.realm, request.url, isTls)
     if (challenge.service !== undefined) url.searchParams.set('service', challenge.service)
     url.searchParams.set('scope', scope)
     const basic = await basicOf(credential)
-    if (basic !== undefined) await requireTokenServer(url, upstream, credential?.tokenServer)
+    if (basic !== undefined) await requireTokenServer(url, base, credential?.tokenServer)
     const { origin } = url
     for (let redirects = 0; redirects <= redirectsMax; redirects += 1) {
       const headers: Record<string, string> = { Accept: 'application/json' }
       if (basic !== undefined && url.origin === origin) headers['Authorization'] = basic.header
-      const answer = await this.#send(url, headers, deadline, upstream)
+      const answer = await wanting.send(url, headers)
       const text = (await readBody(answer, tokenBytesMax)).toString('utf8')
       const location = headerOf(answer.headers, 'location')
       if (answer.status >= 300 && answer.status < 400 && location !== undefined) {

@@ -1,10 +1,12 @@
 /**
- * @module One mirror's upstream as a registry: requests with authorization, redirects, retries and
- * fail-over to the next URL, all within a deadline. Knows nothing of what is cached.
+ * @module Another registry, as one who asks it sees it: requests with authorization, redirects, retries and
+ * fail-over to the next URL, all within a deadline. What the registry counts of us is its account's; what
+ * is cached is not known here.
  */
 
 import type { Clock } from '../runtime/clock.ts'
-import { Breaker, type BreakerState } from './breaker.ts'
+import type { Account, AccountLimits, Accounts, Budget } from './account.ts'
+import type { BreakerState } from './breaker.ts'
 import {
   type HttpAnswer,
   type HttpBody,
@@ -15,16 +17,20 @@ import {
 } from './client.ts'
 import { type Credential, Credentials } from './credentials.ts'
 import { toUpstreamError, UpstreamError } from './error.ts'
-import { RateGate } from './rate-gate.ts'
+import type { RateGate } from './rate-gate.ts'
 import { judgeStatus, readWords } from './status.ts'
 import { judgeTarget, type Reach } from './target-rules.ts'
-import { Tokens } from './tokens.ts'
+import type { Wanting } from './tokens.ts'
 
 export interface UpstreamOptions {
+  /** URLs, tried in order. A path in one is put before every repository's name. */
   readonly bases: readonly string[]
   readonly credentials: readonly Credential[]
-  readonly bytesPerSecond: number
-  readonly requestsPerSecond: number
+  readonly limits: AccountLimits
+  /** The way there: part of whom an account is of. */
+  readonly caFile: string | undefined
+  readonly proxy: string | undefined
+  readonly accounts: Accounts
   readonly http: HttpClient
   readonly clock: Clock
   /** A number from 0 to 1, for the jitter. */
@@ -48,12 +54,12 @@ export interface Ask {
   readonly isBulk?: boolean
 }
 
-/** What a rate limit says is left, by credential. */
-export interface Budget {
-  readonly credential: string
-  readonly limit: number | undefined
-  readonly remaining: number | undefined
-  readonly at: number
+/** One URL of the upstream, and our accounts there. */
+interface Base {
+  readonly url: URL
+  readonly prefix: string
+  /** By credential; undefined: without one. */
+  readonly accounts: ReadonlyMap<Credential | undefined, Account>
 }
 
 const attemptsDefault = 3
@@ -63,42 +69,59 @@ const userAgent = 'fastregistry-mirror'
 
 export class Upstream {
   readonly #options: UpstreamOptions
-  readonly #bases: readonly { readonly url: URL; readonly prefix: string }[]
+  readonly #bases: readonly Base[]
   readonly #credentials: Credentials
-  readonly #tokens: Tokens
-  readonly #breakers = new Map<string, Breaker>()
-  readonly #budgets = new Map<string, Budget>()
-  readonly #taken = new Map<string, { readonly isTaken: boolean; readonly until: number }>()
-  readonly #requestGate: RateGate
-  readonly #byteGate: RateGate
 
   constructor(options: UpstreamOptions) {
     this.#options = options
+    this.#credentials = new Credentials(options.credentials)
+    const { credentials, limits, caFile, proxy, accounts } = options
     this.#bases = options.bases.map((text) => {
       const url = new URL(text)
       const path = url.pathname.replace(/^\/|\/$/g, '')
-      return { url: new URL(url.origin), prefix: path === '' ? '' : `${path}/` }
-    })
-    this.#credentials = new Credentials(options.credentials)
-    this.#requestGate = new RateGate(options.requestsPerSecond, options.clock)
-    this.#byteGate = new RateGate(options.bytesPerSecond, options.clock)
-    this.#tokens = new Tokens(this.#credentials, options.clock, (url, headers, deadline, base) => {
-      const reach = this.#reachOf(url, base)
-      return this.#send({ method: 'GET', url, headers, deadline, reach })
+      const { origin } = url
+      const mine = [...credentials, undefined].map(
+        (credential) =>
+          [credential, accounts.join({ origin, credential, caFile, proxy }, limits)] as const,
+      )
+      const prefix = path === '' ? '' : `${path}/`
+      return { url: new URL(origin), prefix, accounts: new Map(mine) }
     })
   }
 
+  /** By host; where several credentials ask it, how the worst of them stands. */
   get breakers(): readonly { readonly host: string; readonly state: BreakerState }[] {
-    return [...this.#breakers].map(([host, breaker]) => ({ host, state: breaker.state }))
+    const worst = new Map<string, BreakerState>()
+    for (const { host, state } of this.#accounts().flatMap(({ breakers }) => breakers)) {
+      const known = worst.get(host)
+      const isWorse = known === undefined || STATES.indexOf(state) > STATES.indexOf(known)
+      if (isWorse) worst.set(host, state)
+    }
+    return [...worst].map(([host, state]) => ({ host, state }))
   }
 
+  /** By credential: what was said last. */
   get budgets(): readonly Budget[] {
-    return [...this.#budgets.values()]
+    const latest = new Map<string, Budget>()
+    for (const { budget } of this.#accounts()) {
+      const known = budget && latest.get(budget.credential)
+      if (budget === undefined || (known !== undefined && known.at > budget.at)) continue
+      latest.set(budget.credential, budget)
+    }
+    return [...latest.values()]
+  }
+
+  #accounts(): readonly Account[] {
+    return [...new Set(this.#bases.flatMap(({ accounts }) => [...accounts.values()]))]
+  }
+
+  #accountOf({ prefix, accounts }: Base, repository: string): Account {
+    return accounts.get(this.#credentials.find(`${prefix}${repository}`))!
   }
 
   /** Whether every URL would be refused by its breaker: nothing is worth waiting for. */
-  get isShut(): boolean {
-    return this.#bases.every(({ url }) => this.#breakers.get(url.host)?.isShut === true)
+  isShut(repository: string): boolean {
+    return this.#bases.every((base) => this.#accountOf(base, repository).isShut(base.url.host))
   }
 
   /**
@@ -145,13 +168,21 @@ export class Upstream {
     throw failure!
   }
 
-  async #askOne(
-    ask: Ask,
-    { url: origin, prefix }: { readonly url: URL; readonly prefix: string },
-  ): Promise<HttpAnswer> {
+  async #askOne(ask: Ask, base: Base): Promise<HttpAnswer> {
+    const { url: origin, prefix } = base
+    const account = this.#accountOf(base, ask.repository)
+    const { tokens, slots } = account
     const repository = `${prefix}${ask.repository}`
     const { deadline, method } = ask
-    let authorization = await this.#tokens.authorize(origin, repository, deadline)
+    const wanting: Wanting = {
+      base: origin,
+      repository,
+      send: (to, headers) => {
+        const reach = this.#reachOf(to, origin)
+        return this.#send(account, { method: 'GET', url: to, headers, deadline, reach, slots })
+      },
+    }
+    let authorization = await tokens.authorize(wanting)
     let url = new URL(`/v2/${repository}/${ask.tail}`, origin)
     let hasReauthorized = false
     /** A token without credentials for the host that a redirect has named. */
@@ -167,18 +198,13 @@ export class Upstream {
       const shown = isOwn ? authorization?.header : named?.origin === url.origin && named.header
       if (typeof shown === 'string') headers['Authorization'] = shown
       const reach = this.#reachOf(url, origin)
-      const answer = await this.#send({
-        method,
-        url,
-        headers,
-        deadline,
-        reach,
-        isBulk: ask.isBulk === true,
-      })
+      const isBulk = ask.isBulk === true
+      const call = { method, url, headers, deadline, reach, slots, isBulk }
+      const answer = await this.#send(account, call)
       const { status } = answer
-      if (isOwn) this.#noteBudget(repository, answer)
+      if (isOwn) account.noteBudget(answer.headers)
       if (status === 200 || status === 206 || status === 304) {
-        return this.#accept(answer, url, isOwn)
+        return this.#accept(account, answer, url, isOwn)
       }
       if (status >= 300 && status < 400) {
         const location = headerOf(answer.headers, 'location')
@@ -192,20 +218,14 @@ export class Upstream {
       const challenge = headerOf(answer.headers, 'www-authenticate')
       if (status === 401 && isOwn && !hasReauthorized) {
         hasReauthorized = true
-        const next = await this.#tokens.reauthorize(
-          origin,
-          repository,
-          challenge,
-          authorization,
-          deadline,
-        )
+        const next = await tokens.reauthorize(wanting, challenge, authorization)
         if (next !== undefined) {
           authorization = next
           continue
         }
       }
       if (status === 401 && !isOwn && named === undefined) {
-        const header = await this.#tokens.anonymous(url, challenge, origin, deadline)
+        const header = await tokens.anonymous(wanting, url, challenge)
         named = { origin: url.origin, header: header ?? '' }
         if (header !== undefined) continue
       }
@@ -214,7 +234,7 @@ export class Upstream {
         status === 401 &&
         isOwn &&
         authorization?.isCredential === true &&
-        !(await this.#isTaken(origin, authorization.header, deadline))
+        !(await this.#isTaken(account, wanting, authorization.header))
       throw judgeStatus(url, answer, { method, isOwn, isCredential }, words)
     }
     throw new UpstreamError('redirect', `${origin.host}: more than ${redirectsMax} redirects`, {
@@ -223,17 +243,14 @@ export class Upstream {
   }
 
   /** Whether the upstream takes a credential at all: asked once, with the support probe. */
-  async #isTaken(origin: URL, header: string, deadline: number): Promise<boolean> {
-    const known = this.#taken.get(header)
-    const now = this.#options.clock.monotonic()
-    if (known !== undefined && (known.isTaken || now < known.until)) return known.isTaken
+  async #isTaken(account: Account, { base, send }: Wanting, header: string): Promise<boolean> {
+    const known = account.isTaken(header)
+    if (known !== undefined) return known
     const headers = { 'User-Agent': userAgent, Authorization: header }
-    const url = new URL('/v2/', origin)
-    const answer = await this.#send({ method: 'GET', url, headers, deadline, reach: 'any' })
+    const answer = await send(new URL('/v2/', base), headers)
     answer.body.abort()
     const isTaken = answer.status === 200
-    if (this.#taken.size >= credentialsMax) this.#taken.clear()
-    this.#taken.set(header, { isTaken, until: now + refusedForMs })
+    account.noteTaken(header, isTaken)
     return isTaken
   }
 
@@ -243,7 +260,7 @@ export class Upstream {
     return this.#options.http.isPrivate(origin.hostname) ? 'any' : 'public'
   }
 
-  #accept(answer: HttpAnswer, url: URL, isOwn: boolean): HttpAnswer {
+  #accept(account: Account, answer: HttpAnswer, url: URL, isOwn: boolean): HttpAnswer {
     const coding = headerOf(answer.headers, 'content-encoding')
     if (coding !== undefined && coding !== '' && coding !== 'identity') {
       answer.body.abort()
@@ -254,7 +271,7 @@ export class Upstream {
       answer.body.abort()
       throw this.#garbage(url, answer.status, 'a web page', isOwn)
     }
-    return { ...answer, body: this.#limited(answer.body) }
+    return { ...answer, body: this.#limited(answer.body, account.byteGate) }
   }
 
   #garbage({ host }: URL, status: number, what: string, isOwn: boolean): UpstreamError {
@@ -264,15 +281,15 @@ export class Upstream {
     return new UpstreamError('garbage', message, { host, status, words, isElsewhere })
   }
 
-  /** Counts bytes, and holds the body to the mirror's rate. */
-  #limited(body: HttpBody): HttpBody {
+  /** Counts bytes, and holds the body to the account's rate. */
+  #limited(body: HttpBody, gate: RateGate): HttpBody {
     let isPausedByReader = false
     let isPausedByRate = false
     return {
       read: (onChunk) =>
         body.read((bytes) => {
           this.#options.onBytes(bytes.byteLength)
-          const waitMs = this.#byteGate.take(bytes.byteLength)
+          const waitMs = gate.take(bytes.byteLength)
           if (waitMs > 0 && !isPausedByRate) {
             isPausedByRate = true
             body.pause()
@@ -296,16 +313,16 @@ export class Upstream {
   }
 
   /** One request to one host, through its breaker. 5xx and 429 count as the host's failures. */
-  async #send(call: HttpCall): Promise<HttpAnswer> {
+  async #send(account: Account, call: HttpCall): Promise<HttpAnswer> {
     const { clock } = this.#options
     const { url, deadline, method } = call
     const { host } = url
-    const waitMs = this.#requestGate.take(1)
+    const waitMs = account.requestGate.take(1)
     if (waitMs > 0) await sleep(Math.min(waitMs, Math.max(0, deadline - clock.monotonic())))
     if (clock.monotonic() >= deadline) {
       throw new UpstreamError('timeout', `${host}: no time left to ask`, { host, isOurs: true })
     }
-    const breaker = this.#breakerOf(host)
+    const breaker = account.breakerOf(host)
     breaker.enter(host)
     try {
       this.#options.onRequest(method)
@@ -325,29 +342,6 @@ export class Upstream {
     }
   }
 
-  #noteBudget(repository: string, { headers }: HttpAnswer): void {
-    const limit = leadingNumber(headerOf(headers, 'ratelimit-limit'))
-    const remaining = leadingNumber(headerOf(headers, 'ratelimit-remaining'))
-    if (limit === undefined && remaining === undefined) return
-    const credential = this.#credentials.find(repository)?.username ?? 'anonymous'
-    const at = this.#options.clock.now()
-    this.#budgets.set(credential, { credential, limit, remaining, at })
-  }
-
-  #breakerOf(host: string): Breaker {
-    let breaker = this.#breakers.get(host)
-    if (breaker === undefined) {
-      // Hosts that redirects name come and go; only so many are remembered.
-      if (this.#breakers.size >= breakersMax) {
-        const [oldest] = this.#breakers.keys()
-        this.#breakers.delete(oldest!)
-      }
-      breaker = new Breaker(this.#options.clock)
-      this.#breakers.set(host, breaker)
-    }
-    return breaker
-  }
-
   async #backOff(attempt: number, failure: UpstreamError | undefined, deadline: number) {
     const { clock, random } = this.#options
     const left = deadline - clock.monotonic()
@@ -359,20 +353,11 @@ export class Upstream {
   }
 }
 
-/** Credentials of which it is remembered whether they are taken, and for how long that they are not. */
-const credentialsMax = 64
-const refusedForMs = 5_000
-
-/** Hosts whose breaker is remembered. */
-const breakersMax = 256
+/** From good to bad. */
+const STATES: readonly BreakerState[] = ['closed', 'half-open', 'open']
 
 /** Longest `Retry-After` that a request waits out itself, ms. */
 const retryAfterWaitMsMax = 3_000
-
-function leadingNumber(text: string | undefined): number | undefined {
-  const match = /^(\d{1,15})/.exec((text ?? '').slice(0, 64).trim())
-  return match === null ? undefined : Number(match[1])
-}
 
 function isWebPage(answer: HttpAnswer): boolean {
   const type = headerOf(answer.headers, 'content-type') ?? ''

@@ -94,6 +94,27 @@ export const BREAKS = [
     guard: unit('blobs/fill/receiver'),
   },
   {
+    what: 'mirrors: two mirrors of one host count apart',
+    file: 'src/upstream/account.ts',
+    find: 'if (known !== undefined) {\n      known.lower(limits)',
+    replace: 'if (known?.tokens === null) {\n      known.lower(limits)',
+    guard: http('mirror/accounts'),
+  },
+  {
+    what: 'mirrors: all credentials of a host count together',
+    file: 'src/upstream/account.ts',
+    find: 'return JSON.stringify([origin, caFile, proxy, who])',
+    replace: 'return JSON.stringify([origin, caFile, proxy, who === null])',
+    guard: http('mirror/accounts'),
+  },
+  {
+    what: 'mirrors: of two limits on connections the first one holds',
+    file: 'src/upstream/slots.ts',
+    find: 'this.#set(Math.min(perOrigin, this.#perOrigin))',
+    replace: 'this.#set(Math.max(perOrigin, this.#perOrigin))',
+    guard: http('mirror/accounts'),
+  },
+  {
     what: 'mirrors: our own line counts as a failure of the host',
     file: 'src/upstream/answer.ts',
     find: "new UpstreamError('busy', message, { host, isOurs: true })",

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type AddressKind, kindOfAddress } from '../../../src/upstream/addresses.ts'
 import { HttpClient } from '../../../src/upstream/client.ts'
+import { Slots } from '../../../src/upstream/slots.ts'
 import { isOutOfReach, judgeTarget, lookupWithin } from '../../../src/upstream/target-rules.ts'
 
 const TABLE: readonly (readonly [kind: AddressKind | undefined, addresses: readonly string[]])[] = [
@@ -97,6 +98,7 @@ describe('reach', () => {
         deadline: performance.now() + 2_000,
         reach: 'public',
         isBulk,
+        slots: new Slots(1),
       })
     await expect(send('http://127.0.0.1:1/')).rejects.toMatchObject({ kind: 'redirect' })
     await expect(send('http://[::ffff:7f00:1]:1/')).rejects.toMatchObject({ kind: 'redirect' })

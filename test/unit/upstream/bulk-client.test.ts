@@ -4,9 +4,11 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type HttpAnswer, HttpClient, readBody } from '../../../src/upstream/client.ts'
+import { Slots } from '../../../src/upstream/slots.ts'
 
 let server: Server
 let client: HttpClient
+let slots: Slots
 let url: URL
 let connections: Socket[]
 let requests: string[]
@@ -28,7 +30,7 @@ beforeEach(async () => {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   url = new URL(`http://127.0.0.1:${(server.address() as { port: number }).port}/v2/a/blobs/b?x=y`)
-  client = await open({})
+  client = await open()
 })
 
 afterEach(async () => {
@@ -37,21 +39,21 @@ afterEach(async () => {
   await new Promise((resolve) => server.close(resolve))
 })
 
-function open(options: { connections?: number }): Promise<HttpClient> {
+function open(connections = 4): Promise<HttpClient> {
+  slots = new Slots(connections)
   return HttpClient.open({
     caFile: undefined,
     proxy: undefined,
-    connections: 4,
+    connections,
     connectMs: 1000,
     firstByteMs: 500,
     stallMs: 300,
-    ...options,
   })
 }
 
 function get(headers: Record<string, string> = {}): Promise<HttpAnswer> {
   const deadline = performance.now() + 5000
-  return client.send({ method: 'GET', url, headers, deadline, isBulk: true, reach: 'any' })
+  return client.send({ method: 'GET', url, headers, deadline, isBulk: true, reach: 'any', slots })
 }
 
 async function text(): Promise<string> {
@@ -142,7 +144,7 @@ describe('a GET of a blob', () => {
 
   test('waits for its turn when enough are under way', async () => {
     await client.close()
-    client = await open({ connections: 1 })
+    client = await open(1)
     let open_ = 0
     let most = 0
     reply = (socket) => {
@@ -204,6 +206,7 @@ describe('a GET of a blob', () => {
         headers: {},
         deadline,
         isBulk,
+        slots,
         reach: 'any',
       })
       await expect(asked).rejects.toEqual(failing('redirect'))
