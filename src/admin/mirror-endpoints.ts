@@ -77,7 +77,7 @@ export function mirrorEndpoints({ mirrors, isTls, onWarmed }: MirrorSources): En
     endpoint({
       method: 'POST',
       path: '/admin/mirrors/{mirror}/warm',
-      summary: 'Fetch images before anybody asks for them',
+      summary: 'Fetch images before the first client needs them',
       group,
       params,
       body: v.strictObject({

@@ -46,7 +46,7 @@ export function serviceEndpoints({ version, describe, endpoints }: ServiceSource
       need: 'any',
       group: 'service',
       summary:
-        'who asks, and what he may on which repositories: rights by the rules, in their order (the first that matches decides), and what the credentials are limited to',
+        "the caller and the caller's rights on which repositories, in the order of the rules (the first that matches decides), and the limits of the credentials",
       answer: v.object({
         kind: v.picklist(['open', 'anonymous', 'user']),
         name: v.optional(v.string()),

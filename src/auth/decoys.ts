@@ -50,5 +50,5 @@ export function costWarning(users: Users): string | undefined {
   const costs = [...countCosts(users).keys()]
   return costs.length < 2
     ? undefined
-    : `passwords have different bcrypt costs (${costs.join(', ')}): how long a login takes tells users of one cost from those of another; set the passwords of the lower ones anew`
+    : `passwords have different bcrypt costs (${costs.join(', ')}): the time of a login shows which cost a user has; set the passwords of the lower costs again`
 }

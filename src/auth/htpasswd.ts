@@ -63,19 +63,19 @@ const UNTYPABLE = /[\p{Cc}\p{Cf}\p{Cs}\ufffd]/u
 export function emptinessProblem(users: Users, source: string): string | undefined {
   return users.size > 0
     ? undefined
-    : `${source} has no user, so nobody can log in; add one: fastregistry htpasswd add ${source} NAME`
+    : `${source} has no user, so no login is possible; add one: fastregistry htpasswd add ${source} NAME`
 }
 
 /** The hash is never repeated: it would end up in logs. */
 function hashProblem(name: string, hash: string): string | undefined {
-  const mend = `set it anew: fastregistry htpasswd add FILE ${name}`
+  const remedy = `set it again: fastregistry htpasswd add FILE ${name}`
   const match = BCRYPT.exec(hash)
   if (match === null) {
-    return `the password of "${name}" is ${describeHash(hash)}, only bcrypt is accepted; ${mend}`
+    return `the password of "${name}" is ${describeHash(hash)}, only bcrypt is accepted; ${remedy}`
   }
   const cost = Number(match[1])
   return cost < costMin || cost > costMax
-    ? `the bcrypt cost of "${name}" is ${cost}, expected ${costMin} to ${costMax}; ${mend}`
+    ? `the bcrypt cost of "${name}" is ${cost}, expected ${costMin} to ${costMax}; ${remedy}`
     : undefined
 }
 

@@ -74,7 +74,7 @@ export class Passwords {
       onContent: (text) => this.#take(text),
       onProblem: (error) => {
         const fields = { file: options.file, reason: error.message }
-        options.log.error(fields, 'htpasswd file not taken; the users stay as they were')
+        options.log.error(fields, 'the htpasswd file cannot be used; the users stay as they were')
       },
     })
   }

@@ -75,7 +75,7 @@ export class Undelete {
       if (before?.digest === target) return
       if (before !== undefined && digest === undefined) {
         const detail = { tag, current: before.digest }
-        throw conflict('the tag was pushed anew; say the digest to move it back', detail)
+        throw conflict('the tag was pushed again; give the digest to move it back', detail)
       }
       if (before !== undefined) protection.requireMovable(repository, tag, before.digest)
       const at = clock.now()

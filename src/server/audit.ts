@@ -42,7 +42,10 @@ export function startAudit({ auditFile }: Config, logger: Logger): Audit | undef
     try {
       trail.reopen()
     } catch (error) {
-      logger.error({ file: auditFile, error }, 'audit file not opened anew; the old one is used')
+      logger.error(
+        { file: auditFile, error },
+        'the audit file could not be reopened; the old file stays in use',
+      )
     }
   }
   process.on('SIGHUP', onHangup)

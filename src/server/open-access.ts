@@ -14,7 +14,7 @@ export async function openAccess(
   if (!isAccessControlled(config)) {
     parts.logger.warn(
       config.server.isOpen
-        ? 'open mode: whoever reaches this port may pull, push and delete; see auth.type'
+        ? 'open mode: every client that reaches this port may pull, push and delete; see auth.type'
         : 'open mode, for this machine alone: every program on it may pull, push and delete. For others set auth.type, or server.open: true',
     )
     return undefined

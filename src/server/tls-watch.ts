@@ -34,7 +34,7 @@ export async function watchTls(
         logger.info({ event: 'tls-reloaded' }, 'TLS files read again')
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error)
-        logger.error({ reason }, 'TLS files not taken; the old certificates serve')
+        logger.error({ reason }, 'the TLS files cannot be used; the old certificates serve')
       }
     }
     isReloading = false
@@ -46,7 +46,7 @@ export async function watchTls(
     if (!isReloading) void reload()
   }
   const onProblem = (error: Error) => {
-    logger.error({ reason: error.message }, 'TLS file cannot be read; the old certificates serve')
+    logger.error({ reason: error.message }, 'a TLS file cannot be read; the old certificates serve')
   }
   const paths = [files, ...(files.sni ?? [])].flatMap(({ cert, key }) => [cert, key])
   const watched = [...new Set(paths)].map(

@@ -53,7 +53,7 @@ export async function followKeys(
   const path = secretFilePaths(config.storage.path).keys
   const { issuer } = config.auth.tokens
   const onProblem = (error: unknown) =>
-    logger.error({ file: path, error }, 'signing keys not taken; those in use stay')
+    logger.error({ file: path, error }, 'the signing keys cannot be used; those in use stay')
   await keepKeys(config, clock)
   let first: Promise<TokenKeys> | undefined
   const watched = new WatchedFile({

@@ -118,7 +118,7 @@ export class HttpClient {
     const { firstByteMs, connectMs, stallMs } = this.#options
     const { host, origin, hostname } = call.url
     if (isOutOfReach(hostname, call.reach)) {
-      const message = `${host} is an address that this upstream may not send anybody to`
+      const message = `${host} is an address that this upstream may not redirect to`
       return Promise.reject(new UpstreamError('redirect', message, { host, isOurs: true }))
     }
     const { slots } = call

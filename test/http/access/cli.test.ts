@@ -171,7 +171,7 @@ describe('check-config', () => {
     expect(stdout).toBe('')
     expect(stderr).toContain(`${broken.users}:2: the password of "root" is a damaged bcrypt hash`)
     expect(stderr).toContain(`${broken.users}:3: the password of "alice" is an MD5 hash`)
-    expect(stderr).toContain('set it anew: fastregistry htpasswd add FILE alice')
+    expect(stderr).toContain('set it again: fastregistry htpasswd add FILE alice')
     expect(stderr).toContain(`${broken.users}:4: expected "name:hash"`)
     expect(stderr).toContain(`${broken.users}:5: the password of "bob" is a SHA-1 hash`)
     const good = setUp(htpasswd({ alice: 'alice-secret' }))
