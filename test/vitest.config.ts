@@ -1,15 +1,20 @@
 import { defineConfig } from 'vitest/config'
 
 /** One project a suite, so that `npm test` runs the fast ones and `.ci/run` the rest by name. */
-const suite = (name: string, include: string[], seconds = 30) => ({
+const suite = (name: string, include: string[], seconds = 30, setupFiles: string[] = []) => ({
   test: {
     name,
     include,
+    setupFiles,
     testTimeout: seconds * 1000,
     hookTimeout: seconds * 1000,
     pool: 'forks' as const,
   },
 })
+
+/** Leaves the histories of the stores for `test/solo/history.test.ts`. */
+const recorder =
+  process.env['FASTREGISTRY_RECORD'] === undefined ? [] : ['test/support/record-history.ts']
 
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
@@ -22,7 +27,7 @@ export default defineConfig({
         'test/property/**/*.test.ts',
         'test/ports/**/*.test.ts',
       ]),
-      suite('http', ['test/http/**/*.test.ts'], 60),
+      suite('http', ['test/http/**/*.test.ts'], 60, recorder),
       suite('fuzz', ['test/fuzz/**/*.test.ts'], 120),
       suite('crash', ['test/crash/**/*.test.ts'], 600),
       suite('fault', ['test/fault/**/*.test.ts'], 60),

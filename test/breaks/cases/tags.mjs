@@ -47,6 +47,13 @@ export const BREAKS = [
     guard: moves,
   },
   {
+    what: 'a tag moves at the time of the machine that applies it',
+    file: 'src/metadata/apply/move-tag.ts',
+    find: 'const row = movedTag(before, digest, at, by)',
+    replace: 'const row = movedTag(before, digest, Date.now(), by)',
+    guard: vitest('solo', 'test/solo/history.test.ts'),
+  },
+  {
     what: 'a tag that may not move is tried again and again',
     file: 'src/metadata/retry.ts',
     find: 'if (outcome.refusal !== undefined) return outcome.refusal',
