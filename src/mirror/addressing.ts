@@ -15,6 +15,7 @@ import { normalHost } from '../registry/host.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import { byHost } from './hosts.ts'
 import type { Mirror } from './mirror.ts'
+import { MirroredRepository } from './mirrored-repository.ts'
 
 export type Address =
   /** As it stands: local, or canonical already. */
@@ -94,6 +95,12 @@ export class Addressing {
   find(repository: string): Mirror | undefined {
     const slash = repository.indexOf('/')
     return slash === -1 ? undefined : this.#byName.get(repository.slice(0, slash))
+  }
+
+  /** The mirrored repository of a canonical name; undefined for a local one. */
+  repository(name: RepositoryName): MirroredRepository | undefined {
+    const mirror = this.find(name)
+    return mirror === undefined ? undefined : new MirroredRepository(mirror, name)
   }
 
   get(name: string): Mirror | undefined {

@@ -8,7 +8,7 @@ import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
-import { type HttpAnswer, lengthOf, partOf } from '../upstream/client.ts'
+import { type Answer, lengthOf, partOf } from '../upstream/client.ts'
 import { isHeadUnknown, UpstreamError } from '../upstream/error.ts'
 import type { MirroredRepository } from './mirrored-repository.ts'
 import { NegativeCache } from './negative-cache.ts'
@@ -108,7 +108,7 @@ async function ask(
     answer.body.abort()
     return answer
   }
-  let head: HttpAnswer | undefined
+  let head: Answer | undefined
   try {
     head = await send('HEAD', {})
   } catch (error) {

@@ -4,7 +4,7 @@
  */
 import type { FillAnswer, FillSource } from '../blobs/fill/source.ts'
 import type { Digest } from '../registry/digest.ts'
-import { type HttpAnswer, type HttpBody, lengthOf, partOf } from '../upstream/client.ts'
+import { type Answer, type AnswerBody, lengthOf, partOf } from '../upstream/client.ts'
 import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
 import type { MirroredRepository } from './mirrored-repository.ts'
 
@@ -48,7 +48,7 @@ export class UpstreamBlob implements FillSource {
   }
 
   /** So many bytes from `offset` on. Throws when upstream does not answer exactly that. */
-  async range(offset: number, length: number, deadline: number): Promise<HttpBody> {
+  async range(offset: number, length: number, deadline: number): Promise<AnswerBody> {
     const last = offset + length - 1
     const answer = await this.#get({ Range: `bytes=${offset}-${last}` }, deadline)
     const part = partOf(answer)
@@ -58,7 +58,7 @@ export class UpstreamBlob implements FillSource {
     throw this.fault('garbage', 'upstream does not answer the range that was asked for')
   }
 
-  #get(headers: Record<string, string>, deadline: number): Promise<HttpAnswer> {
+  #get(headers: Record<string, string>, deadline: number): Promise<Answer> {
     const { repository, digest } = this.#parts
     return repository.ask({
       method: 'GET',

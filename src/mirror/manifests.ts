@@ -12,7 +12,7 @@ import { manifestTypeOf } from '../registry/media-type.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
-import { type HttpAnswer, headerOf } from '../upstream/client.ts'
+import { type Answer, headerOf } from '../upstream/client.ts'
 import { UpstreamError } from '../upstream/error.ts'
 import { type MirrorContext, manifestTypes } from './context.ts'
 import type { Cooldown } from './cooldown.ts'
@@ -166,7 +166,7 @@ export class UpstreamManifests {
 }
 
 /** The type that upstream sends; empty where it names none, or one that no manifest has. */
-function servedType({ headers }: HttpAnswer): string {
+function servedType({ headers }: Answer): string {
   const type = manifestTypeOf(headerOf(headers, 'content-type')) ?? ''
   return type.startsWith('application/') ? type : ''
 }
@@ -176,7 +176,7 @@ function servedType({ headers }: HttpAnswer): string {
  * nobody has named that is no JSON.
  */
 function verifiedDigest(
-  answer: HttpAnswer & { readonly bytes: Uint8Array },
+  answer: Answer & { readonly bytes: Uint8Array },
   reference: Reference,
 ): Digest {
   const header = parseDigest(headerOf(answer.headers, 'docker-content-digest') ?? '')

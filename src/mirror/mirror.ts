@@ -4,15 +4,16 @@
  */
 import type { MirrorConfig, TagFreshness } from '../config/config.ts'
 import type { Logger } from '../observability/logger.ts'
+import { FIRST_BYTE_BOUNDS } from '../observability/metrics/mirrors.ts'
 import { anyGlob, type Matcher } from '../registry/glob.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Accounts } from '../upstream/account.ts'
 import { HttpClient } from '../upstream/client.ts'
+import { FAILURES, type Failure } from '../upstream/error.ts'
 import { Upstream } from '../upstream/upstream.ts'
 import { isDockerHub } from './hosts.ts'
 import { PassBudget } from './pass-budget.ts'
-import { MirrorStats } from './stats.ts'
 
 export interface MirrorParts {
   /** Shared with everything that asks other registries. */
@@ -134,5 +135,55 @@ export class Mirror {
 
   close(): Promise<void> {
     return this.#http.close()
+  }
+}
+
+/** What a mirror counts. Plain numbers: rendered only when an operator looks. */
+export class MirrorStats {
+  /** Pulls answered from what is stored. */
+  hits = 0
+  /** Pulls that went upstream. */
+  misses = 0
+  /** Pulls that joined somebody else's miss. */
+  joined = 0
+  /** Pulls answered although upstream could not be asked. */
+  stale = 0
+  /** Pulls refused because upstream said a moment ago that there is nothing. */
+  negative = 0
+  /** Answers that went through without being stored. */
+  passed = 0
+  /** Blobs taken out to make room, and their bytes. */
+  evicted = 0
+  evictedBytes = 0
+  /** Manifests that nobody had used for longer than those blobs. */
+  evictedManifests = 0
+  headRequests = 0
+  getRequests = 0
+  /** Body bytes from upstream, and bytes of hits that did not have to come from there. */
+  upstreamBytes = 0
+  savedBytes = 0
+  readonly failures: Record<Failure, number>
+  readonly firstByteBuckets = new Float64Array(FIRST_BYTE_BOUNDS.length + 1)
+  firstByteSeconds = 0
+
+  constructor() {
+    const zero = FAILURES.map((failure) => [failure, 0])
+    this.failures = Object.fromEntries(zero) as Record<Failure, number>
+  }
+
+  firstByte(seconds: number): void {
+    let bucket = 0
+    while (bucket < FIRST_BYTE_BOUNDS.length && seconds > FIRST_BYTE_BOUNDS[bucket]!) bucket += 1
+    this.firstByteBuckets[bucket]! += 1
+    this.firstByteSeconds += seconds
+  }
+
+  /** How many first bytes took at most each bound, and how many there were. */
+  firstBytesWithin(): number[] {
+    let sum = 0
+    return Array.from(this.firstByteBuckets, (count) => {
+      sum += count
+      return sum
+    })
   }
 }

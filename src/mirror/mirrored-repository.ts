@@ -3,7 +3,7 @@
  * resolved, so that nothing behind looks up again whose it is.
  */
 import type { RepositoryName } from '../registry/name.ts'
-import type { HttpAnswer } from '../upstream/client.ts'
+import type { Answer } from '../upstream/client.ts'
 import type { Ask } from '../upstream/upstream.ts'
 import type { Mirror } from './mirror.ts'
 
@@ -27,7 +27,7 @@ export class MirroredRepository {
   }
 
   /** `Upstream.ask`, of this repository. Throws an `UpstreamError`. */
-  ask(it: Omit<Ask, 'repository'>): Promise<HttpAnswer> {
+  ask(it: Omit<Ask, 'repository'>): Promise<Answer> {
     return this.mirror.upstream.ask({ ...it, repository: this.upstreamName })
   }
 
@@ -35,7 +35,7 @@ export class MirroredRepository {
   fetch(
     it: Omit<Ask, 'repository' | 'method'>,
     bytesMax: number,
-  ): Promise<HttpAnswer & { readonly bytes: Buffer }> {
+  ): Promise<Answer & { readonly bytes: Buffer }> {
     return this.mirror.upstream.fetch({ ...it, repository: this.upstreamName }, bytesMax)
   }
 }

@@ -6,7 +6,6 @@ import type { MirrorConfig } from '../config/config.ts'
 import type { Deletes } from '../distribution/delete.ts'
 import type { MirrorReading } from '../observability/metrics/mirrors.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
-import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import { type Schedule, startSchedule } from '../runtime/schedule.ts'
@@ -21,7 +20,7 @@ import { MirrorLists } from './lists.ts'
 import { ManifestEviction } from './manifest-eviction.ts'
 import { UpstreamManifests } from './manifests.ts'
 import { Mirror } from './mirror.ts'
-import { MirroredRepository } from './mirrored-repository.ts'
+import type { MirroredRepository } from './mirrored-repository.ts'
 import { NegativeCache } from './negative-cache.ts'
 import { OpenSessions } from './open-sessions.ts'
 import { Purge } from './purge.ts'
@@ -126,12 +125,6 @@ export class Mirrors {
 
   find(repository: string): Mirror | undefined {
     return this.addressing.find(repository)
-  }
-
-  /** The mirrored repository of a canonical name; undefined for a local one. */
-  repository(name: RepositoryName): MirroredRepository | undefined {
-    const mirror = this.find(name)
-    return mirror === undefined ? undefined : new MirroredRepository(mirror, name)
   }
 
   /** Whether a repository is a mirror's: its content comes and goes by the mirror's own rules. */

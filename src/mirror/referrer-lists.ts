@@ -6,7 +6,7 @@
 import type { ReferrerRow } from '../metadata/schema.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { mediaTypes } from '../registry/media-type.ts'
-import { type HttpAnswer, headerOf } from '../upstream/client.ts'
+import { type Answer, headerOf } from '../upstream/client.ts'
 import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
 import {
   decode,
@@ -77,7 +77,7 @@ async function byApi(
   let bytes = 0
   while (query !== undefined && !asked.has(query) && asked.size < pagesMax) {
     asked.add(query)
-    const answer: HttpAnswer & { bytes: Buffer } = await repository.fetch(
+    const answer: Answer & { bytes: Buffer } = await repository.fetch(
       {
         tail: `referrers/${subject}${query}`,
         headers: { Accept: mediaTypes.ociIndex },

@@ -5,10 +5,9 @@
  */
 import type { Clock } from '../runtime/clock.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
-import { type HttpHeaders, headerOf } from './client.ts'
-import type { Credential } from './credentials.ts'
-import { RateGate } from './rate-gate.ts'
-import { Slots } from './slots.ts'
+import { type AnswerHeaders, headerOf } from './client.ts'
+import { RateGate, Slots } from './limits.ts'
+import type { Credential } from './tokens.ts'
 import { Tokens } from './tokens.ts'
 
 /** Whom an account is of, and the way there: over another proxy a host may be another one. */
@@ -99,7 +98,7 @@ export class Account {
     return this.#budget
   }
 
-  noteBudget(headers: HttpHeaders): void {
+  noteBudget(headers: AnswerHeaders): void {
     const limit = leadingNumber(headerOf(headers, 'ratelimit-limit'))
     const remaining = leadingNumber(headerOf(headers, 'ratelimit-remaining'))
     if (limit === undefined && remaining === undefined) return

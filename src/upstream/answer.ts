@@ -4,16 +4,16 @@
  */
 import { toUpstreamError, UpstreamError } from './error.ts'
 
-export type HttpHeaders = Readonly<Record<string, string | string[] | undefined>>
+export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>
 
-export interface HttpAnswer {
+export interface Answer {
   readonly status: number
-  readonly headers: HttpHeaders
-  readonly body: HttpBody
+  readonly headers: AnswerHeaders
+  readonly body: AnswerBody
 }
 
 /** The body of an answer, not read before `read` is called. */
-export interface HttpBody {
+export interface AnswerBody {
   /**
    * Streams it; a chunk is good inside the callback alone. Rejects with an `UpstreamError`, and with
    * what `onChunk` threw. A few chunks may still come after `pause`.
@@ -31,7 +31,7 @@ export interface Transport {
   abort(error: Error): void
 }
 
-export interface ExchangeOptions {
+export interface PendingOptions {
   readonly host: string
   /** For how long it may wait in our own line, ms. */
   readonly lineMs: number
@@ -40,7 +40,7 @@ export interface ExchangeOptions {
   readonly onOver: () => void
 }
 
-export interface ExchangeTimes {
+export interface PendingTimes {
   readonly headMs: number
   readonly fairMs: number
   readonly wholeMs: number | undefined
@@ -53,11 +53,11 @@ export interface ExchangeTimes {
 const dripBytesMin = 16 * 1024
 const dripShareMin = 0.25
 
-export class Exchange implements HttpBody {
+export class PendingAnswer implements AnswerBody {
   /** The head of the answer. */
-  readonly answer: Promise<HttpAnswer>
-  readonly #options: ExchangeOptions
-  #resolve!: (answer: HttpAnswer) => void
+  readonly answer: Promise<Answer>
+  readonly #options: PendingOptions
+  #resolve!: (answer: Answer) => void
   #reject!: (error: UpstreamError) => void
   #transport: Transport | undefined
   #timer: NodeJS.Timeout | undefined
@@ -72,7 +72,7 @@ export class Exchange implements HttpBody {
   #lengthBytes = Number.POSITIVE_INFINITY
   #readBytes = 0
 
-  constructor(options: ExchangeOptions) {
+  constructor(options: PendingOptions) {
     this.#options = options
     this.answer = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -89,7 +89,7 @@ export class Exchange implements HttpBody {
    * answer, `fairMs` what a host may take before being late is its own fault; `wholeMs` is for all of
    * the answer, undefined where the body may take longer than anybody waits.
    */
-  started({ headMs, fairMs, wholeMs }: ExchangeTimes): void {
+  started({ headMs, fairMs, wholeMs }: PendingTimes): void {
     if (this.#isOver) return
     const { host } = this.#options
     clearTimeout(this.#timer)
@@ -118,7 +118,7 @@ export class Exchange implements HttpBody {
   }
 
   /** The head has come. The transport has to pause until `resume`. */
-  head(status: number, headers: HttpHeaders): void {
+  head(status: number, headers: AnswerHeaders): void {
     if (this.#isOver || this.#hasHead) return
     this.#hasHead = true
     clearTimeout(this.#timer)
@@ -221,7 +221,7 @@ export class Exchange implements HttpBody {
 }
 
 /** A small body in memory (error texts, tokens, lists). Throws `garbage` past the bound. */
-export async function readBody(answer: HttpAnswer, bytesMax: number): Promise<Buffer> {
+export async function readBody(answer: Answer, bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let total = 0
   await answer.body.read((bytes) => {
@@ -233,7 +233,7 @@ export async function readBody(answer: HttpAnswer, bytesMax: number): Promise<Bu
 }
 
 /** How long the body is; undefined where its head does not say it. */
-export function lengthOf({ headers }: Pick<HttpAnswer, 'headers'>): number | undefined {
+export function lengthOf({ headers }: Pick<Answer, 'headers'>): number | undefined {
   const text = headerOf(headers, 'content-length')
   return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
@@ -246,7 +246,7 @@ export interface PartOf {
   readonly totalBytes: number | undefined
 }
 
-export function partOf({ headers }: Pick<HttpAnswer, 'headers'>): PartOf | undefined {
+export function partOf({ headers }: Pick<Answer, 'headers'>): PartOf | undefined {
   const text = headerOf(headers, 'content-range') ?? ''
   const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(text)
   if (match === null) return undefined
@@ -255,7 +255,7 @@ export function partOf({ headers }: Pick<HttpAnswer, 'headers'>): PartOf | undef
 }
 
 /** One value of a header that may come on several lines. */
-export function headerOf(headers: HttpHeaders, name: string): string | undefined {
+export function headerOf(headers: AnswerHeaders, name: string): string | undefined {
   const value = headers[name]
   return Array.isArray(value) ? value.join(', ') : value
 }

@@ -8,7 +8,7 @@
  */
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import type { Exchange } from './answer.ts'
+import type { PendingAnswer } from './answer.ts'
 import { BulkConnection } from './bulk-connection.ts'
 import { UpstreamError } from './error.ts'
 
@@ -43,29 +43,29 @@ export class BulkClient {
     this.#options = options
   }
 
-  send(call: BulkCall, exchange: Exchange): void {
+  send(call: BulkCall, pending: PendingAnswer): void {
     const used = this.#idle.get(call.url.origin)?.pop()
     const connection = used ?? this.#connect(call.url)
     const onLost = (error: Error) => {
       // Closed by the other side just when it was used again: that is no answer, so ask once more.
-      const isUnheard = !exchange.isOver && !exchange.hasHead && !(error instanceof UpstreamError)
+      const isUnheard = !pending.isOver && !pending.hasHead && !(error instanceof UpstreamError)
       if (used !== undefined && isUnheard && !this.#isClosed) {
-        this.#carry(this.#connect(call.url), call, exchange, (again) => exchange.fail(again))
-      } else exchange.fail(error)
+        this.#carry(this.#connect(call.url), call, pending, (again) => pending.fail(again))
+      } else pending.fail(error)
     }
-    this.#carry(connection, call, exchange, onLost)
+    this.#carry(connection, call, pending, onLost)
   }
 
   #carry(
     connection: BulkConnection,
     call: BulkCall,
-    exchange: Exchange,
+    pending: PendingAnswer,
     onLost: (error: Error) => void,
   ): void {
     try {
-      connection.ask(requestText(call), exchange, onLost)
+      connection.ask(requestText(call), pending, onLost)
     } catch (error) {
-      exchange.fail(error)
+      pending.fail(error)
     }
   }
 

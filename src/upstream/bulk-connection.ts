@@ -4,9 +4,9 @@
  *   idle ──ask──► head ──► body ──► idle …        anything unexpected ──► closed
  */
 import type { Socket } from 'node:net'
-import type { Exchange, Transport } from './answer.ts'
+import type { PendingAnswer, Transport } from './answer.ts'
 import { ChunkedBody } from './chunked-body.ts'
-import { garbage, parseHead, type ResponseHead } from './http1-head.ts'
+import { type AnswerHead, garbage, parseHead } from './http1-head.ts'
 
 /** Largest head of an answer, bytes. */
 const headBytesMax = 64 * 1024
@@ -29,12 +29,12 @@ export class BulkConnection implements Transport {
   readonly #socket: Socket
   readonly #options: BulkConnectionOptions
   #state: 'idle' | 'head' | 'body' | 'closed' = 'idle'
-  #exchange: Exchange | undefined
+  #pending: PendingAnswer | undefined
   #onLost: ((error: Error) => void) | undefined
   #error: Error | undefined
   #head = Buffer.alloc(0)
   #interim = 0
-  #answer: ResponseHead | undefined
+  #answer: AnswerHead | undefined
   #leftBytes = 0
   #chunked: ChunkedBody | undefined
   #isPaused = false
@@ -53,15 +53,15 @@ export class BulkConnection implements Transport {
     socket.on('close', () => this.#closed())
   }
 
-  ask(request: string, exchange: Exchange, onLost: (error: Error) => void): void {
+  ask(request: string, pending: PendingAnswer, onLost: (error: Error) => void): void {
     clearTimeout(this.#timer)
     this.#state = 'head'
-    this.#exchange = exchange
+    this.#pending = pending
     this.#onLost = onLost
     this.#interim = 0
     this.#isPaused = false
     this.#socket.ref()
-    exchange.carriedBy(this)
+    pending.carriedBy(this)
     if (this.#socket.destroyed) return
     this.#socket.write(request)
     this.#socket.resume()
@@ -111,7 +111,7 @@ export class BulkConnection implements Transport {
     const { framing } = answer
     this.#chunked = framing.kind === 'chunked' ? new ChunkedBody() : undefined
     this.#leftBytes = framing.kind === 'length' ? framing.bytes : Number.POSITIVE_INFINITY
-    this.#exchange!.head(answer.status, answer.headers)
+    this.#pending!.head(answer.status, answer.headers)
     if (this.#leftBytes === 0) this.#bodyEnded(rest.byteLength)
     else if (rest.byteLength > 0) this.#takeBody(rest)
   }
@@ -119,27 +119,27 @@ export class BulkConnection implements Transport {
   #takeBody(bytes: Buffer): void {
     // Copied, because the buffer is used again; at most what TLS had decrypted already.
     if (this.#isPaused) return void this.#held.push(Buffer.from(bytes))
-    const exchange = this.#exchange!
+    const pending = this.#pending!
     if (this.#chunked !== undefined) {
-      const taken = this.#chunked.take(bytes, (data) => exchange.data(data))
+      const taken = this.#chunked.take(bytes, (data) => pending.data(data))
       if (this.#chunked.isOver) this.#bodyEnded(bytes.byteLength - taken)
       return
     }
     const own = bytes.byteLength > this.#leftBytes ? bytes.subarray(0, this.#leftBytes) : bytes
     this.#leftBytes -= own.byteLength
-    exchange.data(own)
+    pending.data(own)
     if (this.#leftBytes === 0) this.#bodyEnded(bytes.byteLength - own.byteLength)
   }
 
   #bodyEnded(surplusBytes: number): void {
     if (this.#state !== 'body') return
-    const exchange = this.#exchange!
+    const pending = this.#pending!
     const isKept = this.#answer!.isKept && surplusBytes === 0 && !this.#socket.destroyed
-    this.#exchange = undefined
+    this.#pending = undefined
     this.#onLost = undefined
     this.#held = []
     this.#state = 'idle'
-    exchange.ended()
+    pending.ended()
     if (isKept) this.#options.onIdle()
     else this.destroy()
   }
@@ -184,7 +184,7 @@ export class BulkConnection implements Transport {
     clearTimeout(this.#timer)
     const isWhole = this.#state === 'body' && this.#answer?.framing.kind === 'close'
     if (isWhole && this.#error === undefined) {
-      for (const bytes of this.#held) this.#exchange!.data(bytes)
+      for (const bytes of this.#held) this.#pending!.data(bytes)
       this.#bodyEnded(0)
     } else this.#lose(this.#error ?? new Error('the other side closed the connection'))
     this.#state = 'closed'
@@ -194,7 +194,7 @@ export class BulkConnection implements Transport {
   #lose(error: Error): void {
     const onLost = this.#onLost
     this.#onLost = undefined
-    this.#exchange = undefined
+    this.#pending = undefined
     this.#state = 'closed'
     onLost?.(error)
   }

@@ -6,16 +6,16 @@
 import { readFile } from 'node:fs/promises'
 import { rootCertificates } from 'node:tls'
 import type { Dispatcher } from 'undici'
-import { Exchange, type HttpAnswer, type HttpHeaders } from './answer.ts'
+import { type Answer, type AnswerHeaders, PendingAnswer } from './answer.ts'
 import { BulkClient } from './bulk-client.ts'
 import { UpstreamError } from './error.ts'
-import type { Slots } from './slots.ts'
+import type { Slots } from './limits.ts'
 import { isOutOfReach, isPrivateHost, lookupWithin, type Reach } from './target-rules.ts'
 
 export {
-  type HttpAnswer,
-  type HttpBody,
-  type HttpHeaders,
+  type Answer,
+  type AnswerBody,
+  type AnswerHeaders,
   headerOf,
   lengthOf,
   partOf,
@@ -114,7 +114,7 @@ export class HttpClient {
   }
 
   /** Resolves with the head of the answer; its body waits to be read or aborted. */
-  send(call: HttpCall): Promise<HttpAnswer> {
+  send(call: HttpCall): Promise<Answer> {
     const { firstByteMs, connectMs, stallMs } = this.#options
     const { host, origin, hostname } = call.url
     if (isOutOfReach(hostname, call.reach)) {
@@ -129,24 +129,28 @@ export class HttpClient {
       if (hasSlot) slots.give(origin, isBulk)
     }
     const leftMs = () => call.deadline - performance.now()
-    const exchange = new Exchange({ host, lineMs: leftMs(), stallMs, onOver })
+    const pending = new PendingAnswer({ host, lineMs: leftMs(), stallMs, onOver })
     slots.take(origin, isBulk, () => {
       // Given up while it waited in line.
-      if (exchange.isOver) return slots.give(origin, isBulk)
+      if (pending.isOver) return slots.give(origin, isBulk)
       hasSlot = true
       const ownMs = firstByteMs + connectMs
-      exchange.started({
+      pending.started({
         headMs: Math.min(leftMs(), ownMs),
         fairMs: Math.min(ownMs, fairMsMax),
         wholeMs: isBulk ? undefined : leftMs(),
       })
-      if (isBulk && bulk !== undefined) bulk.send(call, exchange)
-      else this.#dispatch(dispatcher, call, exchange)
+      if (isBulk && bulk !== undefined) bulk.send(call, pending)
+      else this.#dispatch(dispatcher, call, pending)
     })
-    return exchange.answer
+    return pending.answer
   }
 
-  #dispatch(dispatcher: Dispatcher, { method, url, headers }: HttpCall, exchange: Exchange): void {
+  #dispatch(
+    dispatcher: Dispatcher,
+    { method, url, headers }: HttpCall,
+    pending: PendingAnswer,
+  ): void {
     dispatcher.dispatch(
       {
         origin: url.origin,
@@ -156,7 +160,7 @@ export class HttpClient {
         // undici closes connections after a HEAD unless it is told not to.
         reset: false,
       },
-      new Handler(exchange),
+      new Handler(pending),
     )
   }
 
@@ -171,16 +175,16 @@ export class HttpClient {
 /** Names of private hosts that are remembered. */
 const privateNamesMax = 1_000
 
-/** undici's events, told to the exchange. */
+/** undici's events, reported to the pending answer. */
 class Handler implements Dispatcher.DispatchHandler {
-  readonly #exchange: Exchange
+  readonly #pending: PendingAnswer
 
-  constructor(exchange: Exchange) {
-    this.#exchange = exchange
+  constructor(pending: PendingAnswer) {
+    this.#pending = pending
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#exchange.carriedBy({
+    this.#pending.carriedBy({
       pause: () => controller.pause(),
       resume: () => controller.resume(),
       abort: (error) => {
@@ -192,20 +196,20 @@ class Handler implements Dispatcher.DispatchHandler {
   onResponseStart(
     _controller: Dispatcher.DispatchController,
     status: number,
-    headers: HttpHeaders,
+    headers: AnswerHeaders,
   ): void {
-    if (status >= 200) this.#exchange.head(status, headers)
+    if (status >= 200) this.#pending.head(status, headers)
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#exchange.data(chunk)
+    this.#pending.data(chunk)
   }
 
   onResponseEnd(): void {
-    this.#exchange.ended()
+    this.#pending.ended()
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#exchange.fail(error)
+    this.#pending.fail(error)
   }
 }

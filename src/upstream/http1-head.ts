@@ -2,7 +2,7 @@
  * @module The head of an HTTP/1.1 answer, read strictly: whatever two readers could take in two ways
  * is refused.
  */
-import type { HttpHeaders } from './answer.ts'
+import type { AnswerHeaders } from './answer.ts'
 import { UpstreamError } from './error.ts'
 
 export type Framing =
@@ -11,9 +11,9 @@ export type Framing =
   /** The body ends with the connection. */
   | { readonly kind: 'close' }
 
-export interface ResponseHead {
+export interface AnswerHead {
   readonly status: number
-  readonly headers: HttpHeaders
+  readonly headers: AnswerHeaders
   readonly framing: Framing
   /** Whether the connection may carry another request afterwards. */
   readonly isKept: boolean
@@ -26,7 +26,7 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const FORBIDDEN = /[\r\n\0]/
 
 /** Parses what stands before the empty line. Throws `garbage`. */
-export function parseHead(text: string): ResponseHead {
+export function parseHead(text: string): AnswerHead {
   const [first = '', ...lines] = text.split('\r\n')
   const start = STATUS.exec(first)
   if (start === null) throw garbage('does not answer in HTTP/1.1')
@@ -61,7 +61,7 @@ function trimBlanks(line: string, from: number): string {
 
 const isBlank = (code: number) => code === 0x20 || code === 0x09
 
-function framingOf(status: number, headers: HttpHeaders): Framing {
+function framingOf(status: number, headers: AnswerHeaders): Framing {
   const coding = headers['transfer-encoding']
   const length = headers['content-length']
   if (status < 200 || status === 204 || status === 304) return { kind: 'length', bytes: 0 }

@@ -4,7 +4,7 @@
  * wait while its client does, but not for ever: it holds a slot that others wait for. It has the shape
  * of a `BlobSource`.
  */
-import type { HttpBody } from './answer.ts'
+import type { AnswerBody } from './answer.ts'
 import { UpstreamError } from './error.ts'
 
 /** Bytes held for a client that takes nothing before upstream is paused. */
@@ -16,7 +16,7 @@ const takenWithinMs = 15_000
 
 export class PassThrough {
   readonly sizeBytes: number
-  readonly #body: HttpBody
+  readonly #body: AnswerBody
   readonly #chunks: Uint8Array[] = []
   #heldBytes = 0
   #offset = 0
@@ -31,7 +31,7 @@ export class PassThrough {
   readonly #onOver: () => void
 
   /** `onOver` is called, perhaps more than once, when upstream's connection is not held any more. */
-  constructor(body: HttpBody, sizeBytes: number, onOver: () => void = () => undefined) {
+  constructor(body: AnswerBody, sizeBytes: number, onOver: () => void = () => undefined) {
     this.#body = body
     this.sizeBytes = sizeBytes
     this.#onOver = onOver

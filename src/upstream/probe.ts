@@ -4,10 +4,10 @@
 import { systemClock } from '../runtime/clock.ts'
 import { parseChallenges } from './challenge.ts'
 import { HttpClient, type HttpClientOptions, headerOf, readBody } from './client.ts'
-import { basicHeader, bearerHeader, type Credential, Credentials } from './credentials.ts'
 import { toUpstreamError } from './error.ts'
-import { Slots } from './slots.ts'
+import { Slots } from './limits.ts'
 import { judgeTarget, requireTokenServer } from './target-rules.ts'
+import { basicHeader, bearerHeader, type Credential, Credentials } from './tokens.ts'
 
 const answerBytesMax = 64 * 1024
 const probeMs = 10_000

@@ -2,7 +2,7 @@
  * @module What the status of an upstream's answer means: a refusal of the request, or a failure of the
  * host that may pass.
  */
-import { type HttpAnswer, headerOf, readBody } from './client.ts'
+import { type Answer, headerOf, readBody } from './client.ts'
 import { type Failure, UpstreamError } from './error.ts'
 import { readErrorBody, type UpstreamWords } from './words.ts'
 
@@ -23,7 +23,7 @@ const wordsMs = 1_500
 /** Any answer but 200, 206, 304 and redirects, as an error. */
 export function judgeStatus(
   { host }: URL,
-  answer: HttpAnswer,
+  answer: Answer,
   how: AskedHow,
   words: UpstreamWords | undefined,
 ): UpstreamError {
@@ -78,7 +78,7 @@ function kindOfLink(method: AskedHow['method']): Failure {
 }
 
 /** What a refusal says, unless it takes its time to say it. Ends the body. */
-export async function readWords(answer: HttpAnswer): Promise<UpstreamWords | undefined> {
+export async function readWords(answer: Answer): Promise<UpstreamWords | undefined> {
   const timer = setTimeout(() => answer.body.abort(), wordsMs)
   try {
     return readErrorBody((await readBody(answer, errorBytesMax)).toString('utf8'))

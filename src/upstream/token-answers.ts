@@ -4,7 +4,7 @@
  */
 
 import type { Clock } from '../runtime/clock.ts'
-import { type HttpAnswer, headerOf } from './client.ts'
+import { type Answer, headerOf } from './client.ts'
 import { UpstreamError } from './error.ts'
 import { parseRetryAfter } from './status.ts'
 import { readTokenRefusal } from './words.ts'
@@ -67,7 +67,7 @@ export function parseToken(text: string, clock: Clock, host: string): Token {
  * not there; a configured credential that is refused is the operator's to mend.
  */
 export function tokenFailure(
-  answer: HttpAnswer,
+  answer: Answer,
   text: string,
   host: string,
   hasCredential: boolean,

@@ -3,10 +3,10 @@
  * tokens by scope, renews them before they end, asks once for all who wait. Passwords go to the
  * upstream itself and to the token server that is its own, or was configured; to nobody else.
  */
+import { readFile } from 'node:fs/promises'
 import type { Clock } from '../runtime/clock.ts'
 import { type BearerChallenge, type Challenge, parseChallenges } from './challenge.ts'
-import { type HttpAnswer, headerOf, readBody } from './client.ts'
-import { basicHeader, bearerHeader, type Credential } from './credentials.ts'
+import { type Answer, headerOf, readBody } from './client.ts'
 import { UpstreamError } from './error.ts'
 import { judgeTarget, requireTokenServer } from './target-rules.ts'
 import { parseToken, scopeOf, type Token, tokenFailure } from './token-answers.ts'
@@ -29,7 +29,7 @@ export interface Wanting {
   readonly base: URL
   readonly repository: string
   /** Asks a host that the upstream has named, by GET, within the request's deadline. */
-  readonly send: (url: URL, headers: Record<string, string>) => Promise<HttpAnswer>
+  readonly send: (url: URL, headers: Record<string, string>) => Promise<Answer>
 }
 
 /** What to send, and whether it shows the configured credential itself. */
@@ -198,4 +198,48 @@ function keep<T>(map: Map<string, T>, key: string, value: T): void {
   if (map.size <= tokensMax) return
   const [oldest] = map.keys()
   map.delete(oldest!)
+}
+
+export interface Credential {
+  readonly prefix: string
+  readonly username: string | undefined
+  readonly secret: { readonly kind: 'text' | 'file'; readonly value: string }
+  readonly isToken: boolean
+  /** The one token server that they may be sent to; undefined: one of the upstream's own domain. */
+  readonly tokenServer: string | undefined
+}
+
+/** Whose credentials a repository is asked for with: the longest prefix counts. */
+export class Credentials {
+  readonly #byLength: readonly Credential[]
+
+  constructor(credentials: readonly Credential[]) {
+    this.#byLength = [...credentials].sort((a, b) => b.prefix.length - a.prefix.length)
+  }
+
+  /** Prefixes hold whole path components: `team` covers `team/app`, not `teamwork/app`. */
+  find(repository: string): Credential | undefined {
+    return this.#byLength.find(({ prefix }) => {
+      const stem = prefix.replace(/\/$/, '')
+      return stem === '' || repository === stem || repository.startsWith(`${stem}/`)
+    })
+  }
+}
+
+/** Secrets that live in files are read when they are needed, so that a rotated one counts at once. */
+async function secretOf({ secret }: Credential): Promise<string> {
+  return secret.kind === 'text' ? secret.value : (await readFile(secret.value, 'utf8')).trim()
+}
+
+/** `Basic …`, where the credential is a user's; undefined for a bare token. */
+export async function basicHeader(credential: Credential): Promise<string | undefined> {
+  if (credential.username === undefined) return undefined
+  const pair = `${credential.username}:${await secretOf(credential)}`
+  return `Basic ${Buffer.from(pair).toString('base64')}`
+}
+
+/** `Bearer …` for a token that is sent as it is. */
+export async function bearerHeader(credential: Credential): Promise<string | undefined> {
+  if (!credential.isToken || credential.username !== undefined) return undefined
+  return `Bearer ${await secretOf(credential)}`
 }

@@ -8,19 +8,19 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Account, AccountLimits, Accounts, Budget } from './account.ts'
 import type { BreakerState } from './breaker.ts'
 import {
-  type HttpAnswer,
-  type HttpBody,
+  type Answer,
+  type AnswerBody,
   type HttpCall,
   type HttpClient,
   headerOf,
   readBody,
 } from './client.ts'
-import { type Credential, Credentials } from './credentials.ts'
 import { toUpstreamError, UpstreamError } from './error.ts'
-import type { RateGate } from './rate-gate.ts'
+import type { RateGate } from './limits.ts'
 import { judgeStatus, readWords } from './status.ts'
 import { judgeTarget, type Reach } from './target-rules.ts'
 import type { Wanting } from './tokens.ts'
+import { type Credential, Credentials } from './tokens.ts'
 
 export interface UpstreamOptions {
   /** URLs, tried in order. A path in one is put before every repository's name. */
@@ -128,7 +128,7 @@ export class Upstream {
    * An answer of class 2xx or 304. Throws an `UpstreamError`: `missing` for a 404, else the last
    * failure once attempts or time are used up.
    */
-  async ask(ask: Ask): Promise<HttpAnswer> {
+  async ask(ask: Ask): Promise<Answer> {
     const attempts = ask.attempts ?? attemptsDefault
     let failure: UpstreamError | undefined
     for (let attempt = 0; attempt < attempts; attempt += 1) {
@@ -151,7 +151,7 @@ export class Upstream {
   }
 
   /** GET of a small resource: head and whole body. */
-  async fetch(ask: Omit<Ask, 'method'>, bytesMax: number): Promise<HttpAnswer & { bytes: Buffer }> {
+  async fetch(ask: Omit<Ask, 'method'>, bytesMax: number): Promise<Answer & { bytes: Buffer }> {
     let failure: UpstreamError | undefined
     // A body that breaks off is asked for again, as if the head had failed.
     for (let attempt = 0; attempt < 2; attempt += 1) {
@@ -168,7 +168,7 @@ export class Upstream {
     throw failure!
   }
 
-  async #askOne(ask: Ask, base: Base): Promise<HttpAnswer> {
+  async #askOne(ask: Ask, base: Base): Promise<Answer> {
     const { url: origin, prefix } = base
     const account = this.#accountOf(base, ask.repository)
     const { tokens, slots } = account
@@ -260,7 +260,7 @@ export class Upstream {
     return this.#options.http.isPrivate(origin.hostname) ? 'any' : 'public'
   }
 
-  #accept(account: Account, answer: HttpAnswer, url: URL, isOwn: boolean): HttpAnswer {
+  #accept(account: Account, answer: Answer, url: URL, isOwn: boolean): Answer {
     const coding = headerOf(answer.headers, 'content-encoding')
     if (coding !== undefined && coding !== '' && coding !== 'identity') {
       answer.body.abort()
@@ -282,7 +282,7 @@ export class Upstream {
   }
 
   /** Counts bytes, and holds the body to the account's rate. */
-  #limited(body: HttpBody, gate: RateGate): HttpBody {
+  #limited(body: AnswerBody, gate: RateGate): AnswerBody {
     let isPausedByReader = false
     let isPausedByRate = false
     return {
@@ -313,7 +313,7 @@ export class Upstream {
   }
 
   /** One request to one host, through its breaker. 5xx and 429 count as the host's failures. */
-  async #send(account: Account, call: HttpCall): Promise<HttpAnswer> {
+  async #send(account: Account, call: HttpCall): Promise<Answer> {
     const { clock } = this.#options
     const { url, deadline, method } = call
     const { host } = url
@@ -359,7 +359,7 @@ const STATES: readonly BreakerState[] = ['closed', 'half-open', 'open']
 /** Longest `Retry-After` that a request waits out itself, ms. */
 const retryAfterWaitMsMax = 3_000
 
-function isWebPage(answer: HttpAnswer): boolean {
+function isWebPage(answer: Answer): boolean {
   const type = headerOf(answer.headers, 'content-type') ?? ''
   return /^text\/html\b/i.test(type.slice(0, 32))
 }

@@ -32,7 +32,6 @@ const OWN_TIME: Exceptions = {
   'src/distribution/upload/body.ts': 'is to be given a clock',
   'src/http/handlers/mirror-answers.ts': 'is to be given a clock',
   'src/http/handlers/mirrored.ts': 'is to be given a clock',
-  'src/mirror/explained-source.ts': 'is to be given a clock',
   'src/observability/log-stream.ts': 'is to be given a clock',
   'src/server/http.ts': 'is to be given a clock',
   'src/upstream/client.ts': 'is to be given a clock',

@@ -13,10 +13,9 @@ import { algorithmOf, type Digest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { digestOf } from '../../registry/hasher.ts'
 import type { BlobSource, GrowingBlob, OpenFile } from '../port.ts'
-import { FillReader } from './reader.ts'
+import { FillReader, FillWaiters } from './reader.ts'
 import { Receiver } from './receiver.ts'
 import type { FillAnswer, FillSource, FillStore, FillTarget, WantedBlob } from './source.ts'
-import { FillWaiters } from './waiters.ts'
 
 /** A fill that nobody reads goes on when this share of it, or all but this much, has come. */
 const keptShare = 0.25

@@ -4,7 +4,6 @@
  */
 import { RegistryError } from '../../registry/errors.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import { FillRate } from './rate.ts'
 import type { FillAnswer, FillBody, FillSource } from './source.ts'
 
 /** Time without a byte of progress after which a fill that began is given up, ms. */
@@ -112,5 +111,42 @@ export class Receiver {
   #fits({ offset, sizeBytes }: FillAnswer, known: number | undefined): boolean {
     const isSame = sizeBytes === undefined || known === undefined || sizeBytes === known
     return offset === this.#receivedBytes && isSame
+  }
+}
+
+/** What a rate is measured by: the window under way and the one before, ms each. */
+const windowMs = 500
+
+/** Less than this is no measure, ms. */
+const measureMsMin = 100
+
+/** How fast it goes: bytes of the last moments, so that one that has stopped is seen to have stopped. */
+class FillRate {
+  readonly #clock: Clock
+  #windowAt: number | undefined
+  #windowBytes = 0
+  #before = { ms: 0, bytes: 0 }
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  add(bytes: number): void {
+    const now = this.#clock.monotonic()
+    this.#windowAt ??= now
+    if (now - this.#windowAt >= windowMs) {
+      this.#before = { ms: now - this.#windowAt, bytes: this.#windowBytes }
+      this.#windowAt = now
+      this.#windowBytes = 0
+    }
+    this.#windowBytes += bytes
+  }
+
+  /** When so many bytes more will have come, ms from now; undefined while nothing is measured. */
+  etaMs(bytes: number): number | undefined {
+    if (this.#windowAt === undefined) return undefined
+    const ms = this.#before.ms + this.#clock.monotonic() - this.#windowAt
+    if (ms < measureMsMin) return undefined
+    return (bytes * ms) / (this.#before.bytes + this.#windowBytes)
   }
 }

@@ -152,7 +152,7 @@ export class MirrorFront {
   claim(route: Route, request: HttpRequest): MirrorClaim | undefined {
     const { method } = request
     const repository =
-      'repository' in route ? this.#mirrors.repository(route.repository) : undefined
+      'repository' in route ? this.#mirrors.addressing.repository(route.repository) : undefined
     if (repository === undefined) return undefined
     const { mirror, name } = repository
     if (!mirror.isAllowed(repository.upstreamName)) {

@@ -52,10 +52,10 @@ export const BREAKS = [
   },
   {
     what: 'mirrors: an IPv4 address in IPv6 is not looked at',
-    file: 'src/upstream/addresses.ts',
+    file: 'src/upstream/target-rules.ts',
     find: 'const carried = carriedIpv4(plain)',
     replace: 'const carried = carriedIpv4(plain) && undefined',
-    guard: unit('upstream/addresses'),
+    guard: unit('upstream/target-rules'),
   },
   {
     what: 'mirrors: header lines of upstreams are trimmed by an expression',
@@ -109,7 +109,7 @@ export const BREAKS = [
   },
   {
     what: 'mirrors: of two limits on connections the first one holds',
-    file: 'src/upstream/slots.ts',
+    file: 'src/upstream/limits.ts',
     find: 'this.#set(Math.min(perOrigin, this.#perOrigin))',
     replace: 'this.#set(Math.max(perOrigin, this.#perOrigin))',
     guard: http('mirror/accounts'),

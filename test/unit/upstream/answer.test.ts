@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { systemClock } from '../../../src/runtime/clock.ts'
-import { Exchange } from '../../../src/upstream/answer.ts'
+import { PendingAnswer } from '../../../src/upstream/answer.ts'
 import { Breaker } from '../../../src/upstream/breaker.ts'
 import { UpstreamError } from '../../../src/upstream/error.ts'
 
@@ -14,41 +14,41 @@ afterEach(() => {
 describe('the clock of a request', () => {
   const times = { headMs: 5_000, fairMs: 1_000, wholeMs: undefined }
   const begin = () =>
-    new Exchange({ host: 'h', lineMs: 30_000, stallMs: 1_000, onOver: () => undefined })
+    new PendingAnswer({ host: 'h', lineMs: 30_000, stallMs: 1_000, onOver: () => undefined })
 
   test('starts with its slot: waiting in our own line is nobody’s failure', async () => {
-    const exchange = begin()
-    const failed = exchange.answer.catch((error: UpstreamError) => error)
+    const pending = begin()
+    const failed = pending.answer.catch((error: UpstreamError) => error)
     vi.advanceTimersByTime(30_000)
     expect(await failed).toMatchObject({ kind: 'busy', isOurs: true })
   })
 
   test('gives the host all of its time after a long wait', async () => {
-    const exchange = begin()
-    const failed = exchange.answer.catch((error: UpstreamError) => error)
+    const pending = begin()
+    const failed = pending.answer.catch((error: UpstreamError) => error)
     vi.advanceTimersByTime(29_000)
-    exchange.started(times)
+    pending.started(times)
     vi.advanceTimersByTime(4_900)
-    expect(exchange.isOver).toBe(false)
+    expect(pending.isOver).toBe(false)
     vi.advanceTimersByTime(200)
     expect(await failed).toMatchObject({ kind: 'timeout', isOurs: false })
   })
 
   test('with too little left for a fair chance is ours again', async () => {
-    const exchange = begin()
-    const failed = exchange.answer.catch((error: UpstreamError) => error)
-    exchange.started({ ...times, headMs: 500 })
+    const pending = begin()
+    const failed = pending.answer.catch((error: UpstreamError) => error)
+    pending.started({ ...times, headMs: 500 })
     vi.advanceTimersByTime(600)
     expect(await failed).toMatchObject({ kind: 'timeout', isOurs: true })
   })
 
   test('is for the whole of a small answer', async () => {
-    const exchange = begin()
-    exchange.started({ ...times, wholeMs: 2_000 })
-    exchange.head(200, {})
-    const read = exchange.read(() => undefined).catch((error: UpstreamError) => error)
+    const pending = begin()
+    pending.started({ ...times, wholeMs: 2_000 })
+    pending.head(200, {})
+    const read = pending.read(() => undefined).catch((error: UpstreamError) => error)
     for (let count = 0; count < 3; count += 1) {
-      exchange.data(Buffer.alloc(20_000))
+      pending.data(Buffer.alloc(20_000))
       vi.advanceTimersByTime(900)
     }
     expect(await read).toMatchObject({ kind: 'timeout' })

@@ -3,8 +3,8 @@
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type HttpAnswer, HttpClient, readBody } from '../../../src/upstream/client.ts'
-import { Slots } from '../../../src/upstream/slots.ts'
+import { type Answer, HttpClient, readBody } from '../../../src/upstream/client.ts'
+import { Slots } from '../../../src/upstream/limits.ts'
 
 let server: Server
 let client: HttpClient
@@ -51,7 +51,7 @@ function open(connections = 4): Promise<HttpClient> {
   })
 }
 
-function get(headers: Record<string, string> = {}): Promise<HttpAnswer> {
+function get(headers: Record<string, string> = {}): Promise<Answer> {
   const deadline = performance.now() + 5000
   return client.send({ method: 'GET', url, headers, deadline, isBulk: true, reach: 'any', slots })
 }

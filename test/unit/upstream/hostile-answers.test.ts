@@ -4,14 +4,13 @@
  */
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/runtime/clock.ts'
-import { kindOfAddress } from '../../../src/upstream/addresses.ts'
 import { partOf } from '../../../src/upstream/answer.ts'
 import { parseChallenges } from '../../../src/upstream/challenge.ts'
 import { ChunkedBody } from '../../../src/upstream/chunked-body.ts'
 import { parseHead } from '../../../src/upstream/http1-head.ts'
 import { nextQuery } from '../../../src/upstream/link.ts'
 import { parseRetryAfter } from '../../../src/upstream/status.ts'
-import { judgeTarget } from '../../../src/upstream/target-rules.ts'
+import { judgeTarget, kindOfAddress } from '../../../src/upstream/target-rules.ts'
 import { parseToken, scopeOf } from '../../../src/upstream/token-answers.ts'
 import { plain, readErrorBody, readTokenRefusal } from '../../../src/upstream/words.ts'
 

@@ -1,8 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { type AddressKind, kindOfAddress } from '../../../src/upstream/addresses.ts'
 import { HttpClient } from '../../../src/upstream/client.ts'
-import { Slots } from '../../../src/upstream/slots.ts'
-import { isOutOfReach, judgeTarget, lookupWithin } from '../../../src/upstream/target-rules.ts'
+import { Slots } from '../../../src/upstream/limits.ts'
+import {
+  type AddressKind,
+  isOutOfReach,
+  judgeTarget,
+  kindOfAddress,
+  lookupWithin,
+} from '../../../src/upstream/target-rules.ts'
 
 const TABLE: readonly (readonly [kind: AddressKind | undefined, addresses: readonly string[]])[] = [
   [
