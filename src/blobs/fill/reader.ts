@@ -1,7 +1,7 @@
 /**
- * @module Who reads a blob that is being filled. Each client has a view of its own: offers what is there, waits for the
- * rest. At the head it gets the very bytes that are on their way to the file, behind it reads the
- * file; so it costs the fill nothing, however slow its client is.
+ * @module Who reads a blob that is being filled. Each client has a view of its own, which offers what is
+ * there and waits for the rest. At the head it gets the very bytes that are on their way to the file,
+ * behind it reads the file; so it costs the fill nothing, however slow its client is.
  */
 import type { BlobSource } from '../port.ts'
 
