@@ -12,11 +12,11 @@ const writers = new Map<string, HistoryWriter>()
 
 vi.mock('../../src/storage/open.ts', async (load) => {
   const original = await load<typeof import('../../src/storage/open.ts')>()
-  const openStorage: typeof original.openStorage = async (options) => {
+  const openStorage: typeof original.openStorage = async (options, life) => {
     const { path } = options
     // What began elsewhere, as a restored backup, has rows that no transaction made.
     const isNew = !existsSync(join(path, 'meta'))
-    const storage = await original.openStorage(options)
+    const storage = await original.openStorage(options, life)
     const writer = writers.get(path) ?? (isNew ? startWriter(path) : undefined)
     if (writer === undefined) return storage
     const { metadata } = storage
