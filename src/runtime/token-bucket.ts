@@ -1,6 +1,6 @@
 /**
  * @module The one bucket of tokens: a rate that is not exceeded in the long run, with a burst. What is
- * taken beyond the level is a debt, which time pays: a large piece is taken at once, and the next waits
+ * taken beyond the level is a debt, which time pays: a large piece is taken immediately, and the next waits
  * the longer.
  */
 import type { Clock } from './clock.ts'
@@ -11,6 +11,8 @@ export interface BucketOptions {
   /** Tokens that come back in a second; more than 0. */
   readonly perSecond: number
   readonly clock: Pick<Clock, 'monotonic'>
+  /** Tokens at the beginning; undefined: the bucket begins full. */
+  readonly level?: number
 }
 
 export class TokenBucket {
@@ -20,12 +22,11 @@ export class TokenBucket {
   #level: number
   #at: number
 
-  /** Begins full. */
-  constructor({ burst, perSecond, clock }: BucketOptions) {
+  constructor({ burst, perSecond, clock, level = burst }: BucketOptions) {
     this.#burst = burst
     this.#perSecond = perSecond
     this.#clock = clock
-    this.#level = burst
+    this.#level = Math.min(level, burst)
     this.#at = clock.monotonic()
   }
 
@@ -34,9 +35,15 @@ export class TokenBucket {
     return this.#at
   }
 
+  /** Tokens that are there now; below 0: a debt. */
+  get level(): number {
+    const seconds = (this.#clock.monotonic() - this.#at) / 1_000
+    return Math.min(this.#burst, this.#level + seconds * this.#perSecond)
+  }
+
   /** Milliseconds until `wanted` tokens are there; 0: they are. Takes none. */
   waitMs(wanted: number): number {
-    return Math.max(0, ((wanted - this.#levelNow()) / this.#perSecond) * 1_000)
+    return Math.max(0, ((wanted - this.level) / this.#perSecond) * 1_000)
   }
 
   /**
@@ -44,13 +51,44 @@ export class TokenBucket {
    * `perSecond` come back.
    */
   take(count: number, perSecond = this.#perSecond): void {
-    this.#level = Math.min(this.#burst, this.#levelNow() - count)
+    this.#level = Math.min(this.#burst, this.level - count)
     this.#at = this.#clock.monotonic()
     this.#perSecond = perSecond
   }
+}
 
-  #levelNow(): number {
-    const seconds = (this.#clock.monotonic() - this.#at) / 1_000
-    return Math.min(this.#burst, this.#level + seconds * this.#perSecond)
+/** A rate of the configuration, where 0 means no limit. One second's worth can be saved up. */
+export class Rate {
+  readonly #clock: Pick<Clock, 'monotonic'>
+  #perSecond: number
+  #bucket: TokenBucket | undefined
+
+  /** `saved`: what is there at the beginning. */
+  constructor(perSecond: number, clock: Pick<Clock, 'monotonic'>, saved: 'all' | 'nothing') {
+    this.#clock = clock
+    this.#perSecond = perSecond
+    this.#bucket = this.#bucketWith(saved === 'all' ? perSecond : 0)
+  }
+
+  /** At most so much a second from now on; 0 changes nothing. */
+  lower(perSecond: number): void {
+    if (perSecond === 0 || (this.#perSecond > 0 && perSecond >= this.#perSecond)) return
+    const level = this.#bucket?.level ?? perSecond
+    this.#perSecond = perSecond
+    this.#bucket = this.#bucketWith(level)
+  }
+
+  /** Takes `amount`; returns how long to wait before more is taken, ms (0: not at all). */
+  take(amount: number): number {
+    if (this.#bucket === undefined) return 0
+    this.#bucket.take(amount)
+    return Math.ceil(this.#bucket.waitMs(0))
+  }
+
+  #bucketWith(level: number): TokenBucket | undefined {
+    const [burst, perSecond] = [this.#perSecond, this.#perSecond]
+    return perSecond === 0
+      ? undefined
+      : new TokenBucket({ burst, perSecond, clock: this.#clock, level })
   }
 }

@@ -3,10 +3,12 @@
  * is shared by all who ask there with it, so that two mirrors of one registry do not ask twice as
  * much, learn of its failures together, and get one token.
  */
+import { BoundedMap } from '../runtime/bounded-map.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { Rate } from '../runtime/token-bucket.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
 import { type AnswerHeaders, headerOf } from './client.ts'
-import { RateGate, Slots } from './limits.ts'
+import { Slots } from './slots.ts'
 import type { Credential } from './tokens.ts'
 import { Tokens } from './tokens.ts'
 
@@ -35,7 +37,7 @@ export interface Budget {
   readonly at: number
 }
 
-/** Hosts whose breaker is remembered. */
+/** Hosts whose breaker is remembered: those that redirects name come and go. */
 const breakersMax = 256
 
 /** Headers of which it is remembered whether the host takes them, and for how long that it does not. */
@@ -45,12 +47,12 @@ const refusedForMs = 5_000
 export class Account {
   readonly tokens: Tokens
   readonly slots: Slots
-  readonly requestGate: RateGate
-  readonly byteGate: RateGate
+  readonly requestRate: Rate
+  readonly byteRate: Rate
   readonly #clock: Clock
   readonly #credential: Credential | undefined
   /** By host: the upstream's own, and those that it names. */
-  readonly #breakers = new Map<string, Breaker>()
+  readonly #breakers = new BoundedMap<string, Breaker>(breakersMax)
   readonly #taken = new Map<string, { readonly isTaken: boolean; readonly until: number }>()
   #budget: Budget | undefined
 
@@ -59,15 +61,15 @@ export class Account {
     this.#clock = clock
     this.tokens = new Tokens(credential, clock)
     this.slots = new Slots(limits.connections)
-    this.requestGate = new RateGate(limits.requestsPerSecond, clock)
-    this.byteGate = new RateGate(limits.bytesPerSecond, clock)
+    this.requestRate = new Rate(limits.requestsPerSecond, clock, 'all')
+    this.byteRate = new Rate(limits.bytesPerSecond, clock, 'all')
   }
 
   /** One more who asks with it: of two limits the smaller one holds for both. */
   lower({ connections, bytesPerSecond, requestsPerSecond }: AccountLimits): void {
     this.slots.lower(connections)
-    this.requestGate.lower(requestsPerSecond)
-    this.byteGate.lower(bytesPerSecond)
+    this.requestRate.lower(requestsPerSecond)
+    this.byteRate.lower(bytesPerSecond)
   }
 
   get breakers(): readonly { readonly host: string; readonly state: BreakerState }[] {
@@ -77,11 +79,6 @@ export class Account {
   breakerOf(host: string): Breaker {
     let breaker = this.#breakers.get(host)
     if (breaker === undefined) {
-      // Hosts that redirects name come and go; only so many are remembered.
-      if (this.#breakers.size >= breakersMax) {
-        const [oldest] = this.#breakers.keys()
-        this.#breakers.delete(oldest!)
-      }
       breaker = new Breaker(this.#clock)
       this.#breakers.set(host, breaker)
     }

@@ -9,7 +9,7 @@ import type { Dispatcher } from 'undici'
 import { type Answer, type AnswerHeaders, PendingAnswer } from './answer.ts'
 import { BulkClient } from './bulk-client.ts'
 import { UpstreamError } from './error.ts'
-import type { Slots } from './limits.ts'
+import type { Slots } from './slots.ts'
 import { isOutOfReach, isPrivateHost, lookupWithin, type Reach } from './target-rules.ts'
 
 export {

@@ -5,7 +5,7 @@ import { systemClock } from '../runtime/clock.ts'
 import { parseChallenges } from './challenge.ts'
 import { HttpClient, type HttpClientOptions, headerOf, readBody } from './client.ts'
 import { toUpstreamError } from './error.ts'
-import { Slots } from './limits.ts'
+import { Slots } from './slots.ts'
 import { judgeTarget, requireTokenServer } from './target-rules.ts'
 import { basicHeader, bearerHeader, type Credential, Credentials } from './tokens.ts'
 

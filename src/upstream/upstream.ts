@@ -5,6 +5,7 @@
  */
 
 import type { Clock } from '../runtime/clock.ts'
+import type { Rate } from '../runtime/token-bucket.ts'
 import type { Account, AccountLimits, Accounts, Budget } from './account.ts'
 import type { BreakerState } from './breaker.ts'
 import {
@@ -16,7 +17,6 @@ import {
   readBody,
 } from './client.ts'
 import { toUpstreamError, UpstreamError } from './error.ts'
-import type { RateGate } from './limits.ts'
 import { judgeStatus, readWords } from './status.ts'
 import { judgeTarget, type Reach } from './target-rules.ts'
 import type { Wanting } from './tokens.ts'
@@ -271,7 +271,7 @@ export class Upstream {
       answer.body.abort()
       throw this.#garbage(url, answer.status, 'a web page', isOwn)
     }
-    return { ...answer, body: this.#limited(answer.body, account.byteGate) }
+    return { ...answer, body: this.#limited(answer.body, account.byteRate) }
   }
 
   #garbage({ host }: URL, status: number, what: string, isOwn: boolean): UpstreamError {
@@ -282,14 +282,14 @@ export class Upstream {
   }
 
   /** Counts bytes, and holds the body to the account's rate. */
-  #limited(body: AnswerBody, gate: RateGate): AnswerBody {
+  #limited(body: AnswerBody, rate: Rate): AnswerBody {
     let isPausedByReader = false
     let isPausedByRate = false
     return {
       read: (onChunk) =>
         body.read((bytes) => {
           this.#options.onBytes(bytes.byteLength)
-          const waitMs = gate.take(bytes.byteLength)
+          const waitMs = rate.take(bytes.byteLength)
           if (waitMs > 0 && !isPausedByRate) {
             isPausedByRate = true
             body.pause()
@@ -317,7 +317,7 @@ export class Upstream {
     const { clock } = this.#options
     const { url, deadline, method } = call
     const { host } = url
-    const waitMs = account.requestGate.take(1)
+    const waitMs = account.requestRate.take(1)
     if (waitMs > 0) await sleep(Math.min(waitMs, Math.max(0, deadline - clock.monotonic())))
     if (clock.monotonic() >= deadline) {
       throw new UpstreamError('timeout', `${host}: no time left to ask`, { host, isOurs: true })

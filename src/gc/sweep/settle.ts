@@ -10,6 +10,7 @@ import type { Candidate, Stay, Verdict } from '../../metadata/sweep.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { KeyedLock } from '../../runtime/keyed-lock.ts'
+import { Rate } from '../../runtime/token-bucket.ts'
 import type { DoFiles } from '../run-task.ts'
 import type { Counts } from '../worker/messages.ts'
 
@@ -67,12 +68,13 @@ export class Settler {
   #atOnce = 64
   #ownCommits = 0
   #paidBytes = 0
-  #paidMs = 0
+  readonly #byteRate: Rate
   #seenCommits: number
 
   constructor(options: SettleOptions) {
     this.#options = options
     this.#seenCommits = options.metadata.commitCount
+    this.#byteRate = new Rate(options.bytesPerSecond, options.clock, 'nothing')
   }
 
   /** Resolves when all of them are on disk, to how many the next batch should have. */
@@ -194,7 +196,7 @@ export class Settler {
   async #keepPace(startedAt: number, othersWrote: boolean): Promise<void> {
     const now = this.#options.clock.monotonic()
     const tookMs = now - startedAt
-    const forBytesMs = this.#paidUntil(startedAt) - now
+    const forBytesMs = this.#payMs()
     // While others write, most of the writer's time is theirs: two batches are under way, and with a
     // rest of once their time pushes kept 0.68 of their rate (measured, a million blobs).
     const restMs = othersWrote ? Math.min(restFactor * tookMs, restMsMax) : 0
@@ -202,16 +204,12 @@ export class Settler {
     if (waitMs >= 1) await new Promise((resolve) => setTimeout(resolve, Math.min(waitMs, 60_000)))
   }
 
-  /** When what went so far has taken its time, ms; batches under way together pay one after the other. */
-  #paidUntil(startedAt: number): number {
-    const { bytesPerSecond } = this.#options
+  /** How long what went so far has to wait, ms; batches under way together pay one after the other. */
+  #payMs(): number {
     const bytes = this.bytes + this.freedBytes
-    if (bytesPerSecond > 0) {
-      const dueMs = ((bytes - this.#paidBytes) / bytesPerSecond) * 1_000
-      this.#paidMs = Math.max(this.#paidMs, startedAt) + dueMs
-    }
+    const waitMs = this.#byteRate.take(bytes - this.#paidBytes)
     this.#paidBytes = bytes
-    return this.#paidMs
+    return waitMs
   }
 
   #account(candidate: Candidate, verdict: Verdict | undefined): void {

@@ -109,7 +109,7 @@ export const BREAKS = [
   },
   {
     what: 'mirrors: of two limits on connections the first one holds',
-    file: 'src/upstream/limits.ts',
+    file: 'src/upstream/slots.ts',
     find: 'this.#set(Math.min(perOrigin, this.#perOrigin))',
     replace: 'this.#set(Math.max(perOrigin, this.#perOrigin))',
     guard: http('mirror/accounts'),

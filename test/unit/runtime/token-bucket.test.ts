@@ -1,6 +1,6 @@
 /** @module The bucket of tokens: burst, debt, and a rate that changes on the way. */
 import { expect, test } from 'vitest'
-import { TokenBucket } from '../../../src/runtime/token-bucket.ts'
+import { Rate, TokenBucket } from '../../../src/runtime/token-bucket.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 
 test('a burst is there at once, and a debt is paid by waiting', () => {
@@ -32,4 +32,25 @@ test('what came back before the rate changed came at the old rate', () => {
   bucket.take(0, 0.5)
   expect(bucket.waitMs(3)).toBe(2_000)
   expect(bucket.usedAt).toBe(clock.monotonic())
+})
+
+test('a rate of 0 has no limit, and one that is lowered keeps its debt', () => {
+  const clock = new FakeClock()
+  const rate = new Rate(0, clock, 'nothing')
+  expect(rate.take(1e12)).toBe(0)
+  rate.lower(100)
+  expect(rate.take(100)).toBe(0)
+  expect(rate.take(50)).toBe(500)
+  rate.lower(1_000)
+  rate.lower(0)
+  expect(rate.take(0)).toBe(500)
+  rate.lower(10)
+  expect(rate.take(0)).toBe(5_000)
+})
+
+test('a rate may begin with nothing saved', () => {
+  const clock = new FakeClock()
+  const rate = new Rate(1_000, clock, 'nothing')
+  clock.advance(20)
+  expect(rate.take(100)).toBe(80)
 })

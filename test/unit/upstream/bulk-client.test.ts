@@ -4,7 +4,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Answer, HttpClient, readBody } from '../../../src/upstream/client.ts'
-import { Slots } from '../../../src/upstream/limits.ts'
+import { Slots } from '../../../src/upstream/slots.ts'
 
 let server: Server
 let client: HttpClient

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { HttpClient } from '../../../src/upstream/client.ts'
-import { Slots } from '../../../src/upstream/limits.ts'
+import { Slots } from '../../../src/upstream/slots.ts'
 import {
   type AddressKind,
   isOutOfReach,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Slots } from '../../../src/upstream/limits.ts'
+import { Slots } from '../../../src/upstream/slots.ts'
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
