@@ -46,6 +46,23 @@ export function listAll<N extends DatabaseName>(
   return listKeys(metadata, database, prefix, undefined, Number.POSITIVE_INFINITY)
 }
 
+/** Every key below a prefix, after `after` when given, some a turn: an array each. */
+export async function* keyPages<N extends DatabaseName>(
+  metadata: MetadataReader,
+  database: N,
+  prefix: readonly string[],
+  after?: string,
+): AsyncGenerator<Databases[N]['key'][]> {
+  let last = after
+  while (true) {
+    const keys = metadata.keys(database, prefix, last, rowsPerTurn)
+    if (keys.length > 0) yield keys
+    if (keys.length < rowsPerTurn) return
+    last = lastComponent(keys.at(-1)!)
+    await nextTurn()
+  }
+}
+
 /**
  * Every row below a prefix that is one component shorter than the keys, a few a turn. A row that is
  * larger than a turn's bytes has a turn for itself.

@@ -3,9 +3,11 @@
  * very repository, once, and remembered. A manifest that names a digest proves nothing: anybody may
  * name any digest. Refusals are remembered for a moment as well.
  */
+
 import type { MetadataReader } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import { BoundedMap } from '../runtime/bounded-map.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
 import { type Answer, lengthOf, partOf } from '../upstream/client.ts'
@@ -24,7 +26,7 @@ interface Proof {
 
 export class BlobProofs {
   readonly #asking = new SingleFlight<Proof>()
-  readonly #proofs = new Map<string, Proof>()
+  readonly #proofs = new BoundedMap<string, Proof>(proofsMax)
   readonly #refused: NegativeCache
 
   constructor(clock: Clock) {
@@ -75,10 +77,6 @@ export class BlobProofs {
     try {
       const proof = await this.#asking.run(key, () => ask(repository, digest, deadline))
       this.#proofs.set(key, proof)
-      if (this.#proofs.size > proofsMax) {
-        const [oldest] = this.#proofs.keys()
-        this.#proofs.delete(oldest!)
-      }
       return proof
     } catch (error) {
       this.noteFailure(repository, digest, error)

@@ -5,6 +5,7 @@
  */
 
 import { dropBlob, unlinkBlob } from '../metadata/edits.ts'
+import { inTurns } from '../metadata/scan.ts'
 import type { MirrorBlobRow } from '../metadata/schema.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
@@ -157,15 +158,9 @@ export class MirrorEviction {
 
   async *#rows(mirror: Mirror): AsyncGenerator<{ digest: Digest; row: MirrorBlobRow }> {
     const { metadata } = this.#options.context
-    let last: string | undefined
-    while (!this.#isStopped) {
-      const rows = metadata.entries('mirrorBlobs', [mirror.name], last, rowsPerTurn)
-      for (const { key, row } of rows) {
-        last = key[1]
-        yield { digest: key[1], row }
-      }
-      if (rows.length < rowsPerTurn) return
-      await new Promise((resolve) => setImmediate(resolve))
+    for await (const { key, row } of inTurns(metadata, 'mirrorBlobs', [mirror.name])) {
+      if (this.#isStopped) return
+      yield { digest: key[1], row }
     }
   }
 

@@ -3,14 +3,16 @@
  * manifest. Both are asked for at most once a minute. While upstream fails, a list that was whole once
  * is listed with its age; what is not known is never listed as if there were none.
  */
+
 import type { Page, PageRequest } from '../distribution/discovery.ts'
 import { dropReferrers, putReferrers } from '../metadata/edits.ts'
-import { listKeys } from '../metadata/scan.ts'
+import { keyPages, listKeys } from '../metadata/scan.ts'
 import type { ReferrerRow } from '../metadata/schema.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { pageEntriesMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { unwrap } from '../registry/result.ts'
+import { BoundedMap } from '../runtime/bounded-map.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
 import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
 import { checkWaitMs, type MirrorContext } from './context.ts'
@@ -56,8 +58,8 @@ export type Referrers =
 
 export class MirrorLists {
   readonly #context: MirrorContext
-  readonly #tags = new Map<RepositoryName, KnownTags>()
-  readonly #referrers = new Map<string, KnownReferrers>()
+  readonly #tags = new BoundedMap<RepositoryName, KnownTags>(tagListsMax)
+  readonly #referrers = new BoundedMap<string, KnownReferrers>(subjectsMax)
   readonly #asking = new SingleFlight<void>()
   readonly #refused: NegativeCache
 
@@ -174,7 +176,7 @@ export class MirrorLists {
 
   async #askTags(repository: MirroredRepository, deadline: number): Promise<void> {
     const list = await fetchTags(repository, deadline)
-    keep(this.#tags, repository.name, { ...list, at: this.#context.clock.monotonic() }, tagListsMax)
+    this.#tags.set(repository.name, { ...list, at: this.#context.clock.monotonic() })
   }
 
   async #askReferrers(
@@ -186,7 +188,7 @@ export class MirrorLists {
     await this.#put(repository, subject, rows)
     await this.#dropOthers(repository, subject, new Set(rows.map(({ digest }) => digest)))
     const known = { at: this.#context.clock.monotonic(), isKept }
-    keep(this.#referrers, `${repository.name}@${subject}`, known, subjectsMax)
+    this.#referrers.set(`${repository.name}@${subject}`, known)
   }
 
   async #put(
@@ -210,26 +212,13 @@ export class MirrorLists {
     named: ReadonlySet<string>,
   ): Promise<void> {
     const { metadata } = this.#context
-    let last: string | undefined
-    while (true) {
-      const keys = metadata.keys('referrers', [repository.name, subject], last, rowsAtOnce)
+    for await (const keys of keyPages(metadata, 'referrers', [repository.name, subject])) {
       const others = keys
         .map(([, , digest]) => digest)
         .filter((digest) => !named.has(digest))
         .filter((digest) => metadata.get('manifests', [repository.name, digest]) === undefined)
       const changes = dropReferrers(repository.name, subject, others)
       if (changes.length > 0) await metadata.commit({ checks: [], changes })
-      if (keys.length < rowsAtOnce) return
-      last = keys.at(-1)![2]
-      await new Promise((resolve) => setImmediate(resolve))
     }
   }
-}
-
-function keep<K, V>(map: Map<K, V>, key: K, value: V, max: number): void {
-  map.delete(key)
-  map.set(key, value)
-  if (map.size <= max) return
-  const [oldest] = map.keys()
-  map.delete(oldest!)
 }

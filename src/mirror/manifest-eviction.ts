@@ -6,7 +6,7 @@
 
 import type { Deletes } from '../distribution/delete.ts'
 import type { MetadataStore } from '../metadata/port.ts'
-import { listAll } from '../metadata/scan.ts'
+import { inTurns, keyPages, listAll } from '../metadata/scan.ts'
 import type { ManifestRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
@@ -14,8 +14,6 @@ import type { Mirror } from './mirror.ts'
 
 /** Used within this time they stay, whatever goes, ms: a pull of the image may be under way. */
 export const manifestsKeptMs = 3_600_000
-
-const rowsPerTurn = 500
 
 export interface ManifestEvictionParts {
   readonly metadata: MetadataStore
@@ -53,32 +51,21 @@ export class ManifestEviction {
   /** Every repository of the mirror that is stored. */
   async *repositories(mirror: Mirror): AsyncGenerator<RepositoryName> {
     const prefix = `${mirror.name}/`
-    let last: string = prefix
-    while (!this.#isStopped) {
-      const names = this.#parts.metadata.keys('repositories', [], last, rowsPerTurn)
+    for await (const names of keyPages(this.#parts.metadata, 'repositories', [], prefix)) {
       for (const name of names) {
-        last = name
-        if (!name.startsWith(prefix)) return
+        if (this.#isStopped || !name.startsWith(prefix)) return
         const parsed = parseRepositoryName(name)
         if (parsed.ok) yield parsed.value
       }
-      if (names.length < rowsPerTurn) return
-      await new Promise((resolve) => setImmediate(resolve))
     }
   }
 
   async *#manifests(
     repository: RepositoryName,
   ): AsyncGenerator<{ digest: Digest; row: ManifestRow }> {
-    let last: string | undefined
-    while (!this.#isStopped) {
-      const rows = this.#parts.metadata.entries('manifests', [repository], last, rowsPerTurn)
-      for (const { key, row } of rows) {
-        last = key[1]
-        yield { digest: key[1], row }
-      }
-      if (rows.length < rowsPerTurn) return
-      await new Promise((resolve) => setImmediate(resolve))
+    for await (const { key, row } of inTurns(this.#parts.metadata, 'manifests', [repository])) {
+      if (this.#isStopped) return
+      yield { digest: key[1], row }
     }
   }
 

@@ -2,6 +2,7 @@
  * @module What upstream refused a moment ago: that it does not have it, or does not give it to us.
  * Short, so that what is pushed there is seen soon; bounded, so that guesses cost nothing.
  */
+import { BoundedMap } from '../runtime/bounded-map.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { UpstreamError } from '../upstream/error.ts'
 
@@ -15,7 +16,7 @@ interface Entry {
 
 export class NegativeCache {
   readonly #clock: Clock
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new BoundedMap<string, Entry>(entriesMax)
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -33,11 +34,7 @@ export class NegativeCache {
   /** Remembers a refusal; anything else is none and not remembered. */
   note(key: string, error: unknown): void {
     if (!(error instanceof UpstreamError) || !error.isRefusal) return
-    this.#entries.delete(key)
     this.#entries.set(key, { until: this.#clock.monotonic() + keptMs, error })
-    if (this.#entries.size <= entriesMax) return
-    const [oldest] = this.#entries.keys()
-    this.#entries.delete(oldest!)
   }
 
   delete(key: string): void {

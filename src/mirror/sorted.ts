@@ -1,6 +1,7 @@
 /**
  * @module Long lists in byte order without long turns: sorted in runs, merged with pauses.
  */
+import { nextTurn } from '../runtime/next-turn.ts'
 
 /** Sorted or merged in one turn of the event loop, entries. */
 const turnEntries = 8_192
@@ -10,7 +11,7 @@ export async function sortInTurns(entries: readonly string[]): Promise<string[]>
   let runs: string[][] = []
   for (let from = 0; from < entries.length; from += turnEntries) {
     runs.push(entries.slice(from, from + turnEntries).sort(compare))
-    await turn()
+    await nextTurn()
   }
   while (runs.length > 1) {
     const merged: string[][] = []
@@ -29,7 +30,7 @@ async function merge(a: readonly string[], b: readonly string[]): Promise<string
   while (i < a.length || j < b.length) {
     const isFirst = j >= b.length || (i < a.length && compare(a[i]!, b[j]!) <= 0)
     all.push(isFirst ? a[i++]! : b[j++]!)
-    if (all.length % turnEntries === 0) await turn()
+    if (all.length % turnEntries === 0) await nextTurn()
   }
   return all
 }
@@ -58,8 +59,4 @@ function firstAfter(sorted: readonly string[], last: string): number {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }

@@ -17,6 +17,7 @@ import type { MirrorTagRow } from '../metadata/schema.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Tag } from '../registry/tag.ts'
+import { BoundedMap } from '../runtime/bounded-map.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
 import { isHeadUnknown, toUpstreamError, type UpstreamError } from '../upstream/error.ts'
 import { checkWaitMs, type MirrorContext, missMs } from './context.ts'
@@ -53,7 +54,7 @@ export class MirrorTags {
   readonly #cooldown: Cooldown
   readonly #checking = new SingleFlight<ManifestOutcome>()
   readonly #negative: NegativeCache
-  readonly #failedUntil = new Map<string, { until: number; error: UpstreamError }>()
+  readonly #failedUntil = new BoundedMap<string, { until: number; error: UpstreamError }>(failedMax)
 
   constructor(context: MirrorContext, manifests: UpstreamManifests, cooldown: Cooldown) {
     this.#context = context
@@ -375,10 +376,6 @@ export class MirrorTags {
     }
     if (error.kind !== 'missing') {
       this.#failedUntil.set(key, { until: clock.monotonic() + failedForMs, error })
-      if (this.#failedUntil.size > failedMax) {
-        const [oldest] = this.#failedUntil.keys()
-        this.#failedUntil.delete(oldest!)
-      }
     }
   }
 }

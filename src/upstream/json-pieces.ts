@@ -3,6 +3,7 @@
  * an array stand in the bytes, so that each is decoded alone, by its length, and the event loop has
  * its turns in between. One pass; what is inside a piece is left to `JSON.parse`.
  */
+import { nextTurn } from '../runtime/next-turn.ts'
 import { UpstreamError } from './error.ts'
 
 /** A value in the bytes: its first byte and the one behind its last. */
@@ -82,7 +83,7 @@ export class Turns {
     this.#bytes += bytes
     if (this.#bytes < turnBytes) return undefined
     this.#bytes = 0
-    return new Promise((resolve) => setImmediate(resolve))
+    return nextTurn()
   }
 }
 

@@ -3,7 +3,9 @@
  * tokens by scope, renews them before they end, asks once for all who wait. Passwords go to the
  * upstream itself and to the token server that is its own, or was configured; to nobody else.
  */
+
 import { readFile } from 'node:fs/promises'
+import { BoundedMap } from '../runtime/bounded-map.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { type BearerChallenge, type Challenge, parseChallenges } from './challenge.ts'
 import { type Answer, headerOf, readBody } from './client.ts'
@@ -57,11 +59,11 @@ export class Tokens {
   readonly #credential: Credential | undefined
   readonly #clock: Clock
   /** By origin of the upstream. */
-  readonly #challenges = new Map<string, Challenge>()
-  readonly #scopes = new Map<string, string>()
-  readonly #tokens = new Map<string, Token>()
+  readonly #challenges = new BoundedMap<string, Challenge>(tokensMax)
+  readonly #scopes = new BoundedMap<string, string>(tokensMax)
+  readonly #tokens = new BoundedMap<string, Token>(tokensMax)
   readonly #fetching = new Map<string, Promise<Token>>()
-  readonly #refused = new Map<string, Refused>()
+  readonly #refused = new BoundedMap<string, Refused>(tokensMax)
 
   /** Without a credential: tokens for anybody. */
   constructor(credential: Credential | undefined, clock: Clock) {
@@ -93,11 +95,11 @@ export class Tokens {
     const { base, repository } = wanting
     const [challenge, other] = parseChallenges(header)
     if (challenge === undefined) return undefined
-    keep(this.#challenges, base.origin, challenge)
+    this.#challenges.set(base.origin, challenge)
     const key = keyOf(base, repository)
     if (this.#tokens.get(key)?.header === sent?.header) this.#tokens.delete(key)
     if (challenge.scheme === 'bearer') {
-      keep(this.#scopes, key, scopeOf(challenge.scope, repository))
+      this.#scopes.set(key, scopeOf(challenge.scope, repository))
     }
     try {
       const next = await this.authorize(wanting)
@@ -107,7 +109,7 @@ export class Tokens {
       // Where the token server does not do it, a registry that takes passwords itself may.
       const basic = other === undefined ? undefined : await basicOf(this.#credential)
       if (basic === undefined) throw error
-      keep(this.#challenges, base.origin, other!)
+      this.#challenges.set(base.origin, other!)
       return basic
     }
   }
@@ -144,12 +146,12 @@ export class Tokens {
     this.#fetching.set(key, fetching)
     try {
       const token = await fetching
-      keep(this.#tokens, key, token)
+      this.#tokens.set(key, token)
       this.#refused.delete(key)
       return token
     } catch (error) {
       if (error instanceof UpstreamError && error.kind === 'auth') {
-        keep(this.#refused, key, { until: this.#clock.monotonic() + refusedForMs, error })
+        this.#refused.set(key, { until: this.#clock.monotonic() + refusedForMs, error })
       }
       throw error
     }
@@ -190,14 +192,6 @@ async function basicOf(credential: Credential | undefined): Promise<Authorizatio
 
 function keyOf(base: URL, repository: string): string {
   return `${base.origin} ${repository}`
-}
-
-function keep<T>(map: Map<string, T>, key: string, value: T): void {
-  map.delete(key)
-  map.set(key, value)
-  if (map.size <= tokensMax) return
-  const [oldest] = map.keys()
-  map.delete(oldest!)
 }
 
 export interface Credential {

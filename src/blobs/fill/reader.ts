@@ -3,6 +3,7 @@
  * there and waits for the rest. At the head it gets the very bytes that are on their way to the file,
  * behind it reads the file; so it costs the fill nothing, however slow its client is.
  */
+import { nextTurn } from '../../runtime/next-turn.ts'
 import type { BlobSource } from '../port.ts'
 
 export interface Growing {
@@ -42,7 +43,7 @@ export class FillReader implements BlobSource {
     // blob, whole shares to those in front would be seconds to those behind.
     if (this.#turn === 'second') {
       this.#turn = 'later'
-      return new Promise((resolve) => setImmediate(resolve))
+      return nextTurn()
     }
     const most = Math.min(there, this.#turn === 'first' ? Math.min(firstBytesMax, length) : length)
     const held = this.#growing.heldAt(offset)
