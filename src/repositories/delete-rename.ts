@@ -8,10 +8,12 @@ import { readManifestToRemove } from '../distribution/manifest-to-remove.ts'
 import type { Protection } from '../distribution/protection.ts'
 import { type Decision, dropTag, pointTag, removeManifest, unlinkBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
+import { commitRetrying } from '../metadata/retry.ts'
 import { listAll } from '../metadata/scan.ts'
 import type { Change } from '../metadata/transaction.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Copies } from './copy.ts'
 
@@ -143,18 +145,7 @@ export class Repositories {
     }
     for (const [, tag] of await listAll(metadata, 'tags', [from])) {
       if (progress.signal.aborted) return false
-      const row = metadata.get('tags', [from, tag])
-      if (row === undefined) continue
-      const pulledAt = metadata.get('pulls', [from, tag])
-      await metadata.commit({
-        checks: [{ check: 'present', in: 'manifests', key: [to, row.digest] }],
-        changes: [
-          ...pointTag(to, tag, row, metadata.get('tags', [to, tag])?.digest),
-          ...(pulledAt === undefined
-            ? []
-            : [{ change: 'put', in: 'pulls', key: [to, tag], row: pulledAt } as const]),
-        ],
-      })
+      await this.#takeTagAlong(from, to, tag, by)
       counts.tagsCopied += 1
       progress.update(counts)
     }
@@ -169,6 +160,48 @@ export class Repositories {
     const isGone = await this.delete(from, by, progress, `renamed to ${to}`)
     if (isGone) await this.#put([{ change: 'delete', in: 'progress', key }])
     return isGone
+  }
+
+  /**
+   * Points the tag of the new name at what it points at under the old one, with its history. A newer push
+   * to the new name stays. A push to the old name in between is taken along with its manifest.
+   */
+  async #takeTagAlong(
+    from: RepositoryName,
+    to: RepositoryName,
+    tag: Tag,
+    by: string,
+  ): Promise<void> {
+    const { metadata, copies } = this.#options
+    await commitRetrying(metadata, async () => {
+      const row = metadata.get('tags', [from, tag])
+      const there = metadata.get('tags', [to, tag])
+      if (row === undefined || (there !== undefined && there.pushedAt > row.pushedAt)) {
+        return { checks: [], changes: [] }
+      }
+      const { digest } = row
+      if (metadata.get('manifests', [to, digest]) === undefined) {
+        const reference = { kind: 'digest', digest } as const
+        await copies.copy({ from, reference, to, tag: undefined, withReferrers: false, by })
+      }
+      const key = [to, tag] as const
+      const pulledAt = metadata.get('pulls', [from, tag])
+      return {
+        checks: [
+          { check: 'unchanged', in: 'tags', key: [from, tag], row },
+          { check: 'present', in: 'manifests', key: [to, digest] },
+          there === undefined
+            ? { check: 'absent', in: 'tags', key }
+            : { check: 'unchanged', in: 'tags', key, row: there },
+        ],
+        changes: [
+          ...pointTag(to, tag, row, there?.digest),
+          ...(pulledAt === undefined
+            ? []
+            : [{ change: 'put', in: 'pulls', key, row: pulledAt } as const]),
+        ],
+      }
+    })
   }
 
   async #put(changes: Change[]): Promise<void> {
