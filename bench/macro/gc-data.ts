@@ -4,10 +4,12 @@
  * repository, one blob in twenty a file. With `half`, every second manifest has no tag and half of its
  * blobs were never named by any: half of everything is garbage. With `none`, nothing is.
  */
+
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { blobPath, storagePaths } from '../../src/blobs/files/layout.ts'
+import { blobPath, blobPaths } from '../../src/blobs/files/layout.ts'
 import { LmdbEnvironment } from '../../src/metadata/lmdb/environment.ts'
+import { metadataFolder } from '../../src/metadata/lmdb/folder.ts'
 import { type DatabaseName, schemaVersion } from '../../src/metadata/schema.ts'
 import { digestOf } from '../../src/registry/hasher.ts'
 import { gcBlobBytes, gcRepository, gcTag, isGarbageManifest } from './gc-names.ts'
@@ -24,9 +26,10 @@ const then = Date.now() - 30 * 24 * 3_600_000
 type Put = (database: DatabaseName, key: unknown, row: unknown) => void
 
 async function main(folder: string, blobs: number, garbage: string): Promise<void> {
-  const paths = storagePaths(folder)
-  for (const path of Object.values(paths)) mkdirSync(path, { recursive: true })
-  const environment = new LmdbEnvironment(paths.metadata, true)
+  const paths = blobPaths(folder)
+  for (const path of [...Object.values(paths), metadataFolder(folder)])
+    mkdirSync(path, { recursive: true })
+  const environment = new LmdbEnvironment(metadataFolder(folder), true)
   const put: Put = (database, key, row) => environment.put(database, key, row)
   environment.writeSync(() => {
     put('system', 'schemaVersion', schemaVersion)

@@ -3,9 +3,11 @@
  * the rows that its pushes write: `node scale-data.js FOLDER COUNT`. A process of its own, so that
  * its memory is nobody else's. What it makes is a whole store: every blob has its bytes.
  */
+
 import { mkdirSync } from 'node:fs'
-import { storagePaths } from '../../src/blobs/files/layout.ts'
+import { blobPaths } from '../../src/blobs/files/layout.ts'
 import { LmdbEnvironment } from '../../src/metadata/lmdb/environment.ts'
+import { metadataFolder } from '../../src/metadata/lmdb/folder.ts'
 import { type DatabaseName, schemaVersion } from '../../src/metadata/schema.ts'
 import { digestOf } from '../../src/registry/hasher.ts'
 import { contentOf } from './content.ts'
@@ -20,10 +22,11 @@ type Put = (database: DatabaseName, key: unknown, row: unknown) => void
 const now = Date.now()
 
 function main(folder: string, count: number): Promise<void> {
-  const paths = storagePaths(folder)
-  for (const path of Object.values(paths)) mkdirSync(path, { recursive: true })
+  const paths = blobPaths(folder)
+  for (const path of [...Object.values(paths), metadataFolder(folder)])
+    mkdirSync(path, { recursive: true })
   // Nothing here needs to survive a power loss.
-  const environment = new LmdbEnvironment(paths.metadata, true)
+  const environment = new LmdbEnvironment(metadataFolder(folder), true)
   const put: Put = (database, key, row) => environment.put(database, key, row)
   const digest = environment.writeSync(() => {
     put('system', 'schemaVersion', schemaVersion)

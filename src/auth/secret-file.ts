@@ -8,13 +8,17 @@ import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { readText } from '../runtime/text-file.ts'
 
-/** Where they are: `auth/` in the folder of the store, as `blobs/files/layout.ts` draws it. */
+/** `auth/` below `storage.path`: only there with access control, for its owner only. */
+export function secretFolder(storagePath: string): string {
+  return join(storagePath, 'auth')
+}
+
 export function secretFilePaths(storagePath: string): {
   readonly keys: string
   readonly accessTokens: string
   readonly revocations: string
 } {
-  const folder = join(storagePath, 'auth')
+  const folder = secretFolder(storagePath)
   return {
     keys: join(folder, 'keys.json'),
     accessTokens: join(folder, 'access-tokens.json'),

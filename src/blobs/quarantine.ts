@@ -9,10 +9,10 @@ import type { MetadataStore } from '../metadata/port.ts'
 import type { BlobRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
-import { blobPath, type StoragePaths } from './files/layout.ts'
+import { type BlobPaths, blobPath } from './files/layout.ts'
 
 export interface QuarantineOptions {
-  readonly paths: StoragePaths
+  readonly paths: BlobPaths
   readonly metadata: MetadataStore
   readonly digestLock: KeyedLock
   /** Drops what is cached of the blob's file. */
@@ -72,7 +72,7 @@ export class Quarantine {
  * Moves a blob's file, if there is one, to where nobody serves it. The caller holds the digest's
  * lock and has seen to it that no row counts on the file.
  */
-export async function moveToQuarantine(paths: StoragePaths, digest: Digest): Promise<void> {
+export async function moveToQuarantine(paths: BlobPaths, digest: Digest): Promise<void> {
   const folder = join(paths.trash, 'quarantine')
   await mkdir(folder, { recursive: true })
   await rename(blobPath(paths, digest), join(folder, digest.replace(':', '-'))).catch(

@@ -6,11 +6,11 @@
 import type { MetadataReader } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import { disk } from '../runtime/disk.ts'
-import { blobPath, type StoragePaths } from './files/layout.ts'
+import { type BlobPaths, blobPath } from './files/layout.ts'
 
 /** A copy of the bytes; undefined when the blob is larger, or not to be had. */
 export async function readStoredBlob(
-  { metadata, paths }: { readonly metadata: MetadataReader; readonly paths: StoragePaths },
+  { metadata, paths }: { readonly metadata: MetadataReader; readonly paths: BlobPaths },
   digest: Digest,
   bytesMax: number,
 ): Promise<Uint8Array | undefined> {

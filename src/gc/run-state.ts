@@ -2,7 +2,6 @@
  * @module What the collector is given, what it can be asked for, and the row that says where it stands.
  */
 import * as v from 'valibot'
-import type { StoragePaths } from '../blobs/files/layout.ts'
 import type { CleanupConfig } from '../config/config.ts'
 import type { Reliance } from '../distribution/head-promise.ts'
 import type { PullTimes } from '../distribution/pull-times.ts'
@@ -19,7 +18,8 @@ import type { Freed } from './totals.ts'
 
 export interface CollectorOptions {
   readonly metadata: MetadataStore
-  readonly paths: StoragePaths
+  /** `storage.path`. */
+  readonly path: string
   readonly digestLock: KeyedLock
   readonly forget: (digest: Digest) => void
   readonly clock: Clock

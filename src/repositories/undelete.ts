@@ -5,7 +5,7 @@
  */
 import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { blobPath, type StoragePaths, trashPath } from '../blobs/files/layout.ts'
+import { type BlobPaths, blobPath, trashPath } from '../blobs/files/layout.ts'
 import { tagsNamedAfter } from '../distribution/attached.ts'
 import type { History } from '../distribution/history.ts'
 import type { Protection } from '../distribution/protection.ts'
@@ -25,7 +25,7 @@ import type { KeyedLock } from '../runtime/keyed-lock.ts'
 
 export interface UndeleteOptions {
   readonly metadata: MetadataStore
-  readonly paths: StoragePaths
+  readonly paths: BlobPaths
   readonly digestLock: KeyedLock
   readonly clock: Clock
   readonly history: History

@@ -56,11 +56,11 @@ export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
   const clock = systemClock
   const clockGuard = new ClockGuard(clock, metadata)
   life.opened('clock guard', clockGuard, (one) => one.stop())
-  const plans = new Plans({ metadata, paths: storage.paths, clock, history })
+  const plans = new Plans({ metadata, path: storage.path, clock, history })
   const totals = new Totals(clock)
   const collector = new Collector({
     metadata,
-    paths: storage.paths,
+    path: storage.path,
     digestLock: storage.digestLock,
     forget: storage.forget,
     clock,
@@ -93,7 +93,7 @@ export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
   return {
     plans,
     collector,
-    explain: new Explain(storage.paths.root, config.cleanup),
+    explain: new Explain(storage.path, config.cleanup),
     isMirrored,
     metrics: {
       runs: () => totals.runs,

@@ -7,9 +7,10 @@
 import { constants } from 'node:fs'
 import { chmod, copyFile, link, mkdir, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { authFolder, blobPath, type StoragePaths, storagePaths } from '../blobs/files/layout.ts'
+import { blobPath, blobPaths } from '../blobs/files/layout.ts'
 import { afterRestore, eventClock, eventKey } from '../metadata/event-log.ts'
 import { LmdbEnvironment, prefixRange } from '../metadata/lmdb/environment.ts'
+import { metadataFolder } from '../metadata/lmdb/folder.ts'
 import type { BlobRow, Databases, EventRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
@@ -25,6 +26,9 @@ export interface CopyReport {
 
 const rowsPerRead = 1_000
 
+/** Where the secrets of access control are, by the folder of a store. */
+export type SecretFolder = (storagePath: string) => string
+
 /**
  * Writes a backup of the store at `source` into `target`, which must be empty or absent. Upload
  * sessions are not part of it. Throws with what to do.
@@ -32,41 +36,42 @@ const rowsPerRead = 1_000
 export async function backup(
   source: string,
   target: string,
+  secretFolder: SecretFolder,
   clock: Clock = systemClock,
 ): Promise<CopyReport> {
   await requireEmpty(target)
-  const from = storagePaths(source)
-  const to = storagePaths(target)
-  await mkdir(to.metadata, { recursive: true, mode: 0o750 })
-  const live = new LmdbEnvironment(from.metadata, false)
+  const metadata = metadataFolder(target)
+  await mkdir(metadata, { recursive: true, mode: 0o750 })
+  const live = new LmdbEnvironment(metadataFolder(source), false)
   try {
-    await live.copyTo(to.metadata)
+    await live.copyTo(metadata)
   } finally {
     await live.close()
   }
-  await numberAnew(to, clock)
-  await copySecrets(from, to)
-  return copyBlobs(from, to)
+  await numberAnew(metadata, clock)
+  await copySecrets(secretFolder(source), secretFolder(target))
+  return copyBlobs(source, target)
 }
 
 /** Makes a store at `target` (empty or absent) out of a backup. The backup stays as it is. */
 export async function restore(
   source: string,
   target: string,
+  secretFolder: SecretFolder,
   clock: Clock = systemClock,
 ): Promise<CopyReport> {
-  const from = storagePaths(source)
-  await stat(join(from.metadata, 'data.mdb')).catch(() => {
+  const rows = join(metadataFolder(source), 'data.mdb')
+  await stat(rows).catch(() => {
     throw new Error(`${source} is no backup: it has no meta/data.mdb`)
   })
   await requireEmpty(target)
-  const to = storagePaths(target)
-  await mkdir(to.metadata, { recursive: true, mode: 0o750 })
+  const metadata = metadataFolder(target)
+  await mkdir(metadata, { recursive: true, mode: 0o750 })
   // Never linked: the store writes to this file.
-  await copyFile(join(from.metadata, 'data.mdb'), join(to.metadata, 'data.mdb'))
-  await numberAnew(to, clock)
-  await copySecrets(from, to)
-  return copyBlobs(from, to)
+  await copyFile(rows, join(metadata, 'data.mdb'))
+  await numberAnew(metadata, clock)
+  await copySecrets(secretFolder(source), secretFolder(target))
+  return copyBlobs(source, target)
 }
 
 /**
@@ -74,7 +79,7 @@ export async function restore(
  * a reader of the model's events who goes on with the copy then misses none of the copy's. Also in a
  * backup itself, which is a store that somebody may start.
  */
-async function numberAnew({ metadata: folder }: StoragePaths, clock: Clock): Promise<void> {
+async function numberAnew(folder: string, clock: Clock): Promise<void> {
   const metadata = new LmdbEnvironment(folder, false)
   try {
     metadata.writeSync(() => {
@@ -89,23 +94,25 @@ async function numberAnew({ metadata: folder }: StoragePaths, clock: Clock): Pro
 }
 
 /** Each file is replaced in one step, so that a copy is whole; others are somebody's at work. */
-async function copySecrets(from: StoragePaths, to: StoragePaths): Promise<void> {
-  const names = await readdir(authFolder(from)).catch((error: NodeJS.ErrnoException) => {
+async function copySecrets(from: string, to: string): Promise<void> {
+  const names = await readdir(from).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
   })
   const files = names.filter((name) => name.endsWith('.json'))
-  if (files.length > 0) await mkdir(authFolder(to), { recursive: true, mode: 0o700 })
+  if (files.length > 0) await mkdir(to, { recursive: true, mode: 0o700 })
   for (const name of files) {
-    const copy = join(authFolder(to), name)
-    await copyFile(join(authFolder(from), name), copy)
+    const copy = join(to, name)
+    await copyFile(join(from, name), copy)
     await chmod(copy, 0o600)
   }
 }
 
 /** Copies what the metadata at `to` names; it was copied first, so that nothing it names is newer. */
-async function copyBlobs(from: StoragePaths, to: StoragePaths): Promise<CopyReport> {
-  const metadata = new LmdbEnvironment(to.metadata, false)
+async function copyBlobs(source: string, target: string): Promise<CopyReport> {
+  const metadata = new LmdbEnvironment(metadataFolder(target), false)
+  const from = blobPaths(source)
+  const to = blobPaths(target)
   const missing: Digest[] = []
   let blobs = 0
   let bytes = 0

@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { blobPath, type StoragePaths, storagePaths, uploadPath } from '../blobs/files/layout.ts'
+import { type BlobPaths, blobPath, blobPaths, uploadPath } from '../blobs/files/layout.ts'
 import { BlobMap } from '../blobs/files/mapped-reader.ts'
 import { Pager } from '../blobs/files/pager.ts'
 import { BlobFiles, type VerifyBlob } from '../blobs/files/plain-reader.ts'
@@ -13,6 +13,7 @@ import { FileBlobWriter } from '../blobs/files/writer.ts'
 import type { BlobReader, BlobWriter, GrowingBlobs } from '../blobs/port.ts'
 import { Quarantine } from '../blobs/quarantine.ts'
 import { LmdbEnvironment } from '../metadata/lmdb/environment.ts'
+import { metadataFolder } from '../metadata/lmdb/folder.ts'
 import { LmdbMetadataStore } from '../metadata/lmdb/store.ts'
 import { checkSchemaVersion } from '../metadata/migrations.ts'
 import type { Digest } from '../registry/digest.ts'
@@ -40,7 +41,9 @@ export interface StorageOptions {
 }
 
 export interface Storage {
-  readonly paths: StoragePaths
+  /** `storage.path`. */
+  readonly path: string
+  readonly paths: BlobPaths
   readonly metadata: LmdbMetadataStore
   readonly blobs: BlobReader
   readonly writer: BlobWriter
@@ -59,6 +62,11 @@ export interface Storage {
   close: () => Promise<void>
 }
 
+/** The folders of rows and bytes below `storage.path`: opening the store makes them. */
+export function storeFolders(path: string): readonly string[] {
+  return [...Object.values(blobPaths(path)), metadataFolder(path)]
+}
+
 /**
  * Opens a store that no other process has open. Throws with its pid when one has; then nothing stays
  * open. It is closed by its `close`, or with `around`.
@@ -67,26 +75,26 @@ export async function openStorage(
   options: StorageOptions,
   around: LifeCycle = new LifeCycle(),
 ): Promise<Storage> {
-  const paths = storagePaths(options.path)
-  for (const folder of Object.values(paths)) {
+  for (const folder of storeFolders(options.path)) {
     mkdirSync(folder, { recursive: true, mode: 0o750 })
   }
   const loaded = loadLibc()
   const life = around.within()
   return life.guard(async () => {
     // Before LMDB opens: two writers on one environment would undo each other's promises.
-    const lock = lockStore(paths.root, 'unavailable' in loaded ? undefined : loaded)
+    const lock = lockStore(options.path, 'unavailable' in loaded ? undefined : loaded)
     life.opened('lock', lock, (one) => one.release())
-    return openLocked(options, paths, loaded, life)
+    return openLocked(options, loaded, life)
   })
 }
 
 async function openLocked(
   options: StorageOptions,
-  paths: StoragePaths,
   loaded: ReturnType<typeof loadLibc>,
   life: LifeCycle,
 ): Promise<Storage> {
+  const paths = blobPaths(options.path)
+  const metadataPath = metadataFolder(options.path)
   const isRelaxed = options.durability === 'relaxed'
   const starting = watchStart()
   const { onError } = starting
@@ -111,10 +119,10 @@ async function openLocked(
     await Promise.all(pools.map((pool) => pool.close()))
   })
   const slots = new ReadSlots()
-  const pager = new Pager(() => pagers.start({ metadataPath: paths.metadata, slots: slots.memory }))
+  const pager = new Pager(() => pagers.start({ metadataPath, slots: slots.memory }))
   life.opened('pager', pager, (one) => one.close())
-  const environment = new LmdbEnvironment(paths.metadata, isRelaxed)
-  const startWriter = () => writers.start({ path: paths.metadata, isRelaxed })
+  const environment = new LmdbEnvironment(metadataPath, isRelaxed)
+  const startWriter = () => writers.start({ path: metadataPath, isRelaxed })
   const metadata = new LmdbMetadataStore(environment, startWriter, pager)
   life.opened('metadata', metadata, (one) => one.close())
   // The first answer of the writer: by then a thread that cannot start has said so.
@@ -133,6 +141,7 @@ async function openLocked(
   const { onQuarantined } = options
   const writer = new FileBlobWriter(paths, ingest, !isRelaxed)
   return {
+    path: options.path,
     paths,
     digestLock,
     quarantine: new Quarantine({ paths, metadata, digestLock, forget, onQuarantined }),
@@ -188,7 +197,7 @@ function watchStart() {
 
 function makeReader(
   options: StorageOptions,
-  paths: StoragePaths,
+  paths: BlobPaths,
   pager: Pager,
   slots: ReadSlots,
   loaded: Libc | { readonly unavailable: string },

@@ -8,7 +8,7 @@
  */
 import { stat } from 'node:fs/promises'
 import { fileIdentity, isSameFile } from '../blobs/files/file-identity.ts'
-import { blobPath, type StoragePaths, uploadPath } from '../blobs/files/layout.ts'
+import { type BlobPaths, blobPath, uploadPath } from '../blobs/files/layout.ts'
 import { moveToQuarantine, type Quarantine } from '../blobs/quarantine.ts'
 import { putBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
@@ -21,7 +21,7 @@ import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import type { ReconcileFinding } from './worker/messages.ts'
 
 export interface DecisionsOptions {
-  readonly paths: StoragePaths
+  readonly paths: BlobPaths
   readonly metadata: MetadataStore
   readonly digestLock: KeyedLock
   readonly quarantine: Quarantine

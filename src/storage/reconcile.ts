@@ -21,6 +21,8 @@ import {
 import type { ReconcileAnswer, ReconcileProposal, ReconcileSetup } from './worker/messages.ts'
 
 export interface ReconciliationOptions extends Omit<DecisionsOptions, 'startedAt' | 'onAdopt'> {
+  /** `storage.path`. */
+  readonly path: string
   /** Files are not flushed before their rows: after a power loss rows may be without bytes. */
   readonly isRelaxed: boolean
 }
@@ -123,9 +125,9 @@ export class Reconciliation {
   }
 
   #walk(): Promise<void> {
-    const { paths, isRelaxed } = this.#options
+    const { path, isRelaxed } = this.#options
     const setup = {
-      storagePath: paths.root,
+      storagePath: path,
       checksUploads: true,
       blobsSince: this.#blobsSince,
       checksRows: isRelaxed,

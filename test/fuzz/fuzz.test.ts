@@ -3,10 +3,12 @@
  * right, has it leaked? `FASTREGISTRY_FUZZ_SEED` replays a run (one client after the other then
  * decides what was sent; the timing is the machine's), `FASTREGISTRY_FUZZ_SECONDS` sets its length.
  */
+
 import { readdir } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import { storagePaths } from '../../src/blobs/files/layout.ts'
+import { blobPaths } from '../../src/blobs/files/layout.ts'
 import { LmdbEnvironment } from '../../src/metadata/lmdb/environment.ts'
+import { metadataFolder } from '../../src/metadata/lmdb/folder.ts'
 import { ENGINES } from '../support/in-process.ts'
 import { RawClient } from '../support/raw-http.ts'
 import { expectStatus, RegistryClient, sha256, someBytes } from '../support/registry-client.ts'
@@ -118,8 +120,8 @@ async function expectRight(client: RegistryClient, round: number): Promise<void>
 
 /** Ends every session that is left, as its client would; then no file may be left either. */
 async function expectNoLeftovers(client: RegistryClient, registry: RunningRegistry): Promise<void> {
-  const paths = storagePaths(registry.storage)
-  const metadata = new LmdbEnvironment(paths.metadata, false)
+  const paths = blobPaths(registry.storage)
+  const metadata = new LmdbEnvironment(metadataFolder(registry.storage), false)
   try {
     // By the rows, because noise that is nearly right opens sessions in repositories of any name.
     const repositoryOf = (id: string) =>

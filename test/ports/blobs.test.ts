@@ -1,6 +1,8 @@
 /** @module The blob ports' suite in memory, on mapped files and on files that are read. */
+
 import { readdir } from 'node:fs/promises'
 import { describe } from 'vitest'
+import { blobPaths } from '../../src/blobs/files/layout.ts'
 import { MemoryBlobs } from '../support/memory/memory-blobs.ts'
 import { openTemporaryStorage } from '../support/open-store.ts'
 import { blobsSuite } from './blobs-suite.ts'
@@ -16,7 +18,7 @@ describe('blobs in memory', () => {
 describe.each(['auto', 'file'] as const)('blobs in files, reader %s', (reader) => {
   blobsSuite(async () => {
     const { storage, close } = await openTemporaryStorage({ reader })
-    const uploads = () => readdir(storage.paths.uploads)
+    const uploads = () => readdir(blobPaths(storage.path).uploads)
     return { writer: storage.writer, reader: storage.blobs, uploads, close }
   })
 })

@@ -4,13 +4,15 @@
  * those it tells. The expectation is worked out from the rows before and after, not from the code
  * that decides.
  */
+
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { blobPath, trashPath } from '../../src/blobs/files/layout.ts'
+import { blobPath, blobPaths, trashPath } from '../../src/blobs/files/layout.ts'
 import type { CleanupConfig } from '../../src/config/config.ts'
 import type { PlanItem } from '../../src/gc/plan/item.ts'
+import { plansFolder } from '../../src/gc/plan/plans.ts'
 import { DATABASES, type DatabaseName, type Databases } from '../../src/metadata/schema.ts'
 import type { Candidate } from '../../src/metadata/sweep.ts'
 import type { Transaction } from '../../src/metadata/transaction.ts'
@@ -172,17 +174,18 @@ function expectWhole(storage: Storage, before: Snapshot, after: Snapshot): void 
   for (const [digest] of after.keys('blobs') as [Databases['blobs']['key']][]) {
     const { place, sizeBytes } = after.get('blobs', digest)!
     if (place === 'inline') expect(after.get('blobBytes', digest)?.byteLength).toBe(sizeBytes)
-    else expect(statSync(blobPath(storage.paths, digest)).size).toBe(sizeBytes)
+    else expect(statSync(blobPath(blobPaths(storage.path), digest)).size).toBe(sizeBytes)
   }
 }
 
 /** With an undelete window everything that went can come back; without one nothing is left of it. */
 function expectRest(
-  { paths }: Storage,
+  { path }: Storage,
   gone: readonly PlanItem[],
   { before, after }: { readonly before: Snapshot; readonly after: Snapshot },
   windowMs: number,
 ): void {
+  const paths = blobPaths(path)
   if (windowMs === 0) {
     for (const database of ['deletedTags', 'deletedManifests', 'trash'] as const) {
       expect(after.keys(database), database).toEqual([])
@@ -222,8 +225,9 @@ function filesBelow(folder: string): string[] {
 }
 
 /** Every run starts from nothing: deletes are cheaper than a new environment. */
-async function clear({ metadata, paths }: Storage): Promise<void> {
-  for (const folder of [paths.blobs, paths.trash, paths.plans]) {
+async function clear({ metadata, path }: Storage): Promise<void> {
+  const { blobs, trash } = blobPaths(path)
+  for (const folder of [blobs, trash, plansFolder(path)].filter((it) => existsSync(it))) {
     for (const file of filesBelow(folder)) rmSync(file)
   }
   // Twice: a deleted link makes its blob a candidate, and deleted rows change sums.
@@ -288,7 +292,7 @@ async function check(storage: Storage, { config, steps, changes }: Case): Promis
   const clock = new FakeClock()
   const { graceMs, undeleteWindowMs } = config.gc
   const on = collectorOn(storage, clock, { gc: config.gc, cleanup: config })
-  const taker = new StepTaker(metadata, clock, graceMs, storage.paths)
+  const taker = new StepTaker(metadata, clock, graceMs, blobPaths(storage.path))
   await taker.take(steps)
 
   const untouched = new Snapshot(storage)

@@ -4,8 +4,10 @@
  * each shared table is the same byte for byte. A stamp from a clock, or a local row in a shared decision,
  * would make two nodes differ.
  */
+
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
+import { blobPaths } from '../../src/blobs/files/layout.ts'
 import { DATABASES, type DatabaseName } from '../../src/metadata/schema.ts'
 import { isShared, mixesScopes, type Transaction } from '../../src/metadata/transaction.ts'
 import type { Storage } from '../../src/storage/open.ts'
@@ -90,7 +92,12 @@ test('a history of transactions makes the same shared rows wherever it is applie
           const history = record(storage)
           const clock = new FakeClock()
           const on = collectorOn(storage, clock, { gc: config.gc, cleanup: config })
-          const taker = new StepTaker(storage.metadata, clock, config.gc.graceMs, storage.paths)
+          const taker = new StepTaker(
+            storage.metadata,
+            clock,
+            config.gc.graceMs,
+            blobPaths(storage.path),
+          )
           await taker.take(steps)
           const { plan } = await on.run({ kind: 'plan' } as never)
           await taker.take(changes)

@@ -5,7 +5,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import fc from 'fast-check'
-import { blobPath, type StoragePaths } from '../../src/blobs/files/layout.ts'
+import { type BlobPaths, blobPath } from '../../src/blobs/files/layout.ts'
 import type { CleanupConfig, KeepRule } from '../../src/config/config.ts'
 import { commitBlob } from '../../src/distribution/commit-blob.ts'
 import { Deletes } from '../../src/distribution/delete.ts'
@@ -202,7 +202,7 @@ export class StepTaker {
   readonly #metadata: MetadataStore
   readonly #clock: FakeClock
   /** Undefined: the store has no files, everything is inline. */
-  readonly #paths: StoragePaths | undefined
+  readonly #paths: BlobPaths | undefined
   readonly #pushes: ManifestPushes
   readonly #mounts: Mounts
   readonly #deletes: Deletes
@@ -213,7 +213,7 @@ export class StepTaker {
     metadata: MetadataStore,
     clock: FakeClock,
     graceMs: number,
-    paths: StoragePaths | undefined = undefined,
+    paths: BlobPaths | undefined = undefined,
   ) {
     this.#metadata = metadata
     this.#clock = clock

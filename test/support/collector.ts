@@ -59,7 +59,7 @@ export function collectorOn(storage: Storage, clock: Clock, options: CollectorTe
     ...options.cleanup,
   }
   const jobs = new Jobs(metadata, clock)
-  const plans = new Plans({ metadata, paths: storage.paths, clock, history })
+  const plans = new Plans({ metadata, path: storage.path, clock, history })
   const clockGuard = new ClockGuard(clock, metadata)
   const skipped: { readonly candidate: Candidate; readonly why: string }[] = []
   const steps = { count: 0 }

@@ -15,6 +15,9 @@ import { needText } from '../../src/admin/needs.ts'
 import { pinEndpoints } from '../../src/admin/pin-endpoints.ts'
 import { repositoryEndpoints } from '../../src/admin/repository-endpoints.ts'
 import { serviceEndpoints } from '../../src/admin/service-endpoints.ts'
+import { secretFolder } from '../../src/auth/secret-file.ts'
+import { plansFolder } from '../../src/gc/plan/plans.ts'
+import { metadataFolder } from '../../src/metadata/lmdb/folder.ts'
 import { DATABASES } from '../../src/metadata/schema.ts'
 import { Metrics } from '../../src/observability/metrics/metrics.ts'
 import { declareMirrorMetrics } from '../../src/observability/metrics/mirrors.ts'
@@ -135,10 +138,17 @@ async function metricsMarkdown(): Promise<string> {
   return ['| Metric | Meaning |', '| --- | --- |', ...rows].join('\n')
 }
 
-/** The drawing of the storage folder, as it stands above the code that knows the layout. */
+/** The drawing of the storage folder: blobs as their driver draws them, then what has other owners. */
 function layoutMarkdown(): string {
   const header = textOf('src/blobs/files/layout.ts').split('*/', 1)[0]!
-  const lines = [...header.matchAll(/^ \* {3}(\S.*)$/gm)].map(([, line]) => line!)
+  const drawn = (path: string, what: string) => `${path.padEnd(42)}${what}`
+  const lines = [
+    ...[...header.matchAll(/^ \* {3}(\S.*)$/gm)].map(([, line]) => line!),
+    drawn(`${metadataFolder('')}/`, 'the LMDB environment'),
+    drawn(`${plansFolder('')}/<plan id>`, 'what a collection would remove or did, line by line'),
+    drawn(`${secretFolder('')}/`, 'signing keys, access tokens, revoked logins: for their owner'),
+    drawn('lock', 'held by the one process that has the store open'),
+  ]
   return `\`\`\`text\n${lines.join('\n')}\n\`\`\``
 }
 

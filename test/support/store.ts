@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { blobPath } from '../../src/blobs/files/layout.ts'
+import { blobPath, blobPaths } from '../../src/blobs/files/layout.ts'
 import { commitBlob } from '../../src/distribution/commit-blob.ts'
 import { type Digest, parseDigest } from '../../src/registry/digest.ts'
 import { parseRepositoryName } from '../../src/registry/name.ts'
@@ -65,7 +65,7 @@ export async function putBlob(
 ): Promise<Digest> {
   const digest = digestOfText(bytes)
   if (place === 'file') {
-    const path = blobPath(storage.paths, digest)
+    const path = blobPath(blobPaths(storage.path), digest)
     await mkdir(dirname(path), { recursive: true })
     await writeFile(path, bytes)
   }

@@ -42,11 +42,8 @@ const OWN_TIME: Exceptions = {
 const KNOW_LAYOUT: Exceptions = {
   'src/blobs/quarantine.ts': 'moves files itself, which the bin is to do',
   'src/blobs/read-small.ts': 'opens files itself, which the driver is to do',
-  'src/gc/plan/plans.ts': 'the folder of plans is to have its own layout',
-  'src/gc/run-state.ts': 'the folder of plans is to have its own layout',
   'src/gc/worker/task.ts': 'the bin is to open from plain data',
   'src/repositories/undelete.ts': 'moves files itself, which the bin is to do',
-  'src/server/judge/folders.ts': 'judges the folders of a configuration',
   'src/server/mirrors.ts': 'removes files itself, which the bin is to do',
   'src/storage/backup.ts': 'copies files itself, which the inventory is to do',
   'src/storage/open.ts': 'puts driver and rows together',

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { blobPath } from '../../src/blobs/files/layout.ts'
+import { blobPath, blobPaths } from '../../src/blobs/files/layout.ts'
 import { restoreBackup, verify, writeBackup } from '../../src/cli/commands/maintenance.ts'
 import { openStore, putBlob, temporaryFolder } from '../support/store.ts'
 
@@ -20,7 +20,7 @@ async function store() {
   const path = join(folder, 'store')
   const open = await openStore(path)
   const digest = await putBlob(open, randomBytes(100_000), 'file')
-  const file = blobPath(open.storage.paths, digest)
+  const file = blobPath(blobPaths(open.storage.path), digest)
   return { folder, path, digest, file, close: open.storage.close }
 }
 

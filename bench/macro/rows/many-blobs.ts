@@ -5,7 +5,7 @@
  */
 import { linkSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { blobPath, storagePaths } from '../../../src/blobs/files/layout.ts'
+import { blobPath, blobPaths } from '../../../src/blobs/files/layout.ts'
 import { type Digest, encodedOf, parseDigest } from '../../../src/registry/digest.ts'
 import { unwrap } from '../../../src/registry/result.ts'
 import { type Bench, measured, type Row, type RowResult } from '../bench.ts'
@@ -88,7 +88,7 @@ async function fill(bench: Bench, folder: string, count: number): Promise<Digest
 }
 
 function oursPath(folder: string, digest: Digest): string {
-  return blobPath(storagePaths(join(folder, 'storage')), digest)
+  return blobPath(blobPaths(join(folder, 'storage')), digest)
 }
 
 /** The folders as the distribution registry writes them: bytes, and a link from the repository. */

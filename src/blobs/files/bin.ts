@@ -5,7 +5,7 @@
 import { dirname } from 'node:path'
 import type { Digest } from '../../registry/digest.ts'
 import { disk } from '../../runtime/disk.ts'
-import { blobPath, type StoragePaths, trashPath } from './layout.ts'
+import { type BlobPaths, blobPath, trashPath } from './layout.ts'
 
 export type FileWork =
   | { readonly to: 'trash'; readonly digests: readonly Digest[] }
@@ -16,10 +16,10 @@ export type FileWork =
 const callsAtOnce = 32
 
 export class FileWorker {
-  readonly #paths: StoragePaths
+  readonly #paths: BlobPaths
   readonly #folders = new Set<string>()
 
-  constructor(paths: StoragePaths) {
+  constructor(paths: BlobPaths) {
     this.#paths = paths
   }
 

@@ -23,7 +23,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Libc } from '../../runtime/libc.ts'
 import { RecentSet } from '../../runtime/recent-set.ts'
 import type { BlobReader, BlobSource, OpenFile } from '../port.ts'
-import { blobPath, type StoragePaths } from './layout.ts'
+import { type BlobPaths, blobPath } from './layout.ts'
 import { aheadBytesMax, Mapping } from './mapping.ts'
 import type { Pager } from './pager.ts'
 import { type ReadSlots, SlotCopy, slotBytes } from './slots.ts'
@@ -35,7 +35,7 @@ const recentFilesMax = 16_384
 const mappingsMax = 16_384
 
 export interface BlobMapOptions {
-  readonly paths: StoragePaths
+  readonly paths: BlobPaths
   readonly pager: Pager
   readonly slots: ReadSlots
   readonly libc: Libc

@@ -8,7 +8,7 @@ import type { Digest } from '../../registry/digest.ts'
 import { windowBytesMax } from '../../registry/limits.ts'
 import { disk, type FileHandle } from '../../runtime/disk.ts'
 import { type BlobReader, type BlobSource, damagedCode, type OpenFile } from '../port.ts'
-import { blobPath, type StoragePaths } from './layout.ts'
+import { type BlobPaths, blobPath } from './layout.ts'
 import { isWrittenAfter } from './worker/verify-file.ts'
 
 /** Window read at once, bytes: half the bound, because every reader holds one. */
@@ -18,7 +18,7 @@ const readBytesMax = windowBytesMax / 2
 export type VerifyBlob = (digest: Digest, row: BlobRow) => Promise<void>
 
 export class BlobFiles implements BlobReader {
-  readonly #paths: StoragePaths
+  readonly #paths: BlobPaths
   readonly #buffers: BufferPool
 
   readonly #verify: VerifyBlob
@@ -27,7 +27,7 @@ export class BlobFiles implements BlobReader {
    * `cacheBytes` bounds the buffers of all readers; a reader without one waits its turn. `verify`
    * compares a file with its digest on another thread.
    */
-  constructor(paths: StoragePaths, cacheBytes: number, verify: VerifyBlob) {
+  constructor(paths: BlobPaths, cacheBytes: number, verify: VerifyBlob) {
     this.#verify = verify
     this.#paths = paths
     this.#buffers = new BufferPool(Math.max(8, Math.floor(cacheBytes / readBytesMax)))

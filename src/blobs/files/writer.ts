@@ -18,20 +18,20 @@ import type { LongTask, WorkerPool } from '../../runtime/worker-pool.ts'
 import type { BlobWriter, GrowingBlob, PendingBlob } from '../port.ts'
 import { ChunkPool } from './chunk-pool.ts'
 import { HeldChunks } from './held-chunks.ts'
-import { blobPath, type StoragePaths, uploadPath } from './layout.ts'
+import { type BlobPaths, blobPath, uploadPath } from './layout.ts'
 import type { IngestReply, IngestRequest } from './worker/messages.ts'
 
 /** Omit over each member of the union. */
 type WithoutId<R> = R extends { readonly id: number } ? Omit<R, 'id'> : never
 
 export class FileBlobWriter implements BlobWriter {
-  readonly #paths: StoragePaths
+  readonly #paths: BlobPaths
   readonly #workers: WorkerPool
   readonly #isFlushed: boolean
   readonly #chunks = new ChunkPool(chunkBytesMax, totalInFlightBytesMax)
 
   /** `isFlushed: false` is the relaxed durability: files are left to the kernel's own time. */
-  constructor(paths: StoragePaths, workers: WorkerPool, isFlushed: boolean) {
+  constructor(paths: BlobPaths, workers: WorkerPool, isFlushed: boolean) {
     this.#paths = paths
     this.#workers = workers
     this.#isFlushed = isFlushed

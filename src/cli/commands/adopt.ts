@@ -76,7 +76,7 @@ async function adoptStore(
     })
     await runWalk(
       {
-        storagePath: storage.paths.root,
+        storagePath: storage.path,
         checksUploads: false,
         blobsSince: 0,
         checksRows: true,

@@ -2,6 +2,7 @@
  * @module Work on a store by command: `verify`, `backup`, `restore`. Each prints what it did and
  * resolves to the exit code: 0 done, 1 something is damaged or missing.
  */
+import { secretFolder } from '../../auth/secret-file.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { backup, type CopyReport, restore } from '../../storage/backup.ts'
 import { openOffline } from '../../storage/open-offline.ts'
@@ -59,12 +60,12 @@ export async function verify(path: string, repairs: boolean, output: Output): Pr
 
 /** Copies the store to an empty folder, beside a running server if there is one. */
 export async function writeBackup(path: string, target: string, output: Output): Promise<number> {
-  return printCopy(await backup(path, target), `backup in ${target}`, output)
+  return printCopy(await backup(path, target, secretFolder), `backup in ${target}`, output)
 }
 
 /** Makes a store out of a backup. */
 export async function restoreBackup(source: string, path: string, output: Output): Promise<number> {
-  return printCopy(await restore(source, path), `store in ${path}`, output)
+  return printCopy(await restore(source, path, secretFolder), `store in ${path}`, output)
 }
 
 function printCopy(report: CopyReport, what: string, output: Output): number {

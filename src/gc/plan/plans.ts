@@ -3,7 +3,8 @@
  * at most once.
  */
 
-import { planPath, type StoragePaths } from '../../blobs/files/layout.ts'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import type { History } from '../../distribution/history.ts'
 import type { MetadataStore } from '../../metadata/port.ts'
 import { RowIds } from '../../metadata/row-ids.ts'
@@ -17,9 +18,15 @@ import type { PlanItem } from './item.ts'
 /** Plans that are kept; the oldest go. */
 const plansKeptMax = 50
 
+/** `plans/` below `storage.path`: `<plan id>` is what a collection would remove or did, line by line. */
+export function plansFolder(storagePath: string): string {
+  return join(storagePath, 'plans')
+}
+
 export interface PlansOptions {
   readonly metadata: MetadataStore
-  readonly paths: StoragePaths
+  /** `storage.path`; the files of plans are in a folder of their own there. */
+  readonly path: string
   readonly clock: Clock
   readonly history: History
 }
@@ -27,9 +34,13 @@ export interface PlansOptions {
 export class Plans {
   readonly #options: PlansOptions
   readonly #ids: RowIds
+  readonly #folder: string
 
+  /** Makes the folder of the plans where there is none. */
   constructor(options: PlansOptions) {
     this.#options = options
+    this.#folder = plansFolder(options.path)
+    mkdirSync(this.#folder, { recursive: true, mode: 0o750 })
     this.#ids = new RowIds(options.metadata, 'plans', options.clock)
   }
 
@@ -38,7 +49,7 @@ export class Plans {
   }
 
   path(id: string): string {
-    return planPath(this.#options.paths, id)
+    return join(this.#folder, id)
   }
 
   get(id: string): PlanRow | undefined {

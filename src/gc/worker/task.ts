@@ -4,8 +4,9 @@
  */
 
 import { FileWorker } from '../../blobs/files/bin.ts'
-import { storagePaths } from '../../blobs/files/layout.ts'
+import { blobPaths } from '../../blobs/files/layout.ts'
 import { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
+import { metadataFolder } from '../../metadata/lmdb/folder.ts'
 import type { BlobRow } from '../../metadata/schema.ts'
 import { nextTurn } from '../../runtime/next-turn.ts'
 import { lowerPriority } from '../../runtime/priority.ts'
@@ -28,9 +29,8 @@ const tellEveryMs = 1_000
 const suspectsMax = 20_000
 
 export async function runTask({ port, storagePath, task }: GcSetup): Promise<void> {
-  const paths = storagePaths(storagePath)
-  const environment = new LmdbEnvironment(paths.metadata, false)
-  const link = new Link(port, new FileWorker(paths))
+  const environment = new LmdbEnvironment(metadataFolder(storagePath), false)
+  const link = new Link(port, new FileWorker(blobPaths(storagePath)))
   lowerPriority()
   try {
     switch (task.kind) {

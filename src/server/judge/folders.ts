@@ -4,13 +4,15 @@
  */
 import { accessSync, constants, mkdtempSync, rmdirSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { authFolder, storagePaths } from '../../blobs/files/layout.ts'
+import { secretFolder } from '../../auth/secret-file.ts'
 import type { Config } from '../../config/config.ts'
+import { plansFolder } from '../../gc/plan/plans.ts'
+import { storeFolders } from '../../storage/open.ts'
 import type { Finding } from './finding.ts'
 
 export function judgeStorage({ storage: { path } }: Config): readonly Finding[] {
-  const paths = storagePaths(path)
-  const problem = folderProblem(path) ?? partProblem([...Object.values(paths), authFolder(paths)])
+  const parts = [path, ...storeFolders(path), plansFolder(path), secretFolder(path)]
+  const problem = folderProblem(path) ?? partProblem(parts)
   return problem === undefined ? [] : [{ key: 'storage.path', message: problem }]
 }
 

@@ -2,8 +2,9 @@
  * @module The walk that compares files with rows after a start: says what it finds, a bounded number
  * of findings ahead of the answers, and ends when all are settled or its port closes.
  */
-import { storagePaths } from '../../blobs/files/layout.ts'
+import { blobPaths } from '../../blobs/files/layout.ts'
 import { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
+import { metadataFolder } from '../../metadata/lmdb/folder.ts'
 import type { ReconcileAnswer, ReconcileProposal, ReconcileSetup } from './messages.ts'
 import { walkStore } from './reconcile-walk.ts'
 
@@ -11,8 +12,8 @@ import { walkStore } from './reconcile-walk.ts'
 const openFindingsMax = 32
 
 export async function reconcile({ port, storagePath, ...asked }: ReconcileSetup): Promise<void> {
-  const paths = storagePaths(storagePath)
-  const rows = new LmdbEnvironment(paths.metadata, false)
+  const paths = blobPaths(storagePath)
+  const rows = new LmdbEnvironment(metadataFolder(storagePath), false)
   let openFindings = 0
   let isStopped = false
   let wake = () => {}

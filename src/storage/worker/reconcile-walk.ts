@@ -10,7 +10,7 @@ import type { Dirent, Stats } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type FileIdentity, fileIdentity } from '../../blobs/files/file-identity.ts'
-import { blobPath, type StoragePaths } from '../../blobs/files/layout.ts'
+import { type BlobPaths, blobPath } from '../../blobs/files/layout.ts'
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import type { BlobRow, UploadRow } from '../../metadata/schema.ts'
 import { ALGORITHMS, type Algorithm, algorithmOf, parseDigest } from '../../registry/digest.ts'
@@ -29,7 +29,7 @@ const readBytes = 1024 * 1024
 const hashedAtOnceBytes = 8 * readBytes
 
 export interface WalkOptions {
-  readonly paths: StoragePaths
+  readonly paths: BlobPaths
   readonly rows: LmdbEnvironment
   readonly checksUploads: boolean
   readonly blobsSince: number | undefined

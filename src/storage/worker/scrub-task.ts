@@ -2,8 +2,9 @@
  * @module The thread that reads everything stored and compares it with its digest. It tells what
  * it found and how far it is; it ends at the end of the walk or when it is told to stop.
  */
-import { storagePaths } from '../../blobs/files/layout.ts'
+import { blobPaths } from '../../blobs/files/layout.ts'
 import { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
+import { metadataFolder } from '../../metadata/lmdb/folder.ts'
 import { toWorkerFailure } from '../../runtime/worker-failure.ts'
 import type { ScrubReply, ScrubSetup } from './messages.ts'
 import { Pace, walkEverything } from './scrub-walk.ts'
@@ -13,8 +14,8 @@ const progressEveryMs = 500
 
 export async function scrub(setup: ScrubSetup): Promise<void> {
   const { port, path, bytesPerSecond, after } = setup
-  const paths = storagePaths(path)
-  const metadata = new LmdbEnvironment(paths.metadata, false)
+  const paths = blobPaths(path)
+  const metadata = new LmdbEnvironment(metadataFolder(path), false)
   const reply = (message: ScrubReply) => port.postMessage(message)
   let isStopped = false
   let told = performance.now()

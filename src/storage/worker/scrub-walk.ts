@@ -4,7 +4,7 @@
  * fresh rows under the blob's lock.
  */
 import { open } from 'node:fs/promises'
-import { blobPath, type StoragePaths } from '../../blobs/files/layout.ts'
+import { type BlobPaths, blobPath } from '../../blobs/files/layout.ts'
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import { prefixRange } from '../../metadata/lmdb/environment.ts'
 import type { BlobRow, Databases } from '../../metadata/schema.ts'
@@ -57,7 +57,7 @@ export class Pace {
 /** Reads every blob, then every manifest. `after` is a cursor of an earlier, interrupted walk. */
 export async function walkEverything(
   metadata: LmdbEnvironment,
-  paths: StoragePaths,
+  paths: BlobPaths,
   pace: Pace,
   after: string | undefined,
   observer: ScrubObserver,
@@ -75,7 +75,7 @@ function parseCursor(cursor: string | undefined): ['blob' | 'manifest', string |
 
 async function walkBlobs(
   metadata: LmdbEnvironment,
-  paths: StoragePaths,
+  paths: BlobPaths,
   pace: Pace,
   after: string | undefined,
   observer: ScrubObserver,
@@ -101,7 +101,7 @@ async function walkBlobs(
 /** Why the bytes are not the blob's; undefined when they are. */
 async function checkBlob(
   metadata: LmdbEnvironment,
-  paths: StoragePaths,
+  paths: BlobPaths,
   pace: Pace,
   digest: Digest,
   row: BlobRow,

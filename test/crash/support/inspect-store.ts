@@ -2,10 +2,12 @@
  * @module A stopped store from the inside: files and rows belong to each other, indexes agree with
  * what they index, nothing is left over (invariant 3, invariant 7).
  */
+
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { storagePaths } from '../../../src/blobs/files/layout.ts'
+import { blobPaths } from '../../../src/blobs/files/layout.ts'
 import { LmdbEnvironment, prefixRange } from '../../../src/metadata/lmdb/environment.ts'
+import { metadataFolder } from '../../../src/metadata/lmdb/folder.ts'
 import type { DatabaseName, Databases } from '../../../src/metadata/schema.ts'
 
 type Entry<N extends DatabaseName> = { key: Databases[N]['key']; row: Databases[N]['row'] }
@@ -15,8 +17,8 @@ export async function inspectStore(
   storage: string,
   endedSessions: ReadonlySet<string>,
 ): Promise<string[]> {
-  const paths = storagePaths(storage)
-  const environment = new LmdbEnvironment(paths.metadata, false)
+  const paths = blobPaths(storage)
+  const environment = new LmdbEnvironment(metadataFolder(storage), false)
   const read = <N extends DatabaseName>(database: N): Entry<N>[] => {
     return [...environment.entries(database, prefixRange([]))].map(
       ({ key, value }) => ({ key, row: value }) as Entry<N>,

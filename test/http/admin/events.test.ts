@@ -2,10 +2,11 @@
  * @module `/admin/events` over real sockets: whoever has read up to a number has seen everything
  * before it, while pushes and collections go on, from the list, the long poll and the stream.
  */
+
 import { expect, onTestFinished, test } from 'vitest'
-import { storagePaths } from '../../../src/blobs/files/layout.ts'
 import { eventKey } from '../../../src/metadata/event-log.ts'
 import { LmdbEnvironment } from '../../../src/metadata/lmdb/environment.ts'
+import { metadataFolder } from '../../../src/metadata/lmdb/folder.ts'
 import { adminJson, collect, pushOwnImage } from '../../support/admin.ts'
 import { EventReader } from '../../support/event-stream.ts'
 import { describeRegistry, type InProcessRegistry, until } from '../../support/in-process.ts'
@@ -230,7 +231,7 @@ describeRegistry('events that are gone', { config, engines: ['uws'] }, (registry
     const { client } = registry()
     const { last } = await adminJson<Page>(client, 'GET', '/admin/events')
     await registry().stop()
-    const environment = new LmdbEnvironment(storagePaths(registry().folder).metadata, false)
+    const environment = new LmdbEnvironment(metadataFolder(registry().folder), false)
     environment.writeSync(() => {
       for (let number = 1; number <= 4; number += 1) environment.delete('events', eventKey(number))
     })

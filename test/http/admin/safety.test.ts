@@ -2,9 +2,10 @@
  * @module Two promises of every operation of the admin API, taken from its own document: none answers
  * a page of another site, and no GET changes anything.
  */
+
 import { expect, test } from 'vitest'
-import { storagePaths } from '../../../src/blobs/files/layout.ts'
 import { LmdbEnvironment, prefixRange } from '../../../src/metadata/lmdb/environment.ts'
+import { metadataFolder } from '../../../src/metadata/lmdb/folder.ts'
 import { DATABASES, type DatabaseName } from '../../../src/metadata/schema.ts'
 import { collect, pushOwnImage } from '../../support/admin.ts'
 import { RegistryClient } from '../../support/registry-client.ts'
@@ -18,7 +19,7 @@ interface Document {
 const timeKeeping: readonly DatabaseName[] = ['system', 'pulls']
 
 async function snapshot(storage: string): Promise<Record<string, unknown[]>> {
-  const environment = new LmdbEnvironment(storagePaths(storage).metadata, false)
+  const environment = new LmdbEnvironment(metadataFolder(storage), false)
   const all: Record<string, unknown[]> = {}
   for (const name of Object.keys(DATABASES) as DatabaseName[]) {
     if (timeKeeping.includes(name)) continue

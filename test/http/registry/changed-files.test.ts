@@ -1,7 +1,7 @@
 /** @module Blob files that somebody writes to behind the registry's back are never served as if they were whole. */
 import { open, stat, truncate, utimes } from 'node:fs/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { blobPath, storagePaths } from '../../../src/blobs/files/layout.ts'
+import { blobPath, blobPaths } from '../../../src/blobs/files/layout.ts'
 import { RawClient } from '../../support/raw-http.ts'
 import {
   asDigest,
@@ -27,7 +27,7 @@ async function begin(reader: string) {
     const digest = sha256(content)
     return {
       path: `/v2/changed/app/blobs/${digest}`,
-      file: blobPath(storagePaths(registry.storage), asDigest(digest)),
+      file: blobPath(blobPaths(registry.storage), asDigest(digest)),
     }
   }
   return { registry, client, push }

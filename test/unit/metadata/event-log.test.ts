@@ -6,6 +6,7 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { EventTail } from '../../../src/admin/event-tail.ts'
+import { secretFolder } from '../../../src/auth/secret-file.ts'
 import { pruneHistory } from '../../../src/gc/prune-history.ts'
 import {
   eventKey,
@@ -158,13 +159,13 @@ test('a copy begins at numbers that its model has not given, each time', async (
   const clock = new FakeClock()
   const { storage } = await openStore(join(folder, 'live'))
   await write(storage.metadata, 9_000, 1)
-  await backup(join(folder, 'live'), join(folder, 'backup'), clock)
+  await backup(join(folder, 'live'), join(folder, 'backup'), secretFolder, clock)
   await write(storage.metadata, 3, 4, 5)
   const seen = lastEventNumber(storage.metadata)
   let last = seen
   for (const name of ['one', 'two']) {
     clock.advance(1_000)
-    await restore(join(folder, 'backup'), join(folder, name), clock)
+    await restore(join(folder, 'backup'), join(folder, name), secretFolder, clock)
     const { metadata } = (await openStore(join(folder, name))).storage
     await write(metadata, 2)
     const numbers = metadata.keys('events', [], undefined, 10).map(Number)

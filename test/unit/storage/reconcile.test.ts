@@ -3,7 +3,7 @@ import { mkdir, readdir, rm, stat, unlink, utimes, writeFile } from 'node:fs/pro
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { fileIdentity } from '../../../src/blobs/files/file-identity.ts'
-import { blobPath, uploadPath } from '../../../src/blobs/files/layout.ts'
+import { blobPath, blobPaths, uploadPath } from '../../../src/blobs/files/layout.ts'
 import type { UploadRow } from '../../../src/metadata/schema.ts'
 import type { Digest } from '../../../src/registry/digest.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
@@ -130,7 +130,7 @@ describe('reconciliation after a crash', () => {
       const folder = await earlierRun('crash', async (store) => {
         digest = await putBlob(store, Buffer.from('whole'), 'file')
         await putBlob(store, Buffer.from('its neighbour'), 'file')
-        const path = blobPath(store.storage.paths, digest)
+        const path = blobPath(blobPaths(store.storage.path), digest)
         if (what === 'no file') await unlink(path)
         else await writeFile(path, 'who')
       })
@@ -147,7 +147,7 @@ describe('reconciliation after a crash', () => {
     let path = ''
     const folder = await earlierRun('crash', async (store) => {
       const digest = await putBlob(store, Buffer.from('small'), 'inline')
-      path = await putFile(store.storage.paths.root, digest, 'small')
+      path = await putFile(store.storage.path, digest, 'small')
     })
     const run = await start(folder)
     await settled(run)
@@ -185,7 +185,7 @@ describe('reconciliation after a crash', () => {
     let digest!: Digest
     const folder = await earlierRun('crash', async (store) => {
       digest = await putBlob(store, Buffer.from('lost with the power'), 'file')
-      await unlink(blobPath(store.storage.paths, digest))
+      await unlink(blobPath(blobPaths(store.storage.path), digest))
       // The folder is gone with the file, as after a power loss.
     })
     const blobs = join(folder, 'blobs', 'sha256')
@@ -261,7 +261,7 @@ describe('uploads, even after a stop in order', () => {
   ): Promise<{ run: Run; path: string }> {
     let path = ''
     const folder = await earlierRun('stop', async ({ storage }) => {
-      path = uploadPath(storage.paths, id)
+      path = uploadPath(blobPaths(storage.path), id)
       if (row !== undefined) {
         await storage.metadata.commit({
           checks: [],
@@ -333,11 +333,11 @@ describe('a decision', () => {
 
   test('waits for the push of the same blob, and then leaves its row alone', async () => {
     const store = await openStore(await temporaryFolder())
-    const { metadata, digestLock, paths } = store.storage
+    const { metadata, digestLock, path: folder } = store.storage
     const decisions = await decisionsOn(store)
     const bytes = Buffer.from('pushed just now')
     const digest = digestOfText(bytes)
-    const path = await putFile(paths.root, digest, 'pushed just now')
+    const path = await putFile(folder, digest, 'pushed just now')
     const file = fileIdentity(await stat(path))
     let finishPush = () => {}
     const pushing = digestLock.run(digest, async () => {
@@ -360,7 +360,7 @@ describe('a decision', () => {
     const store = await openStore(await temporaryFolder())
     const decisions = await decisionsOn(store)
     const digest = digestOfText('right')
-    const path = await putFile(store.storage.paths.root, digest, 'right')
+    const path = await putFile(store.storage.path, digest, 'right')
     const file = { ...fileIdentity(await stat(path)), sizeBytes: 3 }
     await decisions.decide({ kind: 'orphan', digest, file, isGenuine: false })
     expect(existsSync(path)).toBe(true)

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFile, unlink, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import { blobPath } from '../../../src/blobs/files/layout.ts'
+import { blobPath, blobPaths } from '../../../src/blobs/files/layout.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { Scrub } from '../../../src/storage/scrub.ts'
 import {
@@ -48,11 +48,11 @@ describe('a scrub', () => {
     const { scrub, store, files } = await filledStore()
     const { storage } = store
     const [flipped, shortened, missing, sound] = files
-    const bytes = await readFile(blobPath(storage.paths, flipped))
+    const bytes = await readFile(blobPath(blobPaths(storage.path), flipped))
     bytes[1000]! ^= 1
-    await writeFile(blobPath(storage.paths, flipped), bytes)
-    await writeFile(blobPath(storage.paths, shortened), 'short')
-    await unlink(blobPath(storage.paths, missing))
+    await writeFile(blobPath(blobPaths(storage.path), flipped), bytes)
+    await writeFile(blobPath(blobPaths(storage.path), shortened), 'short')
+    await unlink(blobPath(blobPaths(storage.path), missing))
 
     const report = await scrub.run(0, true)
     expect(report.damaged.map(({ digest }) => digest).toSorted()).toEqual(
@@ -86,7 +86,7 @@ describe('a scrub', () => {
 
   test('that only looks changes nothing', async () => {
     const { scrub, store, files } = await filledStore()
-    await unlink(blobPath(store.storage.paths, files[0]))
+    await unlink(blobPath(blobPaths(store.storage.path), files[0]))
     expect(await scrub.run(0, false)).toMatchObject({ damaged: [{ digest: files[0] }] })
     expect(store.storage.metadata.get('blobs', files[0])).toBeDefined()
   })
