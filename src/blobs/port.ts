@@ -1,6 +1,7 @@
 /**
  * @module What the use cases need of a store of bytes, as ports: blobs to read, to write, to read while
- * they arrive. Files implement them for real; a twin in memory serves unit tests.
+ * they arrive. `blobs/store.ts` implements reads for every driver; what a driver implements is in
+ * `blobs/driver.ts`.
  */
 import type { BlobRow } from '../metadata/schema.ts'
 import type { Algorithm, Digest } from '../registry/digest.ts'
@@ -15,7 +16,7 @@ export interface BlobSource {
   readonly fetchedBytes?: number
 }
 
-/** `code` of the error with which a file is refused that is not what its row says. */
+/** `code` of the error with which bytes are refused that are not what their row says. */
 export const damagedCode = 'EDAMAGED'
 
 /** Whether a failed `open` means that the bytes are not there, rather than that they are slow. */
@@ -26,12 +27,17 @@ export function isDamage(error: unknown): boolean {
 
 export interface BlobReader {
   /**
-   * Opens a blob of `place: 'file'`. At once when it was read lately, else after a worker has
-   * opened it. The file's length is compared with the row: an error for which `isDamage` holds
-   * says that the row promises bytes that are not there. Other errors are the disk's.
+   * The bytes of a blob: a copy of all of them when they are few, else a source to read windows from.
+   * Immediately when they are known to be in memory. A blob that is not what its row says is taken
+   * out of service; then this rejects with BLOB_UNKNOWN. Other errors are those of a storage fault.
+   * `isWhole: false` says that a part will be read, so that nothing needs to be fetched ahead.
    */
-  open(digest: Digest, row: BlobRow, isWhole?: boolean): BlobSource | Promise<BlobSource>
+  open(digest: Digest, row: BlobRow, isWhole?: boolean): OpenedBlob | Promise<OpenedBlob>
+  /** A copy of a small blob; undefined when it is larger than `bytesMax`, or cannot be read. */
+  read(digest: Digest, bytesMax: number): Promise<Uint8Array | undefined>
 }
+
+export type OpenedBlob = Uint8Array | BlobSource
 
 /** Bytes of one upload on their way to a file, owned by a worker. One caller at a time. */
 export interface PendingBlob {
@@ -102,7 +108,20 @@ export interface GrowingBlobs {
   openGrowing(uploadId: string, sizeBytes: number): Promise<OpenFile>
 }
 
+/** How much the store of bytes can still take. */
+export interface Room {
+  /** Bytes that may still be written; infinite where nothing is known of a bound. */
+  readonly freeBytes: number
+  /** Bytes below which pushes are refused. */
+  readonly reserveBytes: number
+  /** Whether pushes are taken. */
+  readonly hasRoom: boolean
+  /** Throws DISK_LOW when pushes are refused. */
+  require(): void
+}
+
 export interface BlobWriter {
+  readonly room: Room
   /** Takes up a new or an interrupted upload: cuts the file at `offsetBytes` and hashes it anew. */
   adopt(uploadId: string, algorithm: Algorithm, offsetBytes: number): PendingBlob
   /** Whether sockets of all uploads should be paused: the bound on bytes in flight is reached. */

@@ -2,20 +2,18 @@
  * @module Blobs whose bytes are not what their row promises: taken out of service, so that a pull
  * answers 404 and a client may push them again. Never wrong bytes, never a clean answer cut short.
  */
-import { mkdir, rename } from 'node:fs/promises'
-import { join } from 'node:path'
 import { dropBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { BlobRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
-import { type BlobPaths, blobPath } from './files/layout.ts'
+import type { BlobBin } from './driver.ts'
 
 export interface QuarantineOptions {
-  readonly paths: BlobPaths
+  readonly bin: BlobBin
   readonly metadata: MetadataStore
   readonly digestLock: KeyedLock
-  /** Drops what is cached of the blob's file. */
+  /** Drops what is cached of the blob's bytes. */
   readonly forget: (digest: Digest) => void
   /** Told once a blob, for the log. */
   readonly onQuarantined: (digest: Digest, reason: string) => void
@@ -35,11 +33,11 @@ export class Quarantine {
   }
 
   /**
-   * Removes the row that made the promise (if it is still that one) and moves the file, if there is
-   * one, to `trash/`. Links stay: whoever pushes the blob again mends every repository at once.
+   * Removes the row that made the promise (if it is still that one) and takes the object, if there is
+   * one, out of service. Links stay: whoever pushes the blob again mends every repository at once.
    */
   isolate(digest: Digest, row: BlobRow, reason: string): Promise<void> {
-    const { paths, metadata, digestLock, forget, onQuarantined } = this.#options
+    const { bin, metadata, digestLock, forget, onQuarantined } = this.#options
     return digestLock.run(digest, async () => {
       const { applied } = await metadata.commit({
         checks: [{ check: 'unchanged', in: 'blobs', key: digest, row }],
@@ -50,7 +48,7 @@ export class Quarantine {
       this.#count += 1
       onQuarantined(digest, reason)
       forget(digest)
-      await moveToQuarantine(paths, digest)
+      await bin.quarantine(digest)
     })
   }
 
@@ -66,18 +64,4 @@ export class Quarantine {
     this.#count += 1
     this.#options.onQuarantined(digest, reason)
   }
-}
-
-/**
- * Moves a blob's file, if there is one, to where nobody serves it. The caller holds the digest's
- * lock and has seen to it that no row counts on the file.
- */
-export async function moveToQuarantine(paths: BlobPaths, digest: Digest): Promise<void> {
-  const folder = join(paths.trash, 'quarantine')
-  await mkdir(folder, { recursive: true })
-  await rename(blobPath(paths, digest), join(folder, digest.replace(':', '-'))).catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error
-    },
-  )
 }

@@ -3,9 +3,10 @@
  * transaction with the end of its upload session (invariant 1, invariant 3).
  */
 
+import { arrivedRow } from '../blobs/store.ts'
 import { linkBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
-import type { BlobRow, Timestamp } from '../metadata/schema.ts'
+import type { Timestamp } from '../metadata/schema.ts'
 import type { Change } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
@@ -13,7 +14,7 @@ import type { RepositoryName } from '../registry/name.ts'
 export interface ArrivedBlob {
   readonly digest: Digest
   readonly sizeBytes: number
-  /** The bytes, where they are to live in the metadata; undefined when the file is in place. */
+  /** The bytes, where they are to live in the metadata; undefined when the driver has them. */
   readonly inlineBytes: Uint8Array | undefined
 }
 
@@ -31,8 +32,7 @@ export async function commitBlob(
   more: readonly Change[] = [],
 ): Promise<void> {
   const { digest, sizeBytes, inlineBytes } = blob
-  const place = inlineBytes === undefined ? 'file' : 'inline'
-  const row: BlobRow = { sizeBytes, place, createdAt: now, linkedAt: now }
+  const row = arrivedRow(sizeBytes, inlineBytes, now)
   const changes: Change[] = [
     { change: 'arrive', in: 'blobs', key: digest, row, inlineBytes },
     ...linkBlob(repository, digest, now),

@@ -192,7 +192,7 @@ export class Collector {
     }
     const settler = this.#settler(job, state)
     const isComplete = await runGcTask(
-      this.#options.path,
+      this.#options.setup,
       {
         kind: 'mark',
         planFile: plans.path(state.plan),
@@ -255,7 +255,7 @@ export class Collector {
     if (!isScheduled || bytes === 0) return undefined
     let total = 0
     const listener = { onTotal: (count: number) => (total = count) }
-    await runGcTask(this.#options.path, { kind: 'total' }, job.signal, listener)
+    await runGcTask(this.#options.setup, { kind: 'total' }, job.signal, listener)
     const percent = total === 0 ? 0 : (bytes / total) * 100
     if (percent <= maxDeletePercent) return undefined
     return (
@@ -272,7 +272,7 @@ export class Collector {
     const stop = new AbortController()
     const signal = AbortSignal.any([job.signal, stop.signal])
     const isComplete = await runGcTask(
-      this.#options.path,
+      this.#options.setup,
       {
         kind: 'sweep',
         planFile: plans.path(state.plan),
@@ -332,12 +332,12 @@ export class Collector {
 
   /** Frees what nobody can want back any more, and ends what expired. */
   async #purge(job: RunningJob, state: RunStateRow): Promise<void> {
-    const { clock, config, uploads, path } = this.#options
+    const { clock, config, uploads, setup } = this.#options
     await uploads.sweep()
     const settler = this.#settler(job, state)
     const before = clock.now() - config.gc.undeleteWindowMs + 1
     const task = { kind: 'purge', before, oldest: this.#state.readOldest() } as const
-    await runGcTask(path, task, job.signal, {
+    await runGcTask(setup, task, job.signal, {
       onCandidates: ({ candidates }, doFiles) => settler.settle(candidates, doFiles),
       // What could not be removed is older than what the walk left: the next one looks again.
       onPurged: (oldest) =>

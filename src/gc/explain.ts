@@ -5,6 +5,7 @@
 import type { CleanupConfig } from '../config/config.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import type { StoreSetup } from '../storage/setup.ts'
 import { runGcTask } from './run-task.ts'
 import type { ExplainedItem } from './worker/messages.ts'
 
@@ -12,13 +13,13 @@ import type { ExplainedItem } from './worker/messages.ts'
 const waitingMax = 16
 
 export class Explain {
-  readonly #storagePath: string
+  readonly #setup: StoreSetup
   readonly #config: CleanupConfig
   #last: Promise<unknown> = Promise.resolve()
   #waiting = 0
 
-  constructor(storagePath: string, config: CleanupConfig) {
-    this.#storagePath = storagePath
+  constructor(setup: StoreSetup, config: CleanupConfig) {
+    this.#setup = setup
     this.#config = config
   }
 
@@ -46,7 +47,7 @@ export class Explain {
   ): Promise<readonly ExplainedItem[]> {
     let found: readonly ExplainedItem[] = []
     const task = { kind: 'explain', repository, only, now, config: this.#config } as const
-    await runGcTask(this.#storagePath, task, signal, {
+    await runGcTask(this.#setup, task, signal, {
       onExplained: (items) => {
         found = items
       },

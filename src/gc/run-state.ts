@@ -11,6 +11,7 @@ import type { JobState, PinRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
+import type { StoreSetup } from '../storage/setup.ts'
 import type { ClockGuard } from './clock-guard.ts'
 import type { Plans } from './plan/plans.ts'
 import { type OldestRows, PURGED } from './sweep/purge.ts'
@@ -18,8 +19,8 @@ import type { Freed } from './totals.ts'
 
 export interface CollectorOptions {
   readonly metadata: MetadataStore
-  /** `storage.path`. */
-  readonly path: string
+  /** For the collection's worker. */
+  readonly setup: StoreSetup
   readonly digestLock: KeyedLock
   readonly forget: (digest: Digest) => void
   readonly clock: Clock

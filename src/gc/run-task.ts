@@ -3,13 +3,13 @@
  * whoever settles them, passes a stop on, rebuilds its failure.
  */
 
-import type { FileWork } from '../blobs/files/bin.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import { WorkerError } from '../runtime/worker-failure.ts'
 import { boundedHeapMiB, WorkerPool } from '../runtime/worker-pool.ts'
+import type { StoreSetup } from '../storage/setup.ts'
 import type { OldestRows } from './sweep/purge.ts'
-import type { ExplainedItem, GcReply, GcRequest, GcSetup } from './worker/messages.ts'
+import type { ExplainedItem, FileWork, GcReply, GcRequest, GcSetup } from './worker/messages.ts'
 
 export interface TaskListener {
   onMarked?(reply: Extract<GcReply, { kind: 'marked' }>): Promise<void> | void
@@ -41,7 +41,7 @@ export function gcHeapMiB(metadata: Pick<MetadataStore, 'count'>): number | unde
  * the worker. Nothing of it runs any more when this settles. `heapMiB`: see `gcHeapMiB`.
  */
 export async function runGcTask(
-  storagePath: string,
+  setup: StoreSetup,
   task: GcSetup['task'],
   signal: AbortSignal,
   listener: TaskListener,
@@ -57,7 +57,7 @@ export async function runGcTask(
     youngMiB: 3,
     ...(bound !== undefined && { heapMiB: bound }),
   })
-  const { port, ended } = pool.start({ storagePath, task })
+  const { port, ended } = pool.start({ setup, task })
   const send = (request: GcRequest) => port.postMessage(request)
   const stop = () => send({ kind: 'stop' })
   const settling = new Set<Promise<void>>()

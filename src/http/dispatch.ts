@@ -214,5 +214,5 @@ function orNone(token: TokenHandlers | undefined): TokenHandlers {
 }
 
 function sizeOf(prepared: Prepared): number {
-  return prepared.kind === 'blob' ? prepared.row.sizeBytes : prepared.sizeBytes
+  return prepared.sizeBytes
 }

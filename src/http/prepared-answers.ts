@@ -42,9 +42,10 @@ export interface PreparedBlob extends PreparedCommon {
   readonly kind: 'blob'
   readonly repository: RepositoryName
   readonly digest: Digest
+  readonly sizeBytes: number
   readonly row: BlobRow
   readonly head: ResponseHead
-  /** A copy of an inline blob's bytes, once they were asked for. */
+  /** A copy of a small blob's bytes, once they were asked for. */
   readonly bytes: Uint8Array | undefined
   /** See `distribution/head-promise.ts`. */
   reliedAt: number

@@ -2,20 +2,19 @@
  * @module What the parts of the mirrors share.
  */
 
-import type { GrowingBlobs } from '../blobs/port.ts'
+import type { GrowingBlobs, Room } from '../blobs/port.ts'
 import type { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Logger } from '../observability/logger.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
-import type { DiskSpace } from '../storage/disk-space.ts'
 
 export interface MirrorContext {
   readonly metadata: MetadataStore
   readonly growing: GrowingBlobs
   readonly digestLock: KeyedLock
-  readonly space: DiskSpace
+  readonly space: Room
   readonly clock: Clock
   readonly logger: Logger
   readonly inlineLimitBytes: number

@@ -6,7 +6,7 @@
 
 import { dropBlob, unlinkBlob } from '../metadata/edits.ts'
 import { inTurns } from '../metadata/scan.ts'
-import type { MirrorBlobRow } from '../metadata/schema.ts'
+import type { BlobRow, MirrorBlobRow } from '../metadata/schema.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
@@ -31,8 +31,8 @@ export interface EvictionOptions {
   readonly context: MirrorContext
   readonly maxBytesInAll: number
   readonly isBusy: (mirror: Mirror, digest: Digest) => boolean
-  /** Removes the file of a blob without a row. The caller holds the digest's lock. */
-  readonly removeFile: (digest: Digest) => Promise<void>
+  /** Removes the bytes of a blob that had this row. The caller holds the digest's lock. */
+  readonly removeBytes: (digest: Digest, row: BlobRow) => Promise<void>
   /** Removes manifests last used before then; how many. */
   readonly evictManifests: (mirror: Mirror, horizon: number) => Promise<number>
 }
@@ -237,7 +237,7 @@ export class MirrorEviction {
     digest: Digest,
     { isForced = false, only }: RemoveOptions = {},
   ): Promise<boolean> {
-    const { context, isBusy, removeFile } = this.#options
+    const { context, isBusy, removeBytes } = this.#options
     const { metadata, digestLock } = context
     return digestLock.run(digest, async () => {
       const row = metadata.get('mirrorBlobs', [mirror.name, digest])
@@ -265,7 +265,7 @@ export class MirrorEviction {
       this.#count(mirror, -row.sizeBytes, -1)
       mirror.stats.evicted += 1
       mirror.stats.evictedBytes += row.sizeBytes
-      if (isLast && blob?.place === 'file') await removeFile(digest)
+      if (isLast && blob !== undefined) await removeBytes(digest, blob)
       return true
     })
   }

@@ -4,6 +4,7 @@
  */
 import type { MirrorConfig } from '../config/config.ts'
 import type { Deletes } from '../distribution/delete.ts'
+import type { BlobRow } from '../metadata/schema.ts'
 import type { MirrorReading } from '../observability/metrics/mirrors.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { Reference } from '../registry/reference.ts'
@@ -31,7 +32,7 @@ export interface MirrorsOptions extends MirrorContext {
   readonly maxBytesInAll: number
   readonly accounts: Accounts
   readonly isRead: (digest: Digest) => boolean
-  readonly removeFile: (digest: Digest) => Promise<void>
+  readonly removeBytes: (digest: Digest, row: BlobRow) => Promise<void>
   /** Allowed to delete, whatever clients may. */
   readonly deletes: Deletes
 }
@@ -66,7 +67,7 @@ export class Mirrors {
         context: options,
         maxBytesInAll: options.maxBytesInAll,
         isBusy: (mirror, digest) => this.blobs.isFilling(mirror, digest) || options.isRead(digest),
-        removeFile: options.removeFile,
+        removeBytes: options.removeBytes,
         evictManifests: (mirror, horizon) => this.#manifestEviction.evict(mirror, horizon),
       },
       mirrors,

@@ -3,9 +3,7 @@
  * blobs with their bytes from the trash, signatures and SBOMs with their subject. Each step is whole
  * by itself; a restore that is interrupted is simply asked for again.
  */
-import { stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { type BlobPaths, blobPath, trashPath } from '../blobs/files/layout.ts'
+import type { BlobStore } from '../blobs/store.ts'
 import { tagsNamedAfter } from '../distribution/attached.ts'
 import type { History } from '../distribution/history.ts'
 import type { Protection } from '../distribution/protection.ts'
@@ -20,12 +18,11 @@ import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { parseTag, type Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { disk } from '../runtime/disk.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 
 export interface UndeleteOptions {
   readonly metadata: MetadataStore
-  readonly paths: BlobPaths
+  readonly blobs: Pick<BlobStore, 'restore'>
   readonly digestLock: KeyedLock
   readonly clock: Clock
   readonly history: History
@@ -171,46 +168,17 @@ export class Undelete {
     return applied
   }
 
-  /** Gives a swept blob its row and its file back; false when its bytes are gone. */
+  /** Gives a swept blob its row and its bytes back; false when its bytes are gone. */
   #blob(digest: Digest): Promise<boolean> {
-    const { metadata, digestLock, clock } = this.#options
+    const { metadata, blobs, digestLock, clock } = this.#options
     return digestLock.run(digest, async () => {
       if (metadata.get('blobs', digest) !== undefined) return true
       const trashed = metadata.get('trash', digest)
       if (trashed === undefined) return false
-      if (trashed.place === 'file' && !(await this.#moveBack(digest, trashed.sizeBytes)))
-        return false
-      const { sizeBytes, place, createdAt } = trashed
-      const row = { sizeBytes, place, createdAt, linkedAt: clock.now() }
-      const checks: Check[] = [
-        { check: 'absent', in: 'blobs', key: digest },
-        { check: 'unchanged', in: 'trash', key: digest, row: trashed },
-      ]
-      if (place === 'inline') checks.push({ check: 'present', in: 'blobBytes', key: digest })
-      const { applied } = await metadata.commit({
-        checks,
-        changes: [
-          { change: 'put', in: 'blobs', key: digest, row },
-          { change: 'delete', in: 'trash', key: digest },
-        ],
-      })
-      // A crash before this leaves a file without a row and its note in the trash: asked again.
-      return applied
+      // A crash before its commit leaves bytes without a row and their note in the trash: asked again.
+      const restoring = await blobs.restore(digest, trashed, clock.now())
+      return restoring !== undefined && (await metadata.commit(restoring)).applied
     })
-  }
-
-  /** The file may never have left its place: a crash came between its row and the move. */
-  async #moveBack(digest: Digest, sizeBytes: number): Promise<boolean> {
-    const { paths } = this.#options
-    const [from, to] = [trashPath(paths, digest), blobPath(paths, digest)]
-    const inTrash = await stat(from).catch(() => undefined)
-    if (inTrash?.size === sizeBytes) {
-      await disk.makeFolder(dirname(to))
-      await disk.rename(from, to)
-      await disk.flushFolder(dirname(to))
-      return true
-    }
-    return (await stat(to).catch(() => undefined))?.size === sizeBytes
   }
 
   async #commitManifest(

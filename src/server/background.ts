@@ -35,12 +35,12 @@ export interface ScheduledScrub {
 
 /** Nothing runs before `start`. */
 export function makeScrub(
-  { storage: { path, scrub: when } }: Config,
+  { storage: { scrub: when } }: Config,
   storage: Storage,
   logger: Logger,
 ): ScheduledScrub {
-  const { metadata, quarantine } = storage
-  const scrub = new Scrub({ path, metadata, quarantine, clock: systemClock })
+  const { setup, metadata, quarantine } = storage
+  const scrub = new Scrub({ setup, metadata, quarantine, clock: systemClock })
   const walk = async () => {
     const { damaged, ...report } = await scrub.run(when.bytesPerSecond, true)
     logger.info({ event: 'scrub', ...report, damaged: damaged.length }, 'scrub ended')

@@ -60,7 +60,7 @@ export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
   const totals = new Totals(clock)
   const collector = new Collector({
     metadata,
-    path: storage.path,
+    setup: storage.setup,
     digestLock: storage.digestLock,
     forget: storage.forget,
     clock,
@@ -93,7 +93,7 @@ export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
   return {
     plans,
     collector,
-    explain: new Explain(storage.path, config.cleanup),
+    explain: new Explain(storage.setup, config.cleanup),
     isMirrored,
     metrics: {
       runs: () => totals.runs,

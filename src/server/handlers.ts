@@ -60,7 +60,7 @@ export function makeHandlers(
   late: Late,
 ): Handlers {
   const { reads, writes } = useCases
-  const { space, quarantine } = storage
+  const { room } = storage.writer
   const { metadata, blobs, discovery, headPromise, pulls } = reads
   const { pushes, deletes, uploads, mounts } = writes
   const service = new ServiceHandlers({
@@ -68,7 +68,7 @@ export function makeHandlers(
     lifeCycle: {
       isStopping: () => late.engine?.isStopping === true,
       notes: () => ({
-        room: space.hasRoom ? 'ok' : 'short of disk space: takes no pushes',
+        room: room.hasRoom ? 'ok' : 'short of disk space: takes no pushes',
         recovery: reconciliation.status.state,
       }),
     },
@@ -81,9 +81,9 @@ export function makeHandlers(
     (request) => browsers.isOtherSite(request),
   )
   return {
-    manifests: new ManifestHandlers(metadata, answers, pushes, deletes, space, pulls, headPromise),
-    blobs: new BlobHandlers(metadata, answers, blobs, deletes, quarantine, headPromise),
-    uploads: new UploadHandlers(uploads, mounts, space, access?.sourceRights ?? (() => allSources)),
+    manifests: new ManifestHandlers(metadata, answers, pushes, deletes, room, pulls, headPromise),
+    blobs: new BlobHandlers(metadata, answers, blobs, deletes, headPromise),
+    uploads: new UploadHandlers(uploads, mounts, room, access?.sourceRights ?? (() => allSources)),
     discovery: new DiscoveryHandlers(discovery, access?.maySee),
     service,
     admin: new AdminHandlers(admin, logger, (request, reason) =>

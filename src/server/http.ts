@@ -37,10 +37,11 @@ export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEn
   )
   life.opened('engine', engine, (one) => one.close())
   late.engine = engine
+  const { reader } = storage.driver
   if (isFallback) logger.warn(notice)
   else logger.info(notice)
-  if (storage.reader.reason !== undefined) {
-    logger.warn({ reason: storage.reader.reason }, 'blob files are read, not mapped: slower')
+  if (reader.slowBecause !== undefined) {
+    logger.warn({ reason: reader.slowBecause }, 'blob files are read, not mapped: slower')
   }
   late.metrics = parts.makeMetrics(engine)
   life.opened('metrics', late.metrics, (one) => one?.stop())

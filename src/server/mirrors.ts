@@ -3,7 +3,6 @@
  * nothing runs when there are none.
  */
 
-import { blobPath } from '../blobs/files/layout.ts'
 import type { Config } from '../config/config.ts'
 import { Deletes } from '../distribution/delete.ts'
 import { History } from '../distribution/history.ts'
@@ -14,7 +13,6 @@ import type { TagLocks } from '../distribution/tag-locks.ts'
 import { Mirrors } from '../mirror/mirrors.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { disk } from '../runtime/disk.ts'
 import { randomHexId, systemRandom } from '../runtime/random.ts'
 import type { Storage } from '../storage/open.ts'
 import { Accounts } from '../upstream/account.ts'
@@ -48,7 +46,7 @@ export async function openMirrors(
   { logger, tagLocks, readManifest, doubt }: MirrorParts,
 ): Promise<Mirrors | undefined> {
   if (config.mirrors.length === 0) return undefined
-  const { metadata, growing, digestLock, space, paths } = storage
+  const { metadata, writer, digestLock, blobs } = storage
   const parts = {
     clock: systemClock,
     tagLocks,
@@ -61,9 +59,9 @@ export async function openMirrors(
   return Mirrors.open(config.mirrors, {
     accounts: new Accounts(systemClock),
     metadata,
-    growing,
+    growing: writer,
     digestLock,
-    space,
+    space: writer.room,
     clock: systemClock,
     logger,
     inlineLimitBytes: config.storage.inlineLimitBytes,
@@ -74,9 +72,6 @@ export async function openMirrors(
     deletes: new Deletes(metadata, true, parts),
     maxBytesInAll: config.mirrorMaxBytes,
     isRead: storage.isRead,
-    removeFile: async (digest) => {
-      storage.forget(digest)
-      await disk.unlink(blobPath(paths, digest))
-    },
+    removeBytes: (digest, row) => blobs.remove(digest, row),
   })
 }

@@ -1,7 +1,6 @@
 /**
  * @module What the server reports of itself: health checks, `/admin/status`, metrics.
  */
-import { access, constants } from 'node:fs/promises'
 import type { Endpoint } from '../admin/endpoint.ts'
 import { serviceEndpoints } from '../admin/service-endpoints.ts'
 import type { Config } from '../config/config.ts'
@@ -49,10 +48,10 @@ export function statusEndpoints(
       uptimeSeconds: Math.floor((systemClock.monotonic() - startedAt) / 1000),
       openConnections: engine().openConnections,
       openUploads: useCases.writes.uploads.openCount,
-      blobReader: storage.reader.kind,
-      mappedBytes: storage.mappedBytes(),
-      freeBytes: storage.space.freeBytes,
-      takesPushes: storage.space.hasRoom,
+      blobReader: storage.driver.reader.kind,
+      mappedBytes: storage.driver.reader.mappedBytes,
+      freeBytes: storage.writer.room.freeBytes,
+      takesPushes: storage.writer.room.hasRoom,
       quarantinedBlobs: storage.quarantine.count,
       reconciliation: reconciliation.status,
       scrub: scrub.status(),
@@ -75,8 +74,8 @@ export function makeMetrics(
     openConnections: () => engine.openConnections,
     openRequests: () => engine.openRequests,
     openUploads: () => useCases.writes.uploads.openCount,
-    mappedBytes: storage.mappedBytes,
-    freeBytes: () => storage.space.freeBytes,
+    mappedBytes: () => storage.driver.reader.mappedBytes,
+    freeBytes: () => storage.writer.room.freeBytes,
     quarantinedBlobs: () => storage.quarantine.count,
     scrubbedBytes: () => scrub.status().bytes,
     droppedLogLines: () => logger.droppedLines + (audit?.droppedLines ?? 0),
@@ -86,7 +85,7 @@ export function makeMetrics(
   return metrics
 }
 
-export function makeHealth({ metadata, paths }: Storage): Health {
+export function makeHealth({ metadata, driver }: Storage): Health {
   const checks = [
     {
       name: 'metadata',
@@ -95,7 +94,7 @@ export function makeHealth({ metadata, paths }: Storage): Health {
         metadata.get('system', 'schemaVersion')
       },
     },
-    { name: 'disk', check: () => access(paths.uploads, constants.W_OK) },
+    { name: 'disk', check: () => driver.probe() },
   ]
   return new Health(checks, systemClock)
 }

@@ -3,8 +3,7 @@
  * several of them share (locks, protection, history) is the same object in all of them: a second set of
  * tag locks would be no lock.
  */
-import type { BlobReader } from '../blobs/port.ts'
-import { readStoredBlob } from '../blobs/read-small.ts'
+import type { BlobStore } from '../blobs/store.ts'
 import type { Config } from '../config/config.ts'
 import { Deletes } from '../distribution/delete.ts'
 import { Discovery } from '../distribution/discovery.ts'
@@ -32,7 +31,7 @@ import type { Storage } from '../storage/open.ts'
 /** What answers pulls. No lock and no session is in it: each thread that serves pulls may have its own. */
 export interface Reads {
   readonly metadata: MetadataReader
-  readonly blobs: BlobReader
+  readonly blobs: BlobStore
   readonly discovery: Discovery
   readonly headPromise: Reliance
   readonly pulls: PullTimes
@@ -82,7 +81,7 @@ export function makeUseCases(
   const tagLocks = new TagLocks()
   const protection = new Protection(config.cleanup.immutableTags)
   const history = new History()
-  const readBlob = (digest: Digest, bytesMax: number) => readStoredBlob(storage, digest, bytesMax)
+  const readBlob = (digest: Digest, bytesMax: number) => storage.blobs.read(digest, bytesMax)
   const pulls = new PullTimes(metadata, clock)
   life.opened('pull times', pulls, (one) => one.stop())
   const uploads = new Uploads({
@@ -107,11 +106,11 @@ export function makeUseCases(
     readBlob,
   })
   const copies = new Copies(metadata, pushes, clock)
-  const { paths, digestLock } = storage
+  const { blobs, digestLock } = storage
   return {
     reads: {
       metadata,
-      blobs: storage.blobs,
+      blobs,
       discovery: new Discovery(metadata),
       headPromise: new Reliance(metadata, clock, config.cleanup.gc.graceMs),
       pulls,
@@ -125,7 +124,7 @@ export function makeUseCases(
       pushes,
       deletes: new Deletes(metadata, policy.allowsDelete, changing),
       copies,
-      undelete: new Undelete({ metadata, paths, digestLock, ...changing }),
+      undelete: new Undelete({ metadata, blobs, digestLock, ...changing }),
       repositories: new Repositories({ metadata, clock, history, protection, copies }),
       jobs: new Jobs(metadata, clock),
       readBlob,

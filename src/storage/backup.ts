@@ -1,19 +1,18 @@
 /**
- * @module Backups: a consistent copy of the metadata first, then every blob file that it names, by
- * hard link where the target is on the same file system (blob files never change), else as a copy
- * (by reflink where the file system can). Works beside a running server. The secrets of access
+ * @module Backups: a consistent copy of the metadata first, then every blob that it names, as
+ * files: by hard link where the driver can, else as a copy (by reflink where the file system can). Works beside a running server. The secrets of access
  * control go along, for their owner only: without them every token would end with a restore.
  */
-import { constants } from 'node:fs'
-import { chmod, copyFile, link, mkdir, readdir, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { blobPath, blobPaths } from '../blobs/files/layout.ts'
+import { chmod, copyFile, mkdir, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { hasObject, openInventory } from '../blobs/driver.ts'
 import { afterRestore, eventClock, eventKey } from '../metadata/event-log.ts'
 import { LmdbEnvironment, prefixRange } from '../metadata/lmdb/environment.ts'
 import { metadataFolder } from '../metadata/lmdb/folder.ts'
 import type { BlobRow, Databases, EventRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
+import { storeSetup } from './setup.ts'
 
 export interface CopyReport {
   readonly blobs: number
@@ -111,8 +110,7 @@ async function copySecrets(from: string, to: string): Promise<void> {
 /** Copies what the metadata at `to` names; it was copied first, so that nothing it names is newer. */
 async function copyBlobs(source: string, target: string): Promise<CopyReport> {
   const metadata = new LmdbEnvironment(metadataFolder(target), false)
-  const from = blobPaths(source)
-  const to = blobPaths(target)
+  const inventory = await openInventory(storeSetup(source).driver)
   const missing: Digest[] = []
   let blobs = 0
   let bytes = 0
@@ -120,8 +118,8 @@ async function copyBlobs(source: string, target: string): Promise<CopyReport> {
   try {
     // Whatever opens the copy later, an older version or another program, may begin with anything.
     metadata.writeSync(() => undefined)
-    for (const { digest, row } of fileBlobs(metadata)) {
-      const outcome = await linkOrCopy(blobPath(from, digest), blobPath(to, digest))
+    for (const { digest, row } of blobsWithObject(metadata)) {
+      const outcome = await inventory.copyTo(target, digest)
       if (outcome === 'missing') {
         missing.push(digest)
         continue
@@ -136,30 +134,16 @@ async function copyBlobs(source: string, target: string): Promise<CopyReport> {
   return { blobs, bytes, linked, missing }
 }
 
-function* fileBlobs(metadata: LmdbEnvironment): Iterable<{ digest: Digest; row: BlobRow }> {
+function* blobsWithObject(metadata: LmdbEnvironment): Iterable<{ digest: Digest; row: BlobRow }> {
   let last: string | undefined
   while (true) {
     const rows = [...metadata.entries('blobs', { ...prefixRange([], last), limit: rowsPerRead })]
     if (rows.length === 0) return
     for (const { key, value } of rows) {
       const row = value as BlobRow
-      if (row.place === 'file') yield { digest: key as Databases['blobs']['key'], row }
+      if (hasObject(row)) yield { digest: key as Databases['blobs']['key'], row }
     }
     last = rows.at(-1)!.key as string
-  }
-}
-
-async function linkOrCopy(from: string, to: string): Promise<'linked' | 'copied' | 'missing'> {
-  await mkdir(dirname(to), { recursive: true, mode: 0o750 })
-  try {
-    await link(from, to)
-    return 'linked'
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return 'missing'
-    if (code !== 'EXDEV' && code !== 'EPERM' && code !== 'EMLINK') throw error
-    await copyFile(from, to, constants.COPYFILE_FICLONE)
-    return 'copied'
   }
 }
 

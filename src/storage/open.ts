@@ -4,14 +4,13 @@
  */
 import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { type BlobPaths, blobPath, blobPaths, uploadPath } from '../blobs/files/layout.ts'
-import { BlobMap } from '../blobs/files/mapped-reader.ts'
+import type { BlobDriver, DriverWriter } from '../blobs/driver.ts'
+import { openFileDriver } from '../blobs/files/driver.ts'
+import { fileFolders } from '../blobs/files/open.ts'
 import { Pager } from '../blobs/files/pager.ts'
-import { BlobFiles, type VerifyBlob } from '../blobs/files/plain-reader.ts'
 import { ReadSlots } from '../blobs/files/slots.ts'
-import { FileBlobWriter } from '../blobs/files/writer.ts'
-import type { BlobReader, BlobWriter, GrowingBlobs } from '../blobs/port.ts'
 import { Quarantine } from '../blobs/quarantine.ts'
+import { BlobStore } from '../blobs/store.ts'
 import { LmdbEnvironment } from '../metadata/lmdb/environment.ts'
 import { metadataFolder } from '../metadata/lmdb/folder.ts'
 import { LmdbMetadataStore } from '../metadata/lmdb/store.ts'
@@ -20,12 +19,15 @@ import type { Digest } from '../registry/digest.ts'
 import { adoptedSessionsMax } from '../registry/limits.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { KeyedLock } from '../runtime/keyed-lock.ts'
-import { type Libc, loadLibc } from '../runtime/libc.ts'
+import { loadLibc } from '../runtime/libc.ts'
 import { LifeCycle } from '../runtime/life-cycle.ts'
 import { WorkerError } from '../runtime/worker-failure.ts'
 import { boundedHeapMiB, WorkerPool } from '../runtime/worker-pool.ts'
-import { DiskSpace } from './disk-space.ts'
 import { lockStore } from './lock.ts'
+import type { StoreSetup } from './setup.ts'
+
+/** Opens the driver of a store, which closes it. */
+export type OpenDriver = () => BlobDriver | Promise<BlobDriver>
 
 export interface StorageOptions {
   readonly path: string
@@ -38,33 +40,34 @@ export interface StorageOptions {
   /** Free bytes below which pushes are refused. */
   readonly reserveBytes: number
   readonly onQuarantined: (digest: Digest, reason: string) => void
+  /** Opens another driver for the bytes of blobs than files below `path`. */
+  readonly openDriver?: OpenDriver
 }
 
 export interface Storage {
   /** `storage.path`. */
   readonly path: string
-  readonly paths: BlobPaths
+  /** Opens rows and bytes in another thread. */
+  readonly setup: StoreSetup
   readonly metadata: LmdbMetadataStore
-  readonly blobs: BlobReader
-  readonly writer: BlobWriter
-  readonly growing: GrowingBlobs
+  /** Reads of blobs by their rows, wherever their bytes are. */
+  readonly blobs: BlobStore
+  /** Where the bytes of blobs are that the metadata has not. */
+  readonly driver: BlobDriver
+  readonly writer: DriverWriter
   /** Whether a pull of the blob is under way, as far as that is known. */
   readonly isRead: (digest: Digest) => boolean
-  /** `map`, or `file` with the reason why files are not mapped. */
-  readonly reader: { readonly kind: 'map' | 'file'; readonly reason: string | undefined }
-  readonly mappedBytes: () => number
-  /** Serialises what is done to one blob's file. */
+  /** Serialises what is done to one blob's object. */
   readonly digestLock: KeyedLock
   readonly quarantine: Quarantine
-  readonly space: DiskSpace
-  /** Forgets what is cached of a blob whose file was replaced or removed. */
+  /** Forgets what is cached of a blob whose object was replaced or removed. */
   readonly forget: (digest: Digest) => void
   close: () => Promise<void>
 }
 
 /** The folders of rows and bytes below `storage.path`: opening the store makes them. */
 export function storeFolders(path: string): readonly string[] {
-  return [...Object.values(blobPaths(path)), metadataFolder(path)]
+  return [...fileFolders(path), metadataFolder(path)]
 }
 
 /**
@@ -93,7 +96,6 @@ async function openLocked(
   loaded: ReturnType<typeof loadLibc>,
   life: LifeCycle,
 ): Promise<Storage> {
-  const paths = blobPaths(options.path)
   const metadataPath = metadataFolder(options.path)
   const isRelaxed = options.durability === 'relaxed'
   const starting = watchStart()
@@ -129,33 +131,32 @@ async function openLocked(
   await Promise.race([starting.failed, checkSchemaVersion(metadata).catch(starting.explain)])
   starting.end()
 
+  const openFiles = () =>
+    openFileDriver({
+      ...options,
+      isFlushed: !isRelaxed,
+      libc: loaded,
+      pager,
+      slots,
+      ingest,
+    })
+  const driver = await (options.openDriver ?? openFiles)()
+  life.opened('driver', driver, (one) => one.close())
+  const { reader, writer, bin } = driver
   const digestLock = new KeyedLock()
-  const space = new DiskSpace(options.path, options.reserveBytes)
-  life.opened('space', space, (one) => one.stop())
-  await space.start()
-  const mapping = options.reader === 'file' ? { unavailable: 'storage.reader: file' } : loaded
-  const { blobs, reason } = makeReader(options, paths, pager, slots, mapping)
-  const forget = (digest: Digest) => {
-    if (blobs instanceof BlobMap) blobs.forget(digest)
-  }
-  const { onQuarantined } = options
-  const writer = new FileBlobWriter(paths, ingest, !isRelaxed)
+  const forget = (digest: Digest) => reader.forget(digest)
+  const { path, onQuarantined } = options
+  const quarantine = new Quarantine({ bin, metadata, digestLock, forget, onQuarantined })
   return {
-    path: options.path,
-    paths,
+    path,
+    setup: { metadata: metadataPath, driver: driver.setup },
     digestLock,
-    quarantine: new Quarantine({ paths, metadata, digestLock, forget, onQuarantined }),
-    space,
+    quarantine,
     metadata,
-    blobs,
+    blobs: new BlobStore({ metadata, driver, quarantine }),
+    driver,
     writer,
-    growing: {
-      grow: (...of) => writer.grow(...of),
-      openGrowing: (id, sizeBytes) => blobs.openPath(uploadPath(paths, id), sizeBytes),
-    },
-    isRead: (digest) => blobs instanceof BlobMap && blobs.isRead(digest),
-    reader: { kind: blobs instanceof BlobMap ? 'map' : 'file', reason },
-    mappedBytes: () => (blobs instanceof BlobMap ? blobs.mappedBytes : 0),
+    isRead: (digest) => reader.isRead(digest),
     forget,
     close: () => life.close(),
   }
@@ -193,23 +194,4 @@ function watchStart() {
       hasStarted = true
     },
   }
-}
-
-function makeReader(
-  options: StorageOptions,
-  paths: BlobPaths,
-  pager: Pager,
-  slots: ReadSlots,
-  loaded: Libc | { readonly unavailable: string },
-): { blobs: BlobMap | BlobFiles; reason: string | undefined } {
-  const { cacheBytes, clock } = options
-  if ('unavailable' in loaded) {
-    if (options.reader === 'map') {
-      throw new Error(`storage.reader is map, but files cannot be mapped: ${loaded.unavailable}`)
-    }
-    const verify: VerifyBlob = (digest, row) => pager.verify(blobPath(paths, digest), digest, row)
-    return { blobs: new BlobFiles(paths, cacheBytes, verify), reason: loaded.unavailable }
-  }
-  const blobs = new BlobMap({ paths, pager, slots, libc: loaded, clock, cacheBytes })
-  return { blobs, reason: undefined }
 }

@@ -6,22 +6,19 @@
  * digest's lock. So whoever holds that lock and sees no row sees a file that nobody will claim; and
  * a row that is added here (without links) is one that the next push of the blob overwrites.
  */
-import { stat } from 'node:fs/promises'
-import { fileIdentity, isSameFile } from '../blobs/files/file-identity.ts'
-import { type BlobPaths, blobPath, uploadPath } from '../blobs/files/layout.ts'
-import { moveToQuarantine, type Quarantine } from '../blobs/quarantine.ts'
+import { type BlobDriver, hasObject } from '../blobs/driver.ts'
+import type { Quarantine } from '../blobs/quarantine.ts'
+import { arrivedRow } from '../blobs/store.ts'
 import { putBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
-import type { BlobRow } from '../metadata/schema.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { disk } from '../runtime/disk.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import type { ReconcileFinding } from './worker/messages.ts'
 
 export interface DecisionsOptions {
-  readonly paths: BlobPaths
+  readonly driver: Pick<BlobDriver, 'bin' | 'inventory' | 'writer'>
   readonly metadata: MetadataStore
   readonly digestLock: KeyedLock
   readonly quarantine: Quarantine
@@ -107,78 +104,79 @@ export class ReconcileDecisions {
   }
 
   async #removeUploadFile(uploadId: string): Promise<void> {
-    const { paths, metadata, sessions, startedAt } = this.#options
-    const path = uploadPath(paths, uploadId)
+    const { driver, metadata, sessions, startedAt } = this.#options
     await sessions.whenIdle(uploadId, async () => {
       const row = metadata.get('uploads', uploadId)
-      const file = await stat(path).catch(absent)
+      const found = await driver.inventory.statUpload(uploadId)
       const isNeeded = row !== undefined && row.bytes === undefined
-      if (file === undefined || isNeeded || file.mtimeMs >= startedAt) return
-      await disk.unlink(path)
+      if (found === undefined || isNeeded || found.changedAt >= startedAt) return
+      await driver.writer.discardFile(uploadId)
       this.#counts.uploadsRemoved += 1
     })
   }
 
   async #dropLostSession(uploadId: string): Promise<void> {
-    const { paths, metadata, sessions, log } = this.#options
+    const { driver, metadata, sessions, log } = this.#options
     await sessions.whenIdle(uploadId, async (drop) => {
       const row = metadata.get('uploads', uploadId)
-      const file = await stat(uploadPath(paths, uploadId)).catch(absent)
+      const actualBytes = (await driver.inventory.statUpload(uploadId))?.sizeBytes ?? 0
       if (row === undefined || row.bytes !== undefined) return
-      if ((file?.size ?? 0) >= row.offsetBytes) return
+      if (actualBytes >= row.offsetBytes) return
       await drop()
       this.#counts.sessionsDropped += 1
       const { repository, offsetBytes } = row
-      const actualBytes = file?.size ?? 0
       log.info({ uploadId, repository, offsetBytes, actualBytes }, 'upload session lost its bytes')
     })
   }
 
   async #settleOrphan(finding: ReconcileFinding & { kind: 'orphan' }): Promise<void> {
-    const { paths, metadata, digestLock, clock, log, onAdopt } = this.#options
-    const { digest, file, isGenuine } = finding
+    const { driver, metadata, digestLock, clock, log, onAdopt } = this.#options
+    const { bin, inventory } = driver
+    const { digest, object, isGenuine } = finding
     await digestLock.run(digest, async () => {
-      const now = await stat(blobPath(paths, digest)).catch(absent)
+      const now = await inventory.stat(digest)
       if (metadata.get('blobs', digest) !== undefined) return
       // Swept, and the crash came before the move: collection finishes what it began.
       if (metadata.get('trash', digest) !== undefined) return
-      // Another file by now: a push put it there, and it is that push's to finish.
-      if (now === undefined || !isSameFile(fileIdentity(now), file)) return
+      // Another object by now: a push put it there, and it is that push's to finish.
+      if (now?.version !== object.version) return
       if (!isGenuine) {
-        await moveToQuarantine(paths, digest)
+        await bin.quarantine(digest)
         this.#counts.trashed += 1
         log.warn({ digest }, 'a blob file without a row has other content; moved to trash')
         return
       }
       const changes = [
-        ...adoptedRows(digest, file.sizeBytes, clock.now()),
+        ...adoptedRows(digest, object.sizeBytes, clock.now()),
         ...(onAdopt?.(digest) ?? []),
       ]
       const checks: Check[] = [{ check: 'absent', in: 'blobs', key: digest }]
       const { applied } = await metadata.commit({ checks, changes })
-      if (applied && file.sizeBytes === 0) await disk.unlink(blobPath(paths, digest))
+      if (applied && object.sizeBytes === 0) await bin.remove(digest)
       if (applied) this.#counts.adopted += 1
     })
   }
 
   async #removeDouble(digest: Digest): Promise<void> {
-    const { paths, metadata, digestLock } = this.#options
+    const { driver, metadata, digestLock } = this.#options
     await digestLock.run(digest, async () => {
-      if (metadata.get('blobs', digest)?.place !== 'inline') return
-      await moveToQuarantine(paths, digest)
+      const row = metadata.get('blobs', digest)
+      if (row === undefined || hasObject(row)) return
+      await driver.bin.quarantine(digest)
       this.#counts.trashed += 1
     })
   }
 
   /** The row goes (if nobody has changed it): a pull then answers 404, and a push mends it. */
   async #quarantineMissing(digest: Digest): Promise<void> {
-    const { paths, metadata, digestLock, quarantine } = this.#options
+    const { driver, metadata, digestLock, quarantine } = this.#options
     // The lock is taken for the look only; `isolate` takes it again and compares the row.
     const reason = await digestLock.run(digest, async () => {
       const row = metadata.get('blobs', digest)
-      const file = await stat(blobPath(paths, digest)).catch(absent)
-      if (row?.place !== 'file' || file?.size === row.sizeBytes) return undefined
-      const found = file === undefined ? 'no file' : `a file of ${file.size} bytes`
+      const object = await driver.inventory.stat(digest)
+      if (row === undefined || !hasObject(row)) return undefined
+      if (object?.sizeBytes === row.sizeBytes) return undefined
+      const found = object === undefined ? 'no file' : `a file of ${object.sizeBytes} bytes`
       return { row, text: `${found} where the row says ${row.sizeBytes} bytes` }
     })
     if (reason === undefined) return
@@ -187,14 +185,8 @@ export class ReconcileDecisions {
   }
 }
 
-/** Nothing at all cannot be mapped, so the empty blob lives in the metadata, as when it is pushed. */
+/** An empty blob lives in the metadata, as when it is pushed: no driver has objects of no bytes. */
 function adoptedRows(digest: Digest, sizeBytes: number, at: number): Change[] {
-  const place = sizeBytes === 0 ? 'inline' : 'file'
-  const row: BlobRow = { sizeBytes, place, createdAt: at, linkedAt: at }
-  return putBlob(digest, row, place === 'inline' ? new Uint8Array(0) : undefined)
-}
-
-function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error
-  return undefined
+  const inlineBytes = sizeBytes === 0 ? new Uint8Array(0) : undefined
+  return putBlob(digest, arrivedRow(sizeBytes, inlineBytes, at), inlineBytes)
 }

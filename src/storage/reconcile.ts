@@ -10,7 +10,6 @@
  *                      └──no───► upload files, blob folders     │
  *                                touched since checkpointAt ────┘          stop ──► cleanStop
  */
-import { readdir } from 'node:fs/promises'
 import type { Change } from '../metadata/transaction.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
 import {
@@ -18,11 +17,11 @@ import {
   type ReconcileCounts,
   ReconcileDecisions,
 } from './reconcile-decisions.ts'
+import type { StoreSetup } from './setup.ts'
 import type { ReconcileAnswer, ReconcileProposal, ReconcileSetup } from './worker/messages.ts'
 
 export interface ReconciliationOptions extends Omit<DecisionsOptions, 'startedAt' | 'onAdopt'> {
-  /** `storage.path`. */
-  readonly path: string
+  readonly setup: StoreSetup
   /** Files are not flushed before their rows: after a power loss rows may be without bytes. */
   readonly isRelaxed: boolean
 }
@@ -75,7 +74,7 @@ export class Reconciliation {
 
   /** Finds out how the last run ended, and writes down that this one has not. Before any request. */
   async begin(): Promise<void> {
-    const { metadata, clock, paths, log } = this.#options
+    const { metadata, clock, driver, log } = this.#options
     const wasClean = metadata.get('system', 'cleanStop') !== undefined
     const checkpointAt = metadata.get('system', 'checkpointAt')
     const changes: Change[] = [{ change: 'delete', in: 'system', key: 'cleanStop' }]
@@ -83,8 +82,11 @@ export class Reconciliation {
     else this.#blobsSince = checkpointAt - clockMarginMs
     await metadata.commit({ checks: [], changes })
     if (checkpointAt !== undefined || metadata.keys('blobs', [], undefined, 1).length > 0) return
-    if ((await readdir(paths.blobs)).length > 0) {
-      log.warn({ folder: paths.blobs }, 'blob files without metadata: see "fastregistry adopt"')
+    if (!(await driver.inventory.isEmpty())) {
+      log.warn(
+        { folder: driver.inventory.locate() },
+        'blob files without metadata: see "fastregistry adopt"',
+      )
     }
   }
 
@@ -118,22 +120,24 @@ export class Reconciliation {
 
   /** After a clean stop without unfinished uploads there is nothing to compare. */
   async #hasWork(): Promise<boolean> {
-    const { metadata, paths } = this.#options
+    const { metadata, driver } = this.#options
     if (this.#blobsSince !== undefined) return true
     const [upload] = metadata.keys('uploads', [], undefined, 1)
-    return upload !== undefined || (await readdir(paths.uploads)).length > 0
+    if (upload !== undefined) return true
+    for await (const _stray of driver.inventory.listUploads()) return true
+    return false
   }
 
   #walk(): Promise<void> {
-    const { path, isRelaxed } = this.#options
-    const setup = {
-      storagePath: path,
+    const { setup, isRelaxed } = this.#options
+    const walk = {
+      setup,
       checksUploads: true,
       blobsSince: this.#blobsSince,
       checksRows: isRelaxed,
       isPaced: true,
     }
-    return runWalk(setup, this.#decisions, this.#stopped.signal)
+    return runWalk(walk, this.#decisions, this.#stopped.signal)
   }
 
   /** Moves the checkpoint on, if all before it is settled and something came since the last. */
@@ -174,12 +178,12 @@ function checkpointChange(at: number): Change {
  * soon after `stopped`; rejects when the walk or a decision failed.
  */
 export async function runWalk(
-  setup: Omit<ReconcileSetup, 'port'>,
+  walk: Omit<ReconcileSetup, 'port'>,
   decisions: ReconcileDecisions,
   stopped?: AbortSignal,
 ): Promise<void> {
   const pool = new WorkerPool({ worker: 'reconcile', threads: 1, tasksPerThread: 1 })
-  const { port, ended } = pool.start(setup)
+  const { port, ended } = pool.start(walk)
   const openDecisions = new Set<Promise<void>>()
   let failure: unknown
   port.on('message', ({ id, finding }: ReconcileProposal) => {

@@ -10,10 +10,11 @@ import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { WorkerError } from '../runtime/worker-failure.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
+import type { StoreSetup } from './setup.ts'
 import type { Finding, ScrubReply } from './worker/messages.ts'
 
 export interface ScrubOptions {
-  readonly path: string
+  readonly setup: StoreSetup
   readonly metadata: MetadataStore
   readonly quarantine: Quarantine
   readonly clock: Clock
@@ -90,7 +91,7 @@ export class Scrub {
   }
 
   async #walk(bytesPerSecond: number, isolates: boolean): Promise<ScrubReport> {
-    const { path, metadata, clock } = this.#options
+    const { setup, metadata, clock } = this.#options
     const after = metadata.get('cursors', 'scrub')
     const walk: Walk = {
       isolates,
@@ -101,7 +102,7 @@ export class Scrub {
     }
     this.#status = { state: 'running', startedAt: clock.now(), entries: 0, bytes: 0, damaged: 0 }
     const pool = new WorkerPool({ worker: 'scrub', threads: 1, tasksPerThread: 1 })
-    const task = pool.start({ path, bytesPerSecond, after })
+    const task = pool.start({ setup, bytesPerSecond, after })
     this.#stop = () => task.port.postMessage({ kind: 'stop' })
     let state: ScrubStatus['state'] = 'interrupted'
     try {

@@ -38,36 +38,10 @@ const OWN_TIME: Exceptions = {
   'src/upstream/status.ts': 'is to be given a clock',
 }
 
-/** Files that know how the folder of the blobs is laid out. */
-const KNOW_LAYOUT: Exceptions = {
-  'src/blobs/quarantine.ts': 'moves files itself, which the bin is to do',
-  'src/blobs/read-small.ts': 'opens files itself, which the driver is to do',
-  'src/gc/worker/task.ts': 'the bin is to open from plain data',
-  'src/repositories/undelete.ts': 'moves files itself, which the bin is to do',
-  'src/server/mirrors.ts': 'removes files itself, which the bin is to do',
-  'src/storage/backup.ts': 'copies files itself, which the inventory is to do',
-  'src/storage/open.ts': 'puts driver and rows together',
-  'src/storage/reconcile-decisions.ts': 'moves files itself, which the bin is to do',
-  'src/storage/worker/reconcile-task.ts': 'the inventory is to open from plain data',
-  'src/storage/worker/reconcile-walk.ts': 'lists files itself, which the inventory is to do',
-  'src/storage/worker/scrub-task.ts': 'the inventory is to open from plain data',
-  'src/storage/worker/scrub-walk.ts': 'reads files itself, which the inventory is to do',
-}
-
 /** Files that ask whether a blob's bytes are in the metadata or in a file. */
 const KNOW_PLACE: Exceptions = {
-  'src/distribution/commit-blob.ts':
-    'makes the row itself, which the change of an arrival is to do',
   'src/gc/sweep/purge.ts': 'the bin is to purge what has a file',
   'src/gc/sweep/settle.ts': 'the bin is to purge what has a file',
-  'src/http/handlers/blobs.ts': 'the store is to open what is in the metadata too',
-  'src/http/handlers/mirror-answers.ts': 'invents a row for a blob that arrives',
-  'src/mirror/eviction.ts': 'the bin is to remove what has a file',
-  'src/repositories/undelete.ts': 'the bin is to restore what has a file',
-  'src/storage/backup.ts': 'the inventory is to copy what has a file',
-  'src/storage/reconcile-decisions.ts': 'compares rows with files',
-  'src/storage/worker/reconcile-walk.ts': 'compares rows with files',
-  'src/storage/worker/scrub-walk.ts': 'the inventory is to check what has a file',
 }
 
 test('the time comes from the clock that a part is given', () => {
@@ -81,7 +55,7 @@ test('the layout of the blobs on disk is the matter of their driver', () => {
   const know = files
     .filter(({ path }) => !path.startsWith('src/blobs/files/'))
     .filter(({ imports }) => imports.some(({ target }) => target === 'src/blobs/files/layout.ts'))
-  expect(notListed(paths(know), KNOW_LAYOUT), 'bytes may be somewhere else, as in S3').toEqual([])
+  expect(paths(know), 'bytes may be somewhere else, as in S3').toEqual([])
 })
 
 test('where the bytes of a blob are is the matter of the store', () => {

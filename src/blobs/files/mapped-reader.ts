@@ -17,12 +17,12 @@
  * reader as much as it has read in one go, so that a byte here and there costs little (`mapping.ts`).
  */
 import { LRUCache } from 'lru-cache'
-import type { BlobRow } from '../../metadata/schema.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Libc } from '../../runtime/libc.ts'
 import { RecentSet } from '../../runtime/recent-set.ts'
-import type { BlobReader, BlobSource, OpenFile } from '../port.ts'
+import type { DriverReader, Promised } from '../driver.ts'
+import type { BlobSource, OpenFile } from '../port.ts'
 import { type BlobPaths, blobPath } from './layout.ts'
 import { aheadBytesMax, Mapping } from './mapping.ts'
 import type { Pager } from './pager.ts'
@@ -44,7 +44,9 @@ export interface BlobMapOptions {
   readonly cacheBytes: number
 }
 
-export class BlobMap implements BlobReader {
+export class BlobMap implements DriverReader {
+  readonly kind = 'map'
+  readonly slowBecause = undefined
   readonly #options: BlobMapOptions
   /** Every mapping that later readers can share; the least recently used makes room. */
   readonly #table: LRUCache<Digest, Mapping>
@@ -70,7 +72,7 @@ export class BlobMap implements BlobReader {
     return this.#mappedBytes
   }
 
-  open(digest: Digest, row: BlobRow, isWhole = true): BlobSource | Promise<BlobSource> {
+  open(digest: Digest, row: Promised, isWhole = true): BlobSource | Promise<BlobSource> {
     const mapping = this.#table.get(digest)
     if (mapping === undefined) return this.#openAnew(digest, row, isWhole)
     const checking = mapping.check()
@@ -87,7 +89,7 @@ export class BlobMap implements BlobReader {
     )
   }
 
-  #openAnew(digest: Digest, row: BlobRow, isWhole: boolean): Promise<BlobSource> {
+  #openAnew(digest: Digest, row: Promised, isWhole: boolean): Promise<BlobSource> {
     let opening = this.#opening.get(digest)
     if (opening === undefined) {
       opening = this.#load(digest, row, isWhole)
@@ -96,7 +98,7 @@ export class BlobMap implements BlobReader {
     return opening.then((opened) => opened.lend())
   }
 
-  async #load(digest: Digest, row: BlobRow, isWhole: boolean): Promise<Opened> {
+  async #load(digest: Digest, row: Promised, isWhole: boolean): Promise<Opened> {
     try {
       if (row.sizeBytes <= slotBytes && !this.#readLately.has(digest)) {
         const slot = this.#options.slots.take()
@@ -118,7 +120,7 @@ export class BlobMap implements BlobReader {
     }
   }
 
-  async #read(digest: Digest, row: BlobRow, slot: number): Promise<Opened> {
+  async #read(digest: Digest, row: Promised, slot: number): Promise<Opened> {
     const { paths, pager, slots } = this.#options
     try {
       await pager.read(blobPath(paths, digest), digest, row, slot)
@@ -157,7 +159,7 @@ export class BlobMap implements BlobReader {
     this.#table.delete(digest)
   }
 
-  async #map(digest: Digest, row: BlobRow, firstBytes: number): Promise<Mapping> {
+  async #map(digest: Digest, row: Promised, firstBytes: number): Promise<Mapping> {
     const { paths, pager, libc, clock } = this.#options
     const { sizeBytes } = row
     const path = blobPath(paths, digest)

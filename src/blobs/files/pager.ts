@@ -3,12 +3,12 @@
  * remembers which metadata values were read lately, because those are resident and need no trip.
  */
 
-import type { BlobRow } from '../../metadata/schema.ts'
 import type { Digest } from '../../registry/digest.ts'
 import { RecentSet } from '../../runtime/recent-set.ts'
 import { SupervisedTask } from '../../runtime/supervised-task.ts'
 import { WorkerError } from '../../runtime/worker-failure.ts'
 import type { LongTask } from '../../runtime/worker-pool.ts'
+import type { Promised } from '../driver.ts'
 import type { OpenedFile, PagerReply, PagerRequest, ValueTable } from './worker/messages.ts'
 
 /** Values that are remembered as read lately: two generations of this many keys. */
@@ -53,7 +53,7 @@ export class Pager {
   async map(
     path: string,
     digest: Digest,
-    { sizeBytes, createdAt }: BlobRow,
+    { sizeBytes, createdAt }: Promised,
     populateBytes: number,
   ): Promise<MappedFile> {
     const what = { path, digest, sizeBytes, writtenBefore: createdAt, populateBytes }
@@ -64,7 +64,7 @@ export class Pager {
   async read(
     path: string,
     digest: Digest,
-    { sizeBytes, createdAt }: BlobRow,
+    { sizeBytes, createdAt }: Promised,
     slotOffset: number,
   ): Promise<void> {
     await this.#ask({ kind: 'read', path, digest, sizeBytes, writtenBefore: createdAt, slotOffset })
@@ -77,7 +77,7 @@ export class Pager {
   }
 
   /** Compares a file that was written to after its row was made with its digest, as `map` does. */
-  async verify(path: string, digest: Digest, { createdAt }: BlobRow): Promise<void> {
+  async verify(path: string, digest: Digest, { createdAt }: Promised): Promise<void> {
     await this.#ask({ kind: 'verify', path, digest, writtenBefore: createdAt })
   }
 

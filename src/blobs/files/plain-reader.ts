@@ -3,11 +3,11 @@
  * asynchronously into buffers of a bounded pool. Same port, same promises, slower.
  */
 
-import type { BlobRow } from '../../metadata/schema.ts'
 import type { Digest } from '../../registry/digest.ts'
 import { windowBytesMax } from '../../registry/limits.ts'
 import { disk, type FileHandle } from '../../runtime/disk.ts'
-import { type BlobReader, type BlobSource, damagedCode, type OpenFile } from '../port.ts'
+import type { DriverReader, Promised } from '../driver.ts'
+import { type BlobSource, damagedCode, type OpenFile } from '../port.ts'
 import { type BlobPaths, blobPath } from './layout.ts'
 import { isWrittenAfter } from './worker/verify-file.ts'
 
@@ -15,9 +15,12 @@ import { isWrittenAfter } from './worker/verify-file.ts'
 const readBytesMax = windowBytesMax / 2
 
 /** Resolves when the blob's file is its digest; rejects with `EDAMAGED` when it is not. */
-export type VerifyBlob = (digest: Digest, row: BlobRow) => Promise<void>
+export type VerifyBlob = (digest: Digest, row: Promised) => Promise<void>
 
-export class BlobFiles implements BlobReader {
+export class BlobFiles implements DriverReader {
+  readonly kind = 'file'
+  readonly slowBecause: string | undefined
+  readonly mappedBytes = 0
   readonly #paths: BlobPaths
   readonly #buffers: BufferPool
 
@@ -25,9 +28,10 @@ export class BlobFiles implements BlobReader {
 
   /**
    * `cacheBytes` bounds the buffers of all readers; a reader without one waits its turn. `verify`
-   * compares a file with its digest on another thread.
+   * compares a file with its digest on another thread. `slowBecause`: why files are not mapped.
    */
-  constructor(paths: BlobPaths, cacheBytes: number, verify: VerifyBlob) {
+  constructor(paths: BlobPaths, cacheBytes: number, verify: VerifyBlob, slowBecause?: string) {
+    this.slowBecause = slowBecause
     this.#verify = verify
     this.#paths = paths
     this.#buffers = new BufferPool(Math.max(8, Math.floor(cacheBytes / readBytesMax)))
@@ -51,7 +55,14 @@ export class BlobFiles implements BlobReader {
     return { lend, close: leave }
   }
 
-  async open(digest: Digest, row: BlobRow): Promise<BlobSource> {
+  isRead(): boolean {
+    return false
+  }
+
+  /** Nothing is cached. */
+  forget(): void {}
+
+  async open(digest: Digest, row: Promised): Promise<BlobSource> {
     let file: FileHandle | undefined
     try {
       file = await disk.open(blobPath(this.#paths, digest), 'r')

@@ -15,7 +15,8 @@ import {
 import { disk } from '../../runtime/disk.ts'
 import { WorkerError } from '../../runtime/worker-failure.ts'
 import type { LongTask, WorkerPool } from '../../runtime/worker-pool.ts'
-import type { BlobWriter, GrowingBlob, PendingBlob } from '../port.ts'
+import type { DriverWriter } from '../driver.ts'
+import type { GrowingBlob, OpenFile, PendingBlob, Room } from '../port.ts'
 import { ChunkPool } from './chunk-pool.ts'
 import { HeldChunks } from './held-chunks.ts'
 import { type BlobPaths, blobPath, uploadPath } from './layout.ts'
@@ -24,17 +25,30 @@ import type { IngestReply, IngestRequest } from './worker/messages.ts'
 /** Omit over each member of the union. */
 type WithoutId<R> = R extends { readonly id: number } ? Omit<R, 'id'> : never
 
-export class FileBlobWriter implements BlobWriter {
+export interface FileWriterOptions {
+  readonly paths: BlobPaths
+  readonly workers: WorkerPool
+  /** False is the relaxed durability: files are left to the kernel's own time. */
+  readonly isFlushed: boolean
+  readonly room: Room
+  /** Opens a file that is no blob yet: the reader's matter. */
+  readonly openPath: (path: string, sizeBytes: number) => Promise<OpenFile>
+}
+
+export class FileBlobWriter implements DriverWriter {
   readonly #paths: BlobPaths
   readonly #workers: WorkerPool
   readonly #isFlushed: boolean
+  readonly #openPath: FileWriterOptions['openPath']
+  readonly room: Room
   readonly #chunks = new ChunkPool(chunkBytesMax, totalInFlightBytesMax)
 
-  /** `isFlushed: false` is the relaxed durability: files are left to the kernel's own time. */
-  constructor(paths: BlobPaths, workers: WorkerPool, isFlushed: boolean) {
+  constructor({ paths, workers, isFlushed, room, openPath }: FileWriterOptions) {
     this.#paths = paths
     this.#workers = workers
     this.#isFlushed = isFlushed
+    this.room = room
+    this.#openPath = openPath
   }
 
   get isOverBudget(): boolean {
@@ -70,6 +84,10 @@ export class FileBlobWriter implements BlobWriter {
     const task = this.#workers.start({ path, algorithm, offsetBytes, sizeBytes })
     const target = (digest: Digest) => blobPath(this.#paths, digest)
     return new WorkerUpload(task, this.#chunks, held, offsetBytes, target, this.#isFlushed)
+  }
+
+  openGrowing(uploadId: string, sizeBytes: number): Promise<OpenFile> {
+    return this.#openPath(uploadPath(this.#paths, uploadId), sizeBytes)
   }
 
   async discardFile(uploadId: string): Promise<void> {

@@ -76,7 +76,7 @@ async function adoptStore(
     })
     await runWalk(
       {
-        storagePath: storage.path,
+        setup: storage.setup,
         checksUploads: false,
         blobsSince: 0,
         checksRows: true,

@@ -42,8 +42,8 @@ async function maintain(
 export async function verify(path: string, repairs: boolean, output: Output): Promise<number> {
   const storage = await openOffline({ path, durability: 'full', onQuarantined: () => undefined })
   try {
-    const { metadata, quarantine } = storage
-    const scrub = new Scrub({ path, metadata, quarantine, clock: systemClock })
+    const { setup, metadata, quarantine } = storage
+    const scrub = new Scrub({ setup, metadata, quarantine, clock: systemClock })
     const report = await scrub.run(0, repairs)
     for (const { digest, reason } of report.damaged) output.print(`${digest}: ${reason}`)
     const count = scrub.status.damaged

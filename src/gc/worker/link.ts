@@ -3,11 +3,11 @@
  * stop at any time.
  */
 
-import type { FileWorker } from '../../blobs/files/bin.ts'
+import type { BinFailures, BlobBin } from '../../blobs/driver.ts'
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import type { Candidate } from '../../metadata/sweep.ts'
 import { toWorkerFailure } from '../../runtime/worker-failure.ts'
-import type { GcReply, GcRequest, GcSetup } from './messages.ts'
+import type { FileWork, GcReply, GcRequest, GcSetup } from './messages.ts'
 
 /** Batches that the main thread has not settled yet. */
 const openBatchesMax = 2
@@ -37,7 +37,7 @@ export class Link {
   #offset = 0
   #wake = () => {}
 
-  constructor(port: GcSetup['port'], files: FileWorker) {
+  constructor(port: GcSetup['port'], bin: BlobBin) {
     this.#port = port
     port.on('message', (request: GcRequest) => {
       switch (request.kind) {
@@ -49,7 +49,7 @@ export class Link {
           this.#atOnce = request.atOnce
           break
         case 'files':
-          void files.run(request.work).then(({ failed, error }) => {
+          void putAway(bin, request.work).then(({ failed, error }) => {
             const failure = error === undefined ? undefined : toWorkerFailure(error)
             this.reply({ kind: 'files', id: request.id, failed, failure })
           })
@@ -103,4 +103,8 @@ export class Link {
       })
     }
   }
+}
+
+function putAway(bin: BlobBin, work: FileWork): Promise<BinFailures> {
+  return work.to === 'trash' ? bin.trash(work.digests) : bin.purge(work.digests, work)
 }

@@ -3,13 +3,13 @@
  * a time, so that neither side piles up what the other has not taken.
  */
 import type { MessagePort } from 'node:worker_threads'
-import type { FileWork } from '../../blobs/files/bin.ts'
 import type { CleanupConfig } from '../../config/config.ts'
 import type { PinRow } from '../../metadata/schema.ts'
 import type { Candidate } from '../../metadata/sweep.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { WorkerFailure } from '../../runtime/worker-failure.ts'
+import type { StoreSetup } from '../../storage/setup.ts'
 import type { MarkCursor } from '../mark/walk.ts'
 import type { OldestRows } from '../sweep/purge.ts'
 
@@ -69,9 +69,15 @@ export interface ExplainTask {
   readonly config: CleanupConfig
 }
 
+/** What becomes of the objects of blobs whose rows went: see `BlobBin`. */
+export type FileWork =
+  | { readonly to: 'trash'; readonly digests: readonly Digest[] }
+  /** `inPlace`: their object may still lie where blobs are, and no row counts on it. */
+  | { readonly to: 'nowhere'; readonly digests: readonly Digest[]; readonly inPlace: boolean }
+
 export interface GcSetup {
   readonly port: MessagePort
-  readonly storagePath: string
+  readonly setup: StoreSetup
   readonly task: MarkTask | SweepTask | PurgeTask | TotalTask | ExplainTask
 }
 

@@ -3,10 +3,8 @@
  * good. One task at a time; it reads and says, the main thread commits.
  */
 
-import { FileWorker } from '../../blobs/files/bin.ts'
-import { blobPaths } from '../../blobs/files/layout.ts'
+import { openBin } from '../../blobs/driver.ts'
 import { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
-import { metadataFolder } from '../../metadata/lmdb/folder.ts'
 import type { BlobRow } from '../../metadata/schema.ts'
 import { nextTurn } from '../../runtime/next-turn.ts'
 import { lowerPriority } from '../../runtime/priority.ts'
@@ -28,9 +26,10 @@ const tellEveryMs = 1_000
 /** Suspects that are gathered before they are told. */
 const suspectsMax = 20_000
 
-export async function runTask({ port, storagePath, task }: GcSetup): Promise<void> {
-  const environment = new LmdbEnvironment(metadataFolder(storagePath), false)
-  const link = new Link(port, new FileWorker(blobPaths(storagePath)))
+export async function runTask({ port, setup, task }: GcSetup): Promise<void> {
+  const bin = await openBin(setup.driver)
+  const environment = new LmdbEnvironment(setup.metadata, false)
+  const link = new Link(port, bin)
   lowerPriority()
   try {
     switch (task.kind) {

@@ -2,16 +2,13 @@
  * @module `/v2/<name>/blobs/<digest>`: pull (whole, ranges, conditional), delete.
  */
 
-import { type BlobReader, type BlobSource, isDamage } from '../../blobs/port.ts'
-import type { Quarantine } from '../../blobs/quarantine.ts'
+import type { BlobReader, BlobSource, OpenedBlob } from '../../blobs/port.ts'
 import type { Deletes } from '../../distribution/delete.ts'
 import type { Reliance } from '../../distribution/head-promise.ts'
 import { findBlob } from '../../distribution/pull.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
-import type { BlobRow } from '../../metadata/schema.ts'
 import { assertNever } from '../../registry/assert-never.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
-import { storageFault } from '../../registry/disk-fault.ts'
 import { isSameEntityTag, matchesEntityTag } from '../../registry/entity-tag.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { rangesMax } from '../../registry/limits.ts'
@@ -29,6 +26,12 @@ export interface BlobRoute {
   readonly digest: string
 }
 
+/** What a pull of a blob is answered, wherever its bytes come from. */
+export type BlobAnswer = Pick<
+  PreparedBlob,
+  'repository' | 'digest' | 'sizeBytes' | 'head' | 'reliedAt'
+>
+
 /** Sends the whole blob (undefined) or parts of it. */
 export type SendSpans = (spans: readonly ByteSpan[] | undefined) => void | Promise<void>
 
@@ -37,7 +40,6 @@ export class BlobHandlers {
   readonly #answers: PreparedAnswers
   readonly #blobs: BlobReader
   readonly #deletes: Deletes
-  readonly #quarantine: Quarantine
   readonly #reliance: Reliance
 
   constructor(
@@ -45,10 +47,8 @@ export class BlobHandlers {
     answers: PreparedAnswers,
     blobs: BlobReader,
     deletes: Deletes,
-    quarantine: Quarantine,
     reliance: Reliance,
   ) {
-    this.#quarantine = quarantine
     this.#reliance = reliance
     this.#metadata = metadata
     this.#answers = answers
@@ -67,6 +67,7 @@ export class BlobHandlers {
       kind: 'blob',
       repository,
       digest,
+      sizeBytes: row.sizeBytes,
       row,
       head,
       bytes: undefined,
@@ -76,19 +77,30 @@ export class BlobHandlers {
     return this.answer(prepared, request, response)
   }
 
-  /** Answers a pull whose meaning is known. `send` is given where the bytes come from elsewhere. */
+  /** Answers a pull whose meaning is known, with the bytes that are stored. */
   answer(
     prepared: PreparedBlob,
     request: HttpRequest,
     response: HttpResponse,
-    send: SendSpans = (spans) => this.#send(prepared, request, response, spans),
   ): void | Promise<void> {
-    const { digest, row } = prepared
+    return this.answerFrom(prepared, request, response, (spans) =>
+      this.#send(prepared, request, response, spans),
+    )
+  }
+
+  /** The same with bytes that come from elsewhere: `send` is called when they are to be sent. */
+  answerFrom(
+    answer: BlobAnswer,
+    request: HttpRequest,
+    response: HttpResponse,
+    send: SendSpans,
+  ): void | Promise<void> {
+    const { digest, sizeBytes } = answer
     if (request.method === 'HEAD') {
-      const promising = this.#reliance.blob(prepared.repository, digest, prepared)
+      const promising = this.#reliance.blob(answer.repository, digest, answer)
       if (promising !== undefined)
-        return promising.then(() => answerHead(prepared, request, response))
-      return answerHead(prepared, request, response)
+        return promising.then(() => answerHead(answer, request, response))
+      return answerHead(answer, request, response)
     }
     const ifNoneMatch = request.header('if-none-match')
     if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
@@ -98,7 +110,7 @@ export class BlobHandlers {
     if (range === undefined || !isRangeWelcome(request, digest)) {
       return send(undefined)
     }
-    const verdict = parseRange(range, row.sizeBytes)
+    const verdict = parseRange(range, sizeBytes)
     switch (verdict.kind) {
       case 'whole':
         return send(undefined)
@@ -106,8 +118,8 @@ export class BlobHandlers {
         return send(verdict.spans)
       case 'unsatisfiable':
         throw new RegistryError('RANGE_UNSATISFIABLE', {
-          detail: { sizeBytes: row.sizeBytes },
-          facts: { blobBytes: row.sizeBytes },
+          detail: { sizeBytes },
+          facts: { blobBytes: sizeBytes },
         })
       case 'abusive':
         throw new RegistryError('RANGES_ABUSIVE', {
@@ -134,60 +146,46 @@ export class BlobHandlers {
   ): void | Promise<void> {
     const { digest, row, bytes } = prepared
     if (bytes !== undefined) return sendBytes(prepared, bytes, response, spans)
-    if (row.place === 'inline') {
-      const paging = this.#metadata.pageIn('blobBytes', digest)
-      if (paging !== undefined) {
-        return paging.then(() => this.#send(prepared, request, response, spans))
-      }
-      const read = this.#readInline(digest, row)
-      // Only while the answer still holds: it may have been dropped while this waited.
-      const isCurrent = this.#answers.get(request.path, request.startedAt) === prepared
-      if (isCurrent && read.byteLength <= keptBodyBytesMax) {
-        this.#answers.put(request.path, { ...prepared, bytes: read })
-      }
-      return sendBytes(prepared, read, response, spans)
-    }
     const opened = this.#blobs.open(digest, row, spans === undefined)
-    if (!(opened instanceof Promise)) return sendSource(prepared, response, opened, spans)
-    return opened.then(
-      (source) => sendSource(prepared, response, source, spans),
-      (error: unknown) => this.#openFailed(prepared, error),
-    )
-  }
-
-  /** A blob whose bytes are not there is one that the registry does not have. */
-  async #openFailed({ digest, row }: PreparedBlob, error: unknown): Promise<never> {
-    if (!isDamage(error)) throw storageFault(error)
-    await this.#quarantine.isolate(digest, row, String(error))
-    throw new RegistryError('BLOB_UNKNOWN', { detail: { digest }, cause: error })
-  }
-
-  /** A copy: the store's view is valid only until its next read. */
-  #readInline(digest: Digest, row: BlobRow): Uint8Array {
-    const bytes = this.#metadata.getBytes('blobBytes', digest)
-    if (bytes === undefined || bytes.byteLength !== row.sizeBytes) {
-      throw new RegistryError('UNKNOWN', { cause: new Error(`inline bytes of ${digest} are gone`) })
+    if (opened instanceof Promise) {
+      return opened.then((blob) => this.#sendOpened(prepared, blob, request, response, spans))
     }
-    return bytes.slice()
+    return this.#sendOpened(prepared, opened, request, response, spans)
+  }
+
+  #sendOpened(
+    prepared: PreparedBlob,
+    opened: OpenedBlob,
+    request: HttpRequest,
+    response: HttpResponse,
+    spans: readonly ByteSpan[] | undefined,
+  ): void {
+    if (!(opened instanceof Uint8Array)) return sendSource(prepared, response, opened, spans)
+    // Only while the answer still holds: it may have been dropped while this waited.
+    const isCurrent = this.#answers.get(request.path, request.startedAt) === prepared
+    if (isCurrent && opened.byteLength <= keptBodyBytesMax) {
+      this.#answers.put(request.path, { ...prepared, bytes: opened })
+    }
+    sendBytes(prepared, opened, response, spans)
   }
 }
 
-function answerHead(prepared: PreparedBlob, request: HttpRequest, response: HttpResponse): void {
+function answerHead(answer: BlobAnswer, request: HttpRequest, response: HttpResponse): void {
   const ifNoneMatch = request.header('if-none-match')
-  if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, prepared.digest)) {
-    return respondEmpty(response, 304, blobHeaders(prepared.digest))
+  if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, answer.digest)) {
+    return respondEmpty(response, 304, blobHeaders(answer.digest))
   }
-  response.sendHead(prepared.head, prepared.row.sizeBytes)
+  response.sendHead(answer.head, answer.sizeBytes)
 }
 
 function sendBytes(
-  prepared: PreparedBlob,
+  answer: BlobAnswer,
   bytes: Uint8Array,
   response: HttpResponse,
   spans: readonly ByteSpan[] | undefined,
 ): void {
-  if (spans === undefined) response.send(prepared.head, bytes)
-  else sendSource(prepared, response, new BytesSource(bytes), spans)
+  if (spans === undefined) response.send(answer.head, bytes)
+  else sendSource(answer, response, new BytesSource(bytes), spans)
 }
 
 /** If-Range: the range counts only for the very blob that the client has a part of. */
@@ -196,9 +194,9 @@ function isRangeWelcome(request: HttpRequest, digest: Digest): boolean {
   return ifRange === undefined || isSameEntityTag(ifRange, digest)
 }
 
-/** Streams a blob, or parts of it, under the head of its prepared answer. */
+/** Streams a blob, or parts of it, under the head of its answer. */
 export function sendSource(
-  { digest, head: wholeHead }: PreparedBlob,
+  { digest, head: wholeHead }: BlobAnswer,
   response: HttpResponse,
   source: BlobSource,
   spans: readonly ByteSpan[] | undefined,

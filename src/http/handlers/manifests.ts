@@ -2,6 +2,7 @@
  * @module `/v2/<name>/manifests/<tag-or-digest>`: pull, push, delete.
  */
 import { actorOf } from '../../auth/caller.ts'
+import type { Room } from '../../blobs/port.ts'
 import { BodyPool, withWhole } from '../../distribution/body-pool.ts'
 import type { Deletes } from '../../distribution/delete.ts'
 import type { Reliance } from '../../distribution/head-promise.ts'
@@ -18,7 +19,6 @@ import type { RepositoryName } from '../../registry/name.ts'
 import { parseReference, type Reference } from '../../registry/reference.ts'
 import { unwrap } from '../../registry/result.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
-import type { DiskSpace } from '../../storage/disk-space.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine/port.ts'
 import {
   keptBodyBytesMax,
@@ -38,7 +38,7 @@ export class ManifestHandlers {
   readonly #answers: PreparedAnswers
   readonly #pushes: ManifestPushes
   readonly #deletes: Deletes
-  readonly #space: DiskSpace
+  readonly #room: Room
   readonly #pulls: PullTimes
   readonly #reliance: Reliance
   readonly #bodies = new BodyPool(manifestBytesMax)
@@ -48,11 +48,11 @@ export class ManifestHandlers {
     answers: PreparedAnswers,
     pushes: ManifestPushes,
     deletes: Deletes,
-    space: DiskSpace,
+    room: Room,
     pulls: PullTimes,
     reliance: Reliance,
   ) {
-    this.#space = space
+    this.#room = room
     this.#pulls = pulls
     this.#reliance = reliance
     this.#metadata = metadata
@@ -129,7 +129,7 @@ export class ManifestHandlers {
     request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
-    this.#space.requireRoom()
+    this.#room.require()
     const reference = unwrap(parseReference(text))
     const { tags, expected } = parsePushQuery(request.query, reference)
     const push = (bytes: Uint8Array) =>

@@ -12,8 +12,7 @@ import type { RepositoryName } from '../../registry/name.ts'
 import { toRegistryError, UpstreamError } from '../../upstream/error.ts'
 import type { HttpRequest, HttpResponse } from '../engine/port.ts'
 import { HeaderAdder } from '../headed-response.ts'
-import type { PreparedBlob } from '../prepared-answers.ts'
-import { blobHead } from './blobs.ts'
+import { type BlobAnswer, blobHead } from './blobs.ts'
 
 /** Tells how an answer came about, where it is not an ordinary hit. */
 export const cacheHeader = 'X-FastRegistry-Cache'
@@ -26,14 +25,13 @@ export function noReferrers(mirror: Mirror, subject: Digest): RegistryError {
   })
 }
 
-export function prepareBlob(
+/** The answer to a pull whose bytes come from upstream. */
+export function blobAnswer(
   repository: RepositoryName,
   digest: Digest,
   sizeBytes: number,
-): PreparedBlob {
-  const row = { sizeBytes, place: 'file', createdAt: 0, linkedAt: 0 } as const
-  const head = blobHead(200, digest)
-  return { kind: 'blob', repository, digest, row, head, bytes: undefined, reliedAt: 0 }
+): BlobAnswer {
+  return { repository, digest, sizeBytes, head: blobHead(200, digest), reliedAt: 0 }
 }
 
 /** Marks an answer that could not be compared with upstream. */

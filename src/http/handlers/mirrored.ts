@@ -30,10 +30,10 @@ import { type BlobHandlers, blobHead, sendSource } from './blobs.ts'
 import { type DiscoveryHandlers, respondTags } from './discovery.ts'
 import { type ManifestHandlers, parseForPull, prepareManifest } from './manifests.ts'
 import {
+  blobAnswer,
   cacheHeader,
   inTime,
   noReferrers,
-  prepareBlob,
   staleAnswer,
   told,
 } from './mirror-answers.ts'
@@ -296,10 +296,10 @@ export class MirrorFront {
           return await this.#answerFill(repository, outcome.fill, request, response)
         case 'pass': {
           const { source } = outcome
-          const prepared = prepareBlob(name, digest, source.sizeBytes)
+          const answer = blobAnswer(name, digest, source.sizeBytes)
           // Nothing is kept, so a range is asked for anew rather than cut out of the whole.
           const explained = told(source, mirror, request)
-          return sendSource(prepared, PASSED.wrap(response), explained, undefined)
+          return sendSource(answer, PASSED.wrap(response), explained, undefined)
         }
         default:
           return assertNever(outcome)
@@ -315,9 +315,9 @@ export class MirrorFront {
     request: HttpRequest,
     response: HttpResponse,
   ): void | Promise<void> {
-    const prepared = prepareBlob(repository.name, fill.digest, fill.sizeBytes!)
+    const answer = blobAnswer(repository.name, fill.digest, fill.sizeBytes!)
     const marked = MISS.wrap(response)
-    return this.#blobs.answer(prepared, request, marked, (spans) => {
+    return this.#blobs.answerFrom(answer, request, marked, (spans) => {
       let source: BlobSource
       if (spans === undefined) source = fill.attach()
       else {
@@ -326,7 +326,7 @@ export class MirrorFront {
         const deadline = request.startedAt + missMs
         source = this.#mirrors.blobs.ranges(repository, fill, { spans, client, deadline })
       }
-      sendSource(prepared, marked, told(source, repository.mirror, request), spans)
+      sendSource(answer, marked, told(source, repository.mirror, request), spans)
     })
   }
 

@@ -3,6 +3,7 @@
  * Locations are path-absolute and plain: no scheme to guess behind a proxy, nothing to re-encode.
  */
 import { actorOf } from '../../auth/caller.ts'
+import type { Room } from '../../blobs/port.ts'
 import type { Mounts } from '../../distribution/mount.ts'
 import type { ChunkSpan, Uploads } from '../../distribution/uploads.ts'
 import { type Digest, parseAlgorithm, parseDigest } from '../../registry/digest.ts'
@@ -10,7 +11,6 @@ import { RegistryError } from '../../registry/errors.ts'
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts'
 import { formatUploadRange, parseChunkRange } from '../../registry/range.ts'
 import { unwrap } from '../../registry/result.ts'
-import type { DiskSpace } from '../../storage/disk-space.ts'
 import type { HttpRequest, HttpResponse } from '../engine/port.ts'
 import { Query } from '../query.ts'
 import { type HeaderList, respondEmpty } from '../respond.ts'
@@ -49,14 +49,14 @@ export interface UploadRoute extends UploadsRoute {
 export class UploadHandlers {
   readonly #uploads: Uploads
   readonly #mounts: Mounts
-  readonly #space: DiskSpace
+  readonly #room: Room
   readonly #rightsOf: SourceRightsOf
 
-  constructor(uploads: Uploads, mounts: Mounts, space: DiskSpace, rightsOf: SourceRightsOf) {
+  constructor(uploads: Uploads, mounts: Mounts, room: Room, rightsOf: SourceRightsOf) {
     this.#rightsOf = rightsOf
     this.#uploads = uploads
     this.#mounts = mounts
-    this.#space = space
+    this.#room = room
   }
 
   /** POST: a session, a whole blob (`digest`), or a mount (`mount`, `from`). */
@@ -65,7 +65,7 @@ export class UploadHandlers {
     request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
-    this.#space.requireRoom()
+    this.#room.require()
     const query = new Query(request.query)
     const client = request.remoteAddress
     const whole = query.get('digest')
@@ -115,7 +115,7 @@ export class UploadHandlers {
     request: HttpRequest,
     response: HttpResponse,
   ): Promise<void> {
-    this.#space.requireRoom()
+    this.#room.require()
     const span = chunkSpan(request)
     const offset = await this.#uploads.append(repository, id, span, request, userOf(request))
     respondEmpty(response, 202, sessionHeaders(repository, id, offset))
@@ -132,7 +132,7 @@ export class UploadHandlers {
         message: 'finish an upload with ?digest=<digest of the whole blob>',
       })
     }
-    if (request.bodyBytes !== 0) this.#space.requireRoom()
+    if (request.bodyBytes !== 0) this.#room.require()
     const digest = unwrap(parseDigest(text))
     const by = actorOf(request)
     const span = chunkSpan(request)

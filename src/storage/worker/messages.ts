@@ -2,16 +2,16 @@
  * @module What the main thread and the threads that compare the store say to each other: plain data.
  */
 import type { MessagePort } from 'node:worker_threads'
-import type { FileIdentity } from '../../blobs/files/file-identity.ts'
+import type { StoredObject } from '../../blobs/driver.ts'
 import type { BlobRow } from '../../metadata/schema.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { WorkerFailure } from '../../runtime/worker-failure.ts'
+import type { StoreSetup } from '../setup.ts'
 
 /** The thread that compares what is stored with its digest: `workers/scrub.ts`. */
 export interface ScrubSetup {
   readonly port: MessagePort
-  /** `storage.path`. */
-  readonly path: string
+  readonly setup: StoreSetup
   /** 0: as fast as possible. */
   readonly bytesPerSecond: number
   /** Cursor of an interrupted walk to go on from. */
@@ -45,7 +45,7 @@ export type ScrubReply =
 /** The walk that compares files with rows after a start: `workers/reconcile.ts`. */
 export interface ReconcileSetup {
   readonly port: MessagePort
-  readonly storagePath: string
+  readonly setup: StoreSetup
   readonly checksUploads: boolean
   /** Blob folders that changed since then are compared with their rows; undefined: none. */
   readonly blobsSince: number | undefined
@@ -65,8 +65,8 @@ export type ReconcileFinding =
   | {
       readonly kind: 'orphan'
       readonly digest: Digest
-      readonly file: FileIdentity
-      /** Whether the content has the digest that the name says; then the file is flushed. */
+      readonly object: StoredObject
+      /** Whether the content has the digest that the name says. It is durable by now. */
       readonly isGenuine: boolean
     }
   /** A blob file whose row says that the bytes are in the metadata. */

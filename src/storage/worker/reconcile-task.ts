@@ -2,18 +2,17 @@
  * @module The walk that compares files with rows after a start: says what it finds, a bounded number
  * of findings ahead of the answers, and ends when all are settled or its port closes.
  */
-import { blobPaths } from '../../blobs/files/layout.ts'
+import { openInventory } from '../../blobs/driver.ts'
 import { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
-import { metadataFolder } from '../../metadata/lmdb/folder.ts'
 import type { ReconcileAnswer, ReconcileProposal, ReconcileSetup } from './messages.ts'
 import { walkStore } from './reconcile-walk.ts'
 
 /** Findings that the main thread has not settled yet: together they share one flush. */
 const openFindingsMax = 32
 
-export async function reconcile({ port, storagePath, ...asked }: ReconcileSetup): Promise<void> {
-  const paths = blobPaths(storagePath)
-  const rows = new LmdbEnvironment(metadataFolder(storagePath), false)
+export async function reconcile({ port, setup, ...asked }: ReconcileSetup): Promise<void> {
+  const inventory = await openInventory(setup.driver)
+  const rows = new LmdbEnvironment(setup.metadata, false)
   let openFindings = 0
   let isStopped = false
   let wake = () => {}
@@ -34,7 +33,8 @@ export async function reconcile({ port, storagePath, ...asked }: ReconcileSetup)
   }
   try {
     let id = 0
-    for await (const finding of walkStore({ ...asked, paths, rows, isStopped: () => isStopped })) {
+    const walk = walkStore({ ...asked, inventory, rows, isStopped: () => isStopped })
+    for await (const finding of walk) {
       id += 1
       openFindings += 1
       port.postMessage({ id, finding } satisfies ReconcileProposal)

@@ -2,9 +2,8 @@
  * @module The thread that reads everything stored and compares it with its digest. It tells what
  * it found and how far it is; it ends at the end of the walk or when it is told to stop.
  */
-import { blobPaths } from '../../blobs/files/layout.ts'
+import { openInventory } from '../../blobs/driver.ts'
 import { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
-import { metadataFolder } from '../../metadata/lmdb/folder.ts'
 import { toWorkerFailure } from '../../runtime/worker-failure.ts'
 import type { ScrubReply, ScrubSetup } from './messages.ts'
 import { Pace, walkEverything } from './scrub-walk.ts'
@@ -12,10 +11,9 @@ import { Pace, walkEverything } from './scrub-walk.ts'
 /** Progress is told this often, ms. */
 const progressEveryMs = 500
 
-export async function scrub(setup: ScrubSetup): Promise<void> {
-  const { port, path, bytesPerSecond, after } = setup
-  const paths = blobPaths(path)
-  const metadata = new LmdbEnvironment(metadataFolder(path), false)
+export async function scrub({ port, setup, bytesPerSecond, after }: ScrubSetup): Promise<void> {
+  const inventory = await openInventory(setup.driver)
+  const metadata = new LmdbEnvironment(setup.metadata, false)
   const reply = (message: ScrubReply) => port.postMessage(message)
   let isStopped = false
   let told = performance.now()
@@ -38,7 +36,7 @@ export async function scrub(setup: ScrubSetup): Promise<void> {
     })
   })
   try {
-    await walkEverything(metadata, paths, new Pace(bytesPerSecond, () => isStopped), after, {
+    await walkEverything(metadata, inventory, new Pace(bytesPerSecond, () => isStopped), after, {
       isStopped: () => isStopped,
       onFinding: (finding) => reply({ kind: 'finding', finding }),
       onProgress: (at, count) => {

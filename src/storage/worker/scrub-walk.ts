@@ -3,20 +3,16 @@
  * Runs in the scrub worker; what it finds is told, never mended here: the main thread decides with
  * fresh rows under the blob's lock.
  */
-import { open } from 'node:fs/promises'
-import { type BlobPaths, blobPath } from '../../blobs/files/layout.ts'
+import { type BlobInventory, hasObject } from '../../blobs/driver.ts'
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import { prefixRange } from '../../metadata/lmdb/environment.ts'
 import type { BlobRow, Databases } from '../../metadata/schema.ts'
 import { algorithmOf, type Digest } from '../../registry/digest.ts'
-import { createHasher, digestOf } from '../../registry/hasher.ts'
+import { digestOf } from '../../registry/hasher.ts'
 import type { Finding } from './messages.ts'
 
 /** Rows read in one go; between two of them other threads' commits become visible. */
 const rowsPerRead = 256
-
-/** Bytes read at once. */
-const readBytes = 1024 * 1024
 
 export interface ScrubObserver {
   onFinding(finding: Finding): void
@@ -57,13 +53,13 @@ export class Pace {
 /** Reads every blob, then every manifest. `after` is a cursor of an earlier, interrupted walk. */
 export async function walkEverything(
   metadata: LmdbEnvironment,
-  paths: BlobPaths,
+  inventory: BlobInventory,
   pace: Pace,
   after: string | undefined,
   observer: ScrubObserver,
 ): Promise<void> {
   const [phase, last] = parseCursor(after)
-  if (phase === 'blob') await walkBlobs(metadata, paths, pace, last, observer)
+  if (phase === 'blob') await walkBlobs(metadata, inventory, pace, last, observer)
   await walkManifests(metadata, pace, phase === 'manifest' ? last : undefined, observer)
 }
 
@@ -75,7 +71,7 @@ function parseCursor(cursor: string | undefined): ['blob' | 'manifest', string |
 
 async function walkBlobs(
   metadata: LmdbEnvironment,
-  paths: BlobPaths,
+  inventory: BlobInventory,
   pace: Pace,
   after: string | undefined,
   observer: ScrubObserver,
@@ -90,7 +86,7 @@ async function walkBlobs(
       const digest = key as Databases['blobs']['key']
       const row = value as BlobRow
       if (observer.isStopped()) return
-      const reason = await checkBlob(metadata, paths, pace, digest, row)
+      const reason = await checkBlob(metadata, inventory, pace, digest, row)
       if (reason !== undefined) observer.onFinding({ kind: 'blob', digest, row, reason })
       last = digest
       observer.onProgress(`blob ${digest}`, row.sizeBytes)
@@ -101,12 +97,12 @@ async function walkBlobs(
 /** Why the bytes are not the blob's; undefined when they are. */
 async function checkBlob(
   metadata: LmdbEnvironment,
-  paths: BlobPaths,
+  inventory: BlobInventory,
   pace: Pace,
   digest: Digest,
   row: BlobRow,
 ): Promise<string | undefined> {
-  if (row.place === 'inline') {
+  if (!hasObject(row)) {
     const bytes = metadata.getBytes('blobBytes', digest)
     if (bytes === undefined) return 'its bytes are missing'
     const actual = digestOf(algorithmOf(digest), bytes)
@@ -114,36 +110,21 @@ async function checkBlob(
     return actual === digest ? undefined : `its bytes have the digest ${actual}`
   }
   try {
-    const { actual, sizeBytes } = await hashFile(blobPath(paths, digest), digest, pace)
-    if (sizeBytes !== row.sizeBytes) return `its file has ${sizeBytes} of ${row.sizeBytes} bytes`
+    const checked = await inventory.check(digest, {
+      onRead: async (bytes) => {
+        await pace.spend(bytes)
+        return true
+      },
+    })
+    if (checked.is === 'missing') return 'its file is missing'
+    if (checked.is === 'stopped') return undefined
+    const { actual, readBytes } = checked
+    if (readBytes !== row.sizeBytes) return `its file has ${readBytes} of ${row.sizeBytes} bytes`
     return actual === digest ? undefined : `its file has the digest ${actual}`
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return 'its file is missing'
     if (code === 'EIO') return 'its file cannot be read (EIO)'
     throw error
-  }
-}
-
-async function hashFile(
-  path: string,
-  digest: Digest,
-  pace: Pace,
-): Promise<{ actual: Digest; sizeBytes: number }> {
-  const file = await open(path, 'r')
-  try {
-    const hasher = createHasher(algorithmOf(digest))
-    const buffer = new Uint8Array(readBytes)
-    let sizeBytes = 0
-    while (true) {
-      const { bytesRead } = await file.read(buffer, 0, readBytes, sizeBytes)
-      if (bytesRead === 0) return { actual: hasher.digest(), sizeBytes }
-      hasher.update(buffer.subarray(0, bytesRead))
-      sizeBytes += bytesRead
-      await pace.spend(bytesRead)
-    }
-  } finally {
-    await file.close()
   }
 }
 

@@ -115,8 +115,8 @@ export const BREAKS = [
     invariant: 7,
     what: 'a file without a row is not taken up',
     file: 'src/storage/reconcile-decisions.ts',
-    find: 'const { applied } = await metadata.commit({ checks, changes })\n      if (applied && file',
-    replace: 'const applied = checks.length > changes.length + 1\n      if (applied && file',
+    find: 'const { applied } = await metadata.commit({ checks, changes })\n      if (applied && object',
+    replace: 'const applied = checks.length > changes.length + 1\n      if (applied && object',
     guard: vitest('unit', 'test/unit/storage/reconcile.test.ts'),
   },
   {

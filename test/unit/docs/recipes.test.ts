@@ -25,7 +25,7 @@ import { createLogger } from './dist/src/observability/logger.js'
 import { startServer } from './dist/src/server.js'
 import { systemClock } from './dist/src/runtime/clock.js'
 import { openStorage } from './dist/src/storage/open.js'
-import { CountedReader } from './dist/src/blobs/counted/reader.js'
+import { CountedReader } from './dist/src/blobs/counted/driver.js'
 
 const text = 'server: { addr: "127.0.0.1:0", greeting: welcome }\\nstorage: { path: ./store }\\nlog: { access: false }\\n'
 const config = await loadConfigText(text, 'trial.yaml')
@@ -50,7 +50,7 @@ const storage = await openStorage({
 const put = { change: 'put', in: 'greetings', key: 'team/app', row: { text: 'good morning' } }
 await storage.metadata.commit({ checks: [], changes: [put] })
 found.row = storage.metadata.get('greetings', 'team/app')
-found.isDriver = storage.blobs instanceof CountedReader
+found.isDriver = storage.driver.reader instanceof CountedReader
 await storage.close()
 console.log(JSON.stringify(found))
 `

@@ -5,6 +5,7 @@
 import { describe, expect, test } from 'vitest'
 import { CredentialsRefused } from '../../../src/auth/authenticator.ts'
 import { LoginPutOff } from '../../../src/auth/login-delay.ts'
+import { DiskRoom } from '../../../src/blobs/files/room.ts'
 import { FileBlobWriter } from '../../../src/blobs/files/writer.ts'
 import { ClientQuota } from '../../../src/distribution/client-quota.ts'
 import { Deletes } from '../../../src/distribution/delete.ts'
@@ -44,7 +45,6 @@ import { parseTag } from '../../../src/registry/tag.ts'
 import { Copies } from '../../../src/repositories/copy.ts'
 import { Repositories } from '../../../src/repositories/delete-rename.ts'
 import { Undelete } from '../../../src/repositories/undelete.ts'
-import { DiskSpace } from '../../../src/storage/disk-space.ts'
 import { type Failure, toRegistryError, UpstreamError } from '../../../src/upstream/error.ts'
 
 const repository = unwrap(parseRepositoryName('team/app'))
@@ -183,7 +183,7 @@ describe('uploads', () => {
   })
 
   test('too many large ones', async () => {
-    const writer = new FileBlobWriter({} as never, { hasRoom: false } as never, true)
+    const writer = new FileBlobWriter({ workers: { hasRoom: false } } as never)
     const error = await thrownBy(() => writer.adopt('u', 'sha256', 0))
     expect(seen(error)).toMatchObject({
       answer: '503 UNAVAILABLE',
@@ -242,8 +242,8 @@ describe('the disk', () => {
   })
 
   test('short of room', async () => {
-    const space = new DiskSpace('/', Number.POSITIVE_INFINITY)
-    const error = await thrownBy(() => space.requireRoom())
+    const space = new DiskRoom('/', Number.POSITIVE_INFINITY)
+    const error = await thrownBy(() => space.require())
     expect(seen(error)).toMatchObject({ answer: '507 UNAVAILABLE', headers: {}, isLogged: true })
   })
 })
@@ -271,7 +271,7 @@ describe('too much at once', () => {
   })
 
   test('questions why something stays', async () => {
-    const explain = new Explain('/nowhere', {} as never)
+    const explain = new Explain({} as never, {} as never)
     const ask = () => explain.repository(repository, undefined, 0, new AbortController().signal)
     for (let count = 0; count < 16; count += 1) void ask().catch(() => undefined)
     expect(seen(await thrownBy(ask))).toMatchObject(busy)
@@ -430,10 +430,10 @@ describe('requests for what may be had', () => {
 
   test('a range that the blob does not have, and too many of them', async () => {
     const none = {} as never
-    const blobs = new BlobHandlers(none, none, none, none, none, none)
-    const prepared = { digest, row: { sizeBytes: 10 } } as never
+    const blobs = new BlobHandlers(none, none, none, none, none)
+    const answer = { digest, sizeBytes: 10 } as never
     const ask = (range: string) =>
-      thrownBy(() => blobs.answer(prepared, given({ range }), none, () => {}))
+      thrownBy(() => blobs.answerFrom(answer, given({ range }), none, () => {}))
     expect(seen(await ask('bytes=10-'))).toMatchObject({
       answer: '416 BLOB_UPLOAD_INVALID',
       headers: { 'Content-Range': 'bytes */10' },

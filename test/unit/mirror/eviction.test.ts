@@ -151,7 +151,7 @@ test('an eviction takes the manifests that were used before the youngest blob th
       context: context as never,
       maxBytesInAll: 0,
       isBusy: () => false,
-      removeFile: async () => undefined,
+      removeBytes: async () => undefined,
       evictManifests: async (_mirror, horizon) => {
         asked.push(horizon)
         return 3

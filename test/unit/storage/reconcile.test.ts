@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, unlink, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { fileIdentity } from '../../../src/blobs/files/file-identity.ts'
 import { blobPath, blobPaths, uploadPath } from '../../../src/blobs/files/layout.ts'
 import type { UploadRow } from '../../../src/metadata/schema.ts'
 import type { Digest } from '../../../src/registry/digest.ts'
@@ -338,7 +337,7 @@ describe('a decision', () => {
     const bytes = Buffer.from('pushed just now')
     const digest = digestOfText(bytes)
     const path = await putFile(folder, digest, 'pushed just now')
-    const file = fileIdentity(await stat(path))
+    const object = (await store.storage.driver.inventory.stat(digest))!
     let finishPush = () => {}
     const pushing = digestLock.run(digest, async () => {
       await new Promise<void>((resolve) => {
@@ -346,7 +345,7 @@ describe('a decision', () => {
       })
       await putBlob(store, bytes, 'file')
     })
-    const deciding = decisions.decide({ kind: 'orphan', digest, file, isGenuine: false })
+    const deciding = decisions.decide({ kind: 'orphan', digest, object, isGenuine: false })
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect(metadata.get('blobs', digest)).toBeUndefined()
     finishPush()
@@ -361,8 +360,8 @@ describe('a decision', () => {
     const decisions = await decisionsOn(store)
     const digest = digestOfText('right')
     const path = await putFile(store.storage.path, digest, 'right')
-    const file = { ...fileIdentity(await stat(path)), sizeBytes: 3 }
-    await decisions.decide({ kind: 'orphan', digest, file, isGenuine: false })
+    const object = { sizeBytes: 3, version: 'another' }
+    await decisions.decide({ kind: 'orphan', digest, object, isGenuine: false })
     expect(existsSync(path)).toBe(true)
   })
 

@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest'
 import { blobPath, blobPaths } from '../../../src/blobs/files/layout.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { Scrub } from '../../../src/storage/scrub.ts'
+import { storeSetup } from '../../../src/storage/setup.ts'
 import {
   type OpenStore,
   openStore,
@@ -17,7 +18,7 @@ import {
 
 async function scrubOf(store: OpenStore, path: string): Promise<Scrub> {
   const { metadata, quarantine } = store.storage
-  return new Scrub({ path, metadata, quarantine, clock: systemClock })
+  return new Scrub({ setup: storeSetup(path), metadata, quarantine, clock: systemClock })
 }
 
 async function filledStore() {

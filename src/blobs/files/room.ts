@@ -3,12 +3,13 @@
  * refused before the disk is full and without waiting for an answer.
  */
 import { statfs } from 'node:fs/promises'
-import { RegistryError } from '../registry/errors.ts'
+import { RegistryError } from '../../registry/errors.ts'
+import type { Room } from '../port.ts'
 
 /** How often the file system is asked, ms. */
 const askEveryMs = 1_000
 
-export class DiskSpace {
+export class DiskRoom implements Room {
   readonly #path: string
   readonly #reserveBytes: number
   #freeBytes = Number.POSITIVE_INFINITY
@@ -30,12 +31,11 @@ export class DiskSpace {
     clearInterval(this.#timer)
   }
 
-  /** Bytes that the process may still write, as of the last second. */
+  /** As of the last second. */
   get freeBytes(): number {
     return this.#freeBytes
   }
 
-  /** Bytes below which pushes are refused. */
   get reserveBytes(): number {
     return this.#reserveBytes
   }
@@ -44,8 +44,7 @@ export class DiskSpace {
     return this.#freeBytes > this.#reserveBytes
   }
 
-  /** Throws DISK_LOW when pushes are refused. */
-  requireRoom(): void {
+  require(): void {
     if (this.hasRoom) return
     throw new RegistryError('DISK_LOW')
   }
