@@ -21,7 +21,7 @@ import { openAccess } from './server/open-access.ts'
 import { makeHealth, makeMetrics, type StatusParts, statusEndpoints } from './server/status.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
 import { makeUseCases, type UseCases } from './server/use-cases.ts'
-import { openStorage, type Storage } from './storage/open.ts'
+import { type OpenDriver, openStorage, type Storage } from './storage/open.ts'
 import { Reconciliation } from './storage/reconcile.ts'
 
 export interface RunningServer {
@@ -35,6 +35,8 @@ export interface ServerOptions {
   readonly logger?: Logger
   /** Called for each part that was opened; a throw fails the start there. */
   readonly onOpened?: OnOpened
+  /** Opens another driver for the bytes of blobs than files; for tests, as no setting chooses one. */
+  readonly openDriver?: OpenDriver
 }
 
 /** How often idle upload sessions are looked for, ms. */
@@ -51,7 +53,7 @@ export async function startServer(
   const logger = options.logger ?? createLogger(config.log.level)
   const life = new LifeCycle(options.onOpened)
   return life.guard(async () => {
-    const { engine, ports } = await start(config, logger, life)
+    const { engine, ports } = await start(config, logger, life, options.openDriver)
     logger.info({ event: 'listening', ports, engine: engine.kind }, 'listening')
     return {
       ports,
@@ -69,11 +71,12 @@ async function start(
   config: Config,
   logger: Logger,
   life: LifeCycle,
+  openDriver: OpenDriver | undefined,
 ): Promise<{ readonly engine: HttpEngine; readonly ports: readonly number[] }> {
   // Before anything is opened that would have to be closed again.
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
-  const storage = await openStores(config, logger, life)
+  const storage = await openStores(config, openDriver, logger, life)
   const { metadata } = storage
   const reconciliation = new Reconciliation({
     ...storage,
@@ -141,6 +144,7 @@ async function start(
 
 function openStores(
   { storage, workers }: Config,
+  openDriver: OpenDriver | undefined,
   logger: Logger,
   life: LifeCycle,
 ): Promise<Storage> {
@@ -154,6 +158,7 @@ function openStores(
     reserveBytes: storage.reserveMb * 1024 * 1024,
     onQuarantined: (digest: string, reason: string) =>
       logger.error({ digest, reason }, 'blob quarantined'),
+    ...(openDriver !== undefined && { openDriver }),
   }
   return openStorage(settings, life)
 }

@@ -12,6 +12,7 @@ import { loadConfigText } from '../../src/config/load.ts'
 import { loadUws } from '../../src/http/engine/uws/loader.ts'
 import { createLogger } from '../../src/observability/logger.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
+import type { OpenDriver } from '../../src/storage/open.ts'
 import { RawClient } from './raw-http.ts'
 import { RegistryClient } from './registry-client.ts'
 
@@ -26,6 +27,7 @@ export interface InProcessOptions {
   readonly config?: Readonly<Record<string, unknown>>
   /** A folder of an earlier registry; a new one otherwise. */
   readonly folder?: string
+  readonly openDriver?: OpenDriver
   readonly mirrors?: readonly Readonly<Record<string, unknown>>[]
 }
 
@@ -55,7 +57,7 @@ export class InProcessRegistry {
   }
 
   async start(): Promise<void> {
-    const { engine, config = {}, mirrors = [] } = this.#options
+    const { engine, config = {}, mirrors = [], openDriver } = this.#options
     const text = stringify({
       metrics: {},
       ...config,
@@ -67,7 +69,11 @@ export class InProcessRegistry {
       this.logLines.push(...lines.split('\n').filter((line) => line !== ''))
     }
     const parsed = await loadConfigText(text, 'test.yaml')
-    this.#server = await startServer(parsed, { logger: createLogger('info', { write }) })
+    const logger = createLogger('info', { write })
+    this.#server = await startServer(parsed, {
+      logger,
+      ...(openDriver !== undefined && { openDriver }),
+    })
     this.#client = new RegistryClient(this.port)
   }
 

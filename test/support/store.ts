@@ -57,11 +57,11 @@ export async function openStore(path: string): Promise<OpenStore> {
   return { storage, quarantined }
 }
 
-/** Stores a blob as a push would, inline or as a file. */
+/** Stores a blob as a push would, inline or as a file; `elsewhere`: its row alone. */
 export async function putBlob(
   { storage }: OpenStore,
   bytes: Uint8Array,
-  place: 'inline' | 'file',
+  place: 'inline' | 'file' | 'elsewhere',
 ): Promise<Digest> {
   const digest = digestOfText(bytes)
   if (place === 'file') {
