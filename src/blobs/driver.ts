@@ -147,7 +147,7 @@ export interface BlobInventory {
    * What is stored, range by range in the order of digests: any digest is in exactly one range.
    * `after`: only digests behind this one. `changedSince` (ms since the epoch): a driver that knows
    * where nothing changed since does not list that. The list may lag behind by some minutes, in both
-   * directions: whoever acts on it looks at the object first.
+   * directions: the caller looks at an object before it acts on the list.
    */
   list(from?: ListFrom): AsyncIterable<ObjectRange>
   /** Whether there is no object at all. */

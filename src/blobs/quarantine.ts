@@ -34,7 +34,7 @@ export class Quarantine {
 
   /**
    * Removes the row that made the promise (if it is still that one) and takes the object, if there is
-   * one, out of service. Links stay: whoever pushes the blob again mends every repository at once.
+   * one, out of service. Links stay: the next push of the blob repairs every repository.
    */
   isolate(digest: Digest, row: BlobRow, reason: string): Promise<void> {
     const { bin, metadata, digestLock, forget, onQuarantined } = this.#options
