@@ -60,4 +60,11 @@ export const BREAKS = [
     replace: '',
     guard: vitest('unit', 'test/unit/metadata/retry.test.ts'),
   },
+  {
+    what: 'a rename overwrites what is pushed to the new name meanwhile',
+    file: 'src/repositories/delete-rename.ts',
+    find: "? { check: 'absent', in: 'tags', key }",
+    replace: "? { check: 'none', in: 'tags', prefix: ['no-such'] }",
+    guard: vitest('unit', 'test/unit/repositories/rename.test.ts'),
+  },
 ]
