@@ -1,9 +1,10 @@
 /**
  * @module `/admin/pins`: digests that no rule and no delete may touch.
  */
+
 import * as v from 'valibot'
 import type { Asker } from '../auth/asker.ts'
-import type { History } from '../distribution/history.ts'
+import { recordEvent } from '../metadata/edits.ts'
 import type { MetadataReader, MetadataStore } from '../metadata/port.ts'
 import { inTurns } from '../metadata/scan.ts'
 import type { PinRow } from '../metadata/schema.ts'
@@ -16,7 +17,6 @@ import { defined, digestSchema, isoTime, repositorySchema } from './schemas.ts'
 
 export interface PinSources {
   readonly metadata: MetadataStore
-  readonly history: History
   readonly clock: Clock
 }
 
@@ -53,7 +53,7 @@ const pinsMax = 10_000
 const isKnown = (asker: Asker, { repository }: PinRow) =>
   asker.isAdmin || (repository !== undefined && sees(asker, repository))
 
-export function pinEndpoints({ metadata, history, clock }: PinSources): Endpoint[] {
+export function pinEndpoints({ metadata, clock }: PinSources): Endpoint[] {
   return [
     endpoint({
       method: 'GET',
@@ -111,7 +111,7 @@ export function pinEndpoints({ metadata, history, clock }: PinSources): Endpoint
           checks: [],
           changes: [
             { change: 'put', in: 'pins', key: [digest, name], row },
-            history.write({ ...event, why: note }),
+            recordEvent({ ...event, why: note }),
           ],
         })
         return toPin(digest, name, row)
@@ -135,7 +135,7 @@ export function pinEndpoints({ metadata, history, clock }: PinSources): Endpoint
           checks: [],
           changes: [
             { change: 'delete', in: 'pins', key: [digest, name] },
-            history.write({ at, action: 'unpin', repository, by: actor, digest }),
+            recordEvent({ at, action: 'unpin', repository, by: actor, digest }),
           ],
         })
         return new Reply(200, toPin(digest, name, row))

@@ -3,7 +3,7 @@
  * delete removes the manifest, its tags and its referrer entry; bytes go only by collection.
  */
 
-import { dropTag, removeManifest, unlinkBlob } from '../metadata/edits.ts'
+import { dropTag, recordEvent, removeManifest, unlinkBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { commitRetrying } from '../metadata/retry.ts'
 import type { Digest } from '../registry/digest.ts'
@@ -11,7 +11,6 @@ import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { History } from './history.ts'
 import { readManifestToRemove } from './manifest-to-remove.ts'
 import type { Protection } from './protection.ts'
 import type { TagLocks } from './tag-locks.ts'
@@ -22,7 +21,6 @@ export interface DeleteParts {
   /** Shared with the pushes. */
   readonly tagLocks: TagLocks
   readonly protection: Protection
-  readonly history: History
 }
 
 export class Deletes {
@@ -42,7 +40,7 @@ export class Deletes {
    */
   async deleteTag(repository: RepositoryName, tag: Tag, by = 'client'): Promise<void> {
     this.#checkAllowed()
-    const { clock, tagLocks, protection, history } = this.#parts
+    const { clock, tagLocks, protection } = this.#parts
     const decide = () => {
       const row = this.#metadata.get('tags', [repository, tag])
       if (row === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { tag } })
@@ -54,7 +52,7 @@ export class Deletes {
         decision.changes.push({ change: 'raise', in: 'manifests', key: [repository, digest], at })
       }
       const event = { at, action: 'delete-tag', repository, by, tag, digest } as const
-      decision.changes.push(history.write(event))
+      decision.changes.push(recordEvent(event))
       return decision
     }
     await tagLocks.run(repository, [tag], () => commitRetrying(this.#metadata, decide))
@@ -67,7 +65,7 @@ export class Deletes {
    */
   async deleteManifest(repository: RepositoryName, digest: Digest, by = 'client'): Promise<void> {
     this.#checkAllowed()
-    const { clock, tagLocks, protection, history } = this.#parts
+    const { clock, tagLocks, protection } = this.#parts
     const decide = async () => {
       const row = this.#metadata.get('manifests', [repository, digest])
       if (row === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
@@ -78,7 +76,7 @@ export class Deletes {
       // The lock keeps pushes from adding a tag, and the row's check any that passed it by.
       const decision = removeManifest(it, { at, by, why: 'deleted by a client' })
       const event = { at, action: 'delete-manifest', repository, by, digest } as const
-      decision.changes.push(history.write(event))
+      decision.changes.push(recordEvent(event))
       return decision
     }
     await tagLocks.run(repository, [digest], () => commitRetrying(this.#metadata, decide))

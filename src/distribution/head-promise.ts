@@ -18,7 +18,7 @@ export interface Promised {
   reliedAt: number
 }
 
-export class Reliance {
+export class HeadPromise {
   readonly #metadata: MetadataStore
   readonly #clock: Clock
   readonly #slackMs: number

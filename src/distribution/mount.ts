@@ -3,12 +3,11 @@
  * (distribution-spec, mounting-a-blob-from-another-repository).
  */
 
-import { linkBlob } from '../metadata/edits.ts'
+import { linkBlob, recordEvent } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { History } from './history.ts'
 
 /** Holders looked at for a mount without `from`; beyond that the client uploads instead. */
 const holdersLookedAtMax = 64
@@ -16,12 +15,10 @@ const holdersLookedAtMax = 64
 export class Mounts {
   readonly #metadata: MetadataStore
   readonly #clock: Clock
-  readonly #history: History
 
-  constructor(metadata: MetadataStore, clock: Clock, history: History) {
+  constructor(metadata: MetadataStore, clock: Clock) {
     this.#metadata = metadata
     this.#clock = clock
-    this.#history = history
   }
 
   /**
@@ -46,7 +43,7 @@ export class Mounts {
       changes: [
         { change: 'raise', in: 'blobs', key: digest, at: now },
         ...linkBlob(repository, digest, now),
-        this.#history.write({ at: now, action: 'mount', repository, by, digest, from: source }),
+        recordEvent({ at: now, action: 'mount', repository, by, digest, from: source }),
       ],
     })
     return outcome.applied

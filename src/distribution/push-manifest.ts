@@ -4,7 +4,7 @@
  * entry, tags. Readers see the old or the new tag, never none.
  */
 
-import { addManifest, refusalOf } from '../metadata/edits.ts'
+import { addManifest, recordEvent, refusalOf } from '../metadata/edits.ts'
 import { imageSize, imageSizeInTurns } from '../metadata/image-size.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { commitRetrying } from '../metadata/retry.ts'
@@ -19,7 +19,6 @@ import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { checkChildren } from './check-children.ts'
-import type { History } from './history.ts'
 import { isBuildCache, lifetimeOf, type ReadBlob } from './image-expiry.ts'
 import type { Policy } from './policy.ts'
 import type { Protection } from './protection.ts'
@@ -53,7 +52,6 @@ export interface PushParts {
   /** Shared with the deletes. */
   readonly tagLocks: TagLocks
   readonly protection: Protection
-  readonly history: History
   /** Reads an image config for its labels. */
   readonly readBlob: ReadBlob
   /** `readManifest` of `distribution/worker/read-manifest.ts`: on this thread. */
@@ -233,7 +231,7 @@ export class ManifestPushes {
   }
 
   #event({ repository, by }: ManifestPush, digest: Digest, at: Timestamp): Change {
-    return this.#parts.history.write({ at, action: 'push', repository, by, digest })
+    return recordEvent({ at, action: 'push', repository, by, digest })
   }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import type { BlobWriter } from '../blobs/port.ts'
+import { recordEvent } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { inTurns } from '../metadata/scan.ts'
 import type { UploadRow } from '../metadata/schema.ts'
@@ -19,7 +20,6 @@ import { PerTurn } from '../runtime/per-turn.ts'
 import { type Random, randomHexId } from '../runtime/random.ts'
 import { ClientQuota } from './client-quota.ts'
 import { commitBlob } from './commit-blob.ts'
-import { History } from './history.ts'
 import type { UploadBody } from './upload/body.ts'
 import { KeptSessions } from './upload/kept-sessions.ts'
 import { isLost, isMismatch, sessionInUse, takenOver, unknownSession } from './upload/refusals.ts'
@@ -50,7 +50,6 @@ export type ChunkSpan = ByteSpan | undefined
 export class Uploads {
   readonly #options: UploadsOptions
   readonly #turns: UploadTurns
-  readonly #history = new History()
   readonly #kept: KeptSessions
   readonly #quota: ClientQuota
   readonly #adoptions = new PerTurn(adoptionsPerTurnMax)
@@ -364,7 +363,7 @@ export class Uploads {
         const blob = await session.seal(digest)
         const { repository } = session.row
         const at = clock.now()
-        const event = this.#history.write({ at, action: 'push-blob', repository, by, digest })
+        const event = recordEvent({ at, action: 'push-blob', repository, by, digest })
         await commitBlob(metadata, repository, blob, uploadId, at, [event])
         if (blob.inlineBytes === undefined) onFileReplaced(digest)
       } catch (error) {

@@ -176,7 +176,7 @@ export class Collector {
 
   /** Makes the plan. Undefined: it is to be applied now; else how the run ended. */
   async #mark(job: RunningJob, state: RunStateRow): Promise<End | undefined> {
-    const { plans, config, clock, reliance } = this.#options
+    const { plans, config, clock, headPromise } = this.#options
     const isDry = state.kind === 'plan'
     const approved = isDry ? undefined : this.#approvals()
     let last: {
@@ -233,7 +233,7 @@ export class Collector {
       await plans.put(state.plan, { ...row, unapproved, state: 'ready' })
       return { state: 'done' }
     }
-    const stopped = await this.#whyNot(job, state, last.bytes, reliance.hasUnwritten)
+    const stopped = await this.#whyNot(job, state, last.bytes, headPromise.hasUnwritten)
     if (stopped !== undefined) {
       await plans.put(state.plan, { ...row, state: 'ready', message: stopped })
       return { state: 'stopped', message: stopped }

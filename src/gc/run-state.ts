@@ -3,7 +3,7 @@
  */
 import * as v from 'valibot'
 import type { CleanupConfig } from '../config/config.ts'
-import type { Reliance } from '../distribution/head-promise.ts'
+import type { HeadPromise } from '../distribution/head-promise.ts'
 import type { PullTimes } from '../distribution/pull-times.ts'
 import type { Jobs } from '../jobs/jobs.ts'
 import type { MetadataStore } from '../metadata/port.ts'
@@ -28,7 +28,7 @@ export interface CollectorOptions {
   readonly jobs: Jobs
   readonly plans: Plans
   readonly clockGuard: ClockGuard
-  readonly reliance: Reliance
+  readonly headPromise: HeadPromise
   readonly pulls: PullTimes
   readonly uploads: { sweep(): Promise<void> }
   /** Repositories that belong to a mirror: they have rules of their own. */

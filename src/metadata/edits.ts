@@ -18,6 +18,7 @@ import {
   type DeletedManifestRow,
   deletedTagsMax,
   type EdgeRow,
+  type EventRow,
   type ManifestRow,
   type PinRow,
   type ReferrerRow,
@@ -31,6 +32,14 @@ import type { Check, MoveTag, SingleChange, TagRefusal } from './transaction.ts'
 export interface Decision {
   readonly checks: Check[]
   readonly changes: SingleChange[]
+}
+
+/**
+ * Writes a line of the history, with the change that it describes: so it is never wrong and never missing.
+ * The store's writer numbers the lines; collection removes old ones.
+ */
+export function recordEvent(row: EventRow): SingleChange {
+  return { change: 'event', in: 'events', row }
 }
 
 /** Puts a blob into a repository, and creates the repository by its first push. */

@@ -3,10 +3,16 @@
  * renamed. Both are long work in short steps that can be begun again where they stopped.
  */
 
-import type { History } from '../distribution/history.ts'
 import { readManifestToRemove } from '../distribution/manifest-to-remove.ts'
 import type { Protection } from '../distribution/protection.ts'
-import { type Decision, dropTag, pointTag, removeManifest, unlinkBlob } from '../metadata/edits.ts'
+import {
+  type Decision,
+  dropTag,
+  pointTag,
+  recordEvent,
+  removeManifest,
+  unlinkBlob,
+} from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { commitRetrying } from '../metadata/retry.ts'
 import { listAll } from '../metadata/scan.ts'
@@ -20,7 +26,6 @@ import type { Copies } from './copy.ts'
 export interface RepositoriesOptions {
   readonly metadata: MetadataStore
   readonly clock: Clock
-  readonly history: History
   readonly protection: Protection
   readonly copies: Copies
 }
@@ -62,7 +67,7 @@ export class Repositories {
     progress: Progress,
     why = 'its repository was deleted',
   ): Promise<boolean> {
-    const { metadata, clock, history } = this.#options
+    const { metadata, clock } = this.#options
     const removal = { at: clock.now(), by, why }
     const counts = { tags: 0, manifests: 0, blobs: 0 }
     const each = async (
@@ -109,7 +114,7 @@ export class Repositories {
         { check: 'none', in: 'manifests', prefix: [repository] },
         { check: 'none', in: 'links', prefix: [repository] },
       ],
-      changes: [{ change: 'delete', in: 'repositories', key: repository }, history.write(event)],
+      changes: [{ change: 'delete', in: 'repositories', key: repository }, recordEvent(event)],
     })
     return applied
   }
@@ -132,7 +137,7 @@ export class Repositories {
     by: string,
     progress: Progress,
   ): Promise<boolean> {
-    const { metadata, copies, clock, history } = this.#options
+    const { metadata, copies, clock } = this.#options
     const key = renameKey(from)
     await this.#put([{ change: 'put', in: 'progress', key, row: to }])
     const counts = { manifestsCopied: 0, tagsCopied: 0 }
@@ -156,7 +161,7 @@ export class Repositories {
       by,
       from,
     } as const
-    await this.#put([history.write(event)])
+    await this.#put([recordEvent(event)])
     const isGone = await this.delete(from, by, progress, `renamed to ${to}`)
     if (isGone) await this.#put([{ change: 'delete', in: 'progress', key }])
     return isGone

@@ -5,10 +5,9 @@
  */
 import type { BlobStore } from '../blobs/store.ts'
 import { tagsNamedAfter } from '../distribution/attached.ts'
-import type { History } from '../distribution/history.ts'
 import type { Protection } from '../distribution/protection.ts'
 import type { TagLocks } from '../distribution/tag-locks.ts'
-import { linkBlob, movedTag, pointTag, restoreManifest } from '../metadata/edits.ts'
+import { linkBlob, movedTag, pointTag, recordEvent, restoreManifest } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { listAll } from '../metadata/scan.ts'
 import { type DeletedManifestRow, deletedTagsMax } from '../metadata/schema.ts'
@@ -25,7 +24,6 @@ export interface UndeleteOptions {
   readonly blobs: Pick<BlobStore, 'restore'>
   readonly digestLock: KeyedLock
   readonly clock: Clock
-  readonly history: History
   readonly tagLocks: TagLocks
   readonly protection: Protection
 }
@@ -58,7 +56,7 @@ export class Undelete {
     digest: Digest | undefined,
     by: string,
   ): Promise<Restored> {
-    const { metadata, tagLocks, protection, clock, history } = this.#options
+    const { metadata, tagLocks, protection, clock } = this.#options
     const deleted = metadata.get('deletedTags', [repository, tag])
     const target = digest ?? deleted?.row.digest
     if (target === undefined) throw unknown('this tag was not deleted within the window', { tag })
@@ -90,7 +88,7 @@ export class Undelete {
       ]
       const changes: Change[] = [
         ...pointTag(repository, tag, row, before?.digest),
-        history.write({ at, action: 'undelete-tag', repository, by, tag, digest: target }),
+        recordEvent({ at, action: 'undelete-tag', repository, by, tag, digest: target }),
       ]
       await this.#commit(checks, changes)
       restored.tags.push(tag)
@@ -188,14 +186,14 @@ export class Undelete {
     by: string,
     restored: Restored,
   ): Promise<void> {
-    const { metadata, tagLocks, clock, history } = this.#options
+    const { metadata, tagLocks, clock } = this.#options
     const tags = await this.#tagsThatWentWith(repository, digest, deleted)
     await tagLocks.run(repository, [digest, ...tags], async () => {
       const at = clock.now()
       const children = (await listAll(metadata, 'children', [digest])).map(([, child]) => child)
       const it = { repository, digest, deleted, children }
       const { checks, changes } = restoreManifest(it, at)
-      changes.push(history.write({ at, action: 'undelete-manifest', repository, by, digest }))
+      changes.push(recordEvent({ at, action: 'undelete-manifest', repository, by, digest }))
       for (const tag of tags) {
         const gone = metadata.get('deletedTags', [repository, tag])
         if (gone === undefined || metadata.get('tags', [repository, tag]) !== undefined) continue

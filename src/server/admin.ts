@@ -25,7 +25,7 @@ export function storeEndpoints(
   { writes }: UseCases,
   cleanup: Cleanup,
 ): Endpoint[] {
-  const { copies, undelete, repositories, readBlob, jobs, history, protection } = writes
+  const { copies, undelete, repositories, readBlob, jobs, protection } = writes
   const { collector, plans, status, explain, isMirrored } = cleanup
   const clock = systemClock
   return [
@@ -41,7 +41,7 @@ export function storeEndpoints(
     }),
     ...jobEndpoints(jobs, metadata),
     ...eventEndpoints({ tail: new EventTail(metadata) }),
-    ...pinEndpoints({ metadata, history, clock }),
+    ...pinEndpoints({ metadata, clock }),
     ...imageEndpoints({ metadata, copies, undelete, readBlob }),
     ...repositoryEndpoints({ metadata, repositories, jobs }),
   ]

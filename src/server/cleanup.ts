@@ -52,11 +52,11 @@ const pinsMax = 100_000
 export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
   const { storage, useCases, logger, isMirrored, life } = parts
   const { metadata } = storage
-  const { jobs, uploads, history, protection } = useCases.writes
+  const { jobs, uploads, protection } = useCases.writes
   const clock = systemClock
   const clockGuard = new ClockGuard(clock, metadata)
   life.opened('clock guard', clockGuard, (one) => one.stop())
-  const plans = new Plans({ metadata, path: storage.path, clock, history })
+  const plans = new Plans({ metadata, path: storage.path, clock })
   const totals = new Totals(clock)
   const collector = new Collector({
     metadata,
@@ -68,7 +68,7 @@ export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
     jobs,
     plans,
     clockGuard,
-    reliance: useCases.reads.headPromise,
+    headPromise: useCases.reads.headPromise,
     pulls: useCases.reads.pulls,
     uploads,
     isMirrored,

@@ -5,7 +5,6 @@
 
 import type { Config } from '../config/config.ts'
 import { Deletes } from '../distribution/delete.ts'
-import { History } from '../distribution/history.ts'
 import type { ManifestReader } from '../distribution/manifest-reader.ts'
 import { Protection } from '../distribution/protection.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
@@ -52,7 +51,6 @@ export async function openMirrors(
     tagLocks,
     // What upstream moves is moved here, and nothing wants to live by its labels.
     protection: new Protection(),
-    history: new History(),
     readBlob: async () => undefined,
     readManifest,
   }

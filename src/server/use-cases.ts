@@ -7,8 +7,7 @@ import type { BlobStore } from '../blobs/store.ts'
 import type { Config } from '../config/config.ts'
 import { Deletes } from '../distribution/delete.ts'
 import { Discovery } from '../distribution/discovery.ts'
-import { Reliance } from '../distribution/head-promise.ts'
-import { History } from '../distribution/history.ts'
+import { HeadPromise } from '../distribution/head-promise.ts'
 import type { ManifestReader } from '../distribution/manifest-reader.ts'
 import { Mounts } from '../distribution/mount.ts'
 import type { Policy } from '../distribution/policy.ts'
@@ -33,7 +32,7 @@ export interface Reads {
   readonly metadata: MetadataReader
   readonly blobs: BlobStore
   readonly discovery: Discovery
-  readonly headPromise: Reliance
+  readonly headPromise: HeadPromise
   readonly pulls: PullTimes
 }
 
@@ -41,7 +40,6 @@ export interface Reads {
 export interface Writes {
   readonly tagLocks: TagLocks
   readonly protection: Protection
-  readonly history: History
   readonly uploads: Uploads
   readonly mounts: Mounts
   readonly pushes: ManifestPushes
@@ -80,7 +78,6 @@ export function makeUseCases(
   const policy = policyOf(config)
   const tagLocks = new TagLocks()
   const protection = new Protection(config.cleanup.immutableTags)
-  const history = new History()
   const readBlob = (digest: Digest, bytesMax: number) => storage.blobs.read(digest, bytesMax)
   const pulls = new PullTimes(metadata, clock)
   life.opened('pull times', pulls, (one) => one.stop())
@@ -97,11 +94,10 @@ export function makeUseCases(
     onFileInDoubt,
   })
   life.opened('uploads', uploads, (one) => one.close())
-  const changing = { clock, tagLocks, protection, history }
+  const changing = { clock, tagLocks, protection }
   const pushes = new ManifestPushes(metadata, policy, clock, {
     tagLocks,
     protection,
-    history,
     readManifest,
     readBlob,
   })
@@ -112,20 +108,19 @@ export function makeUseCases(
       metadata,
       blobs,
       discovery: new Discovery(metadata),
-      headPromise: new Reliance(metadata, clock, config.cleanup.gc.graceMs),
+      headPromise: new HeadPromise(metadata, clock, config.cleanup.gc.graceMs),
       pulls,
     },
     writes: {
       tagLocks,
       protection,
-      history,
       uploads,
-      mounts: new Mounts(metadata, clock, history),
+      mounts: new Mounts(metadata, clock),
       pushes,
       deletes: new Deletes(metadata, policy.allowsDelete, changing),
       copies,
       undelete: new Undelete({ metadata, blobs, digestLock, ...changing }),
-      repositories: new Repositories({ metadata, clock, history, protection, copies }),
+      repositories: new Repositories({ metadata, clock, protection, copies }),
       jobs: new Jobs(metadata, clock),
       readBlob,
     },

@@ -9,7 +9,7 @@ import { type BlobPaths, blobPath } from '../../src/blobs/files/layout.ts'
 import type { CleanupConfig, KeepRule } from '../../src/config/config.ts'
 import { commitBlob } from '../../src/distribution/commit-blob.ts'
 import { Deletes } from '../../src/distribution/delete.ts'
-import { Reliance } from '../../src/distribution/head-promise.ts'
+import { HeadPromise } from '../../src/distribution/head-promise.ts'
 import { Mounts } from '../../src/distribution/mount.ts'
 import { PullTimes } from '../../src/distribution/pull-times.ts'
 import { ManifestPushes } from '../../src/distribution/push-manifest.ts'
@@ -207,7 +207,7 @@ export class StepTaker {
   readonly #mounts: Mounts
   readonly #deletes: Deletes
   readonly #pulls: PullTimes
-  readonly #reliance: Reliance
+  readonly #headPromise: HeadPromise
 
   constructor(
     metadata: MetadataStore,
@@ -226,10 +226,10 @@ export class StepTaker {
     }
     const parts = repositoryParts()
     this.#pushes = new ManifestPushes(metadata, policy, clock, parts)
-    this.#mounts = new Mounts(metadata, clock, parts.history)
+    this.#mounts = new Mounts(metadata, clock)
     this.#deletes = new Deletes(metadata, true, { ...parts, clock })
     this.#pulls = new PullTimes(metadata, clock)
-    this.#reliance = new Reliance(metadata, clock, graceMs)
+    this.#headPromise = new HeadPromise(metadata, clock, graceMs)
   }
 
   /** A step that the registry refuses changes nothing. */
@@ -381,7 +381,7 @@ export class StepTaker {
     const key = this.#at(what === 'manifest' ? 'manifests' : 'links', which)
     // What the registry remembers of its last promise; here every HEAD makes one.
     const it = { reliedAt: Number.NEGATIVE_INFINITY }
-    if (key !== undefined) await this.#reliance[what](...key, it)
+    if (key !== undefined) await this.#headPromise[what](...key, it)
   }
 
   async #pin(it: Step & { readonly do: 'pin' }): Promise<void> {

@@ -4,8 +4,7 @@
  */
 import type { CleanupConfig, GcConfig } from '../../src/config/config.ts'
 import { commitBlob } from '../../src/distribution/commit-blob.ts'
-import { Reliance } from '../../src/distribution/head-promise.ts'
-import { History } from '../../src/distribution/history.ts'
+import { HeadPromise } from '../../src/distribution/head-promise.ts'
 import { PullTimes } from '../../src/distribution/pull-times.ts'
 import { ManifestPushes } from '../../src/distribution/push-manifest.ts'
 import { ClockGuard } from '../../src/gc/clock-guard.ts'
@@ -40,7 +39,6 @@ export type CollectorTest = Awaited<ReturnType<typeof openCollector>>
 /** A collector on an open store, and what it works with. */
 export function collectorOn(storage: Storage, clock: Clock, options: CollectorTestOptions = {}) {
   const { metadata } = storage
-  const history = new History()
   const config: CleanupConfig = {
     gc: {
       enabled: true,
@@ -59,7 +57,7 @@ export function collectorOn(storage: Storage, clock: Clock, options: CollectorTe
     ...options.cleanup,
   }
   const jobs = new Jobs(metadata, clock)
-  const plans = new Plans({ metadata, path: storage.path, clock, history })
+  const plans = new Plans({ metadata, path: storage.path, clock })
   const clockGuard = new ClockGuard(clock, metadata)
   const skipped: { readonly candidate: Candidate; readonly why: string }[] = []
   const steps = { count: 0 }
@@ -71,7 +69,7 @@ export function collectorOn(storage: Storage, clock: Clock, options: CollectorTe
     jobs,
     plans,
     clockGuard,
-    reliance: new Reliance(metadata, clock, config.gc.graceMs),
+    headPromise: new HeadPromise(metadata, clock, config.gc.graceMs),
     pulls: new PullTimes(metadata, clock),
     uploads: { sweep: async () => undefined },
     isMirrored: options.isMirrored ?? (() => false),
@@ -96,7 +94,6 @@ export function collectorOn(storage: Storage, clock: Clock, options: CollectorTe
     jobs,
     plans,
     clockGuard,
-    history,
     /** What sweeps left, with the reason. */
     skipped,
     steps,
@@ -117,7 +114,6 @@ export async function openCollector(options: CollectorTestOptions = {}) {
   const { metadata } = storage
   const clock = new SteppingClock()
   const on = collectorOn(storage, clock, options)
-  const { history } = on
   const policy = {
     allowsSparseIndex: true,
     allowsMissingBlobs: false,
@@ -126,7 +122,6 @@ export async function openCollector(options: CollectorTestOptions = {}) {
   }
   const pushes = new ManifestPushes(metadata, policy, clock, {
     ...repositoryParts(),
-    history,
   })
   const putBlob = async (repository: string, text: string, mediaType = 'application/x.layer') => {
     const bytes = Buffer.from(text)

@@ -1,5 +1,4 @@
 /** @module What pushes, deletes and mounts share, for tests that need no server around them. */
-import { History } from '../../src/distribution/history.ts'
 import { Protection } from '../../src/distribution/protection.ts'
 import type { PushParts } from '../../src/distribution/push-manifest.ts'
 import { TagLocks } from '../../src/distribution/tag-locks.ts'
@@ -10,7 +9,6 @@ export function repositoryParts(): PushParts {
   return {
     tagLocks: new TagLocks(),
     protection: new Protection(),
-    history: new History(),
     readBlob: async () => undefined,
     readManifest,
   }

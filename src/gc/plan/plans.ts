@@ -5,7 +5,7 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import type { History } from '../../distribution/history.ts'
+import { recordEvent } from '../../metadata/edits.ts'
 import type { MetadataStore } from '../../metadata/port.ts'
 import { RowIds } from '../../metadata/row-ids.ts'
 import type { PlanRow } from '../../metadata/schema.ts'
@@ -28,7 +28,6 @@ export interface PlansOptions {
   /** `storage.path`; the files of plans are in a folder of their own there. */
   readonly path: string
   readonly clock: Clock
-  readonly history: History
 }
 
 export class Plans {
@@ -115,7 +114,7 @@ export class Plans {
     row: PlanRow,
     { kind, by }: { readonly kind: 'run' | 'plan' | 'apply'; readonly by: string },
   ): Promise<void> {
-    const { metadata, clock, history } = this.#options
+    const { metadata, clock } = this.#options
     const at = clock.now()
     const rules = kind === 'apply' ? row.rules : []
     const items = Object.values(row.counts).reduce((sum, count) => sum + count, 0)
@@ -128,7 +127,7 @@ export class Plans {
     })
     if (items > 0) {
       const why = `plan ${id}: ${items} items`
-      changes.push(history.write({ at, action: 'plan-applied', repository: '', by, why }))
+      changes.push(recordEvent({ at, action: 'plan-applied', repository: '', by, why }))
     }
     await metadata.commit({ checks: [], changes })
   }

@@ -4,7 +4,7 @@
 
 import type { BlobReader, BlobSource, OpenedBlob } from '../../blobs/port.ts'
 import type { Deletes } from '../../distribution/delete.ts'
-import type { Reliance } from '../../distribution/head-promise.ts'
+import type { HeadPromise } from '../../distribution/head-promise.ts'
 import { findBlob } from '../../distribution/pull.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
 import { assertNever } from '../../registry/assert-never.ts'
@@ -40,16 +40,16 @@ export class BlobHandlers {
   readonly #answers: PreparedAnswers
   readonly #blobs: BlobReader
   readonly #deletes: Deletes
-  readonly #reliance: Reliance
+  readonly #headPromise: HeadPromise
 
   constructor(
     metadata: MetadataReader,
     answers: PreparedAnswers,
     blobs: BlobReader,
     deletes: Deletes,
-    reliance: Reliance,
+    headPromise: HeadPromise,
   ) {
-    this.#reliance = reliance
+    this.#headPromise = headPromise
     this.#metadata = metadata
     this.#answers = answers
     this.#blobs = blobs
@@ -97,7 +97,7 @@ export class BlobHandlers {
   ): void | Promise<void> {
     const { digest, sizeBytes } = answer
     if (request.method === 'HEAD') {
-      const promising = this.#reliance.blob(answer.repository, digest, answer)
+      const promising = this.#headPromise.blob(answer.repository, digest, answer)
       if (promising !== undefined)
         return promising.then(() => answerHead(answer, request, response))
       return answerHead(answer, request, response)

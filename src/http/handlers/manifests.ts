@@ -5,7 +5,7 @@ import { actorOf } from '../../auth/caller.ts'
 import type { Room } from '../../blobs/port.ts'
 import { BodyPool, withWhole } from '../../distribution/body-pool.ts'
 import type { Deletes } from '../../distribution/delete.ts'
-import type { Reliance } from '../../distribution/head-promise.ts'
+import type { HeadPromise } from '../../distribution/head-promise.ts'
 import { findManifest } from '../../distribution/pull.ts'
 import type { PullTimes } from '../../distribution/pull-times.ts'
 import type { ManifestPushes } from '../../distribution/push-manifest.ts'
@@ -40,7 +40,7 @@ export class ManifestHandlers {
   readonly #deletes: Deletes
   readonly #room: Room
   readonly #pulls: PullTimes
-  readonly #reliance: Reliance
+  readonly #headPromise: HeadPromise
   readonly #bodies = new BodyPool(manifestBytesMax)
 
   constructor(
@@ -50,11 +50,11 @@ export class ManifestHandlers {
     deletes: Deletes,
     room: Room,
     pulls: PullTimes,
-    reliance: Reliance,
+    headPromise: HeadPromise,
   ) {
     this.#room = room
     this.#pulls = pulls
-    this.#reliance = reliance
+    this.#headPromise = headPromise
     this.#metadata = metadata
     this.#answers = answers
     this.#pushes = pushes
@@ -93,7 +93,7 @@ export class ManifestHandlers {
     const { digest, head, bytes } = prepared
     checkIfMatch(request, digest)
     if (request.method === 'HEAD') {
-      const promising = this.#reliance.manifest(prepared.repository, digest, prepared)
+      const promising = this.#headPromise.manifest(prepared.repository, digest, prepared)
       if (promising !== undefined)
         return promising.then(() => this.#head(prepared, request, response))
       return this.#head(prepared, request, response)
