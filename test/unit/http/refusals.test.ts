@@ -112,15 +112,15 @@ async function thrownBy(act: () => unknown): Promise<unknown> {
   throw new Error('nothing was thrown')
 }
 
-/** A store that answers reads from `rows`, and whose commits never apply. */
-function storeOf(rows: Readonly<Record<string, unknown>> = {}): never {
+/** A store that answers reads from `rows`, and whose commits never apply: as `outcome` says why. */
+function storeOf(rows: Readonly<Record<string, unknown>> = {}, outcome: object = {}): never {
   return {
     get: (table: string) => rows[table],
     getBytes: (table: string) => rows[table],
     keys: (table: string) => rows[`${table} keys`] ?? [],
     entries: (table: string) => rows[`${table} entries`] ?? [],
     pageIn: () => undefined,
-    commit: async () => ({ applied: false }),
+    commit: async () => ({ applied: false, ...outcome }),
   } as never
 }
 
@@ -129,7 +129,6 @@ const parts = {
   clock,
   tagLocks: new TagLocks(),
   protection: new Protection(),
-  history: { write: () => ({ change: 'put', in: 'events', key: 1, row: {} }) },
 } as never
 
 /** A thread that takes everything and answers nothing. */
@@ -282,17 +281,14 @@ describe('too much at once', () => {
     const deletes = new Deletes(metadata, true, parts)
     const ofDelete = await thrownBy(() => deletes.deleteBlob(repository, digest))
     expect(seen(ofDelete)).toMatchObject(busy)
-    const pushes = new ManifestPushes(
-      metadata,
-      {} as never,
-      clock as never,
-      {
-        ...(parts as object),
-        readBlob: () => undefined,
-        readManifest: () =>
-          unpackVerdict(judgeManifest({ bytes, contentType, claimed: undefined })),
-      } as never,
-    )
+    const pushParts = {
+      ...(parts as object),
+      readBlob: () => undefined,
+      readManifest: () => unpackVerdict(judgeManifest({ bytes, contentType, claimed: undefined })),
+    } as never
+    const pushesTo = (store: never) =>
+      new ManifestPushes(store, {} as never, clock as never, pushParts)
+    const pushes = pushesTo(metadata)
     const push = { repository, reference, tags: [], contentType, bytes, by: 'x' }
     const none = { ifMatch: undefined, ifNoneMatch: undefined }
     const ofPush = await thrownBy(() =>
@@ -300,8 +296,10 @@ describe('too much at once', () => {
     )
     expect(seen(ofPush)).toMatchObject(busy)
     const ifMatch = { ifMatch: `"${digest}"`, ifNoneMatch: undefined }
+    const refusal = { why: 'condition', tag, current: undefined }
+    const refusing = pushesTo(storeOf({ links: {} }, { refusal }))
     const ofCondition = await thrownBy(() =>
-      pushes.push({ ...push, expected: undefined, condition: ifMatch }),
+      refusing.push({ ...push, expected: undefined, condition: ifMatch }),
     )
     expect(seen(ofCondition)).toMatchObject({
       answer: '412 MANIFEST_INVALID',
@@ -426,7 +424,12 @@ describe('deletes and moves', () => {
 
 describe('requests for what may be had', () => {
   const given = (headers: Readonly<Record<string, string>>) =>
-    ({ method: 'GET', header: (name: string) => headers[name], query: '' }) as HttpRequest
+    ({
+      method: 'GET',
+      header: (name: string) => headers[name],
+      query: '',
+      keepAddress: () => undefined,
+    }) as HttpRequest
 
   test('a range that the blob does not have, and too many of them', async () => {
     const none = {} as never

@@ -37,7 +37,7 @@ test('an open registry says so in one line', async () => {
   expect(said[0]).toContain('open mode, for this machine alone')
   const open = await warnings('{ addr: ":5000", open: true }', '')
   expect(open).toHaveLength(1)
-  expect(open[0]).toContain('whoever reaches this port')
+  expect(open[0]).toContain('every client that reaches this port')
 })
 
 test('passwords over a plain listener that others reach are one line', async () => {
