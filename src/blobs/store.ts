@@ -36,7 +36,7 @@ export class BlobStore implements BlobReader {
    * read lately come without a promise.
    */
   open(digest: Digest, row: BlobRow, isWhole = true): OpenedBlob | Promise<OpenedBlob> {
-    if (!hasObject(row)) {
+    if (row.place === 'inline') {
       const paging = this.#metadata.pageIn('blobBytes', digest)
       if (paging === undefined) return this.#inlineBytes(digest, row)
       return paging.then(() => this.#inlineBytes(digest, row))

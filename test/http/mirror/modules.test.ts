@@ -1,10 +1,9 @@
 /**
- * What a reader has to open to follow one miss: the modules that run for a blob that is not stored, by
+ * @module What a reader has to open to follow one miss: the modules that run for a blob that is not stored, by
  * coverage of one request. Drivers, the domain and the seams are not counted: their ports say enough.
  */
-import type { Profiler } from 'node:inspector'
-import { Session } from 'node:inspector/promises'
 import { expect, test } from 'vitest'
+import { enteredModules } from '../../support/entered-modules.ts'
 import { FaultyUpstream } from '../../support/faulty-upstream.ts'
 import { dispose, startInProcess, until } from '../../support/in-process.ts'
 import { sha256, someBytes } from '../../support/registry-client.ts'
@@ -37,8 +36,6 @@ test('a miss of a blob enters few modules', async () => {
     engine: 'uws',
     mirrors: [{ name: 'hub', upstream: upstream.url }],
   })
-  const session = new Session()
-  session.connect()
   try {
     const blobs = [1, 2].map((seed) => someBytes(2_000_000, seed))
     for (const bytes of blobs) upstream.addBlob('app', bytes)
@@ -51,19 +48,8 @@ test('a miss of a blob enters few modules', async () => {
     }
     // What is loaded, connected and prepared once is not a part of each miss.
     await pull(blobs[0]!)
-    await session.post('Profiler.enable')
-    await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
-    await session.post('Profiler.takePreciseCoverage')
-    await pull(blobs[1]!)
-    const { result } = await session.post('Profiler.takePreciseCoverage')
-    // Functions without a name are the test runner's: they read the constants of other modules.
-    const hasRun = ({ functionName, ranges }: Profiler.FunctionCoverage) =>
-      functionName !== '' && ranges.some(({ count }) => count > 0)
-    const found = result
-      .filter(({ functions }) => functions.some(hasRun))
-      .flatMap(({ url }) => COUNTED.exec(url)?.[1] ?? [])
-      .filter((module) => module !== BY_THE_CLOCK)
-    const modules = [...new Set(found)].sort()
+    const found = await enteredModules(COUNTED, () => pull(blobs[1]!))
+    const modules = found.filter((module) => module !== BY_THE_CLOCK)
     expect(modules).toContain('src/distribution/commit-blob')
     expect(modules).toContain('src/upstream/upstream')
     const message = modules.join('\n')
@@ -71,7 +57,6 @@ test('a miss of a blob enters few modules', async () => {
     const toCommit = modules.filter((module) => !SENDING.includes(module))
     expect(toCommit.length, message).toBeLessThanOrEqual(toCommitMax)
   } finally {
-    session.disconnect()
     await dispose(registry)
     await upstream.stop()
   }
