@@ -5,6 +5,7 @@
 import * as v from 'valibot'
 import type { Asker } from '../auth/asker.ts'
 import { recordEvent } from '../metadata/edits.ts'
+import { lastText } from '../metadata/key-order.ts'
 import type { MetadataReader, MetadataStore } from '../metadata/port.ts'
 import { inTurns } from '../metadata/scan.ts'
 import type { PinRow } from '../metadata/schema.ts'
@@ -157,6 +158,6 @@ function* pinnedDigests(metadata: MetadataReader): Generator<Digest> {
     const [digest] = next
     yield digest
     // Behind every name of this digest.
-    ;[next] = metadata.keys('pins', [], `${digest}\u{10ffff}`, 1)
+    ;[next] = metadata.keys('pins', [], `${digest}${lastText}`, 1)
   }
 }

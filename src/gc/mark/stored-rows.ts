@@ -2,6 +2,7 @@
  * @module The rows as a worker reads them: batches of the memory map, the snapshot renewed between
  * them, so that a long walk never holds pages that the writer wants back.
  */
+import { justAfter, lastText, nextKey } from '../../metadata/key-order.ts'
 import { type LmdbEnvironment, prefixRange } from '../../metadata/lmdb/environment.ts'
 import type { DatabaseName, Databases } from '../../metadata/schema.ts'
 import type { Entry, Rows } from './rows.ts'
@@ -80,7 +81,7 @@ export class DigestStream {
   ) {
     this.#environment = environment
     this.#database = database
-    this.#start = after === undefined ? '' : `${after}\u0001`
+    this.#start = after === undefined ? '' : justAfter(after)
     this.#limit = isWhole ? keysAtOnce : keysAfterJump
   }
 
@@ -121,18 +122,12 @@ export class DigestStream {
 
   #fill(): void {
     const limit = this.#limit
-    const range = { start: this.#start, end: '\u{10ffff}', limit }
+    const range = { start: this.#start, end: lastText, limit }
     this.#batch = [...this.#environment.keys(this.#database, range)]
     this.#index = 0
     this.#isAtEnd = this.#batch.length < limit
     this.#limit = Math.min(keysAtOnce, limit * 2)
     const last = this.#batch.at(-1)
-    if (typeof last === 'string') this.#start = `${last}\u0001`
-    else if (last !== undefined) this.#start = justAfter(last as readonly string[])
+    if (last !== undefined) this.#start = nextKey(last as string | readonly string[])
   }
-}
-
-/** The least key after this one: no component holds U+0001. */
-function justAfter(key: readonly string[]): readonly string[] {
-  return [...key.slice(0, -1), `${key.at(-1)}\u0001`]
 }

@@ -7,6 +7,7 @@
  * What it sees may be untrue a moment later: applying looks again inside each transaction.
  */
 
+import { justAfter, lastText } from '../../metadata/key-order.ts'
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import type { BlobRow, LinkRow } from '../../metadata/schema.ts'
 import type { Candidate } from '../../metadata/sweep.ts'
@@ -117,8 +118,8 @@ async function walkCandidates(
   let after = from
   while (!isStopped()) {
     environment.refresh()
-    const start = after === undefined ? '' : `${after}\u0001`
-    const range = { start, end: '\u{10ffff}', limit: candidatesAtOnce }
+    const start = after === undefined ? '' : justAfter(after)
+    const range = { start, end: lastText, limit: candidatesAtOnce }
     const batch = [...environment.entries('candidates', range)]
     // Streams of this snapshot or a later one: a stamp that is still the same when the entry is to
     // go says that nothing happened since before the look.

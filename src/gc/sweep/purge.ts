@@ -2,12 +2,10 @@
  * @module What nobody can want back any more: deleted tags and manifests and swept blobs whose
  * undelete window has ended, pins that have expired. The end of removals that a plan showed before.
  */
-import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
-import type { DatabaseName, Databases } from '../../metadata/schema.ts'
-import type { Candidate } from '../../metadata/sweep.ts'
 
-/** Rows read at once; the snapshot is renewed between them. */
-const rowsAtOnce = 500
+import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
+import { inPages } from '../../metadata/lmdb/pages.ts'
+import type { Candidate } from '../../metadata/sweep.ts'
 
 /** Databases that are walked for what is due. */
 export const PURGED = ['deletedTags', 'deletedManifests', 'trash', 'pins'] as const
@@ -50,47 +48,30 @@ function* due(
 ): Generator<{ readonly candidate: Candidate; readonly at: number }> {
   switch (database) {
     case 'deletedTags':
-      for (const { key, row } of all(environment, database)) {
+      for (const { key, row } of inPages(environment, database)) {
         const [repository, tag] = key
         yield { candidate: { kind: 'purged-tag', repository, tag, at: row.at }, at: row.at }
       }
       return
     case 'deletedManifests':
-      for (const { key, row } of all(environment, database)) {
+      for (const { key, row } of inPages(environment, database)) {
         const [repository, digest] = key
         const rest = { repository, digest, at: row.at, bytes: row.row.sizeBytes }
         yield { candidate: { kind: 'purged-manifest', ...rest }, at: row.at }
       }
       return
     case 'trash':
-      for (const { key: digest, row } of all(environment, database)) {
+      for (const { key: digest, row } of inPages(environment, database)) {
         const { trashedAt: at, place, sizeBytes: bytes } = row
         yield { candidate: { kind: 'purged-blob', digest, at, place, bytes }, at }
       }
       return
     case 'pins':
-      for (const { key, row } of all(environment, database)) {
+      for (const { key, row } of inPages(environment, database)) {
         const [digest, name] = key
         if (row.expiresAt === undefined) continue
         const at = row.expiresAt
         yield { candidate: { kind: 'expired-pin', digest, name, at }, at }
       }
-  }
-}
-
-function* all<N extends DatabaseName>(
-  environment: LmdbEnvironment,
-  database: N,
-): Generator<{ key: Databases[N]['key']; row: Databases[N]['row'] }> {
-  let start: string | readonly string[] = ''
-  while (true) {
-    const range = { start, end: '\u{10ffff}', limit: rowsAtOnce }
-    const batch = [...environment.entries(database, range)]
-    for (const { key, value } of batch) yield { key, row: value } as never
-    if (batch.length < rowsAtOnce) return
-    const last = batch.at(-1)!.key as string | readonly string[]
-    start =
-      typeof last === 'string' ? `${last}\u0001` : [...last.slice(0, -1), `${last.at(-1)}\u0001`]
-    environment.refresh()
   }
 }

@@ -5,7 +5,7 @@
 
 import { openBin } from '../../blobs/driver.ts'
 import { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
-import type { BlobRow } from '../../metadata/schema.ts'
+import { inPages } from '../../metadata/lmdb/pages.ts'
 import { nextTurn } from '../../runtime/next-turn.ts'
 import { lowerPriority } from '../../runtime/priority.ts'
 import { toWorkerFailure } from '../../runtime/worker-failure.ts'
@@ -173,13 +173,6 @@ async function purgeAll(environment: LmdbEnvironment, task: PurgeTask, link: Lin
 /** Bytes of all blobs. */
 function total(environment: LmdbEnvironment): number {
   let bytes = 0
-  let start = ''
-  while (true) {
-    const range = { start, end: '\u{10ffff}', limit: 5_000 }
-    const batch = [...environment.entries('blobs', range)]
-    for (const { value } of batch) bytes += (value as BlobRow).sizeBytes
-    if (batch.length < 5_000) return bytes
-    start = `${String(batch.at(-1)!.key)}\u0001`
-    environment.refresh()
-  }
+  for (const { row } of inPages(environment, 'blobs')) bytes += row.sizeBytes
+  return bytes
 }

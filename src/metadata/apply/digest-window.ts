@@ -3,6 +3,7 @@
  * index some keys ahead while the next digests are near, instead of looking each one up (measured: a
  * look costs ten times a step). Lives inside one write transaction.
  */
+import { lastText } from '../key-order.ts'
 import type { RowAccess } from '../row-access.ts'
 
 const keysMin = 8
@@ -71,7 +72,7 @@ export class DigestWindow {
     }
     this.#first = digest
     if (keys.length < this.#limit) {
-      this.#last = '\u{10ffff}'
+      this.#last = lastText
       return
     }
     // Of the last digest there may be more: what is known for sure ends before it.

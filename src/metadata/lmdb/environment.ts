@@ -7,13 +7,11 @@
  * never call back under Node 20 with the prebuilt binary; see native-notes.md.)
  */
 import { type Database, open, type RootDatabase } from 'lmdb'
+import { justAfter, lastText } from '../key-order.ts'
 import { DATABASES, type DatabaseName } from '../schema.ts'
 
 /** Address space reserved for the map, bytes. Only what is stored takes memory or disk. */
 const mapBytes = 256 * 1024 ** 3
-
-/** First component past every string that a key can hold. */
-const afterAllStrings = '\u{10ffff}'
 
 export interface RangeOptions {
   /** First key to return, inclusive. */
@@ -73,13 +71,13 @@ export class LmdbEnvironment {
   }
 
   firstKeys(database: DatabaseName, prefix: readonly string[], limit?: number): unknown[] {
-    const range = { start: [...prefix], end: [...prefix, afterAllStrings] }
+    const range = { start: [...prefix], end: [...prefix, lastText] }
     const options = limit === undefined ? range : { ...range, limit }
     return [...this.#databases[database]!.getKeys(options)]
   }
 
   keysFrom(database: DatabaseName, start: readonly string[], limit: number): (readonly string[])[] {
-    const range = mutable({ start, end: afterAllStrings, limit })
+    const range = mutable({ start, end: lastText, limit })
     return [...this.#databases[database]!.getKeys(range)] as unknown as string[][]
   }
 
@@ -149,16 +147,16 @@ function mutable(range: RangeOptions): { start: string[]; end: string[]; limit?:
  * and no `last` holds U+0001, so appending it means "just after".
  */
 export function prefixRange(prefix: readonly string[], last?: string): RangeOptions {
-  const after = last === undefined ? undefined : `${last}\u0001`
-  if (prefix.length === 0) return { start: after ?? '', end: afterAllStrings }
-  const end = [...prefix, afterAllStrings]
+  const after = last === undefined ? undefined : justAfter(last)
+  if (prefix.length === 0) return { start: after ?? '', end: lastText }
+  const end = [...prefix, lastText]
   return after === undefined ? { start: prefix, end } : { start: [...prefix, after], end }
 }
 
 /** The range of all keys that start with these components, before `before` when given, last first. */
 export function backwardRange(prefix: readonly string[], before?: string): RangeOptions {
   const end = prefix.length === 0 ? '' : prefix
-  const last = before ?? afterAllStrings
+  const last = before ?? lastText
   const start = prefix.length === 0 ? last : [...prefix, last]
   return { start, end, reverse: true, exclusiveStart: true }
 }

@@ -6,15 +6,14 @@
  * Objects are listed range by range in the order of digests, and rows sort the same way: a range in which
  * something changed is compared with the same range of rows.
  */
+
 import { type BlobInventory, hasObject, type ObjectRange } from '../../blobs/driver.ts'
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
+import { inPages } from '../../metadata/lmdb/pages.ts'
 import type { BlobRow, UploadRow } from '../../metadata/schema.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { toWorkerFailure } from '../../runtime/worker-failure.ts'
 import type { ReconcileFinding } from './messages.ts'
-
-/** Rows read at once; between two reads the snapshot is renewed. */
-const rowsAtOnce = 200
 
 /** Bytes hashed between two rests. */
 const hashedAtOnceBytes = 8 * 1024 * 1024
@@ -49,7 +48,7 @@ async function* walkUploads({ inventory, rows }: WalkOptions): AsyncGenerator<Re
     const row = rows.get('uploads', uploadId) as UploadRow | undefined
     if (row === undefined || row.bytes !== undefined) yield { kind: 'stray-upload', uploadId }
   }
-  for (const [uploadId, row] of readRows<UploadRow>(rows, 'uploads', '', lastKey)) {
+  for (const { key: uploadId, row } of inPages(rows, 'uploads')) {
     const isShort = row.bytes === undefined && row.offsetBytes > (sizes.get(uploadId) ?? 0)
     if (isShort) yield { kind: 'lost-upload', uploadId }
   }
@@ -65,7 +64,7 @@ async function* compareRange(
   const unclaimed = digests === undefined ? undefined : new Set<string>(digests)
   // Read after the list: an object that is listed has its row, or its push is under way.
   rows.refresh()
-  for (const [digest, row] of readRows<BlobRow>(rows, 'blobs', start, end)) {
+  for (const { key: digest, row } of inPages(rows, 'blobs', { start, end })) {
     if (!hasObject(row)) continue
     const isListed = unclaimed?.delete(digest)
     if (isListed === true && row.createdAt < since) continue
@@ -116,26 +115,6 @@ function pacedBy({ isPaced, isStopped }: WalkOptions): (bytes: number) => Promis
       restedAt = performance.now()
     }
     return !isStopped()
-  }
-}
-
-/** Behind all keys. */
-const lastKey = '\u{10ffff}'
-
-/** Keys and rows of a database of string keys, from `from` to before `end`, in order; the snapshot is renewed on the way. */
-function* readRows<Row>(
-  rows: LmdbEnvironment,
-  database: 'blobs' | 'uploads',
-  from: string,
-  end: string,
-): Generator<[string, Row]> {
-  let start = from
-  while (true) {
-    const batch = [...rows.entries(database, { start, end, limit: rowsAtOnce })]
-    for (const { key, value } of batch) yield [key as string, value as Row]
-    if (batch.length < rowsAtOnce) return
-    start = `${String(batch.at(-1)!.key)}\u0001`
-    rows.refresh()
   }
 }
 
