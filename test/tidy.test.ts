@@ -446,6 +446,32 @@ test('the files that comments and documents name are there', () => {
   expect([...lost, ...lostTests], 'a reader who follows a name must find the file').toEqual([])
 })
 
+describe('switches', () => {
+  test('every switch says what happens to a case that it does not name', () => {
+    const found = violations(({ text }) =>
+      switchesOf(text)
+        .filter((body) => !/\n\s+default:/.test(body))
+        .map(
+          (body) => `${body.slice(0, 60).split('\n')[0]} has no default: end it with assertNever`,
+        ),
+    )
+    expect(found, 'a case that is added later must not fall through in silence').toEqual([])
+  })
+})
+
+/** The text of each switch statement, from its word to its closing brace. */
+function switchesOf(text: string): string[] {
+  return [...text.matchAll(/\bswitch \(/g)].map(({ index }) => {
+    let depth = 0
+    for (let at = text.indexOf(') {\n', index); at < text.length; at += 1) {
+      if (text[at] === '{') depth += 1
+      if (text[at] === '}') depth -= 1
+      if (text[at] === '}' && depth === 0) return text.slice(index, at)
+    }
+    return text.slice(index)
+  })
+}
+
 describe('the breaks on purpose', async () => {
   const breaks = await readBreaks()
 

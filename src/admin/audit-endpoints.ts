@@ -3,8 +3,10 @@
  * file in use; what was moved away (SIGHUP) is not looked at. Shows the fields of a record one by
  * one and nothing else that may stand in the file.
  */
+
 import * as v from 'valibot'
 import { type AuditFields, searchAudit } from '../observability/audit-search.ts'
+import { assertNever } from '../registry/assert-never.ts'
 import { type Endpoint, endpoint } from './endpoint.ts'
 import { AdminProblem, badRequest, notFound } from './problem.ts'
 import { nextSchema, pageQuery } from './schemas.ts'
@@ -83,6 +85,8 @@ export function auditEndpoints({ file, flush }: AuditSources): Endpoint[] {
             const { entries, next } = found
             return { entries: [...entries], ...(next === undefined ? {} : { next }) }
           }
+          default:
+            return assertNever(found)
         }
       },
     }),

@@ -4,6 +4,7 @@
  */
 
 import type { MetadataStore } from '../metadata/port.ts'
+import { assertNever } from '../registry/assert-never.ts'
 import type { Digest } from '../registry/digest.ts'
 import { WorkerError } from '../runtime/worker-failure.ts'
 import { boundedHeapMiB, WorkerPool } from '../runtime/worker-pool.ts'
@@ -108,6 +109,9 @@ export async function runGcTask(
           case 'ended':
             if (reply.failure !== undefined) reject(new WorkerError(reply.failure))
             else resolve(reply.isComplete)
+            return
+          default:
+            assertNever(reply)
         }
       })
     })

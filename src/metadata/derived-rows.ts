@@ -161,6 +161,8 @@ export class DerivedRows implements RowAccess {
       case 'repositories':
         this.#repository(key as Repository, before !== undefined, row !== undefined)
         break
+      default:
+      // Nothing is derived from the other tables.
     }
   }
 

@@ -6,12 +6,14 @@
  * digest's lock. So whoever holds that lock and sees no row sees a file that nobody will claim; and
  * a row that is added here (without links) is one that the next push of the blob overwrites.
  */
+
 import { type BlobDriver, hasObject } from '../blobs/driver.ts'
 import type { Quarantine } from '../blobs/quarantine.ts'
 import { arrivedRow } from '../blobs/store.ts'
 import { putBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
+import { assertNever } from '../registry/assert-never.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
@@ -100,6 +102,8 @@ export class ReconcileDecisions {
         this.#counts.unreadable += 1
         this.#options.log.warn({ ...finding }, 'a stored file cannot be read')
         return
+      default:
+        assertNever(finding)
     }
   }
 

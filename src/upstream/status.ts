@@ -64,9 +64,10 @@ function kindOf(status: number, { method, isOwn, isCredential }: AskedHow): Fail
       return 'garbage'
     case 501:
       return method === 'HEAD' ? 'rejected' : 'server'
+    default:
+      if (status >= 500) return 'server'
+      return status >= 400 && isOwn ? 'rejected' : 'garbage'
   }
-  if (status >= 500) return 'server'
-  return status >= 400 && isOwn ? 'rejected' : 'garbage'
 }
 
 /**

@@ -16,7 +16,6 @@ const OWN_TIME: Exceptions = {
   'src/metadata/lmdb/worker/writer.ts': 'a worker measures its own work',
   'src/storage/worker/reconcile-walk.ts': 'a worker measures its own work',
   'src/storage/worker/scrub-task.ts': 'a worker measures its own work',
-  'src/storage/worker/scrub-walk.ts': 'a worker measures its own work',
   // These stay: no test has to move their time.
   'src/cli/commands/serve.ts': 'says how long the process took to start',
   'src/http/request-log.ts': 'a line of each request, with the time of the machine',

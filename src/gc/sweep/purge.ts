@@ -6,6 +6,7 @@
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import { inPages } from '../../metadata/lmdb/pages.ts'
 import type { Candidate } from '../../metadata/sweep.ts'
+import { assertNever } from '../../registry/assert-never.ts'
 
 /** Databases that are walked for what is due. */
 export const PURGED = ['deletedTags', 'deletedManifests', 'trash', 'pins'] as const
@@ -73,5 +74,8 @@ function* due(
         const at = row.expiresAt
         yield { candidate: { kind: 'expired-pin', digest, name, at }, at }
       }
+      return
+    default:
+      assertNever(database)
   }
 }

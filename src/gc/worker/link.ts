@@ -6,6 +6,7 @@
 import type { BinFailures, BlobBin } from '../../blobs/driver.ts'
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import type { Candidate } from '../../metadata/sweep.ts'
+import { assertNever } from '../../registry/assert-never.ts'
 import { toWorkerFailure } from '../../runtime/worker-failure.ts'
 import type { FileWork, GcReply, GcRequest, GcSetup } from './messages.ts'
 
@@ -54,6 +55,8 @@ export class Link {
             this.reply({ kind: 'files', id: request.id, failed, failure })
           })
           return
+        default:
+          assertNever(request)
       }
       this.#wake()
     })

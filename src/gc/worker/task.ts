@@ -6,6 +6,7 @@
 import { openBin } from '../../blobs/driver.ts'
 import { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import { inPages } from '../../metadata/lmdb/pages.ts'
+import { assertNever } from '../../registry/assert-never.ts'
 import { nextTurn } from '../../runtime/next-turn.ts'
 import { lowerPriority } from '../../runtime/priority.ts'
 import { toWorkerFailure } from '../../runtime/worker-failure.ts'
@@ -52,6 +53,8 @@ export async function runTask({ port, setup, task }: GcSetup): Promise<void> {
       case 'total':
         link.reply({ kind: 'total', bytes: total(environment) })
         break
+      default:
+        assertNever(task)
     }
     link.reply({ kind: 'ended', isComplete: !link.isStopped, failure: undefined })
   } catch (error) {

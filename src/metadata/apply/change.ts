@@ -9,6 +9,7 @@
  * collection looks at the entries instead of at everything. An entry's row is new whenever something
  * speaks for a look: one that is unchanged since before the look can go.
  */
+import { assertNever } from '../../registry/assert-never.ts'
 import type { DerivedRows } from '../derived-rows.ts'
 import type { RowAccess } from '../row-access.ts'
 import type { Databases } from '../schema.ts'
@@ -24,6 +25,8 @@ export function holds(rows: RowAccess, check: Check): boolean {
       return isSame(rows.get(check.in, check.key), check.row)
     case 'none':
       return rows.firstKeys(check.in, check.prefix, 1).length === 0
+    default:
+      return assertNever(check)
   }
 }
 
@@ -49,6 +52,8 @@ export function applyChange(rows: DerivedRows, change: SingleChange): void {
     case 'event':
       rows.appendEvent(change.row)
       return
+    default:
+      return assertNever(change)
   }
   keepCandidates(rows, change)
 }

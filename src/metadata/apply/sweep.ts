@@ -9,6 +9,7 @@
  * what was planned; or the collection did, and the client hears that it must push.
  */
 
+import { assertNever } from '../../registry/assert-never.ts'
 import type { DerivedRows } from '../derived-rows.ts'
 import { dropTag, holdsNow, removeManifest } from '../edits.ts'
 import type { BlobRow, DatabaseName, Databases, EventRow, ManifestRow } from '../schema.ts'
@@ -88,6 +89,8 @@ class Sweep {
         return this.#purgeBlob(it)
       case 'expired-pin':
         return this.#purge('pins', [it.digest, it.name], (row) => row.expiresAt === it.at)
+      default:
+        return assertNever(it)
     }
   }
 

@@ -3,12 +3,15 @@
  * Runs in the scrub worker; what it finds is told, never mended here: the main thread decides with
  * fresh rows under the blob's lock.
  */
+
 import { type BlobInventory, hasObject } from '../../blobs/driver.ts'
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import { prefixRange } from '../../metadata/lmdb/environment.ts'
 import type { BlobRow, Databases } from '../../metadata/schema.ts'
 import { algorithmOf, type Digest } from '../../registry/digest.ts'
 import { digestOf } from '../../registry/hasher.ts'
+import { systemClock } from '../../runtime/clock.ts'
+import { Rate } from '../../runtime/token-bucket.ts'
 import type { Finding } from './messages.ts'
 
 /** Rows read in one go; between two of them other threads' commits become visible. */
@@ -26,26 +29,21 @@ const waitMsMax = 100
 
 /** Spends bytes at a rate: waits when more was read than the time allows. */
 export class Pace {
-  readonly #bytesPerSecond: number
-  readonly #startedAt = performance.now()
-  #bytes = 0
-
+  readonly #rate: Rate
   readonly #isStopped: () => boolean
 
   /** 0 bytes per second means as fast as possible. */
   constructor(bytesPerSecond: number, isStopped: () => boolean) {
-    this.#bytesPerSecond = bytesPerSecond
+    this.#rate = new Rate(bytesPerSecond, systemClock, 'nothing')
     this.#isStopped = isStopped
   }
 
   async spend(bytes: number): Promise<void> {
-    this.#bytes += bytes
-    if (this.#bytesPerSecond === 0) return
-    const dueMs = (this.#bytes / this.#bytesPerSecond) * 1000
-    while (!this.#isStopped()) {
-      const aheadMs = dueMs - (performance.now() - this.#startedAt)
-      if (aheadMs < 1) return
-      await new Promise((resolve) => setTimeout(resolve, Math.min(aheadMs, waitMsMax)))
+    let waitMs = this.#rate.take(bytes)
+    while (waitMs > 0 && !this.#isStopped()) {
+      const restMs = Math.min(waitMs, waitMsMax)
+      await new Promise((resolve) => setTimeout(resolve, restMs))
+      waitMs = this.#rate.take(0)
     }
   }
 }

@@ -2,8 +2,10 @@
  * @module The thread that waits for the disk so that the event loop does not: opens and maps blob
  * files, brings pages into memory before the main thread reads them, unmaps.
  */
+
 import { closeSync, fstatSync, openSync, readSync, type Stats } from 'node:fs'
 import { LmdbEnvironment } from '../../../metadata/lmdb/environment.ts'
+import { assertNever } from '../../../registry/assert-never.ts'
 import { type Libc, loadLibc } from '../../../runtime/libc.ts'
 import { toWorkerFailure } from '../../../runtime/worker-failure.ts'
 import { damagedCode } from '../../port.ts'
@@ -63,6 +65,8 @@ function answer(
         metadata.refresh()
         metadata.getBytes(request.database, request.key)
         return { kind: 'done', id }
+      default:
+        return assertNever(request)
     }
   } catch (error) {
     return failed(id, error)
