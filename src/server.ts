@@ -77,9 +77,13 @@ async function start(
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
   const storage = await openStores(config, openDriver, logger, life)
-  const { metadata } = storage
+  const { metadata, driver, digestLock, quarantine } = storage
   const reconciliation = new Reconciliation({
-    ...storage,
+    driver,
+    metadata,
+    digestLock,
+    quarantine,
+    setup: storage.setup,
     sessions: { whenIdle: (...of) => useCases.writes.uploads.whenIdle(...of) },
     clock: systemClock,
     log: logger,

@@ -317,15 +317,20 @@ export class Collector {
 
   #settler(job: RunningJob, state: RunStateRow): Settler {
     const { bytesPerSecond, maxPauseMs, graceMs, undeleteWindowMs } = this.#options.config.gc
+    const { metadata, digestLock, forget, clock, isMirrored, log } = this.#options
     return new Settler({
-      ...this.#options,
+      metadata,
+      digestLock,
+      forget,
+      clock,
+      isMirrored,
       by: state.kind === 'apply' || !state.isScheduled ? state.by : 'collection',
       pulledWithinMs: cutoffMs(graceMs),
       isFinal: undeleteWindowMs === 0,
       bytesPerSecond,
       maxPauseMs,
       onSkipped: (candidate, why) => {
-        this.#options.log.debug({ job: job.id, candidate, why }, 'collection skipped')
+        log.debug({ job: job.id, candidate, why }, 'collection skipped')
       },
     })
   }

@@ -10,7 +10,6 @@ import { Discovery } from '../distribution/discovery.ts'
 import { HeadPromise } from '../distribution/head-promise.ts'
 import type { ManifestReader } from '../distribution/manifest-reader.ts'
 import { Mounts } from '../distribution/mount.ts'
-import type { Policy } from '../distribution/policy.ts'
 import { Protection } from '../distribution/protection.ts'
 import { PullTimes } from '../distribution/pull-times.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
@@ -75,7 +74,7 @@ export function makeUseCases(
 ): UseCases {
   const { metadata } = storage
   const clock = systemClock
-  const policy = policyOf(config)
+  const { policy } = config
   const tagLocks = new TagLocks()
   const protection = new Protection(config.cleanup.immutableTags)
   const readBlob = (digest: Digest, bytesMax: number) => storage.blobs.read(digest, bytesMax)
@@ -124,14 +123,5 @@ export function makeUseCases(
       jobs: new Jobs(metadata, clock),
       readBlob,
     },
-  }
-}
-
-function policyOf({ policy }: Config): Policy {
-  return {
-    allowsSparseIndex: policy.allowSparseIndex,
-    allowsMissingBlobs: policy.allowMissingBlobs,
-    checksSizes: policy.checkSizes,
-    allowsDelete: policy.delete,
   }
 }

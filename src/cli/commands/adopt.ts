@@ -64,7 +64,10 @@ async function adoptStore(
     repository === undefined ? [] : linkBlob(repository, digest, clock.now())
   try {
     const decisions = new ReconcileDecisions({
-      ...storage,
+      driver: storage.driver,
+      metadata: storage.metadata,
+      digestLock: storage.digestLock,
+      quarantine: storage.quarantine,
       sessions: { whenIdle: async () => undefined },
       clock,
       startedAt: clock.now(),

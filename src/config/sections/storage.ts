@@ -89,28 +89,28 @@ const SCRUB = {
 const POLICY = {
   'policy.allow_sparse_index': setting({
     type: type.boolean(),
-    field: 'allowSparseIndex',
+    field: 'allowsSparseIndex',
     default: true,
     doc: 'Accept an image index although manifests that it lists are missing.',
     since,
   }),
   'policy.allow_missing_blobs': setting({
     type: type.boolean(),
-    field: 'allowMissingBlobs',
+    field: 'allowsMissingBlobs',
     default: false,
     doc: 'Accept an image manifest although its layers or its image config are missing.',
     since,
   }),
   'policy.check_sizes': setting({
     type: type.boolean(),
-    field: 'checkSizes',
+    field: 'checksSizes',
     default: true,
     doc: 'Refuse a manifest whose descriptors contradict the size of stored content.',
     since,
   }),
   'policy.delete': setting({
     type: type.boolean(),
-    field: 'delete',
+    field: 'allowsDelete',
     default: true,
     doc: 'Allow clients to delete tags, manifests and blobs.',
     since,

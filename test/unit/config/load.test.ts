@@ -50,7 +50,7 @@ log: { level: warn, access_sample: 100 }
       inlineLimitBytes: 1000,
       durability: 'relaxed',
     })
-    expect(config.policy).toMatchObject({ delete: false, checkSizes: false })
+    expect(config.policy).toMatchObject({ allowsDelete: false, checksSizes: false })
     expect(config.log).toEqual({ level: 'warn', access: true, accessSample: 100 })
   })
 
