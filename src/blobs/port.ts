@@ -17,7 +17,12 @@ export interface BlobSource {
 }
 
 /** `code` of the error with which bytes are refused that are not what their row says. */
-export const damagedCode = 'EDAMAGED'
+const damagedCode = 'EDAMAGED'
+
+/** What says that a file is not what its row promises. */
+export function damage(message: string): Error {
+  return Object.assign(new Error(message), { code: damagedCode })
+}
 
 /** Whether a failed `open` means that the bytes are not there, rather than that they are slow. */
 export function isDamage(error: unknown): boolean {

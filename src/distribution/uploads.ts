@@ -10,6 +10,7 @@ import type { MetadataStore } from '../metadata/port.ts'
 import { inTurns } from '../metadata/scan.ts'
 import type { UploadRow } from '../metadata/schema.ts'
 import { type Algorithm, type Digest, defaultAlgorithm } from '../registry/digest.ts'
+import { isDigestMismatch } from '../registry/digest-mismatch.ts'
 import type { RegistryError } from '../registry/errors.ts'
 import { adoptionsPerTurnMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
@@ -22,7 +23,7 @@ import { ClientQuota } from './client-quota.ts'
 import { commitBlob } from './commit-blob.ts'
 import type { UploadBody } from './upload/body.ts'
 import { KeptSessions } from './upload/kept-sessions.ts'
-import { isLost, isMismatch, sessionInUse, takenOver, unknownSession } from './upload/refusals.ts'
+import { isLost, sessionInUse, takenOver, unknownSession } from './upload/refusals.ts'
 import { checkSpan, UploadSession } from './upload/session.ts'
 import { TakenOver, type Turn, UploadTurns } from './upload/turns.ts'
 
@@ -341,7 +342,7 @@ export class Uploads {
       await this.#commit(session, digest, session.id, by)
     } catch (error) {
       if (isLost(error)) throw await this.#giveUp(session)
-      if (isMismatch(error)) await this.#drop(session)
+      if (isDigestMismatch(error)) await this.#drop(session)
       else this.#kept.park(session)
       throw error
     }
@@ -367,7 +368,7 @@ export class Uploads {
         await commitBlob(metadata, repository, blob, uploadId, at, [event])
         if (blob.inlineBytes === undefined) onFileReplaced(digest)
       } catch (error) {
-        if (session.isAdopted && !isMismatch(error)) onFileInDoubt(digest)
+        if (session.isAdopted && !isDigestMismatch(error)) onFileInDoubt(digest)
         throw error
       }
     })

@@ -7,7 +7,7 @@ import type { Digest } from '../../registry/digest.ts'
 import { windowBytesMax } from '../../registry/limits.ts'
 import { disk, type FileHandle } from '../../runtime/disk.ts'
 import type { DriverReader, Promised } from '../driver.ts'
-import { type BlobSource, damagedCode, type OpenFile } from '../port.ts'
+import { type BlobSource, damage, type OpenFile } from '../port.ts'
 import { type BlobPaths, blobPath } from './layout.ts'
 import { isWrittenAfter } from './worker/verify-file.ts'
 
@@ -69,7 +69,7 @@ export class BlobFiles implements DriverReader {
       const stats = await file.stat()
       if (stats.size !== row.sizeBytes) {
         const message = `file holds ${stats.size} bytes, its row says ${row.sizeBytes}`
-        throw Object.assign(new Error(message), { code: damagedCode })
+        throw damage(message)
       }
       if (isWrittenAfter(stats, row.createdAt)) await this.#verify(digest, row)
       const { mtimeMs } = await file.stat()

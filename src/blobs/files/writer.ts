@@ -3,8 +3,10 @@
  * pooled buffer, hands full buffers to the worker that owns the upload, and says when the socket
  * has to wait.
  */
+
 import type { MessagePort } from 'node:worker_threads'
 import type { Algorithm, Digest } from '../../registry/digest.ts'
+import { requireDigest } from '../../registry/digest-mismatch.ts'
 import { storageFault } from '../../registry/disk-fault.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import {
@@ -320,6 +322,5 @@ class WorkerUpload implements GrowingBlob {
 }
 
 function refuseMismatch(digest: Digest, reply: IngestReply): void {
-  if (reply.kind !== 'mismatch') return
-  throw new RegistryError('DIGEST_MISMATCH', { detail: { digest, received: reply.actual } })
+  if (reply.kind === 'mismatch') requireDigest(digest, reply.actual)
 }

@@ -10,6 +10,7 @@
  */
 
 import { algorithmOf, type Digest } from '../../registry/digest.ts'
+import { isDigestMismatch } from '../../registry/digest-mismatch.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { digestOf } from '../../registry/hasher.ts'
 import type { BlobSource, GrowingBlob, OpenFile } from '../port.ts'
@@ -285,7 +286,7 @@ export class Fill {
         if (pending.mustPause(() => body.resume())) body.pause()
       })
       await pending.verify(digest).catch((error: unknown) => {
-        throw isMismatch(error) ? this.#mismatch('another digest') : error
+        throw isDigestMismatch(error) ? this.#mismatch('another digest') : error
       })
       this.#sizeBytes = this.receivedBytes
       this.#state = 'verified'
@@ -340,9 +341,4 @@ export class Fill {
     this.#failure = error
     this.#progress()
   }
-}
-
-/** Whether the bytes have another digest than they should. */
-function isMismatch(error: unknown): boolean {
-  return error instanceof RegistryError && error.kind === 'DIGEST_MISMATCH'
 }

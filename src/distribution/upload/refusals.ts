@@ -48,11 +48,6 @@ export function unknownSession(id: string): RegistryError {
   return new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id } })
 }
 
-/** The bytes have another digest than the client said. */
-export function isMismatch(error: unknown): boolean {
-  return error instanceof RegistryError && error.kind === 'DIGEST_MISMATCH'
-}
-
 /** The file is not there or holds less than was acknowledged: a crash took it. */
 export function isLost(error: unknown): boolean {
   return error instanceof RegistryError && isDamage(error.cause)

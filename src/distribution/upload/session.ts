@@ -10,6 +10,7 @@
 import type { BlobWriter, PendingBlob } from '../../blobs/port.ts'
 import type { UploadRow } from '../../metadata/schema.ts'
 import { type Algorithm, algorithmOf, type Digest } from '../../registry/digest.ts'
+import { requireDigest } from '../../registry/digest-mismatch.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { digestOf } from '../../registry/hasher.ts'
 import type { ByteSpan } from '../../registry/range.ts'
@@ -218,10 +219,7 @@ export class UploadSession {
       return { digest, sizeBytes, inlineBytes: undefined }
     }
     const inlineBytes = this.#inline.whole()
-    const actual = digestOf(algorithmOf(digest), inlineBytes)
-    if (actual !== digest) {
-      throw new RegistryError('DIGEST_MISMATCH', { detail: { digest, received: actual } })
-    }
+    requireDigest(digest, digestOf(algorithmOf(digest), inlineBytes))
     return { digest, sizeBytes, inlineBytes }
   }
 

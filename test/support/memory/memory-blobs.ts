@@ -22,7 +22,7 @@ import type {
 import { blobPath, blobPaths } from '../../../src/blobs/files/layout.ts'
 import {
   type BlobSource,
-  damagedCode,
+  damage,
   type GrowingBlob,
   type OpenFile,
   type Room,
@@ -107,7 +107,7 @@ export class MemoryBlobs implements DriverReader, DriverWriter, BlobBin, BlobInv
   async open(digest: Digest, { sizeBytes }: Promised): Promise<BlobSource> {
     const bytes = this.blobs.get(digest)
     if (bytes?.byteLength !== sizeBytes) {
-      throw Object.assign(new Error('blob is not what its row says'), { code: damagedCode })
+      throw damage('blob is not what its row says')
     }
     return sourceOf(() => bytes, sizeBytes)
   }

@@ -12,7 +12,7 @@ import {
 } from '../../../src/blobs/driver.ts'
 import {
   type BlobSource,
-  damagedCode,
+  damage,
   type GrowingBlob,
   type OpenFile,
   type Room,
@@ -84,7 +84,7 @@ class RemoteReader implements DriverReader {
     const key = `blobs/${digest}`
     const found = await this.#client.head(key)
     if (found?.sizeBytes !== sizeBytes) {
-      throw Object.assign(new Error(`object holds ${found?.sizeBytes}`), { code: damagedCode })
+      throw damage(`object holds ${found?.sizeBytes}`)
     }
     return new RemoteSource(sizeBytes, (offset, length) => this.#client.get(key, offset, length))
   }
@@ -205,7 +205,7 @@ class RemoteUpload implements GrowingBlob {
   async #fetchEarlier(offsetBytes: number): Promise<Buffer> {
     const bytes = await this.#client.get(this.#key, 0, offsetBytes)
     if (bytes?.byteLength !== offsetBytes) {
-      throw Object.assign(new Error('upload is too short'), { code: damagedCode })
+      throw damage('upload is too short')
     }
     return Buffer.from(bytes)
   }

@@ -8,7 +8,7 @@ import { LmdbEnvironment } from '../../../metadata/lmdb/environment.ts'
 import { assertNever } from '../../../registry/assert-never.ts'
 import { type Libc, loadLibc } from '../../../runtime/libc.ts'
 import { toWorkerFailure } from '../../../runtime/worker-failure.ts'
-import { damagedCode } from '../../port.ts'
+import { damage } from '../../port.ts'
 import type { PagerReply, PagerRequest, PagerSetup } from './messages.ts'
 import { checkOpened, isWrittenAfter, verifyFile } from './verify-file.ts'
 
@@ -94,7 +94,7 @@ function withFile(
   try {
     const stats = fstatSync(descriptor)
     if (stats.size !== sizeBytes) {
-      throw damaged(`file holds ${stats.size} bytes, its row says ${sizeBytes}`)
+      throw damage(`file holds ${stats.size} bytes, its row says ${sizeBytes}`)
     }
     const isInDoubt = writtenBefore !== undefined && isWrittenAfter(stats, writtenBefore)
     if (digest !== undefined && isInDoubt) {
@@ -143,14 +143,10 @@ function read(
   let done = 0
   while (done < sizeBytes) {
     const count = readSync(descriptor, slot, done, sizeBytes - done, done)
-    if (count === 0) throw damaged(`file ended after ${done} of ${sizeBytes} bytes`)
+    if (count === 0) throw damage(`file ended after ${done} of ${sizeBytes} bytes`)
     done += count
   }
   return { kind: 'done', id }
-}
-
-function damaged(message: string): Error {
-  return Object.assign(new Error(message), { code: damagedCode })
 }
 
 function populateFirst(

@@ -7,7 +7,7 @@ import { type Algorithm, algorithmOf, type Digest } from '../../../registry/dige
 import { createHasher, type Hasher } from '../../../registry/hasher.ts'
 import { disk, type FileHandle } from '../../../runtime/disk.ts'
 import type { Libc } from '../../../runtime/libc.ts'
-import { damagedCode } from '../../port.ts'
+import { damage } from '../../port.ts'
 import { genuineTime } from './verify-file.ts'
 
 /** Bytes after which the kernel is told to start writing back, so that the flush finds little. */
@@ -60,7 +60,7 @@ export class UploadFile {
     const file = await disk.open(path, offsetBytes === 0 ? 'w+' : 'r+')
     try {
       if (offsetBytes > 0) {
-        if ((await file.stat()).size < offsetBytes) throw tooShort()
+        if ((await file.stat()).size < offsetBytes) throw damage('upload file is too short')
         await disk.truncate(file, offsetBytes)
       }
       const hasher = await hashPrefix(file, algorithm, offsetBytes)
@@ -195,10 +195,6 @@ export class UploadFile {
 
 /** Bytes read at once when a prefix is hashed anew. */
 const readBytes = 1024 * 1024
-
-function tooShort(): Error {
-  return Object.assign(new Error('upload file is too short'), { code: damagedCode })
-}
 
 async function hashPrefix(
   file: FileHandle,

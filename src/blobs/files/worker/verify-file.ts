@@ -9,7 +9,7 @@ import { futimesSync, type Stats, statSync } from 'node:fs'
 import { algorithmOf, type Digest } from '../../../registry/digest.ts'
 import { createHasher } from '../../../registry/hasher.ts'
 import { disk } from '../../../runtime/disk.ts'
-import { damagedCode } from '../../port.ts'
+import { damage } from '../../port.ts'
 import type { OpenedFile } from './messages.ts'
 
 /** Bytes that are hashed before others on this thread have their turn. */
@@ -36,7 +36,7 @@ export function checkOpened({ path, inode, sizeBytes, modifiedMs }: OpenedFile):
   const stats = statSync(path, { throwIfNoEntry: false })
   if (stats === undefined || stats.ino !== inode) return
   if (stats.size === sizeBytes && stats.mtimeMs === modifiedMs) return
-  throw damaged('file was written to while it was served')
+  throw damage('file was written to while it was served')
 }
 
 /**
@@ -61,7 +61,7 @@ export async function verifyFile(
       offset += count
     }
     const actual = hasher.digest()
-    if (actual !== digest) throw damaged(`file was written to and has the digest ${actual}`)
+    if (actual !== digest) throw damage(`file was written to and has the digest ${actual}`)
     try {
       const time = genuineTime(writtenBefore)
       futimesSync(file.fd, time, time)
@@ -71,8 +71,4 @@ export async function verifyFile(
   } finally {
     await file.close()
   }
-}
-
-function damaged(message: string): Error {
-  return Object.assign(new Error(message), { code: damagedCode })
 }
