@@ -11,7 +11,6 @@ import { walkStore } from './reconcile-walk.ts'
 const openFindingsMax = 32
 
 export async function reconcile({ port, setup, ...asked }: ReconcileSetup): Promise<void> {
-  const inventory = await openInventory(setup.driver)
   const rows = new LmdbEnvironment(setup.metadata, false)
   let openFindings = 0
   let isStopped = false
@@ -20,6 +19,7 @@ export async function reconcile({ port, setup, ...asked }: ReconcileSetup): Prom
     openFindings -= 1
     wake()
   })
+  // Before anything is waited for: a port reports its end once, whether or not it is heard.
   port.on('close', () => {
     isStopped = true
     wake()
@@ -32,6 +32,7 @@ export async function reconcile({ port, setup, ...asked }: ReconcileSetup): Prom
     }
   }
   try {
+    const inventory = await openInventory(setup.driver)
     let id = 0
     const walk = walkStore({ ...asked, inventory, rows, isStopped: () => isStopped })
     for await (const finding of walk) {

@@ -62,4 +62,11 @@ export const BREAKS = [
     replace: "if (row.place === 'file' && hasObject(row)) yield",
     guard: owners,
   },
+  {
+    what: 'a walk that misses a stop in its first moments',
+    file: 'src/storage/worker/reconcile-task.ts',
+    find: "  port.on('close', () => {",
+    replace: "  await openInventory(setup.driver)\n  port.on('close', () => {",
+    guard: vitest('unit', 'test/unit/storage/reconcile-task.test.ts'),
+  },
 ]
