@@ -118,7 +118,7 @@ export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
         schedule: config.cleanup.gc.schedule,
         nextAt: isoTime(schedule?.next),
         running: jobs.running('gc'),
-        lastJob: lastCollection(metadata),
+        lastJob: lastCollection(metadata, jobs),
         clockDoubt: clockGuard.doubt,
       }),
     start: async () => {
@@ -137,10 +137,11 @@ export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
   }
 }
 
-function lastCollection(metadata: MetadataReader): GcStatus['lastJob'] {
+/** As the job is now: its row in the store lags behind, and may never have its end. */
+function lastCollection(metadata: MetadataReader, jobs: Jobs): GcStatus['lastJob'] {
   const ids = metadata.keysBackward('jobs', [], undefined, jobsKeptMax)
   const id = ids.find((one) => metadata.get('jobs', one)?.kind === 'gc')
-  return id === undefined ? undefined : toJob(id, metadata.get('jobs', id)!)
+  return id === undefined ? undefined : toJob(id, jobs.get(id)!)
 }
 
 /** Policies that are applied by hand only. */
