@@ -190,7 +190,14 @@ export class Fill {
     // Where the size is known already the file is made while the source is asked.
     this.#pending = this.#growEarly()
     try {
-      await this.#fillFrom(await this.#openFirst(), open)
+      const first = await this.#openFirst()
+      try {
+        await this.#fillFrom(first, open)
+      } catch (error) {
+        // Perhaps never read: a store that takes nothing would hold its connection for ever.
+        first.body.abort()
+        throw error
+      }
     } finally {
       if (this.#state !== 'stored') this.#pending?.discard()
     }

@@ -1,8 +1,11 @@
-/** @module A fill whose bytes are right and cannot be kept: its readers get them, its file is let go. */
-import { expect, test } from 'vitest'
+/**
+ * @module A fill whose bytes cannot be kept: its readers get what is right, its file and the source's answer
+ * are let go.
+ */
+import { expect, test, vi } from 'vitest'
 import { Fill } from '../../../../src/blobs/fill/fill.ts'
 import type { FillAnswer, FillSource } from '../../../../src/blobs/fill/source.ts'
-import type { GrowingBlob, OpenFile } from '../../../../src/blobs/port.ts'
+import type { GrowingBlob, GrowingBlobs, OpenFile } from '../../../../src/blobs/port.ts'
 import { systemClock } from '../../../../src/runtime/clock.ts'
 import { asDigest, sha256, someBytes } from '../../../support/registry-client.ts'
 
@@ -18,7 +21,7 @@ function sourceOf(answer: FillAnswer): FillSource {
 }
 
 /** A fill of `content` whose rows cannot be written; counts how often its file is closed. */
-function fillThatCannotPublish() {
+function fillThatCannotPublish(broken: Partial<GrowingBlobs & GrowingBlob> = {}) {
   let closes = 0
   let release = () => {}
   const mayEnd = new Promise<void>((resolve) => {
@@ -33,6 +36,7 @@ function fillThatCannotPublish() {
     verify: async () => {},
     heldAt: () => undefined,
     discard: () => {},
+    ...broken,
   } as unknown as GrowingBlob
   const file: OpenFile = {
     lend: () => Promise.reject(new Error('not read here')),
@@ -40,6 +44,7 @@ function fillThatCannotPublish() {
       closes += 1
     },
   }
+  const abort = vi.fn()
   const answer = {
     offset: 0,
     sizeBytes: content.byteLength,
@@ -47,7 +52,7 @@ function fillThatCannotPublish() {
       read: async (onChunk: (bytes: Uint8Array) => void) => onChunk(content),
       pause() {},
       resume() {},
-      abort() {},
+      abort,
     },
   }
   const wanted = {
@@ -63,12 +68,17 @@ function fillThatCannotPublish() {
     },
   }
   const store = {
-    growing: { grow: () => pending, openGrowing: async () => file },
+    growing: { grow: () => pending, openGrowing: async () => file, ...broken },
     uploadId: 'id',
     inlineLimitBytes: 1000,
     clock: systemClock,
   }
-  return { fill: new Fill(wanted, sourceOf(answer), target, store), release, closes: () => closes }
+  return {
+    fill: new Fill(wanted, sourceOf(answer), target, store),
+    release,
+    abort,
+    closes: () => closes,
+  }
 }
 
 test('the file goes with the last reader', async () => {
@@ -88,4 +98,18 @@ test('without a reader it goes at once', async () => {
   release()
   await fill.over
   expect(closes()).toBe(1)
+})
+
+const refuse = () => {
+  throw new Error('no worker is free')
+}
+
+test.each([
+  ['no worker is free', { grow: refuse }],
+  ['the file cannot be made', { settle: () => Promise.reject(new Error('no space left')) }],
+])('where %s, the answer of the source is let go unread', async (_why, broken) => {
+  const { fill, abort } = fillThatCannotPublish(broken)
+  await fill.over
+  expect(fill.state).toBe('failed')
+  expect(abort).toHaveBeenCalled()
 })
