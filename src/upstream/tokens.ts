@@ -213,11 +213,26 @@ export class Credentials {
 
   /** Prefixes hold whole path components: `team` covers `team/app`, not `teamwork/app`. */
   find(repository: string): Credential | undefined {
-    return this.#byLength.find(({ prefix }) => {
-      const stem = prefix.replace(/\/$/, '')
+    return this.#byLength.find((credential) => {
+      const stem = stemOf(credential)
       return stem === '' || repository === stem || repository.startsWith(`${stem}/`)
     })
   }
+
+  /** All that `find` may give for repositories below a path (`team/`, or empty); undefined: none. */
+  below(path: string): readonly (Credential | undefined)[] {
+    const found: Credential[] = []
+    for (const credential of this.#byLength) {
+      const stem = stemOf(credential)
+      if (stem === '' || path.startsWith(`${stem}/`)) return [...found, credential]
+      if (stem.startsWith(path)) found.push(credential)
+    }
+    return [...found, undefined]
+  }
+}
+
+function stemOf({ prefix }: Credential): string {
+  return prefix.replace(/\/$/, '')
 }
 
 /** Secrets that live in files are read when they are needed, so that a rotated one counts at once. */

@@ -58,7 +58,7 @@ export interface Ask {
 interface Base {
   readonly url: URL
   readonly prefix: string
-  /** By credential; undefined: without one. */
+  /** By each credential that it may be asked with; undefined: without one. */
   readonly accounts: ReadonlyMap<Credential | undefined, Account>
 }
 
@@ -75,16 +75,19 @@ export class Upstream {
   constructor(options: UpstreamOptions) {
     this.#options = options
     this.#credentials = new Credentials(options.credentials)
-    const { credentials, limits, caFile, proxy, accounts } = options
+    const { limits, caFile, proxy, accounts } = options
     this.#bases = options.bases.map((text) => {
       const url = new URL(text)
       const path = url.pathname.replace(/^\/|\/$/g, '')
-      const { origin } = url
-      const mine = [...credentials, undefined].map(
-        (credential) =>
-          [credential, accounts.join({ origin, credential, caFile, proxy }, limits)] as const,
-      )
       const prefix = path === '' ? '' : `${path}/`
+      const { origin } = url
+      // Those alone that are asked with: what is joined has these limits for all who share it.
+      const mine = this.#credentials
+        .below(prefix)
+        .map(
+          (credential) =>
+            [credential, accounts.join({ origin, credential, caFile, proxy }, limits)] as const,
+        )
       return { url: new URL(origin), prefix, accounts: new Map(mine) }
     })
   }

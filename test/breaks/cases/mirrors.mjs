@@ -108,6 +108,13 @@ export const BREAKS = [
     guard: http('mirror/accounts'),
   },
   {
+    what: 'mirrors: one that always has a credential limits those that have none',
+    file: 'src/upstream/tokens.ts',
+    find: 'return [...found, credential]',
+    replace: 'return [...found, credential, undefined]',
+    guard: unit('upstream/credentials'),
+  },
+  {
     what: 'mirrors: all credentials of a host count together',
     file: 'src/upstream/account.ts',
     find: 'return JSON.stringify([origin, caFile, proxy, who])',

@@ -106,8 +106,11 @@ describe.each(SHARED)('two mirrors that ask as %s', (_who, first, second) => {
 })
 
 describe.each(APART)('two mirrors that ask as %s', (_who, first, second) => {
-  test('have their own requests under way', async () => {
-    const limits = [{ connections: 3 }, { connections: 2 }] as const
+  test.each([
+    [3, 2],
+    [2, 3],
+  ])('have their own requests under way, %i and %i', async (ofFirst, ofSecond) => {
+    const limits = [{ connections: ofFirst }, { connections: ofSecond }] as const
     const { upstream, registry } = await twoMirrors([first, second], limits)
     let release: () => void = () => undefined
     upstream.hold = new Promise((resolve) => {
