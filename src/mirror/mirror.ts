@@ -88,13 +88,8 @@ export class Mirror {
   }
 
   static async open(config: MirrorConfig, parts: MirrorParts): Promise<Mirror> {
-    const { caFile, proxy, limits, timeouts } = config
-    const http = await HttpClient.open({
-      caFile,
-      proxy,
-      connections: limits.connections,
-      ...timeouts,
-    })
+    const { caFile, proxy, timeouts } = config
+    const http = await HttpClient.open({ caFile, proxy, ...timeouts })
     return new Mirror(config, http, parts)
   }
 

@@ -25,8 +25,6 @@ export {
 export interface HttpClientOptions {
   readonly caFile: string | undefined
   readonly proxy: string | undefined
-  /** Connections to one origin. */
-  readonly connections: number
   readonly connectMs: number
   readonly firstByteMs: number
   readonly stallMs: number
@@ -80,7 +78,7 @@ export class HttpClient {
     const tls = own === undefined ? {} : { ca: [...rootCertificates, own] }
     const { connectMs } = options
     const common = {
-      connections: options.connections,
+      // As many connections as there are slots: a second line here would be time of the other side.
       pipelining: 1,
       keepAliveTimeout: 30_000,
       maxHeaderSize: 64 * 1024,

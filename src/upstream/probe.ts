@@ -28,7 +28,7 @@ export async function probeUpstream(
   const url = new URL('/v2/', base)
   let http: HttpClient | undefined
   try {
-    http = await HttpClient.open({ caFile, proxy, connections: 1, ...timeouts })
+    http = await HttpClient.open({ caFile, proxy, ...timeouts })
     const credential = new Credentials(settings.credentials).find('')
     const bearer = credential && (await bearerHeader(credential))
     const slots = new Slots(1)

@@ -115,6 +115,13 @@ export const BREAKS = [
     guard: unit('upstream/credentials'),
   },
   {
+    what: 'mirrors: two credentials of a mirror share its connections',
+    file: 'src/upstream/client.ts',
+    find: '      pipelining: 1,\n',
+    replace: '      pipelining: 1,\n      connections: 1,\n',
+    guard: http('mirror/accounts'),
+  },
+  {
     what: 'mirrors: all credentials of a host count together',
     file: 'src/upstream/account.ts',
     find: 'return JSON.stringify([origin, caFile, proxy, who])',

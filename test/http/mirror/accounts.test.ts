@@ -143,6 +143,35 @@ describe.each(APART)('two mirrors that ask as %s', (_who, first, second) => {
   })
 })
 
+test('one mirror with two credentials has the requests of each under way', async () => {
+  const upstream = new FaultyUpstream()
+  await upstream.start()
+  open.push(() => upstream.stop())
+  const mirror = {
+    name: 'a',
+    upstream: upstream.url,
+    credentials: [
+      { ...team, prefix: 'one' },
+      { ...other, prefix: 'two' },
+    ],
+    limits: { connections: 1 },
+  }
+  const registry = await startInProcess({ engine: 'uws', mirrors: [mirror] })
+  open.push(() => dispose(registry))
+  let release: () => void = () => undefined
+  upstream.hold = new Promise((resolve) => {
+    release = resolve
+  })
+  const pulls = ['one', 'two', 'three'].map((repository) =>
+    registry.client.get(`/v2/a/${repository}/app/manifests/v1`),
+  )
+  await moment()
+  const asked = upstream.asked.length
+  release()
+  await Promise.all(pulls)
+  expect(asked).toBe(3)
+})
+
 test('two mirrors that share a host both say how it stands, and each what it has counted itself', async () => {
   const { upstream, registry } = await twoMirrors([team, team])
   upstream.fault = FAULTS.broken

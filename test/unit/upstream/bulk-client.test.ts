@@ -44,7 +44,6 @@ function open(connections = 4): Promise<HttpClient> {
   return HttpClient.open({
     caFile: undefined,
     proxy: undefined,
-    connections,
     connectMs: 1000,
     firstByteMs: 500,
     stallMs: 300,

@@ -90,7 +90,6 @@ describe('reach', () => {
     const client = await HttpClient.open({
       caFile: undefined,
       proxy: undefined,
-      connections: 1,
       connectMs: 500,
       firstByteMs: 500,
       stallMs: 500,
