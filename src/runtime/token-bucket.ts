@@ -78,7 +78,7 @@ export class Rate {
     this.#bucket = this.#bucketWith(level)
   }
 
-  /** Takes `amount`; returns how long to wait before more is taken, ms (0: not at all). */
+  /** Takes `amount` (negative: gives it back); returns how long to wait before more is taken, ms. */
   take(amount: number): number {
     if (this.#bucket === undefined) return 0
     this.#bucket.take(amount)

@@ -320,9 +320,13 @@ export class Upstream {
     const { clock } = this.#options
     const { url, deadline, method } = call
     const { host } = url
+    const leftMs = Math.max(0, deadline - clock.monotonic())
     const waitMs = account.requestRate.take(1)
-    if (waitMs > 0) await sleep(Math.min(waitMs, Math.max(0, deadline - clock.monotonic())))
-    if (clock.monotonic() >= deadline) {
+    const isInTime = waitMs <= leftMs
+    // It will not be asked: a debt for it would keep others waiting for nothing.
+    if (!isInTime) account.requestRate.take(-1)
+    if (waitMs > 0) await sleep(Math.min(waitMs, leftMs))
+    if (!isInTime || clock.monotonic() >= deadline) {
       throw new UpstreamError('timeout', `${host}: no time left to ask`, { host, isOurs: true })
     }
     const breaker = account.breakerOf(host)

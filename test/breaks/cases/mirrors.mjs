@@ -122,6 +122,13 @@ export const BREAKS = [
     guard: http('mirror/accounts'),
   },
   {
+    what: 'mirrors: requests that had no time for their turn put off the next ones',
+    file: 'src/upstream/upstream.ts',
+    find: 'if (!isInTime) account.requestRate.take(-1)',
+    replace: '',
+    guard: unit('upstream/rates'),
+  },
+  {
     what: 'mirrors: all credentials of a host count together',
     file: 'src/upstream/account.ts',
     find: 'return JSON.stringify([origin, caFile, proxy, who])',
