@@ -59,6 +59,7 @@ export class MirrorEviction {
   readonly #options: EvictionOptions
   readonly #usage = new Map<Mirror, Usage>()
   readonly #marks = new Map<Mirror, PullMarks>()
+  #counting: Promise<void> | undefined
   #evicting: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #isStopped = false
@@ -79,9 +80,8 @@ export class MirrorEviction {
 
   /** Counts what earlier runs have stored, then begins to write pull times and to watch. */
   async start(): Promise<void> {
-    for (const mirror of this.#usage.keys()) {
-      for await (const { row } of this.#rows(mirror)) this.#count(mirror, row.sizeBytes, 1)
-    }
+    this.#counting = this.#countAll()
+    await this.#counting
     if (this.#isStopped) return
     this.#timer = setInterval(() => {
       this.tick().catch((error: unknown) => {
@@ -92,9 +92,11 @@ export class MirrorEviction {
     this.#evictLater()
   }
 
+  /** Resolves when nothing is read or written any more. */
   async stop(): Promise<void> {
     this.#isStopped = true
     clearInterval(this.#timer)
+    await this.#counting?.catch(() => undefined)
     await this.#evicting?.catch(() => undefined)
     await this.#flush().catch(() => undefined)
   }
@@ -129,6 +131,12 @@ export class MirrorEviction {
     await this.#flush()
     this.#evictLater()
     await this.#evicting
+  }
+
+  async #countAll(): Promise<void> {
+    for (const mirror of this.#usage.keys()) {
+      for await (const { row } of this.#rows(mirror)) this.#count(mirror, row.sizeBytes, 1)
+    }
   }
 
   #count(mirror: Mirror, bytes: number, blobs: number): void {

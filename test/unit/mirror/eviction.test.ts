@@ -10,6 +10,7 @@ import { parseRepositoryName } from '../../../src/registry/name.ts'
 import { parseReference } from '../../../src/registry/reference.ts'
 import { unwrap } from '../../../src/registry/result.ts'
 import { parseTag } from '../../../src/registry/tag.ts'
+import { nextTurn } from '../../../src/runtime/next-turn.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { openTemporaryStorage, type TemporaryStorage } from '../../support/open-store.ts'
 import { sha256 } from '../../support/registry-client.ts'
@@ -180,4 +181,38 @@ test('an eviction takes the manifests that were used before the youngest blob th
   expect(asked).toEqual([1000])
   expect(mirror.stats).toMatchObject({ evicted: 1, evictedManifests: 3 })
   expect(metadata.get('mirrorBlobs', ['hub', digestOf('blob 0')])).toBeUndefined()
+})
+
+test('what is stopped while it counts reads nothing any more', async () => {
+  const { metadata, digestLock } = store.storage
+  const mirror = { name: 'hub', config: {}, stats: new MirrorStats() } as unknown as Mirror
+  const row = { sizeBytes: 100, addedAt: 0, pulledAt: 0 }
+  const changes = Array.from({ length: 1_000 }, (_, index) => {
+    const key = ['hub', digestOf(`${index}`)] as const
+    return { change: 'put', in: 'mirrorBlobs', key, row } as const
+  })
+  await metadata.commit({ checks: [], changes })
+  let reads = 0
+  const entriesWithin: typeof metadata.entriesWithin = (...range) => {
+    reads += 1
+    return metadata.entriesWithin(...range)
+  }
+  const counting = new MirrorEviction(
+    {
+      context: { metadata: { entriesWithin }, digestLock, clock } as never,
+      maxBytesInAll: 0,
+      isBusy: () => false,
+      removeBytes: async () => undefined,
+      evictManifests: async () => 0,
+    },
+    [mirror],
+  )
+  const started = counting.start()
+  // Between two pages.
+  await nextTurn()
+  await counting.stop()
+  const before = reads
+  await started
+  await nextTurn()
+  expect(reads).toBe(before)
 })
