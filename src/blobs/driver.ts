@@ -50,6 +50,11 @@ export interface DriverReader {
    * `isWhole: false` says that a part will be read, so that nothing needs to be fetched ahead.
    */
   open(digest: Digest, promised: Promised, isWhole?: boolean): BlobSource | Promise<BlobSource>
+  /**
+   * A small object whole, in a buffer of its own. It waits for no reader: a push must not stand behind
+   * slow pulls. Rejects as `open` does.
+   */
+  read(digest: Digest, promised: Promised): Promise<Uint8Array>
   /** Whether a pull of the object is under way, as far as that is known. */
   isRead(digest: Digest): boolean
   /** Forgets what is cached of an object that was replaced or removed; who has it open keeps it. */

@@ -9,7 +9,7 @@ import type { Digest } from '../registry/digest.ts'
 import { storageFault } from '../registry/disk-fault.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { type BlobDriver, hasObject } from './driver.ts'
-import { type BlobReader, type BlobSource, isDamage, type OpenedBlob } from './port.ts'
+import { type BlobReader, isDamage, type OpenedBlob } from './port.ts'
 import type { Quarantine } from './quarantine.ts'
 
 export interface BlobStoreOptions {
@@ -70,16 +70,7 @@ export class BlobStore implements BlobReader {
       await this.#metadata.pageIn('blobBytes', digest)
       return this.#metadata.getBytes('blobBytes', digest)?.slice()
     }
-    try {
-      const source = await this.#reader.open(digest, row)
-      try {
-        return await readWhole(source)
-      } finally {
-        source.close()
-      }
-    } catch {
-      return undefined
-    }
+    return this.#reader.read(digest, row).catch(() => undefined)
   }
 
   /**
@@ -129,19 +120,4 @@ export function arrivedRow(
 ): BlobRow {
   const place = inlineBytes === undefined ? 'file' : 'inline'
   return { sizeBytes, place, createdAt: at, linkedAt: at }
-}
-
-/** All bytes of a source, window by window, in a buffer of their own. */
-async function readWhole(source: BlobSource): Promise<Uint8Array> {
-  const bytes = new Uint8Array(source.sizeBytes)
-  for (let offset = 0; offset < bytes.byteLength; ) {
-    const ready = source.ready(offset, bytes.byteLength - offset)
-    if (ready instanceof Promise) {
-      await ready
-      continue
-    }
-    source.use(offset, ready, (part) => bytes.set(part, offset))
-    offset += ready
-  }
-  return bytes
 }

@@ -16,6 +16,7 @@
  * `residentMs` is first populated by the pager: what is asked for, rounded to 128 KiB, and ahead of a
  * reader as much as it has read in one go, so that a byte here and there costs little (`mapping.ts`).
  */
+
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
@@ -26,6 +27,7 @@ import type { BlobSource, OpenFile } from '../port.ts'
 import { type BlobPaths, blobPath } from './layout.ts'
 import { aheadBytesMax, Mapping } from './mapping.ts'
 import type { Pager } from './pager.ts'
+import { readWholeFile } from './plain-reader.ts'
 import { type ReadSlots, SlotCopy, slotBytes } from './slots.ts'
 
 /** Small files that are remembered as read lately: two generations of this many. */
@@ -147,6 +149,10 @@ export class BlobMap implements DriverReader {
     mapping.readers += 1
     mapping.assumeWritten()
     return { lend: () => this.#lend(mapping), close: () => this.#giveBack(mapping) }
+  }
+
+  read(digest: Digest, { sizeBytes }: Promised): Promise<Uint8Array> {
+    return readWholeFile(blobPath(this.#options.paths, digest), sizeBytes)
   }
 
   /** Whether somebody is reading the blob now. */

@@ -55,6 +55,10 @@ export class BlobFiles implements DriverReader {
     return { lend, close: leave }
   }
 
+  read(digest: Digest, { sizeBytes }: Promised): Promise<Uint8Array> {
+    return readWholeFile(blobPath(this.#paths, digest), sizeBytes)
+  }
+
   isRead(): boolean {
     return false
   }
@@ -78,6 +82,24 @@ export class BlobFiles implements DriverReader {
       await file?.close()
       throw error
     }
+  }
+}
+
+/** The bytes of a file that has so many. Rejects with `EDAMAGED` when it has not. */
+export async function readWholeFile(path: string, sizeBytes: number): Promise<Uint8Array> {
+  const file = await disk.open(path, 'r')
+  try {
+    const { size } = await file.stat()
+    if (size !== sizeBytes) throw damage(`file holds ${size} bytes, its row says ${sizeBytes}`)
+    const bytes = new Uint8Array(sizeBytes)
+    for (let done = 0; done < sizeBytes; ) {
+      const count = await disk.read(file, bytes.subarray(done), done)
+      if (count === 0) throw damage(`file ended after ${done} of ${sizeBytes} bytes`)
+      done += count
+    }
+    return bytes
+  } finally {
+    await file.close()
   }
 }
 

@@ -89,6 +89,14 @@ class RemoteReader implements DriverReader {
     return new RemoteSource(sizeBytes, (offset, length) => this.#client.get(key, offset, length))
   }
 
+  async read(digest: Digest, { sizeBytes }: Promised): Promise<Uint8Array> {
+    const source = await this.open(digest, { sizeBytes, createdAt: 0 })
+    source.close()
+    const bytes = await this.#client.get(`blobs/${digest}`, 0, sizeBytes)
+    if (bytes?.byteLength !== sizeBytes) throw damage(`object holds ${bytes?.byteLength}`)
+    return bytes
+  }
+
   isRead(): boolean {
     return false
   }
