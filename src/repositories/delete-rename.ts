@@ -16,6 +16,7 @@ import {
 import type { MetadataStore } from '../metadata/port.ts'
 import { commitRetrying } from '../metadata/retry.ts'
 import { listAll } from '../metadata/scan.ts'
+import type { TagRow } from '../metadata/schema.ts'
 import type { Change } from '../metadata/transaction.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
@@ -34,6 +35,9 @@ export interface Progress {
   readonly signal: AbortSignal
   update(counts: Readonly<Record<string, number>>): void
 }
+
+/** Looks at the tags of the old name before it goes. */
+const looksMax = 5
 
 /** Rows looked at in one turn. */
 const rowsAtOnce = 100
@@ -148,11 +152,16 @@ export class Repositories {
       counts.manifestsCopied += 1
       progress.update(counts)
     }
-    for (const [, tag] of await listAll(metadata, 'tags', [from])) {
-      if (progress.signal.aborted) return false
-      await this.#takeTagAlong(from, to, tag, by)
-      counts.tagsCopied += 1
-      progress.update(counts)
+    // Again while clients push to the old name: what comes after the last look goes with it, restorable.
+    for (let look = 0; look < looksMax; look += 1) {
+      let moved = 0
+      for (const [, tag] of await listAll(metadata, 'tags', [from])) {
+        if (progress.signal.aborted) return false
+        if (await this.#takeTagAlong(from, to, tag, by)) moved += 1
+        progress.update({ ...counts, tagsCopied: counts.tagsCopied + moved })
+      }
+      counts.tagsCopied += moved
+      if (moved === 0) break
     }
     const event = {
       at: clock.now(),
@@ -169,21 +178,22 @@ export class Repositories {
 
   /**
    * Points the tag of the new name at what it points at under the old one, with its history. A newer push
-   * to the new name stays. A push to the old name in between is taken along with its manifest.
+   * to the new name stays. A push to the old name in between is taken along with its manifest. Resolves to
+   * whether there was anything to do.
    */
   async #takeTagAlong(
     from: RepositoryName,
     to: RepositoryName,
     tag: Tag,
     by: string,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { metadata, copies } = this.#options
+    let isTaken = false
     await commitRetrying(metadata, async () => {
       const row = metadata.get('tags', [from, tag])
       const there = metadata.get('tags', [to, tag])
-      if (row === undefined || (there !== undefined && there.pushedAt > row.pushedAt)) {
-        return { checks: [], changes: [] }
-      }
+      isTaken = row !== undefined && (there === undefined || isOlder(there, row))
+      if (row === undefined || !isTaken) return { checks: [], changes: [] }
       const { digest } = row
       if (metadata.get('manifests', [to, digest]) === undefined) {
         const reference = { kind: 'digest', digest } as const
@@ -207,6 +217,7 @@ export class Repositories {
         ],
       }
     })
+    return isTaken
   }
 
   async #put(changes: Change[]): Promise<void> {
@@ -216,4 +227,10 @@ export class Repositories {
 
 function renameKey(from: RepositoryName): string {
   return `rename:${from}`
+}
+
+/** Whether the tag of the new name is to become what the old name's is: that was pushed later. */
+function isOlder(there: TagRow, row: TagRow): boolean {
+  const isOther = there.digest !== row.digest
+  return there.pushedAt < row.pushedAt || (isOther && there.pushedAt === row.pushedAt)
 }

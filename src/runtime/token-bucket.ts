@@ -57,23 +57,30 @@ export class TokenBucket {
   }
 }
 
-/** A rate of the configuration, where 0 means no limit. One second's worth can be saved up. */
+/** A rate of the configuration, where 0 means no limit. */
 export class Rate {
   readonly #clock: Pick<Clock, 'monotonic'>
+  readonly #burstSeconds: number
   #perSecond: number
   #bucket: TokenBucket | undefined
 
-  /** `saved`: what is there at the beginning. */
-  constructor(perSecond: number, clock: Pick<Clock, 'monotonic'>, saved: 'all' | 'nothing') {
+  /** `saved`: what is there at the beginning. `burstSeconds`: what can be saved up, in seconds' worth. */
+  constructor(
+    perSecond: number,
+    clock: Pick<Clock, 'monotonic'>,
+    saved: 'all' | 'nothing',
+    burstSeconds = 1,
+  ) {
     this.#clock = clock
+    this.#burstSeconds = burstSeconds
     this.#perSecond = perSecond
-    this.#bucket = this.#bucketWith(saved === 'all' ? perSecond : 0)
+    this.#bucket = this.#bucketWith(saved === 'all' ? perSecond * burstSeconds : 0)
   }
 
   /** At most so much a second from now on; 0 changes nothing. */
   lower(perSecond: number): void {
     if (perSecond === 0 || (this.#perSecond > 0 && perSecond >= this.#perSecond)) return
-    const level = this.#bucket?.level ?? perSecond
+    const level = this.#bucket?.level ?? perSecond * this.#burstSeconds
     this.#perSecond = perSecond
     this.#bucket = this.#bucketWith(level)
   }
@@ -86,9 +93,9 @@ export class Rate {
   }
 
   #bucketWith(level: number): TokenBucket | undefined {
-    const [burst, perSecond] = [this.#perSecond, this.#perSecond]
-    return perSecond === 0
-      ? undefined
-      : new TokenBucket({ burst, perSecond, clock: this.#clock, level })
+    const perSecond = this.#perSecond
+    if (perSecond === 0) return undefined
+    const burst = perSecond * this.#burstSeconds
+    return new TokenBucket({ burst, perSecond, clock: this.#clock, level })
   }
 }

@@ -35,6 +35,9 @@ export interface SettleOptions {
   readonly onSkipped: (candidate: Candidate, why: string) => void
 }
 
+/** The time that a batch has taken counts as paid, up to so much, seconds. */
+const batchSecondsMax = 60
+
 const candidatesMin = 64
 /**
  * The pages of one commit are memory of the writer, the batches under way are memory of this thread,
@@ -74,7 +77,7 @@ export class Settler {
   constructor(options: SettleOptions) {
     this.#options = options
     this.#seenCommits = options.metadata.commitCount
-    this.#byteRate = new Rate(options.bytesPerSecond, options.clock, 'nothing')
+    this.#byteRate = new Rate(options.bytesPerSecond, options.clock, 'nothing', batchSecondsMax)
   }
 
   /** Resolves when all of them are on disk, to how many the next batch should have. */

@@ -59,11 +59,11 @@ function bytesOf(label: string): Uint8Array {
   return Buffer.from(JSON.stringify(imageIndex([], { annotations: { label } })))
 }
 
-function push(repository: RepositoryName, label: string) {
+function push(repository: RepositoryName, label: string, tag = v1) {
   clock.advance(1_000)
   return pushes.push({
     repository,
-    reference: { kind: 'tag', tag: v1 },
+    reference: { kind: 'tag', tag },
     tags: [],
     expected: undefined,
     contentType: mediaTypes.ociIndex,
@@ -108,4 +108,14 @@ test('a push to the old name in between comes along with its manifest', async ()
   expect(await rename()).toBe(true)
   expect(pointers()).toEqual({ row: sha256(bytesOf('late')), index: [sha256(bytesOf('late'))] })
   expect(metadata.get('manifests', [to, sha256(bytesOf('late'))])).toBeDefined()
+})
+
+test('a push to the old name behind the last tag comes along too', async () => {
+  await push(from, 'one')
+  const v2 = asTag('v2')
+  // The list of tags was read by then.
+  metadata.before = () => push(from, 'behind', v2)
+  expect(await rename()).toBe(true)
+  expect(metadata.get('tags', [to, v2])?.digest).toBe(sha256(bytesOf('behind')))
+  expect(metadata.get('manifests', [to, sha256(bytesOf('behind'))])).toBeDefined()
 })
