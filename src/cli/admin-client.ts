@@ -5,7 +5,8 @@
  */
 import { userInfo } from 'node:os'
 import type { OfflineAdmin } from '../server/offline-admin.ts'
-import { type CommandLine, Misuse, reportFailure } from './command-line.ts'
+import type { CommandLine } from './command.ts'
+import { Misuse, reportFailure } from './command-line.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What a command of this kind works with. */

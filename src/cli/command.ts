@@ -1,9 +1,8 @@
 /**
  * @module The form of one row of the table of commands (`commands.ts`): what the parser, the help, the
- * documents and the shell completion read. Types only.
+ * documents and the shell completion read; and a command line that fits one.
  */
 import type { SettingKey } from '../config/schema.ts'
-import type { CommandLine } from './command-line.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface Command {
@@ -62,6 +61,59 @@ export interface Operand {
   readonly insteadOf?: string
   /** All values that there are. */
   readonly values?: readonly string[]
+}
+
+export interface LineParts {
+  readonly command: Command
+  /** The table that the command is from. */
+  readonly commands: readonly Command[]
+  readonly operands: readonly string[]
+  /** Values by the name of the flag, in the order of the command line; a switch has `true`. */
+  readonly flags: ReadonlyMap<string, readonly string[]>
+  /** Every flag that the command takes. */
+  readonly known: ReadonlySet<string>
+  /** Flags that override settings, by the key of the setting. */
+  readonly settings: ReadonlyMap<SettingKey, string>
+}
+
+/** A command line that was understood: the command with its operands and flags. */
+export class CommandLine {
+  readonly command: Command
+  readonly commands: readonly Command[]
+  readonly operands: readonly string[]
+  readonly settings: ReadonlyMap<SettingKey, string>
+  readonly #flags: ReadonlyMap<string, readonly string[]>
+  readonly #known: ReadonlySet<string>
+
+  constructor(parts: LineParts) {
+    this.command = parts.command
+    this.commands = parts.commands
+    this.operands = parts.operands
+    this.settings = parts.settings
+    this.#flags = parts.flags
+    this.#known = parts.known
+  }
+
+  /** The value of a flag, the last one where it was given again. */
+  text(name: string): string | undefined {
+    return this.#values(name).at(-1)
+  }
+
+  /** All values of a flag, also those between commas. */
+  list(name: string): readonly string[] {
+    return this.#values(name).flatMap((text) => text.split(',').map((one) => one.trim()))
+  }
+
+  /** Whether a flag was given. */
+  has(name: string): boolean {
+    return this.#values(name).length > 0
+  }
+
+  /** A flag that the table does not have would never be given: that is a mistake of ours. */
+  #values(name: string): readonly string[] {
+    if (!this.#known.has(name)) throw new TypeError(`no flag --${name} in the table of commands`)
+    return this.#flags.get(name) ?? []
+  }
 }
 
 /** Runs a command; resolves to the exit code: 0 done, 1 failed. Throws `Misuse` for 2. */

@@ -6,8 +6,7 @@
 import { nearestKey } from '../config/explain.ts'
 import type { SettingKey } from '../config/schema.ts'
 import { fail, ok, type Result } from '../registry/result.ts'
-import { type Command, type Flag, type Flags, nameOf, wordsOf } from './command.ts'
-import { CommandLine } from './command-line.ts'
+import { type Command, CommandLine, type Flag, type Flags, nameOf, wordsOf } from './command.ts'
 import { flagsOf, takenBy } from './flags.ts'
 
 /** Flags that are commands. */

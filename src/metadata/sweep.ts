@@ -69,7 +69,8 @@ export type Candidate =
       readonly kind: 'purged-blob'
       readonly digest: Digest
       readonly at: Timestamp
-      readonly place: 'inline' | 'file'
+      /** Whether the driver has its bytes; else the metadata has. */
+      readonly hasObject: boolean
       readonly bytes: number
     }
   | {

@@ -38,10 +38,7 @@ const OWN_TIME: Exceptions = {
 }
 
 /** Files that ask whether a blob's bytes are in the metadata or in a file. */
-const KNOW_PLACE: Exceptions = {
-  'src/gc/sweep/purge.ts': 'the bin is to purge what has a file',
-  'src/gc/sweep/settle.ts': 'the bin is to purge what has a file',
-}
+const KNOW_PLACE: Exceptions = {}
 
 test('the time comes from the clock that a part is given', () => {
   const asks = files

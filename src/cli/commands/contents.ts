@@ -3,8 +3,7 @@
  * deletes; through the admin API.
  */
 import { type Json, printTable, withAdmin } from '../admin-client.ts'
-import type { RunCommand } from '../command.ts'
-import type { CommandLine } from '../command-line.ts'
+import type { CommandLine, RunCommand } from '../command.ts'
 import { Misuse } from '../command-line.ts'
 
 /** A command that asks for the pages of a list and prints them as one table. */

@@ -2,8 +2,7 @@
  * @module `fastregistry gc`: runs, plans, applies, explains, through the admin API.
  */
 import { type Admin, type Json, printTable, withAdmin } from '../admin-client.ts'
-import type { RunCommand } from '../command.ts'
-import type { CommandLine } from '../command-line.ts'
+import type { CommandLine, RunCommand } from '../command.ts'
 import type { Terminal } from '../terminal.ts'
 
 interface Job {

@@ -7,8 +7,8 @@ import { systemClock } from '../../runtime/clock.ts'
 import { backup, type CopyReport, restore } from '../../storage/backup.ts'
 import { openOffline } from '../../storage/open-offline.ts'
 import { Scrub } from '../../storage/scrub.ts'
-import type { RunCommand } from '../command.ts'
-import { type CommandLine, configOf, reportFailure } from '../command-line.ts'
+import type { CommandLine, RunCommand } from '../command.ts'
+import { configOf, reportFailure } from '../command-line.ts'
 import type { Terminal } from '../terminal.ts'
 
 export interface Output {

@@ -22,8 +22,8 @@ import { formatKeyFile, newKeyFile, parseKeyFile, rotateKeys } from '../../auth/
 import type { Config } from '../../config/config.ts'
 import { parseDuration } from '../../config/quantities.ts'
 import { isPattern } from '../../config/sections/access.ts'
-import type { RunCommand } from '../command.ts'
-import { type CommandLine, configOf, Misuse, reportFailure } from '../command-line.ts'
+import type { CommandLine, RunCommand } from '../command.ts'
+import { configOf, Misuse, reportFailure } from '../command-line.ts'
 import type { Terminal } from '../terminal.ts'
 
 const expiresMsMax = 3650 * 86_400_000

@@ -3,6 +3,7 @@
  * undelete window has ended, pins that have expired. The end of removals that a plan showed before.
  */
 
+import { hasObject } from '../../blobs/driver.ts'
 import type { LmdbEnvironment } from '../../metadata/lmdb/environment.ts'
 import { inPages } from '../../metadata/lmdb/pages.ts'
 import type { Candidate } from '../../metadata/sweep.ts'
@@ -63,8 +64,11 @@ function* due(
       return
     case 'trash':
       for (const { key: digest, row } of inPages(environment, database)) {
-        const { trashedAt: at, place, sizeBytes: bytes } = row
-        yield { candidate: { kind: 'purged-blob', digest, at, place, bytes }, at }
+        const { trashedAt: at, sizeBytes: bytes } = row
+        yield {
+          candidate: { kind: 'purged-blob', digest, at, hasObject: hasObject(row), bytes },
+          at,
+        }
       }
       return
     case 'pins':

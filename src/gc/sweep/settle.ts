@@ -58,7 +58,7 @@ const isHousekeeping = ({ kind }: Candidate) => kind === 'suspect' || kind === '
 
 /** A blob to purge whose bytes are to go before its row does: no verdict could say it in time. */
 const isFile = (it: Candidate): it is Extract<Candidate, { kind: 'purged-blob' }> =>
-  it.kind === 'purged-blob' && it.place === 'file'
+  it.kind === 'purged-blob' && it.hasObject
 
 export class Settler {
   readonly #options: SettleOptions

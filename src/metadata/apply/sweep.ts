@@ -215,10 +215,10 @@ class Sweep {
   }
 
   /** Bytes that a push of the same blob has taken over stay; the note in the trash goes either way. */
-  #purgeBlob({ digest, at, place }: Extract<Candidate, { kind: 'purged-blob' }>): Judged {
+  #purgeBlob({ digest, at, hasObject }: Extract<Candidate, { kind: 'purged-blob' }>): Judged {
     const why = this.#purge('trash', digest, (row) => row.trashedAt === at)
     if (why !== undefined) return why
-    if (place === 'inline' && this.#get('blobs', digest) === undefined) {
+    if (!hasObject && this.#get('blobs', digest) === undefined) {
       this.#rows.delete('blobBytes', digest)
     }
     return undefined
