@@ -162,7 +162,7 @@ export class MirrorBlobs {
   ): BlobSource {
     const { clock } = this.#context
     const pass = async (offset: number, length: number) => {
-      const giveBack = repository.mirror.passes.take(client)
+      const giveBack = repository.takePass(client)
       if (giveBack === undefined) return undefined
       try {
         const until = Math.max(deadline, clock.monotonic() + passMsMin)

@@ -13,7 +13,6 @@ import { HttpClient } from '../upstream/client.ts'
 import { FAILURES, type Failure } from '../upstream/error.ts'
 import { Upstream } from '../upstream/upstream.ts'
 import { isDockerHub } from './hosts.ts'
-import { PassBudget } from './pass-budget.ts'
 
 export interface MirrorParts {
   /** Shared with everything that asks other registries. */
@@ -29,8 +28,6 @@ export class Mirror {
   readonly config: MirrorConfig
   readonly upstream: Upstream
   readonly stats: MirrorStats
-  /** Ranges asked of upstream beside the fills. */
-  readonly passes: PassBudget
   readonly #http: HttpClient
   readonly #allow: Matcher
   readonly #deny: Matcher
@@ -49,7 +46,6 @@ export class Mirror {
     const stats = new MirrorStats()
     let quietUntil = Number.NEGATIVE_INFINITY
     this.stats = stats
-    this.passes = new PassBudget(config.limits.connections)
     const { accounts, clock, logger } = parts
     this.upstream = new Upstream({
       bases: config.upstreams,

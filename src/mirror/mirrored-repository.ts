@@ -26,6 +26,11 @@ export class MirroredRepository {
     return this.mirror.upstream.isShut(this.upstreamName)
   }
 
+  /** `Upstream.takePass`, of this repository. */
+  takePass(client: string): (() => void) | undefined {
+    return this.mirror.upstream.takePass(this.upstreamName, client)
+  }
+
   /** `Upstream.ask`, of this repository. Throws an `UpstreamError`. */
   ask(it: Omit<Ask, 'repository'>): Promise<Answer> {
     return this.mirror.upstream.ask({ ...it, repository: this.upstreamName })

@@ -8,6 +8,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { Rate } from '../runtime/token-bucket.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
 import { type AnswerHeaders, headerOf } from './client.ts'
+import { PassBudget } from './pass-budget.ts'
 import { Slots } from './slots.ts'
 import type { Credential } from './tokens.ts'
 import { Tokens } from './tokens.ts'
@@ -47,6 +48,8 @@ const refusedForMs = 5_000
 export class Account {
   readonly tokens: Tokens
   readonly slots: Slots
+  /** Ranges asked for beside the fills. */
+  readonly passes: PassBudget
   readonly requestRate: Rate
   readonly byteRate: Rate
   readonly #clock: Clock
@@ -61,6 +64,7 @@ export class Account {
     this.#clock = clock
     this.tokens = new Tokens(credential, clock)
     this.slots = new Slots(limits.connections)
+    this.passes = new PassBudget(limits.connections)
     this.requestRate = new Rate(limits.requestsPerSecond, clock, 'all')
     this.byteRate = new Rate(limits.bytesPerSecond, clock, 'all')
   }
@@ -68,6 +72,7 @@ export class Account {
   /** One more who asks with it: of two limits the smaller one holds for both. */
   lower({ connections, bytesPerSecond, requestsPerSecond }: AccountLimits): void {
     this.slots.lower(connections)
+    this.passes.lower(connections)
     this.requestRate.lower(requestsPerSecond)
     this.byteRate.lower(bytesPerSecond)
   }

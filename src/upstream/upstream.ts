@@ -128,6 +128,25 @@ export class Upstream {
   }
 
   /**
+   * Takes a pass of every account that a range of the repository may be asked with. Returns what gives
+   * it back, once; undefined when one of them has none left for this client (its key).
+   */
+  takePass(repository: string, client: string): (() => void) | undefined {
+    const accounts = new Set(this.#bases.map((base) => this.#accountOf(base, repository)))
+    const taken: (() => void)[] = []
+    const giveBack = () => taken.forEach((give) => void give())
+    for (const { passes } of accounts) {
+      const give = passes.take(client)
+      if (give === undefined) {
+        giveBack()
+        return undefined
+      }
+      taken.push(give)
+    }
+    return giveBack
+  }
+
+  /**
    * An answer of class 2xx or 304. Throws an `UpstreamError`: `missing` for a 404, else the last
    * failure once attempts or time are used up.
    */

@@ -67,10 +67,17 @@ export const BREAKS = [
   },
   {
     what: 'mirrors: a client has as many pass-throughs as it likes',
-    file: 'src/mirror/pass-budget.ts',
+    file: 'src/upstream/pass-budget.ts',
     find: 'const perClientMax = 2',
     replace: 'const perClientMax = 2_000',
-    guard: unit('mirror/pass-budget'),
+    guard: unit('upstream/pass-budget'),
+  },
+  {
+    what: 'mirrors: of two budgets of passes the first one holds',
+    file: 'src/upstream/account.ts',
+    find: '    this.passes.lower(connections)\n',
+    replace: '',
+    guard: unit('upstream/accounts'),
   },
   {
     what: 'mirrors: a slow reader keeps upstream’s connection',

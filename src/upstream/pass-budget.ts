@@ -8,13 +8,24 @@ import { networkKey } from '../runtime/client-key.ts'
 const perClientMax = 2
 
 export class PassBudget {
-  readonly #max: number
+  #slots!: number
+  #max!: number
   /** By client and by /48. */
   readonly #counts = new Map<string, number>()
   #taken = 0
 
   /** `slots`: requests that may be under way to one host. */
   constructor(slots: number) {
+    this.#set(slots)
+  }
+
+  /** For so many slots from now on, unless it is for fewer already; what is taken stays taken. */
+  lower(slots: number): void {
+    this.#set(Math.min(slots, this.#slots))
+  }
+
+  #set(slots: number): void {
+    this.#slots = slots
     this.#max = Math.max(1, Math.floor(slots / 4))
   }
 

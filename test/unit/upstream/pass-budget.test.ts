@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { PassBudget } from '../../../src/mirror/pass-budget.ts'
 import { clientKey } from '../../../src/runtime/client-key.ts'
+import { PassBudget } from '../../../src/upstream/pass-budget.ts'
 
 describe('the budget of pass-throughs', () => {
   test('is two a client and a quarter of the slots in all', () => {
