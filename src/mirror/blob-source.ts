@@ -30,7 +30,8 @@ export class UpstreamBlob implements FillSource {
     const { body } = answer
     if (answer.status !== 206) return { offset: 0, sizeBytes: lengthOf(answer), body }
     const part = partOf(answer)
-    return { offset: part?.first, sizeBytes: part?.totalBytes, body }
+    const isPart = part === undefined || part.last + 1 !== part.totalBytes
+    return { offset: part?.first, sizeBytes: part?.totalBytes, isPart, body }
   }
 
   async size(): Promise<number | undefined> {

@@ -255,8 +255,14 @@ export class MirrorBlobs {
     deadline: number,
   ): Promise<BlobOutcome> {
     const blob = new UpstreamBlob({ repository, digest })
-    const { offset, sizeBytes, body } = taken ?? (await blob.open(0, deadline))
-    if (offset !== 0 || sizeBytes === undefined) {
+    const answer = taken ?? (await blob.open(0, deadline))
+    const { offset, sizeBytes, isPart = false, body } = answer
+    // No later answer goes on where this one ends: the client would get a body that is cut.
+    if (offset !== 0 || isPart) {
+      body.abort()
+      throw new UpstreamError('garbage', 'upstream answers a part that was not asked for')
+    }
+    if (sizeBytes === undefined) {
       body.abort()
       throw new UpstreamError('garbage', 'upstream does not say how long the blob is')
     }

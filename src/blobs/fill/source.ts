@@ -36,6 +36,8 @@ export interface FillAnswer {
   readonly offset: number | undefined
   /** How long the whole blob is; undefined where the answer does not say it. */
   readonly sizeBytes: number | undefined
+  /** The answer does not promise the rest of the blob up to its last byte. */
+  readonly isPart?: boolean
   readonly body: FillBody
 }
 

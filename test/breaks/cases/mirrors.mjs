@@ -73,6 +73,13 @@ export const BREAKS = [
     guard: unit('upstream/pass-budget'),
   },
   {
+    what: 'mirrors: a part that was not asked for is passed on as the whole',
+    file: 'src/mirror/blobs.ts',
+    find: 'if (offset !== 0 || isPart) {',
+    replace: 'if (offset !== 0) {',
+    guard: http('mirror/rules'),
+  },
+  {
     what: 'mirrors: of two budgets of passes the first one holds',
     file: 'src/upstream/account.ts',
     find: '    this.passes.lower(connections)\n',

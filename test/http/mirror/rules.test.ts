@@ -366,6 +366,26 @@ describe('space', () => {
     expect(sha256(answer.body)).toBe(digest)
     expect(await registry.blobFiles()).toEqual([])
   })
+
+  test.each([
+    ['a part that was not asked for is refused', 10, 502],
+    ['a part that is the whole is passed on', 300_000, 200],
+  ])('short of disk space, %s', async (_name, length, status) => {
+    const upstream = await makeUpstream()
+    const bytes = someBytes(300_000, 5)
+    const digest = upstream.addBlob('app', bytes)
+    upstream.fault = (request, response) => {
+      if (request.method !== 'GET' || !request.url!.includes('/blobs/')) return false
+      const range = `bytes 0-${length - 1}/300000`
+      response.writeHead(206, { 'Content-Range': range, 'Content-Length': length })
+      response.end(bytes.subarray(0, length))
+      return true
+    }
+    const registry = await mirrorOf(upstream, {}, { storage: { reserve_mb: 8_000_000 } })
+    const answer = await registry.client.get(`/v2/hub/app/blobs/${digest}`)
+    expect(answer.status).toBe(status)
+    if (status === 200) expect(sha256(answer.body)).toBe(digest)
+  })
 })
 
 describe('the admin API', () => {
