@@ -11,6 +11,8 @@ import type { MirroredRepository } from './mirrored-repository.ts'
 export interface UpstreamBlobParts {
   readonly repository: MirroredRepository
   readonly digest: Digest
+  /** Its size, where it is known. */
+  readonly sizeBytes?: number | undefined
   /** Its size by a request of its own. */
   readonly askSize?: () => Promise<number | undefined>
   /** The head of an answer from the first byte on has come. */
@@ -48,13 +50,19 @@ export class UpstreamBlob implements FillSource {
     return { error: known, isPassing: known.isPassing }
   }
 
-  /** So many bytes from `offset` on. Throws when upstream does not answer exactly that. */
+  /**
+   * So many bytes from `offset` on. Throws when upstream does not answer exactly that, or says that they
+   * are of a blob of another size.
+   */
   async range(offset: number, length: number, deadline: number): Promise<AnswerBody> {
     const last = offset + length - 1
     const answer = await this.#get({ Range: `bytes=${offset}-${last}` }, deadline)
     const part = partOf(answer)
     const isExact = answer.status === 206 && part?.first === offset && part.last === last
-    if (isExact) return answer.body
+    const total = part?.totalBytes
+    const known = this.#parts.sizeBytes
+    const isSame = total === undefined || known === undefined || total === known
+    if (isExact && isSame) return answer.body
     answer.body.abort()
     throw this.fault('garbage', 'upstream does not answer the range that was asked for')
   }

@@ -166,7 +166,11 @@ export class MirrorBlobs {
       if (giveBack === undefined) return undefined
       try {
         const until = Math.max(deadline, clock.monotonic() + passMsMin)
-        const blob = new UpstreamBlob({ repository, digest: fill.digest })
+        const blob = new UpstreamBlob({
+          repository,
+          digest: fill.digest,
+          sizeBytes: fill.sizeBytes,
+        })
         const body = await blob.range(offset, length, until)
         repository.mirror.stats.passed += 1
         return new PassThrough(body, length, giveBack)

@@ -80,6 +80,13 @@ export const BREAKS = [
     guard: http('mirror/rules'),
   },
   {
+    what: 'mirrors: a range of a blob of another size is passed on',
+    file: 'src/mirror/blob-source.ts',
+    find: 'if (isExact && isSame) return answer.body',
+    replace: 'if (isExact && isSame !== null) return answer.body',
+    guard: unit('mirror/blob-source'),
+  },
+  {
     what: 'mirrors: of two budgets of passes the first one holds',
     file: 'src/upstream/account.ts',
     find: '    this.passes.lower(connections)\n',
