@@ -5,18 +5,11 @@
  */
 
 import type { Clock } from '../runtime/clock.ts'
-import type { Rate } from '../runtime/token-bucket.ts'
 import type { Account, AccountLimits, Accounts, Budget } from './account.ts'
 import type { BreakerState } from './breaker.ts'
-import {
-  type Answer,
-  type AnswerBody,
-  type HttpCall,
-  type HttpClient,
-  headerOf,
-  readBody,
-} from './client.ts'
+import { type Answer, type HttpCall, type HttpClient, headerOf, readBody } from './client.ts'
 import { toUpstreamError, UpstreamError } from './error.ts'
+import { ratedBody } from './rated-body.ts'
 import { judgeStatus, readWords } from './status.ts'
 import { judgeTarget, type Reach } from './target-rules.ts'
 import type { Wanting } from './tokens.ts'
@@ -293,7 +286,7 @@ export class Upstream {
       answer.body.abort()
       throw this.#garbage(url, answer.status, 'a web page', isOwn)
     }
-    return { ...answer, body: this.#limited(answer.body, account.byteRate) }
+    return { ...answer, body: ratedBody(answer.body, account.byteRate, this.#options.onBytes) }
   }
 
   #garbage({ host }: URL, status: number, what: string, isOwn: boolean): UpstreamError {
@@ -301,37 +294,6 @@ export class Upstream {
     const isElsewhere = !isOwn
     const message = `${host} answers ${status}`
     return new UpstreamError('garbage', message, { host, status, words, isElsewhere })
-  }
-
-  /** Counts bytes, and holds the body to the account's rate. */
-  #limited(body: AnswerBody, rate: Rate): AnswerBody {
-    let isPausedByReader = false
-    let isPausedByRate = false
-    return {
-      read: (onChunk) =>
-        body.read((bytes) => {
-          this.#options.onBytes(bytes.byteLength)
-          const waitMs = rate.take(bytes.byteLength)
-          if (waitMs > 0 && !isPausedByRate) {
-            isPausedByRate = true
-            body.pause()
-            setTimeout(() => {
-              isPausedByRate = false
-              if (!isPausedByReader) body.resume()
-            }, waitMs)
-          }
-          onChunk(bytes)
-        }),
-      pause: () => {
-        isPausedByReader = true
-        body.pause()
-      },
-      resume: () => {
-        isPausedByReader = false
-        if (!isPausedByRate) body.resume()
-      },
-      abort: () => body.abort(),
-    }
   }
 
   /** One request to one host, through its breaker. 5xx and 429 count as the host's failures. */

@@ -87,6 +87,13 @@ export const BREAKS = [
     guard: unit('mirror/blob-source'),
   },
   {
+    what: 'mirrors: a long wait for the rate is over with its first timer',
+    file: 'src/upstream/rated-body.ts',
+    find: 'waitMs > timerMsMax ? rate.take(0) : 0',
+    replace: '0',
+    guard: unit('upstream/rated-body'),
+  },
+  {
     what: 'mirrors: of two budgets of passes the first one holds',
     file: 'src/upstream/account.ts',
     find: '    this.passes.lower(connections)\n',
