@@ -10,7 +10,7 @@ import type { Metrics } from '../../statistics.ts'
 import { type Bench, measured, type Row, type RowResult } from '../bench.ts'
 import { type ClientPlan, prepareClient, runClient } from '../client.ts'
 import { smallImage } from '../images.ts'
-import type { BenchServer, ServerName } from '../server.ts'
+import { type BenchServer, isOurs, type ServerName } from '../server.ts'
 
 const MiB = 1024 ** 2
 
@@ -66,7 +66,7 @@ function blobPushRow(id: string, title: string, streams: number, isLong: boolean
         sizeBytes,
       }))
       const results = await bench.alternate(bench.names(true), async (name) => {
-        const machine = name === 'ours' ? await machineRates(bench, sizeBytes * streams) : {}
+        const machine = isOurs(name) ? await machineRates(bench, sizeBytes * streams) : {}
         const metrics = await pushOnce(bench, name, ({ target }) => ({
           kind: 'push-blobs',
           target,
@@ -81,7 +81,7 @@ function blobPushRow(id: string, title: string, streams: number, isLong: boolean
           rate,
           ...metrics,
           ...machine,
-          ...(name === 'ours' ? { ofMachine: rate / bound } : {}),
+          ...(isOurs(name) ? { ofMachine: rate / bound } : {}),
         }
       })
       const note = `blobs of ${sizeBytes / MiB} MiB; ours is on disk when it answers, the peers do not flush`
