@@ -116,8 +116,8 @@ describe('whatever is matched', () => {
         match(`${name}_`)
         return performance.now() - startedAt
       })
-      // The least of five: the machine has other work.
-      expect(Math.min(...times), name.slice(0, 4)).toBeLessThan(5)
+      // The least of five: the machine has other work. A matcher that backtracks takes seconds.
+      expect(Math.min(...times), name.slice(0, 4)).toBeLessThan(25)
     }
   })
 })
