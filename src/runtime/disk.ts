@@ -3,6 +3,7 @@
  * a mapping. Tests replace single calls (`disk.rename = …`), in the main thread and in workers
  * alike, to see what a short write, a full disk or a broken one does.
  */
+import { writeSync } from 'node:fs'
 import {
   type FileHandle,
   mkdir,
@@ -17,6 +18,8 @@ export interface Disk {
   open(path: string, flags: 'r' | 'r+' | 'w+'): Promise<FileHandle>
   /** Writes some of the bytes at `position`; returns how many. */
   write(file: FileHandle, bytes: Uint8Array, position: number): Promise<number>
+  /** The same at once, for a thread that has nothing else to do. */
+  writeNow(file: FileHandle, bytes: Uint8Array, position: number): number
   /** Reads up to `bytes.length` bytes at `position`; returns how many, 0 at the end. */
   read(file: FileHandle, bytes: Uint8Array, position: number): Promise<number>
   truncate(file: FileHandle, lengthBytes: number): Promise<void>
@@ -34,6 +37,7 @@ export const disk: Disk = {
   open: (path, flags) => open(path, flags),
   write: async (file, bytes, position) =>
     (await file.write(bytes, 0, bytes.byteLength, position)).bytesWritten,
+  writeNow: (file, bytes, position) => writeSync(file.fd, bytes, 0, bytes.byteLength, position),
   read: async (file, bytes, position) =>
     (await file.read(bytes, 0, bytes.byteLength, position)).bytesRead,
   truncate: (file, lengthBytes) => file.truncate(lengthBytes),

@@ -49,7 +49,22 @@ async function fail(fault) {
   throw Object.assign(new Error(`injected ${fault.errno}`), { code: fault.errno })
 }
 
+const writeNow = disk.writeNow
+disk.writeNow = (file, bytes, position) => {
+  const fault = due('write')
+  if (fault?.kind === 'exit') process.exit(70)
+  if (fault?.kind === 'hang') {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, fault.ms)
+  } else if (fault?.kind === 'short') {
+    return writeNow(file, bytes.subarray(0, Math.ceil(bytes.byteLength / 2)), position)
+  } else if (fault !== undefined) {
+    throw Object.assign(new Error(`injected ${fault.errno}`), { code: fault.errno })
+  }
+  return writeNow(file, bytes, position)
+}
+
 for (const call of Object.keys(disk)) {
+  if (call === 'writeNow') continue
   const original = disk[call]
   disk[call] = async (...parameters) => {
     const fault = due(call)

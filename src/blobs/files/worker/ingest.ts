@@ -92,9 +92,8 @@ async function perform(
     case 'chunk':
     case 'shared-chunk': {
       const { buffer, length } = request
-      void file
-        .append(new Uint8Array(buffer, 0, length))
-        .then(() => giveBack(port, buffer, length, file))
+      file.append(new Uint8Array(buffer, 0, length))
+      giveBack(port, buffer, length, file)
       file.relieve()
       return
     }
@@ -119,7 +118,7 @@ async function perform(
         return
       }
     } else if (request.kind === 'rollback') await file.rollback()
-    else await file.settle()
+    else file.settle()
     reply(port, { kind: 'done', id: request.id, offsetBytes: file.offsetBytes })
   } catch (error) {
     reply(port, { kind: 'failed', id: request.id, failure: toWorkerFailure(error) })

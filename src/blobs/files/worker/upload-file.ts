@@ -1,6 +1,6 @@
 /**
- * @module One upload inside its worker: the file, the running hash, the offset. Hashing runs on the
- * worker's thread while earlier chunks are being written by the thread pool, so the two overlap.
+ * @module One upload inside its worker: the file, the running hash, the offset. Each piece is hashed and
+ * then written by the same thread: it is in the core's cache then, and no other thread has to wake up.
  */
 import { dirname } from 'node:path'
 import { type Algorithm, algorithmOf, type Digest } from '../../../registry/digest.ts'
@@ -9,6 +9,13 @@ import { disk, type FileHandle } from '../../../runtime/disk.ts'
 import type { Libc } from '../../../runtime/libc.ts'
 import { damage } from '../../port.ts'
 import { genuineTime } from './verify-file.ts'
+
+/**
+ * Bytes that are hashed and written at once. They fit the core's cache. Larger writes get larger pieces
+ * of memory from the kernel, which a virtual machine may have given back to its host: a new file of
+ * 1 GiB then cost 1.1 s of CPU with 512 KiB, 1.7 s with 1 MiB and 0.37 s with this.
+ */
+const pieceBytes = 64 * 1024
 
 /** Bytes after which the kernel is told to start writing back, so that the flush finds little. */
 const writeBackBytes = 8 * 1024 * 1024
@@ -22,9 +29,6 @@ export class UploadFile {
   #offsetBytes: number
   #writtenBackBytes: number
   #marked: { readonly offsetBytes: number; readonly hasher: Hasher | undefined } | undefined
-  readonly #writes = new Set<Promise<void>>()
-  /** Writes under way in the order of their positions, and those behind the first of them. */
-  readonly #landing: { readonly end: number; hasLanded: boolean }[] = []
   #writtenBytes: number
   #failure: unknown
 
@@ -86,40 +90,30 @@ export class UploadFile {
     return this.#failure !== undefined
   }
 
-  /** Hashes and writes; resolves when the bytes have reached the operating system. */
-  append(bytes: Uint8Array): Promise<void> {
-    const position = this.#offsetBytes
-    this.#offsetBytes += bytes.byteLength
-    const landing = { end: this.#offsetBytes, hasLanded: false }
-    this.#landing.push(landing)
-    const writing = this.#write(bytes, position)
-      .then(() => this.#landed(landing))
-      .catch((error: unknown) => {
-        this.#failure ??= error
-      })
-      .finally(() => this.#writes.delete(writing))
-    this.#writes.add(writing)
-    this.#hasher.update(bytes)
-    return writing
-  }
-
-  #landed(landing: { hasLanded: boolean }): void {
-    landing.hasLanded = true
-    while (this.#landing[0]?.hasLanded === true) {
-      this.#writtenBytes = this.#landing.shift()!.end
+  /** Hashes and writes. Once a write has failed, all that comes is dropped until a rollback: `isBroken`. */
+  append(bytes: Uint8Array): void {
+    for (let start = 0; start < bytes.byteLength; start += pieceBytes) {
+      const piece = bytes.subarray(start, start + pieceBytes)
+      if (this.isBroken) return
+      this.#hasher.update(piece)
+      this.#write(piece)
+      this.#offsetBytes += piece.byteLength
     }
   }
 
-  async #write(bytes: Uint8Array, position: number): Promise<void> {
-    let done = 0
-    while (done < bytes.byteLength) {
-      done += await disk.write(this.#file, bytes.subarray(done), position + done)
+  #write(piece: Uint8Array): void {
+    try {
+      for (let done = 0; done < piece.byteLength; ) {
+        done += disk.writeNow(this.#file, piece.subarray(done), this.#offsetBytes + done)
+      }
+      this.#writtenBytes += piece.byteLength
+    } catch (error) {
+      this.#failure = error
     }
   }
 
-  /** Resolves when every byte so far has reached the operating system; throws what failed. */
-  async settle(): Promise<void> {
-    while (this.#writes.size > 0) await Promise.all(this.#writes)
+  /** Every byte so far has reached the operating system, or this throws what failed. */
+  settle(): void {
     if (this.#failure !== undefined) throw this.#failure
     this.#startWriteBack()
   }
@@ -145,7 +139,6 @@ export class UploadFile {
   async rollback(): Promise<void> {
     const marked = this.#marked
     if (marked === undefined) throw new Error('rollback without a mark')
-    while (this.#writes.size > 0) await Promise.all(this.#writes)
     await disk.truncate(this.#file, marked.offsetBytes)
     const { offsetBytes } = marked
     this.#hasher =
@@ -153,7 +146,6 @@ export class UploadFile {
     this.#offsetBytes = offsetBytes
     this.#writtenBackBytes = Math.min(this.#writtenBackBytes, offsetBytes)
     this.#failure = undefined
-    this.#landing.length = 0
     this.#writtenBytes = offsetBytes
   }
 
@@ -169,7 +161,7 @@ export class UploadFile {
    * one (and leaves the file). Durable when it resolves, if `isFlushed`.
    */
   async commit(expected: Digest, target: string, isFlushed: boolean): Promise<Digest> {
-    await this.settle()
+    this.settle()
     const time = genuineTime(Date.now())
     await this.#file.utimes(time, time)
     const flushing = isFlushed ? disk.flush(this.#file) : undefined
@@ -183,7 +175,6 @@ export class UploadFile {
   }
 
   async close(): Promise<void> {
-    while (this.#writes.size > 0) await Promise.all(this.#writes)
     await this.#file.close().catch(() => undefined)
   }
 
