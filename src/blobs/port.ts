@@ -5,6 +5,7 @@
  */
 import type { BlobRow } from '../metadata/schema.ts'
 import type { Algorithm, Digest } from '../registry/digest.ts'
+import type { LentEnd, LentSocket } from '../runtime/lent-socket.ts'
 
 /** Bytes that can be served in windows; the HTTP engine's `ByteSource` without knowing it. */
 export interface BlobSource {
@@ -55,6 +56,12 @@ export interface PendingBlob {
   give(bytes: Uint8Array<ArrayBuffer>): void
   /** Copies the bytes and hands them on. Never waits: look at `mustPause` afterwards. */
   append(bytes: Uint8Array): void
+  /**
+   * Reads the rest of a body from its socket, behind all that was appended; absent where a driver cannot.
+   * Nothing else is asked of the blob before it resolves, to how many bytes came and how it ended. Rejects
+   * when the thread that reads has died.
+   */
+  readonly receive?: (socket: LentSocket) => Promise<Received>
   /** Whether the socket should be paused, and (once) what to call when it may go on. */
   mustPause(onDrained: () => void): boolean
   /** Resolves when all that was appended has reached the operating system. */
@@ -72,6 +79,11 @@ export interface PendingBlob {
   park(): void
   /** Removes the bytes. */
   discard(): void
+}
+
+export interface Received {
+  readonly bytes: number
+  readonly end: LentEnd
 }
 
 /** A pending blob that is read while it grows. */

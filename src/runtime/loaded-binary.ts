@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { bindKoffi, type Koffi } from './libc.ts'
 
+const UV_POLL = 8
 const UV_TIMER = 13
 const PROT_READ = 1
 const PROT_WRITE = 2
@@ -21,6 +22,8 @@ export interface RepeatingTimer {
 export interface LoadedBinary {
   /** The repeating timers of the main thread's event loop. */
   repeatingTimers(): readonly RepeatingTimer[]
+  /** Descriptors that native code waits for on the main thread's event loop now. */
+  watchedDescriptors(): ReadonlySet<number>
   /**
    * Replaces texts in a table of `(length, pointer)` pairs of the module whose file is named so. The
    * key is how the present text begins. How many were replaced; those that are not found once stay.
@@ -40,6 +43,8 @@ function bind(koffi: Koffi): LoadedBinary {
   const getRepeat = self.func('uint64_t uv_timer_get_repeat(void *)')
   const setRepeat = self.func('void uv_timer_set_repeat(void *, uint64_t)')
   const again = self.func('int uv_timer_again(void *)')
+  const isActive = self.func('int uv_is_active(void *)')
+  const fileNumber = self.func('int uv_fileno(void *, _Out_ int *)')
   const visitor = koffi.pointer(koffi.proto('void', ['void *', 'void *']))
   const walk = self.func('uv_walk', 'void', ['void *', visitor, 'void *'])
   const mprotect = koffi.load('libc.so.6').func('int mprotect(uint64_t, size_t, int)')
@@ -56,6 +61,17 @@ function bind(koffi: Koffi): LoadedBinary {
             again(handle)
           },
         })
+      }, visitor)
+      walk(loop(), visit, null)
+      koffi.unregister(visit)
+      return found
+    },
+    watchedDescriptors() {
+      const found = new Set<number>()
+      const descriptor = [0]
+      const visit = koffi.register((handle) => {
+        if (typeOf(handle) !== UV_POLL || isActive(handle) === 0) return
+        if (fileNumber(handle, descriptor) === 0) found.add(descriptor[0]!)
       }, visitor)
       walk(loop(), visit, null)
       koffi.unregister(visit)

@@ -7,6 +7,7 @@ import { bindKoffi, type Koffi } from './libc.ts'
 const F_DUPFD_CLOEXEC = 1030
 const MSG_PEEK = 2
 const MSG_DONTWAIT = 0x40
+const MSG_NOSIGNAL = 0x4000
 const FIONREAD = 0x541b
 const IPPROTO_TCP = 6
 const TCP_DEFER_ACCEPT = 9
@@ -32,8 +33,11 @@ export interface Peer {
 }
 
 export interface SocketCalls {
-  /** A second descriptor of the same socket. Throws where the process has no more. */
-  duplicate(descriptor: number): number
+  /**
+   * A second descriptor of the same socket, the lowest that is free from `from` on. Throws where the
+   * process has no more.
+   */
+  duplicate(descriptor: number, from?: number): number
   close(descriptor: number): void
   /**
    * Copies what waits in the receive queue and leaves it there. Bytes copied; 0 at the end of what
@@ -42,6 +46,8 @@ export interface SocketCalls {
   peek(descriptor: number, into: Uint8Array): number | undefined
   /** Takes bytes away that were seen by `peek`. */
   discard(descriptor: number, count: number): void
+  /** Hands bytes to the kernel without waiting: how many it took, -1 for a connection that is broken. */
+  send(descriptor: number, bytes: Uint8Array): number
   /** Bytes that wait in the receive queue. */
   queuedBytes(descriptor: number): number
   /** The other end; undefined for what is no connection. */
@@ -72,6 +78,7 @@ function bind(koffi: Koffi): SocketCalls {
   const fcntl = libc.func('int fcntl(int, int, int)')
   const close = libc.func('int close(int)')
   const recv = libc.func('int64_t recv(int, void *, size_t, int)')
+  const send = libc.func('int64_t send(int, void *, size_t, int)')
   const ioctl = libc.func('int ioctl(int, unsigned long, _Out_ int *)')
   const getpeername = libc.func('int getpeername(int, void *, _Inout_ unsigned int *)')
   const setsockopt = libc.func('int setsockopt(int, int, int, int *, unsigned int)')
@@ -83,8 +90,8 @@ function bind(koffi: Koffi): SocketCalls {
   const events = Buffer.alloc(EVENT_BYTES * EVENTS_MAX)
   const scratch = Buffer.alloc(16 * 1024)
   return {
-    duplicate(descriptor) {
-      const copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0) as number
+    duplicate(descriptor, from = 0) {
+      const copy = fcntl(descriptor, F_DUPFD_CLOEXEC, from) as number
       if (copy < 0) throw new Error(`no descriptor for a connection: errno ${koffi.errno()}`)
       return copy
     },
@@ -102,6 +109,11 @@ function bind(koffi: Koffi): SocketCalls {
         if (taken <= 0) return
         left -= taken
       }
+    },
+    send(descriptor, bytes) {
+      const count = Number(send(descriptor, bytes, bytes.length, MSG_DONTWAIT | MSG_NOSIGNAL))
+      if (count >= 0) return count
+      return koffi.errno() === EAGAIN ? 0 : -1
     },
     queuedBytes(descriptor) {
       const count = [0]

@@ -15,10 +15,11 @@ import {
   totalInFlightBytesMax,
 } from '../../registry/limits.ts'
 import { disk } from '../../runtime/disk.ts'
+import type { LentSocket } from '../../runtime/lent-socket.ts'
 import { WorkerError } from '../../runtime/worker-failure.ts'
 import type { LongTask, WorkerPool } from '../../runtime/worker-pool.ts'
 import type { DriverWriter } from '../driver.ts'
-import type { GrowingBlob, OpenFile, PendingBlob, Room } from '../port.ts'
+import type { GrowingBlob, OpenFile, PendingBlob, Received, Room } from '../port.ts'
 import { ChunkPool } from './chunk-pool.ts'
 import { HeldChunks } from './held-chunks.ts'
 import { type BlobPaths, blobPath, uploadPath } from './layout.ts'
@@ -120,6 +121,8 @@ class WorkerUpload implements GrowingBlob {
   #onWritten: ((isBroken: boolean) => void) | undefined
   #onDrained: (() => void) | undefined
   #gone: Error | undefined
+  /** Whose rest the worker reads by itself. */
+  #receiving: LentSocket | undefined
 
   constructor(
     task: LongTask,
@@ -210,6 +213,19 @@ class WorkerUpload implements GrowingBlob {
     else this.#post({ kind: 'shared-chunk', buffer: buffer as SharedArrayBuffer, length })
   }
 
+  async receive(socket: LentSocket): Promise<Received> {
+    this.#sendFilled()
+    const { descriptor, leftBytes } = socket
+    const id = this.#nextId
+    socket.onCut = () => this.#post({ kind: 'stop-receiving', id })
+    this.#receiving = socket
+    const reply = await this.#ask({ kind: 'receive', descriptor, leftBytes })
+    this.#receiving = undefined
+    const { bytes, end } = reply as IngestReply & { kind: 'received' }
+    this.#offsetBytes += bytes
+    return { bytes, end }
+  }
+
   mustPause(onDrained: () => void): boolean {
     if (this.#inFlightBytes < sessionInFlightBytesMax && !this.#chunks.isOverBudget) return false
     if (this.#inFlightBytes === 0) {
@@ -293,6 +309,10 @@ class WorkerUpload implements GrowingBlob {
       }
       if (reply.isBroken) this.#onWritten?.(true)
       if (this.#inFlightBytes < sessionInFlightBytesMax / 2) this.#wake()
+      return
+    }
+    if (reply.kind === 'receiving') {
+      if (this.#receiving !== undefined) this.#receiving.receivedBytes = reply.bytes
       return
     }
     const asked = this.#asked.get(reply.id)!

@@ -3,6 +3,7 @@
  * is one; tests make their own.
  */
 import { RegistryError } from '../../registry/errors.ts'
+import type { LentSocket } from '../../runtime/lent-socket.ts'
 
 export interface UploadBody {
   /** Content-Length; undefined when unknown (chunked). */
@@ -13,6 +14,11 @@ export interface UploadBody {
   readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
   pause(): void
   resume(): void
+  /**
+   * Gives away the socket that the rest comes from, which is at least `bytesMin`; undefined where it
+   * cannot, absent where it never can. Only inside `onChunk`, which is not called any more then.
+   */
+  readonly lend?: (bytesMin: number) => LentSocket | undefined
 }
 
 /** What a body that is wanted whole may take: so long, and its size at so many bytes a second. */

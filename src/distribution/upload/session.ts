@@ -13,7 +13,9 @@ import { type Algorithm, algorithmOf, type Digest } from '../../registry/digest.
 import { requireDigest } from '../../registry/digest-mismatch.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { digestOf } from '../../registry/hasher.ts'
+import { lentBytesMin } from '../../registry/limits.ts'
 import type { ByteSpan } from '../../registry/range.ts'
+import type { LentSocket } from '../../runtime/lent-socket.ts'
 import type { PerTurn } from '../../runtime/per-turn.ts'
 import type { ArrivedBlob } from '../commit-blob.ts'
 import { Gathered, type UploadBody } from './body.ts'
@@ -35,6 +37,8 @@ export class UploadSession {
   #pending: PendingBlob | undefined
   /** Set while too many go to a file at once: the bytes stay in memory, the socket waits. */
   #adopting: { readonly done: Promise<void>; failure?: unknown } | undefined
+  /** The socket whose bytes a worker takes by itself, and when it is through. */
+  #lent: { readonly socket: LentSocket; readonly done: Promise<void> } | undefined
   /** Once its bytes went to a file they stay there, whatever a rollback leaves of them. */
   #isInFile: boolean
   /** Bytes acknowledged or about to be. */
@@ -105,19 +109,33 @@ export class UploadSession {
         this.#take(bytes, body, offsetBefore)
       })
       await this.#adopting?.done
+      await this.#lent?.done
       if (lengthBytes !== undefined && this.#offsetBytes - offsetBefore !== lengthBytes) {
         throw wrongLength(lengthBytes)
       }
       await this.#pending?.settle()
     } catch (error) {
       await this.#adopting?.done.catch(() => undefined)
-      const isRefused = error instanceof RegistryError
+      const failure = (await this.#recall()) ?? error
+      const isRefused = failure instanceof RegistryError
       if (!keepsPrefix || isRefused) await this.#rollback(offsetBefore)
       else await this.#pending?.settle()
-      throw error
+      throw failure
     } finally {
       this.#adopting = undefined
+      this.#lent = undefined
     }
+  }
+
+  /** Stops the worker that reads from a socket; resolves to what kept it from reading. */
+  async #recall(): Promise<unknown> {
+    if (this.#lent === undefined) return undefined
+    const { socket, done } = this.#lent
+    socket.cut()
+    return done.then(
+      () => undefined,
+      (error: unknown) => error,
+    )
   }
 
   #take(bytes: Uint8Array, body: UploadBody, offsetBefore: number): void {
@@ -135,7 +153,27 @@ export class UploadSession {
     }
     this.#pending!.append(bytes)
     this.#offsetBytes += bytes.byteLength
-    this.#pauseUntilDrained(body)
+    if (!this.#lend(body, this.#pending!)) this.#pauseUntilDrained(body)
+  }
+
+  /** Lets the worker that owns the file read the rest of a long body by itself. */
+  #lend(body: UploadBody, pending: PendingBlob): boolean {
+    const socket = pending.receive === undefined ? undefined : body.lend?.(lentBytesMin)
+    if (socket === undefined) return false
+    const received = pending.receive!(socket).then(
+      ({ bytes, end }) => {
+        this.#offsetBytes += bytes
+        return end
+      },
+      (error: unknown) => {
+        socket.ended('cut')
+        throw error
+      },
+    )
+    const done = received.then((end) => socket.ended(end))
+    done.catch(() => undefined)
+    this.#lent = { socket, done }
+    return true
   }
 
   /** Reads no more until its bytes may go to a file. What fails is told to the next chunk. */

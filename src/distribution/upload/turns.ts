@@ -10,6 +10,7 @@
  */
 import type { Clock } from '../../runtime/clock.ts'
 import { KeyedLock } from '../../runtime/keyed-lock.ts'
+import type { LentSocket } from '../../runtime/lent-socket.ts'
 import type { UploadBody } from './body.ts'
 
 /** A client that sends nothing for so long while another request waits has lost its turn, ms. */
@@ -113,6 +114,8 @@ export class Turn {
   #cut: ((error: Error) => void) | undefined
   #isPaused = false
   #lastByteAt = 0
+  #lent: LentSocket | undefined
+  #lentBytes = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -125,12 +128,18 @@ export class Turn {
 
   /** How long its client has sent nothing, ms. */
   get silentMs(): number {
+    const lentBytes = this.#lent?.receivedBytes ?? 0
+    if (lentBytes !== this.#lentBytes) {
+      this.#lentBytes = lentBytes
+      this.#lastByteAt = this.#clock.monotonic()
+    }
     return this.#clock.monotonic() - this.#lastByteAt
   }
 
   /** Ends the reading of its body with `TakenOver`; later bytes are refused. */
   takeAway(): void {
     this.#cut?.(new TakenOver())
+    this.#lent?.cut()
   }
 
   /** The same body, whose reading this turn can end. */
@@ -146,6 +155,10 @@ export class Turn {
         this.#isPaused = false
         this.#lastByteAt = this.#clock.monotonic()
         body.resume()
+      },
+      lend: (bytesMin) => {
+        this.#lent = body.lend?.(bytesMin)
+        return this.#lent
       },
     }
   }

@@ -17,6 +17,7 @@
  * second that comes later waits when the first changes something, else it closes likewise.
  */
 import type { Caller } from '../../auth/caller.ts'
+import type { LentSocket } from '../../runtime/lent-socket.ts'
 
 /** On every answer: a browser takes content for what its type says, and for nothing else. */
 const noSniffing = ['X-Content-Type-Options', 'nosniff'] as const
@@ -125,6 +126,12 @@ export interface HttpRequest {
    */
   pause(): void
   resume(): void
+  /**
+   * Gives away the socket that the rest of the body comes from, when that is at least `bytesMin` bytes:
+   * whoever gets it reads all of it, and `readBody` settles with its end. Only inside `onChunk`, which is
+   * not called any more then. Undefined where it cannot be (TLS, a chunked body); absent where it never can.
+   */
+  readonly lend?: (bytesMin: number) => LentSocket | undefined
   /** Fires when the client leaves, or is cut, before the response is done. Made on first use. */
   readonly signal: AbortSignal
 }

@@ -2,13 +2,17 @@
  * @module One upload's long-running task: takes chunks from its port in order, answers when bytes
  * have reached the operating system or the blob is in place. Several run on one thread at a time.
  */
+import { closeSync } from 'node:fs'
 import type { MessagePort } from 'node:worker_threads'
 import { algorithmOf } from '../../../registry/digest.ts'
 import { disk } from '../../../runtime/disk.ts'
 import { type Libc, loadLibc } from '../../../runtime/libc.ts'
 import { toWorkerFailure } from '../../../runtime/worker-failure.ts'
 import type { IngestReply, IngestRequest, IngestSetup } from './messages.ts'
+import { type Receiving, receive } from './receive.ts'
 import { UploadFile } from './upload-file.ts'
+
+type StopReceiving = IngestRequest & { readonly kind: 'stop-receiving' }
 
 let loaded: ReturnType<typeof loadLibc> | undefined
 
@@ -23,7 +27,8 @@ function nativeCalls(): Libc | undefined {
 
 export async function ingest(setup: IngestSetup): Promise<void> {
   const { port } = setup
-  const requests = receive(port)
+  const rest: Rest = { id: undefined, receiving: undefined, stoppedId: undefined }
+  const requests = requestsOf(port, rest)
   let file: UploadFile | undefined
   let failure: unknown
   try {
@@ -46,22 +51,39 @@ export async function ingest(setup: IngestSetup): Promise<void> {
       return
     }
     if (file === undefined) refuse(port, request, failure)
-    else await perform(port, file, request)
+    else await perform(port, file, request, rest)
   }
   await file?.close()
 }
 
+/** What a task reads from a socket by itself. */
+interface Rest {
+  id: number | undefined
+  receiving: Receiving | undefined
+  /** Of the request that was stopped last: it may be waiting still, or over. */
+  stoppedId: number | undefined
+}
+
 /** Requests in order. Chunks that wait here are bounded by the sender (4 MiB a session). */
-function receive(port: MessagePort): AsyncIterable<IngestRequest> {
-  const waiting: IngestRequest[] = []
+function requestsOf(
+  port: MessagePort,
+  rest: Rest,
+): AsyncIterable<Exclude<IngestRequest, StopReceiving>> {
+  const waiting: Exclude<IngestRequest, StopReceiving>[] = []
   let wake: (() => void) | undefined
   let isClosed = false
   port.on('message', (request: IngestRequest) => {
+    if (request.kind === 'stop-receiving') {
+      rest.stoppedId = request.id
+      if (rest.id === request.id) rest.receiving?.stop()
+      return
+    }
     waiting.push(request)
     wake?.()
   })
   port.on('close', () => {
     isClosed = true
+    rest.receiving?.stop()
     wake?.()
   })
   return {
@@ -86,7 +108,8 @@ function receive(port: MessagePort): AsyncIterable<IngestRequest> {
 async function perform(
   port: MessagePort,
   file: UploadFile,
-  request: Exclude<IngestRequest, { kind: 'park' | 'discard' }>,
+  request: Exclude<IngestRequest, StopReceiving | { kind: 'park' | 'discard' }>,
+  rest: Rest,
 ): Promise<void> {
   switch (request.kind) {
     case 'chunk':
@@ -97,6 +120,9 @@ async function perform(
       file.relieve()
       return
     }
+    case 'receive':
+      await receiveRest(port, file, request, rest)
+      return
     case 'mark':
       file.mark()
       return
@@ -125,7 +151,25 @@ async function perform(
   }
 }
 
+async function receiveRest(
+  port: MessagePort,
+  file: UploadFile,
+  { id, descriptor, leftBytes }: IngestRequest & { kind: 'receive' },
+  rest: Rest,
+): Promise<void> {
+  const receiving = receive(file, descriptor, leftBytes, (bytes) =>
+    reply(port, { kind: 'receiving', id, bytes }),
+  )
+  rest.id = id
+  rest.receiving = receiving
+  if (rest.stoppedId === id) receiving.stop()
+  const { bytes, end } = await receiving.ended
+  rest.receiving = undefined
+  reply(port, { kind: 'received', id, bytes, end })
+}
+
 function refuse(port: MessagePort, request: IngestRequest, failure: unknown): void {
+  if (request.kind === 'receive') closeSync(request.descriptor)
   if (request.kind === 'chunk' || request.kind === 'shared-chunk')
     giveBack(port, request.buffer, request.length, undefined)
   else if ('id' in request) {

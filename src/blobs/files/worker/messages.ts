@@ -4,6 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import type { Algorithm, Digest } from '../../../registry/digest.ts'
+import type { LentEnd } from '../../../runtime/lent-socket.ts'
 import type { WorkerFailure } from '../../../runtime/worker-failure.ts'
 
 /** The long-running task that owns one upload's file, offset and hash: `workers/ingest.ts`. */
@@ -21,6 +22,15 @@ export type IngestRequest =
   | { readonly kind: 'chunk'; readonly buffer: ArrayBuffer; readonly length: number }
   /** The sender keeps it and must not change it until it is answered. */
   | { readonly kind: 'shared-chunk'; readonly buffer: SharedArrayBuffer; readonly length: number }
+  /** Reads so many bytes of a body from its socket, closes the descriptor, and answers. */
+  | {
+      readonly kind: 'receive'
+      readonly id: number
+      readonly descriptor: number
+      readonly leftBytes: number
+    }
+  /** Ends a `receive` that is under way. Out of order: what waits behind it is not waited for. */
+  | { readonly kind: 'stop-receiving'; readonly id: number }
   /** Remembers offset and hash, so that `rollback` can return here. */
   | { readonly kind: 'mark' }
   | { readonly kind: 'rollback'; readonly id: number }
@@ -53,6 +63,14 @@ export type IngestReply =
       readonly isBroken: boolean
     }
   | { readonly kind: 'done'; readonly id: number; readonly offsetBytes: number }
+  /** How far a `receive` is: bytes of its own. */
+  | { readonly kind: 'receiving'; readonly id: number; readonly bytes: number }
+  | {
+      readonly kind: 'received'
+      readonly id: number
+      readonly bytes: number
+      readonly end: LentEnd
+    }
   | { readonly kind: 'mismatch'; readonly id: number; readonly actual: Digest }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: WorkerFailure }
 

@@ -18,7 +18,8 @@ const lookAgainMs = 50
 
 /** A connection that was accepted. Whoever gets it closes the descriptor. */
 export interface Arrival {
-  readonly descriptor: number
+  /** Another one only after it was taken from the native side and its number was taken meanwhile. */
+  descriptor: number
   /** The other end, in short form; empty when it has gone. */
   readonly address: string
   readonly port: number

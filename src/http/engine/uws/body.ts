@@ -6,6 +6,7 @@
  * `resume()` without a `pause()` before it stops the socket for good (the native side restores a
  * poll mask that it never saved), so the socket's real state is tracked here.
  */
+import type { LentEnd, LentSocket } from '../../../runtime/lent-socket.ts'
 import { ClientGone } from '../port.ts'
 import {
   chunksAfterPauseMax,
@@ -16,7 +17,7 @@ import {
 import type { UwsResponse } from './types.ts'
 
 export class UwsBody {
-  receivedBytes = 0
+  private nativeBytes = 0
   /** Undefined once the exchange is over: the native side would throw. */
   private res: UwsResponse | undefined
   private early: Uint8Array[] | undefined
@@ -29,6 +30,10 @@ export class UwsBody {
   private isSocketPaused = false
   private chunksAfterPause = 0
   private fullReads = 0
+  /** What came early is being delivered, and more of it is there. */
+  private isCatchingUp = false
+  /** Somebody else reads the rest. */
+  private lent: LentSocket | undefined
   private readonly bounds: SocketBounds
   /** Nothing behind the body is read before the answer: the request changes something. */
   private holdsNext: boolean
@@ -39,6 +44,36 @@ export class UwsBody {
     this.bounds = bounds
     this.holdsNext = holdsNext
     res.onData((chunk, isLast) => this.received(chunk, isLast))
+  }
+
+  get receivedBytes(): number {
+    return this.nativeBytes + (this.lent?.receivedBytes ?? 0)
+  }
+
+  /** Whether the rest could be read by somebody else now: nothing of it is in memory here. */
+  get isLendable(): boolean {
+    return this.res !== undefined && !this.isCatchingUp && !this.isSocketPaused && !this.hasEnded
+  }
+
+  get isLent(): boolean {
+    return this.lent !== undefined
+  }
+
+  /** The native side has forgotten the socket: its rest comes another way, until `lentEnded`. */
+  lend(socket: LentSocket): void {
+    this.res = undefined
+    this.lent = socket
+  }
+
+  /** See `LentEnd`; a client that has gone is the exchange's to tell. */
+  lentEnded(end: LentEnd): void {
+    if (end === 'whole') {
+      this.hasEnded = true
+      this.lent!.receivedBytes = this.lent!.leftBytes
+      this.resolve?.()
+    } else if (end === 'cut') {
+      this.reject?.(new Error('the rest of the body was not read'))
+    }
   }
 
   read(onChunk: (bytes: Uint8Array) => void): Promise<void> {
@@ -52,7 +87,11 @@ export class UwsBody {
     whole.catch(() => {})
     const early = this.early ?? []
     this.early = undefined
-    for (const chunk of early) this.deliver(chunk)
+    for (const [index, chunk] of early.entries()) {
+      this.isCatchingUp = index < early.length - 1
+      this.deliver(chunk)
+    }
+    if (this.isLent) return whole
     if (this.res === undefined) this.reject?.(new ClientGone())
     else if (this.hasEnded) this.resolve?.()
     this.pauseAsWanted()
@@ -76,6 +115,7 @@ export class UwsBody {
    */
   discard(): void {
     this.isWanted = false
+    this.lent?.cut()
     this.early = undefined
     this.pauseAsWanted()
   }
@@ -93,13 +133,14 @@ export class UwsBody {
   release(): void {
     this.res = undefined
     this.early = undefined
+    this.lent?.cut()
     // An error costs its stack: only where somebody still waits.
     if (!this.hasEnded) this.reject?.(new ClientGone())
   }
 
   private received(chunk: ArrayBuffer, isLast: boolean): void {
     if (this.res === undefined) return
-    this.receivedBytes += chunk.byteLength
+    this.nativeBytes += chunk.byteLength
     if (isLast) this.hasEnded = true
     if (this.isSocketPaused) {
       this.chunksAfterPause += 1

@@ -95,6 +95,7 @@ export class UwsEngine implements HttpEngine {
   close(): void {
     this.stopListening()
     for (const app of this.apps) app.close()
+    for (const connection of this.keeper.lent) connection.close()
     void this.node?.then((node) => node.close())
   }
 

@@ -7,15 +7,18 @@
  * wrapped in `res.cork`, so that head and body leave in one write.
  */
 import { windowBytesMax } from '../../../registry/limits.ts'
+import { LentSocket } from '../../../runtime/lent-socket.ts'
 import { formatAddress } from '../address.ts'
 import { type EngineCore, EngineExchange } from '../exchange.ts'
-import { CHUNKED, chunkedFault, isPlainTarget, readFraming, statusLine } from '../framing.ts'
+import { CHUNKED, chunkedFault, isPlainTarget, readFraming } from '../framing.ts'
 import { type Kept, Progress } from '../keeper.ts'
 import { ClientGone, type ResponseHead } from '../port.ts'
 import type { Pump } from '../pump.ts'
 import { UwsBody } from './body.ts'
+import { writeHead } from './heads.ts'
 import type { UwsKeeper } from './keep-alive.ts'
 import type { UwsLane } from './lane.ts'
+import { LentConnection } from './lent-connection.ts'
 import { offer, offerInPairs, recordBytes } from './records.ts'
 import type { UwsRequest, UwsResponse } from './types.ts'
 
@@ -40,6 +43,8 @@ export class UwsExchange extends EngineExchange implements Kept {
   private isHeldBack = false
   /** Whether somebody wants to know when the client leaves. */
   private isWatched = false
+  /** The connection, while the native side has forgotten it: somebody else reads the rest of the body. */
+  private lent: LentConnection | undefined = undefined
   private progress: Progress | undefined = undefined
 
   /** `onAborted` comes first: without it an unanswered request aborts the process. */
@@ -48,7 +53,8 @@ export class UwsExchange extends EngineExchange implements Kept {
     this.lane = lane
     this.keeper = keeper
     this.res = res
-    res.onAborted(() => this.finish('aborted'))
+    // Without it the connection was taken away, or all is over.
+    res.onAborted(() => this.res && this.finish('aborted'))
   }
 
   /** The whole synchronous part of a request. Never throws: that would end the process. */
@@ -152,9 +158,49 @@ export class UwsExchange extends EngineExchange implements Kept {
     this.body?.hold(false)
   }
 
+  lend(bytesMin: number): LentSocket | undefined {
+    const { res, body, lane, bodyBytes } = this
+    if (res === undefined || lane.isTls || body?.isLendable !== true) return undefined
+    const leftBytes = (bodyBytes ?? 0) - body.receivedBytes
+    if (leftBytes < bytesMin) return undefined
+    // The native side is asked for the last time.
+    this.keepAddress()
+    this.res = undefined
+    const arrival = lane.detach(res)
+    if (arrival === undefined) {
+      this.res = res
+      return undefined
+    }
+    const connection = new LentConnection(arrival, lane, this.core, this.keeper, () =>
+      this.finish('aborted'),
+    )
+    this.lent = connection
+    const socket = new LentSocket(connection.duplicate(), leftBytes, (end) => {
+      body.lentEnded(end)
+      if (end === 'gone') this.finish('aborted')
+    })
+    body.lend(socket)
+    return socket
+  }
+
+  /** Answers on a connection that was taken from the native side. */
+  private answerLent(
+    connection: LentConnection,
+    head: ResponseHead,
+    body: string | Uint8Array,
+    length: number | undefined,
+  ): void {
+    const closes = this.closes || !this.hasWholeBody
+    this.body?.discard()
+    connection.answer(head, body, length, closes)
+    this.finish('done')
+  }
+
   protected sendBody(head: ResponseHead, body: string | Uint8Array): void {
-    const { res } = this
-    if (res !== undefined && this.isCorked && this.body === undefined) {
+    const { res, lent } = this
+    if (lent !== undefined) {
+      this.answerLent(lent, head, body, Buffer.byteLength(body as string))
+    } else if (res !== undefined && this.isCorked && this.body === undefined) {
       // The fast path of small pulls: no closure.
       writeHead(res, head, '')
       res.end(body, this.core.isDraining)
@@ -185,6 +231,7 @@ export class UwsExchange extends EngineExchange implements Kept {
    * native side, which then closes the connection on the client's next request.
    */
   protected sendBodyless(head: ResponseHead, sizeBytes: number | undefined): void {
+    if (this.lent !== undefined) return this.answerLent(this.lent, head, '', sizeBytes)
     const length = sizeBytes === undefined ? '' : `\r\nContent-Length: ${sizeBytes}`
     this.last((res) => {
       if (this.mustClose && this.method !== 'HEAD') {
@@ -276,7 +323,10 @@ export class UwsExchange extends EngineExchange implements Kept {
 
   cut(): void {
     // Closing reports the abort; `finish` also covers a client that is gone already.
-    if (!this.isOver) this.res?.close()
+    if (!this.isOver) {
+      this.res?.close()
+      this.lent?.close()
+    }
     this.finish('aborted')
   }
 
@@ -284,12 +334,15 @@ export class UwsExchange extends EngineExchange implements Kept {
     this.res = undefined
     this.refused = undefined
     this.body?.release()
+    if (this.state === 'aborted') this.lent?.close()
     this.keeper.delete(this)
   }
 
   tick(): void {
     this.progress ??= new Progress()
-    const isAwaited = this.body?.refresh() === true || this.isBlocked
+    const { body } = this
+    const isAwaited =
+      body?.refresh() === true || (body?.isLent === true && !body.hasEnded) || this.isBlocked
     if (this.progress.isTooSlow(this.bytesSent + this.bytesReceived, isAwaited)) this.cut()
     else if (this.isBlocked) {
       this.res?.pause()
@@ -342,24 +395,4 @@ function isRead(method: string): boolean {
 let collecting: string[] = []
 const collect = (name: string, value: string): void => {
   collecting.push(name, value)
-}
-
-/**
- * All headers in one native call: the value of the first carries the lines of the others, which is
- * safe because `ResponseHead` refuses CR and LF. `more` starts with CR LF.
- */
-function writeHead(res: UwsResponse, head: ResponseHead, more: string): void {
-  if (head.status !== 200) res.writeStatus(statusLine(head.status))
-  const first = head.headers[0]
-  if (first !== undefined) {
-    head.wire ??= first[1] + head.headers.slice(1).map(asLine).join('')
-    res.writeHeader(first[0], head.wire + more)
-  } else if (more !== '') {
-    const [name = '', value = ''] = more.slice(2).split(': ')
-    res.writeHeader(name, value)
-  }
-}
-
-function asLine([name, value]: readonly [string, string]): string {
-  return `\r\n${name}: ${value}`
 }

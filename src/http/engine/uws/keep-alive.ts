@@ -10,4 +10,6 @@ import { SocketBounds } from './socket-bounds.ts'
 /** All exchanges of one engine that have a body to receive or a blocked answer. */
 export class UwsKeeper extends Keeper {
   readonly bounds = new SocketBounds()
+  /** Connections that the native side does not know at the moment. */
+  readonly lent = new Set<{ close(): void }>()
 }

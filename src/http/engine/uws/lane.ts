@@ -4,6 +4,7 @@
  * other end: so an app holds one connection of each port, and whoever has the same port from another
  * address goes to the next.
  */
+import type { LoadedBinary } from '../../../runtime/loaded-binary.ts'
 import type { SocketCalls } from '../../../runtime/socket-calls.ts'
 import { formatAddress } from '../address.ts'
 import type { Arrival } from './arrivals.ts'
@@ -13,19 +14,24 @@ import type { UwsApp, UwsResponse } from './types.ts'
 /** Entries beyond twice those that are alive are looked through: a look is a system call each. */
 const sweepFrom = 1024
 
+/** Connections among which one is looked for: each costs about 3 µs. */
+const searchedMax = 256
+
 export class UwsLane {
   readonly app: UwsApp
   readonly isTls: boolean
-  readonly #sockets: SocketCalls
+  readonly sockets: SocketCalls
+  readonly #binary: LoadedBinary
   readonly #byPort = new Map<number, Arrival>()
   /** Whether this binary tells the port, and so which connection a request came on. */
   readonly hasPorts: boolean
   #sweepAt = sweepFrom
 
-  constructor(app: UwsApp, isTls: boolean, { sockets, hasPorts }: LoadedUws) {
+  constructor(app: UwsApp, isTls: boolean, { sockets, binary, hasPorts }: LoadedUws) {
     this.app = app
     this.isTls = isTls
-    this.#sockets = sockets
+    this.sockets = sockets
+    this.#binary = binary
     this.hasPorts = hasPorts
   }
 
@@ -46,11 +52,58 @@ export class UwsLane {
     return this.hasPorts ? this.#byPort.get(res.getRemotePort!()) : undefined
   }
 
+  /**
+   * Takes the connection of a request away from the native side, which closes its own descriptor and
+   * reports that the request is aborted. Undefined, and nothing done, where it is not known which it is.
+   */
+  detach(res: UwsResponse): Arrival | undefined {
+    const arrival = this.hasPorts ? this.connectionOf(res) : this.#find(res)
+    if (arrival === undefined || !this.#isPeer(arrival)) return undefined
+    const { descriptor } = arrival
+    try {
+      const meanwhile = this.sockets.duplicate(descriptor)
+      res.close()
+      arrival.descriptor = meanwhile
+      // The same number, so that whoever knows the connection by it still does.
+      arrival.descriptor = this.sockets.duplicate(meanwhile, descriptor)
+      this.sockets.close(meanwhile)
+      return arrival
+    } catch {
+      // The process has no more descriptors: nothing was done, or the number is another one.
+      return arrival.descriptor === descriptor ? undefined : arrival
+    }
+  }
+
+  /** A binary that does not tell: the descriptor that is not waited for any more when it pauses. */
+  #find(res: UwsResponse): Arrival | undefined {
+    const before = this.#binary.watchedDescriptors()
+    if (before.size > searchedMax) return undefined
+    res.pause()
+    const after = this.#binary.watchedDescriptors()
+    res.resume()
+    const paused = [...before].filter((descriptor) => !after.has(descriptor))
+    const [descriptor] = paused
+    const peer = descriptor === undefined ? undefined : this.sockets.peer(descriptor)
+    if (peer === undefined || paused.length !== 1) return undefined
+    const address = formatAddress(peer.address)
+    return {
+      descriptor: descriptor!,
+      address,
+      port: peer.port,
+      client: undefined,
+      isProxied: false,
+    }
+  }
+
+  #isPeer({ descriptor, address, port }: Arrival): boolean {
+    const peer = this.sockets.peer(descriptor)
+    return peer?.port === port && formatAddress(peer.address) === address
+  }
+
   #isOpen(known: Arrival, arrival: Arrival): boolean {
     // The kernel has given the descriptor anew: the old one was closed.
     if (known.descriptor === arrival.descriptor) return false
-    const peer = this.#sockets.peer(known.descriptor)
-    return peer?.port === known.port && formatAddress(peer.address) === known.address
+    return this.#isPeer(known)
   }
 
   #sweep(arrival: Arrival): void {

@@ -1,0 +1,80 @@
+/**
+ * @module Reads the rest of a long request body from its socket in the thread that hashes and writes it:
+ * one copy out of the kernel and one into it, by one core, with no other thread in between.
+ */
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
+import type { LentEnd } from '../../../runtime/lent-socket.ts'
+import type { UploadFile } from './upload-file.ts'
+
+/** Bytes of one read: they fit the core's cache, and 128 or 512 KiB were not faster. */
+const readBytesMax = 256 * 1024
+
+/** How often the lender hears how far it is: after so many bytes, and after so many ms. */
+const reportBytes = 1024 * 1024
+const reportMs = 250
+
+/** One buffer for all sockets of the thread: each read is used up before the next. */
+let shared: Uint8Array | undefined
+
+export interface Receiving {
+  /** Resolves when the descriptor is closed; never rejects. */
+  readonly ended: Promise<{ readonly bytes: number; readonly end: LentEnd }>
+  stop(): void
+}
+
+/** Takes `leftBytes` (at least 1) from the socket and not one more. The descriptor is closed in the end. */
+export function receive(
+  file: UploadFile,
+  descriptor: number,
+  leftBytes: number,
+  onProgress: (bytes: number) => void,
+): Receiving {
+  shared ??= new Uint8Array(readBytesMax)
+  const buffer = shared
+  let left = leftBytes
+  let end: LentEnd | undefined
+  let reportedLeft = left
+  const report = () => {
+    if (left === reportedLeft) return
+    reportedLeft = left
+    onProgress(leftBytes - left)
+  }
+  const timer = setInterval(report, reportMs)
+  timer.unref()
+  const options: SocketConstructorOpts & { readonly onread: OnReadOpts } = {
+    fd: descriptor,
+    allowHalfOpen: true,
+    writable: false,
+    onread: {
+      // Asked once more when nothing is left, and then read no more.
+      buffer: () => buffer.subarray(0, Math.max(1, Math.min(left, readBytesMax))),
+      callback: (count) => {
+        if (end !== undefined) return false
+        left -= count
+        file.append(buffer.subarray(0, count))
+        file.relieve()
+        if (left > 0) {
+          if (reportedLeft - left >= reportBytes) report()
+          return true
+        }
+        stop('whole')
+        return false
+      },
+    },
+  }
+  const socket = new Socket(options)
+  const stop = (how: LentEnd) => {
+    end ??= how
+    socket.destroy()
+  }
+  const ended = new Promise<{ bytes: number; end: LentEnd }>((resolve) => {
+    socket.on('end', () => stop('gone'))
+    socket.on('error', () => stop('gone'))
+    socket.on('close', () => {
+      clearInterval(timer)
+      resolve({ bytes: leftBytes - left, end: end ?? 'gone' })
+    })
+  })
+  socket.resume()
+  return { ended, stop: () => stop('cut') }
+}
