@@ -12,35 +12,57 @@ const lengthBytes = 300_000
 const content = someBytes(lengthBytes)
 const digest = sha256(content)
 
-/** How the request that holds the session sends its body. */
-const HOLDERS = {
-  'a PATCH with a length': ['PATCH', '', [`Content-Length: ${lengthBytes}`]],
-  'a PATCH with a range': [
-    'PATCH',
-    '',
-    [`Content-Length: ${lengthBytes}`, `Content-Range: 0-${lengthBytes - 1}`],
-  ],
-  'a PATCH in chunks': ['PATCH', '', ['Transfer-Encoding: chunked']],
-  'a PUT': ['PUT', `?digest=${digest}`, [`Content-Length: ${lengthBytes}`]],
-} as const
+interface Body {
+  readonly content: Buffer
+  readonly digest: string
+  /** What has come of it when its client stalls. */
+  readonly sentBytes: number
+}
 
-type Newcomer = (registry: InProcessRegistry, location: string) => Promise<number>
+/** What the main thread reads itself, and what a worker reads from the socket. */
+const BODIES: Readonly<Record<string, Body>> = {
+  small: { content, digest, sentBytes: 100_000 },
+  long: ((long) => ({ content: long, digest: sha256(long), sentBytes: 3_000_000 }))(
+    someBytes(5_000_000),
+  ),
+}
+
+type HolderKind = 'a PATCH with a length' | 'a PATCH with a range' | 'a PATCH in chunks' | 'a PUT'
+
+/** How the request that holds the session sends its body. */
+const holderOf = (
+  kind: HolderKind,
+  { content: { length }, digest: whole }: Body,
+): readonly [method: string, query: string, lines: readonly string[]] =>
+  ({
+    'a PATCH with a length': ['PATCH', '', [`Content-Length: ${length}`]] as const,
+    'a PATCH with a range': [
+      'PATCH',
+      '',
+      [`Content-Length: ${length}`, `Content-Range: 0-${length - 1}`],
+    ] as const,
+    'a PATCH in chunks': ['PATCH', '', ['Transfer-Encoding: chunked']] as const,
+    'a PUT': ['PUT', `?digest=${whole}`, [`Content-Length: ${length}`]] as const,
+  })[kind]
+
+type Newcomer = (registry: InProcessRegistry, location: string, body: Body) => Promise<number>
 
 /** What comes while it is held; the status that it is answered with when the holder kept no prefix. */
 const NEWCOMERS: Readonly<Record<string, Newcomer>> = {
-  'a PUT with the body': async ({ client }, location) =>
-    (await client.request('PUT', `${location}?digest=${digest}`, { body: content })).status,
-  'a PUT of nothing': async ({ client }, location) =>
-    (await client.request('PUT', `${location}?digest=${digest}`)).status,
-  'a PATCH with a range': async ({ client }, location) =>
+  'a PUT with the body': async ({ client }, location, body) =>
+    (await client.request('PUT', `${location}?digest=${body.digest}`, { body: body.content }))
+      .status,
+  'a PUT of nothing': async ({ client }, location, body) =>
+    (await client.request('PUT', `${location}?digest=${body.digest}`)).status,
+  'a PATCH with a range': async ({ client }, location, body) =>
     (
       await client.request('PATCH', location, {
-        body: content,
-        headers: { 'Content-Range': `0-${lengthBytes - 1}` },
+        body: body.content,
+        headers: { 'Content-Range': `0-${body.content.length - 1}` },
       })
     ).status,
-  'a PATCH': async ({ client }, location) =>
-    (await client.request('PATCH', location, { body: content })).status,
+  'a PATCH': async ({ client }, location, body) =>
+    (await client.request('PATCH', location, { body: body.content })).status,
   'a DELETE': async ({ client }, location) => (await client.delete(location)).status,
 }
 
@@ -48,10 +70,11 @@ const NEWCOMERS: Readonly<Record<string, Newcomer>> = {
 async function hold(
   registry: InProcessRegistry,
   location: string,
-  kind: keyof typeof HOLDERS,
+  kind: HolderKind,
   sent: Buffer,
+  body: Body = BODIES['small']!,
 ): Promise<RawClient> {
-  const [method, query, lines] = HOLDERS[kind]
+  const [method, query, lines] = holderOf(kind, body)
   const raw = await registry.connect()
   const isChunked = kind === 'a PATCH in chunks'
   await raw.send(
@@ -69,13 +92,20 @@ const offsetOf = async ({ client }: InProcessRegistry, location: string) => {
 }
 
 describeRegistry('two requests on one upload session', {}, (registry) => {
-  describe.each(Object.keys(HOLDERS) as (keyof typeof HOLDERS)[])('%s that stalls', (kind) => {
+  describe.each(
+    Object.keys(BODIES).flatMap((size) =>
+      (
+        ['a PATCH with a length', 'a PATCH with a range', 'a PATCH in chunks', 'a PUT'] as const
+      ).map((kind) => [kind, size] as const),
+    ),
+  )('%s of a %s body that stalls', (kind, size) => {
+    const body = BODIES[size]!
     test.concurrent.each(Object.keys(NEWCOMERS))('gives way to %s', async (newcomer) => {
       const location = await registry().client.open('app')
-      const sent = content.subarray(0, 100_000)
-      const raw = await hold(registry(), location, kind, sent)
+      const sent = body.content.subarray(0, body.sentBytes)
+      const raw = await hold(registry(), location, kind, sent, body)
       const startedAt = performance.now()
-      const status = await NEWCOMERS[newcomer]!(registry(), location)
+      const status = await NEWCOMERS[newcomer]!(registry(), location, body)
       expect(performance.now() - startedAt).toBeLessThan(answerMsMax)
       // A ranged chunk keeps what had arrived, all others leave the session as it was.
       const keepsPrefix = kind === 'a PATCH with a range'
@@ -92,14 +122,14 @@ describeRegistry('two requests on one upload session', {}, (registry) => {
 
       const offset = await offsetOf(registry(), location)
       if (newcomer === 'a PATCH') {
-        expect(offset).toBe(lengthBytes + (keepsPrefix ? sent.length : 0))
+        expect(offset).toBe(body.content.length + (keepsPrefix ? sent.length : 0))
       } else if (newcomer === 'a PATCH with a range') {
-        expect(offset).toBe(keepsPrefix ? sent.length : lengthBytes)
-        const rest = content.subarray(offset)
-        const done = await registry().client.request('PUT', `${location}?digest=${digest}`, {
+        expect(offset).toBe(keepsPrefix ? sent.length : body.content.length)
+        const rest = body.content.subarray(offset)
+        const done = await registry().client.request('PUT', `${location}?digest=${body.digest}`, {
           ...(rest.length === 0
             ? {}
-            : { body: rest, headers: { 'Content-Range': `${offset}-${lengthBytes - 1}` } }),
+            : { body: rest, headers: { 'Content-Range': `${offset}-${body.content.length - 1}` } }),
         })
         expectStatus(done, 201, 'finish')
       } else expect(offset).toBeUndefined()

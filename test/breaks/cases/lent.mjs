@@ -1,0 +1,50 @@
+/** @module The breaks of sockets that are lent for the rest of a long body. */
+import { vitest } from '../breaks.mjs'
+
+const uploads = vitest('http', 'test/http/registry/long-uploads.test.ts')
+const engine = vitest('http', 'test/http/engine/uws-lend.test.ts')
+
+export const BREAKS = [
+  {
+    what: 'a worker reads what is behind the body',
+    file: 'src/blobs/files/worker/receive.ts',
+    find: 'Math.max(1, Math.min(left, readBytesMax))',
+    replace: 'readBytesMax',
+    guard: uploads,
+  },
+  {
+    what: 'a session forgets what a worker has read when its client leaves',
+    file: 'src/distribution/upload/session.ts',
+    find: '        this.#offsetBytes += bytes\n        return end',
+    replace: "        if (end === 'whole') this.#offsetBytes += bytes\n        return end",
+    guard: uploads,
+  },
+  {
+    what: 'a turn that is taken away leaves its worker reading',
+    file: 'src/runtime/lent-socket.ts',
+    find: 'if (!this.#hasEnded) this.onCut?.()',
+    replace: '',
+    guard: vitest('http', 'test/http/registry/upload-turns.test.ts'),
+  },
+  {
+    what: 'a connection that was lent is not given back',
+    file: 'src/http/engine/uws/lent-connection.ts',
+    find: 'if (!closes && sent',
+    replace: 'if (closes && sent',
+    guard: engine,
+  },
+  {
+    what: 'a connection with half a body goes on',
+    file: 'src/http/engine/uws/exchange.ts',
+    find: 'const closes = this.closes || !this.hasWholeBody',
+    replace: 'const closes = this.closes',
+    guard: engine,
+  },
+  {
+    what: 'an engine that closes keeps what it has lent',
+    file: 'src/http/engine/uws/engine.ts',
+    find: 'for (const connection of this.keeper.lent) connection.close()',
+    replace: '',
+    guard: engine,
+  },
+]

@@ -1,0 +1,142 @@
+/**
+ * @module Uploads so long that a worker reads the rest from the socket: nobody sees a difference, whatever
+ * the client does, and the connection goes on.
+ */
+import { describe, expect, test } from 'vitest'
+import { describeRegistry, until } from '../../support/in-process.ts'
+import { expectStatus, sha256, someBytes } from '../../support/registry-client.ts'
+
+const lengthBytes = 8_000_000
+const content = someBytes(lengthBytes)
+const digest = sha256(content)
+const patch = (location: string, more: readonly string[] = []) =>
+  [`PATCH ${location} HTTP/1.1`, 'Host: a', `Content-Length: ${lengthBytes}`, ...more].join('\r\n')
+
+describeRegistry('long uploads', {}, (registry) => {
+  const offsetOf = async (location: string) => {
+    const { headers } = await registry().client.get(location)
+    const last = Number(headers['range']!.split('-')[1])
+    // An empty session has the range 0-0.
+    return last === 0 ? 0 : last + 1
+  }
+
+  test('stay on their connection, and what comes right behind the body is the next request', async () => {
+    const location = await registry().client.open('app')
+    const raw = await registry().connect()
+    const put = `PUT ${location}?digest=${digest} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n`
+    await raw.send(`${patch(location)}\r\n\r\n`)
+    await raw.send(Buffer.concat([content, Buffer.from(put)]))
+    const patched = await raw.readResponse()
+    expect(patched.status).toBe(202)
+    expect(patched.headers.get('range')).toBe(`0-${lengthBytes - 1}`)
+    expect(patched.headers.get('connection')).not.toBe('close')
+    expect((await raw.readResponse()).status).toBe(201)
+    await raw.send(`HEAD /v2/app/blobs/${digest} HTTP/1.1\r\nHost: a\r\n\r\n`)
+    const head = await raw.readHead()
+    expect(head.headers.get('content-length')).toBe(String(lengthBytes))
+    raw.close()
+  })
+
+  test('one after the other on one connection, and many on many at once, do not mix', async () => {
+    await Promise.all(
+      Array.from({ length: 10 }, async (_, number) => {
+        const raw = await registry().connect()
+        for (let round = 0; round < 3; round += 1) {
+          const bytes = Buffer.concat([Buffer.from(`${number} ${round}`), content])
+          const name = sha256(bytes)
+          const location = await registry().client.open('app')
+          const length = `Content-Length: ${bytes.length}`
+          await raw.send(`PUT ${location}?digest=${name} HTTP/1.1\r\nHost: a\r\n${length}\r\n\r\n`)
+          await raw.send(bytes)
+          expect((await raw.readResponse()).status).toBe(201)
+        }
+        raw.close()
+      }),
+    )
+  })
+
+  test('of other bytes than the digest says are refused, and the connection goes on', async () => {
+    const location = await registry().client.open('app')
+    const raw = await registry().connect()
+    const wrong = sha256(Buffer.from('other'))
+    await raw.send(
+      `PUT ${location}?digest=${wrong} HTTP/1.1\r\nHost: a\r\nContent-Length: ${lengthBytes}\r\n\r\n`,
+    )
+    await raw.send(content)
+    const refused = await raw.readResponse()
+    expect(refused.status).toBe(400)
+    expect(refused.body.toString()).toContain('DIGEST_INVALID')
+    await raw.send('GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n')
+    expect((await raw.readResponse()).status).toBe(200)
+    raw.close()
+  })
+
+  describe.each([
+    { of: 'a chunk with a range', lines: [`Content-Range: 0-${lengthBytes - 1}`], kept: 5_000_000 },
+    { of: 'a stream', lines: [], kept: 0 },
+  ])('$of', ({ lines, kept }) => {
+    test.each(['ends', 'breaks'])(
+      'keeps what it should when its client %s the connection',
+      async (how) => {
+        const location = await registry().client.open('app')
+        const raw = await registry().connect()
+        await raw.send(`${patch(location, lines)}\r\n\r\n`)
+        await raw.send(content.subarray(0, 5_000_000))
+        if (how === 'ends') raw.socket.end()
+        else raw.abort()
+        // One that breaks may take bytes with it that were not read yet.
+        let offset = -1
+        await until(async () => {
+          const free = await registry().client.request('PATCH', location, { body: Buffer.alloc(0) })
+          offset = await offsetOf(location)
+          return free.status === 202 && (how === 'breaks' || offset === kept)
+        })
+        expect(offset).toBeLessThanOrEqual(kept)
+        const done = await registry().client.request('PUT', `${location}?digest=${digest}`, {
+          body: content.subarray(offset),
+          headers: { 'Content-Range': `${offset}-${lengthBytes - 1}` },
+        })
+        expectStatus(done, 201, 'the rest')
+      },
+    )
+  })
+
+  test('that come slowly, in odd pieces, are whole', async () => {
+    const location = await registry().client.open('app')
+    const raw = await registry().connect()
+    await raw.send(
+      `PUT ${location}?digest=${digest} HTTP/1.1\r\nHost: a\r\nContent-Length: ${lengthBytes}\r\n\r\n`,
+    )
+    for (let at = 0, step = 1; at < lengthBytes; at += step, step = Math.min(777_777, 3 * step)) {
+      await raw.send(content.subarray(at, at + step))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect((await raw.readResponse()).status).toBe(201)
+    raw.close()
+  })
+
+  test('leave no connection behind, nor forget one that is there', async () => {
+    const count = async () => {
+      const { text } = await registry().client.get('/metrics')
+      return Number(/^fastregistry_open_connections (\d+)$/m.exec(text)![1])
+    }
+    const before = await count()
+    const clients = await Promise.all(
+      Array.from({ length: 5 }, async () => {
+        const location = await registry().client.open('app')
+        const raw = await registry().connect()
+        await raw.send(`${patch(location)}\r\n\r\n`)
+        await raw.send(content)
+        expect((await raw.readResponse()).status).toBe(202)
+        return raw
+      }),
+    )
+    expect(await count()).toBeGreaterThanOrEqual(clients.length)
+    for (const raw of clients) raw.close()
+    await until(async () => (await count()) <= before)
+  })
+
+  test('nothing of all this was a fault', () => {
+    expect(registry().faults).toEqual([])
+  })
+})
