@@ -17,6 +17,8 @@ export interface Blob extends BlobSpec {
 
 const poolBytes = 16 * 1024 * 1024
 const chunkBytes = 1024 * 1024
+/** The chunk with the head is a copy: small, because clients make it while the clock runs. */
+const firstBytes = 64 * 1024
 const headBytes = 16
 
 let madePool: Buffer | undefined
@@ -31,7 +33,7 @@ function pool(): Buffer {
 /** The content in chunks of at most 1 MiB; all but the first share the pool's memory. */
 export function* contentOf({ seed, sizeBytes }: BlobSpec): Generator<Uint8Array> {
   const bytes = pool()
-  const first = Buffer.from(bytes.subarray(0, Math.min(sizeBytes, chunkBytes)))
+  const first = Buffer.from(bytes.subarray(0, Math.min(sizeBytes, firstBytes)))
   const head = Buffer.alloc(headBytes)
   head.writeDoubleLE(seed, 0)
   head.writeDoubleLE(sizeBytes, 8)

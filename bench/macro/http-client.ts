@@ -37,6 +37,12 @@ export interface Reply {
 /** No answer within this time is an error, ms: a stuck server must not hold up a run. */
 const patienceMs = 120_000
 
+/**
+ * One for all connections of a thread: what was read is looked at before the next read begins. A new
+ * buffer for each 64 KiB would cost the client more than the reading itself.
+ */
+const readBuffer = Buffer.allocUnsafeSlow(256 * 1024)
+
 interface Pending {
   readonly request: Request
   readonly startedAt: number
@@ -58,26 +64,37 @@ export class HttpConnection {
   #bodyBytes = 0
   #error: Error | undefined
 
-  private constructor(socket: Socket, host: string) {
+  private constructor(target: Target, onOpen: () => void, onRefused: (error: Error) => void) {
+    const { host, port, isTls } = target
+    this.#host = `${host}:${port}`
+    const onread = {
+      buffer: readBuffer,
+      callback: (length: number, buffer: Uint8Array) => {
+        this.#onData((buffer as Buffer).subarray(0, length))
+        return true
+      },
+    }
+    const socket = isTls
+      ? connectTls({ host, port, rejectUnauthorized: false })
+      : connectTcp({ host, port, onread } as never)
     this.#socket = socket
-    this.#host = host
     socket.setNoDelay(true)
-    socket.on('data', (bytes) => this.#onData(bytes))
-    socket.on('error', (error) => this.#fail(error))
+    socket.once(isTls ? 'secureConnect' : 'connect', onOpen)
+    if (isTls) socket.on('data', (bytes) => this.#onData(bytes))
+    socket.on('error', (error) => {
+      onRefused(error)
+      this.#fail(error)
+    })
     socket.on('close', () => this.#fail(new Error('the connection was closed')))
   }
 
   static open(target: Target): Promise<HttpConnection> {
-    const { host, port, isTls } = target
     return new Promise((resolve, reject) => {
-      const socket = isTls
-        ? connectTls({ host, port, rejectUnauthorized: false })
-        : connectTcp({ host, port })
-      socket.once('error', reject)
-      socket.once(isTls ? 'secureConnect' : 'connect', () => {
-        socket.off('error', reject)
-        resolve(new HttpConnection(socket, `${host}:${port}`))
-      })
+      const connection: HttpConnection = new HttpConnection(
+        target,
+        () => resolve(connection),
+        reject,
+      )
     })
   }
 
@@ -148,7 +165,11 @@ export class HttpConnection {
     if (this.#left !== -1) return this.#onBody(bytes)
     this.#head = this.#head.length === 0 ? bytes : Buffer.concat([this.#head, bytes])
     const end = this.#head.indexOf('\r\n\r\n')
-    if (end === -1) return
+    if (end === -1) {
+      // The next read is into the same buffer.
+      this.#head = Buffer.from(this.#head)
+      return
+    }
     this.#readHead(this.#head.toString('latin1', 0, end))
     const rest = this.#head.subarray(end + 4)
     this.#head = Buffer.alloc(0)
@@ -181,7 +202,8 @@ export class HttpConnection {
   #onBody(bytes: Buffer): void {
     const pending = this.#pending!
     this.#bodyBytes += bytes.length
-    if (pending.request.keepsBody === true || this.#left === -2) this.#parts.push(bytes)
+    if (pending.request.keepsBody === true || this.#left === -2)
+      this.#parts.push(Buffer.from(bytes))
     if (this.#left === -2) {
       // Chunked bodies are small here (lists, errors): the end is where the last chunk is.
       if (bytes.subarray(-5).equals(LAST_CHUNK)) this.#finish(pending)
