@@ -1,7 +1,13 @@
 /**
  * @module The command line of `npm run bench`.
  */
-import { isServerName, PEER_NAMES, type ServerName } from './macro/server.ts'
+import {
+  ENGINES,
+  type EngineName,
+  isServerName,
+  PEER_NAMES,
+  type ServerName,
+} from './macro/server.ts'
 
 export interface BenchOptions {
   /** Short and bounded, for continuous integration: fails on gross regressions only. */
@@ -14,6 +20,8 @@ export interface BenchOptions {
   readonly isProfile: boolean
   /** Another checkout of ours, built, that is measured in turn with this one. */
   readonly before: string | undefined
+  /** What serves ours, in every row that does not say it itself. */
+  readonly engine: EngineName
   /** Where the JSON goes; undefined: `bench/results/latest.json` for a full run. */
   readonly jsonFile: string | undefined
   readonly runsMicro: boolean
@@ -34,6 +42,7 @@ export const USAGE = `Usage: npm run bench -- [options]
   --only NAME,…      rows whose id is or starts with one of the names (see --list)
   --peers a,b|none   of ${PEER_NAMES.join(', ')} (default: all that are installed)
   --before DIR       measure another built checkout of ours in turn, and print the ratios
+  --engine NAME      what serves ours: ${ENGINES.join(', ')} (default auto)
   --profile          run our server with a CPU profile for each row; print the top functions
   --json FILE        write the results there
   --micro | --macro  only one of the two suites
@@ -63,6 +72,10 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
   const number = (name: string, otherwise: number) => Number(values.get(name) ?? otherwise)
   const peers = parsePeers(values.get('--peers'), flags.has('--profile'), isCi)
   if (typeof peers === 'string') return peers
+  const engine = values.get('--engine') ?? 'auto'
+  if (!(ENGINES as readonly string[]).includes(engine)) {
+    return `unknown engine ${engine}; known: ${ENGINES.join(', ')}`
+  }
   const options = {
     isCi,
     isQuick,
@@ -70,6 +83,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     peers,
     isProfile: flags.has('--profile'),
     before: values.get('--before'),
+    engine: engine as EngineName,
     jsonFile: values.get('--json'),
     runsMicro: !flags.has('--macro'),
     runsMacro: !flags.has('--micro'),
@@ -88,6 +102,7 @@ const VALUES = new Set([
   '--only',
   '--peers',
   '--before',
+  '--engine',
   '--json',
   '--scale',
   '--rounds',

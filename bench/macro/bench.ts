@@ -7,11 +7,19 @@ import { join } from 'node:path'
 import type { BenchOptions } from '../options.ts'
 import { type Metrics, overRounds } from '../statistics.ts'
 import { HttpConnection, type Target } from './http-client.ts'
-import { cpuSeconds, MemorySampler } from './process-stats.ts'
+import { cpuSeconds, hasProcessStats, MemorySampler } from './process-stats.ts'
 import { fillReadSet, type ReadSet } from './read-set.ts'
-import { type BenchServer, isOurs, type ServerKind, type ServerName } from './server.ts'
+import {
+  type BenchServer,
+  isOurs,
+  type ServerKind,
+  type ServerName,
+  type StartOptions,
+} from './server.ts'
+import { turnOrder } from './turns.ts'
 
 const bytesPerGb = 1e9
+const bytesPerGib = 1024 ** 3
 
 export interface RowResult {
   readonly id: string
@@ -55,9 +63,20 @@ export class Bench {
 
   readonly #removeFolder = () => rmSync(this.folder, { recursive: true, force: true })
 
-  /** Installed servers, ours first; without nginx when it has to be a registry. */
+  /** Installed servers with a store, ours first; without nginx when it has to be a registry. */
   names(isRegistry: boolean): ServerName[] {
-    return this.kinds.filter((it) => it.isRegistry || !isRegistry).map(({ name }) => name)
+    return this.kinds
+      .filter((it) => it.isReference !== true && (it.isRegistry || !isRegistry))
+      .map(({ name }) => name)
+  }
+
+  /** Those in a row of the node engine: ours, served by it, and the peer that it is compared with. */
+  namesOnNode(): ServerName[] {
+    return this.names(true).filter((name) => isOurs(name) || name === 'distribution')
+  }
+
+  has(name: ServerName): boolean {
+    return this.kinds.some((kind) => kind.name === name)
   }
 
   kind(name: ServerName): ServerKind {
@@ -74,11 +93,11 @@ export class Bench {
   async startFresh(
     name: ServerName,
     folder = this.newFolder(name),
-    logsAccess = false,
+    more: Pick<StartOptions, 'logsAccess' | 'engine'> = {},
   ): Promise<BenchServer> {
     return this.kind(name).start({
       folder,
-      logsAccess,
+      ...more,
       ...(this.profileFolder === undefined ? {} : { profileFolder: this.profileFolder }),
     })
   }
@@ -132,7 +151,7 @@ export class Bench {
     await Promise.all(servers.map((server) => server.stop()))
   }
 
-  /** Measures every server in turn, round after round (A B A B), and takes the medians. */
+  /** Measures every server in turn, round after round (A B C, B C A, …), and takes the medians. */
   async alternate(
     names: readonly ServerName[],
     measureOnce: (name: ServerName, round: number) => Promise<Metrics>,
@@ -140,12 +159,12 @@ export class Bench {
   ): Promise<Partial<Record<ServerName, Metrics>>> {
     const results = new Map<ServerName, Metrics[]>()
     for (let round = 0; round < rounds; round += 1) {
-      for (const name of names) {
+      for (const name of turnOrder(names, round)) {
         const metrics = await measureOnce(name, round)
         results.set(name, [...(results.get(name) ?? []), metrics])
       }
     }
-    return Object.fromEntries([...results].map(([name, each]) => [name, overRounds(each)]))
+    return Object.fromEntries(names.map((name) => [name, overRounds(results.get(name) ?? [])]))
   }
 
   async close(): Promise<void> {
@@ -178,11 +197,17 @@ export async function measured(
     mbPerSecond: bytes / 1e6 / seconds,
     requestsPerSecond: requests / seconds,
     ...metrics,
+    ...(hasProcessStats() ? { ...costOf(cpu, bytes, requests), ...memory.stop() } : {}),
+    ...(await loopDelay(server)),
+  }
+}
+
+function costOf(cpu: number, bytes: number, requests: number): Metrics {
+  return {
     cpuSeconds: cpu,
     cpuSecondsPerGb: (cpu * bytesPerGb) / bytes,
+    cpuSecondsPerGib: (cpu * bytesPerGib) / bytes,
     cpuSecondsPer10k: (cpu * 10_000) / requests,
-    ...memory.stop(),
-    ...(await loopDelay(server)),
   }
 }
 

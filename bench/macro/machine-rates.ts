@@ -4,11 +4,10 @@
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { foreignLoad, type MachineRates } from '../machine.ts'
 import { durableWriteRate, loopbackRate, memcpyRate, sha256Rate } from '../rates.ts'
-import { freePort, loopback, startProcess } from './child-process.ts'
-import { findWrk, runWrk } from './wrk.ts'
+import { bareKind } from './servers/bare.ts'
+import { runWrk } from './wrk.ts'
 
 const MiB = 1024 ** 2
 
@@ -30,22 +29,16 @@ async function bareRates(
   folder: string,
 ): Promise<Pick<MachineRates, 'bareRequestsPerSecond' | 'bareMbPerSecond'>> {
   const nothing = { bareRequestsPerSecond: undefined, bareMbPerSecond: undefined }
-  if (findWrk() === undefined) return nothing
-  const port = await freePort()
-  const errorFile = join(folder, 'bare-errors.log')
-  const server = await startProcess({
-    command: process.execPath,
-    args: [fileURLToPath(new URL('./bare-server.js', import.meta.url)), String(port)],
-    port,
-    errorFile,
-  }).catch(() => undefined)
-  if (server === undefined) return nothing
-  const target = { host: loopback, port, isTls: false }
+  const { version, start } = bareKind()
+  if (version === undefined) return nothing
+  const own = join(folder, 'bare')
+  const server = await start({ folder: own })
+  const { target } = server
   const load = (path: string) => runWrk({ target, paths: [path], connections: 16, seconds: 2 })
-  const small = await load('/small')
-  const large = await load('/large')
+  const small = await load('/1k')
+  const large = await load('/1m')
   await server.stop()
-  rmSync(errorFile, { force: true })
+  rmSync(own, { recursive: true, force: true })
   return {
     bareRequestsPerSecond: small['requests']! / small['seconds']!,
     bareMbPerSecond: large['bytes']! / 1e6 / large['seconds']!,

@@ -1,11 +1,16 @@
 /**
  * @module What a server costs, read from /proc for its whole process tree: CPU seconds, resident
- * memory, and the private (anonymous) part of it. Linux only; elsewhere everything is zero.
+ * memory, and the private (anonymous) part of it. Linux only, see `hasProcessStats`.
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 
 /** Kernel ticks in a second: 100 on every Linux that Node runs on. */
 const ticksPerSecond = 100
+
+/** Elsewhere every figure would be zero: rows leave them out. */
+export function hasProcessStats(): boolean {
+  return existsSync('/proc/self/stat')
+}
 
 export interface Memory {
   readonly rssMiB: number

@@ -4,7 +4,10 @@
  */
 import type { Target } from './http-client.ts'
 
-/** `before`: another checkout of ours, to see what a change did. */
+/**
+ * `before`: another checkout of ours, to see what a change did. `bare`: the engine alone, see
+ * `bare-server.ts`.
+ */
 export const SERVER_NAMES = [
   'ours',
   'before',
@@ -12,6 +15,7 @@ export const SERVER_NAMES = [
   'distribution',
   'zot',
   'nginx',
+  'bare',
 ] as const
 
 export type ServerName = (typeof SERVER_NAMES)[number]
@@ -26,9 +30,16 @@ export function isServerName(text: string): text is ServerName {
   return (SERVER_NAMES as readonly string[]).includes(text)
 }
 
+/** What serves ours: as it ships, or one of the two engines by name. */
+export const ENGINES = ['auto', 'uws', 'node'] as const
+
+export type EngineName = (typeof ENGINES)[number]
+
 export interface StartOptions {
   /** A folder of its own; kept between starts when the same is given again. */
   readonly folder: string
+  /** Ours only; `auto` unless said. */
+  readonly engine?: EngineName
   readonly tls?: { readonly certFile: string; readonly keyFile: string }
   /** Log every request (to /dev/null); off unless said, for every server alike. */
   readonly logsAccess?: boolean
@@ -52,8 +63,12 @@ export interface ServerKind {
   readonly name: ServerName
   /** Name and version as the server says it; undefined where it is not installed. */
   readonly version: string | undefined
+  /** Why there is no version, where that is not because it is not installed. */
+  readonly missing?: string
   /** Whether it takes pushes; nginx is given the files. */
   readonly isRegistry: boolean
+  /** It has no store: it takes part only in rows that name it. */
+  readonly isReference?: boolean
   start(options: StartOptions): Promise<BenchServer>
 }
 

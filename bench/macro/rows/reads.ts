@@ -23,6 +23,8 @@ interface ReadRow {
   readonly isStatic: boolean
   readonly unit: 'requests/s' | 'MB/s'
   readonly isLong?: boolean
+  /** Path at the bare engine, which then takes part. */
+  readonly barePath?: string
   path(set: ReadSet): string
 }
 
@@ -61,6 +63,7 @@ const blobRows = (Object.keys(BLOB_SIZES) as BlobSize[]).map(
     connections: 16,
     isStatic: true,
     unit: BLOB_SIZES[size] >= BLOB_SIZES['1m'] ? 'MB/s' : 'requests/s',
+    ...(size === '1k' ? {} : { barePath: `/${size}` }),
     path: blobPath(size),
   }),
 )
@@ -101,6 +104,17 @@ const READS: readonly ReadRow[] = [
   },
 ]
 
+/** The node engine of ours: what serves where no binary of uWebSockets.js loads. */
+const NODE_READS: readonly ReadRow[] = [
+  manifestByTag(16, true),
+  ...blobRows.filter(({ id }) => id === 'get-blob-1m' || id === 'get-blob-100m'),
+].map((row) => ({
+  ...row,
+  id: row.id === 'get-manifest-16' ? 'node-get-manifest' : `node-${row.id}`,
+  title: `node engine: ${row.title}`,
+  isLong: true,
+}))
+
 /** What a line in the log costs each of them. */
 const logged: ReadRow = {
   ...manifestByTag(16, false),
@@ -118,12 +132,36 @@ export const readRows: readonly Row[] = [
   { id: logged.id, title: logged.title, isLong: true, run: runLogged },
 ]
 
+export const nodeReadRows: readonly Row[] = NODE_READS.map((row) => ({
+  id: row.id,
+  title: row.title,
+  isLong: true,
+  run: (bench: Bench) => runOnNode(bench, row),
+}))
+
+async function runOnNode(bench: Bench, row: ReadRow): Promise<RowResult> {
+  const { servers, set } = await bench.reading()
+  const ofNode = await bench.once('node-engine', async () => {
+    const started = new Map<ServerName, BenchServer>()
+    for (const name of bench.names(true).filter(isOurs)) {
+      const folder = bench.newFolder(`${name}-node`)
+      const server = await bench.startFresh(name, folder, { engine: 'node' })
+      bench.atEnd(() => server.stop())
+      started.set(name, server)
+    }
+    await fillReadSet([...started.values()], new Map(), set)
+    return started
+  })
+  const filled = { servers: new Map([...servers, ...ofNode]), set }
+  return runRead(bench, row, filled, bench.namesOnNode())
+}
+
 async function runLogged(bench: Bench): Promise<RowResult> {
   const { set } = await bench.reading()
   const servers = new Map<ServerName, BenchServer>()
   try {
     for (const name of bench.names(true)) {
-      servers.set(name, await bench.startFresh(name, bench.newFolder(name), true))
+      servers.set(name, await bench.startFresh(name, bench.newFolder(name), { logsAccess: true }))
     }
     await fillReadSet([...servers.values()], new Map(), set)
     return await runRead(bench, logged, { servers, set })
@@ -137,12 +175,16 @@ interface Filled {
   readonly set: ReadSet
 }
 
-async function runRead(bench: Bench, row: ReadRow, { servers, set }: Filled): Promise<RowResult> {
+async function runRead(
+  bench: Bench,
+  row: ReadRow,
+  { servers, set }: Filled,
+  names = [...bench.names(!row.isStatic), ...bareFor(bench, row)],
+): Promise<RowResult> {
   const { id, title, method, connections, unit } = row
-  const paths = [row.path(set)]
-  const names = bench.names(!row.isStatic)
   const results = await bench.alternate(names, async (name, round) => {
-    const server = servers.get(name)!
+    const server = name === 'bare' ? await bareServer(bench) : servers.get(name)!
+    const paths = [name === 'bare' ? row.barePath! : row.path(set)]
     const load = { target: server.target, method, paths, connections, headers: accept }
     // Compiled programs are as fast at once; ours is compiled while it runs.
     if (round === 0 && isOurs(name)) await runGetLoad({ ...load, seconds: 1 })
@@ -153,4 +195,17 @@ async function runRead(bench: Bench, row: ReadRow, { servers, set }: Filled): Pr
     return { rate, ...metrics }
   })
   return { id, title, unit, client: clientOf(method), servers: results, notes: [] }
+}
+
+function bareFor(bench: Bench, { barePath }: ReadRow): ServerName[] {
+  return barePath !== undefined && bench.has('bare') ? ['bare'] : []
+}
+
+/** Started at the first row that needs it. */
+function bareServer(bench: Bench): Promise<BenchServer> {
+  return bench.once('bare', async () => {
+    const server = await bench.startFresh('bare')
+    bench.atEnd(() => server.stop())
+    return server
+  })
 }

@@ -8,15 +8,27 @@ import { fileURLToPath } from 'node:url'
 import { loadUws } from '../../../src/http/engine/uws/loader.ts'
 import { readVersion } from '../../../src/runtime/version.ts'
 import { freePort, loopback, startProcess } from '../child-process.ts'
-import type { BenchServer, ServerKind, StartOptions } from '../server.ts'
+import type { BenchServer, EngineName, ServerKind, StartOptions } from '../server.ts'
 
-/** `root`: a checkout in which `npm ci` and `npm run build` have run. */
-export function oursKind(name: 'ours' | 'before' = 'ours', root = projectRoot()): ServerKind {
+/**
+ * `root`: a checkout in which `npm ci` and `npm run build` have run. `engine`: what serves it where a
+ * row does not say.
+ */
+export function oursKind(
+  engine: EngineName,
+  name: 'ours' | 'before' = 'ours',
+  root = projectRoot(),
+): ServerKind {
   // The same Node.js loads the same binary there.
   const uws = loadUws()
-  const engine = uws.ok ? `uWebSockets.js ${uws.version}` : 'node:http'
-  const version = `FastRegistry ${readVersion()} on ${engine}`
-  return { name, version, isRegistry: true, start: (options) => start(name, root, options) }
+  const servedBy = uws.ok && engine !== 'node' ? `uWebSockets.js ${uws.version}` : 'node:http'
+  const version = `FastRegistry ${readVersion()} on ${servedBy}`
+  return {
+    name,
+    version,
+    isRegistry: true,
+    start: (options) => start(name, root, { engine, ...options }),
+  }
 }
 
 async function start(
@@ -52,6 +64,7 @@ function writeConfig({
   tls,
   logsAccess = false,
   config = '',
+  engine = 'auto',
   mirrorOf,
 }: StartOptions): string {
   const file = join(folder, 'config.yaml')
@@ -59,7 +72,9 @@ function writeConfig({
   const mirrors = mirrorOf === undefined ? '' : `mirrors: [{ name: up, upstream: "${mirrorOf}" }]\n`
   writeFileSync(
     file,
-    `log: { access: ${logsAccess} }\nserver: { tls: { cert: "${certFile}", key: "${keyFile}" } }\n${mirrors}${config}`,
+    `log: { access: ${logsAccess} }\n` +
+      `server: { engine: ${engine}, tls: { cert: "${certFile}", key: "${keyFile}" } }\n` +
+      `${mirrors}${config}`,
   )
   return file
 }

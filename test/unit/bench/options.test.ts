@@ -7,7 +7,7 @@ import { isWanted, parseOptions } from '../../../bench/options.ts'
 describe('options', () => {
   test('a full run takes every peer and both suites', () => {
     expect(parseOptions([])).toMatchObject({
-      peers: ['docker-registry', 'distribution', 'zot', 'nginx'],
+      peers: ['docker-registry', 'distribution', 'zot', 'nginx', 'bare'],
       runsMicro: true,
       runsMacro: true,
       scale: 1,
@@ -34,7 +34,13 @@ describe('options', () => {
     expect(parseOptions([])).toMatchObject({ before: undefined })
   })
 
+  test('the engine of ours is as it ships unless one is named', () => {
+    expect(parseOptions([])).toMatchObject({ engine: 'auto' })
+    expect(parseOptions(['--engine', 'node'])).toMatchObject({ engine: 'node' })
+  })
+
   test.each([
+    [['--engine', 'fast'], /unknown engine fast; known: auto, uws, node/],
     [['--fast'], /unknown option --fast/],
     [['--json'], /--json needs a value/],
     [['--peers', 'before'], /unknown peer before/],
