@@ -2,6 +2,7 @@
  * @module The worker side of `client.ts`: prepares a plan's content, waits for `go`, runs it,
  * answers with metrics.
  */
+import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { latencyMetrics, type Metrics } from '../statistics.ts'
 import type {
@@ -9,19 +10,28 @@ import type {
   ClientPlan,
   EachOncePlan,
   ImagesPlan,
+  ProbePlan,
   PushBlobsPlan,
+  TrafficPlan,
 } from './client.ts'
 import { withDigest } from './content.ts'
 import { runFlood } from './flood.ts'
 import { HttpConnection } from './http-client.ts'
 import { buildImage } from './images.ts'
 import { runLoad } from './load-loop.ts'
-import { pullImage, pushBlob, pushBlobShort, pushImage } from './push.ts'
+import { pullImage, pushBlob, pushBlobMonolithic, pushBlobShort, pushImage } from './push.ts'
 
 interface Outcome {
   readonly metrics: Metrics
   readonly digests?: readonly string[]
 }
+
+/** Requests that a push of one blob takes, by its way. */
+const WAYS = {
+  client: { push: pushBlob, requests: 3 },
+  short: { push: pushBlobShort, requests: 2 },
+  post: { push: pushBlobMonolithic, requests: 1 },
+} as const
 
 const plan = workerData as ClientPlan
 const port = parentPort!
@@ -51,6 +61,10 @@ async function prepare(plan: ClientPlan): Promise<() => Promise<Outcome>> {
       return async () => ({ metrics: await runFlood(plan) })
     case 'push-blobs':
       return preparePushBlobs(plan)
+    case 'traffic':
+      return () => runTraffic(plan)
+    case 'probe':
+      return () => runProbe(plan)
     case 'push-images':
     case 'pull-images':
       return prepareImages(plan)
@@ -148,7 +162,7 @@ async function runEachOnce(plan: EachOncePlan): Promise<Outcome> {
 
 function preparePushBlobs(plan: PushBlobsPlan): () => Promise<Outcome> {
   const blobs = plan.blobs.map(withDigest)
-  const push = plan.way === 'client' ? pushBlob : pushBlobShort
+  const { push, requests } = WAYS[plan.way]
   return async () => {
     const tally = new Tally()
     await share(
@@ -156,7 +170,7 @@ function preparePushBlobs(plan: PushBlobsPlan): () => Promise<Outcome> {
       takeInOrder(blobs),
       async (connection, blob) => {
         await push(connection, plan.repository, blob)
-        tally.requests += plan.way === 'client' ? 3 : 2
+        tally.requests += requests
         tally.bytes += blob.sizeBytes
       },
       tally,
@@ -194,5 +208,78 @@ function prepareImages(plan: ImagesPlan): () => Promise<Outcome> {
     )
     const metrics = { ...tally.metrics(), images: done }
     return { metrics, digests: images.map(({ digest }) => digest) }
+  }
+}
+
+async function runTraffic(plan: TrafficPlan): Promise<Outcome> {
+  const { repository, traffic } = plan
+  const tally = new Tally()
+  const there = traffic.stock.map(({ digest }) => digest)
+  const times = { pull: [] as number[], push: [] as number[] }
+  await share(
+    plan,
+    takeInOrder(traffic.operations),
+    async (connection, operation) => {
+      const startedAt = performance.now()
+      if (operation.kind === 'pull') {
+        const digest = there[Math.floor(operation.draw * there.length)]!
+        const path = `/v2/${repository}/blobs/${digest}`
+        const { status, bodyBytes } = await connection.request({ method: 'GET', path })
+        if (status !== 200) throw new Error(`GET ${path} gave ${status}`)
+        tally.requests += 1
+        tally.bytes += bodyBytes
+      } else {
+        const { blob } = operation
+        await pushBlob(connection, repository, blob)
+        there.push(blob.digest)
+        tally.requests += WAYS.client.requests
+        tally.bytes += blob.sizeBytes
+      }
+      times[operation.kind].push(performance.now() - startedAt)
+    },
+    tally,
+  )
+  const metrics = {
+    ...tally.metrics(),
+    ...latencyMetrics(times.pull, 'pull'),
+    ...latencyMetrics(times.push, 'push'),
+    operations: times.pull.length + times.push.length,
+  }
+  return { metrics }
+}
+
+async function runProbe({ target, path, headers = {}, everyMs }: ProbePlan): Promise<Outcome> {
+  raisePriority()
+  const tally = new Tally()
+  let isEnded = false
+  port.once('message', () => {
+    isEnded = true
+  })
+  while (!isEnded) {
+    await new Promise((resolve) => setTimeout(resolve, everyMs))
+    try {
+      const connection = await HttpConnection.open(target)
+      const reply = await connection.request({
+        method: 'GET',
+        path,
+        headers,
+        stopsAtFirstByte: true,
+      })
+      tally.firstBytesMs.push(reply.firstByteMs)
+      tally.requests += 1
+      connection.close()
+    } catch (error) {
+      tally.fault(error)
+    }
+  }
+  return { metrics: tally.metrics() }
+}
+
+/** Best effort: a probe that waits for a core itself would measure its own wait. */
+function raisePriority(): void {
+  try {
+    setPriority(0, -10)
+  } catch {
+    // Only root may; the figures are then a little higher.
   }
 }

@@ -9,6 +9,7 @@ import type { BlobSpec } from './content.ts'
 import type { FloodPlan } from './flood.ts'
 import type { Target } from './http-client.ts'
 import type { ImageSpec } from './images.ts'
+import type { Traffic } from './traffic.ts'
 
 interface Common {
   readonly target: Target
@@ -34,12 +35,14 @@ export interface EachOncePlan extends Common {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** `client`: POST, PATCH, PUT as docker does. `short`: POST and PUT. `post`: all in one POST. */
+export type PushWay = 'client' | 'short' | 'post'
+
 export interface PushBlobsPlan extends Common {
   readonly kind: 'push-blobs'
   readonly repository: string
   readonly blobs: readonly BlobSpec[]
-  /** `client`: POST, PATCH, PUT as docker does. `short`: POST and PUT. */
-  readonly way: 'client' | 'short'
+  readonly way: PushWay
 }
 
 export interface ImagesPlan extends Common {
@@ -50,7 +53,29 @@ export interface ImagesPlan extends Common {
   readonly seconds?: number
 }
 
-export type ClientPlan = LoadPlan | EachOncePlan | PushBlobsPlan | ImagesPlan | FloodPlan
+/** Pulls and pushes of a list, each given to the next free connection. */
+export interface TrafficPlan extends Common {
+  readonly kind: 'traffic'
+  readonly repository: string
+  readonly traffic: Traffic
+}
+
+/** The first byte of one answer, over and over until `end`, with a new connection each time. */
+export interface ProbePlan extends Common {
+  readonly kind: 'probe'
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly everyMs: number
+}
+
+export type ClientPlan =
+  | LoadPlan
+  | EachOncePlan
+  | PushBlobsPlan
+  | ImagesPlan
+  | FloodPlan
+  | TrafficPlan
+  | ProbePlan
 
 /** What the worker sends: first that its content is hashed, then what it measured. */
 export type ClientMessage =
@@ -61,6 +86,8 @@ export type ClientMessage =
 export interface ClientRun {
   /** Starts the clock; resolves with what was measured. */
   go(): Promise<{ readonly metrics: Metrics; readonly digests: readonly string[] }>
+  /** Tells a probe that it has seen enough; `go` then resolves. */
+  end(): void
 }
 
 /** Resolves when the client has prepared its content and waits for `go`. */
@@ -77,6 +104,7 @@ export function prepareClient(plan: ClientPlan): Promise<ClientRun> {
   return ready.then((message) => {
     if (message.kind === 'failed') throw new Error(message.message)
     return {
+      end: () => worker.postMessage('end'),
       go: async () => {
         const done = next()
         worker.postMessage('go')

@@ -6,13 +6,16 @@ import {
   accessSync,
   closeSync,
   constants,
+  existsSync,
   openSync,
   readFileSync,
   readSync,
   writeFileSync,
 } from 'node:fs'
+import { freemem } from 'node:os'
 import { Skipped } from './skipped.ts'
 
+const memoryInfo = '/proc/meminfo'
 const dropCaches = '/proc/sys/vm/drop_caches'
 
 /** Writes what is dirty and forgets every page that nobody maps. Throws Skipped without the right. */
@@ -38,6 +41,7 @@ export function warmFiles(paths: readonly string[]): void {
 
 /** What the kernel could give to new pages without swapping, bytes. */
 export function availableBytes(): number {
-  const match = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'latin1'))
+  if (!existsSync(memoryInfo)) return freemem()
+  const match = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync(memoryInfo, 'latin1'))
   return Number(match?.[1] ?? 0) * 1024
 }

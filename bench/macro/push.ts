@@ -40,6 +40,37 @@ export async function pushBlobShort(
   await finish(connection, locationPath(opened), blob, contentOf(blob))
 }
 
+/**
+ * All in one request: POST with the digest and the bytes. A registry may answer 202 and mean that the
+ * bytes are to be sent again, see `takesMonolithicPost`.
+ */
+export async function pushBlobMonolithic(
+  connection: HttpConnection,
+  repository: string,
+  blob: Blob,
+): Promise<void> {
+  await expectStatus(201, connection, monolithicPost(repository, blob))
+}
+
+/** Whether a small blob is there after one POST. */
+export async function takesMonolithicPost(
+  connection: HttpConnection,
+  repository: string,
+  blob: Blob,
+): Promise<boolean> {
+  return (await connection.request(monolithicPost(repository, blob))).status === 201
+}
+
+function monolithicPost(repository: string, blob: Blob): Request {
+  return {
+    method: 'POST',
+    path: `/v2/${repository}/blobs/uploads/?digest=${encodeURIComponent(blob.digest)}`,
+    headers: octets,
+    body: contentOf(blob),
+    bodyBytes: blob.sizeBytes,
+  }
+}
+
 async function finish(
   connection: HttpConnection,
   path: string,

@@ -14,9 +14,10 @@ import { manyBlobsRow } from './rows/many-blobs.ts'
 import { mirrorRows } from './rows/mirrors.ts'
 import { mixedRows } from './rows/mixed.ts'
 import { pressureRow } from './rows/pressure.ts'
-import { pushRows } from './rows/pushes.ts'
-import { readRows } from './rows/reads.ts'
+import { nodePushRows, pushRows } from './rows/pushes.ts'
+import { nodeReadRows, readRows } from './rows/reads.ts'
 import { scaleRows } from './rows/scale.ts'
+import { trafficRows } from './rows/traffic.ts'
 import type { ServerKind } from './server.ts'
 import { projectRoot } from './servers/ours.ts'
 import { Skipped } from './skipped.ts'
@@ -27,6 +28,7 @@ export const ROWS: readonly Row[] = [
   equalSharesRow,
   ...mixedRows,
   ...pushRows,
+  ...trafficRows,
   manyBlobsRow,
   coldBlobsRow,
   ...scaleRows,
@@ -34,6 +36,8 @@ export const ROWS: readonly Row[] = [
   pressureRow,
   ...accessRows,
   ...mirrorRows,
+  ...nodeReadRows,
+  ...nodePushRows,
 ]
 
 export interface MacroOutcome {
@@ -42,6 +46,11 @@ export interface MacroOutcome {
   readonly failures: readonly { readonly id: string; readonly reason: string }[]
   /** Rows that this machine cannot measure. */
   readonly skipped: readonly { readonly id: string; readonly reason: string }[]
+}
+
+/** The rows of a run with these options. */
+export function wantedRows({ only, isCi }: Pick<BenchOptions, 'only' | 'isCi'>): readonly Row[] {
+  return ROWS.filter(({ id, isLong }) => isWanted(id, only) && !(isCi && isLong === true))
 }
 
 export async function runMacro(
@@ -53,11 +62,8 @@ export async function runMacro(
   const rows: RowResult[] = []
   const failures: { id: string; reason: string }[] = []
   const skipped: { id: string; reason: string }[] = []
-  const wanted = ROWS.filter(({ id, isLong }) => {
-    return isWanted(id, options.only) && !(options.isCi && isLong === true)
-  })
   try {
-    for (const row of wanted) {
+    for (const row of wantedRows(options)) {
       try {
         const result = await (options.isProfile ? profiled(bench, row) : row.run(bench))
         rows.push(result)

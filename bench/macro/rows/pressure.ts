@@ -9,11 +9,15 @@ import { prepareClient } from '../client.ts'
 import { clientOf, runGetLoad } from '../get-load.ts'
 import { manifestType } from '../images.ts'
 import { fillReadSet, readRepository } from '../read-set.ts'
+import { requireRoom } from '../room.ts'
 import { pushClient } from './pushes.ts'
 
 const MiB = 1024 ** 2
 const pushes = 8
 const pullConnections = 1000
+
+/** Pause between two probes of the manifest, ms: a p99 needs its samples. */
+const probeEveryMs = 20
 
 export const pressureRow: Row = {
   id: 'pressure',
@@ -21,6 +25,7 @@ export const pressureRow: Row = {
   isLong: true,
   run: async (bench): Promise<RowResult> => {
     const sizeBytes = Math.max(32, Math.round(2048 * bench.options.scale)) * MiB
+    requireRoom(bench.folder, pushes * sizeBytes)
     const folder = bench.newFolder('ours')
     const server = await bench.startFresh('ours', folder)
     const { target } = server
@@ -38,27 +43,41 @@ export const pressureRow: Row = {
       blobs: Array.from({ length: pushes }, (_, index) => ({ seed: 4_000_000 + index, sizeBytes })),
       way: 'client',
     })
+    const headers = { Accept: manifestType }
+    const probe = await prepareClient({
+      kind: 'probe',
+      target,
+      connections: 1,
+      path: paths[0]!,
+      headers,
+      everyMs: probeEveryMs,
+    })
     const act = async (): Promise<Metrics> => {
       let isPushing = true
+      const probing = probe.go()
       const pushing = push.go().finally(() => {
         isPushing = false
+        probe.end()
       })
       const pulls: Metrics[] = []
       while (isPushing) {
-        const load = { target, method: 'GET', paths, headers: { Accept: manifestType } } as const
+        const load = { target, method: 'GET', paths, headers } as const
         pulls.push(await runGetLoad({ ...load, connections: pullConnections, seconds: 3 }))
       }
       const { metrics } = await pushing
+      const { metrics: probed } = await probing
       const total = (key: string) => pulls.reduce((sum, each) => sum + each[key]!, 0)
       return {
         seconds: Math.max(metrics['seconds']!, total('seconds')),
         requests: total('requests') + metrics['requests']!,
         bytes: total('bytes') + metrics['bytes']!,
-        errors: total('errors') + metrics['errors']!,
+        errors: total('errors') + metrics['errors']! + probed['errors']!,
         pushMbPerSecond: metrics['bytes']! / 1e6 / metrics['seconds']!,
         pullsPerSecond: total('requests') / total('seconds'),
         pullP50Ms: pulls[0]!['p50Ms']!,
         pullP99Ms: pulls[0]!['p99Ms']!,
+        manifestTtfbP50Ms: probed['ttfbP50Ms']!,
+        manifestTtfbP99Ms: probed['ttfbP99Ms']!,
       }
     }
     try {
