@@ -3,10 +3,12 @@
  * that would tell whose machine it is.
  */
 import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem } from 'node:os'
 import { projectRoot } from './macro/servers/ours.ts'
 
 export interface MachineFacts {
+  /** Make and model of the processor, see `processorName`. */
   readonly cpu: string
   readonly cores: number
   readonly memoryGiB: number
@@ -18,13 +20,38 @@ export interface MachineFacts {
 
 export function machineFacts(): MachineFacts {
   return {
-    cpu: cpus()[0]?.model ?? 'unknown',
+    cpu: processorName(
+      existsSync(cpuInfo) ? readFileSync(cpuInfo, 'latin1') : '',
+      cpus()[0]?.model,
+    ),
     cores: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 1024 ** 3),
     kernel: release().split('-', 1)[0] ?? '',
     node: process.version,
     commit: commit(),
   }
+}
+
+const cpuInfo = '/proc/cpuinfo'
+
+/** Makers by what a processor says of itself. */
+const MAKERS: Readonly<Record<string, string>> = {
+  AuthenticAMD: 'AMD',
+  GenuineIntel: 'Intel',
+  HygonGenuine: 'Hygon',
+}
+
+/**
+ * `AMD EPYC, family 23 model 1`: hosts of virtual machines often leave little of the name, so the
+ * numbers that tell one generation from the next are added. `info` is the text of /proc/cpuinfo.
+ */
+export function processorName(info: string, model = 'unknown'): string {
+  const field = (name: string) => new RegExp(`^${name}\\s*: (.+)$`, 'm').exec(info)?.[1]
+  const name = field('model name') ?? model
+  const maker = MAKERS[field('vendor_id') ?? ''] ?? ''
+  const full = name.includes(maker) ? name : `${maker} ${name}`
+  const [family, number] = [field('cpu family'), field('model')]
+  return family === undefined ? full : `${full}, family ${family} model ${number}`
 }
 
 function commit(): string {

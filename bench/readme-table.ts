@@ -1,10 +1,12 @@
 /**
  * @module The table of `docs/benchmarks.md` between `<!-- begin:bench -->` and `<!-- end:bench -->`, and
- * the ten rows of it that README shows, made from the numbers of the last full run. A unit test compares
- * them; with UPDATE_DOCS=1 it writes the blocks.
+ * the ten rows of it that README shows, made from the numbers of the last full run; and the range over
+ * the kinds of machines that `bench/results` has runs of. A unit test compares them; with UPDATE_DOCS=1
+ * it writes the blocks.
  */
 import { formatNumber, formatRatio } from './report.ts'
 import type { Results } from './results-file.ts'
+import type { Target } from './targets.ts'
 import type { Verdict } from './verdict.ts'
 
 export function benchMarkdown(results: Results): string {
@@ -23,7 +25,13 @@ export function benchMarkdown(results: Results): string {
       `${Math.round(limits.foreignLoad * 100)}% of it busy with other work when the run began.`,
     '',
     ...table(verdicts),
+    ...skippedLines(results),
   ].join('\n')
+}
+
+function skippedLines({ skipped }: Results): readonly string[] {
+  if (skipped.length === 0) return []
+  return ['', ...skipped.map(({ id, reason }) => `- \`${id}\`: SKIPPED: ${reason}`)]
 }
 
 /** What README shows: a row of the suite, its metric, and the peer that it is compared with. */
@@ -41,18 +49,89 @@ const HIGHLIGHTS: readonly (readonly [row: string, metric: string, against?: str
 ]
 
 /** Ten rows: the usual work, and two that are missed. Rows that the run does not have are left out. */
-export function benchHighlights({ machine, run, verdicts }: Results): string {
-  const rows = HIGHLIGHTS.flatMap(([row, metric, against]) =>
-    verdicts.filter(
-      ({ target }) => target.row === row && target.metric === metric && target.against === against,
-    ),
-  )
+export function benchHighlights(results: Results): string {
+  const rows = HIGHLIGHTS.flatMap((shown) => find(results, shown) ?? [])
+  const { machine, run } = results
   const { cores, cpu, node } = machine
   return [
-    `${run.at.slice(0, 10)}, ${cores} cores (${cpu}) for client and server, Node ${node}.`,
+    `${run.at.slice(0, 10)}, ${cores} cores (${cpu}) for client and server, Node ${node}, ${engineOf(results)}.`,
     '',
     ...table(rows),
   ].join('\n')
+}
+
+type Shown = (typeof HIGHLIGHTS)[number]
+
+function find({ verdicts }: Results, [row, metric, against]: Shown): Verdict | undefined {
+  return verdicts.find(
+    ({ target }) => target.row === row && target.metric === metric && target.against === against,
+  )
+}
+
+/** What serves ours in a run: `uWebSockets.js 20.69.0`. */
+function engineOf({ servers }: Results): string {
+  return / on (.+)$/.exec(servers['ours'] ?? '')?.[1] ?? 'an unknown engine'
+}
+
+/** What moves most from one kind of machine to the next, with what README shows. */
+const RANGE: readonly Shown[] = [
+  ...HIGHLIGHTS,
+  ['get-blob-1m', 'rate', 'nginx'],
+  ['get-blob-64k', 'rate', 'bare'],
+  ['get-blob-1m', 'rate', 'bare'],
+  ['get-blob-100m', 'rate', 'bare'],
+  ['push-1g', 'cpuSecondsPerGib', 'distribution'],
+  ['traffic-10mb', 'rate', 'distribution'],
+]
+
+/**
+ * Lowest and highest of what counts, over runs on different kinds of machines: another processor or
+ * another binary of the engine. Of several runs on one kind the newest counts.
+ */
+export function benchRange(runs: readonly Results[]): string {
+  const byAge = [...runs].sort((a, b) => a.run.at.localeCompare(b.run.at))
+  const kinds = new Map(byAge.map((run) => [kindOf(run), run]))
+  const list = [...kinds].map(([kind, { run }]) => `- ${kind} (${run.at.slice(0, 10)})`)
+  if (kinds.size < 2) {
+    return ['One kind of machine so far, so there is no range:', '', ...list].join('\n')
+  }
+  const lines = RANGE.flatMap((shown) => {
+    const verdicts = [...kinds.values()].flatMap((run) => find(run, shown) ?? [])
+    return verdicts.length < 2 ? [] : [rangeLine(verdicts)]
+  })
+  return [
+    ...list,
+    '',
+    '| Work | Against | Lowest | Highest | Target |',
+    '| --- | --- | ---: | ---: | --- |',
+    ...lines,
+  ].join('\n')
+}
+
+function kindOf(results: Results): string {
+  const { cores, cpu, node } = results.machine
+  return `${cores} cores (${cpu}), Node ${node.replace(/\..*/, '')}, ${engineOf(results)}`
+}
+
+function rangeLine(verdicts: readonly Verdict[]): string {
+  const [first] = verdicts
+  const { target, title, unit, theirs } = first!
+  const values = verdicts.map(({ value }) => value)
+  const show = (value: number) =>
+    theirs === undefined ? `${formatNumber(value)} ${unit}`.trim() : formatRatio(value)
+  const missed = verdicts.filter(({ isMet }) => !isMet).length
+  const cells = [
+    title,
+    target.against ?? '',
+    show(Math.min(...values)),
+    show(Math.max(...values)),
+    `${boundOf(target)}${missed === 0 ? '' : `, **missed** on ${missed} of ${verdicts.length}`}`,
+  ]
+  return `| ${cells.join(' | ')} |`
+}
+
+function boundOf({ relation, bound, unit }: Target): string {
+  return `${relation === '>=' ? '≥' : '≤'} ${bound}${unit ? ` ${unit}` : ''}`
 }
 
 function table(verdicts: readonly Verdict[]): readonly string[] {
@@ -64,14 +143,14 @@ function table(verdicts: readonly Verdict[]): readonly string[] {
 }
 
 function line({ target, title, unit, ours, theirs, value, isMet }: Verdict): string {
-  const { against, relation, bound } = target
+  const { against } = target
   const cells = [
     title,
     against ?? '',
     `${formatNumber(ours)} ${theirs === undefined ? unit : shortUnit(unit)}`.trim(),
     theirs === undefined ? '' : formatNumber(theirs),
     theirs === undefined ? '' : formatRatio(value),
-    `${relation === '>=' ? '≥' : '≤'} ${bound}${target.unit ? ` ${target.unit}` : ''}${isMet ? '' : ', **missed**'}`,
+    `${boundOf(target)}${isMet ? '' : ', **missed**'}`,
   ]
   return `| ${cells.join(' | ')} |`
 }

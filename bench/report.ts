@@ -4,7 +4,7 @@
 import type { RowResult } from './macro/bench.ts'
 import { SERVER_NAMES } from './macro/server.ts'
 import type { Metrics } from './statistics.ts'
-import type { Verdict } from './verdict.ts'
+import type { Unjudged, Verdict } from './verdict.ts'
 
 interface Column {
   readonly head: string
@@ -43,13 +43,25 @@ export function formatRow(row: RowResult): string {
   return [`${row.id}: ${row.title}`, ...table.map((line) => `  ${line}`), ...notes].join('\n')
 }
 
+/** What the columns say in another unit, or what only their maker needs. */
+const HIDDEN: ReadonlySet<string> = new Set([
+  'seconds',
+  'requests',
+  'bytes',
+  'cpuSeconds',
+  'cpuSecondsPerGib',
+  'loopMsMax',
+  'images',
+  'operations',
+  'ttfbP999Ms',
+  'spread',
+])
+
 /** Metrics that only some rows have, after the columns. */
 function others(metrics: Metrics, columns: readonly Column[]): string {
-  const hidden = new Set(['seconds', 'requests', 'bytes', 'cpuSeconds', 'loopMsMax', 'images'])
   return Object.entries(metrics)
-    .filter(([name]) => !hidden.has(name) && !columns.some(({ metric }) => metric === name))
+    .filter(([name]) => !HIDDEN.has(name) && !columns.some(({ metric }) => metric === name))
     .filter(([name]) => !COLUMNS.some(({ metric }) => metric === name))
-    .filter(([name]) => name !== 'ttfbP999Ms' && name !== 'spread')
     .map(([name, value]) => `${name} ${formatNumber(value)}`)
     .join(', ')
 }
@@ -70,7 +82,10 @@ export function formatBefore(rows: readonly RowResult[]): string {
 }
 
 /** The table of targets: ours, the peer, what counts, the bound, and whether it holds. */
-export function formatVerdicts(verdicts: readonly Verdict[]): string {
+export function formatVerdicts(
+  verdicts: readonly Verdict[],
+  unjudged: readonly Unjudged[] = [],
+): string {
   const lines = verdicts.map((verdict) => {
     const { target, title, unit, ours, theirs, value, isMet, errors } = verdict
     return [
@@ -84,7 +99,11 @@ export function formatVerdicts(verdicts: readonly Verdict[]): string {
     ]
   })
   const head = ['work', 'against', 'ours', 'theirs', 'ratio', 'target', '']
-  return formatTable([head, ...lines]).join('\n')
+  const rest = unjudged.map(({ target: { row, metric, against }, reason }) => {
+    const what = metric === 'rate' ? row : `${row}: ${metric}`
+    return `${what}${against === undefined ? '' : ` against ${against}`}: SKIPPED: ${reason}`
+  })
+  return [...(lines.length > 0 ? formatTable([head, ...lines]) : []), ...rest].join('\n')
 }
 
 export function formatRatio(value: number): string {

@@ -1,8 +1,8 @@
 /**
  * @module The JSON of a run: what `bench/results` keeps and the tables of README.md and docs/benchmarks.md are made from.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import type { MachineFacts, MachineRates } from './machine.ts'
 import type { RowResult } from './macro/bench.ts'
 import type { MicroResult } from './micro/run-micro.ts'
@@ -34,6 +34,13 @@ export const latestFile = 'bench/results/latest.json'
 export function writeResults(file: string, results: Results): void {
   mkdirSync(dirname(file), { recursive: true })
   writeFileSync(file, `${JSON.stringify(results, roundNumbers, 2)}\n`)
+}
+
+/** Runs of all kinds of machines that were kept: the last full run, and others beside it. */
+export function readAllResults(folder: string): Results[] {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => readResults(join(folder, name)))
 }
 
 export function readResults(file: string): Results {

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type MachineFacts, type MachineRates, machineFacts } from './machine.ts'
 import { measureMachine } from './macro/machine-rates.ts'
-import { type MacroOutcome, ROWS, runMacro } from './macro/run-macro.ts'
+import { type MacroOutcome, ROWS, runMacro, wantedRows } from './macro/run-macro.ts'
 import type { ServerKind } from './macro/server.ts'
 import { findKinds } from './macro/servers/kinds.ts'
 import { projectRoot } from './macro/servers/ours.ts'
@@ -15,7 +15,8 @@ import { runMicro } from './micro/run-micro.ts'
 import { type BenchOptions, parseOptions, USAGE } from './options.ts'
 import { formatBefore, formatNumber, formatVerdicts } from './report.ts'
 import { latestFile, type Results, writeResults } from './results-file.ts'
-import { judge, type Verdict } from './verdict.ts'
+import type { Target } from './targets.ts'
+import { judge, type Unjudged, unjudged, type Verdict } from './verdict.ts'
 
 const say = (line: string) => console.log(line)
 
@@ -32,7 +33,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const options = parseOptions(args)
   if (typeof options === 'string') return saying(`${options}\n\n${USAGE}`, 2)
-  const kinds = findKinds(options.peers, options.before)
+  const kinds = findKinds(options)
   const facts = machineFacts()
   sayFacts(facts, kinds)
   const rates = await measure(options)
@@ -45,11 +46,43 @@ async function main(args: readonly string[]): Promise<number> {
     ? await runMacro(options, kinds, say)
     : { rows: [], failures: [], skipped: [] }
   const verdicts = judge(outcome.rows)
-  if (verdicts.length > 0) say(`${formatVerdicts(verdicts)}\n`)
+  const left = leftOut(options, kinds, outcome, verdicts)
+  if (verdicts.length + left.length > 0) {
+    say(machineLine(facts, kinds))
+    say(`${formatVerdicts(verdicts, left)}\n`)
+  }
   if (options.before !== undefined) say(`${formatBefore(outcome.rows)}\n`)
   const servers = Object.fromEntries(kinds.map(({ name, version }) => [name, version ?? null]))
   keep(options, { machine: facts, limits: rates, servers, verdicts, ...outcome, micro })
-  return summary(options, outcome, verdicts)
+  return summary(options, outcome, verdicts, left.length)
+}
+
+/** Targets of this run without numbers: their row or their peer cannot run here. */
+function leftOut(
+  options: BenchOptions,
+  kinds: readonly ServerKind[],
+  { failures, skipped }: MacroOutcome,
+  verdicts: readonly Verdict[],
+): Unjudged[] {
+  if (!options.runsMacro) return []
+  const run = new Set(wantedRows(options).map(({ id }) => id))
+  const wasAsked = ({ row, against }: Target) =>
+    run.has(row) && (against === undefined || kinds.some(({ name }) => name === against))
+  const absent = kinds.filter(({ version }) => version === undefined)
+  return unjudged(
+    verdicts,
+    wasAsked,
+    new Map([...failures, ...skipped].map(({ id, reason }) => [id, reason])),
+    new Map(absent.map(({ name, missing = notInstalled }) => [name, missing])),
+  )
+}
+
+const notInstalled = 'not installed'
+
+/** What a table of this run is a table of: the processor and the binary first of all. */
+function machineLine({ cores, cpu, node }: MachineFacts, kinds: readonly ServerKind[]): string {
+  const ours = kinds.find(({ name }) => name === 'ours')?.version ?? ''
+  return `${cores} cores (${cpu}), Node ${node}, ${ours}`
 }
 
 function saying(text: string, code: number): number {
@@ -70,8 +103,8 @@ function sayFacts(facts: MachineFacts, kinds: readonly ServerKind[]): void {
   const { cpu, cores, memoryGiB, kernel, node, commit } = facts
   say(`machine: ${cores} cores (${cpu}), ${memoryGiB} GiB, Linux ${kernel}, Node ${node}`)
   say(`commit:  ${commit || 'unknown'}`)
-  for (const { name, version } of kinds)
-    say(`${`${name}:`.padEnd(17)}${version ?? 'SKIPPED: not installed'}`)
+  for (const { name, version, missing = notInstalled } of kinds)
+    say(`${`${name}:`.padEnd(17)}${version ?? `SKIPPED: ${missing}`}`)
   say(`client:  ${wrkVersion() || 'own worker-thread client (wrk is not installed)'}`)
 }
 
@@ -94,8 +127,9 @@ function sayRates(rates: MachineRates): void {
 
 /** Only a full run replaces the numbers that README.md and docs/benchmarks.md show. */
 function keep(options: BenchOptions, results: Omit<Results, 'run' | 'client'>): void {
-  const { scale, rounds, seconds, isCi, isQuick, isProfile, only, runsMacro } = options
-  const isFull = runsMacro && only.length === 0 && scale === 1 && !(isCi || isQuick || isProfile)
+  const { scale, rounds, seconds, isCi, isQuick, isProfile, only, runsMacro, engine } = options
+  const isWhole = runsMacro && only.length === 0 && scale === 1 && engine === 'auto'
+  const isFull = isWhole && !(isCi || isQuick || isProfile)
   const byDefault = isFull ? latestFile : '.cache/bench/last-run.json'
   const run = { at: new Date().toISOString(), scale, rounds, seconds }
   const file = options.jsonFile ?? join(projectRoot(), byDefault)
@@ -107,12 +141,13 @@ function summary(
   options: BenchOptions,
   { failures }: MacroOutcome,
   verdicts: readonly Verdict[],
+  skipped: number,
 ): number {
   const isBad = ({ isMet, isGross }: Verdict) => (options.isCi ? isGross : !isMet)
   const judged = verdicts.filter(({ target }) => !(options.isCi && target.isUngated === true))
   const failed = judged.filter(isBad).length + failures.length
   const passed = judged.length + failures.length - failed
   const what = options.isCi ? ' (failed: worse than half of the target)' : ''
-  say(`${passed} passed, ${failed} failed${what}`)
+  say(`${passed} passed, ${failed} failed${what}, ${skipped} skipped`)
   return failed > 0 && options.isCi ? 1 : failures.length > 0 ? 1 : 0
 }

@@ -31,6 +31,35 @@ export function judge(rows: readonly RowResult[], targets = TARGETS): Verdict[] 
   })
 }
 
+/** A target that this run could not judge, and why: printed where its numbers would be. */
+export interface Unjudged {
+  readonly target: Target
+  readonly reason: string
+}
+
+/**
+ * Of the targets whose row and peer were asked for, those that have no numbers. `reasons`: why a row
+ * gave none, by its id; `missing`: why a peer did not take part, by its name.
+ */
+export function unjudged(
+  verdicts: readonly Verdict[],
+  wasAsked: (target: Target) => boolean,
+  reasons: ReadonlyMap<string, string>,
+  missing: ReadonlyMap<string, string>,
+  targets = TARGETS,
+): Unjudged[] {
+  const judged = new Set(verdicts.map(({ target }) => target))
+  return targets
+    .filter((target) => !judged.has(target) && wasAsked(target))
+    .map((target) => ({
+      target,
+      reason:
+        reasons.get(target.row) ??
+        missing.get(target.against ?? '') ??
+        'this system does not give the figure',
+    }))
+}
+
 function judgeOne(row: RowResult, target: Target): Verdict | undefined {
   const { metric, against, relation, bound } = target
   const ours = metricOf(row, 'ours', metric)
@@ -51,11 +80,19 @@ function metricOf(row: RowResult, server: ServerName, metric: string): number | 
   return row.servers[server]?.[metric]
 }
 
+/** What server CPU is counted for, by the metric that says it. */
+const CPU_METRICS: Readonly<Record<string, string>> = {
+  cpuSecondsPerGb: 'GB',
+  cpuSecondsPerGib: 'GiB',
+}
+
 function unitOf(metric: string): string {
-  return metric === 'cpuSecondsPerGb' ? 'CPU s/GB' : ''
+  const bytes = CPU_METRICS[metric]
+  return bytes === undefined ? '' : `CPU s/${bytes}`
 }
 
 function titleOf(row: RowResult, { metric, of }: Target): string {
-  if (metric === 'cpuSecondsPerGb') return `${row.title}: server CPU seconds per GB`
+  const bytes = CPU_METRICS[metric]
+  if (bytes !== undefined) return `${row.title}: server CPU seconds per ${bytes}`
   return of === undefined ? row.title : `${row.title}: ${of}`
 }
