@@ -7,11 +7,14 @@ import { type Bench, measured, type Row, type RowResult } from '../bench.ts'
 import { prepareClient, runClient } from '../client.ts'
 import { dropPageCache } from '../page-cache.ts'
 import { readRepository } from '../read-set.ts'
+import { requireRoom } from '../room.ts'
 import type { ServerName } from '../server.ts'
 
 const MiB = 1024 ** 2
 const repository = 'bench/cold'
 const ownClient = 'own client (one worker thread, raw sockets)'
+
+const coldBytes = 16 * MiB
 
 /** Readers of the cold blobs at a time. */
 const coldConnections = 8
@@ -24,6 +27,7 @@ export const coldBlobsRow: Row = {
     dropPageCache()
     const count = Math.max(8, Math.round(64 * bench.options.scale))
     const names = bench.names(true).filter((name) => name !== 'zot')
+    requireRoom(bench.folder, names.length * count * coldBytes)
     const stores = new Map<ServerName, { folder: string; digests: readonly string[] }>()
     for (const name of names) stores.set(name, await fillCold(bench, name, count))
     const results = await bench.alternate(names, (name) => readCold(bench, name, stores.get(name)!))
@@ -38,7 +42,7 @@ async function fillCold(bench: Bench, name: ServerName, count: number) {
   const server = await bench.startFresh(name, folder)
   const blobs = Array.from({ length: count }, (_, index) => ({
     seed: 3_000_000 + index,
-    sizeBytes: 16 * MiB,
+    sizeBytes: coldBytes,
   }))
   const { target } = server
   const plan = { kind: 'push-blobs', target, connections: 2, repository, way: 'short' } as const

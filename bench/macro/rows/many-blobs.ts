@@ -12,6 +12,7 @@ import { type Bench, measured, type Row, type RowResult } from '../bench.ts'
 import { prepareClient, runClient } from '../client.ts'
 import { availableBytes, warmFiles } from '../page-cache.ts'
 import { seededDraw, shuffled } from '../random.ts'
+import { requireRoom } from '../room.ts'
 import type { BenchServer, ServerName } from '../server.ts'
 import { findWrk, runWrk, wrkVersion } from '../wrk.ts'
 
@@ -30,6 +31,7 @@ export const manyBlobsRow: Row = {
     const wanted = Math.round(100_000 * bench.options.scale)
     const fitting = Math.floor((availableBytes() * 0.7) / blobBytes)
     const count = Math.min(wanted, fitting)
+    requireRoom(bench.folder, count * blobBytes)
     const notes = [`${count} blobs, the same files for both (hard links)`]
     if (count < wanted) notes.push(`memory does not hold the page cache of ${wanted} blobs`)
     const folders = { ours: bench.newFolder('ours'), peer: bench.newFolder('docker-registry') }
