@@ -18,6 +18,9 @@ import { latestFile, type Results, writeResults } from './results-file.ts'
 import type { Target } from './targets.ts'
 import { judge, type Unjudged, unjudged, type Verdict } from './verdict.ts'
 
+/** Why a server does not take part, where it does not say it itself. */
+const notInstalled = 'not installed'
+
 const say = (line: string) => console.log(line)
 
 // Servers are ended and folders removed when the process exits, however it comes to that.
@@ -76,8 +79,6 @@ function leftOut(
     new Map(absent.map(({ name, missing = notInstalled }) => [name, missing])),
   )
 }
-
-const notInstalled = 'not installed'
 
 /** What a table of this run is a table of: the processor and the binary first of all. */
 function machineLine({ cores, cpu, node }: MachineFacts, kinds: readonly ServerKind[]): string {

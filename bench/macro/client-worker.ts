@@ -248,30 +248,30 @@ async function runTraffic(plan: TrafficPlan): Promise<Outcome> {
   return { metrics }
 }
 
-async function runProbe({ target, path, headers = {}, everyMs }: ProbePlan): Promise<Outcome> {
+async function runProbe(plan: ProbePlan): Promise<Outcome> {
+  const { target, path, headers = {}, everyMs, isKeptOpen } = plan
   raisePriority()
   const tally = new Tally()
   let isEnded = false
   port.once('message', () => {
     isEnded = true
   })
+  let kept: HttpConnection | undefined
   while (!isEnded) {
     await new Promise((resolve) => setTimeout(resolve, everyMs))
     try {
-      const connection = await HttpConnection.open(target)
-      const reply = await connection.request({
-        method: 'GET',
-        path,
-        headers,
-        stopsAtFirstByte: true,
-      })
+      const connection = kept?.isOpen === true ? kept : await HttpConnection.open(target)
+      const reply = await connection.request({ method: 'GET', path, headers })
+      if (reply.status !== 200) throw new Error(`GET ${path} gave ${reply.status}`)
       tally.firstBytesMs.push(reply.firstByteMs)
       tally.requests += 1
-      connection.close()
+      if (isKeptOpen) kept = connection
+      else connection.close()
     } catch (error) {
       tally.fault(error)
     }
   }
+  kept?.close()
   return { metrics: tally.metrics() }
 }
 

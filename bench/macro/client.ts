@@ -60,12 +60,13 @@ export interface TrafficPlan extends Common {
   readonly traffic: Traffic
 }
 
-/** The first byte of one answer, over and over until `end`, with a new connection each time. */
+/** The first byte of one answer, over and over until `end`, on one connection or on a new one each. */
 export interface ProbePlan extends Common {
   readonly kind: 'probe'
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
   readonly everyMs: number
+  readonly isKeptOpen: boolean
 }
 
 export type ClientPlan =

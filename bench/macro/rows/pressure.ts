@@ -44,20 +44,17 @@ export const pressureRow: Row = {
       way: 'client',
     })
     const headers = { Accept: manifestType }
-    const probe = await prepareClient({
-      kind: 'probe',
-      target,
-      connections: 1,
-      path: paths[0]!,
-      headers,
-      everyMs: probeEveryMs,
-    })
+    const probe = { kind: 'probe', target, connections: 1, path: paths[0]!, headers } as const
+    const probes = [
+      await prepareClient({ ...probe, everyMs: probeEveryMs, isKeptOpen: true }),
+      await prepareClient({ ...probe, everyMs: probeEveryMs, isKeptOpen: false }),
+    ]
     const act = async (): Promise<Metrics> => {
       let isPushing = true
-      const probing = probe.go()
+      const probing = Promise.all(probes.map((one) => one.go()))
       const pushing = push.go().finally(() => {
         isPushing = false
-        probe.end()
+        for (const one of probes) one.end()
       })
       const pulls: Metrics[] = []
       while (isPushing) {
@@ -65,19 +62,21 @@ export const pressureRow: Row = {
         pulls.push(await runGetLoad({ ...load, connections: pullConnections, seconds: 3 }))
       }
       const { metrics } = await pushing
-      const { metrics: probed } = await probing
+      const [kept, fresh] = (await probing).map((one) => one.metrics) as [Metrics, Metrics]
       const total = (key: string) => pulls.reduce((sum, each) => sum + each[key]!, 0)
       return {
         seconds: Math.max(metrics['seconds']!, total('seconds')),
         requests: total('requests') + metrics['requests']!,
         bytes: total('bytes') + metrics['bytes']!,
-        errors: total('errors') + metrics['errors']! + probed['errors']!,
+        errors: total('errors') + metrics['errors']! + kept['errors']! + fresh['errors']!,
         pushMbPerSecond: metrics['bytes']! / 1e6 / metrics['seconds']!,
         pullsPerSecond: total('requests') / total('seconds'),
         pullP50Ms: pulls[0]!['p50Ms']!,
         pullP99Ms: pulls[0]!['p99Ms']!,
-        manifestTtfbP50Ms: probed['ttfbP50Ms']!,
-        manifestTtfbP99Ms: probed['ttfbP99Ms']!,
+        manifestTtfbP50Ms: kept['ttfbP50Ms']!,
+        manifestTtfbP99Ms: kept['ttfbP99Ms']!,
+        newConnectionTtfbP50Ms: fresh['ttfbP50Ms']!,
+        newConnectionTtfbP99Ms: fresh['ttfbP99Ms']!,
       }
     }
     try {
