@@ -25,6 +25,8 @@ const EVENT_BYTES = process.arch === 'x64' ? 12 : 16
 const EVENT_DATA = process.arch === 'x64' ? 4 : 8
 const EVENTS_MAX = 256
 const EAGAIN = 11
+/** SOCK_NONBLOCK and SOCK_CLOEXEC. */
+const ACCEPTED_FLAGS = 0o4000 | 0o2000000
 
 export interface Peer {
   /** 4 or 16 bytes. */
@@ -39,6 +41,8 @@ export interface SocketCalls {
    */
   duplicate(descriptor: number, from?: number): number
   close(descriptor: number): void
+  /** The next connection that waits at a listener; undefined when none does, or none can be taken. */
+  accept(listening: number): number | undefined
   /**
    * Copies what waits in the receive queue and leaves it there. Bytes copied; 0 at the end of what
    * the other side sends; `undefined` when nothing has come yet; -1 for a connection that is broken.
@@ -78,6 +82,7 @@ function bind(koffi: Koffi): SocketCalls {
   const fcntl = libc.func('int fcntl(int, int, int)')
   const close = libc.func('int close(int)')
   const recv = libc.func('int64_t recv(int, void *, size_t, int)')
+  const accept4 = libc.func('int accept4(int, void *, void *, int)')
   const send = libc.func('int64_t send(int, void *, size_t, int)')
   const ioctl = libc.func('int ioctl(int, unsigned long, _Out_ int *)')
   const getpeername = libc.func('int getpeername(int, void *, _Inout_ unsigned int *)')
@@ -96,6 +101,10 @@ function bind(koffi: Koffi): SocketCalls {
       return copy
     },
     close: (descriptor) => void close(descriptor),
+    accept(listening) {
+      const descriptor = accept4(listening, null, null, ACCEPTED_FLAGS) as number
+      return descriptor < 0 ? undefined : descriptor
+    },
     peek(descriptor, into) {
       const count = Number(recv(descriptor, into, into.length, MSG_PEEK | MSG_DONTWAIT))
       if (count >= 0) return count

@@ -1,4 +1,4 @@
-/** @module The breaks of sockets that are lent for the rest of a long body. */
+/** @module The breaks of connections: how they are taken, and lent for the rest of a long body. */
 import { vitest } from '../breaks.mjs'
 
 const uploads = vitest('http', 'test/http/registry/long-uploads.test.ts')
@@ -46,5 +46,12 @@ export const BREAKS = [
     find: 'for (const connection of this.keeper.lent) connection.close()',
     replace: '',
     guard: engine,
+  },
+  {
+    what: 'a turn takes one new connection',
+    file: 'src/http/engine/uws/acceptor.ts',
+    find: 'const acceptsPerTurnMax = 16',
+    replace: 'const acceptsPerTurnMax = 1',
+    guard: vitest('http', 'test/http/engine/uws-accept.test.ts'),
   },
 ]
