@@ -12,6 +12,8 @@ export interface BlobSource {
   readonly sizeBytes: number
   ready(offset: number, length: number): number | Promise<void>
   use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R
+  /** What `use` hands out stays as it is until `close`. */
+  readonly lasts?: boolean
   close(): void
   /** Bytes that were brought into memory for it so far; absent where nothing is. */
   readonly fetchedBytes?: number

@@ -24,6 +24,10 @@ export class SpanSource implements ByteSource {
     return this.#source.fetchedBytes ?? 0
   }
 
+  get lasts(): boolean {
+    return this.#source.lasts === true
+  }
+
   ready(offset: number, length: number): number | Promise<void> {
     const within = Math.min(length, this.#span.length - offset)
     return this.#source.ready(this.#span.offset + offset, within)
@@ -83,6 +87,10 @@ export class MultipartSource implements ByteSource {
 
   get fetchedBytes(): number {
     return this.#source.fetchedBytes ?? 0
+  }
+
+  get lasts(): boolean {
+    return this.#source.lasts === true
   }
 
   ready(offset: number, length: number): number | Promise<void> {

@@ -204,6 +204,8 @@ interface Opened {
 }
 
 class Reader implements BlobSource {
+  /** The mapping stays while it has readers. */
+  readonly lasts = true
   readonly #mapping: Mapping
   readonly #onClose: () => void
   #isClosed = false

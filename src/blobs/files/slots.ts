@@ -45,6 +45,7 @@ export class SlotCopy {
     let isClosed = false
     return {
       sizeBytes: this.sizeBytes,
+      lasts: true,
       ready: (_offset, length) => length,
       use: (offset, length, callback) => callback(this.#bytes.subarray(offset, offset + length)),
       close: () => {

@@ -4,6 +4,7 @@
 import type { ByteSource } from './port.ts'
 
 export class BytesSource implements ByteSource {
+  readonly lasts = true
   private readonly bytes: Uint8Array
 
   /** The bytes must stay as they are until the response is done. */

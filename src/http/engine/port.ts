@@ -48,7 +48,7 @@ export class ResponseHead {
 
 /**
  * Bytes of known total size that are served in windows. `ready` and `use` are called by the engine
- * alone, one at a time, with offsets that only grow.
+ * alone, one at a time, with offsets that never fall.
  */
 export interface ByteSource {
   readonly sizeBytes: number
@@ -59,8 +59,13 @@ export interface ByteSource {
    * cuts the connection).
    */
   ready(offset: number, length: number): number | Promise<void>
-  /** Calls back synchronously with the bytes. The view must not be kept. May be shorter. */
+  /** Calls back synchronously with the bytes. The view must not be kept, unless `lasts`. May be shorter. */
   use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R
+  /**
+   * What `use` hands out stays as it is until `close`: an engine may let the socket read from it later,
+   * and closes the source when nothing does any more. Absent: it is copied.
+   */
+  readonly lasts?: boolean
   /** Called exactly once, when the response is done or aborted (at once for HEAD, 204, 304). */
   close(): void
   /** Bytes that were brought into memory for it so far; absent where nothing is. */

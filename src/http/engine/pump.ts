@@ -29,7 +29,11 @@ export class Pump implements Turn {
   private readonly target: PumpTarget
   private readonly source: ByteSource
   private readonly turns: TurnQueue
-  private readonly windowBytes: number
+  private windowBytes: number
+  /** Writes under way that read from what the source handed out. */
+  private lentWindows = 0
+  /** The window that was offered last. */
+  private offeredAt = 0
 
   constructor(target: PumpTarget, source: ByteSource, turns: TurnQueue, windowBytes: number) {
     this.target = target
@@ -40,6 +44,36 @@ export class Pump implements Turn {
 
   get fetchedBytes(): number {
     return this.source.fetchedBytes ?? 0
+  }
+
+  /** Whether a window may be read from until it is given back (see `lend`), and not only while it is offered. */
+  get lasts(): boolean {
+    return this.source.lasts === true
+  }
+
+  /**
+   * Has what the socket still reads from brought into memory again: a client that takes nothing for long
+   * would else make this thread wait for the disk, in the end.
+   */
+  refresh(): void {
+    if (this.waitsFor !== 'socket' || this.lentWindows === 0 || !this.lasts) return
+    const ready = this.source.ready(this.offeredAt, this.offset - this.offeredAt)
+    if (typeof ready !== 'number') ready.catch((error: unknown) => this.fail(error))
+  }
+
+  /** Offers no more than this at once from now on. */
+  limitWindow(bytes: number): void {
+    this.windowBytes = Math.min(this.windowBytes, bytes)
+  }
+
+  /** Somebody reads from the window that was just offered: the source stays open until `giveBack`. */
+  lend(): void {
+    this.lentWindows += 1
+  }
+
+  giveBack(): void {
+    this.lentWindows -= 1
+    if (this.waitsFor === 'closed' && this.lentWindows === 0) this.source.close()
   }
 
   /** True while the client takes nothing more. */
@@ -79,6 +113,7 @@ export class Pump implements Turn {
         return
       }
       offering = this
+      this.offeredAt = this.offset
       const taken = source.use(this.offset, Math.min(ready, wanted), offer)
       this.offset += taken
       share -= taken
@@ -106,11 +141,11 @@ export class Pump implements Turn {
     if (this.waitsFor === 'turn') this.target.runPump()
   }
 
-  /** Ends all waiting and closes the source; only the first call counts. */
+  /** Ends all waiting and closes the source, when nobody reads from it; only the first call counts. */
   close(): void {
     if (this.waitsFor === 'closed') return
     this.waitsFor = 'closed'
-    this.source.close()
+    if (this.lentWindows === 0) this.source.close()
   }
 
   private waitForSource(ready: Promise<void>): void {

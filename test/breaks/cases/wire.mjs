@@ -92,6 +92,13 @@ export const BREAKS = [
     guard: engine,
   },
   {
+    what: 'a source is closed while a socket reads from it',
+    file: 'src/http/engine/pump.ts',
+    find: 'if (this.lentWindows === 0) this.source.close()',
+    replace: 'this.source.close()',
+    guard: vitest('http', 'test/http/engine/node-windows.test.ts'),
+  },
+  {
     what: 'C5: half a head may take as long as an idle connection',
     file: 'src/http/engine/first-bytes.ts',
     find: "if (headEnd < 0) return bytes.length < firstBytesMax ? 'more' : 'native'",

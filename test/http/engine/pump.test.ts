@@ -75,6 +75,42 @@ test('a closed pump neither sends nor closes its source again', async () => {
   expect(source.closes).toBe(1)
 })
 
+test('a source stays open while its windows are lent, and hears that they are still wanted', () => {
+  const asked: [number, number][] = []
+  class Lasting extends MemorySource {
+    readonly lasts = true
+    override ready(offset: number, length: number): number {
+      asked.push([offset, length])
+      return length
+    }
+  }
+  const source = new Lasting(Buffer.alloc(4 * MiB))
+  const sink = new Sink(source, new TurnQueue())
+  sink.take = (bytes) => {
+    sink.pump.lend()
+    sink.pump.block()
+    return bytes.length
+  }
+  sink.runPump()
+  sink.pump.refresh()
+  expect(asked).toEqual([
+    [0, MiB],
+    [0, MiB],
+  ])
+  sink.pump.giveBack()
+  sink.pump.drained()
+  sink.pump.refresh()
+  expect(asked.slice(2)).toEqual([
+    [MiB, MiB],
+    [MiB, MiB],
+  ])
+  sink.pump.close()
+  sink.pump.refresh()
+  expect([asked.length, source.closes]).toEqual([4, 0])
+  sink.pump.giveBack()
+  expect(source.closes).toBe(1)
+})
+
 test('whole answers count too: what would make the turn too long is put off', async () => {
   const turns = new TurnQueue()
   turns.spend(loopTurnBytesMax)

@@ -1,9 +1,10 @@
 /**
- * @module One exchange on node:http, with the meaning of `http/engine/uws/exchange.ts`. Node buffers what it is
- * given, so windows are copied and smaller, and a response is done when its last byte has left
- * node's buffer.
+ * @module One exchange on node:http, with the meaning of `http/engine/uws/exchange.ts`. Node keeps what the
+ * socket does not take at once: the source stays open until nothing reads from it, what does not last is
+ * copied in smaller windows, and a response is done when its last byte has left node's buffer.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { windowBytesMax } from '../../../registry/limits.ts'
 import { shortAddress } from '../address.ts'
 import { type EngineCore, EngineExchange } from '../exchange.ts'
 import { CHUNKED, chunkedFault, isPlainTarget, readFraming, splitTarget } from '../framing.ts'
@@ -15,7 +16,7 @@ import type { Pump } from '../pump.ts'
 const copyBytesMax = 256 * 1024
 
 export class NodeExchange extends EngineExchange implements Kept {
-  protected readonly windowBytes = copyBytesMax
+  protected readonly windowBytes = windowBytesMax
   private readonly req: IncomingMessage
   private readonly res: ServerResponse
   private totalBytes = 0
@@ -163,20 +164,40 @@ export class NodeExchange extends EngineExchange implements Kept {
 
   protected startStream(pump: Pump, sizeBytes: number): void {
     this.totalBytes = sizeBytes
+    // TLS enciphers a whole window at once, into memory of its own.
+    if (this.isTls || !pump.lasts) pump.limitWindow(copyBytesMax)
     pump.run()
   }
 
+  /**
+   * Windows go to the socket itself: node:http has nothing to add to a body whose length is known. What
+   * lasts is read by the kernel where it is; the rest waits in a copy.
+   */
   take(bytes: Uint8Array): number {
     const { unsentHead } = this
+    const pump = this.pump!
+    const { socket } = this.req
     if (unsentHead !== undefined) {
       this.unsentHead = undefined
+      socket.cork()
       this.writeHead(unsentHead, this.totalBytes)
+      this.res.flushHeaders()
     }
-    if (!this.res.write(Buffer.from(bytes))) {
-      this.pump!.block()
-      this.watchDrain()
+    pump.lend()
+    socket.write(pump.lasts ? bytes : Buffer.from(bytes), this.written)
+    if (unsentHead !== undefined) socket.uncork()
+    if (socket.writableLength > 0) {
+      pump.block()
+      this.core.keeper.add(this)
     }
     return bytes.length
+  }
+
+  /** The socket has taken a window, or never will. */
+  private readonly written = (): void => {
+    const pump = this.pump!
+    pump.giveBack()
+    if (this.req.socket.writableLength === 0) pump.drained()
   }
 
   runPump(): void {
@@ -214,6 +235,7 @@ export class NodeExchange extends EngineExchange implements Kept {
     const isReceiving = this.isReading && this.isWanted && !this.isHeld && !this.req.complete
     const isAwaited = isReceiving || this.isBlocked
     if (this.progress.isTooSlow(this.bytesSent + this.bytesReceived, isAwaited)) this.cut()
+    else this.pump?.refresh()
   }
 
   protected released(): void {
