@@ -3,6 +3,7 @@
  * own, a record of what it reported, and sources with chosen faults.
  */
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, expect } from 'vitest'
 import {
@@ -190,4 +191,18 @@ export function expectClientGone(error: unknown): void {
 
 export async function aborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort')
+}
+
+/** Bytes in the send queue of the connection that was accepted on the port. */
+export async function queuedBytes(port: number): Promise<number> {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  const established = '01'
+  const tables = await Promise.all(
+    ['/proc/net/tcp', '/proc/net/tcp6'].map((path) => readFile(path, 'utf8')),
+  )
+  for (const line of tables.join('').split('\n')) {
+    const [, here = '', , state, queues = ''] = line.trim().split(/\s+/)
+    if (here.endsWith(local) && state === established) return Number.parseInt(queues, 16)
+  }
+  return 0
 }

@@ -4,7 +4,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, expect, test, vi } from 'vitest'
 import { NodeEngine } from '../../../src/http/engine/node/engine.ts'
 import type { HttpResponse } from '../../../src/http/engine/port.ts'
-import { deferred, MemorySource, MiB, ok, pattern, serve, until } from './harness.ts'
+import { unsentBytesMax, unsentTlsBytesMax } from '../../../src/registry/limits.ts'
+import { loadLibc } from '../../../src/runtime/libc.ts'
+import {
+  deferred,
+  MemorySource,
+  MiB,
+  ok,
+  pattern,
+  queuedBytes,
+  serve,
+  testTls,
+  until,
+} from './harness.ts'
 
 afterEach(() => {
   vi.restoreAllMocks()
@@ -81,5 +93,34 @@ test.each(['abort', 'close', 'cut', 'engine'] as const)(
     expect(served.exchanges).toMatchObject([{ state: 'aborted' }])
     await delay(10)
     expect(source.closes).toBe(1)
+  },
+)
+
+test.skipIf('unavailable' in loadLibc()).each([
+  { over: 'TCP', isTls: false, boundBytes: unsentBytesMax },
+  { over: 'TLS', isTls: true, boundBytes: unsentTlsBytesMax },
+])(
+  'a reader that takes nothing holds little of the kernel over $over, and gets everything later',
+  async ({ isTls, boundBytes }) => {
+    const bytes = pattern(32 * MiB)
+    const served = await serve(
+      (options) => new NodeEngine(options),
+      (_request, response) => response.stream(ok, new MemorySource(bytes)),
+      isTls ? { tls: testTls } : {},
+    )
+    const client = await served.connect({ isTls })
+    await client.request('GET', '/')
+    await client.readHead()
+    let queued = 0
+    let unchanged = 0
+    while (unchanged < 20) {
+      const now = await queuedBytes(served.port)
+      unchanged = now === queued && now > 0 ? unchanged + 1 : 0
+      queued = now
+      await delay(10)
+    }
+    expect(queued).toBeLessThan(3 * boundBytes)
+    expect((await client.readBytes(32 * MiB)).equals(bytes)).toBe(true)
+    client.close()
   },
 )

@@ -1,28 +1,13 @@
 /** @module What the kernel holds of a connection in either direction, on uWebSockets.js. */
-import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { UwsEngine } from '../../../src/http/engine/uws/engine.ts'
 import { loadUws } from '../../../src/http/engine/uws/loader.ts'
 import { nativeReadBytes } from '../../../src/http/engine/uws/socket-bounds.ts'
 import { unsentBytesMax, unsentTlsBytesMax } from '../../../src/registry/limits.ts'
-import { MemorySource, MiB, ok, pattern, serve, testTls } from './harness.ts'
+import { MemorySource, MiB, ok, pattern, queuedBytes, serve, testTls } from './harness.ts'
 
 const load = loadUws()
-
-/** Bytes in the send queue of the connection that was accepted on the port. */
-async function queuedBytes(port: number): Promise<number> {
-  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
-  const established = '01'
-  const tables = await Promise.all(
-    ['/proc/net/tcp', '/proc/net/tcp6'].map((path) => readFile(path, 'utf8')),
-  )
-  for (const line of tables.join('').split('\n')) {
-    const [, here = '', , state, queues = ''] = line.trim().split(/\s+/)
-    if (here.endsWith(local) && state === established) return Number.parseInt(queues, 16)
-  }
-  return 0
-}
 
 test.skipIf(!load.ok || process.platform !== 'linux').each([
   { over: 'TCP', isTls: false, boundBytes: unsentBytesMax },

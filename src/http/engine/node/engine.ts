@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import { Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { unsentBytesMax, unsentTlsBytesMax } from '../../../registry/limits.ts'
 import { listenOn, shortAddress } from '../address.ts'
 import { ClientConnections, type Counted, sharerOf } from '../client-connections.ts'
 import { EngineCore } from '../exchange.ts'
@@ -14,6 +15,7 @@ import { statusLine } from '../framing.ts'
 import type { EngineOptions, HttpEngine, ListenAddress, TlsFiles } from '../port.ts'
 import { headerless, readProxyHeader } from '../proxy-header.ts'
 import { type LoadedTls, readTls, strongCiphers } from '../tls-files.ts'
+import { SocketBounds } from '../uws/socket-bounds.ts'
 import { NodeExchange } from './exchange.ts'
 import { NodeHeads } from './heads.ts'
 import { RequestLine } from './request-line.ts'
@@ -51,6 +53,7 @@ export class NodeEngine implements HttpEngine {
   /** Undefined where another engine accepts, and counts, the connections. */
   private readonly counts: ClientConnections<Duplex> | undefined
   private readonly heads: NodeHeads
+  private readonly bounds = new SocketBounds()
 
   constructor(options: EngineOptions, core?: EngineCore) {
     this.core = core ?? new EngineCore(options)
@@ -82,6 +85,7 @@ export class NodeEngine implements HttpEngine {
     const server = await this.open(address.tls)
     if (this.core.options.isBalancer === undefined) {
       const port = await listenOn(server, address)
+      this.bounds.boundUnsent(address.tls === undefined ? unsentBytesMax : unsentTlsBytesMax)
       this.listeners.push(server)
       return port
     }
@@ -90,6 +94,7 @@ export class NodeEngine implements HttpEngine {
       this.greet(socket, intake, address.tls !== undefined)
     })
     const port = await listenOn(listener, address)
+    this.bounds.boundUnsent(address.tls === undefined ? unsentBytesMax : unsentTlsBytesMax)
     this.listeners.push(listener)
     return port
   }
