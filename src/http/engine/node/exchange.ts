@@ -4,6 +4,7 @@
  * copied in smaller windows, and a response is done when its last byte has left node's buffer.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { MessageChannel } from 'node:worker_threads'
 import { windowBytesMax } from '../../../registry/limits.ts'
 import { shortAddress } from '../address.ts'
 import { type EngineCore, EngineExchange } from '../exchange.ts'
@@ -14,6 +15,9 @@ import type { Pump } from '../pump.ts'
 
 /** Window of a copied stream, bytes: the copy of a slow reader is all it costs. */
 const copyBytesMax = 256 * 1024
+
+/** A smaller piece of a body is left to the collector, bytes. */
+const freedBytesMin = 4 * 1024
 
 export class NodeExchange extends EngineExchange implements Kept {
   protected readonly windowBytes = windowBytesMax
@@ -138,11 +142,13 @@ export class NodeExchange extends EngineExchange implements Kept {
     this.receivedBytes += chunk.length
     if (!this.isWanted) return
     try {
-      onChunk(chunk)
+      // No Buffer: `slice` of those is no copy.
+      onChunk(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length))
     } catch (error) {
       this.isWanted = false
       this.rejectBody?.(error)
     }
+    giveMemoryBack(chunk)
   }
 
   /** Without a reader nothing is read, and node itself holds the client back. */
@@ -269,4 +275,20 @@ export class NodeExchange extends EngineExchange implements Kept {
     if (sizeBytes !== undefined) headers.push('Content-Length', String(sizeBytes))
     res.writeHead(head.status, headers)
   }
+}
+
+/** Node.js 20 has no `transfer`: what is posted to a port that is closed is freed as well. */
+type Detachable = ArrayBuffer & { transfer?(newByteLength: number): ArrayBuffer }
+const { port1: closedPort } = new MessageChannel()
+closedPort.close()
+
+/**
+ * Frees a piece of a body that nobody looks at any more, so that the next one gets the same memory while
+ * the processor's cache has it. The collector would come after tens of MiB.
+ */
+function giveMemoryBack({ buffer, byteLength }: Uint8Array): void {
+  if (byteLength < freedBytesMin || buffer.byteLength !== byteLength) return
+  const detachable = buffer as Detachable
+  if (detachable.transfer === undefined) closedPort.postMessage(undefined, [detachable])
+  else detachable.transfer(0)
 }
