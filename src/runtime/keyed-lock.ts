@@ -15,8 +15,21 @@ export class KeyedLock {
   }
 
   /** Runs `work` when every earlier holder of `key` is done; a failed one counts as done. */
-  run<T>(key: string, work: () => Promise<T>): Promise<T> {
-    return this.runAll([key], work)
+  async run<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const earlier = this.#tails.get(key)
+    let release!: () => void
+    const mine = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const tail = earlier === undefined ? mine : earlier.then(() => mine)
+    this.#tails.set(key, tail)
+    if (earlier !== undefined) await earlier
+    try {
+      return await work()
+    } finally {
+      release()
+      if (this.#tails.get(key) === tail) this.#tails.delete(key)
+    }
   }
 
   /**
