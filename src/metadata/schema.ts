@@ -305,21 +305,59 @@ export interface Table {
    */
   readonly scope: 'shared' | 'local'
   readonly values: 'msgpack' | 'binary'
+  /**
+   * Fields of rows as they are mostly written: such a row is stored without their names, half as large and
+   * read in a third of the time. Others carry the names themselves. Stored rows name a shape by its place:
+   * append only.
+   */
+  readonly shapes?: readonly (readonly string[])[]
 }
 
 /** Every database, with whose it is and how its values are stored. */
 export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
-  repositories: { scope: 'shared', values: 'msgpack' },
-  tags: { scope: 'shared', values: 'msgpack' },
-  manifests: { scope: 'shared', values: 'msgpack' },
+  repositories: {
+    scope: 'shared',
+    values: 'msgpack',
+    shapes: [['createdAt']],
+  },
+  tags: {
+    scope: 'shared',
+    values: 'msgpack',
+    shapes: [
+      ['digest', 'pushedAt', 'previous', 'by'],
+      ['digest', 'replacedAt', 'by'],
+    ],
+  },
+  manifests: {
+    scope: 'shared',
+    values: 'msgpack',
+    shapes: [
+      ['mediaType', 'sizeBytes', 'imageConfig', 'pushedAt', 'imageBytes'],
+      ['mediaType', 'sizeBytes', 'imageConfig', 'pushedAt', 'imageBytes', 'reliedAt'],
+      ['mediaType', 'sizeBytes', 'pushedAt', 'imageBytes'],
+      ['mediaType', 'sizeBytes', 'pushedAt', 'imageBytes', 'reliedAt'],
+    ],
+  },
   manifestBytes: { scope: 'shared', values: 'binary' },
   tagsByDigest: { scope: 'shared', values: 'msgpack' },
-  children: { scope: 'shared', values: 'msgpack' },
+  children: {
+    scope: 'shared',
+    values: 'msgpack',
+    shapes: [['kind']],
+  },
   parents: { scope: 'shared', values: 'msgpack' },
   referrers: { scope: 'shared', values: 'msgpack' },
-  blobs: { scope: 'shared', values: 'msgpack' },
+  blobs: {
+    scope: 'shared',
+    values: 'msgpack',
+    shapes: [['sizeBytes', 'place', 'createdAt', 'linkedAt']],
+  },
   blobBytes: { scope: 'shared', values: 'binary' },
-  links: { scope: 'shared', values: 'msgpack' },
+  links: {
+    scope: 'shared',
+    values: 'msgpack',
+    shapes: [['linkedAt']],
+  },
   holders: { scope: 'shared', values: 'msgpack' },
   uploads: { scope: 'local', values: 'msgpack' },
   mirrorTags: { scope: 'shared', values: 'msgpack' },
@@ -335,10 +373,24 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
   trash: { scope: 'shared', values: 'msgpack' },
   pulls: { scope: 'shared', values: 'msgpack' },
   pins: { scope: 'shared', values: 'msgpack' },
-  events: { scope: 'shared', values: 'msgpack' },
+  events: {
+    scope: 'shared',
+    values: 'msgpack',
+    shapes: [
+      ['at', 'action', 'repository', 'by', 'digest'],
+      ['at', 'action', 'repository', 'by', 'digest', 'tag'],
+      ['at', 'action', 'repository', 'by', 'digest', 'tag', 'from'],
+    ],
+  },
   eventsByRepository: { scope: 'shared', values: 'msgpack' },
   jobs: { scope: 'shared', values: 'msgpack' },
-  repositorySums: { scope: 'shared', values: 'msgpack' },
+  repositorySums: {
+    scope: 'shared',
+    values: 'msgpack',
+    shapes: [
+      ['tags', 'manifests', 'pushedAt', 'pulledAt', 'logicalBytes', 'exclusiveBytes', 'isListed'],
+    ],
+  },
   repositoryOrder: { scope: 'shared', values: 'msgpack' },
   tagOrder: { scope: 'shared', values: 'msgpack' },
   plans: { scope: 'shared', values: 'msgpack' },

@@ -8,7 +8,7 @@
  */
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { justAfter, lastText } from '../key-order.ts'
-import { DATABASES, type DatabaseName } from '../schema.ts'
+import { DATABASES, type DatabaseName, type Table } from '../schema.ts'
 
 /** Address space reserved for the map, bytes. Only what is stored takes memory or disk. */
 const mapBytes = 256 * 1024 ** 3
@@ -40,8 +40,8 @@ export class LmdbEnvironment {
       noMetaSync: isRelaxed,
     })
     this.#databases = {}
-    for (const [name, { values }] of Object.entries(DATABASES)) {
-      this.#databases[name] = this.#root.openDB({ name, encoding: values })
+    for (const [name, table] of Object.entries(DATABASES)) {
+      this.#databases[name] = this.#root.openDB({ name, ...encodingOf(table) })
     }
   }
 
@@ -136,6 +136,14 @@ export class LmdbEnvironment {
   async close(): Promise<void> {
     await this.#root.close()
   }
+}
+
+/** Rows of other shapes than these are stored with the names of their fields: they never add a shape. */
+function encodingOf({ values, shapes }: Table): object {
+  if (shapes === undefined) return { encoding: values }
+  // The encoder writes into what it is given.
+  const getStructures = () => shapes.map((fields) => [...fields])
+  return { encoding: values, getStructures, maxSharedStructures: shapes.length }
 }
 
 function mutable(range: RangeOptions): { start: string[]; end: string[]; limit?: number } {
