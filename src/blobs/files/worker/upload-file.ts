@@ -10,12 +10,15 @@ import type { Libc } from '../../../runtime/libc.ts'
 import { damage } from '../../port.ts'
 import { genuineTime } from './verify-file.ts'
 
+/** Bytes that are hashed and then written: the core's cache holds them meanwhile. */
+const hashedBytes = 256 * 1024
+
 /**
- * Bytes that are hashed and written at once. They fit the core's cache. Larger writes get larger pieces
+ * Bytes of one write. Larger ones get larger pieces
  * of memory from the kernel, which a virtual machine may have given back to its host: a new file of
  * 1 GiB then cost 1.1 s of CPU with 512 KiB, 1.7 s with 1 MiB and 0.37 s with this.
  */
-const pieceBytes = 64 * 1024
+const writtenAtOnceBytes = 64 * 1024
 
 /** Bytes after which the kernel is told to start writing back, so that the flush finds little. */
 const writeBackBytes = 8 * 1024 * 1024
@@ -92,8 +95,8 @@ export class UploadFile {
 
   /** Hashes and writes. Once a write has failed, all that comes is dropped until a rollback: `isBroken`. */
   append(bytes: Uint8Array): void {
-    for (let start = 0; start < bytes.byteLength; start += pieceBytes) {
-      const piece = bytes.subarray(start, start + pieceBytes)
+    for (let start = 0; start < bytes.byteLength; start += hashedBytes) {
+      const piece = bytes.subarray(start, start + hashedBytes)
       if (this.isBroken) return
       this.#hasher.update(piece)
       this.#write(piece)
@@ -104,7 +107,8 @@ export class UploadFile {
   #write(piece: Uint8Array): void {
     try {
       for (let done = 0; done < piece.byteLength; ) {
-        done += disk.writeNow(this.#file, piece.subarray(done), this.#offsetBytes + done)
+        const part = piece.subarray(done, done + writtenAtOnceBytes)
+        done += disk.writeNow(this.#file, part, this.#offsetBytes + done)
       }
       this.#writtenBytes += piece.byteLength
     } catch (error) {
