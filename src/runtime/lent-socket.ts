@@ -16,13 +16,26 @@ export class LentSocket {
   receivedBytes = 0
   /** The borrower's: stops reading soon. */
   onCut: (() => void) | undefined
+  readonly #queue: { readonly queuedBytes: number }
   #onEnd: ((end: LentEnd) => void) | undefined
   #hasEnded = false
 
-  constructor(descriptor: number, leftBytes: number, onEnd: (end: LentEnd) => void) {
+  /** `queue`: how much of it has come and was not read yet. */
+  constructor(
+    descriptor: number,
+    leftBytes: number,
+    queue: { readonly queuedBytes: number },
+    onEnd: (end: LentEnd) => void,
+  ) {
     this.descriptor = descriptor
     this.leftBytes = leftBytes
+    this.#queue = queue
     this.#onEnd = onEnd
+  }
+
+  /** Whether bytes wait for the borrower, rather than he for the client. */
+  get isBehind(): boolean {
+    return !this.#hasEnded && this.#queue.queuedBytes > 0
   }
 
   /** Stops the borrower. `ended` follows; a second call, or a late one, is none. */

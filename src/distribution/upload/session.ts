@@ -119,11 +119,21 @@ export class UploadSession {
       const failure = (await this.#recall()) ?? error
       const isRefused = failure instanceof RegistryError
       if (!keepsPrefix || isRefused) await this.#rollback(offsetBefore)
-      else await this.#pending?.settle()
+      else await this.#keepPrefix(offsetBefore)
       throw failure
     } finally {
       this.#adopting = undefined
       this.#lent = undefined
+    }
+  }
+
+  /** What has arrived counts, unless the disk did not take all of it. */
+  async #keepPrefix(offsetBefore: number): Promise<void> {
+    try {
+      await this.#pending?.settle()
+    } catch (error) {
+      await this.#rollback(offsetBefore)
+      throw error
     }
   }
 
@@ -160,17 +170,17 @@ export class UploadSession {
   #lend(body: UploadBody, pending: PendingBlob): boolean {
     const socket = pending.receive === undefined ? undefined : body.lend?.(lentBytesMin)
     if (socket === undefined) return false
-    const received = pending.receive!(socket).then(
-      ({ bytes, end }) => {
+    const take = async () => {
+      try {
+        const { bytes, end } = await pending.receive!(socket)
         this.#offsetBytes += bytes
-        return end
-      },
-      (error: unknown) => {
+        socket.ended(end)
+      } catch (error) {
         socket.ended('cut')
         throw error
-      },
-    )
-    const done = received.then((end) => socket.ended(end))
+      }
+    }
+    const done = take()
     done.catch(() => undefined)
     this.#lent = { socket, done }
     return true

@@ -129,7 +129,7 @@ export class Turn {
   /** How long its client has sent nothing, ms. */
   get silentMs(): number {
     const lentBytes = this.#lent?.receivedBytes ?? 0
-    if (lentBytes !== this.#lentBytes) {
+    if (lentBytes !== this.#lentBytes || this.#lent?.isBehind === true) {
       this.#lentBytes = lentBytes
       this.#lastByteAt = this.#clock.monotonic()
     }

@@ -15,8 +15,8 @@ export const BREAKS = [
   {
     what: 'a session forgets what a worker has read when its client leaves',
     file: 'src/distribution/upload/session.ts',
-    find: '        this.#offsetBytes += bytes\n        return end',
-    replace: "        if (end === 'whole') this.#offsetBytes += bytes\n        return end",
+    find: 'this.#offsetBytes += bytes\n        socket.ended(end)',
+    replace: "if (end === 'whole') this.#offsetBytes += bytes\n        socket.ended(end)",
     guard: uploads,
   },
   {

@@ -2,6 +2,7 @@
  * @module Reads the rest of a long request body from its socket in the thread that hashes and writes it:
  * one copy out of the kernel and one into it, by one core, with no other thread in between.
  */
+import { closeSync } from 'node:fs'
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import type { LentEnd } from '../../../runtime/lent-socket.ts'
 import type { UploadFile } from './upload-file.ts'
@@ -38,8 +39,6 @@ export function receive(
     reportedLeft = left
     onProgress(leftBytes - left)
   }
-  const timer = setInterval(report, reportMs)
-  timer.unref()
   const options: SocketConstructorOpts & { readonly onread: OnReadOpts } = {
     fd: descriptor,
     allowHalfOpen: true,
@@ -58,7 +57,15 @@ export function receive(
       },
     },
   }
-  const socket = new Socket(options)
+  let socket: Socket
+  try {
+    socket = new Socket(options)
+  } catch {
+    closeSync(descriptor)
+    return { ended: Promise.resolve({ bytes: 0, end: 'cut' }), stop: () => {} }
+  }
+  const timer = setInterval(report, reportMs)
+  timer.unref()
   const stop = (how: LentEnd) => {
     end ??= how
     socket.destroy()

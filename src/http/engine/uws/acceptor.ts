@@ -143,12 +143,8 @@ export class UwsAcceptor {
       client: undefined,
       isProxied: false,
     }
-    try {
-      if (arrivals.admit(arrival)) this.#look(arrival)
-      else this.#drop(arrival)
-    } catch {
-      this.#drop(arrival)
-    }
+    if (arrivals.admit(arrival)) this.#look(arrival)
+    else this.#drop(arrival)
   }
 
   #look(arrival: Arrival): void {
@@ -227,7 +223,13 @@ export class UwsAcceptor {
       return
     }
     const { sockets } = this.#options
-    this.#watch ??= sockets.openWatch()
+    try {
+      this.#watch ??= sockets.openWatch()
+    } catch {
+      // No descriptor is left.
+      this.#drop(arrival)
+      return
+    }
     this.#waiting.set(arrival.descriptor, { arrival, since: now, begunAt: hasBegun ? now : 0 })
     sockets.watch(this.#watch, arrival.descriptor)
     if (this.#timer === undefined) this.#schedule()

@@ -55,8 +55,9 @@ export class UwsBody {
     return this.res !== undefined && !this.isCatchingUp && !this.isSocketPaused && !this.hasEnded
   }
 
-  get isLent(): boolean {
-    return this.lent !== undefined
+  /** Whether whoever reads the rest waits for the client. */
+  get isLentAndAhead(): boolean {
+    return this.lent !== undefined && !this.hasEnded && !this.lent.isBehind
   }
 
   /** The native side has forgotten the socket: its rest comes another way, until `lentEnded`. */
@@ -91,7 +92,7 @@ export class UwsBody {
       this.isCatchingUp = index < early.length - 1
       this.deliver(chunk)
     }
-    if (this.isLent) return whole
+    if (this.lent !== undefined) return whole
     if (this.res === undefined) this.reject?.(new ClientGone())
     else if (this.hasEnded) this.resolve?.()
     this.pauseAsWanted()

@@ -41,6 +41,8 @@ export class UwsExchange extends EngineExchange implements Kept {
   private readonly lane: UwsLane
   /** The socket is not read until a request that changes something is answered. */
   private isHeldBack = false
+  /** It was tried once, or cannot be. */
+  private isUnlendable: boolean
   /** Whether somebody wants to know when the client leaves. */
   private isWatched = false
   /** The connection, while the native side has forgotten it: somebody else reads the rest of the body. */
@@ -51,6 +53,7 @@ export class UwsExchange extends EngineExchange implements Kept {
   constructor(core: EngineCore, keeper: UwsKeeper, lane: UwsLane, res: UwsResponse) {
     super(core, lane.isTls)
     this.lane = lane
+    this.isUnlendable = lane.isTls
     this.keeper = keeper
     this.res = res
     // Without it the connection was taken away, or all is over.
@@ -160,46 +163,41 @@ export class UwsExchange extends EngineExchange implements Kept {
 
   lend(bytesMin: number): LentSocket | undefined {
     const { res, body, lane, bodyBytes } = this
-    if (res === undefined || lane.isTls || body?.isLendable !== true) return undefined
+    if (res === undefined || this.isUnlendable || body?.isLendable !== true) return undefined
     const leftBytes = (bodyBytes ?? 0) - body.receivedBytes
     if (leftBytes < bytesMin) return undefined
     // The native side is asked for the last time.
     this.keepAddress()
     this.res = undefined
-    const arrival = lane.detach(res)
-    if (arrival === undefined) {
+    const detached = lane.detach(res, this.core.openConnections)
+    this.isUnlendable = true
+    if (detached === undefined) {
       this.res = res
       return undefined
     }
-    const connection = new LentConnection(arrival, lane, this.core, this.keeper, () =>
-      this.finish('aborted'),
-    )
+    const aborted = () => this.finish('aborted')
+    const connection = new LentConnection(detached.arrival, lane, this.core, this.keeper, aborted)
     this.lent = connection
-    const socket = new LentSocket(connection.duplicate(), leftBytes, (end) => {
+    const socket = new LentSocket(detached.borrowed, leftBytes, connection, (end) => {
       body.lentEnded(end)
-      if (end === 'gone') this.finish('aborted')
+      if (end === 'gone') aborted()
     })
     body.lend(socket)
     return socket
   }
 
   /** Answers on a connection that was taken from the native side. */
-  private answerLent(
-    connection: LentConnection,
-    head: ResponseHead,
-    body: string | Uint8Array,
-    length: number | undefined,
-  ): void {
+  private answerLent(head: ResponseHead, body: string | Uint8Array, length?: number): void {
     const closes = this.closes || !this.hasWholeBody
     this.body?.discard()
-    connection.answer(head, body, length, closes)
+    this.lent!.answer(head, body, length, closes)
     this.finish('done')
   }
 
   protected sendBody(head: ResponseHead, body: string | Uint8Array): void {
-    const { res, lent } = this
-    if (lent !== undefined) {
-      this.answerLent(lent, head, body, Buffer.byteLength(body as string))
+    const { res } = this
+    if (this.lent !== undefined) {
+      this.answerLent(head, body, Buffer.byteLength(body as string))
     } else if (res !== undefined && this.isCorked && this.body === undefined) {
       // The fast path of small pulls: no closure.
       writeHead(res, head, '')
@@ -231,7 +229,7 @@ export class UwsExchange extends EngineExchange implements Kept {
    * native side, which then closes the connection on the client's next request.
    */
   protected sendBodyless(head: ResponseHead, sizeBytes: number | undefined): void {
-    if (this.lent !== undefined) return this.answerLent(this.lent, head, '', sizeBytes)
+    if (this.lent !== undefined) return this.answerLent(head, '', sizeBytes)
     const length = sizeBytes === undefined ? '' : `\r\nContent-Length: ${sizeBytes}`
     this.last((res) => {
       if (this.mustClose && this.method !== 'HEAD') {
@@ -341,8 +339,7 @@ export class UwsExchange extends EngineExchange implements Kept {
   tick(): void {
     this.progress ??= new Progress()
     const { body } = this
-    const isAwaited =
-      body?.refresh() === true || (body?.isLent === true && !body.hasEnded) || this.isBlocked
+    const isAwaited = body?.refresh() === true || body?.isLentAndAhead === true || this.isBlocked
     if (this.progress.isTooSlow(this.bytesSent + this.bytesReceived, isAwaited)) this.cut()
     else if (this.isBlocked) {
       this.res?.pause()
@@ -379,7 +376,8 @@ export class UwsExchange extends EngineExchange implements Kept {
   /** The body is discarded before the first byte of an answer. */
   private corked(write: (res: UwsResponse) => void): void {
     const { res } = this
-    if (res === undefined) return
+    // Answers in parts are none of those that a lent connection can send.
+    if (res === undefined) return void (this.lent !== undefined && this.cut())
     this.body?.discard()
     this.readOn()
     if (this.isCorked) write(res)

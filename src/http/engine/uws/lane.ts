@@ -17,6 +17,12 @@ const sweepFrom = 1024
 /** Connections among which one is looked for: each costs about 3 µs. */
 const searchedMax = 256
 
+/** A connection that the native side has forgotten, with a second descriptor for whoever reads its body. */
+export interface Detached {
+  readonly arrival: Arrival
+  readonly borrowed: number
+}
+
 export class UwsLane {
   readonly app: UwsApp
   readonly isTls: boolean
@@ -54,30 +60,39 @@ export class UwsLane {
 
   /**
    * Takes the connection of a request away from the native side, which closes its own descriptor and
-   * reports that the request is aborted. Undefined, and nothing done, where it is not known which it is.
+   * reports that the request is aborted. Undefined, and nothing done, where it is not known which it is,
+   * or the process has no more descriptors. `open`: connections that are open now.
    */
-  detach(res: UwsResponse): Arrival | undefined {
-    const arrival = this.hasPorts ? this.connectionOf(res) : this.#find(res)
+  detach(res: UwsResponse, open: number): Detached | undefined {
+    const arrival = this.hasPorts ? this.connectionOf(res) : this.#find(res, open)
     if (arrival === undefined || !this.#isPeer(arrival)) return undefined
     const { descriptor } = arrival
+    const borrowed = this.#copyOf(descriptor)
+    const own = borrowed === undefined ? undefined : this.#copyOf(descriptor)
+    if (borrowed === undefined || own === undefined) {
+      if (borrowed !== undefined) this.sockets.close(borrowed)
+      return undefined
+    }
+    res.close()
+    // The same number, so that whoever knows the connection by it still does.
+    const same = this.#copyOf(own, descriptor)
+    if (same !== undefined) this.sockets.close(own)
+    arrival.descriptor = same ?? own
+    return { arrival, borrowed }
+  }
+
+  #copyOf(descriptor: number, from = 0): number | undefined {
     try {
-      const meanwhile = this.sockets.duplicate(descriptor)
-      res.close()
-      arrival.descriptor = meanwhile
-      // The same number, so that whoever knows the connection by it still does.
-      arrival.descriptor = this.sockets.duplicate(meanwhile, descriptor)
-      this.sockets.close(meanwhile)
-      return arrival
+      return this.sockets.duplicate(descriptor, from)
     } catch {
-      // The process has no more descriptors: nothing was done, or the number is another one.
-      return arrival.descriptor === descriptor ? undefined : arrival
+      return undefined
     }
   }
 
   /** A binary that does not tell: the descriptor that is not waited for any more when it pauses. */
-  #find(res: UwsResponse): Arrival | undefined {
+  #find(res: UwsResponse, open: number): Arrival | undefined {
+    if (open > searchedMax) return undefined
     const before = this.#binary.watchedDescriptors()
-    if (before.size > searchedMax) return undefined
     res.pause()
     const after = this.#binary.watchedDescriptors()
     res.resume()

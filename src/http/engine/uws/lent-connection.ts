@@ -40,9 +40,9 @@ export class LentConnection {
     keeper.lent.add(this)
   }
 
-  /** A second descriptor of it, for whoever reads the body. Throws where the process has no more. */
-  duplicate(): number {
-    return this.#lane.sockets.duplicate(this.#arrival.descriptor)
+  /** Bytes that have come and that nobody has read yet. */
+  get queuedBytes(): number {
+    return this.#state === 'lent' ? this.#lane.sockets.queuedBytes(this.#arrival.descriptor) : 0
   }
 
   /**
@@ -74,8 +74,8 @@ export class LentConnection {
 
   /** Closed at once, unread bytes would make the kernel break the connection, and the answer with it. */
   #linger(rest: Uint8Array): void {
-    this.#state = 'lingering'
     const socket = new Socket({ fd: this.#arrival.descriptor, allowHalfOpen: true })
+    this.#state = 'lingering'
     this.#lingering = socket
     const timer = setTimeout(() => socket.destroy(), lingerMs)
     timer.unref()
