@@ -4,14 +4,22 @@
  * reads; both see how far it is.
  */
 
-/** `whole`: all that was left has come. `gone`: the client left. `cut`: the borrower was stopped. */
-export type LentEnd = 'whole' | 'gone' | 'cut'
+/**
+ * `whole`: all that was left has come. `overrun`: and more, which was read too. `gone`: the client left, or
+ * sent what is no body. `cut`: the borrower was stopped.
+ */
+export type LentEnd = 'whole' | 'overrun' | 'gone' | 'cut'
+
+/** What is left of a body: so many bytes, or of the chunk that has begun, with others behind it. */
+export type LentRest =
+  | { readonly kind: 'length'; readonly bytes: number }
+  | { readonly kind: 'chunked'; readonly leftInChunk: number }
 
 export class LentSocket {
   /** A descriptor that nobody else uses, of a connection without encryption. The borrower closes it. */
   readonly descriptor: number
-  /** What is left of the body, bytes: the borrower reads not one more. */
-  readonly leftBytes: number
+  /** Of a length, the borrower reads not one byte more. */
+  readonly rest: LentRest
   /** Bytes of it that the borrower has read, as far as is known here. */
   receivedBytes = 0
   /** The borrower's: stops reading soon. */
@@ -23,12 +31,12 @@ export class LentSocket {
   /** `queue`: how much of it has come and was not read yet. */
   constructor(
     descriptor: number,
-    leftBytes: number,
+    rest: LentRest,
     queue: { readonly queuedBytes: number },
     onEnd: (end: LentEnd) => void,
   ) {
     this.descriptor = descriptor
-    this.leftBytes = leftBytes
+    this.rest = rest
     this.#queue = queue
     this.#onEnd = onEnd
   }

@@ -24,6 +24,10 @@ export interface LoadedBinary {
   repeatingTimers(): readonly RepeatingTimer[]
   /** Descriptors that native code waits for on the main thread's event loop now. */
   watchedDescriptors(): ReadonlySet<number>
+  /** Where the bytes are that native code has lent for the duration of a call. */
+  addressOf(bytes: ArrayBuffer): bigint
+  /** What is in memory before an address that native code reads into, as latin1. `count` of it must be. */
+  textBefore(address: bigint, count: number): string
   /**
    * Replaces texts in a table of `(length, pointer)` pairs of the module whose file is named so. The
    * key is how the present text begins. How many were replaced; those that are not found once stay.
@@ -77,6 +81,9 @@ function bind(koffi: Koffi): LoadedBinary {
       koffi.unregister(visit)
       return found
     },
+    addressOf: (bytes) => BigInt(koffi.address(Buffer.from(bytes))),
+    textBefore: (address, count) =>
+      Buffer.from(koffi.view(address - BigInt(count), count)).toString('latin1'),
     replaceTexts(fileName, texts) {
       const areas = readableAreas(fileName).map((area) => ({
         ...area,

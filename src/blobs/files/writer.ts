@@ -215,13 +215,14 @@ class WorkerUpload implements GrowingBlob {
 
   async receive(socket: LentSocket): Promise<Received> {
     this.#sendFilled()
-    const { descriptor, leftBytes } = socket
+    const { descriptor, rest } = socket
     const id = this.#nextId
     socket.onCut = () => this.#post({ kind: 'stop-receiving', id })
     this.#receiving = socket
-    const reply = await this.#ask({ kind: 'receive', descriptor, leftBytes })
+    const reply = await this.#ask({ kind: 'receive', descriptor, rest })
     this.#receiving = undefined
     const { bytes, end } = reply as IngestReply & { kind: 'received' }
+    socket.receivedBytes = bytes
     this.#offsetBytes += bytes
     return { bytes, end }
   }

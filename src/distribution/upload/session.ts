@@ -37,6 +37,7 @@ export class UploadSession {
   #pending: PendingBlob | undefined
   /** Set while too many go to a file at once: the bytes stay in memory, the socket waits. */
   #adopting: { readonly done: Promise<void>; failure?: unknown } | undefined
+  #mayLend = false
   /** The socket whose bytes a worker takes by itself, and when it is through. */
   #lent: { readonly socket: LentSocket; readonly done: Promise<void> } | undefined
   /** Once its bytes went to a file they stay there, whatever a rollback leaves of them. */
@@ -97,6 +98,8 @@ export class UploadSession {
     // little costs no worker.
     if (this.#isInFile && this.#pending === undefined) await this.#adoptInTurn()
     this.#pending?.mark()
+    // A worker does not know how long a chunk of the session must be.
+    this.#mayLend = lengthBytes === undefined || body.bodyBytes !== undefined
     if (this.#parts.writer.isOverBudget) this.#pauseUntilDrained(body)
     try {
       await body.readBody((bytes) => {
@@ -163,7 +166,7 @@ export class UploadSession {
     }
     this.#pending!.append(bytes)
     this.#offsetBytes += bytes.byteLength
-    if (!this.#lend(body, this.#pending!)) this.#pauseUntilDrained(body)
+    if (!this.#mayLend || !this.#lend(body, this.#pending!)) this.#pauseUntilDrained(body)
   }
 
   /** Lets the worker that owns the file read the rest of a long body by itself. */

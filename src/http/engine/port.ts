@@ -134,7 +134,8 @@ export interface HttpRequest {
   /**
    * Gives away the socket that the rest of the body comes from, when that is at least `bytesMin` bytes:
    * whoever gets it reads all of it, and `readBody` settles with its end. Only inside `onChunk`, which is
-   * not called any more then. Undefined where it cannot be (TLS, a chunked body); absent where it never can.
+   * not called any more then. Of a chunked body, when as much has come. Undefined where it cannot be (TLS);
+   * absent where it never can.
    */
   readonly lend?: (bytesMin: number) => LentSocket | undefined
   /** Fires when the client leaves, or is cut, before the response is done. Made on first use. */

@@ -8,7 +8,7 @@ export const BREAKS = [
   {
     what: 'a worker reads what is behind the body',
     file: 'src/blobs/files/worker/receive.ts',
-    find: 'Math.max(1, Math.min(left, readBytesMax))',
+    find: 'Math.max(1, Math.min(rest.wantedBytes, readBytesMax))',
     replace: 'readBytesMax',
     guard: uploads,
   },
@@ -45,6 +45,27 @@ export const BREAKS = [
     file: 'src/http/engine/uws/engine.ts',
     find: 'for (const connection of this.keeper.lent) connection.close()',
     replace: '',
+    guard: engine,
+  },
+  {
+    what: 'a connection goes on behind bytes that were lost',
+    file: 'src/http/engine/uws/exchange.ts',
+    find: "this.mustClose ||= end === 'overrun'",
+    replace: '',
+    guard: uploads,
+  },
+  {
+    what: 'a line of a chunked body ends with a line feed alone',
+    file: 'src/blobs/files/worker/chunked-body.ts',
+    find: 'if (byte === CR) {',
+    replace: 'if (byte === LF) return this.#endLine()\n    if (byte === CR) {',
+    guard: vitest('unit', 'test/unit/blobs/chunked-body.test.ts'),
+  },
+  {
+    what: 'data behind which a read ends are taken for a whole chunk',
+    file: 'src/http/engine/uws/chunk-frame.ts',
+    find: 'this.left = size - piece.byteLength',
+    replace: 'this.left = size',
     guard: engine,
   },
   {

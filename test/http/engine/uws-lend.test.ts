@@ -1,10 +1,11 @@
 /** @module Sockets that the engine gives away for the rest of a long body, on uWebSockets.js. */
 import { Socket } from 'node:net'
 import { expect, test } from 'vitest'
+import { restOfBody } from '../../../src/blobs/files/worker/rest-of-body.ts'
 import type { HttpRequest } from '../../../src/http/engine/port.ts'
 import { UwsEngine } from '../../../src/http/engine/uws/engine.ts'
 import { loadUws } from '../../../src/http/engine/uws/loader.ts'
-import type { LentSocket } from '../../../src/runtime/lent-socket.ts'
+import type { LentEnd, LentSocket } from '../../../src/runtime/lent-socket.ts'
 import { MiB, ok, pattern, type Served, serve, testTls, until } from './harness.ts'
 
 const load = loadUws()
@@ -14,16 +15,18 @@ const bytes = pattern(8 * MiB)
 /** Reads what a borrower reads, and no more. */
 function borrow(lent: LentSocket, parts: Buffer[]): void {
   const socket = new Socket({ fd: lent.descriptor, allowHalfOpen: true })
-  let end: 'whole' | 'gone' | 'cut' = 'gone'
+  let end: LentEnd = 'gone'
   lent.onCut = () => {
     end = 'cut'
     socket.destroy()
   }
+  const rest = restOfBody(lent.rest)
   socket.on('data', (part) => {
-    parts.push(Buffer.from(part))
-    lent.receivedBytes += part.length
-    if (lent.receivedBytes < lent.leftBytes) return
-    end = 'whole'
+    const data = Buffer.from(rest.take(part))
+    parts.push(data)
+    lent.receivedBytes += data.length
+    if (rest.end === undefined) return
+    end = rest.end
     socket.destroy()
   })
   socket.on('end', () => socket.destroy())
@@ -96,19 +99,34 @@ canLend('the rest of a long body comes to the borrower, and the connection goes 
   expect(scene.served.engine.openRequests).toBe(0)
 })
 
-canLend('nothing is lent of a body that is short, chunked or encrypted', async () => {
+canLend('of a chunked body it is known how much is left of the chunk that has begun', async () => {
+  const scene = await lending()
+  const client = await scene.served.connect()
+  const chunkBytes = 32_768
+  await client.request('PUT', '/', ['Transfer-Encoding: chunked'])
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    const chunk = bytes.subarray(at, at + chunkBytes)
+    const size = Buffer.from(`${chunkBytes.toString(16)}\r\n`)
+    await client.send(Buffer.concat([size, chunk, Buffer.from('\r\n')]))
+  }
+  await client.send('0\r\n\r\n')
+  expect((await client.readResponse()).body.toString()).toBe(String(bytes.length))
+  expect(scene.lent?.rest.kind).toBe('chunked')
+  expect(Buffer.concat(scene.parts).equals(bytes)).toBe(true)
+  await client.request('GET', '/settle')
+  expect((await client.readResponse()).status).toBe(200)
+})
+
+canLend('nothing is lent of a body that is short or encrypted', async () => {
   const plain = await lending()
   const client = await plain.served.connect()
   await client.request('PUT', '/', [`Content-Length: ${MiB}`])
   await client.send(bytes.subarray(0, MiB))
   expect((await client.readResponse()).status).toBe(200)
   await client.request('PUT', '/', ['Transfer-Encoding: chunked'])
-  for (let at = 0; at < bytes.length; at += MiB) {
-    await client.send(`${MiB.toString(16)}\r\n`)
-    await client.send(bytes.subarray(at, at + MiB))
-    await client.send('\r\n')
-  }
-  await client.send('0\r\n\r\n')
+  await client.send(`${MiB.toString(16)}\r\n`)
+  await client.send(bytes.subarray(0, MiB))
+  await client.send('\r\n0\r\n\r\n')
   expect((await client.readResponse()).status).toBe(200)
   expect(plain.lent).toBeUndefined()
   const secure = await lending(true)

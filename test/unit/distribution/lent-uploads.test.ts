@@ -20,7 +20,7 @@ function lendingBody(queue = { queuedBytes: 0 }): UploadBody & { readonly lent: 
   const ended = new Promise<string>((resolve) => {
     settle = resolve
   })
-  const lent = new LentSocket(-1, restBytes, queue, (end) => settle(end))
+  const lent = new LentSocket(-1, { kind: 'length', bytes: restBytes }, queue, (end) => settle(end))
   return {
     lent,
     bodyBytes: MiB + restBytes,

@@ -154,10 +154,10 @@ async function perform(
 async function receiveRest(
   port: MessagePort,
   file: UploadFile,
-  { id, descriptor, leftBytes }: IngestRequest & { kind: 'receive' },
+  { id, descriptor, rest: lent }: IngestRequest & { kind: 'receive' },
   rest: Rest,
 ): Promise<void> {
-  const receiving = receive(file, descriptor, leftBytes, (bytes) =>
+  const receiving = receive(file, descriptor, lent, (bytes) =>
     reply(port, { kind: 'receiving', id, bytes }),
   )
   rest.id = id

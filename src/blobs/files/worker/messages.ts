@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import type { Algorithm, Digest } from '../../../registry/digest.ts'
-import type { LentEnd } from '../../../runtime/lent-socket.ts'
+import type { LentEnd, LentRest } from '../../../runtime/lent-socket.ts'
 import type { WorkerFailure } from '../../../runtime/worker-failure.ts'
 
 /** The long-running task that owns one upload's file, offset and hash: `workers/ingest.ts`. */
@@ -22,12 +22,12 @@ export type IngestRequest =
   | { readonly kind: 'chunk'; readonly buffer: ArrayBuffer; readonly length: number }
   /** The sender keeps it and must not change it until it is answered. */
   | { readonly kind: 'shared-chunk'; readonly buffer: SharedArrayBuffer; readonly length: number }
-  /** Reads so many bytes of a body from its socket, closes the descriptor, and answers. */
+  /** Reads the rest of a body from its socket, closes the descriptor, and answers. */
   | {
       readonly kind: 'receive'
       readonly id: number
       readonly descriptor: number
-      readonly leftBytes: number
+      readonly rest: LentRest
     }
   /** Ends a `receive` that is under way. Out of order: what waits behind it is not waited for. */
   | { readonly kind: 'stop-receiving'; readonly id: number }

@@ -4,7 +4,8 @@
  */
 import { closeSync } from 'node:fs'
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
-import type { LentEnd } from '../../../runtime/lent-socket.ts'
+import type { LentEnd, LentRest } from '../../../runtime/lent-socket.ts'
+import { restOfBody } from './rest-of-body.ts'
 import type { UploadFile } from './upload-file.ts'
 
 /** Bytes of one read: they fit the core's cache, and 128 or 512 KiB were not faster. */
@@ -22,22 +23,23 @@ export interface Receiving {
   stop(): void
 }
 
-/** Takes `leftBytes` (at least 1) from the socket and not one more. The descriptor is closed in the end. */
+/** Takes what `lent` says from the socket; of a length, not one byte more. The descriptor is closed in the end. */
 export function receive(
   file: UploadFile,
   descriptor: number,
-  leftBytes: number,
+  lent: LentRest,
   onProgress: (bytes: number) => void,
 ): Receiving {
   shared ??= new Uint8Array(readBytesMax)
   const buffer = shared
-  let left = leftBytes
+  const rest = restOfBody(lent)
+  let received = 0
+  let reported = 0
   let end: LentEnd | undefined
-  let reportedLeft = left
   const report = () => {
-    if (left === reportedLeft) return
-    reportedLeft = left
-    onProgress(leftBytes - left)
+    if (received === reported) return
+    reported = received
+    onProgress(received)
   }
   const options: SocketConstructorOpts & { readonly onread: OnReadOpts } = {
     fd: descriptor,
@@ -45,14 +47,15 @@ export function receive(
     writable: false,
     onread: {
       // Asked once more when nothing is left, and then read no more.
-      buffer: () => buffer.subarray(0, Math.max(1, Math.min(left, readBytesMax))),
+      buffer: () => buffer.subarray(0, Math.max(1, Math.min(rest.wantedBytes, readBytesMax))),
       callback: (count) => {
         if (end !== undefined) return false
-        left -= count
-        file.append(buffer.subarray(0, count))
+        const data = rest.take(buffer.subarray(0, count))
+        received += data.length
+        file.append(data)
         file.relieve()
-        if (left > 0) return true
-        stop('whole')
+        if (rest.end === undefined) return true
+        stop(rest.end)
         return false
       },
     },
@@ -75,7 +78,7 @@ export function receive(
     socket.on('error', () => stop('gone'))
     socket.on('close', () => {
       clearInterval(timer)
-      resolve({ bytes: leftBytes - left, end: end ?? 'gone' })
+      resolve({ bytes: received, end: end ?? 'gone' })
     })
   })
   socket.resume()

@@ -6,8 +6,10 @@
  * `resume()` without a `pause()` before it stops the socket for good (the native side restores a
  * poll mask that it never saved), so the socket's real state is tracked here.
  */
-import type { LentEnd, LentSocket } from '../../../runtime/lent-socket.ts'
+import type { LentEnd, LentRest, LentSocket } from '../../../runtime/lent-socket.ts'
+import type { LoadedBinary } from '../../../runtime/loaded-binary.ts'
 import { ClientGone } from '../port.ts'
+import { ChunkFrame } from './chunk-frame.ts'
 import {
   chunksAfterPauseMax,
   fullReadsMax,
@@ -32,6 +34,8 @@ export class UwsBody {
   private fullReads = 0
   /** What came early is being delivered, and more of it is there. */
   private isCatchingUp = false
+  /** Of a chunked body that has become long: where it stands. */
+  private frame: ChunkFrame | undefined
   /** Somebody else reads the rest. */
   private lent: LentSocket | undefined
   private readonly bounds: SocketBounds
@@ -50,9 +54,24 @@ export class UwsBody {
     return this.nativeBytes + (this.lent?.receivedBytes ?? 0)
   }
 
-  /** Whether the rest could be read by somebody else now: nothing of it is in memory here. */
-  get isLendable(): boolean {
-    return this.res !== undefined && !this.isCatchingUp && !this.isSocketPaused && !this.hasEnded
+  /**
+   * The rest, if somebody else could read it now: nothing of it is in memory here, and at least `bytesMin`
+   * are left; or it is chunked, and as much has come. `bodyBytes`: as announced.
+   */
+  restToLend(
+    bodyBytes: number | undefined,
+    bytesMin: number,
+    binary: LoadedBinary,
+  ): LentRest | undefined {
+    if (this.isCatchingUp || this.isSocketPaused || this.hasEnded) return undefined
+    if (bodyBytes !== undefined) {
+      const bytes = bodyBytes - this.nativeBytes
+      return bytes < bytesMin ? undefined : { kind: 'length', bytes }
+    }
+    if (this.nativeBytes < bytesMin) return undefined
+    this.frame ??= new ChunkFrame(binary)
+    const leftInChunk = this.frame.left
+    return leftInChunk === undefined ? undefined : { kind: 'chunked', leftInChunk }
   }
 
   /** Whether whoever reads the rest waits for the client. */
@@ -68,9 +87,8 @@ export class UwsBody {
 
   /** See `LentEnd`; a client that has gone is the exchange's to tell. */
   lentEnded(end: LentEnd): void {
-    if (end === 'whole') {
+    if (end === 'whole' || end === 'overrun') {
       this.hasEnded = true
-      this.lent!.receivedBytes = this.lent!.leftBytes
       this.resolve?.()
     } else if (end === 'cut') {
       this.reject?.(new Error('the rest of the body was not read'))
@@ -155,6 +173,7 @@ export class UwsBody {
         this.early ??= []
         this.early.push(new Uint8Array(chunk.slice(0)))
       } else {
+        this.frame?.note(chunk)
         this.deliver(new Uint8Array(chunk))
       }
     }

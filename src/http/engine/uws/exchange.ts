@@ -162,10 +162,10 @@ export class UwsExchange extends EngineExchange implements Kept {
   }
 
   lend(bytesMin: number): LentSocket | undefined {
-    const { res, body, lane, bodyBytes } = this
-    if (res === undefined || this.isUnlendable || body?.isLendable !== true) return undefined
-    const leftBytes = (bodyBytes ?? 0) - body.receivedBytes
-    if (leftBytes < bytesMin) return undefined
+    const { res, body, lane } = this
+    if (res === undefined || body === undefined || this.isUnlendable) return undefined
+    const rest = body.restToLend(this.bodyBytes, bytesMin, lane.binary)
+    if (rest === undefined) return undefined
     // The native side is asked for the last time.
     this.keepAddress()
     this.res = undefined
@@ -178,7 +178,9 @@ export class UwsExchange extends EngineExchange implements Kept {
     const aborted = () => this.finish('aborted')
     const connection = new LentConnection(detached.arrival, lane, this.core, this.keeper, aborted)
     this.lent = connection
-    const socket = new LentSocket(detached.borrowed, leftBytes, connection, (end) => {
+    const socket = new LentSocket(detached.borrowed, rest, connection, (end) => {
+      // What was read behind the body is lost.
+      this.mustClose ||= end === 'overrun'
       body.lentEnded(end)
       if (end === 'gone') aborted()
     })

@@ -27,7 +27,7 @@ export class UwsLane {
   readonly app: UwsApp
   readonly isTls: boolean
   readonly sockets: SocketCalls
-  readonly #binary: LoadedBinary
+  readonly binary: LoadedBinary
   readonly #byPort = new Map<number, Arrival>()
   /** Whether this binary tells the port, and so which connection a request came on. */
   readonly hasPorts: boolean
@@ -37,7 +37,7 @@ export class UwsLane {
     this.app = app
     this.isTls = isTls
     this.sockets = sockets
-    this.#binary = binary
+    this.binary = binary
     this.hasPorts = hasPorts
   }
 
@@ -92,9 +92,9 @@ export class UwsLane {
   /** A binary that does not tell: the descriptor that is not waited for any more when it pauses. */
   #find(res: UwsResponse, open: number): Arrival | undefined {
     if (open > searchedMax) return undefined
-    const before = this.#binary.watchedDescriptors()
+    const before = this.binary.watchedDescriptors()
     res.pause()
-    const after = this.#binary.watchedDescriptors()
+    const after = this.binary.watchedDescriptors()
     res.resume()
     const paused = [...before].filter((descriptor) => !after.has(descriptor))
     const [descriptor] = paused
