@@ -324,7 +324,12 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
    * trailers, would be taken for the next request: somebody else's, behind a proxy.
    */
   private isEndDoubtful(): boolean {
-    if (!this.hasWholeBody || this.proxiedAddress() !== undefined) return true
+    return !this.hasWholeBody || this.isFromProxy()
+  }
+
+  /** Asked of the socket, which must still be there. */
+  protected isFromProxy(): boolean {
+    if (this.proxiedAddress() !== undefined) return true
     return this.core.options.isTrustedProxy?.(this.peerAddress()) === true
   }
 

@@ -55,6 +55,13 @@ export const BREAKS = [
     guard: uploads,
   },
   {
+    what: 'a connection of a proxy goes on behind a chunked body that was lent',
+    file: 'src/http/engine/uws/exchange.ts',
+    find: 'this.mustClose ||= this.isChunked && this.isFromProxy()',
+    replace: '',
+    guard: engine,
+  },
+  {
     what: 'a line of a chunked body ends with a line feed alone',
     file: 'src/blobs/files/worker/chunked-body.ts',
     find: 'if (byte === CR) {',
@@ -64,8 +71,8 @@ export const BREAKS = [
   {
     what: 'data behind which a read ends are taken for a whole chunk',
     file: 'src/http/engine/uws/chunk-frame.ts',
-    find: 'this.left = size - piece.byteLength',
-    replace: 'this.left = size',
+    find: '? size - piece.byteLength :',
+    replace: '? size :',
     guard: engine,
   },
   {

@@ -6,6 +6,7 @@ import type { HttpRequest } from '../../../src/http/engine/port.ts'
 import { UwsEngine } from '../../../src/http/engine/uws/engine.ts'
 import { loadUws } from '../../../src/http/engine/uws/loader.ts'
 import type { LentEnd, LentSocket } from '../../../src/runtime/lent-socket.ts'
+import type { RawClient } from '../../support/raw-http.ts'
 import { MiB, ok, pattern, type Served, serve, testTls, until } from './harness.ts'
 
 const load = loadUws()
@@ -43,10 +44,25 @@ interface Lending {
   answer: (() => void) | undefined
 }
 
-async function lending(isTls = false): Promise<Lending> {
+async function sendInChunks(client: RawClient): Promise<void> {
+  const chunkBytes = 32_768
+  await client.request('PUT', '/', ['Transfer-Encoding: chunked'])
+  for (let at = 0; at < bytes.length; at += chunkBytes) {
+    const chunk = bytes.subarray(at, at + chunkBytes)
+    const size = Buffer.from(`${chunkBytes.toString(16)}\r\n`)
+    await client.send(Buffer.concat([size, chunk, Buffer.from('\r\n')]))
+  }
+  await client.send('0\r\n\r\n')
+}
+
+async function lending(
+  isTls = false,
+  isTrustedProxy?: (address: string) => boolean,
+): Promise<Lending> {
   const parts: Buffer[] = []
   const served = await serve(
-    (options) => new UwsEngine(options, load.ok ? load : (undefined as never)),
+    (options) =>
+      new UwsEngine({ ...options, isTrustedProxy }, load.ok ? load : (undefined as never)),
     async (request, response) => {
       scene.request = request
       scene.answer = () => response.send(ok, 'early')
@@ -102,20 +118,26 @@ canLend('the rest of a long body comes to the borrower, and the connection goes 
 canLend('of a chunked body it is known how much is left of the chunk that has begun', async () => {
   const scene = await lending()
   const client = await scene.served.connect()
-  const chunkBytes = 32_768
-  await client.request('PUT', '/', ['Transfer-Encoding: chunked'])
-  for (let at = 0; at < bytes.length; at += chunkBytes) {
-    const chunk = bytes.subarray(at, at + chunkBytes)
-    const size = Buffer.from(`${chunkBytes.toString(16)}\r\n`)
-    await client.send(Buffer.concat([size, chunk, Buffer.from('\r\n')]))
-  }
-  await client.send('0\r\n\r\n')
+  await sendInChunks(client)
   expect((await client.readResponse()).body.toString()).toBe(String(bytes.length))
   expect(scene.lent?.rest.kind).toBe('chunked')
   expect(Buffer.concat(scene.parts).equals(bytes)).toBe(true)
   await client.request('GET', '/settle')
   expect((await client.readResponse()).status).toBe(200)
 })
+
+canLend(
+  'of a proxy, which may read chunks in another way, it is the last of the connection',
+  async () => {
+    const scene = await lending(false, (address) => address === '127.0.0.1')
+    const client = await scene.served.connect()
+    await sendInChunks(client)
+    const { status, headers } = await client.readResponse()
+    expect(scene.lent?.rest.kind).toBe('chunked')
+    expect([status, headers.get('connection')]).toEqual([200, 'close'])
+    await client.closed
+  },
+)
 
 canLend('nothing is lent of a body that is short or encrypted', async () => {
   const plain = await lending()

@@ -51,6 +51,10 @@ test.each([
   expect(whole(3, text).state).toBe('broken')
 })
 
+test('a size may be padded', () => {
+  expect(whole(3, 'abc\r\n2 \t\r\nde\r\n0 ;x\r\n\r\n').data).toBe('abcde')
+})
+
 test('what is behind the end is counted, and is no data', () => {
   expect(whole(3, 'abc\r\n0\r\n\r\nGET /')).toEqual({ state: 'end', data: 'abc', behind: 5 })
 })

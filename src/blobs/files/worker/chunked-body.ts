@@ -10,6 +10,9 @@ const trailerBytesMax = 16 * 1024
 const CR = 13
 const LF = 10
 const SEMICOLON = 59
+/** Some senders pad a size with blanks. */
+const SPACE = 32
+const TAB = 9
 
 /** `end`: of the body; `broken`: no chunked body. */
 export type ChunkedState = 'more' | 'end' | 'broken'
@@ -82,7 +85,7 @@ export class ChunkedBody {
   }
 
   #readSize(byte: number): ChunkedState {
-    if (byte === SEMICOLON && this.#digits > 0) {
+    if ((byte === SEMICOLON || byte === SPACE || byte === TAB) && this.#digits > 0) {
       this.#at = 'extension'
       return 'more'
     }

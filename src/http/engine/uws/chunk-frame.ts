@@ -6,10 +6,10 @@
  */
 import type { LoadedBinary } from '../../../runtime/loaded-binary.ts'
 
-/** CR LF, a size of up to ten digits, CR LF. */
+/** CR LF, a size of up to seven digits, CR LF: the native side counts sizes modulo 2^32. */
 const frameBytesMin = 5
-const frameBytesMax = 14
-const FRAME = /^\r\n([0-9a-f]{1,10})\r\n$/i
+const frameBytesMax = 11
+const FRAME = /^\r\n([0-9a-f]{1,7})\r\n$/i
 
 /** Pieces that are looked at (5 to 20 µs each): of chunks of 4 KiB or more, one of them ends a read. */
 const looksMax = 256
@@ -30,12 +30,21 @@ export class ChunkFrame {
     this.left = undefined
     this.#looks += 1
     if (this.#looks > looksMax) return
+    try {
+      this.left = this.#look(piece)
+    } catch {
+      // Thrown into the native side, it would end the process.
+      this.#looks = looksMax
+    }
+  }
+
+  #look(piece: ArrayBuffer): number | undefined {
     const address = this.#binary.addressOf(piece)
     const gap = this.#end === undefined ? 0 : Number(address - this.#end)
     this.#end = address + BigInt(piece.byteLength)
-    if (gap < frameBytesMin || gap > frameBytesMax) return
+    if (gap < frameBytesMin || gap > frameBytesMax) return undefined
     const frame = FRAME.exec(this.#binary.textBefore(address, gap))
     const size = frame === null ? 0 : Number.parseInt(frame[1]!, 16)
-    if (size > piece.byteLength) this.left = size - piece.byteLength
+    return size > piece.byteLength ? size - piece.byteLength : undefined
   }
 }

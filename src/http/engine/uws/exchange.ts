@@ -168,6 +168,7 @@ export class UwsExchange extends EngineExchange implements Kept {
     if (rest === undefined) return undefined
     // The native side is asked for the last time.
     this.keepAddress()
+    this.mustClose ||= this.isChunked && this.isFromProxy()
     this.res = undefined
     const detached = lane.detach(res, this.core.openConnections)
     this.isUnlendable = true
