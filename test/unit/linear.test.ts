@@ -11,6 +11,12 @@ import { readSourceFiles } from '../support/source-tree.ts'
 
 const files = readSourceFiles('src', 'workers')
 
+/**
+ * A text of 64 KiB takes 21 ms where each character becomes a part, on a slow and busy machine. A parser
+ * that is quadratic takes seconds.
+ */
+const msMax = 100
+
 describe('every regular expression', () => {
   test('takes a time in proportion to its text', () => {
     const found: string[] = []
@@ -125,8 +131,10 @@ describe('every function that takes text apart', () => {
       for (const text of hostileTexts()) {
         let took = call(text)
         // The least of some: the machine has other work.
-        for (let again = 0; took > 20 && again < 4; again += 1) took = Math.min(took, call(text))
-        expect(took, JSON.stringify(text.slice(0, 24))).toBeLessThan(20)
+        for (let again = 0; took > msMax && again < 4; again += 1) {
+          took = Math.min(took, call(text))
+        }
+        expect(took, JSON.stringify(text.slice(0, 24))).toBeLessThan(msMax)
       }
     },
     60_000,
