@@ -27,6 +27,12 @@ const largeBlobs = 8
 /** Between two operations of a lane, ms: a long run is to last, not to saturate. */
 const pauseMs = 4
 
+/**
+ * Between two uploads that are left to expire, ms: their number is compared, so it must not follow from how
+ * fast the machine happens to be.
+ */
+const abandonEveryMs = 200
+
 export class Traffic {
   readonly tally: Tally = {
     requests: 0,
@@ -42,6 +48,7 @@ export class Traffic {
   readonly #images: readonly Image[]
   readonly #large: readonly ReturnType<typeof withDigest>[]
   #latenciesMs: number[] = []
+  #nextAbandonAt = 0
 
   constructor(target: Target, seed: number) {
     this.#target = target
@@ -85,9 +92,16 @@ export class Traffic {
     if (dice < 0.55) return this.#pull(draw, connection, repository, image)
     if (dice < 0.63) return this.#delete(draw, connection, repository, image)
     if (dice < 0.73) return this.#largeBlob(draw, connection, repository)
-    if (dice < 0.8) return this.#abandon(draw, connection, repository)
+    if (dice < 0.8 && this.#mayAbandon()) return this.#abandon(draw, connection, repository)
     if (dice < 0.85) return this.#leave(draw, repository)
     return this.#list(draw, connection, repository)
+  }
+
+  #mayAbandon(): boolean {
+    const now = performance.now()
+    if (now < this.#nextAbandonAt) return false
+    this.#nextAbandonAt = now + abandonEveryMs
+    return true
   }
 
   async #push(connection: HttpConnection, repository: string, image: Image): Promise<void> {
