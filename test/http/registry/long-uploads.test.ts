@@ -149,12 +149,13 @@ describeRegistry('long uploads', {}, (registry, engine) => {
         await raw.send(content.subarray(0, 5_000_000))
         if (how === 'ends') raw.socket.end()
         else raw.abort()
-        // One that breaks may take bytes with it that were not read yet.
+        // One that breaks may take bytes with it that were not read yet, and node:http drops what it has
+        // buffered when a client ends in the middle of a body.
         let offset = -1
         await until(async () => {
           const free = await registry().client.request('PATCH', location, { body: Buffer.alloc(0) })
           offset = await offsetOf(location)
-          return free.status === 202 && (how === 'breaks' || offset === kept)
+          return free.status === 202 && (how === 'breaks' || engine === 'node' || offset === kept)
         })
         expect(offset).toBeLessThanOrEqual(kept)
         const done = await registry().client.request('PUT', `${location}?digest=${digest}`, {
