@@ -137,7 +137,7 @@ async function perform(
         return
       }
     } else if (request.kind === 'verify') {
-      // Of what was hashed: the last bytes may still be on their way to the file.
+      // Of what was hashed: a disk that takes no more does not make the bytes wrong.
       const actual = await file.digest(algorithmOf(request.digest))
       if (actual !== request.digest) {
         reply(port, { kind: 'mismatch', id: request.id, actual })
