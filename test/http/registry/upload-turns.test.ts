@@ -7,7 +7,8 @@ import { describeRegistry, type InProcessRegistry, until } from '../../support/i
 import { fetchRaw, type RawClient } from '../../support/raw-http.ts'
 import { expectStatus, sha256, someBytes } from '../../support/registry-client.ts'
 
-const answerMsMax = 2_300
+/** Two seconds of silence; the rest is for a machine that has forty of these at once. A holder that keeps the session has 30. */
+const answerMsMax = 6_000
 const lengthBytes = 300_000
 const content = someBytes(lengthBytes)
 const digest = sha256(content)
