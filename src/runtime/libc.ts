@@ -7,9 +7,19 @@
  */
 import { createRequire } from 'node:module'
 
+const PROT_NONE = 0
 const PROT_READ = 1
 const MAP_SHARED = 1
+const MAP_PRIVATE = 2
+const MAP_FIXED = 0x10
+const MAP_ANONYMOUS = 0x20
+const MAP_NORESERVE = 0x4000
+const MADV_WILLNEED = 3
+const POSIX_FADV_WILLNEED = 3
 const MADV_POPULATE_READ = 22
+const PAGE_BYTES_MIN = 4096
+/** What one call asks the disk for at most: the kernel cuts longer ones off at the device's largest request. */
+const WILLNEED_BYTES = 512 * 1024
 const SYNC_FILE_RANGE_WRITE = 2
 const FIONREAD = 0x541b
 const SOL_SOCKET = 1
@@ -36,11 +46,22 @@ const LOCK_NB = 4
 const EWOULDBLOCK = 11
 
 export interface Libc {
-  /** Maps a whole file read-only; the descriptor may be closed afterwards. Throws with `code`. */
-  map(descriptor: number, length: number): bigint
+  /** Addresses that nothing else gets, without memory behind them: touching one ends the process. Throws with `code`. */
+  reserve(length: number): bigint
+  /** Maps a file read-only at reserved addresses; the descriptor may be closed afterwards. Throws with `code`. */
+  map(address: bigint, descriptor: number, length: number): void
+  /** Takes a file away; its addresses stay reserved. Throws with `code`. */
+  vacate(address: bigint, length: number): void
+  /** Gives reserved addresses back, with what is mapped there. */
   unmap(address: bigint, length: number): void
   /** The mapped bytes as an ArrayBuffer without a copy (25 µs). Never touch it after `unmap`. */
   view(address: bigint, length: number): ArrayBuffer
+  /** Asks the disk for pages of a mapped file without waiting for them. Errors are left for `populate`. */
+  startReading(address: bigint, length: number): void
+  /** The same for the first `length` bytes of a file, 512 KiB at most. */
+  startReadingFile(descriptor: number, length: number): void
+  /** Whether all pages of a mapped file are in memory; true where the system does not say it. */
+  isInMemory(address: bigint, length: number): boolean
   /**
    * Reads pages into memory and into this process's page table. A disk error or a truncated file
    * throws instead of raising SIGBUS. Linux 5.14 or newer.
@@ -138,9 +159,6 @@ export function bindKoffi<T>(bindCalls: (koffi: Koffi) => T): T | { readonly una
 
 function bind(koffi: Koffi): Libc {
   const libc = koffi.load('libc.so.6')
-  const mmap = libc.func('int64_t mmap(int64_t, size_t, int, int, int, int64_t)')
-  const munmap = libc.func('int munmap(int64_t, size_t)')
-  const madvise = libc.func('int madvise(int64_t, size_t, int)')
   const ioctl = libc.func('int ioctl(int, unsigned long, _Out_ int *)')
   const setsockopt = libc.func('int setsockopt(int, int, int, int *, unsigned int)')
   const getsockopt = libc.func('int getsockopt(int, int, int, _Out_ int *, _Inout_ unsigned int *)')
@@ -156,18 +174,7 @@ function bind(koffi: Koffi): Libc {
     return Object.assign(new Error(`${call} failed: ${code}`), { code })
   }
   return {
-    map(descriptor, length) {
-      const address = BigInt(mmap(0, length, PROT_READ, MAP_SHARED, descriptor, 0) as number)
-      if (address === -1n) throw fault('mmap')
-      return address
-    },
-    unmap(address, length) {
-      if (munmap(address, length) !== 0) throw fault('munmap')
-    },
-    view: (address, length) => koffi.view(address, length),
-    populate(address, length) {
-      if (madvise(address, length, MADV_POPULATE_READ) !== 0) throw fault('madvise')
-    },
+    ...bindMemory(koffi, libc, fault),
     queuedBytes(descriptor) {
       const count = [0]
       return ioctl(descriptor, FIONREAD, count) === 0 ? count[0]! : 0
@@ -214,6 +221,68 @@ function bind(koffi: Koffi): Libc {
       if (flock(descriptor, LOCK_EX | LOCK_NB) === 0) return true
       if (koffi.errno() === EWOULDBLOCK) return false
       throw fault('flock')
+    },
+  }
+}
+
+type Memory = Pick<
+  Libc,
+  | 'reserve'
+  | 'map'
+  | 'vacate'
+  | 'unmap'
+  | 'view'
+  | 'startReading'
+  | 'startReadingFile'
+  | 'isInMemory'
+  | 'populate'
+>
+
+/** The calls for mapped files. */
+function bindMemory(koffi: Koffi, libc: KoffiLibrary, fault: (call: string) => Error): Memory {
+  const mmap = libc.func('int64_t mmap(int64_t, size_t, int, int, int, int64_t)')
+  const munmap = libc.func('int munmap(int64_t, size_t)')
+  const madvise = libc.func('int madvise(int64_t, size_t, int)')
+  const mincore = libc.func('int mincore(int64_t, size_t, void *)')
+  let residency = Buffer.alloc(0)
+  const fadvise = libc.func('int posix_fadvise(int, int64_t, int64_t, int)')
+  const reserveAt = (wanted: bigint, length: number, flags: number) => {
+    const kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags
+    const address = BigInt(mmap(wanted, length, PROT_NONE, kind, -1, 0) as number)
+    if (address === -1n) throw fault('mmap')
+    return address
+  }
+  return {
+    reserve: (length) => reserveAt(0n, length, 0),
+    map(address, descriptor, length) {
+      const flags = MAP_SHARED | MAP_FIXED
+      const mapped = mmap(address, length, PROT_READ, flags, descriptor, 0) as number
+      if (BigInt(mapped) === -1n) throw fault('mmap')
+    },
+    vacate(address, length) {
+      reserveAt(address, length, MAP_FIXED)
+    },
+    unmap(address, length) {
+      if (munmap(address, length) !== 0) throw fault('munmap')
+    },
+    view: (address, length) => koffi.view(address, length),
+    startReadingFile(descriptor, length) {
+      fadvise(descriptor, 0, length, POSIX_FADV_WILLNEED)
+    },
+    startReading(address, length) {
+      for (let done = 0; done < length; done += WILLNEED_BYTES) {
+        madvise(address + BigInt(done), Math.min(WILLNEED_BYTES, length - done), MADV_WILLNEED)
+      }
+    },
+    isInMemory(address, length) {
+      const pages = Math.ceil(length / PAGE_BYTES_MIN)
+      if (residency.length < pages) residency = Buffer.alloc(pages)
+      // Where pages are larger, fewer bytes are written.
+      const some = residency.subarray(0, pages).fill(1)
+      return mincore(address, length, some) !== 0 || !some.includes(0)
+    },
+    populate(address, length) {
+      if (madvise(address, length, MADV_POPULATE_READ) !== 0) throw fault('madvise')
     },
   }
 }

@@ -24,6 +24,7 @@ import type { Libc } from '../../runtime/libc.ts'
 import { RecentSet } from '../../runtime/recent-set.ts'
 import type { DriverReader, Promised } from '../driver.ts'
 import type { BlobSource, OpenFile } from '../port.ts'
+import { AddressSpace, type Extent } from './address-space.ts'
 import { type BlobPaths, blobPath } from './layout.ts'
 import { aheadBytesMax, Mapping } from './mapping.ts'
 import type { Pager } from './pager.ts'
@@ -54,10 +55,12 @@ export class BlobMap implements DriverReader {
   readonly #table: LRUCache<Digest, Mapping>
   readonly #opening = new Map<Digest, Promise<Opened>>()
   readonly #readLately = new RecentSet(recentFilesMax)
+  readonly #space: AddressSpace
   #mappedBytes = 0
 
   constructor(options: BlobMapOptions) {
     this.#options = options
+    this.#space = new AddressSpace(options.libc)
     this.#table = new LRUCache<Digest, Mapping>({
       maxSize: Math.max(1, options.cacheBytes),
       max: mappingsMax,
@@ -140,11 +143,9 @@ export class BlobMap implements DriverReader {
 
   /** Maps a file that is no blob yet, for readers of its own. Its pages are not fetched first. */
   async openPath(path: string, sizeBytes: number): Promise<OpenFile> {
-    const { pager, libc, clock } = this.#options
-    const address = await pager.mapGrowing(path, sizeBytes)
-    this.#mappedBytes += sizeBytes
-    const view = libc.view(address, sizeBytes)
-    const mapping = new Mapping(undefined, address, view, pager, clock)
+    const { pager, clock } = this.#options
+    const { extent } = await this.#mapInto(sizeBytes, (it) => pager.mapGrowing(it, path, sizeBytes))
+    const mapping = new Mapping(undefined, extent, sizeBytes, pager, clock)
     mapping.isShared = false
     mapping.readers += 1
     mapping.assumeWritten()
@@ -166,12 +167,13 @@ export class BlobMap implements DriverReader {
   }
 
   async #map(digest: Digest, row: Promised, firstBytes: number): Promise<Mapping> {
-    const { paths, pager, libc, clock } = this.#options
+    const { paths, pager, clock } = this.#options
     const { sizeBytes } = row
     const path = blobPath(paths, digest)
-    const { address, file } = await pager.map(path, digest, row, firstBytes)
-    this.#mappedBytes += sizeBytes
-    const mapping = new Mapping(file, address, libc.view(address, sizeBytes), pager, clock)
+    const { extent, file } = await this.#mapInto(sizeBytes, (it) =>
+      pager.map(it, path, digest, row, firstBytes),
+    )
+    const mapping = new Mapping(file, extent, sizeBytes, pager, clock)
     mapping.assumeResident(firstBytes)
     // Held until everyone who waited for it has it: another opening may push it out at once.
     mapping.readers += 1
@@ -179,6 +181,28 @@ export class BlobMap implements DriverReader {
     mapping.isShared = sizeBytes <= this.#options.cacheBytes
     if (mapping.isShared) this.#table.set(digest, mapping)
     return mapping
+  }
+
+  /** An extent with a file in it, which `map` brought there. */
+  async #mapInto<File>(
+    sizeBytes: number,
+    map: (extent: Extent) => Promise<File>,
+  ): Promise<{ readonly extent: Extent; readonly file: File }> {
+    const extent = this.#space.take(sizeBytes)
+    try {
+      const file = await map(extent)
+      this.#mappedBytes += sizeBytes
+      return { extent, file }
+    } catch (error) {
+      this.#vacate(extent, sizeBytes)
+      throw error
+    }
+  }
+
+  /** The pager empties the extent before it puts another file there: it works in the order of its messages. */
+  #vacate(extent: Extent, sizeBytes: number): void {
+    this.#options.pager.unmap(extent, sizeBytes)
+    this.#space.give(extent, sizeBytes)
   }
 
   #lend(mapping: Mapping, fetchedBytes = 0): BlobSource {
@@ -193,8 +217,12 @@ export class BlobMap implements DriverReader {
 
   #unmap(mapping: Mapping): void {
     this.#mappedBytes -= mapping.sizeBytes
-    mapping.bytes = undefined
-    this.#options.pager.unmap(mapping.address, mapping.sizeBytes)
+    mapping.isGone = true
+    const vacate = () => this.#vacate(mapping.extent, mapping.sizeBytes)
+    // A fetch that came after it would bring the next file's pages in, or fail.
+    const { settled } = mapping
+    if (settled === undefined) vacate()
+    else void settled.then(vacate)
   }
 }
 
@@ -237,13 +265,13 @@ class Reader implements BlobSource {
     }
     // Asked for again when it is there: that is no jump.
     this.#runEnd = Math.max(this.#runEnd, offset)
-    const { bytes, done } = mapping.fetch(offset, length)
+    const { bytes, done } = mapping.fetch(offset, length, offset - this.#runStart)
     this.fetchedBytes += bytes
     return done
   }
 
   use<R>(offset: number, length: number, callback: (bytes: Uint8Array) => R): R {
-    return callback(new Uint8Array(this.#mapping.bytes!, offset, length))
+    return callback(this.#mapping.bytes(offset, length))
   }
 
   close(): void {

@@ -4,6 +4,7 @@
  */
 import { windowBytesMax } from '../../registry/limits.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import type { Extent } from './address-space.ts'
 import type { Pager } from './pager.ts'
 import type { OpenedFile } from './worker/messages.ts'
 
@@ -12,6 +13,9 @@ export const granuleBytes = 128 * 1024
 
 /** What is fetched ahead of a reader at most, and first of a file that is read whole, bytes. */
 export const aheadBytesMax = 4 * windowBytesMax
+
+/** What the disk is asked for beyond that at most, bytes. */
+const startedBytesMax = 8 * windowBytesMax
 
 /** How long what was populated counts as resident, ms. */
 const residentMs = 10_000
@@ -29,7 +33,7 @@ interface Fetch {
 }
 
 export class Mapping {
-  readonly address: bigint
+  readonly extent: Extent
   readonly sizeBytes: number
   readonly #pager: Pager
   readonly #clock: Clock
@@ -41,29 +45,38 @@ export class Mapping {
   readonly #file: OpenedFile | undefined
   #checkedAt: number
   #checking: Promise<void> | undefined
-  bytes: ArrayBuffer | undefined
+  /** Nothing is at its addresses any more, or another file. */
+  isGone = false
   readers = 0
   /** Whether the table holds it; one that it dropped goes with its last reader. */
   isShared = true
 
   constructor(
     file: OpenedFile | undefined,
-    address: bigint,
-    bytes: ArrayBuffer,
+    extent: Extent,
+    sizeBytes: number,
     pager: Pager,
     clock: Clock,
   ) {
-    const sizeBytes = bytes.byteLength
     this.#file = file
-    this.address = address
+    this.extent = extent
     this.sizeBytes = sizeBytes
-    this.bytes = bytes
     this.#pager = pager
     this.#clock = clock
     this.#residentAt = new Float64Array(Math.ceil(sizeBytes / granuleBytes)).fill(
       Number.NEGATIVE_INFINITY,
     )
     this.#checkedAt = clock.monotonic()
+  }
+
+  /**
+   * `length` bytes from `offset` on. The view reaches over other files: what is not of this one, or of one
+   * that is gone, is refused with a RangeError.
+   */
+  bytes(offset: number, length: number): Uint8Array {
+    const isInside = offset >= 0 && length >= 0 && offset + length <= this.sizeBytes
+    if (!isInside || this.isGone) throw new RangeError('not in the mapped file')
+    return new Uint8Array(this.extent.view, this.extent.offset + offset, length)
   }
 
   /** Undefined while the file was looked at lately; else the look, which rejects when it was changed. */
@@ -80,6 +93,12 @@ export class Mapping {
         this.#checking = undefined
       })
     return this.#checking
+  }
+
+  /** Settles when nothing is brought into it any more; undefined when nothing is. Never rejects. */
+  get settled(): Promise<unknown> | undefined {
+    if (this.#fetches.size === 0) return undefined
+    return Promise.allSettled([...this.#fetches].map(({ done }) => done))
   }
 
   /** The first bytes were populated when the file was mapped. */
@@ -108,14 +127,21 @@ export class Mapping {
     return residentEnd - offset
   }
 
-  /** Fetches `length` bytes from `offset` on, and says how many bytes are asked of the disk for it. */
-  fetch(offset: number, length: number): { readonly bytes: number; readonly done: Promise<void> } {
+  /**
+   * Fetches `length` bytes from `offset` on, and says how many bytes are brought into memory for it. The disk
+   * is asked for as much more as a reader has read in one go, up to the bound.
+   */
+  fetch(
+    offset: number,
+    length: number,
+    runBytes = 0,
+  ): { readonly bytes: number; readonly done: Promise<void> } {
     const first = Math.floor(offset / granuleBytes)
     for (const fetch of this.#fetches) {
       if (fetch.first <= first && first <= fetch.last) return { bytes: 0, done: fetch.done }
     }
     const last = Math.floor((Math.min(offset + length, this.sizeBytes) - 1) / granuleBytes)
-    return this.#populate(first, last)
+    return this.#populate(first, last, runBytes)
   }
 
   /**
@@ -127,16 +153,18 @@ export class Mapping {
     if (aheadBytes <= 0) return 0
     const resident = this.residentBytes(end, aheadBytes)
     if (resident === aheadBytes || resident * 2 > aheadBytesMax) return 0
-    const { bytes, done } = this.fetch(end + resident, aheadBytes - resident)
+    const { bytes, done } = this.fetch(end + resident, aheadBytes - resident, runBytes)
     if (bytes > 0) done.catch(() => undefined)
     return bytes
   }
 
-  #populate(first: number, last: number): { bytes: number; done: Promise<void> } {
+  #populate(first: number, last: number, runBytes: number): { bytes: number; done: Promise<void> } {
     const offset = first * granuleBytes
     const bytes = Math.min((last + 1) * granuleBytes, this.sizeBytes) - offset
+    const moreBytes = Math.min(runBytes, startedBytesMax)
+    const startBytes = Math.min(bytes + moreBytes, this.sizeBytes - offset)
     const done = this.#pager
-      .populate(this.#file, this.address + BigInt(offset), bytes)
+      .populate(this.#file, this.extent.address + BigInt(offset), { length: bytes, startBytes })
       .then(() => {
         this.#residentAt.fill(this.#clock.monotonic(), first, last + 1)
       })

@@ -9,24 +9,20 @@ import { SupervisedTask } from '../../runtime/supervised-task.ts'
 import { WorkerError } from '../../runtime/worker-failure.ts'
 import type { LongTask } from '../../runtime/worker-pool.ts'
 import type { Promised } from '../driver.ts'
+import type { Extent } from './address-space.ts'
 import type { OpenedFile, PagerReply, PagerRequest, ValueTable } from './worker/messages.ts'
 
 /** Values that are remembered as read lately: two generations of this many keys. */
 const recentValuesMax = 32_768
 
-/** Where a file is mapped, and what it was then. */
-export interface MappedFile {
-  readonly address: bigint
-  readonly file: OpenedFile
-}
-
 interface Waiting {
-  readonly resolve: (mapped: MappedFile | undefined) => void
+  /** With what a file was when it was mapped. */
+  readonly resolve: (file: OpenedFile | undefined) => void
   readonly reject: (error: Error) => void
 }
 
 /** What is left of a request kind when its `id` is the pager's to give. */
-type Numbered = Exclude<PagerRequest, { kind: 'unmap' }>
+type Numbered = Exclude<PagerRequest, { kind: 'vacate' | 'unmap' }>
 type Unnumbered<R> = R extends { readonly id: number } ? Omit<R, 'id'> : never
 
 export class Pager {
@@ -47,16 +43,25 @@ export class Pager {
   }
 
   /**
-   * Maps a blob file; its first `populateBytes` are resident. Rejects with `EDAMAGED` when its length
+   * Maps a blob file into an extent, which is the caller's to give back, also when this fails; its first
+   * `populateBytes` are resident. Resolves to what the file is. Rejects with `EDAMAGED` when its length
    * is not the row's, or when it was written to after its row was made and is not its digest.
    */
   async map(
+    { address }: Extent,
     path: string,
     digest: Digest,
     { sizeBytes, createdAt }: Promised,
     populateBytes: number,
-  ): Promise<MappedFile> {
-    const what = { path, digest, sizeBytes, writtenBefore: createdAt, populateBytes }
+  ): Promise<OpenedFile> {
+    const what = {
+      address,
+      path,
+      digest,
+      sizeBytes,
+      writtenBefore: createdAt,
+      populateBytes,
+    }
     return (await this.#ask({ kind: 'map', ...what }))!
   }
 
@@ -70,10 +75,10 @@ export class Pager {
     await this.#ask({ kind: 'read', path, digest, sizeBytes, writtenBefore: createdAt, slotOffset })
   }
 
-  /** Maps a file that is still being written to, for `sizeBytes` of address space. */
-  async mapGrowing(path: string, sizeBytes: number): Promise<bigint> {
-    const what = { path, digest: undefined, sizeBytes, writtenBefore: undefined, populateBytes: 0 }
-    return (await this.#ask({ kind: 'map', ...what }))!.address
+  /** Maps a file that is still being written to, with `sizeBytes`, as `map` does. */
+  async mapGrowing({ address }: Extent, path: string, sizeBytes: number): Promise<void> {
+    const file = { path, digest: undefined, sizeBytes, writtenBefore: undefined }
+    await this.#ask({ kind: 'map', address, ...file, populateBytes: 0 })
   }
 
   /** Compares a file that was written to after its row was made with its digest, as `map` does. */
@@ -87,16 +92,23 @@ export class Pager {
   }
 
   /**
-   * Makes a page-aligned part of a mapping resident, and checks the file as above. Rejects when the
-   * disk cannot deliver it.
+   * Makes a page-aligned part of a mapping resident, and checks the file as above. `startBytes` are asked of
+   * the disk, before the part is waited for. Rejects when the disk cannot deliver it.
    */
-  async populate(file: OpenedFile | undefined, address: bigint, length: number): Promise<void> {
-    await this.#ask({ kind: 'populate', file, address, length })
+  async populate(
+    file: OpenedFile | undefined,
+    address: bigint,
+    { length, startBytes }: { readonly length: number; readonly startBytes: number },
+  ): Promise<void> {
+    await this.#ask({ kind: 'populate', file, address, length, startBytes })
   }
 
-  /** Takes a mapping away. The caller has no view of it any more. */
-  unmap(address: bigint, length: number): void {
-    this.#post({ kind: 'unmap', address, length })
+  /**
+   * Takes away what is mapped in an extent, `length` bytes from its start, before whatever is asked next. The
+   * caller reads there no more.
+   */
+  unmap({ address, isWhole }: Extent, length: number): void {
+    this.#post({ kind: isWhole ? 'unmap' : 'vacate', address, length })
   }
 
   /** See `MetadataReader.pageIn`. */
@@ -105,7 +117,7 @@ export class Pager {
     return this.#ask({ kind: 'page-in', database, key }).then(() => this.#recentValues.add(key))
   }
 
-  #ask(request: Unnumbered<Numbered>): Promise<MappedFile | undefined> {
+  #ask(request: Unnumbered<Numbered>): Promise<OpenedFile | undefined> {
     const id = this.#nextId++
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
@@ -118,7 +130,10 @@ export class Pager {
     this.#queue.push(request)
   }
 
-  /** A mapping whose `unmap` is lost with the worker stays mapped: address space, not memory. */
+  /**
+   * A file whose `vacate` is lost with the worker stays mapped until its extent has the next one; one whose
+   * `unmap` is lost stays: address space, not memory.
+   */
   #send(): void {
     const requests = this.#queue
     this.#queue = []
@@ -129,7 +144,7 @@ export class Pager {
     const waiting = this.#waiting.get(reply.id)!
     this.#waiting.delete(reply.id)
     if (reply.kind === 'failed') waiting.reject(new WorkerError(reply.failure))
-    else waiting.resolve(reply.kind === 'mapped' ? reply : undefined)
+    else waiting.resolve(reply.kind === 'mapped' ? reply.file : undefined)
   }
 
   #onDown(error: Error): void {

@@ -20,22 +20,21 @@ function mapOf() {
   const clock = new FakeClock()
   const populated: { readonly offset: number; readonly length: number }[] = []
   const pager = {
-    map: async (_path: string, _digest: Digest, _row: BlobRow, length: number) => {
+    map: async (_to: unknown, _path: string, _digest: Digest, _row: BlobRow, length: number) => {
       if (length > 0) populated.push({ offset: 0, length })
-      return { address: 0n, file: {} }
+      return {}
     },
-    populate: async (_file: unknown, address: bigint, length: number) => {
+    populate: async (_file: unknown, address: bigint, { length }: { length: number }) => {
       populated.push({ offset: Number(address), length })
     },
     check: async () => undefined,
     unmap: () => undefined,
   }
-  const bytes = new ArrayBuffer(sizeBytes)
   const map = new BlobMap({
     paths: { root: '/nowhere', blobs: '/nowhere' } as never,
     pager: pager as unknown as Pager,
     slots: new ReadSlots(),
-    libc: { view: () => bytes } as unknown as Libc,
+    libc: { reserve: () => 0n, view: () => new ArrayBuffer(1024 * MiB) } as unknown as Libc,
     clock,
     cacheBytes: 1024 * MiB,
   })
@@ -119,4 +118,16 @@ test('what is fetched ahead of a reader is as much as it has read in one go', as
   const { open, total } = mapOf()
   await read(await open(false), 50 * MiB, 2 * MiB)
   expect(total()).toBeLessThanOrEqual(4 * MiB)
+})
+
+test('bytes beyond the file are refused: its view reaches over other files', async () => {
+  const source = await mapOf().open(false)
+  expect(source.use(sizeBytes - 5, 5, (bytes) => bytes.byteLength)).toBe(5)
+  for (const [offset, length] of [
+    [sizeBytes - 5, 6],
+    [-1, 5],
+    [sizeBytes, 1],
+  ] as const) {
+    expect(() => source.use(offset, length, (bytes) => bytes)).toThrow(RangeError)
+  }
 })

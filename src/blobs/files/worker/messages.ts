@@ -103,6 +103,8 @@ export type PagerRequest =
   | {
       readonly kind: 'map'
       readonly id: number
+      /** Reserved by the sender, for at least the size of the file. */
+      readonly address: bigint
       readonly path: string
       /** Undefined, like the time, for a file that is still being written. */
       readonly digest: Digest | undefined
@@ -138,7 +140,12 @@ export type PagerRequest =
       readonly file: OpenedFile | undefined
       readonly address: bigint
       readonly length: number
+      /** What is asked of the disk before `length` is waited for, bytes; at least as much. */
+      readonly startBytes: number
     }
+  /** Takes a file away; its addresses stay reserved, for the next one. */
+  | { readonly kind: 'vacate'; readonly address: bigint; readonly length: number }
+  /** Takes a file away, and its addresses too. */
   | { readonly kind: 'unmap'; readonly address: bigint; readonly length: number }
   /** Reads a binary row, so that its pages are resident. */
   | {
@@ -152,7 +159,6 @@ export type PagerReply =
   | {
       readonly kind: 'mapped'
       readonly id: number
-      readonly address: bigint
       readonly file: OpenedFile
     }
   | { readonly kind: 'done'; readonly id: number }
