@@ -93,7 +93,7 @@ export class Bench {
   async startFresh(
     name: ServerName,
     folder = this.newFolder(name),
-    more: Pick<StartOptions, 'logsAccess' | 'engine'> = {},
+    more: Pick<StartOptions, 'logsAccess' | 'engine' | 'trustsClients'> = {},
   ): Promise<BenchServer> {
     return this.kind(name).start({
       folder,

@@ -49,6 +49,8 @@ export interface StartOptions {
   readonly mirrorOf?: string
   /** Write a CPU profile into this folder when the server ends (ours only). */
   readonly profileFolder?: string
+  /** Ours: the clients are balancers, whose connections are not bounded for each client. */
+  readonly trustsClients?: boolean
 }
 
 export interface BenchServer {

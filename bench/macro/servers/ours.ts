@@ -66,14 +66,17 @@ function writeConfig({
   config = '',
   engine = 'auto',
   mirrorOf,
+  trustsClients = false,
 }: StartOptions): string {
   const file = join(folder, 'config.yaml')
   const { certFile = '', keyFile = '' } = tls ?? {}
   const mirrors = mirrorOf === undefined ? '' : `mirrors: [{ name: up, upstream: "${mirrorOf}" }]\n`
+  const proxies = trustsClients ? loopback : ''
   writeFileSync(
     file,
     `log: { access: ${logsAccess} }\n` +
-      `server: { engine: ${engine}, tls: { cert: "${certFile}", key: "${keyFile}" } }\n` +
+      `server: { engine: ${engine}, tls: { cert: "${certFile}", key: "${keyFile}" }, ` +
+      `trusted_proxies: [${proxies}] }\n` +
       `${mirrors}${config}`,
   )
   return file
