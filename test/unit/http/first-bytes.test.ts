@@ -143,6 +143,7 @@ test('64 KiB of anything take no time', () => {
       judgeRequest(given, 65_536)
       readOffer(given)
     }
-    expect(performance.now() - startedAt).toBeLessThan(20)
+    // Anything but linear takes seconds.
+    expect(performance.now() - startedAt).toBeLessThan(500)
   }
 })

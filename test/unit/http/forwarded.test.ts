@@ -37,6 +37,7 @@ test.each([' ', '\t', ',', ';', '=', '"', '\\', 'a', 'for=', 'for="', 'for=a,'])
     const started = performance.now()
     parseForwarded(text.repeat(Math.floor(8192 / text.length)))
     parseForwarded(text.repeat(64 * 1024))
-    expect(performance.now() - started).toBeLessThan(20)
+    // Anything but linear takes seconds.
+    expect(performance.now() - started).toBeLessThan(500)
   },
 )
