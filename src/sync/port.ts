@@ -1,0 +1,101 @@
+/**
+ * @module What the runs of a sync know of the registry that is copied: its repositories and its tags. One
+ * implementation a type of source (`sync/sources/`). Bytes come through `upstream/`, whatever the type.
+ */
+import type { Digest } from '../registry/digest.ts'
+
+/** A repository as the source lists it. Names are the source's own, not yet mapped, not yet checked. */
+export interface ListedRepository {
+  readonly name: string
+  /**
+   * When a live tag was set last, ms since 1970 by the source's clock, often whole seconds. Undefined: the
+   * source does not say, so the repository has to be looked at.
+   */
+  readonly changedAt?: number
+}
+
+/** A tag as the source lists it, alive. The name is not yet checked. */
+export interface ListedTag {
+  readonly tag: string
+  /** Undefined: the source does not say, so it has to be resolved. */
+  readonly digest?: Digest
+  /** ms since 1970 by the source's clock. */
+  readonly pushedAt?: number
+  /** When the source itself lets the tag end, ms since 1970. */
+  readonly expiresAt?: number
+}
+
+export interface TagsWanted {
+  /** Pages may end at tags that were set before this, ms by the source's clock. Undefined: all tags. */
+  readonly since?: number
+  readonly signal: AbortSignal
+}
+
+/** The upstream of one source. */
+export interface SyncUpstream {
+  /**
+   * Asks whether the credential is good, where a bad one would be answered as nobody's. Throws a
+   * `SyncError` of reason `credentials`, or the `UpstreamError` of a host that cannot be asked.
+   */
+  probe(signal: AbortSignal): Promise<void>
+  /**
+   * Pages of repositories, each name once. Complete when it ends; what cannot be listed to its end throws:
+   * nothing may be taken for gone then. Never says "none" of what could not be asked.
+   */
+  repositories(signal: AbortSignal): AsyncIterable<readonly ListedRepository[]>
+  /**
+   * Pages of live tags of one repository, each name once, the newest first where the source tells times.
+   * Ends and throws as `repositories`. Throws an `UpstreamError` of kind `missing` for no such repository.
+   */
+  tags(repository: string, wanted: TagsWanted): AsyncIterable<readonly ListedTag[]>
+  /**
+   * One tag as it is now, with its digest; undefined when the source says that there is none (proof for a
+   * prune). Throws whenever that could not be asked: 401, 403, 429, 5xx.
+   */
+  tag(repository: string, tag: string, signal: AbortSignal): Promise<ListedTag | undefined>
+  /** Whether `since` of `tags` saves anything, and `changedAt` is told. */
+  readonly tellsTimes: boolean
+}
+
+/** Why something was not copied: the fixed words of results, metrics and failures. */
+export const SYNC_REASONS = [
+  'credentials',
+  'denied',
+  'unreachable',
+  'timeout',
+  'tls',
+  'rate-limited',
+  'upstream-error',
+  'suspicious-listing',
+  'incomplete-listing',
+  'corrupt-upstream',
+  'child-missing',
+  'referrers',
+  'too-large',
+  'bad-name',
+  'schema-1',
+  'bad-manifest',
+  'minimum',
+  'immutable',
+  'quota',
+  'no-space',
+  'rejected',
+  'collision',
+  'organization-not-found',
+  'internal',
+] as const
+
+export type SyncReason = (typeof SYNC_REASONS)[number]
+
+/** A failure with its fixed word. `isPassing`: worth another try. */
+export class SyncError extends Error {
+  override readonly name = 'SyncError'
+  readonly reason: SyncReason
+  readonly isPassing: boolean
+
+  constructor(reason: SyncReason, message: string, isPassing = false, options?: ErrorOptions) {
+    super(message, options)
+    this.reason = reason
+    this.isPassing = isPassing
+  }
+}
