@@ -8,11 +8,13 @@ import { readErrorBody, type UpstreamWords } from './words.ts'
 
 /** How the request was made that was answered so. */
 export interface AskedHow {
-  readonly method: 'GET' | 'HEAD'
+  readonly method: 'GET' | 'HEAD' | 'POST'
   /** By the upstream itself, not by a host that it named. */
   readonly isOwn: boolean
   /** The configured credential itself was sent, not a token that it got, and is taken nowhere. */
   readonly isCredential: boolean
+  /** A sync waits for as long as a host that is overloaded says; a pull is not made to. */
+  readonly isPatient?: boolean
 }
 
 const errorBytesMax = 16 * 1024
@@ -29,8 +31,8 @@ export function judgeStatus(
 ): UpstreamError {
   const { status } = answer
   const kind = kindOf(status, how)
-  const retryAfterMs =
-    kind === 'limited' ? parseRetryAfter(headerOf(answer.headers, 'retry-after')) : undefined
+  const isTimed = kind === 'limited' || (how.isPatient === true && status === 503)
+  const retryAfterMs = isTimed ? retryAfterOf(answer) : undefined
   // A stranger's words are not passed on.
   const said = how.isOwn ? { words: words?.text, code: words?.code } : {}
   return new UpstreamError(kind, `${host} answers ${status}`, {
@@ -92,10 +94,24 @@ export async function readWords(answer: Answer): Promise<UpstreamWords | undefin
 
 const retryAfterLengthMax = 64
 
-/** Seconds or a date, as ms from now. */
+/** Numbers from here on are a time since 1970, seconds: Docker Hub's older header has one. */
+const unixSecondsMin = 1_000_000_000
+
+/** When it may be asked again, as ms from now; undefined where the answer does not say it. */
+export function retryAfterOf({ headers }: Pick<Answer, 'headers'>): number | undefined {
+  return (
+    parseRetryAfter(headerOf(headers, 'retry-after')) ??
+    parseRetryAfter(headerOf(headers, 'x-retry-after'))
+  )
+}
+
+/** Seconds, seconds since 1970, or a date, as ms from now. */
 export function parseRetryAfter(text: string | undefined): number | undefined {
   if (text === undefined || text.length > retryAfterLengthMax) return undefined
-  if (/^\d{1,9}$/.test(text.trim())) return Number(text) * 1000
+  if (/^\d{1,10}$/.test(text.trim())) {
+    const seconds = Number(text)
+    return seconds < unixSecondsMin ? seconds * 1000 : Math.max(0, seconds * 1000 - Date.now())
+  }
   const at = Date.parse(text)
   return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now())
 }

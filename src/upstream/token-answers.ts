@@ -4,9 +4,9 @@
  */
 
 import type { Clock } from '../runtime/clock.ts'
-import { type Answer, headerOf } from './client.ts'
+import type { Answer } from './client.ts'
 import { UpstreamError } from './error.ts'
-import { parseRetryAfter } from './status.ts'
+import { retryAfterOf } from './status.ts'
 import { readTokenRefusal } from './words.ts'
 
 export interface Token {
@@ -55,11 +55,40 @@ export function parseToken(text: string, clock: Clock, host: string): Token {
   if (typeof value !== 'string' || !/^[\x21-\x7e]{1,65536}$/.test(value)) {
     throw new UpstreamError('garbage', `${host}: the token server gives no token`, { host })
   }
-  const seconds = Number(expires_in ?? defaultLifetimeSeconds)
+  const ownSeconds = expires_in === undefined ? lifeOf(value, clock) : undefined
+  const seconds = ownSeconds ?? Number(expires_in ?? defaultLifetimeSeconds)
   const lifetimeMs = (Number.isFinite(seconds) ? Math.max(0, seconds) : 0) * 1000
   // Renewed before it ends: a request that is on its way must still arrive with it.
-  const earlyMs = Math.min(10_000, lifetimeMs / 5)
+  const earlyMs = Math.min(ownSeconds === undefined ? 10_000 : 60_000, lifetimeMs / 5)
   return { header: `Bearer ${value}`, usableUntil: clock.monotonic() + lifetimeMs - earlyMs }
+}
+
+/** Longest token that is looked into, characters, and the longest life that its own word is taken for. */
+const readTokenLengthMax = 16 * 1024
+const ownLifeSecondsMax = 3600
+
+/**
+ * Seconds that a JSON Web Token says it has left, where it is one: Quay says it nowhere else. Nothing is
+ * verified here: it is for those who take it. By its own `iat` as well, so that a clock which is wrong here
+ * makes no token last longer.
+ */
+function lifeOf(token: string, clock: Clock): number | undefined {
+  if (token.length > readTokenLengthMax) return undefined
+  const from = token.indexOf('.') + 1
+  const to = token.indexOf('.', from)
+  if (from === 0 || to === -1) return undefined
+  let payload: unknown
+  try {
+    payload = JSON.parse(Buffer.from(token.slice(from, to), 'base64url').toString('utf8'))
+  } catch {
+    return undefined
+  }
+  const { exp, iat } = (payload ?? {}) as Record<string, unknown>
+  if (typeof exp !== 'number' || !Number.isFinite(exp)) return undefined
+  const whole = typeof iat === 'number' && Number.isFinite(iat) ? exp - iat : ownLifeSecondsMax
+  const left = Math.min(whole, exp - clock.now() / 1000, ownLifeSecondsMax)
+  // A clock that is wrong here, or a token that has ended: known when it is refused.
+  return left > 0 ? left : undefined
 }
 
 /**
@@ -77,7 +106,6 @@ export function tokenFailure(
   const refusal = hasCredential ? 'auth' : 'hidden'
   const kind = status >= 500 ? 'server' : status === 429 ? 'limited' : refusal
   const message = `${host}: the token server answers ${status}${code === undefined ? '' : ` ${code}`}`
-  const retryAfterMs =
-    kind === 'limited' ? parseRetryAfter(headerOf(answer.headers, 'retry-after')) : undefined
+  const retryAfterMs = kind === 'limited' ? retryAfterOf(answer) : undefined
   return new UpstreamError(kind, message, { host, status, words: code, retryAfterMs })
 }
