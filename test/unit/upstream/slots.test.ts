@@ -10,8 +10,8 @@ function line(perOrigin: number) {
   return {
     slots,
     taken,
-    ask: (name: string, isBulk = true, origin = 'a') =>
-      slots.take(origin, isBulk, () => taken.push(name)),
+    ask: (name: string, isBulk = true, origin = 'a', isLater = false) =>
+      slots.take(origin, isBulk, () => taken.push(name), isLater),
   }
 }
 
@@ -49,5 +49,29 @@ describe('slots of an origin', () => {
     slots.give('a', false)
     await settled()
     expect(taken.slice(9)).toEqual(['layer 7'])
+  })
+
+  test('go to a sync when nobody else wants one', async () => {
+    const { slots, taken, ask } = line(1)
+    ask('first')
+    ask('sync', false, 'a', true)
+    ask('layer')
+    ask('manifest', false)
+    for (const isBulk of [true, false, true]) {
+      slots.give('a', isBulk)
+      await settled()
+    }
+    expect(taken).toEqual(['first', 'manifest', 'layer', 'sync'])
+  })
+
+  test('are left to others by the layers of a sync', async () => {
+    const { slots, taken, ask } = line(8)
+    for (let count = 0; count < 10; count += 1) ask(`sync ${count}`, true, 'a', true)
+    expect(taken).toHaveLength(5)
+    ask('layer')
+    expect(taken.at(-1)).toBe('layer')
+    slots.give('a', true, true)
+    await settled()
+    expect(taken.at(-1)).toBe('sync 5')
   })
 })
