@@ -3,8 +3,8 @@
  * resolved, so that nothing behind looks up again whose it is.
  */
 import type { RepositoryName } from '../registry/name.ts'
+import type { Ask } from '../upstream/ask.ts'
 import type { Answer } from '../upstream/client.ts'
-import type { Ask } from '../upstream/upstream.ts'
 import type { Mirror } from './mirror.ts'
 
 export class MirroredRepository {

@@ -1,15 +1,23 @@
 /**
  * @module What another registry counts of us: everything that belongs to one host and one credential. It
  * is shared by all who ask there with it, so that two mirrors of one registry do not ask twice as
- * much, learn of its failures together, and get one token.
+ * much, learn of its failures together, and get one token. A request is sent when its turn has come: by the
+ * rates, the gate of its class, the breaker of its host.
  */
+
 import { BoundedMap } from '../runtime/bounded-map.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { Rate } from '../runtime/token-bucket.ts'
+import { REQUEST_CLASSES, type RequestClass } from './ask.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
-import { type AnswerHeaders, headerOf } from './client.ts'
+import type { Answer, AnswerHeaders, HttpCall, HttpClient } from './client.ts'
+import { toUpstreamError, UpstreamError } from './error.ts'
+import { Gate, type Leave, type Outcome } from './gate.ts'
 import { PassBudget } from './pass-budget.ts'
+import { isReserved, type Quota, readQuota } from './quota.ts'
+import { sleep } from './sleep.ts'
 import { Slots } from './slots.ts'
+import { judgeStatus } from './status.ts'
 import type { Credential } from './tokens.ts'
 import { Tokens } from './tokens.ts'
 
@@ -28,7 +36,22 @@ export interface AccountLimits {
   /** 0: unlimited. */
   readonly bytesPerSecond: number
   readonly requestsPerSecond: number
+  /** Requests a second of a class, beside those that are known of the host. */
+  readonly classes?: Readonly<Partial<Record<RequestClass, number>>>
 }
+
+const QUOTA_HEADERS = ['limit', 'remaining'].flatMap((it) => [
+  `ratelimit-${it}`,
+  `x-ratelimit-${it}`,
+])
+
+/** What hosts are known to allow, somewhat less than it. */
+const KNOWN_HOSTS: Readonly<Record<string, Readonly<Record<RequestClass, number>>>> = {
+  'quay.io': { api: 4, list: 4, manifest: 40, blob: 40 },
+}
+
+/** Longest that a class of requests is put off, ms. */
+const putOffMsMax = 24 * 3600 * 1000
 
 /** What a rate limit says is left, by credential. */
 export interface Budget {
@@ -36,6 +59,8 @@ export interface Budget {
   readonly limit: number | undefined
   readonly remaining: number | undefined
   readonly at: number
+  /** When it is whole again, ms since 1970, where the host says it. */
+  readonly resetAt?: number | undefined
 }
 
 /** Hosts whose breaker is remembered: those that redirects name come and go. */
@@ -44,6 +69,20 @@ const breakersMax = 256
 /** Headers of which it is remembered whether the host takes them, and for how long that it does not. */
 const takenMax = 64
 const refusedForMs = 5_000
+
+/** Longest that a request of a sync waits where the host says how long, ms. */
+export const patientMsMax = 30_000
+
+/** Its class where it is for the upstream itself; `token`, or `link` where a redirect leads. */
+export type SentFor = RequestClass | 'token' | 'link'
+
+/** What sends, and who counts it. */
+export interface Sending {
+  readonly http: HttpClient
+  readonly onRequest: (kind: HttpCall['method']) => void
+  /** Of the upstream itself; `token`: of whoever gives them. */
+  readonly onAnswer?: (of: RequestClass | 'token', status: number) => void
+}
 
 export class Account {
   readonly tokens: Tokens
@@ -57,9 +96,19 @@ export class Account {
   /** By host: the upstream's own, and those that it names. */
   readonly #breakers = new BoundedMap<string, Breaker>(breakersMax)
   readonly #taken = new Map<string, { readonly isTaken: boolean; readonly until: number }>()
+  readonly #gates: Readonly<Record<RequestClass, Gate>>
+  readonly #quotas = new Map<RequestClass, Quota>()
+  /** Until when a class is not asked, ms since 1970. */
+  readonly #putOffUntil = new Map<RequestClass, number>()
   #budget: Budget | undefined
+  /** Whether a class has a rate. */
+  #isRated: boolean
 
-  constructor(credential: Credential | undefined, limits: AccountLimits, clock: Clock) {
+  constructor(
+    { credential, origin }: Pick<AccountOwner, 'credential' | 'origin'>,
+    limits: AccountLimits,
+    clock: Clock,
+  ) {
     this.#credential = credential
     this.#clock = clock
     this.tokens = new Tokens(credential, clock)
@@ -67,21 +116,161 @@ export class Account {
     this.passes = new PassBudget(limits.connections)
     this.requestRate = new Rate(limits.requestsPerSecond, clock, 'all')
     this.byteRate = new Rate(limits.bytesPerSecond, clock, 'all')
+    const known = KNOWN_HOSTS[new URL(origin).hostname]
+    this.#isRated = known !== undefined || limits.classes !== undefined
+    const windowMax = () => this.slots.perOrigin
+    const gateOf = (of: RequestClass) => {
+      const gate = new Gate({ perSecond: known?.[of] ?? 0, clock, windowMax })
+      gate.lower(limits.classes?.[of] ?? 0)
+      return gate
+    }
+    this.#gates = {
+      api: gateOf('api'),
+      list: gateOf('list'),
+      manifest: gateOf('manifest'),
+      blob: gateOf('blob'),
+    }
   }
 
   /** One more who asks with it: of two limits the smaller one holds for both. */
-  lower({ connections, bytesPerSecond, requestsPerSecond }: AccountLimits): void {
+  lower({ connections, bytesPerSecond, requestsPerSecond, classes }: AccountLimits): void {
     this.slots.lower(connections)
     this.passes.lower(connections)
     this.requestRate.lower(requestsPerSecond)
     this.byteRate.lower(bytesPerSecond)
+    if (classes === undefined) return
+    this.#isRated = true
+    for (const of of REQUEST_CLASSES) this.#gates[of].lower(classes[of] ?? 0)
+  }
+
+  gateOf(of: RequestClass): Gate {
+    return this.#gates[of]
+  }
+
+  /** Any answer. 5xx and 429 count as the host's failures. Throws an `UpstreamError`. */
+  async send(call: HttpCall, of: SentFor, by: Sending): Promise<Answer> {
+    const { host } = call.url
+    const breaker = this.#breakerOf(host)
+    // Many of a sync wait for one host: what is refused takes no turn from what is not.
+    this.#requireOpen(call, of)
+    if (call.isLater === true && breaker.isShut) breaker.enter(host)
+    await this.#waitForRate(call, of)
+    const leave = await this.#enter(call, of)
+    let outcome: Outcome = 'unheard'
+    try {
+      breaker.enter(host)
+      const answer = await this.#ask(call, of, by)
+      outcome = outcomeOf(answer)
+      return answer
+    } finally {
+      leave(outcome)
+    }
+  }
+
+  async #ask(call: HttpCall, of: SentFor, by: Sending): Promise<Answer> {
+    const { method, url } = call
+    const breaker = this.#breakerOf(url.host)
+    try {
+      by.onRequest(method)
+      const answer = await by.http.send(call)
+      const { status } = answer
+      if (of !== 'link') by.onAnswer?.(of, status)
+      // A method that it does not know is no failure of the host.
+      const isFailure = (status >= 500 && status !== 501) || status === 429
+      if (isFailure) {
+        const isPatient = call.isLater === true
+        const how = { method, isOwn: false, isCredential: false, isPatient }
+        const failure = judgeStatus(url, answer, how, undefined)
+        const { retryAfterMs = 0 } = failure
+        const isLong = retryAfterMs > patientMsMax
+        if (isLong && of !== 'link' && of !== 'token') this.putOff(of, retryAfterMs)
+        breaker.failed(failure)
+      } else breaker.succeeded()
+      return answer
+    } catch (error) {
+      const known = toUpstreamError(error, url.host)
+      if (known.isOurs) breaker.unheard()
+      else breaker.failed(known)
+      throw known
+    }
+  }
+
+  async #waitForRate(call: HttpCall, of: SentFor): Promise<void> {
+    // Links of a sync lead to storage, which is not what its requests are counted for.
+    if (call.isLater === true && of === 'link') return
+    const clock = this.#clock
+    const { deadline, signal } = call
+    const leftMs = () => Math.max(0, deadline - clock.monotonic())
+    const waitMs = this.requestRate.take(1)
+    const isInTime = waitMs <= leftMs()
+    // It will not be asked: a debt for it would keep others waiting for nothing.
+    if (!isInTime) this.requestRate.take(-1)
+    if (waitMs > 0) await sleep(Math.min(waitMs, leftMs()), signal)
+    if (!isInTime || clock.monotonic() >= deadline) throw noTime(call)
+  }
+
+  /** Waits for the turn of a request of its class. */
+  async #enter(call: HttpCall, of: SentFor): Promise<Leave> {
+    if (of === 'link' || of === 'token') return () => undefined
+    const clock = this.#clock
+    const { deadline, isLater, signal } = call
+    const by = isLater === true ? 'sync' : 'pull'
+    const gate = this.#gates[of]
+    // A pull is held back by a rate alone; what it was refused still counts.
+    if (by === 'pull' && !this.#isRated) {
+      return (outcome) => {
+        if (outcome === 'congested') gate.refused()
+      }
+    }
+    const leave = await gate.enter(by, deadline - clock.monotonic(), signal)
+    if (leave === undefined) throw noTime(call)
+    try {
+      // What was answered meanwhile may have closed it.
+      this.#requireOpen(call, of)
+    } catch (error) {
+      leave('unheard')
+      throw error
+    }
+    return leave
+  }
+
+  /** Throws `limited` where a sync may not ask now: it was told so, or little is left of the quota. */
+  #requireOpen({ url, method, isLater }: HttpCall, of: SentFor): void {
+    if (isLater !== true || of === 'link' || of === 'token') return
+    const until = this.closedUntil(of, method)
+    if (until === undefined) return
+    const { host } = url
+    const retryAfterMs = until - this.#clock.now()
+    const message = `${host}: a sync may not ask it for now`
+    throw new UpstreamError('limited', message, { host, retryAfterMs, isOurs: true })
+  }
+
+  /** Nobody of a sync asks for anything of the class until then, ms from now. */
+  putOff(of: RequestClass, ms: number): void {
+    const until = this.#clock.now() + Math.min(ms, putOffMsMax)
+    this.#putOffUntil.set(of, Math.max(until, this.#putOffUntil.get(of) ?? 0))
+  }
+
+  /**
+   * When a sync may ask for the class again, ms since 1970; undefined: now. It leaves what the host counts to
+   * those who wait for a pull, as soon as little is left of it.
+   */
+  closedUntil(of: RequestClass, method: string): number | undefined {
+    const now = this.#clock.now()
+    const until = this.#putOffUntil.get(of)
+    // A clock that was set back keeps nobody waiting for longer than was said.
+    if (until !== undefined && until > now && until <= now + putOffMsMax) return until
+    const quota = this.#quotas.get(of)
+    // HEADs are not what hosts count.
+    if (quota === undefined || method === 'HEAD' || quota.resetAt <= now) return undefined
+    return isReserved(quota, of) ? quota.resetAt : undefined
   }
 
   get breakers(): readonly { readonly host: string; readonly state: BreakerState }[] {
     return [...this.#breakers].map(([host, breaker]) => ({ host, state: breaker.state }))
   }
 
-  breakerOf(host: string): Breaker {
+  #breakerOf(host: string): Breaker {
     let breaker = this.#breakers.get(host)
     if (breaker === undefined) {
       breaker = new Breaker(this.#clock)
@@ -100,12 +289,15 @@ export class Account {
     return this.#budget
   }
 
-  noteBudget(headers: AnswerHeaders): void {
-    const limit = leadingNumber(headerOf(headers, 'ratelimit-limit'))
-    const remaining = leadingNumber(headerOf(headers, 'ratelimit-remaining'))
-    if (limit === undefined && remaining === undefined) return
+  noteBudget(headers: AnswerHeaders, of: RequestClass): void {
+    if (!QUOTA_HEADERS.some((name) => name in headers)) return
+    const at = this.#clock.now()
+    const quota = readQuota(headers, at)
+    if (quota === undefined) return
+    const { limit, remaining } = quota
     const credential = this.#credential?.username ?? 'anonymous'
-    this.#budget = { credential, limit, remaining, at: this.#clock.now() }
+    this.#budget = { credential, limit, remaining, at, resetAt: quota.saidResetAt }
+    this.#quotas.set(of, quota)
   }
 
   /** Whether the host takes a header that shows the credential; undefined while that is not known. */
@@ -119,6 +311,15 @@ export class Account {
     if (this.#taken.size >= takenMax) this.#taken.clear()
     this.#taken.set(header, { isTaken, until: this.#clock.monotonic() + refusedForMs })
   }
+}
+
+function noTime({ url: { host } }: HttpCall): UpstreamError {
+  return new UpstreamError('timeout', `${host}: no time left to ask`, { host, isOurs: true })
+}
+
+function outcomeOf({ status }: Answer): Outcome {
+  if (status === 429 || status === 503) return 'congested'
+  return status >= 500 ? 'unheard' : 'good'
 }
 
 /** Every account of the process. */
@@ -138,7 +339,7 @@ export class Accounts {
       known.lower(limits)
       return known
     }
-    const account = new Account(owner.credential, limits, this.#clock)
+    const account = new Account(owner, limits, this.#clock)
     this.#byOwner.set(key, account)
     return account
   }
@@ -149,9 +350,4 @@ function keyOf({ origin, credential, caFile, proxy }: AccountOwner): string {
   const { username, secret, isToken, tokenServer } = credential ?? {}
   const who = credential && [username, secret?.kind, secret?.value, isToken, tokenServer]
   return JSON.stringify([origin, caFile, proxy, who])
-}
-
-function leadingNumber(text: string | undefined): number | undefined {
-  const match = /^(\d{1,15})/.exec((text ?? '').slice(0, 64).trim())
-  return match === null ? undefined : Number(match[1])
 }

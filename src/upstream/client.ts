@@ -31,7 +31,7 @@ export interface HttpClientOptions {
 }
 
 export interface HttpCall {
-  readonly method: 'GET' | 'HEAD'
+  readonly method: 'GET' | 'HEAD' | 'POST'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   /**
@@ -43,6 +43,12 @@ export interface HttpCall {
   readonly reach: Reach
   /** A GET whose body may be large. */
   readonly isBulk?: boolean
+  /** A sync's: behind those that somebody waits for. */
+  readonly isLater?: boolean
+  /** Of a POST. */
+  readonly body?: string | undefined
+  /** Gives it up. */
+  readonly signal?: AbortSignal | undefined
   /** Whose turn it is: shared by all who ask with one account. */
   readonly slots: Slots
 }
@@ -119,18 +125,26 @@ export class HttpClient {
       const message = `${host} is an address that this upstream may not redirect to`
       return Promise.reject(new UpstreamError('redirect', message, { host, isOurs: true }))
     }
-    const { slots } = call
-    const isBulk = call.isBulk === true
+    const { slots, signal } = call
+    const [isBulk, isLater] = [call.isBulk === true, call.isLater === true]
     const { bulk, dispatcher } = this.#ways[call.reach]
     let hasSlot = false
+    const giveUp = () =>
+      pending.fail(new UpstreamError('reset', `${host}: given up`, { host, isOurs: true }))
     const onOver = () => {
-      if (hasSlot) slots.give(origin, isBulk)
+      signal?.removeEventListener('abort', giveUp)
+      if (hasSlot) slots.give(origin, isBulk, isLater)
     }
     const leftMs = () => call.deadline - performance.now()
     const pending = new PendingAnswer({ host, lineMs: leftMs(), stallMs, onOver })
-    slots.take(origin, isBulk, () => {
+    if (signal?.aborted === true) {
+      giveUp()
+      return pending.answer
+    }
+    signal?.addEventListener('abort', giveUp, { once: true })
+    const onTaken = () => {
       // Given up while it waited in line.
-      if (pending.isOver) return slots.give(origin, isBulk)
+      if (pending.isOver) return slots.give(origin, isBulk, isLater)
       hasSlot = true
       const ownMs = firstByteMs + connectMs
       pending.started({
@@ -140,13 +154,14 @@ export class HttpClient {
       })
       if (isBulk && bulk !== undefined) bulk.send(call, pending)
       else this.#dispatch(dispatcher, call, pending)
-    })
+    }
+    slots.take(origin, isBulk, onTaken, isLater)
     return pending.answer
   }
 
   #dispatch(
     dispatcher: Dispatcher,
-    { method, url, headers }: HttpCall,
+    { method, url, headers, body }: HttpCall,
     pending: PendingAnswer,
   ): void {
     dispatcher.dispatch(
@@ -155,6 +170,7 @@ export class HttpClient {
         path: `${url.pathname}${url.search}`,
         method,
         headers,
+        ...(body === undefined ? {} : { body }),
         // undici closes connections after a HEAD unless it is told not to.
         reset: false,
       },

@@ -72,6 +72,8 @@ export interface UpstreamErrorOptions {
   readonly isOurs?: boolean
   readonly host?: string | undefined
   readonly retryAfterMs?: number | undefined
+  /** Of `limited`, where it takes long: when it may be asked again, ms since 1970. */
+  readonly retryAt?: number | undefined
   readonly cause?: unknown
 }
 
@@ -82,6 +84,7 @@ export class UpstreamError extends Error {
   readonly code: string | undefined
   readonly host: string | undefined
   readonly retryAfterMs: number | undefined
+  readonly retryAt: number | undefined
   readonly isElsewhere: boolean
   readonly isOurs: boolean
 
@@ -94,6 +97,7 @@ export class UpstreamError extends Error {
     this.code = options.code
     this.host = options.host
     this.retryAfterMs = options.retryAfterMs
+    this.retryAt = options.retryAt
     this.isElsewhere = options.isElsewhere === true
     this.isOurs = options.isOurs === true
   }
@@ -115,6 +119,21 @@ export class UpstreamError extends Error {
 export function isHeadUnknown(error: unknown): boolean {
   if (!(error instanceof UpstreamError)) return false
   return error.kind === 'garbage' || (error.isRefusal && error.kind !== 'missing')
+}
+
+/** Whether it failed because too much was asked for: of what asks now, or of what has asked before. */
+export function isOfLimit(error: unknown): boolean {
+  if (!(error instanceof UpstreamError)) return false
+  return error.kind === 'limited' || (error.kind === 'circuit' && isOfLimit(error.cause))
+}
+
+/**
+ * Whether a registry that has the referrers API says so of a subject that it does not know: Quay answers
+ * 400 where the specification wants an empty list. There may still be a fallback tag.
+ */
+export function meansNoReferrers(error: unknown): boolean {
+  if (!(error instanceof UpstreamError) || error.status !== 400) return false
+  return error.code === 'MANIFEST_INVALID' || error.code === 'MANIFEST_UNKNOWN'
 }
 
 const TLS_CODE = /^(?:CERT_|ERR_TLS|ERR_SSL|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|EPROTO$)/

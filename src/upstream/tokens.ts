@@ -30,6 +30,8 @@ export interface Wanting {
   /** The upstream. */
   readonly base: URL
   readonly repository: string
+  /** What is asked for instead of the repository; empty: a token without a scope. */
+  readonly scope?: string | undefined
   /** Asks a host that the upstream has named, by GET, within the request's deadline. */
   readonly send: (url: URL, headers: Record<string, string>) => Promise<Answer>
 }
@@ -92,14 +94,14 @@ export class Tokens {
     header: string | undefined,
     sent: Authorization | undefined,
   ): Promise<Authorization | undefined> {
-    const { base, repository } = wanting
+    const { base } = wanting
     const [challenge, other] = parseChallenges(header)
     if (challenge === undefined) return undefined
     this.#challenges.set(base.origin, challenge)
-    const key = keyOf(base, repository)
+    const key = keyOf(wanting)
     if (this.#tokens.get(key)?.header === sent?.header) this.#tokens.delete(key)
     if (challenge.scheme === 'bearer') {
-      this.#scopes.set(key, scopeOf(challenge.scope, repository))
+      this.#scopes.set(key, scopeFor(challenge, wanting))
     }
     try {
       const next = await this.authorize(wanting)
@@ -131,16 +133,16 @@ export class Tokens {
   }
 
   async #token(wanting: Wanting, challenge: BearerChallenge): Promise<Token> {
-    const { base, repository } = wanting
+    const { base } = wanting
     const credential = this.#credential
-    const key = keyOf(base, repository)
+    const key = keyOf(wanting)
     const kept = this.#tokens.get(key)
     if (kept !== undefined && this.#clock.monotonic() < kept.usableUntil) return kept
     const refused = this.#refused.get(key)
     if (refused !== undefined && this.#clock.monotonic() < refused.until) throw refused.error
     const running = this.#fetching.get(key)
     if (running !== undefined) return running
-    const scope = this.#scopes.get(key) ?? scopeOf(challenge.scope, repository)
+    const scope = this.#scopes.get(key) ?? scopeFor(challenge, wanting)
     const request = { wanting, url: base, challenge, scope, credential }
     const fetching = this.#fetch(request).finally(() => this.#fetching.delete(key))
     this.#fetching.set(key, fetching)
@@ -163,7 +165,7 @@ export class Tokens {
     const isTls = base.protocol === 'https:'
     let url = judgeTarget(challenge.realm, request.url, isTls)
     if (challenge.service !== undefined) url.searchParams.set('service', challenge.service)
-    url.searchParams.set('scope', scope)
+    if (scope !== '') url.searchParams.set('scope', scope)
     const basic = await basicOf(credential)
     if (basic !== undefined) await requireTokenServer(url, base, credential?.tokenServer)
     const { origin } = url
@@ -190,8 +192,12 @@ async function basicOf(credential: Credential | undefined): Promise<Authorizatio
   return header === undefined ? undefined : { header, isCredential: true }
 }
 
-function keyOf(base: URL, repository: string): string {
-  return `${base.origin} ${repository}`
+function keyOf({ base, repository, scope }: Wanting): string {
+  return scope === undefined ? `${base.origin} ${repository}` : `${base.origin} scope ${scope}`
+}
+
+function scopeFor(challenge: BearerChallenge, { repository, scope }: Wanting): string {
+  return scope ?? scopeOf(challenge.scope, repository)
 }
 
 export interface Credential {

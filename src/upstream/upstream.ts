@@ -5,17 +5,27 @@
  */
 
 import type { Clock } from '../runtime/clock.ts'
-import type { Account, AccountLimits, Accounts, Budget } from './account.ts'
+import {
+  type Account,
+  type AccountLimits,
+  type Accounts,
+  type Budget,
+  patientMsMax,
+  type Sending,
+} from './account.ts'
+import type { Ask, PathAsk, RequestClass } from './ask.ts'
 import type { BreakerState } from './breaker.ts'
-import { type Answer, type HttpCall, type HttpClient, headerOf, readBody } from './client.ts'
-import { toUpstreamError, UpstreamError } from './error.ts'
+import { type Answer, headerOf, readBody } from './client.ts'
+import { isOfLimit, toUpstreamError, UpstreamError } from './error.ts'
 import { ratedBody } from './rated-body.ts'
+import { sleep } from './sleep.ts'
 import { judgeStatus, readWords } from './status.ts'
 import { judgeTarget, type Reach } from './target-rules.ts'
 import type { Wanting } from './tokens.ts'
 import { type Credential, Credentials } from './tokens.ts'
 
-export interface UpstreamOptions {
+export interface UpstreamOptions extends Sending {
+  readonly clock: Clock
   /** URLs, tried in order. A path in one is put before every repository's name. */
   readonly bases: readonly string[]
   readonly credentials: readonly Credential[]
@@ -24,27 +34,10 @@ export interface UpstreamOptions {
   readonly caFile: string | undefined
   readonly proxy: string | undefined
   readonly accounts: Accounts
-  readonly http: HttpClient
-  readonly clock: Clock
   /** A number from 0 to 1, for the jitter. */
   readonly random: () => number
-  readonly onRequest: (kind: 'HEAD' | 'GET') => void
   readonly onFailure: (error: UpstreamError) => void
   readonly onBytes: (count: number) => void
-}
-
-export interface Ask {
-  readonly method: 'GET' | 'HEAD'
-  readonly repository: string
-  /** What follows the repository: `manifests/latest`, `blobs/sha256:…`. */
-  readonly tail: string
-  readonly headers?: Readonly<Record<string, string>>
-  /** ms on the monotonic clock. */
-  readonly deadline: number
-  /** Attempts over all URLs; 1: no retry. */
-  readonly attempts?: number
-  /** A GET whose body may be large. */
-  readonly isBulk?: boolean
 }
 
 /** One URL of the upstream, and our accounts there. */
@@ -141,40 +134,55 @@ export class Upstream {
 
   /**
    * An answer of class 2xx or 304. Throws an `UpstreamError`: `missing` for a 404, else the last
-   * failure once attempts or time are used up.
+   * failure once attempts or time are used up. A sync waits for its turn at a host that is asked too
+   * much; where that takes long it gets `limited` with `retryAt`. Throws what its signal was aborted with.
    */
-  async ask(ask: Ask): Promise<Answer> {
+  async ask(ask: Ask | PathAsk): Promise<Answer> {
     const attempts = ask.attempts ?? attemptsDefault
     let failure: UpstreamError | undefined
-    for (let attempt = 0; attempt < attempts; attempt += 1) {
-      if (attempt > 0) await this.#backOff(attempt, failure, ask.deadline)
+    let waits = 0
+    for (let attempt = 0; attempt < attempts; ) {
+      if (failure !== undefined) await this.#backOff(ask, attempt + waits, failure)
       for (const base of this.#bases) {
-        if (failure !== undefined && this.#options.clock.monotonic() >= ask.deadline) throw failure
+        ask.signal?.throwIfAborted()
+        if (failure !== undefined && this.#options.clock.monotonic() >= ask.deadline) {
+          throw this.#givenUp(ask, failure)
+        }
         try {
           return await this.#askOne(ask, base)
         } catch (error) {
+          ask.signal?.throwIfAborted()
           const known = toUpstreamError(error, base.url.host)
           this.#options.onFailure(known)
           if (!known.isPassing) throw known
           // The cause is worth more than "not asked again".
-          if (failure === undefined || known.kind !== 'circuit') failure = known
+          if (failure === undefined || known.kind !== 'circuit' || ask.by === 'sync') {
+            failure = known
+          }
         }
       }
-      if (failure?.kind === 'circuit') break
+      // Whoever asks too much has not failed, and neither has the host.
+      if (ask.by === 'sync' && isOfLimit(failure)) waits += 1
+      else if (failure?.kind === 'circuit') break
+      else attempt += 1
     }
     throw failure ?? new UpstreamError('timeout', 'no time left to ask upstream')
   }
 
   /** GET of a small resource: head and whole body. */
-  async fetch(ask: Omit<Ask, 'method'>, bytesMax: number): Promise<Answer & { bytes: Buffer }> {
+  async fetch(
+    ask: Omit<Ask, 'method'> | PathAsk,
+    bytesMax: number,
+  ): Promise<Answer & { bytes: Buffer }> {
     let failure: UpstreamError | undefined
     // A body that breaks off is asked for again, as if the head had failed.
     for (let attempt = 0; attempt < 2; attempt += 1) {
-      const answer = await this.ask({ ...ask, method: 'GET' })
+      const answer = await this.ask({ method: 'GET', ...ask })
       try {
         const bytes = await readBody(answer, bytesMax)
         return { ...answer, bytes }
       } catch (error) {
+        ask.signal?.throwIfAborted()
         failure = toUpstreamError(error, 'upstream')
         this.#options.onFailure(failure)
         if (!failure.isPassing || this.#options.clock.monotonic() >= ask.deadline) break
@@ -183,22 +191,30 @@ export class Upstream {
     throw failure!
   }
 
-  async #askOne(ask: Ask, base: Base): Promise<Answer> {
+  async #askOne(ask: Ask | PathAsk, base: Base): Promise<Answer> {
     const { url: origin, prefix } = base
-    const account = this.#accountOf(base, ask.repository)
+    const isPath = 'path' in ask
+    const own = isPath ? '' : ask.repository
+    const account = this.#accountOf(base, own)
     const { tokens, slots } = account
-    const repository = `${prefix}${ask.repository}`
-    const { deadline, method } = ask
+    const repository = `${prefix}${own}`
+    const { deadline, method, signal } = ask
+    const isPatient = ask.by === 'sync'
+    const of = classOf(ask)
     const wanting: Wanting = {
       base: origin,
       repository,
+      ...(isPath ? { scope: ask.scope } : {}),
       send: (to, headers) => {
         const reach = this.#reachOf(to, origin)
-        return this.#send(account, { method: 'GET', url: to, headers, deadline, reach, slots })
+        const call = { method: 'GET', url: to, headers, deadline, reach, slots, signal } as const
+        return account.send({ ...call, isLater: isPatient }, 'token', this.#options)
       },
     }
-    let authorization = await tokens.authorize(wanting)
-    let url = new URL(`/v2/${repository}/${ask.tail}`, origin)
+    const ownHeaders = (isPath && ask.ownHeaders) || {}
+    const isShown = 'Authorization' in ownHeaders
+    let authorization = isShown ? undefined : await tokens.authorize(wanting)
+    let url = urlOf(ask, origin, repository)
     let hasReauthorized = false
     /** A token without credentials for the host that a redirect has named. */
     let named: { readonly origin: string; readonly header: string } | undefined
@@ -209,19 +225,25 @@ export class Upstream {
         'User-Agent': userAgent,
         'Accept-Encoding': 'identity',
         ...ask.headers,
+        ...(isOwn ? ownHeaders : {}),
       }
       const shown = isOwn ? authorization?.header : named?.origin === url.origin && named.header
       if (typeof shown === 'string') headers['Authorization'] = shown
       const reach = this.#reachOf(url, origin)
       const isBulk = ask.isBulk === true
-      const call = { method, url, headers, deadline, reach, slots, isBulk }
-      const answer = await this.#send(account, call)
+      const body = isPath ? ask.body : undefined
+      const call = { method, url, headers, body, deadline, reach, slots, isBulk, signal }
+      const answer = await account.send(
+        { ...call, isLater: isPatient },
+        isOwn ? of : 'link',
+        this.#options,
+      )
       const { status } = answer
-      if (isOwn) account.noteBudget(answer.headers)
+      if (isOwn) account.noteBudget(answer.headers, of)
       if (status === 200 || status === 206 || status === 304) {
         return this.#accept(account, answer, url, isOwn)
       }
-      if (status >= 300 && status < 400) {
+      if (status >= 300 && status < 400 && method !== 'POST') {
         const location = headerOf(answer.headers, 'location')
         answer.body.abort()
         if (location === undefined) throw this.#garbage(url, status, 'no Location', isOwn)
@@ -231,7 +253,7 @@ export class Upstream {
       }
       const words = await readWords(answer)
       const challenge = headerOf(answer.headers, 'www-authenticate')
-      if (status === 401 && isOwn && !hasReauthorized) {
+      if (status === 401 && isOwn && !hasReauthorized && !isShown) {
         hasReauthorized = true
         const next = await tokens.reauthorize(wanting, challenge, authorization)
         if (next !== undefined) {
@@ -250,7 +272,7 @@ export class Upstream {
         isOwn &&
         authorization?.isCredential === true &&
         !(await this.#isTaken(account, wanting, authorization.header))
-      throw judgeStatus(url, answer, { method, isOwn, isCredential }, words)
+      throw judgeStatus(url, answer, { method, isOwn, isCredential, isPatient }, words)
     }
     throw new UpstreamError('redirect', `${origin.host}: more than ${redirectsMax} redirects`, {
       host: origin.host,
@@ -296,62 +318,67 @@ export class Upstream {
     return new UpstreamError('garbage', message, { host, status, words, isElsewhere })
   }
 
-  /** One request to one host, through its breaker. 5xx and 429 count as the host's failures. */
-  async #send(account: Account, call: HttpCall): Promise<Answer> {
-    const { clock } = this.#options
-    const { url, deadline, method } = call
-    const { host } = url
-    const leftMs = Math.max(0, deadline - clock.monotonic())
-    const waitMs = account.requestRate.take(1)
-    const isInTime = waitMs <= leftMs
-    // It will not be asked: a debt for it would keep others waiting for nothing.
-    if (!isInTime) account.requestRate.take(-1)
-    if (waitMs > 0) await sleep(Math.min(waitMs, leftMs))
-    if (!isInTime || clock.monotonic() >= deadline) {
-      throw new UpstreamError('timeout', `${host}: no time left to ask`, { host, isOurs: true })
-    }
-    const breaker = account.breakerOf(host)
-    breaker.enter(host)
-    try {
-      this.#options.onRequest(method)
-      const answer = await this.#options.http.send(call)
-      // A method that it does not know is no failure of the host.
-      const isFailure = answer.status >= 500 && answer.status !== 501
-      if (isFailure || answer.status === 429) {
-        const how = { method, isOwn: false, isCredential: false }
-        breaker.failed(judgeStatus(url, answer, how, undefined))
-      } else breaker.succeeded()
-      return answer
-    } catch (error) {
-      const known = toUpstreamError(error, host)
-      if (known.isOurs) breaker.unheard()
-      else breaker.failed(known)
-      throw known
-    }
+  async #backOff(ask: Ask | PathAsk, attempt: number, failure: UpstreamError): Promise<void> {
+    const { clock, random } = this.#options
+    const left = ask.deadline - clock.monotonic()
+    const isPatient = ask.by === 'sync'
+    const waitMsMax = isPatient ? patientMsMax : retryAfterWaitMsMax
+    const wanted = failure.retryAfterMs ?? 0
+    // Told to wait for longer than there is time: refused now rather than at the end.
+    const isTooLong = isPatient && isOfLimit(failure) ? wanted > waitMsMax : wanted >= waitMsMax
+    if (isTooLong || wanted >= left) throw this.#givenUp(ask, failure)
+    const steps = isPatient && isOfLimit(failure) ? Math.min(attempt, 2) : attempt
+    const jittered = backoffMs * 3 ** (steps - 1) * (0.5 + random())
+    await sleep(Math.min(Math.max(wanted, jittered), Math.max(0, left)), ask.signal)
   }
 
-  async #backOff(attempt: number, failure: UpstreamError | undefined, deadline: number) {
-    const { clock, random } = this.#options
-    const left = deadline - clock.monotonic()
-    const wanted = failure?.retryAfterMs ?? 0
-    // Told to wait for longer than there is time: refused now rather than at the end.
-    if (failure !== undefined && wanted >= Math.min(left, retryAfterWaitMsMax)) throw failure
-    const jittered = backoffMs * 3 ** (attempt - 1) * (0.5 + random())
-    await sleep(Math.min(Math.max(wanted, jittered), Math.max(0, left)))
+  /** For a sync: a limit as such, whatever has refused the request last, and its end. */
+  #givenUp({ by }: Ask | PathAsk, failure: UpstreamError): UpstreamError {
+    if (by !== 'sync' || !isOfLimit(failure)) return failure
+    const { host, status, words, retryAfterMs = askAgainMs } = failure
+    return new UpstreamError('limited', failure.message, {
+      host,
+      status,
+      words,
+      retryAfterMs,
+      retryAt: this.#options.clock.now() + retryAfterMs,
+      isOurs: failure.isOurs,
+      cause: failure,
+    })
   }
 }
 
 /** From good to bad. */
 const STATES: readonly BreakerState[] = ['closed', 'half-open', 'open']
 
-/** Longest `Retry-After` that a request waits out itself, ms. */
+/** Longest `Retry-After` that a pull waits out itself, ms. */
 const retryAfterWaitMsMax = 3_000
+
+/** When a sync may ask again where the host does not say it, ms. */
+const askAgainMs = 60_000
 
 function isWebPage(answer: Answer): boolean {
   const type = headerOf(answer.headers, 'content-type') ?? ''
   return /^text\/html\b/i.test(type.slice(0, 32))
 }
 
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
+/** Largest body that is sent, characters. */
+const bodyLengthMax = 64 * 1024
+
+function classOf(ask: Ask | PathAsk): RequestClass {
+  if ('path' in ask) return ask.class
+  if (ask.tail.startsWith('blobs/')) return 'blob'
+  return ask.tail.startsWith('tags/') ? 'list' : 'manifest'
+}
+
+/** Where it goes; `repository`: with the path of the upstream's URL. Throws for what is no path. */
+function urlOf(ask: Ask | PathAsk, origin: URL, repository: string): URL {
+  if (!('path' in ask)) return new URL(`/v2/${repository}/${ask.tail}`, origin)
+  // Two slashes would name a host.
+  const url = new URL(`${origin.origin}${ask.path}`)
+  if (!ask.path.startsWith('/') || url.origin !== origin.origin) {
+    throw new Error(`not a path of ${origin.host}`)
+  }
+  if ((ask.body?.length ?? 0) > bodyLengthMax) throw new Error('the body of a request is too large')
+  return url
 }

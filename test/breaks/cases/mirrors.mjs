@@ -151,8 +151,8 @@ export const BREAKS = [
   },
   {
     what: 'mirrors: requests that had no time for their turn put off the next ones',
-    file: 'src/upstream/upstream.ts',
-    find: 'if (!isInTime) account.requestRate.take(-1)',
+    file: 'src/upstream/account.ts',
+    find: 'if (!isInTime) this.requestRate.take(-1)',
     replace: '',
     guard: unit('upstream/rates'),
   },

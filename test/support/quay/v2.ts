@@ -1,5 +1,6 @@
 /** @module `/v2` of the stand-in of Quay: catalog, tags, manifests, referrers, and redirects to storage. */
 import { digestOf } from '../../../src/registry/hasher.ts'
+import { inByteOrder } from '../registry-client.ts'
 import { type Guest, type QuayAnswer, refusal } from './auth.ts'
 import type { QuayContent, QuayModel, QuayRepository } from './model.ts'
 import type { QuaySwitches } from './switches.ts'
@@ -84,7 +85,7 @@ export class QuayV2 {
 
   #tags({ query, now }: V2Request, repository: QuayRepository): QuayAnswer {
     const live = repository.liveAt(now - this.#switches.lagSeconds)
-    const names = live.map(({ name }) => name).sort()
+    const names = live.map(({ name }) => name).sort(inByteOrder)
     const path = `/v2/${repository.path}/tags/list`
     const { rows, headers } = this.#page(path, names, query)
     return { status: 200, json: { name: repository.path, tags: rows }, headers }

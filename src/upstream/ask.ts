@@ -1,0 +1,46 @@
+/**
+ * @module What can be asked of another registry: something of a repository, or any path of its host. Each
+ * request has a class, because registries limit classes apart.
+ */
+
+/** What registries limit apart: their own API, lists, manifests with referrers, and blobs. */
+export const REQUEST_CLASSES = ['api', 'list', 'manifest', 'blob'] as const
+
+export type RequestClass = (typeof REQUEST_CLASSES)[number]
+
+/** Whoever waits for a pull goes first; a sync takes what is left, and waits for its turn. */
+export type AskedBy = 'pull' | 'sync'
+
+interface AnyAsk {
+  readonly headers?: Readonly<Record<string, string>>
+  /** ms on the monotonic clock. */
+  readonly deadline: number
+  /** Attempts over all URLs; 1: no retry. */
+  readonly attempts?: number
+  /** A GET whose body may be large. */
+  readonly isBulk?: boolean
+  /** Undefined: a pull. */
+  readonly by?: AskedBy
+  /** Gives it up, with what it was aborted with. */
+  readonly signal?: AbortSignal
+}
+
+export interface Ask extends AnyAsk {
+  readonly method: 'GET' | 'HEAD'
+  readonly repository: string
+  /** What follows the repository: `manifests/latest`, `blobs/sha256:…`. */
+  readonly tail: string
+}
+
+export interface PathAsk extends AnyAsk {
+  readonly method: 'GET' | 'HEAD' | 'POST'
+  /** From the root of the host, with its query: `/api/v1/repository?namespace=x`. */
+  readonly path: string
+  readonly class: RequestClass
+  /** What a token is asked for; empty: a token without a scope. */
+  readonly scope: string
+  /** Secrets among the headers: for the upstream itself, never for a host that it names. */
+  readonly ownHeaders?: Readonly<Record<string, string>>
+  /** Of a POST: JSON. */
+  readonly body?: string
+}

@@ -1,0 +1,251 @@
+/** @module What a sync needs of the upstream client beside what mirrors need. */
+import { afterEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../../../src/runtime/clock.ts'
+import { Accounts } from '../../../src/upstream/account.ts'
+import type { PathAsk } from '../../../src/upstream/ask.ts'
+import { type Fault, FaultyUpstream, sendJson } from '../../support/faulty-upstream.ts'
+import { QuayStandIn } from '../../support/quay/stand-in.ts'
+import {
+  openUpstream,
+  type TestUpstreamOptions,
+  tokenOf,
+  userOf,
+} from '../../support/upstream-client.ts'
+
+const open: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  while (open.length > 0) await open.pop()!()
+})
+
+async function faulty(fault?: Fault): Promise<FaultyUpstream> {
+  const upstream = new FaultyUpstream()
+  await upstream.start()
+  open.push(() => upstream.stop())
+  upstream.fault = fault
+  return upstream
+}
+
+async function clientOf(url: string, options?: TestUpstreamOptions) {
+  const client = await openUpstream(url, options)
+  open.push(client.close)
+  return client
+}
+
+const within = (ms: number) => systemClock.monotonic() + ms
+const pathAsk = (path: string, more: Partial<PathAsk> = {}): PathAsk => {
+  const deadline = within(10_000)
+  return { method: 'GET', path, class: 'api', scope: '', by: 'sync', deadline, ...more }
+}
+
+const json: Fault = (_request, response) => {
+  response.writeHead(200, { 'Content-Type': 'application/json' }).end('{"ok":true}')
+  return true
+}
+
+describe('a path of the host', () => {
+  test('is asked for with its query', async () => {
+    const upstream = await faulty(json)
+    const { upstream: client, answers } = await clientOf(upstream.url)
+    const { bytes } = await client.fetch(
+      pathAsk('/api/v1/repository?namespace=x&next_page=a%2Fb'),
+      100,
+    )
+    expect(bytes.toString()).toBe('{"ok":true}')
+    expect(upstream.asked[0]?.url).toBe('/api/v1/repository?namespace=x&next_page=a%2Fb')
+    expect(answers).toEqual(['api 200'])
+  })
+
+  test('is none that names another host', async () => {
+    const upstream = await faulty(json)
+    const { upstream: client } = await clientOf(upstream.url)
+    for (const path of ['@evil.example/x', '.evil.example/', 'x']) {
+      await expect(client.ask(pathAsk(path))).rejects.toThrow()
+    }
+    await client.ask(pathAsk('//evil.example/x')).then(({ body }) => body.abort())
+    expect(upstream.asked.map(({ url }) => url)).toEqual(['//evil.example/x'])
+  })
+
+  test('is sent a small body, which is not sent to where a redirect leads', async () => {
+    const bodies: string[] = []
+    let isMoved = false
+    const upstream = await faulty((request, response) => {
+      if (isMoved) {
+        response.writeHead(307, { Location: '/elsewhere' }).end()
+        return true
+      }
+      request.on('data', (chunk: Buffer) => void bodies.push(chunk.toString()))
+      request.on('end', () => json(request, response, undefined))
+      return true
+    })
+    const { upstream: client } = await clientOf(upstream.url)
+    const ask = pathAsk('/v2/auth/token', {
+      method: 'POST',
+      body: '{"identifier":"me"}',
+      headers: { 'Content-Type': 'application/json' },
+    })
+    await client.fetch(ask, 100)
+    expect(bodies).toEqual(['{"identifier":"me"}'])
+    isMoved = true
+    await expect(client.fetch(ask, 100)).rejects.toMatchObject({ status: 307 })
+    expect(upstream.count('POST', '/elsewhere')).toBe(0)
+    await expect(client.fetch({ ...ask, body: 'x'.repeat(70_000) }, 100)).rejects.toThrow()
+  })
+
+  test('gets headers of its own, another host does not', async () => {
+    const other = await faulty(json)
+    const upstream = await faulty((_request, response) => {
+      response.writeHead(307, { Location: `${other.url}/there` }).end()
+      return true
+    })
+    const { upstream: client } = await clientOf(upstream.url)
+    const ownHeaders = { 'Private-Token': 'secret', Authorization: 'Bearer own' }
+    await client.fetch(pathAsk('/here', { ownHeaders }), 100)
+    expect(upstream.asked[0]?.headers).toMatchObject({
+      'private-token': 'secret',
+      authorization: 'Bearer own',
+    })
+    expect(other.asked[0]?.headers).not.toHaveProperty('private-token')
+    expect(other.asked[0]?.headers).not.toHaveProperty('authorization')
+  })
+
+  test('is given up when its signal says so, while it waits and while it is answered', async () => {
+    const upstream = await faulty(() => true)
+    const { upstream: client } = await clientOf(upstream.url)
+    const controller = new AbortController()
+    const asking = client.ask(pathAsk('/x', { signal: controller.signal }))
+    await expect.poll(() => upstream.asked.length).toBe(1)
+    controller.abort(new Error('cancelled'))
+    await expect(asking).rejects.toThrow('cancelled')
+    await expect(client.ask(pathAsk('/x', { signal: controller.signal }))).rejects.toThrow(
+      'cancelled',
+    )
+    expect(upstream.asked).toHaveLength(1)
+  })
+})
+
+describe('tokens', () => {
+  test('of Quay live as long as they say, and are had without a scope', async () => {
+    const quay = await new QuayStandIn().start()
+    open.push(() => quay.stop())
+    quay.auth.robots.set('org+bot', 'pw')
+    quay.model.addRepository('org/app', { readers: ['org+bot'] })
+    const { upstream: client } = await clientOf(quay.url, {
+      credentials: [userOf('org+bot', 'pw')],
+    })
+    await client.fetch(pathAsk('/v2/'), 1000)
+    const { bytes } = await client.fetch(pathAsk('/v2/_catalog', { class: 'list' }), 1000)
+    expect(JSON.parse(bytes.toString())).toEqual({ repositories: ['org/app'] })
+    expect(quay.count('auth')).toBe(1)
+    expect(quay.asked.find(({ of }) => of === 'auth')?.url).not.toContain('scope')
+  })
+
+  test('for a catalog name it', async () => {
+    const scopes: (string | null)[] = []
+    const upstream = await faulty((request, response) => {
+      const url = new URL(request.url ?? '', 'http://x')
+      if (url.pathname === '/token') {
+        scopes.push(url.searchParams.get('scope'))
+        response.writeHead(200).end('{"token":"t"}')
+        return true
+      }
+      if (request.headers.authorization === 'Bearer t') return json(request, response, undefined)
+      const challenge = `Bearer realm="http://${request.headers.host}/token"`
+      sendJson(response, 401, 'UNAUTHORIZED', 'who', { 'WWW-Authenticate': challenge })
+      return true
+    })
+    const { upstream: client } = await clientOf(upstream.url)
+    const scope = 'registry:catalog:*'
+    await client.fetch(pathAsk('/v2/_catalog', { class: 'list', scope }), 100)
+    await client.fetch(pathAsk('/v2/'), 100)
+    expect(scopes).toEqual([scope, null])
+  })
+
+  test('that are sent as they are go to the API', async () => {
+    const upstream = await faulty(json)
+    const { upstream: client } = await clientOf(upstream.url, { credentials: [tokenOf('oauth')] })
+    await client.fetch(pathAsk('/api/v1/x'), 100)
+    expect(upstream.asked[0]?.headers.authorization).toBe('Bearer oauth')
+  })
+})
+
+describe('a host that is asked too much', () => {
+  const limited =
+    (headers: Record<string, string>, status = 429): Fault =>
+    (_request, response) => {
+      sendJson(response, status, 'TOOMANYREQUESTS', 'slow down', headers)
+      return true
+    }
+
+  test('is waited for by a sync, however often it says so, without Retry-After too', async () => {
+    let refusals = 4
+    const upstream = await faulty((request, response, content) => {
+      refusals -= 1
+      return (refusals >= 0 ? limited({}) : json)(request, response, content)
+    })
+    const { upstream: client } = await clientOf(upstream.url)
+    await client.fetch(pathAsk('/x'), 100)
+    expect(upstream.asked).toHaveLength(5)
+  })
+
+  test.each([429, 503])(
+    'for long is an error that says until when, and is not asked again (%i)',
+    async (status) => {
+      const upstream = await faulty(limited({ 'Retry-After': '600' }, status))
+      const { upstream: client } = await clientOf(upstream.url)
+      const started = systemClock.now()
+      for (let attempt = 0; attempt < 3; attempt += 1) {
+        const error = await client.fetch(pathAsk('/x'), 100).catch((it) => it)
+        expect(error).toMatchObject({ kind: status === 429 || attempt > 0 ? 'limited' : 'server' })
+        if (error.kind === 'limited') {
+          expect(Math.abs(error.retryAt - started - 600_000)).toBeLessThan(2000)
+        }
+      }
+      expect(upstream.asked).toHaveLength(1)
+    },
+  )
+
+  test('is believed in the older header', async () => {
+    const upstream = await faulty(limited({ 'X-Retry-After': '600' }))
+    const { upstream: client } = await clientOf(upstream.url)
+    const error = await client.fetch(pathAsk('/x'), 100).catch((it) => it)
+    expect(Math.abs(error.retryAt - systemClock.now() - 600_000)).toBeLessThan(2000)
+  })
+
+  test('with little left of its quota answers pulls alone', async () => {
+    const upstream = await faulty((_request, response) => {
+      const headers = {
+        'RateLimit-Limit': '100',
+        'RateLimit-Remaining': '15',
+        'RateLimit-Reset': '900',
+      }
+      response.writeHead(200, { 'Content-Type': 'application/json', ...headers }).end('{}')
+      return true
+    })
+    const accounts = new Accounts(systemClock)
+    const [sync, pull] = [
+      await clientOf(upstream.url, { accounts }),
+      await clientOf(upstream.url, { accounts }),
+    ]
+    const ask = { repository: 'app', tail: 'manifests/v1', deadline: within(5000) }
+    await pull.upstream.fetch(ask, 100)
+    const error = await sync.upstream.fetch({ ...ask, by: 'sync' }, 100).catch((it) => it)
+    expect(error).toMatchObject({ kind: 'limited' })
+    expect(Math.abs(error.retryAt - systemClock.now() - 900_000)).toBeLessThan(2000)
+    await pull.upstream.fetch(ask, 100)
+    expect(upstream.asked).toHaveLength(2)
+  })
+
+  test('gets no requests of a class faster than its rate', async () => {
+    const quay = await new QuayStandIn().start()
+    open.push(() => quay.stop())
+    quay.switches.limits = { api: { perSecond: 25, burst: 6 } }
+    const { upstream: client, answers } = await clientOf(quay.url, {
+      limits: { classes: { api: 20 } },
+    })
+    const asks = Array.from({ length: 20 }, () =>
+      client.fetch(pathAsk('/api/v1/users/none'), 1000).catch(() => undefined),
+    )
+    await Promise.all(asks)
+    expect(answers).toEqual(Array.from({ length: 20 }, () => 'api 404'))
+  })
+})
