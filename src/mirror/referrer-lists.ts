@@ -7,7 +7,7 @@ import type { ReferrerRow } from '../metadata/schema.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { mediaTypes } from '../registry/media-type.ts'
 import { type Answer, headerOf } from '../upstream/client.ts'
-import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
+import { meansNoReferrers, toUpstreamError, UpstreamError } from '../upstream/error.ts'
 import {
   decode,
   elementsOf,
@@ -41,16 +41,18 @@ export async function fetchReferrers(
   subject: Digest,
   deadline: number,
 ): Promise<ReferrerList> {
+  let hasApi = false
   try {
     return { rows: await byApi(repository, subject, deadline), isKept: true }
   } catch (error) {
     if (!meansNoApi(error)) throw error
+    hasApi = meansNoReferrers(error)
   }
   try {
     return { rows: await byTag(repository, subject, deadline), isKept: true }
   } catch (error) {
     if (toUpstreamError(error, repository.mirror.name).kind !== 'missing') throw error
-    return { rows: [], isKept: false }
+    return { rows: [], isKept: hasApi }
   }
 }
 

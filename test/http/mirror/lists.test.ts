@@ -215,7 +215,7 @@ const page = { 'Content-Type': 'text/html' }
 /** What registries without the API answer. */
 const NO_API: readonly (readonly [string, Fault])[] = [
   ['404', answers(404, '{}')],
-  ['400', answers(400, '{"errors":[{"code":"MANIFEST_INVALID","message":"x"}]}')],
+  ['400', answers(400, '{"errors":[{"code":"UNSUPPORTED","message":"x"}]}')],
   ['405', answers(405)],
   ['406', answers(406)],
   ['501', answers(501)],
@@ -235,6 +235,17 @@ const forApi =
     request.url!.includes('/referrers/') && fault(request, response, content)
 
 describe('referrers', () => {
+  test.each(['MANIFEST_INVALID', 'MANIFEST_UNKNOWN'])(
+    'are none where upstream refuses the subject with 400 %s, and there is no tag',
+    async (code) => {
+      await begin(forApi(answers(400, JSON.stringify({ errors: [{ code, message: '' }] }))))
+      upstream.addManifest('app', 'v1', image)
+      await registry.client.get('/v2/hub/app/manifests/v1')
+      const answer = await referrers()
+      expect([answer.status, manifestsOf(answer)]).toEqual([200, []])
+    },
+  )
+
   test.each(NO_API)('are looked for at the tag when the API answers %s', async (_name, fault) => {
     await begin(forApi(fault))
     upstream.addManifest('app', 'v1', image)
