@@ -17,7 +17,7 @@ export interface Member extends Piece {
 }
 
 /** Members with longer names are nobody's here. */
-const nameBytesMax = 64
+const nameBytesMax = 160
 
 const QUOTE = 0x22
 const COMMA = 0x2c
