@@ -1,0 +1,102 @@
+/**
+ * @module The breaks of what sources of a sync promise: no list that is not whole, nothing gone that was not
+ * said to be gone, no host asked faster than it wants.
+ */
+import { vitest } from '../breaks.mjs'
+
+const http = (file) => vitest('http', `test/http/${file}.test.ts`)
+const unit = (file) => vitest('unit', `test/unit/${file}.test.ts`)
+
+export const BREAKS = [
+  {
+    what: 'sync: a Quay cursor that leads to the first page again ends the list',
+    file: 'src/sync/sources/quay.ts',
+    find: 'if (count === 1) throw incomplete(',
+    replace: 'if (count === 1) return void (',
+    guard: http('sync/quay-source'),
+  },
+  {
+    what: 'sync: an organization that is not there is an empty one',
+    file: 'src/sync/sources/quay.ts',
+    find: 'if (count === 0) await this.#requireNamespace(organization, signal)',
+    replace: 'void count',
+    guard: http('sync/quay-source'),
+  },
+  {
+    what: 'sync: dead tags of Quay are listed',
+    file: 'src/sync/sources/quay.ts',
+    find: 'onlyActiveTags=true&limit=',
+    replace: 'limit=',
+    guard: http('sync/quay-source'),
+  },
+  {
+    what: 'sync: a token that Quay takes for nobody passes the probe',
+    file: 'src/sync/sources/quay.ts',
+    find: '!error.isRefusal) throw error\n      const words',
+    replace: '!error.isRefusal) throw error\n      if (host !== "") return\n      const words',
+    guard: http('sync/quay-source'),
+  },
+  {
+    what: 'sync: an answer with other tags is proof that one is gone',
+    file: 'src/sync/sources/quay.ts',
+    find: 'if (others > 0) {',
+    replace: 'if (others > 1e9) {',
+    guard: http('sync/quay-source'),
+  },
+  {
+    what: 'sync: pages of a registry that lead in a circle are followed',
+    file: 'src/sync/sources/registry.ts',
+    find: "if (asked.has(query)) throw incomplete('its pages lead in a circle')",
+    replace: 'if (asked.has(query)) return',
+    guard: http('sync/registry-source'),
+  },
+  {
+    what: 'sync: a tag is gone with its repository',
+    file: 'src/sync/sources/registry.ts',
+    find: "await this.#asking.page({ repository, tail: 'tags/list?n=1' }, signal)\n",
+    replace: '',
+    guard: http('sync/registry-source'),
+  },
+  {
+    what: 'sync: a host that said for how long is asked before',
+    file: 'src/upstream/account.ts',
+    find: 'this.putOff(of, retryAfterMs)',
+    replace: 'void retryAfterMs',
+    guard: http('sync/upstream-client'),
+  },
+  {
+    what: 'sync: the last of a quota is taken from pulls',
+    file: 'src/upstream/account.ts',
+    find: 'return isReserved(quota, of) ? quota.resetAt : undefined',
+    replace: 'return undefined',
+    guard: unit('upstream/quota'),
+  },
+  {
+    what: 'sync: refusals of one time narrow the window one by one',
+    file: 'src/upstream/gate.ts',
+    find: 'if (number < this.#epochFrom) return\n',
+    replace: '',
+    guard: unit('upstream/gate'),
+  },
+  {
+    what: 'sync: a sync goes before pulls that came later',
+    file: 'src/upstream/gate.ts',
+    find: "this.#lines.pull.size > 0 ? 'pull' : 'sync'",
+    replace: "this.#lines.sync.size > 0 ? 'sync' : 'pull'",
+    guard: unit('upstream/gate'),
+  },
+  {
+    what: 'sync: secrets of an API go where it redirects to',
+    file: 'src/upstream/upstream.ts',
+    find: '...(isOwn ? ownHeaders : {}),',
+    replace: '...ownHeaders,',
+    guard: http('sync/upstream-client'),
+  },
+  {
+    what: 'sync: a token is used for as long as it says',
+    file: 'src/upstream/token-answers.ts',
+    find: 'Math.min(whole, exp - clock.now() / 1000, ownLifeSecondsMax)',
+    replace: 'Math.min(whole, exp - clock.now() / 1000)',
+    guard: unit('upstream/token-life'),
+  },
+]
