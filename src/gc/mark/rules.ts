@@ -12,7 +12,7 @@
  */
 import type { CleanupConfig, ExpiryRule, KeepRule, RetentionPolicy } from '../../config/config.ts'
 import { anyPattern, type Pattern } from '../../registry/pattern.ts'
-import { compareVersions, parseVersion } from './semver.ts'
+import { compareVersions, parseVersion } from '../../registry/semver.ts'
 
 export interface TagFacts {
   readonly tag: string

@@ -1,6 +1,6 @@
 /**
- * @module Semantic versions in tags (`v1.2.3-rc.1+build`), as far as retention orders them: by
- * precedence (semver.org, point 11), grouped by major and minor. A leading `v` is tolerated.
+ * @module Semantic versions in tags (`v1.2.3-rc.1+build`): read strictly, ordered by precedence
+ * (semver.org, point 11), grouped by major and minor. A leading `v` is tolerated.
  */
 
 export interface Version {
