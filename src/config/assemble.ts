@@ -11,6 +11,7 @@ import { cleanupConfig, cleanupContradictions } from './sections/cleanup.ts'
 import { mirrorContradictions, mirrorPart } from './sections/mirrors.ts'
 import { serverContradictions, serverPart } from './sections/server.ts'
 import { storagePart } from './sections/storage.ts'
+import { syncPart } from './sections/sync.ts'
 import type { Contradiction } from './setting.ts'
 
 /** The configuration, deep-frozen. Assumes that `checkRelations` found nothing. */
@@ -20,6 +21,7 @@ export function assembleConfig(values: Values): Config {
     ...storagePart(values),
     ...accessPart(values, values.mirrors),
     ...mirrorPart(values),
+    ...syncPart(values),
     cleanup: cleanupConfig(values),
   })
 }

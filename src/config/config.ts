@@ -8,6 +8,7 @@ import type { CleanupConfig } from './sections/cleanup.ts'
 import type { MirrorPart } from './sections/mirrors.ts'
 import type { ServerPart } from './sections/server.ts'
 import type { StoragePart } from './sections/storage.ts'
+import type { SyncConfig } from './sections/sync.ts'
 
 export type { ListenAddress } from './address.ts'
 export type {
@@ -43,7 +44,17 @@ export type {
   WorkersConfig,
 } from './sections/server.ts'
 export type { PolicyConfig, ScrubConfig, StorageConfig } from './sections/storage.ts'
+export type {
+  SyncConfig,
+  SyncPruneConfig,
+  SyncReferrers,
+  SyncSecret,
+  SyncSourceConfig,
+  SyncTagsConfig,
+} from './sections/sync.ts'
+export type { TimeWindow } from './time-window.ts'
 
 export interface Config extends ServerPart, StoragePart, AccessPart, MirrorPart {
   readonly cleanup: CleanupConfig
+  readonly sync: SyncConfig
 }

@@ -9,6 +9,7 @@ import { LATER_SETTINGS } from './sections/later.ts'
 import { MIRROR_SETTINGS } from './sections/mirrors.ts'
 import { SERVER_SETTINGS } from './sections/server.ts'
 import { STORAGE_SETTINGS } from './sections/storage.ts'
+import { SYNC_SETTINGS } from './sections/sync.ts'
 import type { Setting, ValuesOf } from './setting.ts'
 
 export const SETTINGS = {
@@ -17,6 +18,7 @@ export const SETTINGS = {
   ...CLEANUP_SETTINGS,
   ...ACCESS_SETTINGS,
   ...MIRROR_SETTINGS,
+  ...SYNC_SETTINGS,
   ...LATER_SETTINGS,
 } as const
 

@@ -49,14 +49,30 @@ export function refine<T>(
   type: ValueType<T>,
   problemOf: (value: T) => string | undefined,
 ): ValueType<T> {
+  return inspect(type, (value) => {
+    const message = problemOf(value)
+    return message === undefined ? [] : [{ path: [], message }]
+  })
+}
+
+/** The same values, with conditions between the parts of one: what is wrong, each with its place. */
+export function inspect<T>(
+  type: ValueType<T>,
+  issuesOf: (value: T) => readonly ValueIssue[],
+): ValueType<T> {
   return {
     ...type,
     parse(raw) {
       const parsed = type.parse(raw)
-      const message = parsed.ok ? problemOf(parsed.value) : undefined
-      return message === undefined ? parsed : fail([{ path: [], message }])
+      const issues = parsed.ok ? issuesOf(parsed.value) : []
+      return issues.length === 0 ? parsed : fail(issues)
     },
   }
+}
+
+/** The same, or undefined where the text is empty. */
+export function orNone<T>(type: ValueType<T>): ValueType<T | undefined> {
+  return { ...type, parse: (raw) => (raw === '' ? ok(undefined) : type.parse(raw)) }
 }
 
 /** The same text in the file, another value in the program. */
@@ -235,6 +251,13 @@ export function pattern(): ValueType<string> {
     const parsed = parsePattern(value)
     return parsed.ok ? undefined : `pattern ${value}: ${parsed.error}`
   })
+}
+
+/** Patterns in a list, one pattern alone, or empty text for none. */
+export function patterns(): ValueType<readonly string[]> {
+  const several = list('list of patterns', pattern())
+  const one = convert(orNone(pattern()), (value) => (value === undefined ? [] : [value]))
+  return { ...several, parse: (raw) => (typeof raw === 'string' ? one : several).parse(raw) }
 }
 
 export interface ListOptions {

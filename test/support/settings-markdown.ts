@@ -18,6 +18,7 @@ const TITLES: Readonly<Record<string, string>> = {
   auth: 'Who are the users?',
   access: 'Who may do what?',
   mirrors: 'Which registries are mirrored?',
+  sync: 'Which registries are copied?',
 }
 
 /** Markdown: a heading and a table for each section, then a table of what comes later. */

@@ -8,45 +8,15 @@ import * as type from '../values.ts'
 
 const since = '1.0.0'
 
-/** Refusals that several rows share. */
+/** A refusal that several rows share. */
 const whenTrue = { accepts: 'false', refuses: (value: boolean) => value }
-const whenNotEmpty = {
-  accepts: 'an empty list',
-  refuses: (value: readonly unknown[]) => value.length > 0,
-}
 /** Any value changes nothing: it only matters when another setting of the feature is accepted. */
 const never = { accepts: 'any valid value', refuses: () => false }
 
 const word = type.text({ lengthMin: 1 })
 const words = (name: string) => type.list(name, word)
 
-const syncSource = type.item({
-  name: word,
-  type: type.optional(type.oneOf('quay', 'registry', 'fastregistry')),
-  url: type.url(),
-  token: type.optional(type.text()),
-  robot_account: type.optional(type.text()),
-  robot_token: type.optional(type.text()),
-  organizations: type.optional(words('list of organizations')),
-  repositories: type.optional(words('list of repositories')),
-  include_tags: type.optional(type.text()),
-  exclude_tags: type.optional(type.text()),
-  sync_signatures: type.optional(type.boolean()),
-  sync_sboms: type.optional(type.boolean()),
-  schedule: type.optional(type.cron()),
-  mode: type.optional(type.oneOf('once', 'continuous')),
-  concurrency: type.optional(type.integer(1, 1000)),
-})
-
 export const LATER_SETTINGS = {
-  'sync.sources': setting({
-    type: type.list('list of sources', syncSource),
-    default: [],
-    doc: 'Registries that are copied on a schedule.',
-    since,
-    isSecret: true,
-    notYet: whenNotEmpty,
-  }),
   'mesh.enabled': setting({
     type: type.boolean(),
     default: false,

@@ -29,7 +29,11 @@ const host = type.convert(
   (value) => normalHost(value)!,
 )
 
-const upstreamUrl = type.textThat(isUpstreamUrl, 'expected an http or https URL without a query')
+/** Of a registry: a host, and the path before every repository's name. */
+export const upstreamUrl = type.textThat(
+  isUpstreamUrl,
+  'expected an http or https URL without a query',
+)
 
 function isUpstreamUrl(value: string): boolean {
   if (!type.url().parse(value).ok) return false

@@ -92,4 +92,5 @@ export const defaults = {
   access: [],
   mirrors: [],
   mirrorMaxBytes: 0,
+  sync: { concurrency: 10, sources: [] },
 }

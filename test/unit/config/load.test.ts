@@ -251,7 +251,7 @@ storage: { path: "\${NOT_SET}" }
 })
 
 describe('features that are not built yet', () => {
-  const source = '{ name: a, url: "https://quay.example.com", token: hunter2 }'
+  const source = '{ name: a, url: "https://quay.example.com", organizations: [a], token: hunter2 }'
 
   test.each([
     ['mesh: { enabled: true }', '"mesh.enabled: true"', 'false'],
@@ -310,7 +310,7 @@ sync:
       'config.yaml:7:5: mirrors[2]: expected a mapping',
       expect.stringContaining('config.yaml:8:29: mesh.replication_factor: expected a whole number'),
       expect.stringContaining('config.yaml:8:38: mesh.bind: expected an address'),
-      'config.yaml:11:42: sync.sources[0].mode: expected once or continuous',
+      'config.yaml:11:42: sync.sources[0].mode: expected once, continuous or manual',
       'config.yaml:11:63: sync.sources[0].schedule: expected a cron schedule of five fields, such as "0 2 * * *"',
       'config.yaml:11:84: sync.sources[0].concurrency: expected a whole number from 1 to 1000',
       'config.yaml:11:94: sync.sources[0].token: expected text (put it in quotes)',

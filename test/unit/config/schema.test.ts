@@ -35,7 +35,9 @@ describe('the schema', () => {
       },
     }) as unknown as Values
     assembleConfig(values)
-    expect([...used].sort()).toEqual(KEYS.filter((key) => !ROWS[key]!.notYet).sort())
+    // What is not built may be read already: it is refused before.
+    const isAvailable = (key: string) => !ROWS[key]!.notYet
+    expect(new Set([...used].filter(isAvailable))).toEqual(new Set(KEYS.filter(isAvailable)))
   })
 
   test('the flags of the first FastRegistry stand for the settings they stood for', () => {
