@@ -10,10 +10,21 @@ export interface Schedule {
   stop(): void
 }
 
+/**
+ * The first time of the expression that is later than `after`, ms since the epoch; undefined when none
+ * comes. By the wall clock of the time zone: a time that an hour of the spring leaves out comes right
+ * behind it, one that an hour of the autumn repeats comes once.
+ */
+export function nextTime(expression: string, after: number, timezone?: string): number | undefined {
+  const options = { paused: true, ...(timezone === undefined ? {} : { timezone }) }
+  return new Cron(expression, options).nextRun(new Date(after))?.getTime()
+}
+
 /** Why the expression has no times; undefined when it has. */
-export function scheduleProblem(expression: string): string | undefined {
+export function scheduleProblem(expression: string, timezone?: string): string | undefined {
   try {
-    const next = new Cron(expression, { paused: true }).nextRun()
+    const options = { paused: true, ...(timezone === undefined ? {} : { timezone }) }
+    const next = new Cron(expression, options).nextRun()
     return next === null ? 'no day ever matches it' : undefined
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
