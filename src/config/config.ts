@@ -45,6 +45,7 @@ export type {
 } from './sections/server.ts'
 export type { PolicyConfig, ScrubConfig, StorageConfig } from './sections/storage.ts'
 export type {
+  SyncAccount,
   SyncConfig,
   SyncPruneConfig,
   SyncReferrers,

@@ -9,6 +9,7 @@ import { sourcesIssues } from './sync/checks.ts'
 import { type SyncSourceConfig, syncSource } from './sync/source.ts'
 
 export type {
+  SyncAccount,
   SyncPruneConfig,
   SyncReferrers,
   SyncSecret,

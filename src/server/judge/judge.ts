@@ -12,6 +12,7 @@ import type { Finding } from './finding.ts'
 import { judgeAudit, judgeStorage } from './folders.ts'
 import { judgeMirrors } from './mirrors.ts'
 import { judgeEngine, judgeSchedules } from './parts.ts'
+import { judgeSync } from './sync.ts'
 import { judgeTls } from './tls.ts'
 
 export interface Judged {
@@ -32,6 +33,7 @@ const JUDGES: readonly Judge[] = [
   judgeForeignKeys,
   judgeCredentials,
   judgeMirrors,
+  judgeSync,
 ]
 
 /**

@@ -18,8 +18,13 @@ export async function judgeMirrors({ mirrors }: Config): Promise<readonly Findin
 
 async function judgeAuthority({ caFile }: MirrorConfig, index: number): Promise<Finding[]> {
   if (caFile === undefined) return []
-  const problem = await problemOf(caFile, authorityProblem)
+  const problem = await authorityFileProblem(caFile)
   return problem === undefined ? [] : [{ key: 'mirrors', path: [index, 'ca'], message: problem }]
+}
+
+/** What is wrong with a file of authorities' certificates; undefined: nothing. */
+export function authorityFileProblem(path: string): Promise<string | undefined> {
+  return problemOf(path, authorityProblem)
 }
 
 const pemStart = '-----BEGIN CERTIFICATE-----'
@@ -50,9 +55,14 @@ async function judgeSecret(
   at: number,
 ): Promise<Finding[]> {
   if (secret.kind === 'text') return []
-  const problem = await problemOf(secret.value, secretProblem)
+  const problem = await secretFileProblem(secret.value)
   const path = [index, 'credentials', at, isToken ? 'token_file' : 'password_file']
   return problem === undefined ? [] : [{ key: 'mirrors', path, message: problem }]
+}
+
+/** What is wrong with a file that holds one secret; undefined: nothing. */
+export function secretFileProblem(path: string): Promise<string | undefined> {
+  return problemOf(path, secretProblem)
 }
 
 /** Read when it is needed, blanks around it left out: what is left has to fit into a header. */

@@ -28,11 +28,18 @@ export async function judgeEngine({ server, storage }: Config): Promise<readonly
   return findings
 }
 
+interface Judged {
+  readonly key: SettingKey
+  readonly path?: Finding['path']
+  readonly expression: string
+  readonly timezone?: string | undefined
+}
+
 /** Cron expressions of the right shape that have no times (`99 99 * * *`, the 30th of February). */
 export async function judgeSchedules(config: Config): Promise<readonly Finding[]> {
   const { gc } = config.cleanup
   const { scrub } = config.storage
-  const schedules: { key: SettingKey; path?: Finding['path']; expression: string }[] = [
+  const schedules: Judged[] = [
     ...(gc.enabled ? [{ key: 'storage.gc.schedule' as const, expression: gc.schedule }] : []),
     ...(scrub.enabled
       ? [{ key: 'storage.scrub.schedule' as const, expression: scrub.schedule }]
@@ -48,11 +55,23 @@ export async function judgeSchedules(config: Config): Promise<readonly Finding[]
             },
           ],
     ),
+    ...config.sync.sources.flatMap(({ schedule, timezone }, index) =>
+      schedule === undefined
+        ? []
+        : [
+            {
+              key: 'sync.sources' as const,
+              path: [index, 'schedule'],
+              expression: schedule,
+              timezone,
+            },
+          ],
+    ),
   ]
   if (schedules.length === 0) return []
   const { scheduleProblem } = await import('../../runtime/schedule.ts')
-  return schedules.flatMap(({ key, path = [], expression }): Finding[] => {
-    const problem = scheduleProblem(expression)
+  return schedules.flatMap(({ key, path = [], expression, timezone }): Finding[] => {
+    const problem = scheduleProblem(expression, timezone)
     return problem === undefined
       ? []
       : [{ key, path, message: `not a cron schedule that ever runs: ${problem}` }]

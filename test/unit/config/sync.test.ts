@@ -111,6 +111,7 @@ sync:
           account: {
             username: 'myorg+robot',
             secret: { kind: 'file', value: '/run/secrets/robot' },
+            isRobot: true,
           },
           organizations: ['myorg'],
           repositories: ['myorg/app', 'other/app', 'third/x[0-9]'],
@@ -192,12 +193,12 @@ sync:
     [
       'robot_account: r, robot_token: t',
       undefined,
-      { username: 'r', secret: { kind: 'text', value: 't' } },
+      { username: 'r', secret: { kind: 'text', value: 't' }, isRobot: true },
     ],
     [
       'username: u, password_file: /p',
       undefined,
-      { username: 'u', secret: { kind: 'file', value: '/p' } },
+      { username: 'u', secret: { kind: 'file', value: '/p' }, isRobot: false },
     ],
   ])('has the credential of %s', async (keys, token, account) => {
     expect(await one(keys)).toMatchObject({ token, account })

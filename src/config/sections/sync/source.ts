@@ -21,7 +21,7 @@ export interface SyncSourceConfig {
   /** A token; one of the form `user:secret` is a user and a password, for every type but Quay. */
   readonly token: SyncSecret | undefined
   /** A user or a robot. Beside a token only for Quay: the token asks the API, the account pulls. */
-  readonly account: { readonly username: string; readonly secret: SyncSecret } | undefined
+  readonly account: SyncAccount | undefined
   /** Of which every repository is selected; `*`: of all. */
   readonly organizations: readonly string[]
   /** Patterns of whole upstream names, selected beside the organizations. */
@@ -61,6 +61,12 @@ export interface SyncSourceConfig {
   readonly overwrites: boolean
   readonly prune: SyncPruneConfig
   readonly hookSecretFile: string | undefined
+}
+
+export interface SyncAccount {
+  readonly username: string
+  readonly secret: SyncSecret
+  readonly isRobot: boolean
 }
 
 export interface SyncSecret {
@@ -156,7 +162,10 @@ function credentialsOf(it: RawSyncSource): Pick<SyncSourceConfig, 'token' | 'acc
     secretOf(it.robot_token, it.robot_token_file) ?? secretOf(it.password, it.password_file)
   return {
     token: secretOf(it.token, it.token_file),
-    account: username === undefined || secret === undefined ? undefined : { username, secret },
+    account:
+      username === undefined || secret === undefined
+        ? undefined
+        : { username, secret, isRobot: it.robot_account !== undefined },
   }
 }
 
