@@ -10,10 +10,11 @@
 import type { SyncTagsConfig } from '../../config/config.ts'
 import { fallbackTagOf, namesakeOf } from '../../registry/named-tag.ts'
 import type { Pattern } from '../../registry/pattern.ts'
-import { compareVersions, parseVersion, type Version } from '../../registry/semver.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
 import { parseVersionRange, type VersionRange } from '../../registry/version-range.ts'
+import { nextTurn } from '../../runtime/next-turn.ts'
 import { type ListedTag, SyncError } from '../port.ts'
+import { eachInTurns, keepNewest, type TagOrder, tagsPerTurn } from './newest.ts'
 import { compilePatterns } from './repositories.ts'
 
 /** Most tags of one repository that are looked at: all of them are held until the last page. */
@@ -59,9 +60,6 @@ export interface TagSelection {
   /** Tags without a time that `max_age` could not judge, and therefore keeps. */
   readonly unknownAges: number
 }
-
-/** The time of the push, else the version (what is none comes last, by name), else the name. */
-export type TagOrder = 'pushed' | 'version' | 'name'
 
 /** The digest that a tag is named after and follows; undefined: the tag takes part in the filters. */
 export function followedDigest(tag: string): string | undefined {
@@ -118,94 +116,74 @@ export class TagFilter {
     return { listed, rule: 'selected', ...(by === undefined ? {} : { by }) }
   }
 
-  /** All rules, over all pages. Throws a `SyncError` for a listing without end, and what the pages throw. */
+  /**
+   * All rules, over all pages; in short turns, however long a page is. Throws a `SyncError` for a listing
+   * without end, and what the pages throw.
+   */
   async select(pages: AsyncIterable<readonly ListedTag[]>, now: number): Promise<TagSelection> {
     const verdicts: TagVerdict[] = []
+    const unmatched = new Set(this.#include)
     for await (const page of pages) {
       if (verdicts.length + page.length > repositoryTagsMax) {
         const message = `more than ${repositoryTagsMax} tags in one repository`
         throw new SyncError('incomplete-listing', message)
       }
-      for (const listed of page) verdicts.push(this.judge(listed, now))
+      for (const listed of page) {
+        const verdict = this.judge(listed, now)
+        verdicts.push(verdict)
+        // A pattern fits where it did not decide, too: the first that fits decides.
+        const takesPart = verdict.rule !== 'bad-name' && verdict.rule !== 'attached'
+        for (const one of unmatched) if (takesPart && one.fits(listed.tag)) unmatched.delete(one)
+        if (verdicts.length % tagsPerTurn === 0) await nextTurn()
+      }
     }
-    return this.#finish(verdicts)
+    const selection = await this.#finish(verdicts)
+    return { ...selection, unmatched: [...unmatched].map(({ text }) => text) }
   }
 
-  #finish(judged: readonly TagVerdict[]): TagSelection {
+  async #finish(judged: readonly TagVerdict[]): Promise<Omit<TagSelection, 'unmatched'>> {
     const { newest, min, maxAgeMs } = this.#config
-    const candidates = judged.filter(({ rule }) => rule === 'selected')
-    const isCut = newest > 0 && candidates.length > newest
-    const order = isCut ? orderOf(candidates) : undefined
-    const kept = order === undefined ? candidates : inOrder(candidates, order).slice(0, newest)
-    const isShort = kept.length < min
-    const stays = new Set(kept)
-    const verdicts = judged.map((verdict): TagVerdict => {
-      const isCutOff = verdict.rule === 'selected' && !stays.has(verdict)
-      return isCutOff ? { listed: verdict.listed, rule: 'newest' } : verdict
+    const candidates: TagVerdict[] = []
+    let unknownAges = 0
+    await eachInTurns(judged, (verdict) => {
+      if (verdict.rule !== 'selected') return
+      candidates.push(verdict)
+      if (maxAgeMs > 0 && verdict.listed.pushedAt === undefined) unknownAges += 1
     })
-    return {
-      selected: isShort ? [] : kept.map(({ listed }) => ({ tag: tagOf(listed), listed })),
-      verdicts,
-      order,
-      isShort,
-      unmatched: this.#unmatched(judged),
-      unknownAges:
-        maxAgeMs === 0
-          ? 0
-          : candidates.filter(({ listed }) => listed.pushedAt === undefined).length,
+    const isCut = newest > 0 && candidates.length > newest
+    const { kept, order } = isCut
+      ? await keepNewest(candidates, newest)
+      : { kept: candidates, order: undefined }
+    const isShort = kept.length < min
+    const selected: SelectedTag[] = []
+    if (!isShort) {
+      await eachInTurns(kept, ({ listed }) => {
+        selected.push({ tag: tagOf(listed), listed })
+      })
     }
+    const verdicts = isCut ? await cutOff(judged, kept) : judged
+    return { selected, verdicts, order, isShort, unknownAges }
   }
+}
 
-  /** A pattern fits where it did not decide, too: the first that fits decides. */
-  #unmatched(judged: readonly TagVerdict[]): readonly string[] {
-    const taking = judged.filter(({ rule }) => rule !== 'bad-name' && rule !== 'attached')
-    return this.#include
-      .filter(({ fits }) => !taking.some(({ listed }) => fits(listed.tag)))
-      .map(({ text }) => text)
-  }
+async function cutOff(
+  judged: readonly TagVerdict[],
+  kept: readonly TagVerdict[],
+): Promise<readonly TagVerdict[]> {
+  const stays = new Set<TagVerdict>()
+  await eachInTurns(kept, (verdict) => {
+    stays.add(verdict)
+  })
+  const verdicts: TagVerdict[] = []
+  await eachInTurns(judged, (verdict) => {
+    const isCutOff = verdict.rule === 'selected' && !stays.has(verdict)
+    verdicts.push(isCutOff ? { listed: verdict.listed, rule: 'newest' } : verdict)
+  })
+  return verdicts
 }
 
 function tagOf({ tag }: ListedTag): Tag {
   const parsed = parseTag(tag)
   if (!parsed.ok) throw parsed.error
   return parsed.value
-}
-
-/** Times only when all have one: a tag without would be older or newer than all others by chance. */
-function orderOf(candidates: readonly TagVerdict[]): TagOrder {
-  if (candidates.every(({ listed }) => listed.pushedAt !== undefined)) return 'pushed'
-  return candidates.some(({ listed }) => parseVersion(listed.tag) !== undefined)
-    ? 'version'
-    : 'name'
-}
-
-interface Ranked {
-  readonly verdict: TagVerdict
-  readonly pushedAt: number
-  readonly version: Version | undefined
-}
-
-/** The newest first. Equal times, such as those of one second, by version and name: always the same. */
-function inOrder(candidates: readonly TagVerdict[], order: TagOrder): readonly TagVerdict[] {
-  const ranked = candidates.map((verdict): Ranked => {
-    const { tag, pushedAt } = verdict.listed
-    return {
-      verdict,
-      pushedAt: order === 'pushed' ? (pushedAt ?? 0) : 0,
-      version: order === 'name' ? undefined : parseVersion(tag),
-    }
-  })
-  return ranked.sort(newestFirst).map(({ verdict }) => verdict)
-}
-
-function newestFirst(one: Ranked, other: Ranked): number {
-  if (one.pushedAt !== other.pushedAt) return other.pushedAt - one.pushedAt
-  if (one.version !== undefined && other.version !== undefined) {
-    const order = compareVersions(other.version, one.version)
-    if (order !== 0) return order
-  } else if (one.version !== other.version) {
-    return one.version === undefined ? 1 : -1
-  }
-  const [name, otherName] = [one.verdict.listed.tag, other.verdict.listed.tag]
-  return name === otherName ? 0 : name < otherName ? 1 : -1
 }

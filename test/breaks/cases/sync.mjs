@@ -31,15 +31,15 @@ export const BREAKS = [
   {
     what: 'sync: the newest are counted before the exclusion',
     file: 'src/sync/selection/tags.ts',
-    find: "judged.filter(({ rule }) => rule === 'selected')",
-    replace: "judged.filter(({ rule }) => rule === 'selected' || rule === 'exclude')",
+    find: "if (verdict.rule !== 'selected') return\n",
+    replace: "if (verdict.rule !== 'selected' && verdict.rule !== 'exclude') return\n",
     guard: property('sync-tags'),
   },
   {
     what: 'sync: tags without a time are taken for the oldest',
-    file: 'src/sync/selection/tags.ts',
-    find: 'if (candidates.every(({ listed }) => listed.pushedAt !== undefined))',
-    replace: 'if (candidates.some(({ listed }) => listed.pushedAt !== undefined))',
+    file: 'src/sync/selection/newest.ts',
+    find: 'isTimed &&= listed.pushedAt !== undefined',
+    replace: 'isTimed ||= listed.pushedAt !== undefined',
     guard: unit('sync/selection/tags'),
   },
   {
@@ -52,8 +52,8 @@ export const BREAKS = [
   {
     what: 'sync: too few tags are copied all the same',
     file: 'src/sync/selection/tags.ts',
-    find: 'selected: isShort ? [] : kept',
-    replace: 'selected: kept',
+    find: 'if (!isShort) {',
+    replace: 'if (kept.length > 0) {',
     guard: unit('sync/selection/tags'),
   },
   {

@@ -157,6 +157,21 @@ describe('a selection', () => {
     expect(found.verdicts).toHaveLength(3)
   })
 
+  test('of a long page lets others have their turns', async () => {
+    let turns = 0
+    const count = () => {
+      turns += 1
+      timer = setImmediate(count)
+    }
+    let timer = setImmediate(count)
+    const page = names(...Array.from({ length: 20_000 }, (_, index) => `t${index}`))
+    const found = await filter({ newest: 5 }).select(pages(page), now)
+    clearImmediate(timer)
+    expect(found.selected).toHaveLength(5)
+    // One for each thousand of every pass: verdicts, candidates, order, sort, those that are cut off.
+    expect(turns).toBeGreaterThan(95)
+  })
+
   test('of a listing without end is refused', async () => {
     const page = names(...Array.from({ length: 1000 }, (_, index) => `t${index}`))
     let given = 0
