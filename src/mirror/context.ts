@@ -35,12 +35,3 @@ export const hardMs = 38_500
 
 /** How long a client waits for a check of what is cached, ms: within 1 s it has its answer. */
 export const checkWaitMs = 700
-
-/** Manifests that registries know, in the order of a modern client. */
-export const manifestTypes = [
-  'application/vnd.oci.image.index.v1+json',
-  'application/vnd.docker.distribution.manifest.list.v2+json',
-  'application/vnd.oci.image.manifest.v1+json',
-  'application/vnd.docker.distribution.manifest.v2+json',
-  '*/*;q=0.1',
-].join(', ')

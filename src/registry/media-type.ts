@@ -71,3 +71,12 @@ export function manifestTypeOf(contentType: string | undefined): string | undefi
   if (!TYPE_SLASH_SUBTYPE.test(type) || SAYS_NOTHING.has(type)) return undefined
   return type
 }
+
+/** Manifests that registries know, in the order of a modern client: what we accept of another registry. */
+export const manifestTypes = [
+  mediaTypes.ociIndex,
+  mediaTypes.dockerList,
+  mediaTypes.ociManifest,
+  mediaTypes.dockerManifest,
+  '*/*;q=0.1',
+].join(', ')

@@ -229,7 +229,7 @@ export const BREAKS = [
   },
   {
     what: 'mirrors: annotations are stored with the names that MessagePack changes',
-    file: 'src/mirror/referrer-lists.ts',
+    file: 'src/upstream/referrer-lists.ts',
     find: '...(annotationsJson === undefined ? {} : { annotationsJson }),',
     replace:
       '...(annotationsJson === undefined ? {} : { annotations: JSON.parse(String(annotationsJson)) }),',

@@ -4,10 +4,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { MirroredRepository } from '../../../src/mirror/mirrored-repository.ts'
-import { fetchReferrers } from '../../../src/mirror/referrer-lists.ts'
 import { mergeAfter, sortInTurns } from '../../../src/mirror/sorted.ts'
 import { fetchTags } from '../../../src/mirror/tag-lists.ts'
 import { decode, elementsOf, membersOf } from '../../../src/upstream/json-pieces.ts'
+import { fetchReferrers } from '../../../src/upstream/referrer-lists.ts'
 import { asDigest, sha256 } from '../../support/registry-client.ts'
 
 const fetching = (body: string) =>

@@ -3,22 +3,13 @@
  * it in older registries. "None" and "not known" are different answers.
  */
 
-import type { ReferrerRow } from '../metadata/schema.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
-import { mediaTypes } from '../registry/media-type.ts'
-import { type Answer, headerOf } from '../upstream/client.ts'
-import { meansNoReferrers, toUpstreamError, UpstreamError } from '../upstream/error.ts'
-import {
-  decode,
-  elementsOf,
-  type Member,
-  membersOf,
-  type Piece,
-  Turns,
-} from '../upstream/json-pieces.ts'
-import { nextQuery } from '../upstream/link.ts'
-import { manifestTypes } from './context.ts'
-import type { MirroredRepository } from './mirrored-repository.ts'
+import { manifestTypes, mediaTypes } from '../registry/media-type.ts'
+import { type Answer, headerOf } from './client.ts'
+import { meansNoReferrers, toUpstreamError, UpstreamError } from './error.ts'
+import { decode, elementsOf, type Member, membersOf, type Piece, Turns } from './json-pieces.ts'
+import { nextQuery } from './link.ts'
+import type { Ask } from './ask.ts'
 
 /** Referrers of one manifest that are kept, their bytes, and pages that are asked for. */
 const referrersMax = 10_000
@@ -29,21 +20,40 @@ const pageBytesMax = 4 * 1024 * 1024
 /** Annotations of one entry that are listed, bytes of JSON; the manifest itself has the larger ones. */
 const annotationBytesMax = 64 * 1024
 
+/** Whom they are asked of: one repository of an upstream. */
+export interface AskedRepository {
+  /** `Upstream.fetch`, of this repository. Throws an `UpstreamError`. */
+  fetch(
+    it: Omit<Ask, 'repository' | 'method'>,
+    bytesMax: number,
+  ): Promise<Answer & { readonly bytes: Buffer }>
+}
+
+/** One entry of a list, as upstream shows it. */
+export interface ListedReferrer {
+  readonly mediaType: string
+  readonly digest: string
+  readonly size: number
+  readonly artifactType?: string
+  /** JSON, texts only. */
+  readonly annotationsJson?: Uint8Array
+}
+
 export interface ReferrerList {
-  readonly rows: readonly ReferrerRow[]
+  readonly rows: readonly ListedReferrer[]
   /** Whether upstream has the API, or a tag in its place. */
   readonly isKept: boolean
 }
 
 /** Throws an `UpstreamError` when upstream could not be asked. */
 export async function fetchReferrers(
-  repository: MirroredRepository,
+  repository: AskedRepository,
   subject: Digest,
   deadline: number,
 ): Promise<ReferrerList> {
   let hasApi = false
   try {
-    return { rows: await byApi(repository, subject, deadline), isKept: true }
+    return { rows: await referrersByApi(repository, subject, deadline), isKept: true }
   } catch (error) {
     if (!meansNoApi(error)) throw error
     hasApi = meansNoReferrers(error)
@@ -51,7 +61,7 @@ export async function fetchReferrers(
   try {
     return { rows: await byTag(repository, subject, deadline), isKept: true }
   } catch (error) {
-    if (toUpstreamError(error, repository.mirror.name).kind !== 'missing') throw error
+    if (toUpstreamError(error, 'upstream').kind !== 'missing') throw error
     return { rows: [], isKept: hasApi }
   }
 }
@@ -61,19 +71,20 @@ export async function fetchReferrers(
  * host that answers anything else than an index. A refusal as well: whether the repository may be
  * read at all the tag will tell.
  */
-function meansNoApi(error: unknown): boolean {
+export function meansNoApi(error: unknown): error is UpstreamError {
   if (!(error instanceof UpstreamError)) return false
   const { kind, status, isElsewhere } = error
   if (error.isRefusal || kind === 'garbage' || kind === 'redirect') return true
   return status === 501 || (isElsewhere && status !== undefined)
 }
 
-async function byApi(
-  repository: MirroredRepository,
+/** By the referrers API alone. Throws an `UpstreamError`: `meansNoApi` tells whether there is none. */
+export async function referrersByApi(
+  repository: AskedRepository,
   subject: Digest,
   deadline: number,
-): Promise<ReferrerRow[]> {
-  const rows: ReferrerRow[] = []
+): Promise<ListedReferrer[]> {
+  const rows: ListedReferrer[] = []
   const asked = new Set<string>()
   let query: string | undefined = ''
   let bytes = 0
@@ -87,7 +98,7 @@ async function byApi(
       },
       pageBytesMax,
     )
-    const found = await rowsOf(answer.bytes)
+    const found = await indexRows(answer.bytes)
     bytes += answer.bytes.byteLength
     rows.push(...found.slice(0, referrersMax - rows.length))
     if (found.length === 0 || rows.length === referrersMax || bytes > bytesMax) break
@@ -97,10 +108,10 @@ async function byApi(
 }
 
 async function byTag(
-  repository: MirroredRepository,
+  repository: AskedRepository,
   subject: Digest,
   deadline: number,
-): Promise<ReferrerRow[]> {
+): Promise<ListedReferrer[]> {
   const answer = await repository.fetch(
     {
       tail: `manifests/${subject.replace(':', '-')}`,
@@ -109,11 +120,11 @@ async function byTag(
     },
     pageBytesMax,
   )
-  return (await rowsOf(answer.bytes)).slice(0, referrersMax)
+  return (await indexRows(answer.bytes)).slice(0, referrersMax)
 }
 
 /** The entries of an image index. Throws `garbage` for anything else. */
-async function rowsOf(bytes: Buffer): Promise<ReferrerRow[]> {
+export async function indexRows(bytes: Buffer): Promise<ListedReferrer[]> {
   const members = new Map<string, Member>()
   for (const member of membersOf(bytes)) members.set(member.name, member)
   const manifests = members.get('manifests')
@@ -123,7 +134,7 @@ async function rowsOf(bytes: Buffer): Promise<ReferrerRow[]> {
     throw new UpstreamError('garbage', 'upstream sends no image index')
   }
   const turns = new Turns()
-  const rows: ReferrerRow[] = []
+  const rows: ListedReferrer[] = []
   for (const piece of elementsOf(bytes, manifests)) {
     const row = rowOf(bytes, piece)
     if (row !== undefined) rows.push(row)
@@ -138,7 +149,7 @@ const SHOWN: ReadonlySet<string> = new Set(['mediaType', 'digest', 'size', 'arti
 /** Longest of those, bytes. */
 const shownBytesMax = 1024
 
-function rowOf(bytes: Buffer, { start }: Piece): ReferrerRow | undefined {
+function rowOf(bytes: Buffer, { start }: Piece): ListedReferrer | undefined {
   if (bytes[start] !== 0x7b) return undefined
   const values = new Map<string, unknown>()
   let annotationsJson: Uint8Array | undefined
