@@ -103,8 +103,8 @@ async function start(
   const audit = life.opened('audit', startAudit(config, logger), (one) => one?.close())
   const limits = makeLimits(config)
   const access = await openAccess(config, { metadata, limits, audit, logger, life })
-  const { tagLocks } = useCases.writes
-  const mirrorParts = { logger, tagLocks, readManifest, doubt: onFileInDoubt }
+  const { tagLocks, flights } = useCases.writes
+  const mirrorParts = { logger, tagLocks, readManifest, flights }
   const mirrors = await openMirrors(config, storage, mirrorParts)
   life.opened('mirrors', mirrors, (one) => one?.close())
   const health = makeHealth(storage)

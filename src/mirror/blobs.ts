@@ -4,14 +4,13 @@
  * is known to belong; everything else is filled from upstream, once for all who ask.
  */
 
-import { Fill } from '../blobs/fill/fill.ts'
-import type { FillAnswer, FilledBlob, FillTarget } from '../blobs/fill/source.ts'
+import type { Fill } from '../blobs/fill/fill.ts'
+import type { FillAnswer } from '../blobs/fill/source.ts'
 import type { BlobSource } from '../blobs/port.ts'
-import { commitBlob } from '../distribution/commit-blob.ts'
+import type { Flight, FlightOwner } from '../distribution/blob-flights.ts'
 import { linkBlob } from '../metadata/edits.ts'
 import type { Change } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
-import type { RepositoryName } from '../registry/name.ts'
 import type { ByteSpan } from '../registry/range.ts'
 import { UpstreamError } from '../upstream/error.ts'
 import { PassThrough } from '../upstream/pass-through.ts'
@@ -30,12 +29,6 @@ export type BlobOutcome =
   /** Not stored: straight from upstream to this client. */
   | { readonly kind: 'pass'; readonly source: PassThrough }
 
-interface Entry {
-  readonly fill: Fill
-  /** Those that are known to have the blob upstream. */
-  readonly repositories: Set<RepositoryName>
-}
-
 /** How a client asks. */
 export interface BlobAsk {
   readonly isRange: boolean
@@ -49,22 +42,13 @@ const holdersLookedAtMax = 64
 export class MirrorBlobs {
   readonly #context: MirrorContext
   readonly #eviction: MirrorEviction
-  readonly #fills = new Map<string, Entry>()
+  readonly #owners = new Map<Mirror, FlightOwner>()
   readonly #proofs: BlobProofs
 
   constructor(context: MirrorContext, eviction: MirrorEviction) {
     this.#context = context
     this.#eviction = eviction
     this.#proofs = new BlobProofs(context.clock)
-  }
-
-  get fillsRunning(): number {
-    return this.#fills.size
-  }
-
-  /** Whether a blob is being filled: its bytes are not to be touched. */
-  isFilling(mirror: Mirror, digest: Digest): boolean {
-    return this.#fills.has(`${mirror.name} ${digest}`)
   }
 
   isLocal(repository: MirroredRepository, digest: Digest): boolean {
@@ -83,8 +67,8 @@ export class MirrorBlobs {
   ): Promise<BlobOutcome> {
     if (this.isLocal(repository, digest)) return { kind: 'local' }
     this.#proofs.refuseAgain(repository, digest)
-    const running = this.#fills.get(`${repository.mirror.name} ${digest}`)
-    const isOurs = running?.repositories.has(repository.name) === true
+    const running = this.#context.flights.get(digest, this.#ownerOf(repository.mirror))
+    const isOurs = running?.has(repository.name) === true
     const known = isOurs ? running.fill.sizeBytes : undefined
     const sizeBytes =
       known ??
@@ -99,11 +83,10 @@ export class MirrorBlobs {
    * answered in the same turn.
    */
   openNow(repository: MirroredRepository, digest: Digest): Fill | undefined {
-    const entry = this.#fills.get(`${repository.mirror.name} ${digest}`)
-    if (entry?.fill.isReadable !== true || !entry.repositories.has(repository.name))
-      return undefined
+    const flight = this.#context.flights.get(digest, this.#ownerOf(repository.mirror))
+    if (flight?.fill.isReadable !== true || !flight.has(repository.name)) return undefined
     repository.mirror.stats.joined += 1
-    return entry.fill
+    return flight.fill
   }
 
   /** The bytes. Resolves when the answer's length is known; throws an `UpstreamError`. */
@@ -116,27 +99,26 @@ export class MirrorBlobs {
     const { isRange, deadline } = ask
     if (this.isLocal(repository, digest)) return { kind: 'local' }
     this.#proofs.refuseAgain(repository, digest)
-    const key = `${repository.mirror.name} ${digest}`
-    const running = this.#fills.get(key)
+    const { flights } = this.#context
+    const owner = this.#ownerOf(repository.mirror)
+    const running = flights.get(digest, owner)
     if (running === undefined && (await this.#linkFromSibling(repository, digest, deadline))) {
       return { kind: 'local' }
     }
     if (running !== undefined) repository.mirror.stats.joined += 1
     else repository.mirror.stats.misses += 1
-    const entry = this.#fills.get(key) ?? this.#start(repository, digest, deadline)
-    if (!entry.repositories.has(repository.name)) {
-      const { sizeBytes } = entry.fill
+    const flight = flights.get(digest, owner) ?? this.#start(repository, digest, deadline)
+    if (!flight.has(repository.name)) {
+      const { sizeBytes } = flight.fill
       await this.#proofs.prove(repository, digest, sizeBytes, deadline)
-      entry.repositories.add(repository.name)
+      flight.join(repository.name, owner)
     }
-    const { fill } = entry
+    const { fill } = flight
     if (isRange) fill.want()
     try {
       if (!fill.isReadable) await fill.opened
     } catch (error) {
-      // Refused to the repository that began it: that says nothing of this one.
-      const isOthers = running !== undefined && error instanceof UpstreamError && error.isRefusal
-      if (!isOthers || isAgain) throw error
+      if (isAgain || running === undefined || !isOthers(flight, owner, error)) throw error
       await fill.over
       return this.open(repository, digest, ask, true)
     }
@@ -146,7 +128,8 @@ export class MirrorBlobs {
       return { kind: 'local' }
     }
     if (fill.state === 'failed') {
-      return this.#passWhole(repository, digest, fill.takeUnstored(), deadline)
+      const taken = flight.owner === owner ? fill.takeUnstored() : undefined
+      return this.#passWhole(repository, digest, taken, deadline)
     }
     return { kind: 'fill', fill, sizeBytes: fill.sizeBytes! }
   }
@@ -190,65 +173,42 @@ export class MirrorBlobs {
     if (outcome.kind === 'pass') outcome.source.close()
   }
 
-  #start(repository: MirroredRepository, digest: Digest, deadline: number): Entry {
-    const { growing, clock, inlineLimitBytes, newUploadId, logger } = this.#context
+  #start(repository: MirroredRepository, digest: Digest, deadline: number): Flight {
+    const { clock, flights, logger, metadata } = this.#context
     const { mirror } = repository
-    const key = `${mirror.name} ${digest}`
-    const repositories = new Set([repository.name])
     const startedAt = clock.monotonic()
-    const promisedBytes = promisedSize(this.#context.metadata, repository.name, digest)
     const source = new UpstreamBlob({
       repository,
       digest,
       askSize: () => this.#proofs.sizeOf(repository, digest, deadline),
       onOpened: () => mirror.stats.firstByte((clock.monotonic() - startedAt) / 1000),
     })
-    const target: FillTarget = {
+    const flight = flights.start({
+      digest,
+      promisedBytes: promisedSize(metadata, repository.name, digest),
+      deadline,
+      repository: repository.name,
+      owner: this.#ownerOf(mirror),
+      source,
       mayStore: (sizeBytes) => this.#eviction.mayStore(mirror, sizeBytes),
-      publish: (blob) => this.#publish(mirror, repositories, blob),
-    }
-    const store = { growing, uploadId: newUploadId(), inlineLimitBytes, clock }
-    const fill = new Fill({ digest, promisedBytes, deadline }, source, target, store)
-    const entry: Entry = { fill, repositories }
-    this.#fills.set(key, entry)
+    })
+    const { fill } = flight
     void fill.over.then(() => {
-      this.#fills.delete(key)
       if (fill.state === 'stored') return
       fill.opened.catch((error: unknown) => this.#proofs.noteFailure(repository, digest, error))
       logger.info({ mirror: mirror.name, digest, received: fill.receivedBytes }, 'blob not stored')
     })
-    return entry
+    return flight
   }
 
-  /** File in place, then the rows of every repository that has asked, in one transaction. */
-  async #publish(
-    mirror: Mirror,
-    repositories: ReadonlySet<RepositoryName>,
-    { digest, sizeBytes, pending, inlineBytes }: FilledBlob,
-  ): Promise<void> {
-    const { metadata, digestLock, clock, onFileReplaced, onFileInDoubt } = this.#context
-    await digestLock.run(digest, async () => {
-      let isInPlace = false
-      try {
-        if (pending !== undefined) {
-          await pending.commit(digest)
-          isInPlace = true
-        }
-        const now = clock.now()
-        const [first, ...others] = repositories
-        const more: Change[] = others.flatMap((other) => linkBlob(other, digest, now))
-        const row = { sizeBytes, addedAt: now, pulledAt: now }
-        const key = [mirror.name, digest] as const
-        const isNew = metadata.get('mirrorBlobs', key) === undefined
-        more.push({ change: 'put', in: 'mirrorBlobs', key, row })
-        await commitBlob(metadata, first!, { digest, sizeBytes, inlineBytes }, undefined, now, more)
-        if (isNew) this.#eviction.added(mirror, sizeBytes)
-        if (pending !== undefined) onFileReplaced(digest)
-      } catch (error) {
-        if (isInPlace) onFileInDoubt(digest)
-        throw error
-      }
-    })
+  /** What a mirror notes of each blob that comes for it. */
+  #ownerOf(mirror: Mirror): FlightOwner {
+    let owner = this.#owners.get(mirror)
+    if (owner === undefined) {
+      owner = new MirrorOwner(mirror, this.#context, this.#eviction)
+      this.#owners.set(mirror, owner)
+    }
+    return owner
   }
 
   /** The whole blob for one client: the disk is short. */
@@ -297,15 +257,54 @@ export class MirrorBlobs {
 
   async #link(repository: MirroredRepository, digest: Digest): Promise<boolean> {
     const { metadata, clock } = this.#context
+    const { mirror, name } = repository
     const now = clock.now()
+    const isNew = metadata.get('mirrorBlobs', [mirror.name, digest]) === undefined
+    const sizeBytes = metadata.get('blobs', digest)?.sizeBytes ?? 0
+    // A flight that another began may have landed before this mirror joined.
+    const owner = isNew ? this.#ownerOf(mirror) : undefined
     const { applied } = await metadata.commit({
       checks: [],
       changes: [
         { change: 'raise', in: 'blobs', key: digest, at: now },
-        ...linkBlob(repository.name, digest, now),
+        ...linkBlob(name, digest, now),
+        ...(owner?.changesOf(digest, sizeBytes, now) ?? []),
       ],
     })
+    if (applied) owner?.onStored(digest, sizeBytes)
     return applied
+  }
+}
+
+/** Refused to the repository that began it, or failed for somebody else: that says nothing of this one. */
+function isOthers(flight: Flight, owner: FlightOwner, error: unknown): boolean {
+  return flight.owner !== owner || (error instanceof UpstreamError && error.isRefusal)
+}
+
+/** Keeps the row of a blob that a mirror has fetched, and counts it once. */
+class MirrorOwner implements FlightOwner {
+  readonly realm: string
+  readonly #mirror: Mirror
+  readonly #context: MirrorContext
+  readonly #eviction: MirrorEviction
+  readonly #new = new Set<Digest>()
+
+  constructor(mirror: Mirror, context: MirrorContext, eviction: MirrorEviction) {
+    this.realm = mirror.upstream.realm
+    this.#mirror = mirror
+    this.#context = context
+    this.#eviction = eviction
+  }
+
+  changesOf(digest: Digest, sizeBytes: number, now: number): Change[] {
+    const key = [this.#mirror.name, digest] as const
+    if (this.#context.metadata.get('mirrorBlobs', key) === undefined) this.#new.add(digest)
+    const row = { sizeBytes, addedAt: now, pulledAt: now }
+    return [{ change: 'put', in: 'mirrorBlobs', key, row }]
+  }
+
+  onStored(digest: Digest, sizeBytes: number): void {
+    if (this.#new.delete(digest)) this.#eviction.added(this.#mirror, sizeBytes)
   }
 }
 

@@ -2,27 +2,23 @@
  * @module What the parts of the mirrors share.
  */
 
-import type { GrowingBlobs, Room } from '../blobs/port.ts'
+import type { Room } from '../blobs/port.ts'
+import type { BlobFlights } from '../distribution/blob-flights.ts'
 import type { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Logger } from '../observability/logger.ts'
-import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 
 export interface MirrorContext {
   readonly metadata: MetadataStore
-  readonly growing: GrowingBlobs
+  readonly flights: BlobFlights
   readonly digestLock: KeyedLock
   readonly space: Room
   readonly clock: Clock
   readonly logger: Logger
-  readonly inlineLimitBytes: number
-  readonly newUploadId: () => string
   /** With a policy that accepts manifests before their blobs. */
   readonly pushes: ManifestPushes
-  readonly onFileReplaced: (digest: Digest) => void
-  readonly onFileInDoubt: (digest: Digest) => void
 }
 
 /**

@@ -30,7 +30,7 @@ const holdersMax = 1_000
 export interface EvictionOptions {
   readonly context: MirrorContext
   readonly maxBytesInAll: number
-  readonly isBusy: (mirror: Mirror, digest: Digest) => boolean
+  readonly isBusy: (digest: Digest) => boolean
   /** Removes the bytes of a blob that had this row. The caller holds the digest's lock. */
   readonly removeBytes: (digest: Digest, row: BlobRow) => Promise<void>
   /** Removes manifests last used before then; how many. */
@@ -249,7 +249,7 @@ export class MirrorEviction {
     const { metadata, digestLock } = context
     return digestLock.run(digest, async () => {
       const row = metadata.get('mirrorBlobs', [mirror.name, digest])
-      if (row === undefined || isBusy(mirror, digest)) return false
+      if (row === undefined || isBusy(digest)) return false
       const blob = metadata.get('blobs', digest)
       const holders = metadata.keys('holders', [digest], undefined, holdersMax)
       if (holders.length === holdersMax) return false

@@ -66,7 +66,7 @@ export class Mirrors {
       {
         context: options,
         maxBytesInAll: options.maxBytesInAll,
-        isBusy: (mirror, digest) => this.blobs.isFilling(mirror, digest) || options.isRead(digest),
+        isBusy: (digest) => options.flights.isComing(digest) || options.isRead(digest),
         removeBytes: options.removeBytes,
         evictManifests: (mirror, horizon) => this.#manifestEviction.evict(mirror, horizon),
       },

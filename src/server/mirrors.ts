@@ -4,6 +4,7 @@
  */
 
 import type { Config } from '../config/config.ts'
+import type { BlobFlights } from '../distribution/blob-flights.ts'
 import { Deletes } from '../distribution/delete.ts'
 import type { ManifestReader } from '../distribution/manifest-reader.ts'
 import { Protection } from '../distribution/protection.ts'
@@ -12,7 +13,6 @@ import type { TagLocks } from '../distribution/tag-locks.ts'
 import { Mirrors } from '../mirror/mirrors.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { randomHexId, systemRandom } from '../runtime/random.ts'
 import type { Storage } from '../storage/open.ts'
 import { Accounts } from '../upstream/account.ts'
 
@@ -35,14 +35,14 @@ export interface MirrorParts {
   /** Shared with the registry's own pushes. */
   readonly tagLocks: TagLocks
   readonly readManifest: ManifestReader['read']
-  /** A blob's file may be in place without its row. */
-  readonly doubt: () => void
+  /** Shared with every other who fetches blobs. */
+  readonly flights: BlobFlights
 }
 
 export async function openMirrors(
   config: Config,
   storage: Storage,
-  { logger, tagLocks, readManifest, doubt }: MirrorParts,
+  { logger, tagLocks, readManifest, flights }: MirrorParts,
 ): Promise<Mirrors | undefined> {
   if (config.mirrors.length === 0) return undefined
   const { metadata, writer, digestLock, blobs } = storage
@@ -57,16 +57,12 @@ export async function openMirrors(
   return Mirrors.open(config.mirrors, {
     accounts: new Accounts(systemClock),
     metadata,
-    growing: writer,
+    flights,
     digestLock,
     space: writer.room,
     clock: systemClock,
     logger,
-    inlineLimitBytes: config.storage.inlineLimitBytes,
-    newUploadId: () => randomHexId(systemRandom),
     pushes: new ManifestPushes(metadata, mirrorPolicy, systemClock, parts),
-    onFileReplaced: storage.forget,
-    onFileInDoubt: doubt,
     deletes: new Deletes(metadata, true, parts),
     maxBytesInAll: config.mirrorMaxBytes,
     isRead: storage.isRead,

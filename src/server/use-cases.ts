@@ -5,6 +5,7 @@
  */
 import type { BlobStore } from '../blobs/store.ts'
 import type { Config } from '../config/config.ts'
+import { BlobFlights } from '../distribution/blob-flights.ts'
 import { Deletes } from '../distribution/delete.ts'
 import { Discovery } from '../distribution/discovery.ts'
 import { HeadPromise } from '../distribution/head-promise.ts'
@@ -23,7 +24,7 @@ import { Repositories } from '../repositories/delete-rename.ts'
 import { Undelete } from '../repositories/undelete.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
-import { systemRandom } from '../runtime/random.ts'
+import { randomHexId, systemRandom } from '../runtime/random.ts'
 import type { Storage } from '../storage/open.ts'
 
 /** What answers pulls. No lock and no session is in it: each thread that serves pulls may have its own. */
@@ -40,6 +41,8 @@ export interface Writes {
   readonly tagLocks: TagLocks
   readonly protection: Protection
   readonly uploads: Uploads
+  /** Blobs that come from other registries. */
+  readonly flights: BlobFlights
   readonly mounts: Mounts
   readonly pushes: ManifestPushes
   readonly deletes: Deletes
@@ -93,6 +96,16 @@ export function makeUseCases(
     onFileInDoubt,
   })
   life.opened('uploads', uploads, (one) => one.close())
+  const flights = new BlobFlights({
+    metadata,
+    growing: storage.writer,
+    digestLock: storage.digestLock,
+    clock,
+    inlineLimitBytes: config.storage.inlineLimitBytes,
+    newUploadId: () => randomHexId(systemRandom),
+    onFileReplaced: storage.forget,
+    onFileInDoubt,
+  })
   const changing = { clock, tagLocks, protection }
   const pushes = new ManifestPushes(metadata, policy, clock, {
     tagLocks,
@@ -114,6 +127,7 @@ export function makeUseCases(
       tagLocks,
       protection,
       uploads,
+      flights,
       mounts: new Mounts(metadata, clock),
       pushes,
       deletes: new Deletes(metadata, policy.allowsDelete, changing),

@@ -100,6 +100,12 @@ export class Upstream {
     return [...latest.values()]
   }
 
+  /** Which registry it is: two upstreams of the same hosts have the same. */
+  get realm(): string {
+    const origins = this.#bases.map(({ url }) => url.origin)
+    return [...new Set(origins)].sort().join(' ')
+  }
+
   #accounts(): readonly Account[] {
     return [...new Set(this.#bases.flatMap(({ accounts }) => [...accounts.values()]))]
   }

@@ -263,4 +263,11 @@ export const BREAKS = [
     replace: 'if (error.status < 500) throw error\n      else',
     guard: http('mirror/passed'),
   },
+  {
+    what: 'mirrors: a registry reads what comes from another one by naming its digest',
+    file: 'src/distribution/blob-flights.ts',
+    find: 'return this.#flights.get(digest)?.get(realm)',
+    replace: "return [...(this.#flights.get(digest)?.values() ?? [])].find(() => realm !== '')",
+    guard: http('mirror/rules'),
+  },
 ]
