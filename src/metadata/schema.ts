@@ -6,6 +6,16 @@
 import type { Algorithm, Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
+import {
+  type MirrorBlobRow,
+  type MirrorSeenRow,
+  type MirrorTagRow,
+  type SyncRepositoryRow,
+  type SyncRunRow,
+  type SyncStateRow,
+  type SyncTagRow,
+  syncTagShapes,
+} from './upstream-rows.ts'
 
 /** Raised by every migration; a store of a newer version is refused. */
 export const schemaVersion = 1
@@ -110,28 +120,6 @@ export interface ReferrerRow {
   readonly annotations?: Readonly<Record<string, string>>
   /** JSON, at most `referrerAnnotationsBytesMax`: read only for an entry that is shown. */
   readonly annotationsJson?: Uint8Array
-}
-
-/** What a mirror knows of a tag: which manifest upstream meant by it, and since when. */
-export interface MirrorTagRow {
-  /** Last digest that upstream named. The tag is ours as long as it points there. */
-  readonly digest: string
-  /** The digest that is being fetched: after a crash the tag may point to either. */
-  readonly next?: string
-  readonly checkedAt: Timestamp
-  /** Upstream has said since then that it is not there any more. */
-  readonly goneAt?: Timestamp
-}
-
-/** A blob that a mirror has fetched. Pull times lag behind and may be lost in a crash. */
-export interface MirrorBlobRow {
-  readonly sizeBytes: number
-  readonly addedAt: Timestamp
-  readonly pulledAt: Timestamp
-}
-
-export interface MirrorSeenRow {
-  readonly firstSeenAt: Timestamp
 }
 
 /** Who deleted something, when and why: `client`, or the rule of a collection. */
@@ -294,6 +282,14 @@ export interface Databases {
   readonly approvals: { key: string; row: Timestamp }
   /** Blobs that a collection has to look at; kept by the writer itself (`metadata/apply/change.ts`). */
   readonly candidates: { key: string; row: number }
+  /** Runs of a sync: source, then the time of the start. The last hundred stay. */
+  readonly syncRuns: { key: readonly [string, string]; row: SyncRunRow }
+  /** By source and upstream's name. */
+  readonly syncRepositories: { key: readonly [string, string]; row: SyncRepositoryRow }
+  /** By source, upstream's repository and tag: what was copied, and which tags are the sync's own. */
+  readonly syncTags: { key: readonly [string, string, string]; row: SyncTagRow }
+  /** By source: what a restart must not forget. */
+  readonly syncStates: { key: string; row: SyncStateRow }
 }
 
 export type DatabaseName = keyof Databases
@@ -396,4 +392,9 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
   plans: { scope: 'shared', values: 'msgpack' },
   approvals: { scope: 'shared', values: 'msgpack' },
   candidates: { scope: 'shared', values: 'msgpack' },
+  // Shared: whichever node runs a source goes on with its tags, and prunes what any node wrote.
+  syncRuns: { scope: 'shared', values: 'msgpack' },
+  syncRepositories: { scope: 'shared', values: 'msgpack' },
+  syncTags: { scope: 'shared', values: 'msgpack', shapes: syncTagShapes },
+  syncStates: { scope: 'shared', values: 'msgpack' },
 }

@@ -6,8 +6,9 @@
 
 import { dropBlob, unlinkBlob } from '../metadata/edits.ts'
 import { inTurns } from '../metadata/scan.ts'
-import type { BlobRow, MirrorBlobRow } from '../metadata/schema.ts'
+import type { BlobRow } from '../metadata/schema.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
+import type { MirrorBlobRow } from '../metadata/upstream-rows.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { MirrorContext } from './context.ts'

@@ -13,7 +13,7 @@
  *                         │ 404 / failure            │ 404 / 502, 504
  */
 
-import type { MirrorTagRow } from '../metadata/schema.ts'
+import type { MirrorTagRow } from '../metadata/upstream-rows.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Tag } from '../registry/tag.ts'

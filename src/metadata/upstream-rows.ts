@@ -1,0 +1,119 @@
+/**
+ * @module Rows of what is known of other registries: what mirrors have seen there, what syncs have copied
+ * from there.
+ */
+import type { Digest } from '../registry/digest.ts'
+
+/** Milliseconds since the epoch, by our clock where nothing else is said. */
+type Timestamp = number
+
+/** What a mirror knows of a tag: which manifest upstream meant by it, and since when. */
+export interface MirrorTagRow {
+  /** Last digest that upstream named. The tag is ours as long as it points there. */
+  readonly digest: string
+  /** The digest that is being fetched: after a crash the tag may point to either. */
+  readonly next?: string
+  readonly checkedAt: Timestamp
+  /** Upstream has said since then that it is not there any more. */
+  readonly goneAt?: Timestamp
+}
+
+/** A blob that a mirror has fetched. Pull times lag behind and may be lost in a crash. */
+export interface MirrorBlobRow {
+  readonly sizeBytes: number
+  readonly addedAt: Timestamp
+  readonly pulledAt: Timestamp
+}
+
+export interface MirrorSeenRow {
+  readonly firstSeenAt: Timestamp
+}
+
+/** One run of a source of a sync. Words of states, phases and reasons are those of `sync/`. */
+export interface SyncRunRow {
+  readonly startedAt: Timestamp
+  readonly endedAt?: Timestamp
+  /** Its job. */
+  readonly job?: string
+  /** What began it: a schedule, a start, a person, a hook. */
+  readonly by: string
+  readonly result?: string
+  readonly message?: string
+  readonly isListingComplete: boolean
+  /** Repositories, tags by outcome, bytes by where they came from. */
+  readonly counts: Readonly<Record<string, number>>
+}
+
+/** Since when, and in how many full passes in a row, upstream has not listed something. */
+export interface SyncMissing {
+  readonly since: Timestamp
+  readonly passes: number
+}
+
+/** What a sync knows of a repository of its source. Times of pushes are by upstream's clock. */
+export interface SyncRepositoryRow {
+  /** Its name here. */
+  readonly local: string
+  /** The latest push that was seen, once everything before it has ended. */
+  readonly watermark?: Timestamp
+  readonly fullPassAt?: Timestamp
+  /** Of what selects and maps: another one lets everything be looked at again. */
+  readonly fingerprint: string
+  readonly isListingComplete: boolean
+  readonly missing?: SyncMissing
+  readonly reason?: string
+}
+
+/** What a sync knows of a tag of its source. */
+export interface SyncTagRow {
+  /** The repository here. */
+  readonly local: string
+  readonly outcome: string
+  readonly at: Timestamp
+  readonly attempts: number
+  /** What upstream meant by it when it was looked at last. */
+  readonly upstream?: Digest
+  readonly pushedAt?: Timestamp
+  /** What the sync has written here: the tag is its own as long as it points there. */
+  readonly wrote?: Digest
+  readonly reason?: string
+  readonly message?: string
+  readonly nextRetryAt?: Timestamp
+  readonly referrersCheckedAt?: Timestamp
+  readonly missing?: SyncMissing
+}
+
+const tagFields: readonly (keyof SyncTagRow)[] = [
+  'local',
+  'outcome',
+  'at',
+  'attempts',
+  'upstream',
+  'wrote',
+]
+
+/** As most of them are written: stored without the names of their fields. Append only. */
+export const syncTagShapes: readonly (readonly string[])[] = [
+  tagFields,
+  [...tagFields, 'pushedAt'],
+  [...tagFields, 'referrersCheckedAt'],
+  [...tagFields, 'pushedAt', 'referrersCheckedAt'],
+]
+
+/** What a source of a sync remembers across restarts. */
+export interface SyncStateRow {
+  readonly isPaused: boolean
+  /** A tick came during a run: one more follows. */
+  readonly hasTick: boolean
+  /** A run was begun and not ended. */
+  readonly running?: string
+  readonly lastRunAt?: Timestamp
+  /** The last run that was whole, and what it selected. */
+  readonly lastOkAt?: Timestamp
+  readonly fingerprint?: string
+  /** The place in upstream's own history. */
+  readonly cursor?: string
+  /** Failures of the credential in a row, and when it is tried again. */
+  readonly refusals?: number
+  readonly refusedUntil?: Timestamp
+}

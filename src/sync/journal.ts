@@ -1,0 +1,228 @@
+/**
+ * @module What the syncs remember: runs, repositories, tags and the state of each source. What only says how
+ * far a run is may be written a second late; what a tag's move rests on is written with the move.
+ */
+import type { MetadataStore } from '../metadata/port.ts'
+import { keyPages } from '../metadata/scan.ts'
+import type { Databases, Timestamp } from '../metadata/schema.ts'
+import type { Change } from '../metadata/transaction.ts'
+import type {
+  SyncRepositoryRow,
+  SyncRunRow,
+  SyncStateRow,
+  SyncTagRow,
+} from '../metadata/upstream-rows.ts'
+
+/** Longest time that a note waits to be written, ms; and most of them that wait. */
+const flushMs = 1_000
+const waitingMax = 1_000
+
+/** Notes written in one transaction. */
+const notesAtOnce = 200
+
+/** Runs of one source that are kept. */
+const runsMax = 100
+
+type Noted = 'syncRepositories' | 'syncTags'
+type Note = { [N in Noted]: Extract<Change, { change: 'put' | 'delete'; in: N }> }[Noted]
+
+/** Which tag of which source. */
+export interface TagOfSource {
+  readonly source: string
+  /** Upstream's name of its repository. */
+  readonly repository: string
+  readonly tag: string
+}
+
+export class SyncJournal {
+  readonly #metadata: MetadataStore
+  readonly #waiting = new Map<string, Note>()
+  #timer: NodeJS.Timeout | undefined
+  #flushing: Promise<void> | undefined
+  #failure: unknown
+
+  constructor(metadata: MetadataStore) {
+    this.#metadata = metadata
+  }
+
+  /** What is known of a tag, with what is not written yet. */
+  tag({ source, repository, tag }: TagOfSource): SyncTagRow | undefined {
+    return this.#read('syncTags', [source, repository, tag])
+  }
+
+  repository(source: string, repository: string): SyncRepositoryRow | undefined {
+    return this.#read('syncRepositories', [source, repository])
+  }
+
+  state(source: string): SyncStateRow | undefined {
+    return this.#metadata.get('syncStates', source)
+  }
+
+  /** Notes what a tag came to. Resolves when there is room for more notes; throws when none can be written. */
+  noteTag({ source, repository, tag }: TagOfSource, row: SyncTagRow | undefined): Promise<void> {
+    const key = [source, repository, tag] as const
+    return this.#note(
+      row === undefined
+        ? { change: 'delete', in: 'syncTags', key }
+        : { change: 'put', in: 'syncTags', key, row: ordered(row) },
+    )
+  }
+
+  noteRepository(
+    source: string,
+    repository: string,
+    row: SyncRepositoryRow | undefined,
+  ): Promise<void> {
+    const key = [source, repository] as const
+    return this.#note(
+      row === undefined
+        ? { change: 'delete', in: 'syncRepositories', key }
+        : { change: 'put', in: 'syncRepositories', key, row },
+    )
+  }
+
+  /**
+   * The row of a tag as a change, for the transaction that moves the tag. `written` is called once that is
+   * applied: an older note of the tag is dropped.
+   */
+  withMove(it: TagOfSource, row: SyncTagRow): { readonly change: Change; written(): void } {
+    const key = [it.source, it.repository, it.tag] as const
+    const before = this.#waiting.get(textOf('syncTags', key))
+    return {
+      change: { change: 'put', in: 'syncTags', key, row: ordered(row) },
+      written: () => {
+        const text = textOf('syncTags', key)
+        if (this.#waiting.get(text) === before) this.#waiting.delete(text)
+      },
+    }
+  }
+
+  /** Every tag of a repository of a source that the journal knows, some a turn, without what waits. */
+  async *tags(
+    source: string,
+    repository: string,
+  ): AsyncGenerator<{ readonly tag: string; readonly row: SyncTagRow }> {
+    await this.flush()
+    for await (const keys of keyPages(this.#metadata, 'syncTags', [source, repository])) {
+      for (const key of keys) {
+        const row = this.#metadata.get('syncTags', key)
+        if (row !== undefined) yield { tag: key[2], row }
+      }
+    }
+  }
+
+  /** Every repository of a source that the journal knows. */
+  async *repositories(
+    source: string,
+  ): AsyncGenerator<{ readonly repository: string; readonly row: SyncRepositoryRow }> {
+    await this.flush()
+    for await (const keys of keyPages(this.#metadata, 'syncRepositories', [source])) {
+      for (const key of keys) {
+        const row = this.#metadata.get('syncRepositories', key)
+        if (row !== undefined) yield { repository: key[1], row }
+      }
+    }
+  }
+
+  /** On disk when it resolves. */
+  async putState(source: string, row: SyncStateRow): Promise<void> {
+    await this.#commit([{ change: 'put', in: 'syncStates', key: source, row }])
+  }
+
+  /** Writes a run, begun or ended, and drops the oldest of its source. On disk when it resolves. */
+  async putRun(source: string, row: SyncRunRow): Promise<void> {
+    const key = [source, runKey(row.startedAt)] as const
+    const keys = this.#metadata.keysBackward('syncRuns', [source], undefined, runsMax + 10)
+    const others = keys.filter(([, run]) => run !== key[1]).slice(runsMax - 1)
+    await this.#commit([
+      { change: 'put', in: 'syncRuns', key, row },
+      ...others.map((it): Change => ({ change: 'delete', in: 'syncRuns', key: it })),
+    ])
+  }
+
+  /** The last runs of a source, the newest first; `limit` is at most 100. */
+  runs(source: string, limit = runsMax): SyncRunRow[] {
+    const count = Math.min(limit, runsMax)
+    return this.#metadata
+      .entriesBackward('syncRuns', [source], undefined, count)
+      .map(({ row }) => row)
+  }
+
+  /** Everything that was noted is on disk when it resolves. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    // Who is at it already may have begun before the last note.
+    await this.#flushing?.catch(() => undefined)
+    this.#flushing ??= this.#write().finally(() => {
+      this.#flushing = undefined
+    })
+    await this.#flushing
+  }
+
+  async #note(note: Note): Promise<void> {
+    this.#waiting.set(textOf(note.in, note.key), note)
+    if (this.#waiting.size >= waitingMax) return this.flush()
+    if (this.#failure !== undefined) {
+      const failure = this.#failure
+      this.#failure = undefined
+      throw failure
+    }
+    this.#timer ??= setTimeout(() => {
+      // The next note hears of it: nobody waits for this one.
+      this.flush().catch((error: unknown) => {
+        this.#failure = error
+      })
+    }, flushMs).unref()
+  }
+
+  async #write(): Promise<void> {
+    while (this.#waiting.size > 0) {
+      const some = [...this.#waiting].slice(0, notesAtOnce)
+      await this.#commit(some.map(([, note]) => note))
+      // One that was noted again meanwhile waits for the next.
+      for (const [text, note] of some) {
+        if (this.#waiting.get(text) === note) this.#waiting.delete(text)
+      }
+    }
+  }
+
+  async #commit(changes: readonly Change[]): Promise<void> {
+    await this.#metadata.commit({ checks: [], changes })
+  }
+
+  #read<N extends Noted>(table: N, key: Databases[N]['key']): Databases[N]['row'] | undefined {
+    const note = this.#waiting.get(textOf(table, key))
+    if (note === undefined) return this.#metadata.get(table, key)
+    return note.change === 'put' ? (note.row as Databases[N]['row']) : undefined
+  }
+}
+
+function textOf(table: Noted, key: readonly string[]): string {
+  return JSON.stringify([table, key])
+}
+
+/** Sorts by time in byte order. */
+function runKey(startedAt: Timestamp): string {
+  return String(startedAt).padStart(15, '0')
+}
+
+/** Fields in the order in which most rows have them: then they are stored without their names. */
+function ordered(row: SyncTagRow): SyncTagRow {
+  const { local, outcome, at, attempts, upstream, wrote, pushedAt, referrersCheckedAt } = row
+  const { reason, message, nextRetryAt, missing } = row
+  return {
+    local,
+    outcome,
+    at,
+    attempts,
+    ...(upstream === undefined ? {} : { upstream }),
+    ...(wrote === undefined ? {} : { wrote }),
+    ...(pushedAt === undefined ? {} : { pushedAt }),
+    ...(referrersCheckedAt === undefined ? {} : { referrersCheckedAt }),
+    ...(reason === undefined ? {} : { reason }),
+    ...(message === undefined ? {} : { message }),
+    ...(nextRetryAt === undefined ? {} : { nextRetryAt }),
+    ...(missing === undefined ? {} : { missing }),
+  }
+}
