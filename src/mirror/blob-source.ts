@@ -4,7 +4,8 @@
  */
 import type { FillAnswer, FillSource } from '../blobs/fill/source.ts'
 import type { Digest } from '../registry/digest.ts'
-import { type Answer, type AnswerBody, lengthOf, partOf } from '../upstream/client.ts'
+import { blobAnswerOf } from '../upstream/blob-answer.ts'
+import { type Answer, type AnswerBody, partOf } from '../upstream/client.ts'
 import { toUpstreamError, UpstreamError } from '../upstream/error.ts'
 import type { MirroredRepository } from './mirrored-repository.ts'
 
@@ -29,11 +30,7 @@ export class UpstreamBlob implements FillSource {
   async open(offset: number, deadline: number): Promise<FillAnswer> {
     const answer = await this.#get(offset === 0 ? {} : { Range: `bytes=${offset}-` }, deadline)
     if (offset === 0) this.#parts.onOpened?.()
-    const { body } = answer
-    if (answer.status !== 206) return { offset: 0, sizeBytes: lengthOf(answer), body }
-    const part = partOf(answer)
-    const isPart = part === undefined || part.last + 1 !== part.totalBytes
-    return { offset: part?.first, sizeBytes: part?.totalBytes, isPart, body }
+    return blobAnswerOf(answer)
   }
 
   async size(): Promise<number | undefined> {

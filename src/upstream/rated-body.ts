@@ -11,7 +11,7 @@ const timerMsMax = 60_000
 /** `onBytes` is told how many bytes have come, for each piece. */
 export function ratedBody(
   body: AnswerBody,
-  rate: Rate,
+  rate: Pick<Rate, 'take'>,
   onBytes: (count: number) => void,
 ): AnswerBody {
   let isPausedByReader = false
