@@ -21,6 +21,8 @@ import { commitBlob } from './commit-blob.ts'
 export interface FlightOwner {
   /** The registry that it asks (`Upstream.realm`). */
   readonly realm: string
+  /** Whether a client waits for what it asks for. */
+  readonly isInteractive: boolean
   /** Written in the transaction that makes the bytes a blob. */
   changesOf(digest: Digest, sizeBytes: number, now: Timestamp): Change[]
   /** The blob is on disk with those rows. */
@@ -65,9 +67,10 @@ export class Flight {
     this.#owners = owners
   }
 
-  /** Whether somebody waits for it who did not begin it. */
-  get isShared(): boolean {
-    return this.#owners.size > 1
+  /** Whether a client waits for it: then it is not to be slowed down. */
+  get isInteractive(): boolean {
+    for (const owner of this.#owners) if (owner.isInteractive) return true
+    return false
   }
 
   /** Whether the blob will be in this repository when it is stored. */

@@ -284,6 +284,7 @@ function isOthers(flight: Flight, owner: FlightOwner, error: unknown): boolean {
 /** Keeps the row of a blob that a mirror has fetched, and counts it once. */
 class MirrorOwner implements FlightOwner {
   readonly realm: string
+  readonly isInteractive = true
   readonly #mirror: Mirror
   readonly #context: MirrorContext
   readonly #eviction: MirrorEviction

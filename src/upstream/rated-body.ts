@@ -8,23 +8,27 @@ import type { AnswerBody } from './answer.ts'
 /** Longest wait of one timer, ms: a longer one is no number that a timer takes, and would be over at once. */
 const timerMsMax = 60_000
 
-/** `onBytes` is told how many bytes have come, for each piece. */
+/**
+ * `onBytes` is told how many bytes have come, for each piece. `askAgainMs`: how soon the rate is asked again
+ * whether there still is something to wait for.
+ */
 export function ratedBody(
   body: AnswerBody,
   rate: Pick<Rate, 'take'>,
   onBytes: (count: number) => void,
+  askAgainMs = timerMsMax,
 ): AnswerBody {
   let isPausedByReader = false
   let isPausedByRate = false
   const goOnIn = (waitMs: number) => {
     setTimeout(
       () => {
-        const leftMs = waitMs > timerMsMax ? rate.take(0) : 0
+        const leftMs = waitMs > askAgainMs ? rate.take(0) : 0
         if (leftMs > 0) return goOnIn(leftMs)
         isPausedByRate = false
         if (!isPausedByReader) body.resume()
       },
-      Math.min(waitMs, timerMsMax),
+      Math.min(waitMs, askAgainMs),
     )
   }
   return {

@@ -136,7 +136,12 @@ export function tagCopy(digest: Digest, some: Partial<TagCopy> = {}): TagCopy {
 
 /** An owner of flights of the same registry, as a mirror is. */
 export function ownerOf({ upstream }: CopyScene): FlightOwner {
-  return { realm: upstream.realm, changesOf: () => [], onStored: () => undefined }
+  return {
+    realm: upstream.realm,
+    isInteractive: true,
+    changesOf: () => [],
+    onStored: () => undefined,
+  }
 }
 
 /** An image of a config and layers, at an upstream; its descriptor and digest. */

@@ -212,9 +212,14 @@ function digestsOf(text: string): Digest[] {
   return digest.ok ? [digest.value] : []
 }
 
-export function byNamesake(
+/** One listing is of all tags of a repository, and each of them asks. */
+const NAMED = new WeakMap<object, ReadonlyMap<Digest, readonly Tag[]>>()
+
+function byNamesake(
   listing: ReadonlyMap<Tag, Digest | undefined> | undefined,
 ): ReadonlyMap<Digest, readonly Tag[]> {
+  const known = listing && NAMED.get(listing)
+  if (known !== undefined) return known
   const named = new Map<Digest, Tag[]>()
   for (const tag of listing?.keys() ?? []) {
     const subject = namesakeOf(tag)
@@ -223,5 +228,6 @@ export function byNamesake(
     if (tags === undefined) named.set(subject, [tag])
     else tags.push(tag)
   }
+  if (listing !== undefined) NAMED.set(listing, named)
   return named
 }

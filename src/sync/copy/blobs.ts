@@ -173,13 +173,15 @@ export class BlobCopy {
     const { flights, owner, space } = this.#parts
     const { source, local } = this.#options
     let isShort = false
-    const flight: Flight = flights.start({
+    // Its source is asked before it is here.
+    let flight: Flight | undefined
+    flight = flights.start({
       digest,
       promisedBytes: sizeBytes,
       deadline: source.deadline,
       repository: local,
       owner,
-      source: source.blob(digest, () => flight.isShared),
+      source: source.blob(digest, () => flight?.isInteractive === true),
       mayStore: (bytes = 0) => {
         isShort = space.freeBytes - bytes <= space.reserveBytes
         return !isShort

@@ -106,7 +106,8 @@ export class TagCopier {
     this.#parts = parts
     this.#moves = new TagMoves(parts)
     const { realm } = parts.upstream
-    this.#owner = { realm, changesOf: () => [], onStored: () => undefined }
+    const nothing = { changesOf: () => [], onStored: () => undefined }
+    this.#owner = { realm, isInteractive: false, ...nothing }
   }
 
   /**

@@ -31,6 +31,9 @@ export interface CopyRates {
 /** How long upstream has for an answer, or for the head of a blob's, ms. */
 const answerMs = 37_000
 
+/** How soon a blob that is held to a rate notices that a client waits for it, ms. */
+const hurryMs = 250
+
 /** Bodies that break off or are wrong are asked for so often. */
 const attemptsMax = 2
 
@@ -178,7 +181,7 @@ class SourceBlob implements FillSource {
         const ms = bytes.take(count)
         return this.#isHurried() ? 0 : ms
       }
-      body = ratedBody(body, { take }, () => undefined)
+      body = ratedBody(body, { take }, () => undefined, hurryMs)
     }
     return blobAnswerOf(answer, body)
   }

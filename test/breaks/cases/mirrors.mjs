@@ -89,7 +89,7 @@ export const BREAKS = [
   {
     what: 'mirrors: a long wait for the rate is over with its first timer',
     file: 'src/upstream/rated-body.ts',
-    find: 'waitMs > timerMsMax ? rate.take(0) : 0',
+    find: 'waitMs > askAgainMs ? rate.take(0) : 0',
     replace: '0',
     guard: unit('upstream/rated-body'),
   },

@@ -111,4 +111,11 @@ export const BREAKS = [
     replace: 'return row?.local === local && row.upstream === undefined',
     guard: attached,
   },
+  {
+    what: 'syncs: a client that pulls a blob waits as the rate of a sync says',
+    file: 'src/sync/copy/source-repository.ts',
+    find: 'return this.#isHurried() ? 0 : ms',
+    replace: 'return this.#isHurried() ? ms : ms',
+    guard: copy,
+  },
 ]

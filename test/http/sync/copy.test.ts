@@ -1,6 +1,8 @@
 /** @module Copies of one tag from an upstream that a test makes: what is copied, what is not, and why. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Protection } from '../../../src/distribution/protection.ts'
+import { systemClock } from '../../../src/runtime/clock.ts'
+import { Rate } from '../../../src/runtime/token-bucket.ts'
 import type { CopierParts } from '../../../src/sync/copy/copier.ts'
 import { FAULTS, FaultyUpstream } from '../../support/faulty-upstream.ts'
 import { asDigest, asName, asTag, sha256, someBytes } from '../../support/registry-client.ts'
@@ -527,3 +529,44 @@ test('no more blobs are under way than there are places', async () => {
 function descriptorOf({ bytes: _bytes, ...descriptor }: ReturnType<typeof addImage>) {
   return descriptor
 }
+
+describe('rates', () => {
+  const ratesOf = (bytesPerSecond: number, requestsPerSecond = 0) => ({
+    requests: new Rate(requestsPerSecond, systemClock, 'all'),
+    bytes: new Rate(bytesPerSecond, systemClock, 'all'),
+  })
+
+  test('of the source and of all sources are both kept', async () => {
+    const { digest } = addImage(upstream, [someBytes(400_000, 1)])
+    const second = addImage(upstream, [someBytes(400_000, 2)])
+    const { copier } = await open({ rates: [ratesOf(0), ratesOf(200_000)] })
+    const startedAt = performance.now()
+    await copier.copy(tagCopy(digest))
+    await copier.copy(tagCopy(second.digest, { tag: asTag('v2') }))
+    // A second's worth is saved up; the last piece is not waited for.
+    expect(performance.now() - startedAt).toBeGreaterThan(1_000)
+  })
+
+  test('of requests make them wait', async () => {
+    const { digest } = addImage(upstream, layers)
+    const { copier } = await open({ rates: [ratesOf(0, 4)] })
+    const startedAt = performance.now()
+    expect((await copier.copy(tagCopy(digest))).counts.requests).toBe(5)
+    expect(performance.now() - startedAt).toBeGreaterThan(200)
+  })
+
+  test('hold nobody up who pulls the same blob', async () => {
+    const layer = someBytes(300_000, 1)
+    const { digest } = addImage(upstream, [layer])
+    const { copier, flights } = await open({ rates: [ratesOf(1)] })
+    const copying = copier.copy(tagCopy(digest))
+    const owner = ownerOf(scene)
+    const wanted = asDigest(sha256(layer))
+    while (flights.get(wanted, owner) === undefined) await new Promise((go) => setImmediate(go))
+    // At a byte a second it would be days.
+    flights.get(wanted, owner)!.join(asName('hub/app'), owner)
+    const other = asDigest(sha256('{}'))
+    flights.get(other, owner)?.join(asName('hub/app'), owner)
+    expect((await copying).outcome).toBe('copied')
+  })
+})
