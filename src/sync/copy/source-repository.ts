@@ -2,7 +2,7 @@
  * @module One repository of a source as a copy asks it: at the source's rates, counted, until the caller
  * gives up. Manifests come whole, verbatim and with the digest that was asked for, or not at all.
  */
-import type { FillAnswer, FillSource } from '../../blobs/fill/source.ts'
+import type { FillAnswer, FillBody, FillSource } from '../../blobs/fill/source.ts'
 import type { ManifestReader } from '../../distribution/manifest-reader.ts'
 import type { Digest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/errors.ts'
@@ -56,6 +56,8 @@ export interface SourceManifest {
 
 export class SourceRepository implements AskedRepository {
   readonly #parts: SourceRepositoryParts
+  /** One for each image that is looked at for its platform. */
+  readonly #small = new Map<Digest, Uint8Array>()
 
   constructor(parts: SourceRepositoryParts) {
     this.#parts = parts
@@ -109,16 +111,24 @@ export class SourceRepository implements AskedRepository {
     }
   }
 
-  /** A small blob in memory, as it came: nobody has looked at its digest. */
+  /**
+   * A small blob in memory, as it came: nobody has looked at its digest. Where it is copied later it is not
+   * asked for again.
+   */
   async smallBlob(digest: Digest, bytesMax: number): Promise<Uint8Array> {
     const { deadline } = this
     const headers = { Accept: '*/*' }
-    return (await this.fetch({ tail: `blobs/${digest}`, headers, deadline }, bytesMax)).bytes
+    const { bytes } = await this.fetch({ tail: `blobs/${digest}`, headers, deadline }, bytesMax)
+    this.#small.set(digest, bytes)
+    return bytes
   }
 
   /** Where the bytes of a blob come from. `isHurried`: somebody else waits, so the rates do not. */
   blob(digest: Digest, isHurried: () => boolean): FillSource {
-    return new SourceBlob(this.#parts, digest, isHurried)
+    const small = this.#small.get(digest)
+    // Once: if these are other bytes, the next attempt asks.
+    this.#small.delete(digest)
+    return new SourceBlob(this.#parts, digest, isHurried, small)
   }
 
   async #bytes(
@@ -154,16 +164,27 @@ class SourceBlob implements FillSource {
   readonly #parts: SourceRepositoryParts
   readonly #digest: Digest
   readonly #isHurried: () => boolean
+  readonly #small: Uint8Array | undefined
 
-  constructor(parts: SourceRepositoryParts, digest: Digest, isHurried: () => boolean) {
+  constructor(
+    parts: SourceRepositoryParts,
+    digest: Digest,
+    isHurried: () => boolean,
+    small: Uint8Array | undefined,
+  ) {
     this.#parts = parts
     this.#digest = digest
     this.#isHurried = isHurried
+    this.#small = small
   }
 
   /** Not ended by the signal: what has begun keeps its bytes, and others may wait for it. */
   async open(offset: number, deadline: number): Promise<FillAnswer> {
     const { upstream, name, rates, counts } = this.#parts
+    const small = this.#small
+    if (small !== undefined && offset === 0) {
+      return { offset: 0, sizeBytes: small.byteLength, body: bodyOf(small) }
+    }
     counts.requests += 1
     const waitMs = Math.max(0, ...rates.map(({ requests }) => requests.take(1)))
     if (waitMs > 0 && !this.#isHurried()) await sleep(waitMs)
@@ -197,6 +218,16 @@ class SourceBlob implements FillSource {
   judge(error: unknown): { readonly error: UpstreamError; readonly isPassing: boolean } {
     const known = toUpstreamError(error, 'upstream')
     return { error: known, isPassing: known.isPassing }
+  }
+}
+
+function bodyOf(bytes: Uint8Array): FillBody {
+  const nothing = () => undefined
+  return {
+    read: async (onChunk) => onChunk(bytes),
+    pause: nothing,
+    resume: nothing,
+    abort: nothing,
   }
 }
 

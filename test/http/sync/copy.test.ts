@@ -275,9 +275,12 @@ test('a single image of another platform is skipped, and leaves nothing here', a
   const result = await copier.copy(tagCopy(digest, { platforms: ['linux/amd64'] }))
   expect(result).toMatchObject({ outcome: 'skipped', reason: 'platform' })
   expect(metadata.count('repositories')).toBe(0)
-  expect((await copier.copy(tagCopy(digest, { platforms: ['linux/arm64'] }))).outcome).toBe(
-    'copied',
-  )
+  upstream.asked.length = 0
+  const copied = await copier.copy(tagCopy(digest, { platforms: ['linux/arm64'] }))
+  expect(copied.outcome).toBe('copied')
+  // What was read for its platform is not fetched a second time.
+  expect(upstream.count('GET', sha256(config))).toBe(1)
+  expect(missingBelow(metadata, LOCAL, digest)).toEqual([])
 })
 
 describe('an upstream that is wrong', () => {
