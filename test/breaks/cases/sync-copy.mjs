@@ -74,7 +74,7 @@ export const BREAKS = [
     file: 'src/sync/copy/tag-move.ts',
     find: ": { check: 'unchanged', in: 'tags', key, row },",
     replace: ": { check: 'present', in: 'tags', key },",
-    guard: copy,
+    guard: safety,
   },
   {
     what: 'syncs: the tag is not looked at again when it moves',

@@ -152,10 +152,13 @@ describe('a copy that is stopped', () => {
   })
 })
 
-test('a push between the last look at a tag and its move stays', async () => {
+test.each([
+  ['that is not here', false],
+  ['of its own', true],
+])('a push between the last look at a tag %s and its move stays', async (_what, isOwned) => {
   const ours = addImage(upstream, [someBytes(2_000, 1)])
   const theirs = addImage(upstream, [someBytes(2_000, 2)])
-  let isPushed = false
+  let isPushed = true
   const around = (metadata: MetadataStore) =>
     withCommit(metadata, async (it) => {
       if (!isPushed && it.changes.some((one) => one.change === 'move-tag' && one.key[1] === v1)) {
@@ -170,6 +173,9 @@ test('a push between the last look at a tag and its move stays', async () => {
   const scene = await openCopyScene(upstream, {}, around)
   try {
     await scene.copier.copy(tagCopy(theirs.digest, { tag: asTag('other') }))
+    const before = addImage(upstream, [someBytes(2_000, 3)])
+    if (isOwned) await scene.copier.copy(tagCopy(before.digest))
+    isPushed = false
     expect((await scene.copier.copy(tagCopy(ours.digest))).outcome).toBe('conflict')
     expect(scene.metadata.get('tags', [LOCAL, v1])).toMatchObject({ by: 'alice' })
   } finally {
