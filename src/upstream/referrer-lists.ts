@@ -5,11 +5,11 @@
 
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { manifestTypes, mediaTypes } from '../registry/media-type.ts'
+import type { Ask } from './ask.ts'
 import { type Answer, headerOf } from './client.ts'
 import { meansNoReferrers, toUpstreamError, UpstreamError } from './error.ts'
 import { decode, elementsOf, type Member, membersOf, type Piece, Turns } from './json-pieces.ts'
 import { nextQuery } from './link.ts'
-import type { Ask } from './ask.ts'
 
 /** Referrers of one manifest that are kept, their bytes, and pages that are asked for. */
 const referrersMax = 10_000

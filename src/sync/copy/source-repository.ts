@@ -12,12 +12,13 @@ import { isSchema1, manifestTypeOf, manifestTypes } from '../../registry/media-t
 import type { Reference } from '../../registry/reference.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Rate } from '../../runtime/token-bucket.ts'
+import type { Ask } from '../../upstream/ask.ts'
 import { blobAnswerOf } from '../../upstream/blob-answer.ts'
 import { type Answer, headerOf, lengthOf } from '../../upstream/client.ts'
 import { toUpstreamError, UpstreamError } from '../../upstream/error.ts'
 import { ratedBody } from '../../upstream/rated-body.ts'
 import type { AskedRepository } from '../../upstream/referrer-lists.ts'
-import type { Ask, Upstream } from '../../upstream/upstream.ts'
+import type { Upstream } from '../../upstream/upstream.ts'
 import { SyncError } from '../port.ts'
 import type { CopyCounts } from './outcome.ts'
 import { CorruptError } from './reasons.ts'
@@ -72,7 +73,7 @@ export class SourceRepository implements AskedRepository {
   async ask(it: Omit<Ask, 'repository'>): Promise<Answer> {
     const { upstream, name, signal } = this.#parts
     await this.#pace()
-    const asking = upstream.ask({ ...it, repository: name })
+    const asking = upstream.ask({ ...it, repository: name, by: 'sync', signal })
     return unlessAborted(asking, signal, (answer) => answer.body.abort())
   }
 
@@ -82,7 +83,10 @@ export class SourceRepository implements AskedRepository {
   ): Promise<Answer & { readonly bytes: Buffer }> {
     const { upstream, name, signal } = this.#parts
     await this.#pace()
-    return unlessAborted(upstream.fetch({ ...it, repository: name }, bytesMax), signal)
+    return unlessAborted(
+      upstream.fetch({ ...it, repository: name, by: 'sync', signal }, bytesMax),
+      signal,
+    )
   }
 
   /**
@@ -195,6 +199,7 @@ class SourceBlob implements FillSource {
       headers: { Accept: '*/*', ...(offset === 0 ? {} : { Range: `bytes=${offset}-` }) },
       deadline: deadline + waitMs,
       isBulk: true,
+      by: this.#isHurried() ? 'pull' : 'sync',
     })
     let { body } = answer
     for (const { bytes } of rates) {
