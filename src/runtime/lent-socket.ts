@@ -41,7 +41,7 @@ export class LentSocket {
     this.#onEnd = onEnd
   }
 
-  /** Whether bytes wait for the borrower, rather than he for the client. */
+  /** Whether bytes wait for the borrower, rather than that for the client. */
   get isBehind(): boolean {
     return !this.#hasEnded && this.#queue.queuedBytes > 0
   }
