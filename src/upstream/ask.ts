@@ -43,4 +43,6 @@ export interface PathAsk extends AnyAsk {
   readonly ownHeaders?: Readonly<Record<string, string>>
   /** Of a POST: JSON. */
   readonly body?: string
+  /** Asked as nobody: no token is asked for, whatever the registry has said of other paths. */
+  readonly isOpen?: boolean
 }

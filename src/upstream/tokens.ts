@@ -242,7 +242,7 @@ function stemOf({ prefix }: Credential): string {
 }
 
 /** Secrets that live in files are read when they are needed, so that a rotated one counts at once. */
-async function secretOf({ secret }: Credential): Promise<string> {
+export async function secretOf({ secret }: Credential): Promise<string> {
   return secret.kind === 'text' ? secret.value : (await readFile(secret.value, 'utf8')).trim()
 }
 

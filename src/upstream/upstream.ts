@@ -51,7 +51,11 @@ interface Base {
 const attemptsDefault = 3
 const redirectsMax = 5
 const backoffMs = 150
-const userAgent = 'fastregistry-mirror'
+
+/** Whose request it is, for the logs of the other side. */
+function userAgentOf(by: Ask['by']): string {
+  return by === 'sync' ? 'fastregistry-sync' : 'fastregistry-mirror'
+}
 
 export class Upstream {
   readonly #options: UpstreamOptions
@@ -218,7 +222,7 @@ export class Upstream {
       },
     }
     const ownHeaders = (isPath && ask.ownHeaders) || {}
-    const isShown = 'Authorization' in ownHeaders
+    const isShown = 'Authorization' in ownHeaders || (isPath && ask.isOpen === true)
     let authorization = isShown ? undefined : await tokens.authorize(wanting)
     let url = urlOf(ask, origin, repository)
     let hasReauthorized = false
@@ -228,7 +232,7 @@ export class Upstream {
       // Credentials go to the upstream itself and to nobody whom it names.
       const isOwn = url.origin === origin.origin
       const headers: Record<string, string> = {
-        'User-Agent': userAgent,
+        'User-Agent': userAgentOf(ask.by),
         'Accept-Encoding': 'identity',
         ...ask.headers,
         ...(isOwn ? ownHeaders : {}),
@@ -289,7 +293,7 @@ export class Upstream {
   async #isTaken(account: Account, { base, send }: Wanting, header: string): Promise<boolean> {
     const known = account.isTaken(header)
     if (known !== undefined) return known
-    const headers = { 'User-Agent': userAgent, Authorization: header }
+    const headers = { 'User-Agent': userAgentOf(undefined), Authorization: header }
     const answer = await send(new URL('/v2/', base), headers)
     answer.body.abort()
     const isTaken = answer.status === 200

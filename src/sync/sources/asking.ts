@@ -25,7 +25,10 @@ export interface Page {
 }
 
 export type Wanted =
-  | Pick<PathAsk, 'path' | 'class' | 'scope' | 'headers' | 'ownHeaders' | 'method' | 'body'>
+  | Pick<
+      PathAsk,
+      'path' | 'class' | 'scope' | 'headers' | 'ownHeaders' | 'isOpen' | 'method' | 'body'
+    >
   | Pick<Ask, 'repository' | 'tail' | 'headers'>
 
 export class Asking {

@@ -194,7 +194,9 @@ export class QuaySource implements SyncUpstream {
 
   #api(path: string, signal: AbortSignal): Promise<Page> {
     const wanted = { method: 'GET', path: `/api/v1/${path}`, class: 'api', scope: '' } as const
-    return this.#asking.page(wanted, signal)
+    // Without a token nobody in particular asks: Quay gives tokens of `/v2/auth` to nobody but users.
+    const isOpen = this.#options.oauth === undefined
+    return this.#asking.page({ ...wanted, isOpen }, signal)
   }
 }
 
