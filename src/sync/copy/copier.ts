@@ -13,6 +13,7 @@ import type { Tag } from '../../registry/tag.ts'
 import { UpstreamError } from '../../upstream/error.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import { SyncError, type SyncReason } from '../port.ts'
+import { retryAtOf } from '../sources/failures.ts'
 import { Attached, type AttachedTag } from './attached.ts'
 import { BlobCopy, type BlobCopyParts } from './blobs.ts'
 import {
@@ -111,14 +112,16 @@ export class TagCopier {
   }
 
   /**
-   * Copies it, and notes in the journal what it came to, but for `gone`: the caller asks for the tag again.
+   * Copies it, and notes in the journal what it came to, but for `gone`, where the caller asks for the tag
+   * again, and for what only has to wait: `rate-limited` and `no-space` are no attempts.
    * On disk and visible when it resolves.
    */
   async copy(it: TagCopy): Promise<CopyResult> {
     const counts = noCounts()
     const { isNoted = false, ...ended }: Ended & { readonly isNoted?: boolean } =
       this.#stopped(it) ?? (await this.#rounds(it, counts))
-    if (!isNoted && ended.outcome !== 'gone') await this.#note(it, ended)
+    const isEnd = ended.outcome !== 'gone' && !isToWait(ended)
+    if (!isNoted && isEnd) await this.#note(it, ended)
     return { ...ended, counts }
   }
 
@@ -130,7 +133,7 @@ export class TagCopier {
     const { counts, blobs, tree, attached } = round
     const asked = counts.requests
     if (ended !== undefined) {
-      const { outcome: action, isPassing: _isPassing, ...why } = ended
+      const { outcome: action, isPassing: _isPassing, retryAt: _retryAt, ...why } = ended
       return { action, ...why, bytes: 0, requests: 0, asked }
     }
     const placed = await tree.placed()
@@ -269,9 +272,17 @@ function endOfContent(error: unknown, { signal }: TagCopy): Ended {
   return failed(toSyncError(error, signal))
 }
 
-function failed({ reason, message, isPassing }: SyncError): Ended {
+function failed(error: SyncError): Ended {
+  const { reason, message, isPassing } = error
   if (SKIPS.has(reason)) return { outcome: 'skipped', reason, message }
-  return { outcome: 'failed', reason, message, isPassing }
+  const retryAt = retryAtOf(error)
+  const wait = retryAt === undefined ? {} : { retryAt }
+  return { outcome: 'failed', reason, message, isPassing, ...wait }
+}
+
+/** Whether a copy failed for what time or room alone mends. */
+export function isToWait({ outcome, reason }: Pick<CopyResult, 'outcome' | 'reason'>): boolean {
+  return outcome === 'failed' && (reason === 'rate-limited' || reason === 'no-space')
 }
 
 interface RowFacts {

@@ -75,6 +75,8 @@ export interface CopyResult {
   readonly message?: string
   /** Worth another try. */
   readonly isPassing?: boolean
+  /** When upstream may be asked again, ms since 1970. */
+  readonly retryAt?: number
   readonly counts: Readonly<CopyCounts>
 }
 
