@@ -19,14 +19,19 @@ import { makeHttp } from './server/http.ts'
 import { mirroredBy, openMirrors } from './server/mirrors.ts'
 import { openAccess } from './server/open-access.ts'
 import { makeHealth, makeMetrics, type StatusParts, statusEndpoints } from './server/status.ts'
+import { openSyncs } from './server/syncs.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
 import { makeUseCases, type UseCases } from './server/use-cases.ts'
 import { type OpenDriver, openStorage, type Storage } from './storage/open.ts'
 import { Reconciliation } from './storage/reconcile.ts'
+import type { Syncs } from './sync/syncs.ts'
+import { Accounts } from './upstream/account.ts'
 
 export interface RunningServer {
   /** Ports of the listeners, in the order of `server.addr`, `server.also_listen`. */
   readonly ports: readonly number[]
+  /** Undefined: no source is configured. */
+  readonly syncs?: Syncs | undefined
   /** Stops accepting, lets requests finish up to the limit, flushes, closes. */
   stop(): Promise<void>
 }
@@ -53,10 +58,11 @@ export async function startServer(
   const logger = options.logger ?? createLogger(config.log.level)
   const life = new LifeCycle(options.onOpened)
   return life.guard(async () => {
-    const { engine, ports } = await start(config, logger, life, options.openDriver)
+    const { engine, ports, syncs } = await start(config, logger, life, options.openDriver)
     logger.info({ event: 'listening', ports, engine: engine.kind }, 'listening')
     return {
       ports,
+      syncs,
       stop: async () => {
         engine.stopListening()
         await drained(engine, config.server.shutdownTimeoutMs)
@@ -72,7 +78,7 @@ async function start(
   logger: Logger,
   life: LifeCycle,
   openDriver: OpenDriver | undefined,
-): Promise<{ readonly engine: HttpEngine; readonly ports: readonly number[] }> {
+): Promise<Pick<RunningServer, 'ports' | 'syncs'> & { readonly engine: HttpEngine }> {
   // Before anything is opened that would have to be closed again.
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
@@ -104,9 +110,13 @@ async function start(
   const limits = makeLimits(config)
   const access = await openAccess(config, { metadata, limits, audit, logger, life })
   const { tagLocks, flights } = useCases.writes
-  const mirrorParts = { logger, tagLocks, readManifest, flights }
+  const accounts = new Accounts(systemClock)
+  const mirrorParts = { logger, tagLocks, readManifest, flights, accounts }
   const mirrors = await openMirrors(config, storage, mirrorParts)
   life.opened('mirrors', mirrors, (one) => one?.close())
+  const isForAll = access?.isForAll ?? (() => true)
+  const common = { storage, useCases, logger, readManifest, mirrors, accounts, isForAll, life }
+  const syncs = await openSyncs(config, common)
   const health = makeHealth(storage)
   const shown: StatusParts = {
     storage,
@@ -142,8 +152,9 @@ async function start(
   scrub.start()
   await cleanup.start()
   mirrors?.start()
+  await syncs?.start()
   health.started()
-  return { engine, ports }
+  return { engine, ports, syncs }
 }
 
 function openStores(

@@ -10,6 +10,7 @@ import {
   type MirrorBlobRow,
   type MirrorSeenRow,
   type MirrorTagRow,
+  type SyncAction,
   type SyncRepositoryRow,
   type SyncRunRow,
   type SyncStateRow,
@@ -169,16 +170,14 @@ export type EventAction =
   | 'push'
   | 'push-blob'
   | 'mount'
-  | 'delete-tag'
-  | 'delete-manifest'
-  | 'undelete-tag'
-  | 'undelete-manifest'
+  | `delete-${'tag' | 'manifest' | 'repository'}`
+  | `undelete-${'tag' | 'manifest'}`
   | 'copy'
-  | 'delete-repository'
   | 'rename-repository'
   | 'pin'
   | 'unpin'
   | 'plan-applied'
+  | SyncAction
 
 /** One line of the history, written with the change itself. */
 export interface EventRow {

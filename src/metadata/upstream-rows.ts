@@ -29,6 +29,9 @@ export interface MirrorSeenRow {
   readonly firstSeenAt: Timestamp
 }
 
+/** What the history says of syncs, beside the moves of tags. */
+export type SyncAction = 'sync-started' | 'sync-finished' | 'sync-failed' | 'sync-conflict'
+
 /** One run of a source of a sync. Words of states, phases and reasons are those of `sync/`. */
 export interface SyncRunRow {
   readonly startedAt: Timestamp

@@ -6,6 +6,7 @@
 import { AccessRules } from '../auth/access-rules.ts'
 import { AccessTokens } from '../auth/access-tokens.ts'
 import { Authenticator } from '../auth/authenticator.ts'
+import { anonymousCaller } from '../auth/caller.ts'
 import { ForeignTokens, keyTimes } from '../auth/foreign-tokens.ts'
 import { Verdicts } from '../auth/login-cache.ts'
 import { PasswordQueue } from '../auth/password-queue.ts'
@@ -37,7 +38,12 @@ export interface AccessControl {
   readonly tokenHandlers: TokenHandlers
   readonly sourceRights: SourceRightsOf
   readonly maySee: MaySee
+  /** Whether everybody may pull it, from everywhere. */
+  readonly isForAll: (repository: string) => boolean
 }
+
+/** In nobody's network (RFC 5737). */
+const anywhere = { remoteAddress: '192.0.2.1' }
 
 /** What access control works with. */
 export interface AccessParts {
@@ -126,6 +132,7 @@ export async function startAccess(
       },
     }),
     sourceRights: (request) => gate.sourceRights(request),
+    isForAll: (repository) => rules.may(anonymousCaller, 'pull', repository, anywhere),
     maySee: ({ caller, remoteAddress }) => {
       // A bearer token for the catalog has no scope for the repositories in it; what an access
       // token behind it was limited to holds all the same.

@@ -14,7 +14,7 @@ import { Mirrors } from '../mirror/mirrors.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Storage } from '../storage/open.ts'
-import { Accounts } from '../upstream/account.ts'
+import type { Accounts } from '../upstream/account.ts'
 
 /** What upstream serves is stored as it is: its blobs come when they are asked for. */
 const mirrorPolicy = {
@@ -37,12 +37,14 @@ export interface MirrorParts {
   readonly readManifest: ManifestReader['read']
   /** Shared with every other who fetches blobs. */
   readonly flights: BlobFlights
+  /** Shared with every other who asks other registries. */
+  readonly accounts: Accounts
 }
 
 export async function openMirrors(
   config: Config,
   storage: Storage,
-  { logger, tagLocks, readManifest, flights }: MirrorParts,
+  { logger, tagLocks, readManifest, flights, accounts }: MirrorParts,
 ): Promise<Mirrors | undefined> {
   if (config.mirrors.length === 0) return undefined
   const { metadata, writer, digestLock, blobs } = storage
@@ -55,7 +57,7 @@ export async function openMirrors(
     readManifest,
   }
   return Mirrors.open(config.mirrors, {
-    accounts: new Accounts(systemClock),
+    accounts,
     metadata,
     flights,
     digestLock,

@@ -13,6 +13,7 @@ import { loadUws } from '../../src/http/engine/uws/loader.ts'
 import { createLogger } from '../../src/observability/logger.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
 import type { OpenDriver } from '../../src/storage/open.ts'
+import type { Syncs } from '../../src/sync/syncs.ts'
 import { RawClient } from './raw-http.ts'
 import { RegistryClient } from './registry-client.ts'
 
@@ -46,6 +47,11 @@ export class InProcessRegistry {
 
   get ports(): readonly number[] {
     return this.#server!.ports
+  }
+
+  /** Of a registry with sources. */
+  get syncs(): Syncs {
+    return this.#server!.syncs!
   }
 
   get port(): number {

@@ -26,7 +26,6 @@ export const SYNC_SETTINGS = {
     unit: 'blobs',
     doc: 'Blobs that all sources together copy at the same time.',
     since,
-    notYet: { accepts: 'any valid value', refuses: () => false },
   }),
   'sync.sources': setting({
     type: type.inspect(type.list('list of sources', syncSource), sourcesIssues),
@@ -34,7 +33,6 @@ export const SYNC_SETTINGS = {
     doc: 'Registries that are copied on a schedule.',
     since,
     isSecret: true,
-    notYet: { accepts: 'an empty list', refuses: (sources) => sources.length > 0 },
   }),
 } as const
 

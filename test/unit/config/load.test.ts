@@ -251,11 +251,8 @@ storage: { path: "\${NOT_SET}" }
 })
 
 describe('features that are not built yet', () => {
-  const source = '{ name: a, url: "https://quay.example.com", organizations: [a], token: hunter2 }'
-
   test.each([
     ['mesh: { enabled: true }', '"mesh.enabled: true"', 'false'],
-    [`sync: { sources: [${source}] }`, 'sync.sources', 'an empty list'],
     ['releases: { enabled: true }', '"releases.enabled: true"', 'false'],
     ['certs: { auto_generate: true }', '"certs.auto_generate: true"', 'false'],
   ])('%s is refused', async (text, what, instead) => {
@@ -318,7 +315,6 @@ sync:
   })
 
   test.each([
-    `sync: { sources: [${source}] }`,
     'sync: { sources: hunter2 }',
     'sync: { sources: [{ token: hunter2, name: 1 }] }',
     'releases: { pull_secret: [hunter2] }',

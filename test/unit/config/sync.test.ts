@@ -3,10 +3,7 @@
  * what is refused, with its line.
  */
 import { describe, expect, test } from 'vitest'
-import { allowSync } from '../../support/sync-settings.ts'
 import { load, problems } from './load-text.ts'
-
-allowSync()
 
 const minimal = {
   name: 'a',

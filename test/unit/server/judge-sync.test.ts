@@ -8,9 +8,6 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { ConfigError } from '../../../src/config/explain.ts'
 import { judgeConfig } from '../../../src/server/judge/judge.ts'
 import { Authority } from '../../support/certificates.ts'
-import { allowSync } from '../../support/sync-settings.ts'
-
-allowSync()
 
 const folder = mkdtempSync(join(tmpdir(), 'fastregistry-judge-sync-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

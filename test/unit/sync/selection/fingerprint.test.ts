@@ -4,10 +4,7 @@
 import { expect, test } from 'vitest'
 import type { SyncSourceConfig } from '../../../../src/config/config.ts'
 import { fingerprintOf } from '../../../../src/sync/selection/fingerprint.ts'
-import { allowSync } from '../../../support/sync-settings.ts'
 import { load } from '../../config/load-text.ts'
-
-allowSync()
 
 const base = [
   'type: dockerhub, url: "https://a.test"',

@@ -1,0 +1,69 @@
+/**
+ * @module A run that goes on, with what ends it.
+ */
+import type { RunningJob } from '../../jobs/jobs.ts'
+import type { SyncRequest } from '../syncs.ts'
+import type { RunParts } from './parts.ts'
+import { SourceRun } from './source-run.ts'
+
+/** A run that is wanted. */
+export interface WantedRun {
+  readonly request: SyncRequest
+  /** It keeps to the windows. */
+  readonly isScheduled: boolean
+}
+
+export type StopCause = 'cancelled' | 'paused' | 'timeout' | 'server-stop'
+
+export class ActiveRun {
+  readonly wanted: WantedRun
+  readonly run: SourceRun
+  /** Resolves when nothing of it runs any more. Never rejects. */
+  readonly ended: Promise<void>
+  readonly #soft = new AbortController()
+  readonly #hard = new AbortController()
+  #job: RunningJob | undefined
+  #cause: StopCause | undefined
+  #finish!: () => void
+
+  /** Throws on patterns of the request that are none. */
+  constructor(parts: RunParts, wanted: WantedRun) {
+    this.wanted = wanted
+    this.run = new SourceRun(parts, {
+      ...wanted,
+      soft: this.#soft.signal,
+      hard: this.#hard.signal,
+      onProgress: () => this.#job?.update(this.run.tally.numbers),
+    })
+    this.ended = new Promise((resolve) => {
+      this.#finish = resolve
+    })
+  }
+
+  /** Undefined: it was left to run to its end. */
+  get cause(): StopCause | undefined {
+    return this.#cause
+  }
+
+  get job(): string | undefined {
+    return this.#job?.id
+  }
+
+  isJob(job: RunningJob): void {
+    this.#job = job
+    job.signal.addEventListener('abort', () => this.stop('cancelled'), { once: true })
+    if (job.signal.aborted) this.stop('cancelled')
+  }
+
+  /** Its current tags end first, but for a stop of the server. */
+  stop(cause: StopCause): void {
+    this.#cause ??= cause
+    const reason = new Error(`the run is ended: ${cause}`)
+    if (cause === 'server-stop') this.#hard.abort(reason)
+    this.#soft.abort(reason)
+  }
+
+  finish(): void {
+    this.#finish()
+  }
+}

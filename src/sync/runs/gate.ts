@@ -1,0 +1,101 @@
+/**
+ * @module What every tag of a run waits at: a host that wants to be left alone, a disk at its reserve, the
+ * time of the day, a thread that others need.
+ */
+import type { Room } from '../../blobs/port.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { nextTurn } from '../../runtime/next-turn.ts'
+import { isOpenAt, opensAt, type Windows } from '../windows.ts'
+import type { Sleep } from './parts.ts'
+
+/** How often a full disk is looked at, ms. */
+const spaceMs = 60_000
+
+/** Where a host does not say when, it is asked again after this, ms. */
+const limitedMs = 60_000
+
+/** Longest wait before the clock is looked at again: it may be set, ms. */
+const lookMs = 60_000
+
+/** Delay of a turn of the event loop from which on no tag is begun, and the pauses for it, ms. */
+const turnMsMax = 20
+const pauseMs = 100
+const pausesMax = 20
+
+export interface GateParts {
+  readonly clock: Clock
+  readonly sleep: Sleep
+  readonly space: Pick<Room, 'freeBytes' | 'reserveBytes'>
+  /** Undefined: the run may go on at any time. */
+  readonly windows: Windows | undefined
+  /** Ends every wait. */
+  readonly signal: AbortSignal
+  /** Why it waits; undefined: it no longer does. */
+  readonly onWait: (message: string | undefined) => void
+}
+
+export class Gate {
+  readonly #parts: GateParts
+  #limitedUntil = 0
+  #hasNoSpace = false
+
+  constructor(parts: GateParts) {
+    this.#parts = parts
+  }
+
+  /** A host wants to be left alone until then, ms since 1970. */
+  holdUntil(at: number | undefined): void {
+    const until = at ?? this.#parts.clock.now() + limitedMs
+    this.#limitedUntil = Math.max(this.#limitedUntil, until)
+  }
+
+  /** The disk has reached its reserve. */
+  holdForSpace(): void {
+    this.#hasNoSpace = true
+  }
+
+  /** Resolves when the next tag may begin. Throws the reason that the signal was aborted with. */
+  async pass(): Promise<void> {
+    const { signal } = this.#parts
+    signal.throwIfAborted()
+    let hasWaited = false
+    for (let wait = this.#wait(); wait !== undefined; wait = this.#wait()) {
+      hasWaited = true
+      this.#parts.onWait(wait.message)
+      await this.#parts.sleep(wait.ms, signal)
+      signal.throwIfAborted()
+      if (this.#hasRoom()) this.#hasNoSpace = false
+    }
+    if (hasWaited) this.#parts.onWait(undefined)
+    await this.#yieldToPulls()
+  }
+
+  #wait(): { readonly ms: number; readonly message: string } | undefined {
+    const { clock, windows } = this.#parts
+    const now = clock.now()
+    if (this.#hasNoSpace) return { ms: spaceMs, message: 'waiting for space' }
+    if (now < this.#limitedUntil) {
+      return { ms: Math.min(lookMs, this.#limitedUntil - now), message: 'waiting for quota' }
+    }
+    if (windows === undefined || isOpenAt(windows, now)) return undefined
+    const ms = Math.min(lookMs, Math.max(1, opensAt(windows, now) - now))
+    return { ms, message: 'waiting for its window' }
+  }
+
+  #hasRoom(): boolean {
+    const { freeBytes, reserveBytes } = this.#parts.space
+    return freeBytes > reserveBytes
+  }
+
+  /** A thread that is late has clients that wait. */
+  async #yieldToPulls(): Promise<void> {
+    const { clock, sleep, signal } = this.#parts
+    for (let pause = 0; pause < pausesMax; pause += 1) {
+      const before = clock.monotonic()
+      await nextTurn()
+      if (clock.monotonic() - before < turnMsMax) return
+      await sleep(pauseMs, signal)
+      signal.throwIfAborted()
+    }
+  }
+}

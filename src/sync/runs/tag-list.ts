@@ -1,0 +1,163 @@
+/**
+ * @module The tags of one repository in a run: listed, filtered, and which of them need work. Nothing is
+ * written.
+ */
+
+import type { SyncTagRow } from '../../metadata/upstream-rows.ts'
+import type { Digest } from '../../registry/digest.ts'
+import { parseTag, type Tag } from '../../registry/tag.ts'
+import { lateTags } from '../copy/late.ts'
+import type { AttachedWanted } from '../copy/outcome.ts'
+import { type ListedTag, SyncError } from '../port.ts'
+import type { TagSelection } from '../selection/tags.ts'
+import type { RunParts } from './parts.ts'
+import { freshMs, type Place } from './place.ts'
+
+/** A listing that ends with fewer is whole, wherever it was asked to end. */
+const cutFromTags = 100
+
+export interface TagList {
+  readonly selection: TagSelection
+  /** Tags that are named after a digest. Undefined: some may lie before the times that were listed. */
+  readonly named: ReadonlyMap<Tag, Digest | undefined>
+  readonly isNamedWhole: boolean
+  /** Tags whose image has got something new attached. */
+  readonly late: ReadonlySet<Tag>
+  /** The time of the latest push, by the source. */
+  readonly newest: number | undefined
+  readonly isFull: boolean
+}
+
+/** Throws as the source does; `suspicious-listing` for nothing where there was something. */
+export async function listTags(
+  parts: RunParts,
+  place: Place,
+  signal: AbortSignal,
+): Promise<TagList> {
+  const first = await select(parts, place, signal)
+  const isEmpty = place.since === undefined && first.verdicts.length === 0
+  // A source that says when the last tag was set says by 0 that there is none.
+  const isSuspect = isEmpty && place.changedAt !== 0 && (await hasContent(parts, place))
+  if (!isSuspect) return await finish(parts, place, first)
+  await parts.upstream.probe(signal)
+  const second = await select(parts, place, signal)
+  if (second.verdicts.length > 0) return await finish(parts, place, second)
+  const message = `upstream lists no tags of ${place.repository}, of which there were some`
+  throw new SyncError('suspicious-listing', message, true)
+}
+
+function select(
+  { upstream, filter, clock }: RunParts,
+  { repository, since }: Place,
+  signal: AbortSignal,
+): Promise<TagSelection> {
+  const wanted = since === undefined ? { signal } : { since, signal }
+  return filter.select(upstream.tags(repository, wanted), clock.now())
+}
+
+/** Whether the source has copied a tag of it. */
+async function hasContent({ journal, config }: RunParts, place: Place): Promise<boolean> {
+  for await (const { row } of journal.tags(config.name, place.repository)) {
+    if (row.wrote !== undefined && row.outcome !== 'gone') return true
+  }
+  return false
+}
+
+async function finish(parts: RunParts, place: Place, selection: TagSelection): Promise<TagList> {
+  const { metadata, journal, config } = parts
+  const { repository, local, since, changedAt } = place
+  const named = new Map<Tag, Digest | undefined>()
+  let newest = changedAt
+  for (const { listed, rule } of selection.verdicts) {
+    if (listed.pushedAt !== undefined) newest = Math.max(newest ?? 0, listed.pushedAt)
+    if (rule !== 'attached') continue
+    const tag = parseTag(listed.tag)
+    if (tag.ok) named.set(tag.value, listed.digest)
+  }
+  const it = { source: config.name, repository, local, listing: named }
+  const late =
+    attachedBy(config) === 'none' ? new Set<Tag>() : await lateTags(metadata, journal, it)
+  const isNamedWhole = since === undefined || selection.verdicts.length < cutFromTags
+  return { selection, named, isNamedWhole, late, newest, isFull: since === undefined }
+}
+
+/** What is copied beside images. */
+function attachedBy({ referrers }: RunParts['config']): AttachedWanted {
+  const { signatures, sboms, others } = referrers
+  return signatures || sboms || others ? 'all' : 'none'
+}
+
+/** A tag to be copied, or to be looked at. */
+export interface TagWork {
+  readonly tag: Tag
+  readonly listed: ListedTag
+  /** Something was attached to it. */
+  readonly isLate: boolean
+  /** For that alone: this listing does not have it. */
+  readonly isExtra: boolean
+}
+
+/** Every selected tag, and those beside them that were signed since. */
+export function* worksOf(parts: RunParts, place: Place, list: TagList): Generator<TagWork> {
+  const selected = new Set<Tag>()
+  for (const { tag, listed } of list.selection.selected) {
+    selected.add(tag)
+    yield { tag, listed, isLate: list.late.has(tag), isExtra: false }
+  }
+  for (const tag of list.late) {
+    if (selected.has(tag)) continue
+    const { journal, config } = parts
+    const row = journal.tag({ source: config.name, repository: place.repository, tag })
+    if (row?.local !== place.local || row.upstream === undefined) continue
+    const pushed = row.pushedAt === undefined ? {} : { pushedAt: row.pushedAt }
+    yield { tag, listed: { tag, digest: row.upstream, ...pushed }, isLate: true, isExtra: true }
+  }
+}
+
+export type TagState =
+  /** It is here, and nothing is looked for. */
+  | { readonly kind: 'settled' }
+  /** It failed, and it is too early to try again. */
+  | { readonly kind: 'too-early'; readonly row: SyncTagRow }
+  | { readonly kind: 'due'; readonly attached: AttachedWanted }
+
+/** Outcomes that stay as they are while upstream means the same by the tag. */
+const HERE: ReadonlySet<string> = new Set(['copied', 'unchanged', 'referrers_updated'])
+
+export interface StateHow {
+  /** Ignores the wait after a failure. */
+  readonly isForced: boolean
+}
+
+/** `digest`: what upstream means by it now. */
+export function stateOf(
+  parts: RunParts,
+  place: Place,
+  work: TagWork,
+  digest: Digest,
+  how: StateHow,
+): TagState {
+  const { journal, metadata, config, clock } = parts
+  const { repository, local } = place
+  const now = clock.now()
+  const wanted = attachedBy(config)
+  const known = journal.tag({ source: config.name, repository, tag: work.tag })
+  const row = known?.local === local && known.upstream === digest ? known : undefined
+  if (row === undefined) return { kind: 'due', attached: wanted }
+  if (row.outcome === 'failed') {
+    const isEarly = !how.isForced && (row.nextRetryAt ?? 0) > now
+    return isEarly ? { kind: 'too-early', row } : { kind: 'due', attached: wanted }
+  }
+  // What upstream has there does not become another thing; what is wanted of it may have.
+  const isSame = place.row !== undefined
+  if (row.outcome === 'skipped' && isSame) return { kind: 'settled' }
+  const here = metadata.get('tags', [local, work.tag])?.digest
+  if (!HERE.has(row.outcome) || here !== digest || !isSame) return { kind: 'due', attached: wanted }
+  if (wanted === 'none') return { kind: 'settled' }
+  const checkedAt = row.referrersCheckedAt
+  const { pushedAt } = work.listed
+  const isFresh = pushedAt !== undefined && pushedAt > now - freshMs
+  const isDue = checkedAt === undefined || now - checkedAt >= config.referrersEveryMs
+  if (isDue || isFresh) return { kind: 'due', attached: 'all' }
+  return work.isLate ? { kind: 'due', attached: 'listed' } : { kind: 'settled' }
+}

@@ -1,0 +1,195 @@
+/**
+ * @module How far a run is: what was looked at, copied and refused, in numbers and in names.
+ */
+import type { Clock } from '../../runtime/clock.ts'
+import type { CopyResult, TagOutcome } from '../copy/outcome.ts'
+import type { SyncCounts, SyncFailure, SyncPhase, SyncProgress } from '../syncs.ts'
+
+/** Failures and tags in work that are shown. */
+const shownMax = 100
+
+/** Time over which the rate is told, ms. */
+const rateMs = 30_000
+
+/** Pieces of that time. */
+const rateParts = 30
+
+const NO_COUNTS: SyncCounts = {
+  copied: 0,
+  unchanged: 0,
+  referrers_updated: 0,
+  kept: 0,
+  conflict: 0,
+  skipped: 0,
+  rejected: 0,
+  gone: 0,
+  failed: 0,
+  pruned: 0,
+}
+
+/** Outcomes of tags that have what they need here, or want nothing. */
+const WITHOUT_FAULT: ReadonlySet<TagOutcome> = new Set([
+  'copied',
+  'unchanged',
+  'referrers_updated',
+  'kept',
+  'conflict',
+  'skipped',
+])
+
+export class Tally {
+  readonly startedAt: number
+  readonly #clock: Clock
+  readonly #counts: Record<keyof SyncCounts, number> = { ...NO_COUNTS }
+  readonly #failures = new Map<string, SyncFailure>()
+  readonly #current = new Map<string, { readonly repository: string; readonly tag: string }>()
+  /** Bytes by piece of time. */
+  readonly #pieces = new Map<number, number>()
+  phase: SyncPhase = 'probing'
+  /** Why it waits. */
+  waiting: string | undefined
+  isListingComplete = false
+  repositories = 0
+  synced = 0
+  failed = 0
+  #tags = 0
+  #syncedTags = 0
+  #failedTags = 0
+  #downloaded = 0
+  #linked = 0
+  #joined = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.startedAt = clock.now()
+  }
+
+  get counts(): SyncCounts {
+    return { ...this.#counts }
+  }
+
+  get failures(): readonly SyncFailure[] {
+    return [...this.#failures.values()].slice(0, shownMax)
+  }
+
+  get current(): readonly { readonly repository: string; readonly tag: string }[] {
+    return [...this.#current.values()].slice(0, shownMax)
+  }
+
+  /** Whether all that is selected is here. */
+  get isWhole(): boolean {
+    return this.failed === 0 && this.#failedTags === 0
+  }
+
+  get progress(): SyncProgress {
+    const bytes = this.#downloaded + this.#linked + this.#joined
+    return {
+      totalRepositories: this.repositories,
+      syncedRepositories: this.synced,
+      failedRepositories: this.failed,
+      totalTags: this.#tags,
+      syncedTags: this.#syncedTags,
+      failedTags: this.#failedTags,
+      bytesTotal: bytes,
+      bytesSynced: bytes,
+      downloadedBytes: this.#downloaded,
+      linkedBytes: this.#linked,
+      joinedBytes: this.#joined,
+      startedAt: this.startedAt,
+    }
+  }
+
+  /** Numbers of a job and of the row of a run. */
+  get numbers(): Readonly<Record<string, number>> {
+    return {
+      repositories: this.repositories,
+      failedRepositories: this.failed,
+      tags: this.#tags,
+      ...this.#counts,
+      downloadedBytes: this.#downloaded,
+      linkedBytes: this.#linked,
+      joinedBytes: this.#joined,
+    }
+  }
+
+  /** Bytes a second over the last 30 s. */
+  get rate(): number {
+    const now = this.#clock.monotonic()
+    let bytes = 0
+    for (const [at, some] of this.#pieces) if (at > now - rateMs) bytes += some
+    return Math.round((bytes * 1_000) / rateMs)
+  }
+
+  /** By the repositories that are left; undefined until the listing is complete. */
+  get etaSeconds(): number | undefined {
+    const done = this.synced + this.failed
+    if (!this.isListingComplete || done === 0) return undefined
+    const seconds = Math.max(0, this.#clock.now() - this.startedAt) / 1_000
+    return Math.round((seconds / done) * (this.repositories - done))
+  }
+
+  begin(repository: string, tag: string): void {
+    this.#current.set(keyOf(repository, tag), { repository, tag })
+  }
+
+  wanted(tags: number): void {
+    this.#tags += tags
+  }
+
+  /** Counts what is no copy of a selected tag. */
+  add(outcome: keyof SyncCounts, count = 1): void {
+    this.#counts[outcome] += count
+  }
+
+  /** A selected tag has come to this. */
+  ended(repository: string, tag: string, { outcome, counts }: CopyResult): void {
+    const key = keyOf(repository, tag)
+    this.#current.delete(key)
+    this.#failures.delete(key)
+    this.#counts[outcome] += 1
+    this.#counts.referrers_updated += attachedOf(outcome, counts.attached)
+    if (WITHOUT_FAULT.has(outcome)) this.#syncedTags += 1
+    else if (outcome !== 'gone') this.#failedTags += 1
+    this.bytes(counts)
+  }
+
+  bytes(counts: CopyResult['counts']): void {
+    const { downloadedBytes, linkedBytes, joinedBytes } = counts
+    this.#downloaded += downloadedBytes
+    this.#linked += linkedBytes
+    this.#joined += joinedBytes
+    const piece = rateMs / rateParts
+    const at = Math.floor(this.#clock.monotonic() / piece) * piece
+    this.#pieces.set(at, (this.#pieces.get(at) ?? 0) + downloadedBytes + joinedBytes)
+    for (const old of this.#pieces.keys()) if (old <= at - rateMs) this.#pieces.delete(old)
+  }
+
+  /** A tag that failed is tried once more: it does not count until it ends. */
+  again(): void {
+    this.#counts.failed -= 1
+    this.#failedTags -= 1
+  }
+
+  fault(failure: SyncFailure): void {
+    const { repository, tag = '' } = failure
+    this.#current.delete(keyOf(repository, tag))
+    if (this.#failures.size < shownMax) this.#failures.set(keyOf(repository, tag), failure)
+  }
+
+  stopped(repository: string, tag: string): void {
+    this.#current.delete(keyOf(repository, tag))
+  }
+}
+
+export function noSyncCounts(): SyncCounts {
+  return { ...NO_COUNTS }
+}
+
+function attachedOf(outcome: TagOutcome, attached: number): number {
+  // Its own count is the first of them.
+  return outcome === 'referrers_updated' ? Math.max(0, attached - 1) : attached
+}
+
+function keyOf(repository: string, tag: string): string {
+  return `${repository}\n${tag}`
+}
