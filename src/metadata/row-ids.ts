@@ -9,7 +9,7 @@ import type { MetadataReader } from './port.ts'
 
 export class RowIds {
   readonly #metadata: MetadataReader
-  readonly #database: 'jobs' | 'plans'
+  readonly #database: 'jobs' | 'plans' | 'syncPlans'
   readonly #clock: Clock
   readonly #run: string
   #count = 0
@@ -17,7 +17,7 @@ export class RowIds {
 
   constructor(
     metadata: MetadataReader,
-    database: 'jobs' | 'plans',
+    database: 'jobs' | 'plans' | 'syncPlans',
     clock: Clock,
     random: Random = systemRandom,
   ) {

@@ -11,10 +11,13 @@ import {
   type MirrorSeenRow,
   type MirrorTagRow,
   type SyncAction,
+  type SyncPlanItemRow,
+  type SyncPlanRow,
   type SyncRepositoryRow,
   type SyncRunRow,
   type SyncStateRow,
   type SyncTagRow,
+  syncPlanItemShapes,
   syncTagShapes,
 } from './upstream-rows.ts'
 
@@ -289,6 +292,10 @@ export interface Databases {
   readonly syncTags: { key: readonly [string, string, string]; row: SyncTagRow }
   /** By source: what a restart must not forget. */
   readonly syncStates: { key: string; row: SyncStateRow }
+  /** What a sync would delete, and did; by id. */
+  readonly syncPlans: { key: string; row: SyncPlanRow }
+  /** By plan and number. */
+  readonly syncPlanItems: { key: readonly [string, string]; row: SyncPlanItemRow }
 }
 
 export type DatabaseName = keyof Databases
@@ -310,11 +317,7 @@ export interface Table {
 
 /** Every database, with whose it is and how its values are stored. */
 export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
-  repositories: {
-    scope: 'shared',
-    values: 'msgpack',
-    shapes: [['createdAt']],
-  },
+  repositories: { scope: 'shared', values: 'msgpack', shapes: [['createdAt']] },
   tags: {
     scope: 'shared',
     values: 'msgpack',
@@ -335,11 +338,7 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
   },
   manifestBytes: { scope: 'shared', values: 'binary' },
   tagsByDigest: { scope: 'shared', values: 'msgpack' },
-  children: {
-    scope: 'shared',
-    values: 'msgpack',
-    shapes: [['kind']],
-  },
+  children: { scope: 'shared', values: 'msgpack', shapes: [['kind']] },
   parents: { scope: 'shared', values: 'msgpack' },
   referrers: { scope: 'shared', values: 'msgpack' },
   blobs: {
@@ -348,11 +347,7 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
     shapes: [['sizeBytes', 'place', 'createdAt', 'linkedAt']],
   },
   blobBytes: { scope: 'shared', values: 'binary' },
-  links: {
-    scope: 'shared',
-    values: 'msgpack',
-    shapes: [['linkedAt']],
-  },
+  links: { scope: 'shared', values: 'msgpack', shapes: [['linkedAt']] },
   holders: { scope: 'shared', values: 'msgpack' },
   uploads: { scope: 'local', values: 'msgpack' },
   mirrorTags: { scope: 'shared', values: 'msgpack' },
@@ -396,4 +391,6 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
   syncRepositories: { scope: 'shared', values: 'msgpack' },
   syncTags: { scope: 'shared', values: 'msgpack', shapes: syncTagShapes },
   syncStates: { scope: 'shared', values: 'msgpack' },
+  syncPlans: { scope: 'shared', values: 'msgpack' },
+  syncPlanItems: { scope: 'shared', values: 'msgpack', shapes: syncPlanItemShapes },
 }

@@ -51,6 +51,8 @@ export interface SyncRunRow {
 export interface SyncMissing {
   readonly since: Timestamp
   readonly passes: number
+  /** Undefined: the tag is not listed. A count of another kind begins again. */
+  readonly kind?: 'unselected' | 'repository'
 }
 
 /** What a sync knows of a repository of its source. Times of pushes are by upstream's clock. */
@@ -120,3 +122,37 @@ export interface SyncStateRow {
   readonly refusals?: number
   readonly refusedUntil?: Timestamp
 }
+
+/** Tags of a source that it would delete, and what came of it. Words of reasons are those of `sync/`. */
+export interface SyncPlanRow {
+  readonly source: string
+  readonly createdAt: Timestamp
+  readonly by: string
+  /** `superseded`: a later full pass has looked again. */
+  readonly state: 'ready' | 'applying' | 'applied' | 'stopped' | 'superseded'
+  /** Of what selected and mapped when it was made: with another one it is not applied. */
+  readonly fingerprint: string
+  /** Why it waits for an operator; none: it was applied when it was made. */
+  readonly reasons: readonly string[]
+  readonly counts: Readonly<Record<string, number>>
+  readonly appliedAt?: Timestamp
+  readonly appliedBy?: string
+  /** Items by what became of them. */
+  readonly outcome?: Readonly<Record<string, number>>
+  readonly message?: string
+}
+
+export interface SyncPlanItemRow {
+  /** Upstream's name. */
+  readonly repository: string
+  readonly local: string
+  readonly tag: string
+  /** What the sync has written here. */
+  readonly digest: Digest
+  readonly rule: 'gone' | 'unselected' | 'repository-gone'
+}
+
+/** Append only. */
+export const syncPlanItemShapes: readonly (readonly string[])[] = [
+  ['repository', 'local', 'tag', 'digest', 'rule'] satisfies (keyof SyncPlanItemRow)[],
+]

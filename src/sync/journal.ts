@@ -86,15 +86,26 @@ export class SyncJournal {
    * applied: an older note of the tag is dropped.
    */
   withMove(it: TagOfSource, row: SyncTagRow): { readonly change: Change; written(): void } {
-    const key = [it.source, it.repository, it.tag] as const
-    const before = this.#waiting.get(textOf('syncTags', key))
-    return {
-      change: { change: 'put', in: 'syncTags', key, row: ordered(row) },
-      written: () => {
-        const text = textOf('syncTags', key)
-        if (this.#waiting.get(text) === before) this.#waiting.delete(text)
-      },
+    return this.#with(it, row)
+  }
+
+  /** The same for the transaction that deletes the tag: nothing is known of it afterwards. */
+  withDelete(it: TagOfSource): { readonly change: Change; written(): void } {
+    return this.#with(it, undefined)
+  }
+
+  #with({ source, repository, tag }: TagOfSource, row: SyncTagRow | undefined) {
+    const key = [source, repository, tag] as const
+    const text = textOf('syncTags', key)
+    const before = this.#waiting.get(text)
+    const change: Change =
+      row === undefined
+        ? { change: 'delete', in: 'syncTags', key }
+        : { change: 'put', in: 'syncTags', key, row: ordered(row) }
+    const written = () => {
+      if (this.#waiting.get(text) === before) this.#waiting.delete(text)
     }
+    return { change, written }
   }
 
   /** Every tag of a repository of a source that the journal knows, some a turn, without what waits. */

@@ -1,0 +1,201 @@
+/**
+ * @module What a full pass has missed: tags of the source's own that upstream does not list. It counts them in
+ * the journal, and says of each repository what may go. Nothing is deleted here, and nothing is asked.
+ */
+import type { SyncSourceConfig } from '../../config/config.ts'
+import type { MetadataReader } from '../../metadata/port.ts'
+import type { SyncMissing, SyncPlanItemRow, SyncTagRow } from '../../metadata/upstream-rows.ts'
+import type { RepositoryName } from '../../registry/name.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { SyncJournal } from '../journal.ts'
+import { RepositorySelection } from '../selection/repositories.ts'
+import { followedDigest } from '../selection/tags.ts'
+import { ownedTag } from './owned.ts'
+import { planItemsMax } from './plans.ts'
+
+/** Full passes in a row that have to miss a tag. */
+export const passesWanted = 2
+
+/** A listing that lacks more than this much of what is the source's own has shrunk. */
+const shrinkPercent = 50
+
+/** What a full pass has seen of one repository that it wanted. */
+export interface SeenRepository {
+  /** Upstream's name. */
+  readonly repository: string
+  readonly local: RepositoryName
+  /** `missing`: upstream says that there is no such repository. `unknown`: it was not listed to its end. */
+  readonly listing: SeenTags | 'missing' | 'unknown'
+}
+
+/** A listing that is complete. */
+export interface SeenTags {
+  /** Every live tag. */
+  readonly listed: Names
+  /** Those of them that the filter selects. */
+  readonly selected: Names
+}
+
+export type Names = Pick<ReadonlySet<string>, 'has' | 'size'>
+
+/** What a repository lacks. */
+export interface MissedRepository {
+  readonly repository: string
+  readonly isGone: boolean
+  /** Tags of the source's own, without those that are attached to others. */
+  readonly owned: number
+  /** Of these: the listing has lost more than half of them. */
+  readonly hasShrunk: boolean
+  /** Missed often enough. */
+  readonly due: readonly SyncPlanItemRow[]
+}
+
+export interface Missed {
+  readonly repositories: readonly MissedRepository[]
+  /** More than half of the repositories that have something of the source's own are not listed. */
+  readonly hasListShrunk: boolean
+  /** Some are left for the next plan. */
+  readonly isCut: boolean
+}
+
+export interface PassParts {
+  readonly metadata: MetadataReader
+  readonly journal: SyncJournal
+  readonly clock: Clock
+}
+
+type Kind = 'gone' | NonNullable<SyncMissing['kind']>
+
+const RULES = {
+  gone: 'gone',
+  unselected: 'unselected',
+  repository: 'repository-gone',
+} as const satisfies Record<Kind, SyncPlanItemRow['rule']>
+
+export class PrunePass {
+  readonly #parts: PassParts
+  readonly #source: SyncSourceConfig
+  readonly #selection: RepositorySelection
+  readonly #seen = new Set<string>()
+  readonly #missed: MissedRepository[] = []
+  #known = 0
+  #unlisted = 0
+  #due = 0
+
+  constructor(parts: PassParts, source: SyncSourceConfig) {
+    this.#parts = parts
+    this.#source = source
+    this.#selection = new RepositorySelection(source)
+  }
+
+  /** Counts what the repository lacks. */
+  async see({ repository, local, listing }: SeenRepository): Promise<void> {
+    this.#seen.add(repository)
+    if (listing === 'missing') return this.#judge(repository, () => 'repository')
+    // A list without an entry is more often a fault than a truth.
+    if (listing === 'unknown' || listing.listed.size === 0)
+      return this.#judge(repository, undefined)
+    const { listed, selected } = listing
+    const kindOf = (tag: string) => {
+      if (!listed.has(tag)) return 'gone'
+      return selected.has(tag) ? undefined : 'unselected'
+    }
+    return this.#judge(repository, kindOf, local)
+  }
+
+  /** The list of repositories was complete: what it had not, upstream has not. */
+  async end(): Promise<Missed> {
+    const { journal } = this.#parts
+    if (this.#seen.size > 0) {
+      for await (const { repository } of journal.repositories(this.#source.name)) {
+        if (this.#seen.has(repository)) continue
+        const kind = this.#selection.isSelected(repository) ? 'repository' : 'unselected'
+        await this.#judge(repository, () => kind)
+      }
+    }
+    await journal.flush()
+    const hasListShrunk = this.#unlisted * 100 > this.#known * shrinkPercent
+    return { repositories: this.#missed, hasListShrunk, isCut: this.#due > planItemsMax }
+  }
+
+  /** Other filters: what was counted says nothing any more. */
+  async forget(): Promise<void> {
+    const { journal } = this.#parts
+    const { name: source } = this.#source
+    for await (const { repository } of journal.repositories(source)) {
+      for await (const { tag, row } of journal.tags(source, repository)) {
+        await this.#count({ repository, tag, row }, undefined)
+      }
+    }
+    await journal.flush()
+  }
+
+  /** `kindOf`: why a tag is missed; undefined altogether: nothing can be said, so counts stay. */
+  async #judge(
+    repository: string,
+    kindOf: ((tag: string) => Kind | undefined) | undefined,
+    local?: RepositoryName,
+  ): Promise<void> {
+    const { journal, metadata } = this.#parts
+    const { name: source } = this.#source
+    const due: SyncPlanItemRow[] = []
+    let owned = 0
+    let gone = 0
+    let isGone = false
+    for await (const { tag, row } of journal.tags(source, repository)) {
+      // What is attached follows its subject. What lies elsewhere by now is of another mapping.
+      if (followedDigest(tag) !== undefined) continue
+      if (local !== undefined && row.local !== local) continue
+      const isOwned = ownedTag(metadata, source, tag, row) !== undefined
+      if (isOwned) owned += 1
+      if (kindOf === undefined) continue
+      const kind = isOwned ? this.#wanted(kindOf(tag)) : undefined
+      const passes = await this.#count({ repository, tag, row }, kind)
+      if (kind === 'gone' || kind === 'repository') gone += 1
+      if (kind === 'repository') isGone = true
+      if (kind !== undefined && passes >= passesWanted)
+        this.#add(due, { repository, tag, row }, kind)
+    }
+    if (owned === 0) return
+    this.#known += 1
+    if (isGone) this.#unlisted += 1
+    const hasShrunk = gone * 100 > owned * shrinkPercent
+    if (due.length > 0) this.#missed.push({ repository, isGone, owned, hasShrunk, due })
+  }
+
+  #wanted(kind: Kind | undefined): Kind | undefined {
+    return kind === 'unselected' && !this.#source.prune.removesUnselected ? undefined : kind
+  }
+
+  #add(due: SyncPlanItemRow[], { repository, tag, row }: Counted, kind: Kind): void {
+    this.#due += 1
+    if (this.#due > planItemsMax) return
+    due.push({ repository, local: row.local, tag, digest: row.wrote!, rule: RULES[kind] })
+  }
+
+  /** Passes in a row that have missed it for this reason. */
+  async #count({ repository, tag, row }: Counted, kind: Kind | undefined): Promise<number> {
+    const { journal, clock } = this.#parts
+    const it = { source: this.#source.name, repository, tag }
+    const { missing, ...rest } = row
+    if (kind === undefined) {
+      if (missing !== undefined) await journal.noteTag(it, rest)
+      return 0
+    }
+    const isSame = (missing?.kind ?? 'gone') === kind
+    const before = isSame ? (missing?.passes ?? 0) : 0
+    // Nothing is to be learned from more.
+    if (before >= passesWanted) return before
+    const since = isSame && missing !== undefined ? missing.since : clock.now()
+    const passes = before + 1
+    const now = { since, passes, ...(kind === 'gone' ? {} : { kind }) }
+    await journal.noteTag(it, { ...rest, missing: now })
+    return passes
+  }
+}
+
+interface Counted {
+  readonly repository: string
+  readonly tag: string
+  readonly row: SyncTagRow
+}
