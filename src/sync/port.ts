@@ -57,6 +57,43 @@ export interface SyncUpstream {
   readonly tellsTimes: boolean
 }
 
+/** What happened to one repository of the source since a cursor. Names are the source's own, not yet checked. */
+export interface ChangedRepository {
+  readonly name: string
+  /** Tags that were set: where they point by now, only asking tells. */
+  readonly tags: ReadonlySet<string>
+  /** Tags whose last change was a deletion. */
+  readonly deleted: ReadonlySet<string>
+  /** Manifests to which something was attached: a tag that points there is looked at for what is attached. */
+  readonly subjects: ReadonlySet<Digest>
+  /** More happened than these say: all of its tags have to be listed. */
+  readonly isWhole: boolean
+}
+
+export type Changes =
+  | {
+      readonly kind: 'changes'
+      readonly repositories: readonly ChangedRepository[]
+      /** Kept once all of it is done. */
+      readonly cursor: string
+      /** There is more behind the cursor. */
+      readonly hasMore: boolean
+    }
+  | {
+      /** Only a full pass knows: the cursor is too old, or there is none, or the history is not shown to us. */
+      readonly kind: 'full-pass'
+      /** Where to go on once the full pass is done; undefined: the history is not shown. */
+      readonly cursor: string | undefined
+      /** For the operator. */
+      readonly message: string
+    }
+
+/** A source that tells what changed, deletions too. */
+export interface TellsChanges {
+  /** Since a cursor of an earlier answer; undefined: the first time. Throws an `UpstreamError`. */
+  changes(cursor: string | undefined, signal: AbortSignal): Promise<Changes>
+}
+
 /** Why something was not copied: the fixed words of results, metrics and failures. */
 export const SYNC_REASONS = [
   'credentials',

@@ -43,13 +43,16 @@ export interface CopyScene {
   close(): Promise<void>
 }
 
-/** `around`: the metadata as the copier sees it. */
+/** `around`: the metadata as the copier sees it. `folder`: of a registry that is stopped. */
 export async function openCopyScene(
   from: Pick<FaultyUpstream, 'url'>,
   some: Partial<CopierParts> = {},
   around: (metadata: MetadataStore) => MetadataStore = (metadata) => metadata,
+  folder?: string,
 ): Promise<CopyScene> {
-  const { storage, close } = await openTemporaryStorage()
+  const { storage, close } = await openTemporaryStorage(
+    folder === undefined ? {} : { path: folder },
+  )
   const metadata = around(storage.metadata)
   const http = await HttpClient.open({
     caFile: undefined,
