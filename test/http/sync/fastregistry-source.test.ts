@@ -2,6 +2,9 @@
  * @module A FastRegistry as a source, by its history: real ones. A registry that copies is stopped meanwhile, and
  * its store is opened by the test.
  */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import type { SyncSourceConfig } from '../../../src/config/config.ts'
 import { Jobs } from '../../../src/jobs/jobs.ts'
@@ -11,13 +14,15 @@ import type { Changes } from '../../../src/sync/port.ts'
 import { Prune } from '../../../src/sync/prune/prune.ts'
 import { isEchoOf } from '../../../src/sync/sources/echo.ts'
 import { FastRegistrySource } from '../../../src/sync/sources/fastregistry.ts'
+import type { Credential } from '../../../src/upstream/tokens.ts'
+import { basic, htpasswd } from '../../support/access.ts'
 import type { Fault } from '../../support/faulty-upstream.ts'
 import { FaultyUpstream } from '../../support/faulty-upstream.ts'
 import { dispose, type InProcessRegistry, startInProcess } from '../../support/in-process.ts'
 import { asDigest, asName, asTag, imageManifest, sha256 } from '../../support/registry-client.ts'
 import { openCopyScene, tagCopy } from '../../support/sync-copy.ts'
 import { allowSync } from '../../support/sync-settings.ts'
-import { openUpstream } from '../../support/upstream-client.ts'
+import { openUpstream, userOf } from '../../support/upstream-client.ts'
 import { load } from '../../unit/config/load-text.ts'
 
 allowSync()
@@ -45,9 +50,15 @@ function image(mark: string, subject?: string): string {
 }
 
 /** Pushes an image by a tag, or by its digest; its digest. */
-async function push(registry: InProcessRegistry, name: string, tag: string, bytes: string) {
+async function push(
+  registry: InProcessRegistry,
+  name: string,
+  tag: string,
+  bytes: string,
+  as = {},
+) {
   const url = urlOf(registry)
-  const headers = { 'Content-Type': 'application/octet-stream' }
+  const headers = { ...as, 'Content-Type': 'application/octet-stream' }
   const digest = sha256(bytes)
   await fetch(`${url}/v2/${name}/blobs/uploads/?digest=${sha256('{}')}`, {
     method: 'POST',
@@ -57,7 +68,7 @@ async function push(registry: InProcessRegistry, name: string, tag: string, byte
   const put = await fetch(`${url}/v2/${name}/manifests/${tag === '' ? digest : tag}`, {
     method: 'PUT',
     body: bytes,
-    headers: { 'Content-Type': type },
+    headers: { ...as, 'Content-Type': type },
   })
   expect(put.status).toBe(201)
   return digest
@@ -314,4 +325,37 @@ test('what a peer has from elsewhere goes on down the chain, back to an earlier 
   expect(await lower.follow(middle)).toEqual(['v1 deleted'])
   expect(await digestAt(bottom, 'a', 'v1')).toBeUndefined()
   expect(await lower.follow(middle)).toEqual([])
+})
+
+test('is shown to an account what it may see, and no more', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'fastregistry-users-'))
+  open.push(() => rm(folder, { recursive: true, force: true }))
+  const file = join(folder, 'users')
+  await writeFile(file, htpasswd({ root: 'secret', reader: 'secret' }))
+  const peer = await registryOf({
+    auth: { type: 'htpasswd', htpasswd_file: file },
+    access: [
+      { repositories: ['**'], users: ['root'], actions: ['pull', 'push', 'list', 'admin'] },
+      { repositories: ['team/**'], users: ['reader'], actions: ['pull', 'list'] },
+    ],
+  })
+  const of = async (credential: Credential | undefined) => {
+    const credentials = credential === undefined ? [] : [credential]
+    const { upstream, close } = await openUpstream(urlOf(peer), { credentials })
+    open.push(close)
+    const options = { upstream, clock: systemClock, repositories: undefined }
+    return new FastRegistrySource({ ...options, isEcho: () => false })
+  }
+  const reader = await of(userOf('reader', 'secret'))
+  const cursor = await cursorOf(reader)
+  const root = basic('root', 'secret')
+  await push(peer, 'team/a', 'v1', image('one'), root)
+  await push(peer, 'other/b', 'v1', image('one'), root)
+  expect(shown(await reader.changes(cursor, signal))).toEqual([
+    { ...nothing, name: 'team/a', tags: ['v1'] },
+  ])
+  for (const stranger of [undefined, userOf('reader', 'wrong')]) {
+    const changes = await (await of(stranger)).changes(cursor, signal)
+    expect(changes).toMatchObject({ kind: 'full-pass', cursor: undefined })
+  }
 })

@@ -104,6 +104,32 @@ describe('a tag that upstream has no longer', () => {
     expect(isHere('v0')).toBe(true)
   })
 
+  test('stays where a push comes while it is asked for, or right before its deletion', async () => {
+    gone('v0', 'v1')
+    await scene.pass()
+    const { tag } = scene.upstream
+    let asked = 0
+    scene.upstream.tag = async (...it) => {
+      asked += 1
+      if (it[1] === 'v0' && asked > 2) await scene.push('app', 'v0', digestNumber(0))
+      return tag.apply(scene.upstream, it)
+    }
+    const { commit } = scene.metadata
+    scene.metadata.commit = async (it) => {
+      const isOf = (name: string) =>
+        it.changes.some(
+          (one) => one.change === 'delete' && one.in === 'tags' && one.key[1] === name,
+        )
+      if (isOf('v1')) {
+        scene.metadata.commit = commit
+        await scene.push('app', 'v1', digestNumber(1))
+      }
+      return commit.call(scene.metadata, it)
+    }
+    expect((await scene.pass()).counts).toMatchObject({ deleted: 0, changed: 2 })
+    expect(isHere('v0') && isHere('v1')).toBe(true)
+  })
+
   test('stays where it is immutable, or its digest is pinned', async () => {
     await open({}, ['v0'])
     const row = { note: '', createdAt: 1, by: 'someone' }
