@@ -8,7 +8,13 @@ import type { Asker } from '../auth/asker.ts'
 import { readInTime } from '../distribution/upload/body.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { ApiAnswer } from '../runtime/api-answer.ts'
-import { type AdminContext, type Endpoint, EventStream, Reply } from './endpoint.ts'
+import {
+  type AdminContext,
+  type Endpoint,
+  EventStream,
+  type ForeignBody,
+  Reply,
+} from './endpoint.ts'
 import { requireAtFirst, requireNeed } from './needs.ts'
 import { decodeParams, type PathPattern, pathPattern } from './path-pattern.ts'
 import { AdminProblem, badRequest, toProblem } from './problem.ts'
@@ -67,9 +73,10 @@ export class AdminApi {
       if (this.#isOtherSite(request)) throw new AdminProblem('ADMIN_CROSS_SITE')
       const { id: requestId, signal } = request
       const lastEventId = request.header('last-event-id')
-      const input = await readInput(endpoint, params, request, asker)
+      const bearer = /^Bearer +(\S+)$/i.exec(request.header('authorization') ?? '')?.[1]
+      const context: AdminContext = { requestId, actor, signal, asker, lastEventId, bearer }
+      const input = await readInput(endpoint, params, request, context)
       requireNeed(asker, endpoint.need, input)
-      const context: AdminContext = { requestId, actor, signal, asker, lastEventId }
       const result = await endpoint.handle(input as never, context)
       if (performance.now() - startedAt > renewAfterMs && !signal.aborted) {
         requireAtFirst(await asker.renew(), endpoint.need)
@@ -106,7 +113,9 @@ export class AdminApi {
       const rows = this.#rows.filter(({ endpoint }) => endpoint.path === path)
       const row = rows.find(({ endpoint }) => endpoint.method === method)
       if (row === undefined) {
-        requireAtFirst(asker, 'any')
+        // Who may come without a login is told the same as who has one.
+        const isForAll = rows.every(({ endpoint }) => endpoint.need === 'secret')
+        requireAtFirst(asker, isForAll ? 'secret' : 'any')
         throw wrongMethod(request, rows)
       }
       const params = decodeParams(row.pattern.match(request.path, takesSlashes)!)
@@ -131,17 +140,23 @@ async function readInput(
   endpoint: Endpoint,
   params: Readonly<Record<string, string>>,
   request: AdminRequest,
-  asker: Asker,
+  context: AdminContext,
 ): Promise<{ params: unknown; query: unknown; body: unknown }> {
+  const { asker } = context
   // Before anything of the request is looked at, and what may be wrong with it told.
   if (typeof endpoint.need !== 'string') {
     const inPath = endpoint.need.filter(({ at }) => at === 'path')
     requireNeed(asker, inPath, { params, query: undefined, body: undefined })
   }
-  return {
+  const known = {
     params: validated(endpoint.params, params, 'path'),
     query: validated(endpoint.query, parseQuery(request.query, endpoint.query), 'query'),
-    body: endpoint.body === undefined ? undefined : await readJson(endpoint.body, request),
+  }
+  await endpoint.admit?.(known as never, context)
+  const { body, foreignBody } = endpoint
+  return {
+    ...known,
+    body: body === undefined ? undefined : await readJson(body, foreignBody, request),
   }
 }
 
@@ -163,24 +178,29 @@ function parseQuery(text: string, schema: v.GenericSchema | undefined): Record<s
   return query
 }
 
-async function readJson(schema: v.GenericSchema, request: AdminRequest): Promise<unknown> {
+async function readJson(
+  schema: v.GenericSchema,
+  foreign: ForeignBody | undefined,
+  request: AdminRequest,
+): Promise<unknown> {
+  const bytesMax = foreign?.bytesMax ?? bodyBytesMax
   const chunks: Uint8Array[] = []
   let count = 0
   const tooLarge = () =>
     new AdminProblem('ADMIN_TOO_LARGE', {
-      message: `a body may have at most ${bodyBytesMax} bytes`,
+      message: `a body may have at most ${bytesMax} bytes`,
     })
-  if ((request.bodyBytes ?? 0) > bodyBytesMax) throw tooLarge()
+  if ((request.bodyBytes ?? 0) > bytesMax) throw tooLarge()
   const take = (bytes: Uint8Array) => {
     count += bytes.byteLength
-    if (count > bodyBytesMax) throw tooLarge()
+    if (count > bytesMax) throw tooLarge()
     chunks.push(bytes.slice())
   }
   const tooSlow = () => new AdminProblem('ADMIN_TOO_SLOW')
   await readInTime(request, take, tooSlow)
   if (count === 0) return validated(schema, {}, 'body')
   const type = (request.header('content-type') ?? '').split(';', 1)[0]!.trim().toLowerCase()
-  if (type !== 'application/json') {
+  if (type !== 'application/json' && foreign === undefined) {
     throw new AdminProblem('ADMIN_TYPE')
   }
   return validated(schema, parseJson(Buffer.concat(chunks)), 'body')

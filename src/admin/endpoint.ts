@@ -21,6 +21,8 @@ export interface AdminContext {
   readonly asker: Asker
   /** `Last-Event-ID`, as sent. */
   readonly lastEventId: string | undefined
+  /** What follows `Authorization: Bearer`. For rows that judge a secret of their own. */
+  readonly bearer: string | undefined
 }
 
 /** Another status than 200, or headers beside the usual ones. */
@@ -53,6 +55,13 @@ export interface EndpointInput<P, Q, B> {
   readonly body: B
 }
 
+export type AdmitInput<P, Q> = Omit<EndpointInput<P, Q, unknown>, 'body'>
+
+/** A body in somebody else's form: of any content type. */
+export interface ForeignBody {
+  readonly bytesMax: number
+}
+
 export interface Endpoint {
   /** GET changes nothing: the framework answers HEAD by it and browsers may prefetch it. */
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -67,6 +76,12 @@ export interface Endpoint {
   readonly params: AnySchema | undefined
   readonly query: AnySchema | undefined
   readonly body: AnySchema | undefined
+  /** Of a row whose senders are other programs; undefined: what every other row has. */
+  readonly foreignBody: ForeignBody | undefined
+  /** Of need `secret`: called before the body is read. Rejects with the refusal. */
+  readonly admit:
+    | ((input: AdmitInput<never, never>, context: AdminContext) => Promise<void>)
+    | undefined
   /** Of the 200 answer (and of every other success); undefined for a stream of events. */
   readonly answer: AnySchema | undefined
   readonly handle: (
@@ -87,6 +102,8 @@ interface Definition<P, Q, B, A> {
   readonly params?: P
   readonly query?: Q
   readonly body?: B
+  readonly foreignBody?: ForeignBody
+  readonly admit?: (input: AdmitInput<Output<P>, Output<Q>>, context: AdminContext) => Promise<void>
   readonly answer?: A
   readonly handle: (
     input: EndpointInput<Output<P>, Output<Q>, Output<B>>,
@@ -104,7 +121,12 @@ export function endpoint<
   B extends AnySchema | undefined = undefined,
   A extends AnySchema | undefined = undefined,
 >(definition: Definition<P, Q, B, A>): Endpoint {
-  const { need = 'admin', params, query, body, answer, ...rest } = definition
+  const { need = 'admin', params, query, body, foreignBody, answer, ...rest } = definition
   const handle = rest.handle as Endpoint['handle']
-  return { ...rest, need, params, query: query ?? noQuery, body, answer, handle }
+  const admit = rest.admit as Endpoint['admit']
+  if ((need === 'secret') !== (admit !== undefined)) {
+    throw new TypeError(`${definition.path}: need "secret" and "admit" belong together`)
+  }
+  const schemas = { params, query: query ?? noQuery, body, answer }
+  return { ...rest, need, ...schemas, foreignBody, admit, handle }
 }

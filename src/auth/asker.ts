@@ -2,6 +2,7 @@
  * @module Who asks the admin API, and what he may: the answers of the gate without the gate. Each
  * endpoint names what it needs; lists leave out what the asker may not see.
  */
+import { RegistryError } from '../registry/errors.ts'
 import type { Action } from './caller.ts'
 
 /** Actions on what matches any of these patterns. */
@@ -56,4 +57,23 @@ export const openAsker: Asker = {
     limits: undefined,
   }),
   renew: async () => openAsker,
+}
+
+/** Who brings no login, and may nothing by rules: what he asks for judges a secret of its own. */
+export const nobodyAsker: Asker = {
+  isAdmin: false,
+  may: () => false,
+  mayAnywhere: () => false,
+  refuse: () => {
+    throw new RegistryError('UNAUTHORIZED', { facts: { challenge: 'Bearer' } })
+  },
+  describe: () => ({
+    kind: 'anonymous',
+    name: '',
+    groups: [],
+    via: 'none',
+    rights: [],
+    limits: undefined,
+  }),
+  renew: async () => nobodyAsker,
 }

@@ -4,11 +4,11 @@
  * with a body that says so.
  */
 
-import { openAsker } from '../auth/asker.ts'
+import { nobodyAsker, openAsker } from '../auth/asker.ts'
 import type { Caller } from '../auth/caller.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Gate } from './access/gate.ts'
-import { isOpenPath, type Need, needOf, pullOf } from './access/needs.ts'
+import { hasOwnSecret, isOpenPath, type Need, needOf, pullOf } from './access/needs.ts'
 import type { Handler, HttpRequest, HttpResponse } from './engine/port.ts'
 import type { AdminHandlers } from './handlers/admin.ts'
 import type { BlobHandlers } from './handlers/blobs.ts'
@@ -174,6 +174,10 @@ export function createDispatcher(
   if (gate === undefined) return (request, response) => dispatch(request, response, undefined)
   return (request, response) => {
     if (isOpenPath(request.path)) return dispatch(request, response, undefined)
+    if (hasOwnSecret(request.path)) {
+      request.routeKind = 'admin'
+      return admin.handle(request, response, nobodyAsker)
+    }
     const caller = gate.admit(request)
     if (caller instanceof Promise) {
       return caller.then((found) => asCaller(found, request, response))

@@ -19,6 +19,8 @@ export interface RouteRow {
   readonly of?: 'repository' | 'registry' | 'metrics'
   /** Answers everybody, and looks at no credentials: liveness, and what logging in needs. */
   readonly isOpen?: true
+  /** Paths that begin so are given no caller: what they mean judges a secret of its own. */
+  readonly ownSecretBelow?: string
   /** In the order in which `Allow` names them. */
   readonly methods: Readonly<Partial<Record<Method, RouteNeed>>>
 }
@@ -65,7 +67,7 @@ export const ROUTES = {
     methods: { GET: 'push', HEAD: 'push', PATCH: 'push', PUT: 'push', DELETE: 'push' },
   },
   // Its endpoints have methods and needs of their own (`admin/needs.ts`).
-  admin: { path: '/admin/…', methods: {} },
+  admin: { path: '/admin/…', ownSecretBelow: '/admin/sync/hook/', methods: {} },
 } as const satisfies Readonly<Record<string, RouteRow>>
 
 export type RouteKind = keyof typeof ROUTES

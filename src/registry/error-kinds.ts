@@ -13,7 +13,12 @@ export interface ErrorRow {
   /** When the same request may succeed; `facts` of an error say it better where they know it. */
   readonly retryAfterSeconds?: number
   /** Its word in the audit trail, where a client asks for more than it is given. */
-  readonly auditWord?: 'limited' | 'too-many-uploads' | 'cross-site' | 'unknown-host'
+  readonly auditWord?:
+    | 'limited'
+    | 'too-many-uploads'
+    | 'cross-site'
+    | 'unknown-host'
+    | 'hook-secret'
   /** Its word in the admin API, where that is not the code. */
   readonly word?: string
 }
@@ -307,6 +312,13 @@ export const ERRORS = {
     message: 'the admin API takes no requests from other web sites; see server.cors.origins',
     auditWord: 'cross-site',
   },
+  ADMIN_HOOK_SECRET: {
+    code: 'UNSUPPORTED',
+    status: 401,
+    word: 'unauthorized',
+    message: 'the secret of the hook is wrong or missing',
+    auditWord: 'hook-secret',
+  },
   ADMIN_UNKNOWN: {
     code: 'UNSUPPORTED',
     status: 404,
@@ -355,6 +367,12 @@ export const ERRORS = {
     status: 415,
     word: 'unsupported_type',
     message: 'send the body as application/json',
+  },
+  ADMIN_UPSTREAM: {
+    code: 'UNSUPPORTED',
+    status: 502,
+    word: 'upstream_failed',
+    message: 'the source of the sync could not be asked',
   },
   ADMIN_BUSY: {
     code: 'UNSUPPORTED',

@@ -86,8 +86,8 @@ export function makeHandlers(
     uploads: new UploadHandlers(uploads, mounts, room, access?.sourceRights ?? (() => allSources)),
     discovery: new DiscoveryHandlers(discovery, access?.maySee),
     service,
-    admin: new AdminHandlers(admin, logger, (request, reason) =>
-      audit?.refused(request, { reason, path: request.path.slice(0, 512), status: 403 }),
+    admin: new AdminHandlers(admin, logger, (request, reason, status) =>
+      audit?.refused(request, { reason, path: request.path.slice(0, 512), status }),
     ),
     token: access?.tokenHandlers,
   }

@@ -61,6 +61,15 @@ export function isOpenPath(path: string): boolean {
   return OPEN_PATHS.has(path)
 }
 
+const OWN_SECRET_BELOW: readonly string[] = [...routeRows.values()].flatMap(
+  ({ ownSecretBelow }) => ownSecretBelow ?? [],
+)
+
+/** Paths whose `Authorization` is a secret of their own, and nothing that the gate could judge. */
+export function hasOwnSecret(path: string): boolean {
+  return OWN_SECRET_BELOW.some((head) => path.startsWith(head))
+}
+
 /** `login`: any caller that has logged in (or brings a token), with whatever rights. */
 export function needOf(route: Route, method: string): Need | 'login' {
   if (!('repository' in route)) return OF_OTHERS[route.kind]

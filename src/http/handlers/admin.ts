@@ -19,13 +19,13 @@ export class AdminHandlers {
   readonly #api: AdminPort
   readonly #logger: Logger
 
-  readonly #onRefused: (request: HttpRequest, reason: string) => void
+  readonly #onRefused: (request: HttpRequest, reason: string, status: number) => void
 
   /** `onRefused` is told of requests that the API answers nobody, whatever he may do. */
   constructor(
     api: AdminPort,
     logger: Logger,
-    onRefused: (request: HttpRequest, reason: string) => void,
+    onRefused: (request: HttpRequest, reason: string, status: number) => void,
   ) {
     this.#onRefused = onRefused
     this.#api = api
@@ -40,7 +40,7 @@ export class AdminHandlers {
     if (answer.kind === 'stream') return sendPieces(request, response, answer)
     const { status, headers, body, error, fault } = answer
     // What the gate refuses it has booked itself.
-    if (error?.auditWord !== undefined) this.#onRefused(request, error.auditWord)
+    if (error?.auditWord !== undefined) this.#onRefused(request, error.auditWord, status)
     if (fault !== undefined) {
       const cause = (fault as { cause?: unknown }).cause ?? fault
       this.#logger.error({ requestId: request.id, status, error: cause }, 'request failed')

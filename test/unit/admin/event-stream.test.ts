@@ -16,7 +16,14 @@ function listen(asker: Asker, signal: AbortSignal) {
   const store = new MemoryMetadataStore()
   const tail = new EventTail(store)
   const stream = eventEndpoints({ tail, keepAliveMs }).find(({ path }) => path.endsWith('/stream'))!
-  const context = { requestId: 'r', actor: 'a', signal, asker, lastEventId: undefined }
+  const context = {
+    requestId: 'r',
+    actor: 'a',
+    signal,
+    asker,
+    lastEventId: undefined,
+    bearer: undefined,
+  }
   const input = { params: undefined, query: {}, body: undefined }
   const pieces = (stream.handle(input as never, context) as EventStream).pieces
   return { store, pieces: pieces[Symbol.asyncIterator]() }
