@@ -11,7 +11,7 @@ import { RequestLimits } from './http/request-limits.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
 import { LifeCycle, type OnOpened } from './runtime/life-cycle.ts'
-import { endpointsOfMirrors, storeEndpoints } from './server/admin.ts'
+import { endpointsOfMirrors, endpointsOfSyncs, storeEndpoints } from './server/admin.ts'
 import { startAudit } from './server/audit.ts'
 import { makeManifestReader, makeScrub } from './server/background.ts'
 import { makeCleanup } from './server/cleanup.ts'
@@ -139,6 +139,7 @@ async function start(
         ...statusEndpoints(shown, itsEngine, () => endpoints),
         ...storeEndpoints(metadata, useCases, cleanup),
         ...endpointsOfMirrors(config, mirrors, logger),
+        ...endpointsOfSyncs(undefined),
         ...auditEndpoints({ file: config.auditFile, flush: async () => audit?.flush() }),
       ]
       return endpoints

@@ -10,12 +10,14 @@ import { jobEndpoints } from '../admin/job-endpoints.ts'
 import { mirrorEndpoints } from '../admin/mirror-endpoints.ts'
 import { pinEndpoints } from '../admin/pin-endpoints.ts'
 import { repositoryEndpoints } from '../admin/repository-endpoints.ts'
+import { syncEndpoints } from '../admin/sync-endpoints.ts'
 import type { Config } from '../config/config.ts'
 import { planBulkDelete } from '../gc/plan/bulk-delete.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
+import type { Syncs } from '../sync/syncs.ts'
 import type { Cleanup } from './cleanup.ts'
 import type { UseCases } from './use-cases.ts'
 
@@ -58,4 +60,9 @@ export function endpointsOfMirrors(
     isTls: config.server.tls !== undefined,
     onWarmed: (mirror, failed) => logger.info({ event: 'warmed', mirror, failed }, 'mirror warmed'),
   })
+}
+
+/** `syncs` undefined: no source is configured. */
+export function endpointsOfSyncs(syncs: Syncs | undefined): Endpoint[] {
+  return syncEndpoints({ syncs, clock: systemClock })
 }

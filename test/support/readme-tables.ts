@@ -15,6 +15,7 @@ import { needText } from '../../src/admin/needs.ts'
 import { pinEndpoints } from '../../src/admin/pin-endpoints.ts'
 import { repositoryEndpoints } from '../../src/admin/repository-endpoints.ts'
 import { serviceEndpoints } from '../../src/admin/service-endpoints.ts'
+import { syncEndpoints } from '../../src/admin/sync-endpoints.ts'
 import { secretFolder } from '../../src/auth/secret-file.ts'
 import { plansFolder } from '../../src/gc/plan/plans.ts'
 import { metadataFolder } from '../../src/metadata/lmdb/folder.ts'
@@ -95,6 +96,7 @@ export function adminEndpoints(): readonly Endpoint[] {
     ...eventEndpoints(nothing),
     ...pinEndpoints(nothing),
     ...auditEndpoints({ file: undefined, flush: nothing }),
+    ...syncEndpoints({ syncs: undefined, clock: nothing }),
     ...mirrorEndpoints({ mirrors: undefined, isTls: false, onWarmed: nothing }),
   ]
 }

@@ -7,6 +7,7 @@ import { vitest } from '../breaks.mjs'
 const events = vitest('unit', 'test/unit/metadata/event-log.test.ts')
 const lists = vitest('unit', 'test/unit/distribution/tag-list.test.ts')
 const rights = vitest('http', 'test/http/admin/rights.test.ts')
+const surface = vitest('http', 'test/http/sync/surface.test.ts')
 
 export const BREAKS = [
   {
@@ -85,5 +86,48 @@ export const BREAKS = [
     find: 'toJob(id, jobs.get(id)!)',
     replace: "toJob(id, (jobs && metadata.get('jobs', id))!)",
     guard: vitest('unit', 'test/unit/server/cleanup.test.ts'),
+  },
+  {
+    what: 'a hook that any secret opens',
+    file: 'src/admin/sync/hook.ts',
+    find: "if (isRight === true && secret !== '') return",
+    replace: "if (isRight !== undefined && secret !== '') return",
+    guard: surface,
+  },
+  {
+    what: 'wrong secrets of hooks without an end',
+    file: 'src/admin/sync/hook.ts',
+    find: 'turns.failed(actor)',
+    replace: 'turns.require(actor)',
+    guard: surface,
+  },
+  {
+    what: 'the body of a hook is read before its secret',
+    file: 'src/admin/admin-api.ts',
+    find: 'await endpoint.admit?.(known as never, context)\n  const { body, foreignBody } = endpoint\n  return {\n    ...known,\n    body: body === undefined ? undefined : await readJson(body, foreignBody, request),\n  }',
+    replace:
+      'const { body, foreignBody } = endpoint\n  const read = body === undefined ? undefined : await readJson(body, foreignBody, request)\n  await endpoint.admit?.(known as never, context)\n  return { ...known, body: read }',
+    guard: surface,
+  },
+  {
+    what: 'below the path of hooks everybody is an administrator',
+    file: 'src/http/access/needs.ts',
+    find: 'OWN_SECRET_BELOW.some((head) => path.startsWith(head))',
+    replace: "path.startsWith('/admin/sync/')",
+    guard: surface,
+  },
+  {
+    what: 'a trigger by GET, as the first FastRegistry took it',
+    file: 'src/admin/sync-endpoints.ts',
+    find: "method: 'POST',\n      path: '/admin/sync/trigger/{source}',",
+    replace: "method: 'GET',\n      path: '/admin/sync/trigger/{source}',",
+    guard: surface,
+  },
+  {
+    what: 'a pause by whoever may do anything at all',
+    file: 'src/admin/sync-endpoints.ts',
+    find: "path: '/admin/sync/pause/{source}',\n",
+    replace: "path: '/admin/sync/pause/{source}',\n      need: 'any',\n",
+    guard: surface,
   },
 ]

@@ -122,6 +122,7 @@ describeRegistry('rights in the admin API', { config, engines: ['uws'] }, (regis
     ['/admin/gc', ['root']],
     ['/admin/gc/plans', ['root']],
     ['/admin/mirrors', ['root']],
+    ['/admin/sync/jobs', ['root']],
   ])('%s is for %s', async (path, allowed) => {
     for (const name of Object.keys(users) as (keyof typeof users)[]) {
       const answer = await get(path, as[name])
