@@ -29,7 +29,8 @@ export async function withAdmin(
   work: (admin: Admin) => Promise<number>,
 ): Promise<number> {
   const { environment } = terminal
-  const isOffline = line.has('storage') || line.has('config')
+  const { needs } = line.command
+  const isOffline = needs === 'server' && (line.has('storage') || line.has('config'))
   if (isOffline && line.has('server')) {
     throw new Misuse('use either --server or --storage/--config, not both')
   }
@@ -46,7 +47,8 @@ export async function withAdmin(
   const server = line.text('server') ?? environment['FASTREGISTRY_SERVER'] ?? defaultServer
   if (!URL.canParse(server)) throw new Misuse(`--server: "${server}" is not a URL`)
   const base = server.replace(/\/$/, '')
-  const ask: Admin['ask'] = (...request) => askServer(base, environment, ...request)
+  const advice = needs === 'server' ? ' (for a stopped store use --storage or --config)' : ''
+  const ask: Admin['ask'] = (...request) => askServer({ base, advice }, environment, ...request)
   return reportFailure(terminal, '', () => work({ isJson, isOffline, ask }))
 }
 
@@ -95,7 +97,7 @@ class OfflineStore {
 
 /** Credentials come from `FASTREGISTRY_AUTH`. */
 async function askServer(
-  server: string,
+  { base: server, advice }: { readonly base: string; readonly advice: string },
   environment: Environment,
   ...[method, path, body]: Parameters<Admin['ask']>
 ): Promise<Json> {
@@ -110,9 +112,7 @@ async function askServer(
     })
   } catch (error) {
     const cause = (error as { cause?: { message?: string } }).cause?.message ?? String(error)
-    throw new Error(
-      `${server} does not answer: ${cause} (for a stopped store use --storage or --config)`,
-    )
+    throw new Error(`${server} does not answer: ${cause}${advice}`)
   }
   const text = await response.text()
   let json: Json

@@ -29,9 +29,9 @@ export interface Command {
 /**
  * What a command works with. `config`: a configuration. `store`: the store of a configuration, which
  * no server has open unless the summary says otherwise. `server`: the admin API of a running server,
- * or of a store that no server has open.
+ * or of a store that no server has open. `running`: that of a running server alone.
  */
-export type Needs = 'config' | 'store' | 'server' | 'nothing'
+export type Needs = 'config' | 'store' | 'server' | 'running' | 'nothing'
 
 export type Flags = Readonly<Record<string, Flag>>
 
@@ -116,7 +116,7 @@ export class CommandLine {
   }
 }
 
-/** Runs a command; resolves to the exit code: 0 done, 1 failed. Throws `Misuse` for 2. */
+/** Runs a command; resolves to the exit code: 0 done, 1 failed, 3 done in part. Throws `Misuse` for 2. */
 export type RunCommand = (line: CommandLine, terminal: Terminal) => Promise<number>
 
 /** `gc plan`: how a command is called. */

@@ -4,6 +4,7 @@
  * here and a file in `commands/`.
  */
 import type { Command, Flags, Operand } from './command.ts'
+import { SYNC_COMMANDS } from './sync-commands.ts'
 
 const configFile: Operand = {
   name: 'FILE',
@@ -294,6 +295,7 @@ export const COMMANDS: readonly Command[] = [
     examples: ['gc explain team/app:v1', 'gc explain team/app'],
     load: async () => (await import('./commands/gc.ts')).gcExplain,
   },
+  ...SYNC_COMMANDS,
   {
     words: ['repos'],
     operands: [],

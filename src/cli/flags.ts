@@ -34,13 +34,17 @@ const CONFIG_FLAGS: Flags = {
   },
 }
 
+const server = {
+  type: 'text',
+  value: 'URL',
+  example: 'http://127.0.0.1:5000',
+  summary: 'the registry; else $FASTREGISTRY_SERVER, else http://127.0.0.1:5000',
+} as const
+
+const json = { type: 'switch', summary: 'print the answer as JSON' } as const
+
 const SERVER_FLAGS: Flags = {
-  server: {
-    type: 'text',
-    value: 'URL',
-    example: 'http://127.0.0.1:5000',
-    summary: 'the registry; else $FASTREGISTRY_SERVER, else http://127.0.0.1:5000',
-  },
+  server,
   storage: {
     type: 'text',
     value: 'DIR',
@@ -48,13 +52,14 @@ const SERVER_FLAGS: Flags = {
     summary: 'a store that no server has open; the command works on it without a server',
   },
   config: { ...config, summary: 'the configuration of such a store' },
-  json: { type: 'switch', summary: 'print the answer as JSON' },
+  json,
 }
 
 const BY_NEED: Readonly<Record<Command['needs'], Flags>> = {
   config: CONFIG_FLAGS,
   store: CONFIG_FLAGS,
   server: SERVER_FLAGS,
+  running: { server, json },
   nothing: {},
 }
 

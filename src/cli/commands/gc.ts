@@ -2,6 +2,7 @@
  * @module `fastregistry gc`: runs, plans, applies, explains, through the admin API.
  */
 import { type Admin, type Json, printTable, withAdmin } from '../admin-client.ts'
+import { bar, showProgress } from '../bar.ts'
 import type { CommandLine, RunCommand } from '../command.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -95,9 +96,9 @@ async function follow(
     await new Promise((resolve) => setTimeout(resolve, waitMs))
     const json = await ask('GET', `/admin/jobs/${job.id}`)
     job = json as unknown as Job
-    if (!isJson && process.stderr.isTTY) process.stderr.write(`\r${progress(job)}\u001b[K`)
+    if (!isJson) showProgress(progress(job))
   }
-  if (!isJson && process.stderr.isTTY) process.stderr.write('\r\u001b[K')
+  if (!isJson) showProgress('')
   if (isJson) terminal.print(JSON.stringify(job, null, 2))
   else {
     terminal.print(`${job.state}${job.message === undefined ? '' : `: ${job.message}`}`)
@@ -107,8 +108,6 @@ async function follow(
   return job.state === 'done' ? 0 : 1
 }
 
-const barWidth = 30
-
 /** A bar of what is removed against what the plan holds. */
 function progress({ counts }: Job): string {
   const sum = (isRemoved: boolean) =>
@@ -117,6 +116,5 @@ function progress({ counts }: Job): string {
       .filter(([kind]) => kind.startsWith('removed-') === isRemoved)
       .reduce((total, [, count]) => total + count, 0)
   const [done, all] = [sum(true), sum(false)]
-  const filled = all === 0 ? 0 : Math.min(barWidth, Math.round((done / all) * barWidth))
-  return `[${'#'.repeat(filled)}${'-'.repeat(barWidth - filled)}] ${done} of ${all}`
+  return `${bar(done, all)} ${done} of ${all}`
 }

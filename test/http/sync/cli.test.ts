@@ -1,0 +1,176 @@
+/**
+ * @module `fastregistry sync` against a running server whose syncs do what the test says: what it prints, its exit
+ * codes.
+ */
+import { beforeEach, expect, test, vi } from 'vitest'
+import { main } from '../../../src/cli/main.ts'
+import type { Terminal } from '../../../src/cli/terminal.ts'
+import type { SyncResult } from '../../../src/sync/syncs.ts'
+import {
+  FakeSyncs,
+  idleStatus,
+  noneCounted,
+  runId,
+  someProgress,
+  startedAt,
+} from '../../support/fake-syncs.ts'
+import { describeRegistry } from '../../support/in-process.ts'
+
+const syncs = new FakeSyncs()
+vi.mock(import('../../../src/server/admin.ts'), async (original) => {
+  const all = await original()
+  return { ...all, endpointsOfSyncs: () => all.endpointsOfSyncs(syncs) }
+})
+
+beforeEach(() => {
+  syncs.statuses.clear()
+  syncs.rows.clear()
+  syncs.asked.length = 0
+  syncs.statuses.set('one', idleStatus('one'))
+})
+
+/** The run ends as it begins, and another one begins at that moment. */
+function endWith(result: SyncResult): void {
+  syncs.onStarted = (name) => {
+    const row = { startedAt, job: runId, by: 'x', result, isListingComplete: true, counts: {} }
+    syncs.rows.set(name, [row])
+    syncs.set(name, { runningJob: 'another', lastResult: result })
+  }
+}
+
+describeRegistry('fastregistry sync', { engines: ['uws'] }, (registry) => {
+  async function run(line: string) {
+    const out: string[] = []
+    const errors: string[] = []
+    const terminal = {
+      environment: { FASTREGISTRY_SERVER: `http://127.0.0.1:${registry().port}` },
+      print: (text: string) => out.push(text),
+      printError: (text: string) => errors.push(text),
+    } as unknown as Terminal
+    const code = await main(`sync ${line}`.split(' '), terminal)
+    return { code, out: out.join('\n'), errors: errors.join('\n') }
+  }
+
+  test('lists sources', async () => {
+    const { code, out } = await run('list')
+    expect(code).toBe(0)
+    expect(out).toMatch(
+      /^SOURCE +TYPE +URL +STATE[\s\S]*\none +quay +https:\/\/one\.example +idle$/,
+    )
+    expect(JSON.parse((await run('list --json')).out)).toMatchObject({ jobs: ['one'] })
+  })
+
+  test('starts a run, and passes on what it is asked for', async () => {
+    syncs.onStarted = () => undefined
+    const flags = '--full --force --prune-plan --repositories org/*,x/y --tags v1.*'
+    expect(await run(`run one ${flags}`)).toEqual({
+      code: 0,
+      out: `sync triggered: job ${runId}`,
+      errors: '',
+    })
+    expect(syncs.asked[0]![2]).toMatchObject({
+      repositories: ['org/*', 'x/y'],
+      tags: ['v1.*'],
+      isFull: true,
+      isForced: true,
+      plansPrune: true,
+    })
+    expect(await run('run one')).toMatchObject({
+      code: 1,
+      errors: 'fastregistry: job already running',
+    })
+    expect(await run('run none')).toMatchObject({ code: 1, errors: 'fastregistry: job not found' })
+  })
+
+  test.each([
+    ['ok', 0],
+    ['partial', 3],
+    ['failed', 1],
+    ['cancelled', 1],
+  ] as const)('waits for a run that ends %s with exit code %d', async (result, code) => {
+    endWith(result)
+    expect(await run('run one --wait')).toMatchObject({ code, errors: '' })
+  })
+
+  test('waits for no run of a paused source', async () => {
+    syncs.set('one', { state: 'paused' })
+    const errors = 'fastregistry: sync is paused and waits for resume'
+    expect(await run('run one --wait')).toMatchObject({ code: 1, errors })
+    expect((await run('run one')).code).toBe(0)
+  })
+
+  test('follows a run to its end', async () => {
+    syncs.set('one', { state: 'running', runningJob: runId, progress: someProgress })
+    const looked = vi.spyOn(syncs, 'status')
+    const running = run('status one --follow')
+    await vi.waitUntil(() => looked.mock.calls.length > 0)
+    syncs.set('one', { state: 'idle', runningJob: undefined, lastResult: 'partial' })
+    expect(await running).toMatchObject({ code: 3, out: 'one: idle, last run partial' })
+  })
+
+  test('a dry run lists what would be done', async () => {
+    const items = [{ repository: 'org/app', tag: 'v1', action: 'copy', reason: 'new' }]
+    syncs.plan = { plan: 'p', bytes: 12, requests: 3, items }
+    const { code, out } = await run('run one --dry-run')
+    expect(code).toBe(0)
+    expect(out).toMatch(/copy +org\/app:v1 +new\n1 tags, 12 bytes to fetch, 3 requests$/)
+  })
+
+  test('a status has what was counted and what failed', async () => {
+    const failure = {
+      repository: 'org/app',
+      tag: 'v1',
+      reason: 'timeout',
+      message: 'slow',
+      attempts: 1,
+    }
+    syncs.set('one', {
+      lastResult: 'partial',
+      counts: { ...noneCounted, copied: 7, failed: 1 },
+      failures: [failure],
+    })
+    const { code, out } = await run('status one')
+    expect(code).toBe(0)
+    expect(out).toMatch(/^one: idle, last run partial\nCOUNTED +NUMBER\ncopied +7\nfailed +1\n/)
+    expect(out).toMatch(/org\/app:v1 +timeout +slow/)
+    expect(out).not.toContain('pruned')
+  })
+
+  test('cancels, pauses, resumes and explains', async () => {
+    expect(await run('cancel one')).toMatchObject({
+      code: 1,
+      errors: 'fastregistry: job not running',
+    })
+    expect(await run('pause one')).toMatchObject({ code: 0, out: 'sync paused' })
+    expect(await run('resume one')).toMatchObject({ code: 0, out: 'sync resumed' })
+    syncs.explanation = {
+      repository: 'localhost:5000/app',
+      tag: 'v1',
+      local: undefined,
+      isSelected: false,
+      rule: 'exclude_repositories',
+      upstreamDigest: undefined,
+      localDigest: undefined,
+      isOwned: false,
+      outcome: undefined,
+      reason: undefined,
+      message: undefined,
+      attempts: 0,
+      nextRetryAt: undefined,
+    }
+    expect((await run('explain one localhost:5000/app:v1')).out).toMatch(
+      /rule +exclude_repositories/,
+    )
+    expect(syncs.asked.at(-1)).toEqual(['explain', 'one', 'localhost:5000/app', 'v1'])
+  })
+
+  test.each([
+    'run',
+    'run one --storage x',
+    'explain one app',
+    'run one --dry-run --wait',
+    'go one',
+  ])('%s is not understood', async (line) => {
+    expect((await run(line)).code).toBe(2)
+  })
+})
