@@ -11,13 +11,16 @@ import { Health, HealthProblem } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { Metrics } from '../observability/metrics/metrics.ts'
 import { declareMirrorMetrics } from '../observability/metrics/mirrors.ts'
+import { declareSyncMetrics, SyncCounters } from '../observability/metrics/sync.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { readVersion } from '../runtime/version.ts'
 import type { Storage } from '../storage/open.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
+import type { Syncs } from '../sync/syncs.ts'
 import type { Audit } from './audit.ts'
 import type { ScheduledScrub } from './background.ts'
 import type { Cleanup } from './cleanup.ts'
+import { readingsOfSyncs } from './sync-metrics.ts'
 import type { UseCases } from './use-cases.ts'
 
 /** What is asked for a report. */
@@ -29,6 +32,9 @@ export interface StatusParts {
   readonly cleanup: Cleanup
   /** Undefined: none is configured. */
   readonly mirrors: Mirrors | undefined
+  /** Both undefined: no source is configured. */
+  readonly syncs?: Syncs | undefined
+  readonly syncCounters?: SyncCounters | undefined
   readonly audit: Audit | undefined
   readonly logger: Logger
 }
@@ -63,10 +69,11 @@ export function statusEndpoints(
 /** Undefined when metrics are switched off. */
 export function makeMetrics(
   config: Config,
-  { storage, useCases, scrub, cleanup, mirrors, audit, logger }: StatusParts,
+  parts: StatusParts,
   engine: HttpEngine,
 ): Metrics | undefined {
   if (!config.metrics.enabled) return undefined
+  const { storage, useCases, scrub, cleanup, mirrors, audit, logger } = parts
   const metrics = new Metrics({
     routes: routeKinds,
     version: readVersion(),
@@ -82,6 +89,9 @@ export function makeMetrics(
     cleanup: cleanup.metrics,
   })
   if (mirrors !== undefined) declareMirrorMetrics(metrics, () => mirrors.readings())
+  const { syncs, syncCounters = new SyncCounters() } = parts
+  const readings = () => (syncs === undefined ? [] : readingsOfSyncs(syncs))
+  declareSyncMetrics(metrics, syncCounters, readings, systemClock.now)
   return metrics
 }
 

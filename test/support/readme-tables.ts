@@ -22,6 +22,7 @@ import { metadataFolder } from '../../src/metadata/lmdb/folder.ts'
 import { DATABASES } from '../../src/metadata/schema.ts'
 import { Metrics } from '../../src/observability/metrics/metrics.ts'
 import { declareMirrorMetrics } from '../../src/observability/metrics/mirrors.ts'
+import { declareSyncMetrics, SyncCounters } from '../../src/observability/metrics/sync.ts'
 import { ERRORS, type ErrorRow } from '../../src/registry/error-kinds.ts'
 import { commandsMarkdown } from './commands-markdown.ts'
 import { settingsMarkdown } from './settings-markdown.ts'
@@ -132,6 +133,12 @@ async function metricsMarkdown(): Promise<string> {
     droppedLogLines: () => 0,
   })
   declareMirrorMetrics(metrics, () => [])
+  declareSyncMetrics(
+    metrics,
+    new SyncCounters(),
+    () => [],
+    () => 0,
+  )
   const text = await metrics.render()
   metrics.stop()
   const rows = [...text.matchAll(/^# HELP (fastregistry_\w+) (.*)$/gm)].map(
