@@ -67,6 +67,22 @@ const rows: readonly Omit<Command, 'needs'>[] = [
     load: async () => (await import('./commands/sync.ts')).syncExplain,
   },
   {
+    words: ['sync', 'plan'],
+    operands: [{ name: 'PLAN', what: 'the id of a plan', isOptional: true }],
+    flags: {},
+    summary: 'list the plans of prunes, or what one of them deletes',
+    examples: ['sync plan', 'sync plan 7'],
+    load: async () => (await import('./commands/sync.ts')).syncPlan,
+  },
+  {
+    words: ['sync', 'apply'],
+    operands: [{ name: 'PLAN', what: 'the id of a plan' }],
+    flags: {},
+    summary: 'delete what a plan of a prune holds and nothing else',
+    examples: ['sync apply 7'],
+    load: async () => (await import('./commands/sync.ts')).syncApply,
+  },
+  {
     words: ['sync', 'cancel'],
     operands: [source],
     flags: {},

@@ -34,7 +34,7 @@ export const gcRun: RunCommand = (line, terminal) => collect(line, terminal, lin
 function collect(line: CommandLine, terminal: Terminal, dryRun: boolean): Promise<number> {
   return withAdmin(line, terminal, async (admin) => {
     const body = { dryRun, acceptClock: line.has('accept-clock') }
-    return follow(admin, terminal, await admin.ask('POST', '/admin/gc', body))
+    return followJob(admin, terminal, await admin.ask('POST', '/admin/gc', body))
   })
 }
 
@@ -42,7 +42,7 @@ export const gcApply: RunCommand = (line, terminal) =>
   withAdmin(line, terminal, async (admin) => {
     const path = `/admin/gc/plans/${line.operands[0]!}/apply`
     const body = { acceptClock: line.has('accept-clock') }
-    return follow(admin, terminal, await admin.ask('POST', path, body))
+    return followJob(admin, terminal, await admin.ask('POST', path, body))
   })
 
 export const gcShow: RunCommand = (line, terminal) =>
@@ -85,7 +85,7 @@ export const gcExplain: RunCommand = (line, terminal) =>
   })
 
 /** Asks until the job has ended; exit code 0 only when it ended well. */
-async function follow(
+export async function followJob(
   { ask, isJson, isOffline }: Admin,
   terminal: Terminal,
   started: Json,

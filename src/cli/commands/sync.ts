@@ -1,5 +1,5 @@
 /**
- * @module `fastregistry sync`: lists, runs, follows, explains, cancels, pauses, through the admin API of a running
+ * @module `fastregistry sync`: lists, runs, follows, explains, prunes by plan, cancels, pauses, through the admin API of a running
  * server.
  */
 import { type Admin, type Json, printTable, withAdmin } from '../admin-client.ts'
@@ -7,6 +7,7 @@ import { showProgress } from '../bar.ts'
 import type { CommandLine, RunCommand } from '../command.ts'
 import { Misuse } from '../command-line.ts'
 import type { Terminal } from '../terminal.ts'
+import { followJob } from './gc.ts'
 import { progressOf, type SyncState } from './sync-progress.ts'
 
 /** How often a run is asked about, ms. */
@@ -144,6 +145,53 @@ export const syncExplain: RunCommand = (line, terminal) => {
     printTable(terminal, ['FIELD', 'VALUE'], Object.entries(json))
     return 0
   })
+}
+
+export const syncPlan: RunCommand = (line, terminal) =>
+  withAdmin(line, terminal, async (admin) => {
+    const [plan] = line.operands
+    if (plan !== undefined) return showPlan(admin, terminal, plan)
+    const json = await admin.ask('GET', '/admin/sync/plans')
+    if (admin.isJson) return printJson(terminal, json)
+    const rows = (json['plans'] as Json[]).map((it) => [
+      it['id'],
+      it['source'],
+      it['state'],
+      it['createdAt'],
+      (it['reasons'] as string[]).join(', '),
+    ])
+    printTable(terminal, ['PLAN', 'SOURCE', 'STATE', 'MADE', 'WAITS BECAUSE'], rows)
+    return 0
+  })
+
+async function showPlan({ ask, isJson }: Admin, terminal: Terminal, plan: string): Promise<number> {
+  let after = ''
+  do {
+    const page = await ask('GET', `${planPath(plan)}/items?limit=1000${after}`)
+    const items = page['items'] as Json[]
+    if (isJson) for (const item of items) terminal.print(JSON.stringify(item))
+    else if (items.length > 0) {
+      const rows = items.map((it) => [
+        `${String(it['repository'])}:${String(it['tag'])}`,
+        it['digest'],
+        it['rule'],
+      ])
+      printTable(terminal, ['TAG', 'DIGEST', 'WHY'], rows)
+    }
+    const { next } = page
+    after = next === undefined ? '' : `&after=${encodeURIComponent(String(next))}`
+  } while (after !== '')
+  return 0
+}
+
+export const syncApply: RunCommand = (line, terminal) =>
+  withAdmin(line, terminal, async (admin) => {
+    const started = await admin.ask('POST', `${planPath(line.operands[0]!)}/apply`, {})
+    return followJob(admin, terminal, started)
+  })
+
+function planPath(plan: string): string {
+  return `/admin/sync/plans/${encodeURIComponent(plan)}`
 }
 
 export const syncCancel: RunCommand = (line, terminal) => change('cancel', line, terminal)
