@@ -44,6 +44,7 @@ const STAND_INS: readonly (readonly [string, string])[] = [
   ['/etc/fastregistry/htpasswd', users],
   ['/etc/fastregistry/config.yaml', config],
   ['/run/secrets/hub', standIn('secret', 'secret')],
+  ['/run/secrets/quay', standIn('quay', 'secret')],
   ['/var/log/fastregistry', standIn('log')],
   ['/var/lib/fastregistry', store],
   ['/backup/registry', join(folder, 'backup')],
