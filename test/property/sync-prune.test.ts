@@ -48,7 +48,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       isCancelled: fc.nat(9).map((it) => it === 0),
       isListComplete: fc.nat(9).map((it) => it > 0),
       isFingerprintUnchanged: fc.nat(9).map((it) => it > 0),
-      /** Not listed to their end; left out of the list; 403 of whatever is asked. */
+      /** Not listed to their end; left out of the list; 403 of whatever is asked after that. */
       cut: fc.oneof(
         { weight: 3, arbitrary: fc.constant<string[]>([]) },
         { weight: 1, arbitrary: some },
@@ -153,11 +153,11 @@ class Model {
   }
 }
 
-function seenBy(scene: PruneScene, { cut, hidden, denied, lies }: Pass): SeenRepository[] {
+function seenBy(scene: PruneScene, { cut, hidden, lies }: Pass): SeenRepository[] {
   return REPOSITORIES.filter((name) => scene.upstream.has.has(name) && !hidden.includes(name)).map(
     (name) => {
       const local = localOf(name)
-      if (cut.includes(name) || denied.includes(name)) {
+      if (cut.includes(name)) {
         return { repository: name, local, listing: 'unknown' }
       }
       const listed = new Set(scene.upstream.has.get(name)!.keys())

@@ -31,7 +31,7 @@ export class PrunedUpstream implements SyncUpstream {
   readonly has = new Map<string, Map<string, Digest>>()
   /** Repositories that answer 403. */
   readonly denied = new Set<string>()
-  /** `repository:tag` that were asked for. */
+  /** `repository:tag` and repositories that were asked for. */
   readonly asked: string[] = []
 
   async probe(): Promise<void> {}
@@ -41,6 +41,7 @@ export class PrunedUpstream implements SyncUpstream {
   }
 
   async *tags(repository: string): AsyncGenerator<readonly ListedTag[]> {
+    this.asked.push(repository)
     yield [...this.#tagsOf(repository)].map(([tag, digest]) => ({ tag, digest }))
   }
 

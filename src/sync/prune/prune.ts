@@ -47,6 +47,12 @@ export interface PruneResult {
   readonly message?: string
 }
 
+interface Split {
+  readonly now: readonly SyncPlanItemRow[]
+  readonly later: readonly SyncPlanItemRow[]
+  readonly reasons: ReadonlySet<string>
+}
+
 export class Prune {
   readonly plans: PrunePlans
   readonly #parts: PruneParts
@@ -84,12 +90,26 @@ export class Prune {
     const split = this.#split(pass, missed, due)
     const result = await this.#application.applyNow(source, split.now, signal)
     const counts = { ...result, unknown: result.unknown + unknown, back: result.back + back }
-    if (split.later.length === 0) return { counts }
-    const row = this.#application.planOf(source, split.later, [...split.reasons])
-    const waitingPlan = await this.plans.create(row, split.later)
+    const waiting = await this.#keep(source, split)
     await this.plans.trim((id) => this.#application.isBusy(id))
-    const message = `${split.later.length} tags wait for an operator in plan ${waitingPlan}: ${[...split.reasons].join(', ')}`
-    return { counts, waitingPlan, message }
+    const more = missed.isCut
+      ? ['more tags are gone than one plan takes: the next pass goes on']
+      : []
+    const message = [...waiting.map(({ message }) => message), ...more].join('; ')
+    return {
+      counts,
+      ...(waiting[0] === undefined ? {} : { waitingPlan: waiting[0].id }),
+      ...(message === '' ? {} : { message }),
+    }
+  }
+
+  /** What waits for an operator, as a plan; none where nothing does. */
+  async #keep(source: SyncSourceConfig, { later, reasons }: Split) {
+    if (later.length === 0) return []
+    const why = [...reasons]
+    const id = await this.plans.create(this.#application.planOf(source, later, why), later)
+    const message = `${later.length} tags wait for an operator in plan ${id}: ${why.join(', ')}`
+    return [{ id, message }]
   }
 
   /**
@@ -146,7 +166,7 @@ export class Prune {
     pass: FullPass,
     missed: Missed,
     due: ReadonlyMap<MissedRepository, readonly SyncPlanItemRow[]>,
-  ) {
+  ): Split {
     const { source, plansOnly = false } = pass
     const ofAll: string[] = []
     if (plansOnly) ofAll.push('it was asked for')

@@ -24,9 +24,8 @@ export function isEchoOf({ metadata, mapping, by }: EchoParts, event: PeerEvent)
   if (name.kind !== 'local' || !tag.ok || digest === undefined) return false
   const key = [name.name, tag.value] as const
   const row = metadata.get('tags', key)
-  if (row?.by === by) return false
   const known = row ?? metadata.get('deletedTags', key)?.row
-  // What was deleted here after a sync had brought it was the sync's own.
+  // What the sync brought here follows the peer, wherever that goes.
   if (known === undefined || known.by === by) return false
   return hasPointedAt(known, digest)
 }

@@ -2,11 +2,11 @@
  * @module FastRegistry as a source: any registry for its lists, and its history for what changed since. The
  * history is exact, with deletions; where it is not shown or has been cut, a full pass is what is left.
  */
-import type { Digest } from '../../registry/digest.ts'
-import { parseDigest } from '../../registry/digest.ts'
+import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { manifestBytesMax } from '../../registry/limits.ts'
 import { namesakeOf } from '../../registry/named-tag.ts'
 import { UpstreamError } from '../../upstream/error.ts'
+import { basicHeader, bearerHeader, type Credential } from '../../upstream/tokens.ts'
 import type { Changes, TellsChanges } from '../port.ts'
 import { Asking } from './asking.ts'
 import { fieldsOf, type JsonPage, textOf } from './json-page.ts'
@@ -30,6 +30,11 @@ export interface PeerEvent {
 }
 
 export interface FastRegistrySourceOptions extends RegistrySourceOptions {
+  /**
+   * The source's; undefined: nobody in particular asks. Sent as it is: a token of the token server would show the
+   * history of what it was asked for, and a peer that shows some of it to everybody never asks who it is.
+   */
+  readonly credential: Credential | undefined
   /**
    * Whether a tag that a sync of the peer set is one that the peer has from here: asked only for such tags. They
    * are left out, so that two registries that follow each other come to rest.
@@ -88,8 +93,12 @@ export class FastRegistrySource extends RegistrySource implements TellsChanges {
   }
 
   async #page(query: string, signal: AbortSignal): Promise<JsonPage> {
+    const { credential } = this.#options
     const path = `/admin/events?${query}`
-    const wanted = { method: 'GET', path, class: 'api', scope: '' } as const
+    const shown =
+      credential && ((await basicHeader(credential)) ?? (await bearerHeader(credential)))
+    const ownHeaders = shown === undefined ? {} : { ownHeaders: { Authorization: shown } }
+    const wanted = { method: 'GET', path, class: 'api', scope: '', ...ownHeaders } as const
     return (await this.#asking.page(wanted, signal)).json
   }
 

@@ -131,8 +131,8 @@ export const BREAKS = [
   {
     what: 'fastregistry: an image that comes again from a peer is taken for an echo',
     file: 'src/sync/sources/echo.ts',
-    find: 'if (row?.by === by) return false\n',
-    replace: '',
+    find: 'known === undefined || known.by === by',
+    replace: 'known === undefined',
     guard: peer,
   },
   {
@@ -140,6 +140,13 @@ export const BREAKS = [
     file: 'src/sync/sources/fastregistry.ts',
     find: ' || (next !== undefined && last === after)',
     replace: '',
+    guard: peer,
+  },
+  {
+    what: 'fastregistry: a history is asked for as nobody',
+    file: 'src/sync/sources/fastregistry.ts',
+    find: "scope: '', ...ownHeaders }",
+    replace: "scope: '' }",
     guard: peer,
   },
 ]

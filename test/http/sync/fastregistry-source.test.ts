@@ -87,7 +87,13 @@ async function digestAt(registry: InProcessRegistry, name: string, tag: string) 
 async function sourceOf(url: string, isEcho = () => false): Promise<FastRegistrySource> {
   const { upstream, close } = await openUpstream(url)
   open.push(close)
-  return new FastRegistrySource({ upstream, clock: systemClock, repositories: undefined, isEcho })
+  return new FastRegistrySource({
+    upstream,
+    clock: systemClock,
+    credential: undefined,
+    repositories: undefined,
+    isEcho,
+  })
 }
 
 async function cursorOf(source: FastRegistrySource): Promise<string> {
@@ -236,6 +242,7 @@ class Follower {
       const source = new FastRegistrySource({
         upstream,
         clock: systemClock,
+        credential: undefined,
         repositories: undefined,
         isEcho: (event) => isEchoOf({ metadata, mapping, by }, event),
       })
@@ -327,7 +334,12 @@ test('what a peer has from elsewhere goes on down the chain, back to an earlier 
   expect(await lower.follow(middle)).toEqual([])
 })
 
-test('is shown to an account what it may see, and no more', async () => {
+const anybody = { repositories: ['public/**'], anonymous: true, actions: ['pull', 'list'] }
+
+test.each([
+  ['alone', []],
+  ['beside what everybody may see', [anybody]],
+])('shows an account what it may see, %s', async (_what, more) => {
   const folder = await mkdtemp(join(tmpdir(), 'fastregistry-users-'))
   open.push(() => rm(folder, { recursive: true, force: true }))
   const file = join(folder, 'users')
@@ -337,13 +349,14 @@ test('is shown to an account what it may see, and no more', async () => {
     access: [
       { repositories: ['**'], users: ['root'], actions: ['pull', 'push', 'list', 'admin'] },
       { repositories: ['team/**'], users: ['reader'], actions: ['pull', 'list'] },
+      ...more,
     ],
   })
   const of = async (credential: Credential | undefined) => {
     const credentials = credential === undefined ? [] : [credential]
     const { upstream, close } = await openUpstream(urlOf(peer), { credentials })
     open.push(close)
-    const options = { upstream, clock: systemClock, repositories: undefined }
+    const options = { upstream, clock: systemClock, credential, repositories: undefined }
     return new FastRegistrySource({ ...options, isEcho: () => false })
   }
   const reader = await of(userOf('reader', 'secret'))
@@ -354,8 +367,13 @@ test('is shown to an account what it may see, and no more', async () => {
   expect(shown(await reader.changes(cursor, signal))).toEqual([
     { ...nothing, name: 'team/a', tags: ['v1'] },
   ])
-  for (const stranger of [undefined, userOf('reader', 'wrong')]) {
-    const changes = await (await of(stranger)).changes(cursor, signal)
-    expect(changes).toMatchObject({ kind: 'full-pass', cursor: undefined })
-  }
+  const wrong = await of(userOf('reader', 'wrong'))
+  expect(await wrong.changes(cursor, signal)).toMatchObject({
+    kind: 'full-pass',
+    cursor: undefined,
+  })
+  await push(peer, 'public/c', 'v1', image('one'), root)
+  const nobody = await (await of(undefined)).changes(cursor, signal)
+  if (more.length === 0) expect(nobody).toMatchObject({ kind: 'full-pass', cursor: undefined })
+  else expect(shown(nobody)).toEqual([{ ...nothing, name: 'public/c', tags: ['v1'] }])
 })

@@ -88,6 +88,7 @@ describe('a tag that upstream has no longer', () => {
   test.each([
     ['somebody pushed', () => scene.push('app', 'v0', digestNumber(0))],
     ['somebody moved', () => scene.push('app', 'v0', digestNumber(70))],
+    ['a sync without a journal moved', () => scene.push('app', 'v0', digestNumber(70), BY)],
     [
       'somebody restored',
       async () => {
