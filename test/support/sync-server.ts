@@ -1,12 +1,11 @@
 /**
- * @module A registry that copies from an upstream of a test: both in this process, over real sockets. What the
- * syncs know is asked through the history of runs and through pulls, as an operator would.
+ * @module Content of the stand-in of Quay for runs of a sync.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { QuayStandIn } from './quay/stand-in.ts'
-import { imageManifest, sha256 } from './registry-client.ts'
+import { imageManifest } from './registry-client.ts'
 
 /** Long ago, so that nothing counts as fresh. Seconds. */
 export const LONG_AGO = 1_700_000_000
@@ -45,5 +44,3 @@ export async function temporaryFolder(): Promise<{ path: string; remove: () => P
   const path = await mkdtemp(join(tmpdir(), 'fastregistry-sync-'))
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }
-
-export { sha256 }

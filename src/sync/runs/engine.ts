@@ -54,7 +54,10 @@ export class SyncEngine implements Syncs {
   async start(): Promise<void> {
     const all = [...this.#sources.values()]
     await Promise.all(all.map(({ secret }) => secret?.start()))
-    for (const { parts } of all) await claimStored(parts)
+    for (const { parts } of all) {
+      await adopt(parts)
+      await claimStored(parts)
+    }
     for (const { runner } of all) runner.start()
   }
 
@@ -188,6 +191,30 @@ function openSource(parts: SourceParts): Source {
     }),
     secret: path === undefined ? undefined : new HookSecret(path, (error) => warn('secret', error)),
   }
+}
+
+/** A source that has another name now goes on with what it knew: once, before its first run. */
+async function adopt({ journal, config, metadata }: SourceParts): Promise<void> {
+  const { name, previously } = config
+  if (previously === undefined || journal.state(name) !== undefined) return
+  const state = journal.state(previously)
+  if (state === undefined) return
+  for await (const { repository, row } of journal.repositories(previously)) {
+    for await (const { tag, row: its } of journal.tags(previously, repository)) {
+      await journal.noteTag({ source: name, repository, tag }, its)
+      await journal.noteTag({ source: previously, repository, tag }, undefined)
+    }
+    await journal.noteRepository(name, repository, row)
+    await journal.noteRepository(previously, repository, undefined)
+  }
+  await journal.flush()
+  // The last, so that a stop in between begins again.
+  const { running: _running, ...kept } = state
+  await journal.putState(name, kept)
+  await metadata.commit({
+    checks: [],
+    changes: [{ change: 'delete', in: 'syncStates', key: previously }],
+  })
 }
 
 /** Names are those of who had them, also before the first run since the start. */

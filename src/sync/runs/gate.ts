@@ -20,7 +20,7 @@ const lookMs = 60_000
 /** Delay of a turn of the event loop from which on no tag is begun, and the pauses for it, ms. */
 const turnMsMax = 20
 const pauseMs = 100
-const pausesMax = 20
+const pausesMax = 5
 
 export interface GateParts {
   readonly clock: Clock

@@ -34,7 +34,7 @@ export interface RunnerParts extends RunParts {
 
 export class SyncRunner {
   readonly #parts: RunnerParts
-  #state: SyncStateRow
+  #state: SyncStateRow = { isPaused: false, hasTick: false }
   #times: RunTimes
   #share: number
   #active: ActiveRun | undefined
@@ -46,13 +46,8 @@ export class SyncRunner {
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
-    const { journal, config, fingerprint, random } = parts
-    this.#state = journal.state(config.name) ?? { isPaused: false, hasTick: false }
-    const [last] = journal.runs(config.name, 1)
-    const times = last && { startedAt: last.startedAt, endedAt: last.endedAt ?? last.startedAt }
-    const isDone = this.#state.lastOkAt !== undefined && this.#state.fingerprint === fingerprint
-    this.#times = storedTimes(times, isDone, this.#now())
-    this.#share = drawShare(random)
+    this.#times = storedTimes(undefined, false, this.#now())
+    this.#share = drawShare(parts.random)
   }
 
   get name(): string {
@@ -99,14 +94,23 @@ export class SyncRunner {
     return at === undefined || refusedUntil === undefined ? at : Math.max(at, refusedUntil)
   }
 
+  /** Takes up what is stored, and runs what is due from now on. */
   start(): void {
+    const { journal, config, fingerprint } = this.#parts
+    this.#state = journal.state(config.name) ?? this.#state
+    const [last] = journal.runs(config.name, 1)
+    const times = last && { startedAt: last.startedAt, endedAt: last.endedAt ?? last.startedAt }
+    const isDone = this.#state.lastOkAt !== undefined && this.#state.fingerprint === fingerprint
+    this.#times = storedTimes(times, isDone, this.#now())
     const { running, hasTick } = this.#state
     if (running !== undefined || hasTick) {
       this.#remembered = { request: { by: 'resume' }, isScheduled: true }
     }
-    this.#loop = this.#wait().catch((error: unknown) => {
-      this.#parts.logger.error({ sync: this.name, error }, 'sync no longer runs by itself')
-    })
+    this.#loop = this.#closeLast()
+      .then(() => this.#wait())
+      .catch((error: unknown) => {
+        this.#parts.logger.error({ sync: this.name, error }, 'sync no longer runs by itself')
+      })
   }
 
   /** Ends the run in its middle; it goes on with the next start. */
@@ -163,6 +167,20 @@ export class SyncRunner {
     const fields = { event: 'sync-look', sync: this.name, by: request.by, result, ...numbers }
     this.#parts.logger.info({ ...fields, ...(message && { message }) }, 'looked at what changed')
     return result !== 'cancelled'
+  }
+
+  /** A run that a crash ended has no end of its own. */
+  async #closeLast(): Promise<void> {
+    const { journal, config, clock } = this.#parts
+    const [last] = journal.runs(config.name, 1)
+    if (last === undefined || last.endedAt !== undefined) return
+    const message = 'the server stopped before the run ended'
+    await journal.putRun(config.name, {
+      ...last,
+      endedAt: Math.max(last.startedAt, clock.now()),
+      result: 'cancelled',
+      message,
+    })
   }
 
   async #wait(): Promise<void> {

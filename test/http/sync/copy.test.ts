@@ -344,7 +344,6 @@ describe('an upstream that is wrong', () => {
     ['unauthorized', 'denied', false],
     ['broken', 'upstream-error', true],
     ['html', 'upstream-error', true],
-    ['limited', 'rate-limited', true],
   ] as const)('%s is said in the fixed words: %s', async (fault, reason, isPassing) => {
     const { digest } = addImage(upstream, layers)
     upstream.fault = FAULTS[fault]
@@ -356,6 +355,20 @@ describe('an upstream that is wrong', () => {
     expect(row.nextRetryAt).toBe(row.at + 60_000)
   })
 
+  test('a host that wants to be left alone says when to ask again, and it is no attempt', async () => {
+    const { digest } = addImage(upstream, layers)
+    upstream.fault = (_request, response) => {
+      response.writeHead(429, { 'Retry-After': '3600' }).end()
+      return true
+    }
+    const { copier, journal } = await open()
+    const before = Date.now()
+    const result = await copier.copy(tagCopy(digest))
+    expect(result).toMatchObject({ outcome: 'failed', reason: 'rate-limited', isPassing: true })
+    expect(result.retryAt).toBeGreaterThanOrEqual(before + 3_000_000)
+    expect(journal.tag({ source: 'quay', repository: 'org/app', tag: 'v1' })).toBeUndefined()
+  })
+
   test('a disk at its reserve takes no blob, and it passes', async () => {
     const { digest } = addImage(upstream, layers)
     const space = { freeBytes: 10, reserveBytes: 10 }
@@ -363,6 +376,7 @@ describe('an upstream that is wrong', () => {
     const result = await copier.copy(tagCopy(digest))
     expect(result).toMatchObject({ outcome: 'failed', reason: 'no-space', isPassing: true })
     expect(metadata.count('blobs')).toBe(0)
+    expect(metadata.count('syncTags')).toBe(0)
     space.freeBytes = 1e9
     expect((await copier.copy(tagCopy(digest))).outcome).toBe('copied')
   })

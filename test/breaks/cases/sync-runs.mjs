@@ -1,0 +1,71 @@
+/** @module The breaks of runs of a sync: what they cost, what they must not touch, what outlives a stop. */
+import { vitest } from '../breaks.mjs'
+
+const runs = vitest('http', 'test/http/sync/runs.test.ts')
+
+export const BREAKS = [
+  {
+    what: 'syncs: repositories that have not changed are looked at',
+    file: 'src/sync/runs/place.ts',
+    find: 'if (!how.isAsked && !isChanged(parts, row.watermark, changedAt)) {',
+    replace:
+      'if (!how.isAsked && changedAt === -1 && !isChanged(parts, row.watermark, changedAt)) {',
+    guard: runs,
+  },
+  {
+    what: 'syncs: a repository of another owner is fetched',
+    file: 'src/sync/runs/place.ts',
+    find: "if (claim.kind === 'collision') {",
+    replace: "if (claim.kind === 'collision' && name === '') {",
+    guard: runs,
+  },
+  {
+    what: 'syncs: a changed filter is not noticed',
+    file: 'src/sync/runs/place.ts',
+    find: 'known?.fingerprint === fingerprint && known.local === local',
+    replace: 'fingerprint !== known?.local && known?.local === local',
+    guard: runs,
+  },
+  {
+    what: 'syncs: fewer tags than asked for are copied',
+    file: 'src/sync/runs/repository-run.ts',
+    find: 'if (selection.isShort) {',
+    replace: "if (selection.isShort && repository === '') {",
+    guard: runs,
+  },
+  {
+    what: 'syncs: an empty list of repositories is believed',
+    file: 'src/sync/runs/source-run.ts',
+    find: 'if (this.#seen.size > 0 || !(await this.#hasContent())) return',
+    replace: 'if (this.#seen.size >= 0 || !(await this.#hasContent())) return',
+    guard: runs,
+  },
+  {
+    what: 'syncs: a refused credential is tried as often as any',
+    file: 'src/sync/runs/runner.ts',
+    find: '...(isRefused ? refused : {}),',
+    replace: '...(isRefused && refusals < 0 ? refused : {}),',
+    guard: runs,
+  },
+  {
+    what: 'syncs: a run that a stop ended does not go on',
+    file: 'src/sync/runs/runner.ts',
+    find: 'if (running !== undefined || hasTick) {',
+    replace: 'if (running === this.name || hasTick) {',
+    guard: runs,
+  },
+  {
+    what: 'syncs: a trigger while paused is forgotten',
+    file: 'src/sync/runs/runner.ts',
+    find: 'await this.#put({ hasTick: true })\n',
+    replace: 'this.#remembered = undefined\n',
+    guard: runs,
+  },
+  {
+    what: 'syncs: a conflict is recorded in every run',
+    file: 'src/sync/runs/repository-run.ts',
+    find: "if (result.outcome === 'conflict' && isNew)",
+    replace: "if (result.outcome === 'conflict' && (isNew || digest !== ''))",
+    guard: runs,
+  },
+]
