@@ -15,7 +15,7 @@ import { tagsPerTurn } from '../selection/newest.ts'
 import { retryAtOf, toSyncError } from '../sources/failures.ts'
 import type { Gate } from './gate.ts'
 import type { RunParts } from './parts.ts'
-import { type Place, watermarkOf } from './place.ts'
+import { freshMs, type Place, watermarkOf } from './place.ts'
 import { listTags, stateOf, type TagList, type TagWork, worksOf } from './tag-list.ts'
 import type { Tally } from './tally.ts'
 
@@ -127,7 +127,10 @@ export class RepositoryRun {
       fingerprint,
       isListingComplete: list.isFull || row?.isListingComplete === true,
     }
-    if (list.isFull || next.watermark !== before) {
+    // Sources without times have a full pass in every run: not each of them is worth a write.
+    const sinceMs = now - (row?.fullPassAt ?? 0)
+    const isSame = row?.isListingComplete === true && next.watermark === before
+    if (!isSame || (list.isFull && (sinceMs >= freshMs || sinceMs < 0))) {
       await journal.noteRepository(config.name, repository, next)
     }
     if (prune === undefined || !list.isFull) return
