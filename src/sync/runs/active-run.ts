@@ -1,6 +1,7 @@
 /**
  * @module A run that goes on, with what ends it.
  */
+import { setMaxListeners } from 'node:events'
 import type { RunningJob } from '../../jobs/jobs.ts'
 import type { SyncRequest } from '../syncs.ts'
 import type { RunParts } from './parts.ts'
@@ -29,6 +30,8 @@ export class ActiveRun {
   /** Throws on patterns of the request that are none. */
   constructor(parts: RunParts, wanted: WantedRun) {
     this.wanted = wanted
+    // Every tag and request in work listens; none stays.
+    setMaxListeners(0, this.#soft.signal, this.#hard.signal)
     this.run = new SourceRun(parts, {
       ...wanted,
       soft: this.#soft.signal,
