@@ -11,21 +11,25 @@ import { RequestLimits } from './http/request-limits.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
 import { LifeCycle, type OnOpened } from './runtime/life-cycle.ts'
-import { endpointsOfMirrors, endpointsOfSyncs, storeEndpoints } from './server/admin.ts'
+import {
+  endpointsOfMirrors,
+  endpointsOfPrune,
+  endpointsOfSyncs,
+  storeEndpoints,
+} from './server/admin.ts'
 import { startAudit } from './server/audit.ts'
 import { makeManifestReader, makeScrub } from './server/background.ts'
 import { makeCleanup } from './server/cleanup.ts'
+import { openFollowers } from './server/followers.ts'
 import { makeHttp } from './server/http.ts'
-import { mirroredBy, openMirrors } from './server/mirrors.ts'
+import { mirroredBy } from './server/mirrors.ts'
 import { openAccess } from './server/open-access.ts'
 import { makeHealth, makeMetrics, type StatusParts, statusEndpoints } from './server/status.ts'
-import { openSyncs } from './server/syncs.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
 import { makeUseCases, type UseCases } from './server/use-cases.ts'
 import { type OpenDriver, openStorage, type Storage } from './storage/open.ts'
 import { Reconciliation } from './storage/reconcile.ts'
 import type { Syncs } from './sync/syncs.ts'
-import { Accounts } from './upstream/account.ts'
 
 export interface RunningServer {
   /** Ports of the listeners, in the order of `server.addr`, `server.also_listen`. */
@@ -109,14 +113,9 @@ async function start(
   const audit = life.opened('audit', startAudit(config, logger), (one) => one?.close())
   const limits = makeLimits(config)
   const access = await openAccess(config, { metadata, limits, audit, logger, life })
-  const { tagLocks, flights } = useCases.writes
-  const accounts = new Accounts(systemClock)
-  const mirrorParts = { logger, tagLocks, readManifest, flights, accounts }
-  const mirrors = await openMirrors(config, storage, mirrorParts)
-  life.opened('mirrors', mirrors, (one) => one?.close())
   const isForAll = access?.isForAll ?? (() => true)
-  const common = { storage, useCases, logger, readManifest, mirrors, accounts, isForAll, life }
-  const syncs = await openSyncs(config, common)
+  const shared = { storage, useCases, readManifest, isForAll, logger, life }
+  const { mirrors, syncs, syncCounters } = await openFollowers(config, shared)
   const health = makeHealth(storage)
   const shown: StatusParts = {
     storage,
@@ -125,6 +124,8 @@ async function start(
     scrub,
     cleanup,
     mirrors,
+    syncs: syncs?.engine,
+    syncCounters,
     audit,
     logger,
   }
@@ -139,7 +140,8 @@ async function start(
         ...statusEndpoints(shown, itsEngine, () => endpoints),
         ...storeEndpoints(metadata, useCases, cleanup),
         ...endpointsOfMirrors(config, mirrors, logger),
-        ...endpointsOfSyncs(undefined),
+        ...endpointsOfSyncs(syncs?.engine),
+        ...endpointsOfPrune(syncs?.prune, useCases.writes.jobs),
         ...auditEndpoints({ file: config.auditFile, flush: async () => audit?.flush() }),
       ]
       return endpoints
@@ -153,9 +155,9 @@ async function start(
   scrub.start()
   await cleanup.start()
   mirrors?.start()
-  await syncs?.start()
+  await syncs?.engine.start()
   health.started()
-  return { engine, ports, syncs }
+  return { engine, ports, syncs: syncs?.engine }
 }
 
 function openStores(

@@ -11,12 +11,15 @@ import { mirrorEndpoints } from '../admin/mirror-endpoints.ts'
 import { pinEndpoints } from '../admin/pin-endpoints.ts'
 import { repositoryEndpoints } from '../admin/repository-endpoints.ts'
 import { syncEndpoints } from '../admin/sync-endpoints.ts'
+import { syncPlanEndpoints } from '../admin/sync-plan-endpoints.ts'
 import type { Config } from '../config/config.ts'
 import { planBulkDelete } from '../gc/plan/bulk-delete.ts'
+import type { Jobs } from '../jobs/jobs.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
+import type { Prune } from '../sync/prune/prune.ts'
 import type { Syncs } from '../sync/syncs.ts'
 import type { Cleanup } from './cleanup.ts'
 import type { UseCases } from './use-cases.ts'
@@ -65,4 +68,14 @@ export function endpointsOfMirrors(
 /** `syncs` undefined: no source is configured. */
 export function endpointsOfSyncs(syncs: Syncs | undefined): Endpoint[] {
   return syncEndpoints({ syncs, clock: systemClock })
+}
+
+/** `prune` undefined: no source is configured. */
+export function endpointsOfPrune(prune: Prune | undefined, jobs: Jobs): Endpoint[] {
+  if (prune === undefined) return []
+  return syncPlanEndpoints({
+    jobs,
+    plans: prune.plans,
+    apply: (plan, by) => prune.apply(plan, by),
+  })
 }

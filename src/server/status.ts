@@ -20,7 +20,7 @@ import type { Syncs } from '../sync/syncs.ts'
 import type { Audit } from './audit.ts'
 import type { ScheduledScrub } from './background.ts'
 import type { Cleanup } from './cleanup.ts'
-import { readingsOfSyncs } from './sync-metrics.ts'
+import { readingsOfSyncs } from './sync/readings.ts'
 import type { UseCases } from './use-cases.ts'
 
 /** What is asked for a report. */

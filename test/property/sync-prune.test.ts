@@ -8,10 +8,7 @@ import { expect, test } from 'vitest'
 import type { SyncSourceConfig } from '../../src/config/config.ts'
 import type { SeenRepository } from '../../src/sync/prune/pass.ts'
 import { digestNumber, localOf, PruneScene, SOURCE } from '../support/prune-scene.ts'
-import { allowSync } from '../support/sync-settings.ts'
 import { load } from '../unit/config/load-text.ts'
-
-allowSync()
 
 const REPOSITORIES = ['a', 'b', 'c']
 const TAGS = ['t0', 't1', 't2', 't3', 't4', 't5']

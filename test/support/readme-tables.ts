@@ -16,6 +16,7 @@ import { pinEndpoints } from '../../src/admin/pin-endpoints.ts'
 import { repositoryEndpoints } from '../../src/admin/repository-endpoints.ts'
 import { serviceEndpoints } from '../../src/admin/service-endpoints.ts'
 import { syncEndpoints } from '../../src/admin/sync-endpoints.ts'
+import { syncPlanEndpoints } from '../../src/admin/sync-plan-endpoints.ts'
 import { secretFolder } from '../../src/auth/secret-file.ts'
 import { plansFolder } from '../../src/gc/plan/plans.ts'
 import { metadataFolder } from '../../src/metadata/lmdb/folder.ts'
@@ -98,6 +99,7 @@ export function adminEndpoints(): readonly Endpoint[] {
     ...pinEndpoints(nothing),
     ...auditEndpoints({ file: undefined, flush: nothing }),
     ...syncEndpoints({ syncs: undefined, clock: nothing }),
+    ...syncPlanEndpoints({ jobs: nothing, plans: nothing, apply: nothing }),
     ...mirrorEndpoints({ mirrors: undefined, isTls: false, onWarmed: nothing }),
   ]
 }

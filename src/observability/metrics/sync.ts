@@ -16,7 +16,7 @@ export interface SyncMetrics {
   bytes(source: string, from: SyncByteSource, count: number): void
   /** One of the fixed words of `sync/port.ts`. */
   failure(source: string, reason: string): void
-  tag(source: string, outcome: string): void
+  tag(source: string, outcome: string, count: number): void
   run(source: string, result: string): void
   /** Upstream's time of the oldest change that is not copied, ms since 1970; undefined: all is. */
   oldestPending(source: string, at: number | undefined): void
@@ -67,15 +67,15 @@ export class SyncCounters implements SyncMetrics {
   }
 
   bytes(job: string, source: SyncByteSource, count: number): void {
-    this.fetched.add({ job, source }, count)
+    if (count > 0) this.fetched.add({ job, source }, count)
   }
 
   failure(job: string, reason: string): void {
     this.failures.add({ job, reason })
   }
 
-  tag(job: string, outcome: string): void {
-    this.tags.add({ job, outcome })
+  tag(job: string, outcome: string, count: number): void {
+    this.tags.add({ job, outcome }, count)
   }
 
   run(job: string, result: string): void {

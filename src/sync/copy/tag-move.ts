@@ -127,7 +127,8 @@ export class TagMoves {
     const isOwned = row !== undefined && row.digest === wrote && row.by === by
     if (row?.digest === digest) return { kind: 'same', isOwned }
     if (row === undefined) {
-      if (wrote === undefined || rules.overwrite) return { kind: 'move', isOwned: true }
+      const wasHere = wrote !== undefined || this.#wasDeleted(it)
+      if (!wasHere || rules.overwrite) return { kind: 'move', isOwned: true }
       return conflict('it was deleted here')
     }
     if (protection.isImmutable(local, tag)) return conflict('it is immutable here', true)
@@ -143,6 +144,15 @@ export class TagMoves {
       default:
         return { kind: 'move', isOwned }
     }
+  }
+
+  /**
+   * Whether it was somebody else's here and was deleted as it is upstream: of two registries that copy from each
+   * other, one deletes it, and the other still has it.
+   */
+  #wasDeleted({ local, tag, digest }: WantedTag): boolean {
+    const deleted = this.#parts.metadata.get('deletedTags', [local, tag])?.row
+    return deleted?.digest === digest && deleted.by !== this.#parts.by
   }
 }
 

@@ -5,6 +5,7 @@ import type { Room } from '../../blobs/port.ts'
 import type { SyncSourceConfig } from '../../config/config.ts'
 import type { MetadataStore } from '../../metadata/port.ts'
 import type { Logger } from '../../observability/logger.ts'
+import type { SyncMetrics } from '../../observability/metrics/sync.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { TagCopier } from '../copy/copier.ts'
@@ -31,7 +32,9 @@ export interface RunParts {
   readonly clock: Clock
   readonly sleep: Sleep
   readonly logger: Logger
-  readonly prune?: PruneStep
+  /** Undefined: the source deletes nothing. */
+  readonly prune: PruneStep | undefined
+  readonly metrics: SyncMetrics
 }
 
 /** A repository of which every tag was listed to the end in this run. */
@@ -58,8 +61,12 @@ export interface RunFacts {
 
 /** What takes away here what upstream no longer has. */
 export interface PruneStep {
+  /** A run begins. */
+  begin(): void
   /** After all tags of a full pass of one repository have ended. */
-  afterRepository(it: RepositoryPass): Promise<void>
+  afterRepository(it: RepositoryPass): void
+  /** Upstream says that there is no such repository. */
+  afterMissing(repository: string, local: RepositoryName): void
   /** Once all repositories were looked at. Returns how many tags it took away. */
   afterFullPass(facts: RunFacts): Promise<number>
 }

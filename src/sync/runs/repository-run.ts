@@ -135,7 +135,7 @@ export class RepositoryRun {
     }
     if (prune === undefined || !list.isFull) return
     const { verdicts, selected } = list.selection
-    await prune.afterRepository({
+    prune.afterRepository({
       repository,
       local,
       listed: new Set(verdicts.map(({ listed }) => listed.tag)),

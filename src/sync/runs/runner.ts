@@ -285,12 +285,13 @@ export class SyncRunner {
   }
 
   async #ended(active: ActiveRun, row: SyncRunRow, end: RunEnd): Promise<void> {
-    const { journal, logger, config, clock, fingerprint } = this.#parts
+    const { journal, logger, config, clock, fingerprint, metrics } = this.#parts
     const { tally } = active.run
     const { request } = active.wanted
     const { result, message, isRefused } = end
     const now = clock.now()
     this.#last = { tally, end }
+    metrics.run(config.name, result)
     await journal.putRun(config.name, {
       ...row,
       endedAt: now,

@@ -6,6 +6,7 @@
 import { isLiteral } from '../../registry/literal.ts'
 import { nextTurn } from '../../runtime/next-turn.ts'
 import { Semaphore } from '../../runtime/semaphore.ts'
+import { UpstreamError } from '../../upstream/error.ts'
 import { type ListedRepository, SyncError } from '../port.ts'
 import { toSyncError } from '../sources/failures.ts'
 import type { SyncRequest, SyncResult } from '../syncs.ts'
@@ -62,7 +63,8 @@ export class SourceRun {
     const { request, soft, hard } = how
     this.#parts = parts
     this.#how = how
-    const tally = new Tally(clock)
+    const tally = new Tally(clock, parts.metrics, config.name)
+    parts.prune?.begin()
     this.tally = tally
     const onWait = (message: string | undefined) => {
       tally.waiting = message
@@ -199,7 +201,10 @@ export class SourceRun {
       else await run.settle()
       this.tally.synced += 1
     } catch (error) {
-      if (!this.#how.soft.aborted) this.#failed(name, error)
+      if (this.#how.soft.aborted) return
+      const isMissing = error instanceof UpstreamError && error.kind === 'missing'
+      if (isMissing) this.#parts.prune?.afterMissing(name, place.local)
+      this.#failed(name, error)
     }
   }
 

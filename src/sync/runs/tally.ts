@@ -1,6 +1,7 @@
 /**
  * @module How far a run is: what was looked at, copied and refused, in numbers and in names.
  */
+import type { SyncMetrics } from '../../observability/metrics/sync.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { CopyResult, TagOutcome } from '../copy/outcome.ts'
 import type { SyncCounts, SyncFailure, SyncPhase, SyncProgress } from '../syncs.ts'
@@ -40,6 +41,8 @@ const WITHOUT_FAULT: ReadonlySet<TagOutcome> = new Set([
 export class Tally {
   readonly startedAt: number
   readonly #clock: Clock
+  readonly #metrics: SyncMetrics
+  readonly #source: string
   readonly #counts: Record<keyof SyncCounts, number> = { ...NO_COUNTS }
   readonly #failures = new Map<string, SyncFailure>()
   readonly #current = new Map<string, { readonly repository: string; readonly tag: string }>()
@@ -59,8 +62,11 @@ export class Tally {
   #linked = 0
   #joined = 0
 
-  constructor(clock: Clock) {
+  /** `source`: whose metrics count it. */
+  constructor(clock: Clock, metrics: SyncMetrics, source: string) {
     this.#clock = clock
+    this.#metrics = metrics
+    this.#source = source
     this.startedAt = clock.now()
   }
 
@@ -139,6 +145,7 @@ export class Tally {
   /** Counts what is no copy of a selected tag. */
   add(outcome: keyof SyncCounts, count = 1): void {
     this.#counts[outcome] += count
+    if (count > 0) this.#metrics.tag(this.#source, outcome, count)
   }
 
   /** A selected tag has come to this. */
@@ -147,6 +154,7 @@ export class Tally {
     this.#current.delete(key)
     this.#failures.delete(key)
     this.#counts[outcome] += 1
+    this.#metrics.tag(this.#source, outcome, 1)
     this.#counts.referrers_updated += attachedOf(outcome, counts.attached)
     if (WITHOUT_FAULT.has(outcome)) this.#syncedTags += 1
     else if (outcome !== 'gone') this.#failedTags += 1
@@ -155,6 +163,9 @@ export class Tally {
 
   bytes(counts: CopyResult['counts']): void {
     const { downloadedBytes, linkedBytes, joinedBytes } = counts
+    this.#metrics.bytes(this.#source, 'downloaded', downloadedBytes)
+    this.#metrics.bytes(this.#source, 'linked', linkedBytes)
+    this.#metrics.bytes(this.#source, 'joined', joinedBytes)
     this.#downloaded += downloadedBytes
     this.#linked += linkedBytes
     this.#joined += joinedBytes
@@ -171,7 +182,8 @@ export class Tally {
   }
 
   fault(failure: SyncFailure): void {
-    const { repository, tag = '' } = failure
+    const { repository, tag = '', reason } = failure
+    this.#metrics.failure(this.#source, reason)
     this.#current.delete(keyOf(repository, tag))
     if (this.#failures.size < shownMax) this.#failures.set(keyOf(repository, tag), failure)
   }

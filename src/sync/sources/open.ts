@@ -8,6 +8,7 @@ import type { Upstream } from '../../upstream/upstream.ts'
 import type { ListedRepository, SyncUpstream } from '../port.ts'
 import type { Listing } from '../selection/repositories.ts'
 import { DockerHubSource } from './docker-hub.ts'
+import { FastRegistrySource, type PeerEvent } from './fastregistry.ts'
 import { HarborSource } from './harbor.ts'
 import { QuaySource } from './quay.ts'
 import { type QuayCredentials, quayCredentials } from './quay-credentials.ts'
@@ -19,6 +20,8 @@ export interface SourceOptions {
   readonly clock: Clock
   /** An upstream at that address, asked with that credential. */
   readonly open: (url: string, credential: Credential | undefined) => Upstream
+  /** See `FastRegistrySourceOptions`. */
+  readonly isEcho: (event: PeerEvent) => boolean
 }
 
 export interface OpenedSource {
@@ -86,25 +89,30 @@ function sourceOf(
         login: loginOf(credential),
       })
     default:
-      return registrySource(options, registry)
+      return registrySource(options, registry, credential)
   }
 }
 
 /** The catalog where anything has to be listed, else nothing but the names. */
 function registrySource(
-  { config, listing, clock }: SourceOptions,
+  { config, listing, clock, isEcho }: SourceOptions,
   upstream: Upstream,
+  credential?: Credential,
 ): SyncUpstream {
   const { isWhole, organizations, named } = listing
   const isListed = isWhole || organizations.length > 0
   const path = new URL(config.url).pathname.replace(/^\/|\/$/g, '')
-  const source = new RegistrySource({
+  const options = {
     upstream,
     clock,
     repositories: isListed ? undefined : named,
     organizations,
     ...(path === '' ? {} : { namePrefix: `${path}/` }),
-  })
+  }
+  const source =
+    config.type === 'fastregistry'
+      ? new FastRegistrySource({ ...options, credential, isEcho })
+      : new RegistrySource(options)
   return isListed ? withNamed(source, named) : source
 }
 

@@ -58,8 +58,8 @@ export const BREAKS = [
   {
     what: 'syncs: a tag that was deleted here comes back',
     file: 'src/sync/copy/tag-move.ts',
-    find: 'if (wrote === undefined || rules.overwrite)',
-    replace: 'if (wrote !== null || rules.overwrite)',
+    find: 'if (!wasHere || rules.overwrite)',
+    replace: 'if (wasHere || !wasHere)',
     guard: copy,
   },
   {

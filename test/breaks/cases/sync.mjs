@@ -92,20 +92,6 @@ export const BREAKS = [
     guard: unit('sync/selection/names'),
   },
   {
-    what: 'sync: an attestation counts as the platform that it says',
-    file: 'src/sync/selection/platforms.ts',
-    find: "if (typeof annotations?.[attestedDigest] === 'string') return false",
-    replace: '',
-    guard: unit('sync/selection/platforms'),
-  },
-  {
-    what: 'sync: an attestation is left behind',
-    file: 'src/sync/selection/platforms.ts',
-    find: 'if (matched.has(entry.digest) || isAttached) wanted',
-    replace: 'if (matched.has(entry.digest)) wanted',
-    guard: unit('sync/selection/platforms'),
-  },
-  {
     what: 'sync: another filter has the same fingerprint',
     file: 'src/sync/selection/fingerprint.ts',
     find: '    tags.maxAgeMs,\n',

@@ -58,3 +58,20 @@ test.each(['registry', 'fastregistry'])('of type %s, through a chain of three', 
   const again = await run(middle)
   expect(again).toMatchObject({ lastResult: 'ok', counts: { copied: 0, unchanged: 3 } })
 })
+
+test('what a client deleted here does not come back from a registry that has it still', async () => {
+  const above = await start()
+  await above.client.pushImage('team/app', 'v1')
+  const here = await start(above)
+  await run(here)
+  const { headers, body } = await above.client.get('/v2/team/app/manifests/v1')
+  const type = { 'Content-Type': String(headers['content-type']) }
+  for (const { client } of [above, here]) {
+    const put = { body, headers: type }
+    expect((await client.request('PUT', '/v2/team/app/manifests/v2', put)).status).toBe(201)
+  }
+  expect((await here.client.delete('/v2/team/app/manifests/v2')).status).toBe(202)
+
+  expect(await run(here)).toMatchObject({ counts: { conflict: 1, unchanged: 1 } })
+  expect(await digestOf(here, 'team/app', 'v2')).toBeUndefined()
+})

@@ -21,11 +21,8 @@ import { FaultyUpstream } from '../../support/faulty-upstream.ts'
 import { dispose, type InProcessRegistry, startInProcess } from '../../support/in-process.ts'
 import { asDigest, asName, asTag, imageManifest, sha256 } from '../../support/registry-client.ts'
 import { openCopyScene, tagCopy } from '../../support/sync-copy.ts'
-import { allowSync } from '../../support/sync-settings.ts'
 import { openUpstream, userOf } from '../../support/upstream-client.ts'
 import { load } from '../../unit/config/load-text.ts'
-
-allowSync()
 
 const open: (() => Promise<unknown>)[] = []
 const { signal } = new AbortController()

@@ -5,10 +5,7 @@ import { syncPlanEndpoints } from '../../../src/admin/sync-plan-endpoints.ts'
 import { openAsker } from '../../../src/auth/asker.ts'
 import type { ApiAnswer } from '../../../src/runtime/api-answer.ts'
 import { digestNumber, PruneScene, SOURCE } from '../../support/prune-scene.ts'
-import { allowSync } from '../../support/sync-settings.ts'
 import { load } from '../config/load-text.ts'
-
-allowSync()
 
 let scene: PruneScene
 let plan: string

@@ -4,7 +4,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { Metrics } from '../../../src/observability/metrics/metrics.ts'
 import { declareSyncMetrics, SyncCounters } from '../../../src/observability/metrics/sync.ts'
-import { readingsOfSyncs } from '../../../src/server/sync-metrics.ts'
+import { readingsOfSyncs } from '../../../src/server/sync/readings.ts'
 import { FakeSyncs, idleStatus, someProgress, startedAt } from '../../support/fake-syncs.ts'
 
 const stopped: Metrics[] = []
@@ -47,7 +47,7 @@ test('what runs report is counted by its labels', async () => {
   counters.run('one', 'ok')
   counters.run('one', 'ok')
   counters.run('two', 'failed')
-  counters.tag('one', 'copied')
+  counters.tag('one', 'copied', 1)
   counters.failure('two', 'credentials')
   counters.bytes('one', 'downloaded', 100)
   counters.bytes('one', 'downloaded', 23)

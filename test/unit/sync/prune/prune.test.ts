@@ -4,10 +4,7 @@ import type { SyncSourceConfig } from '../../../../src/config/config.ts'
 import type { FullPass } from '../../../../src/sync/prune/prune.ts'
 import { BY, digestNumber, localOf, PruneScene, SOURCE } from '../../../support/prune-scene.ts'
 import { asName, asTag } from '../../../support/registry-client.ts'
-import { allowSync } from '../../../support/sync-settings.ts'
 import { load } from '../../config/load-text.ts'
-
-allowSync()
 
 let config: SyncSourceConfig
 let scene: PruneScene

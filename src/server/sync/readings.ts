@@ -1,8 +1,8 @@
 /**
  * @module What the metrics read of the syncs at a scrape.
  */
-import type { SyncReading } from '../observability/metrics/sync.ts'
-import type { Syncs } from '../sync/syncs.ts'
+import type { SyncReading } from '../../observability/metrics/sync.ts'
+import type { Syncs } from '../../sync/syncs.ts'
 
 export function readingsOfSyncs(syncs: Syncs): readonly SyncReading[] {
   return syncs.names.flatMap((name) => {

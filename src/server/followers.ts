@@ -1,0 +1,74 @@
+/**
+ * @module What follows other registries, put together with the stores: mirrors and syncs, which share what a host
+ * counts of us. Nothing runs where none is configured.
+ */
+import type { Config } from '../config/config.ts'
+import { SyncCounters } from '../observability/metrics/sync.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { systemRandom } from '../runtime/random.ts'
+import { Semaphore } from '../runtime/semaphore.ts'
+import { SyncJournal } from '../sync/journal.ts'
+import { Prune } from '../sync/prune/prune.ts'
+import { type SourceParts, SyncEngine } from '../sync/runs/engine.ts'
+import { NameOwners } from '../sync/selection/names.ts'
+import { Accounts } from '../upstream/account.ts'
+import { sleep } from '../upstream/sleep.ts'
+import { openMirrors } from './mirrors.ts'
+import type { SyncParts } from './sync/parts.ts'
+import { openSyncSource } from './sync/source.ts'
+
+/** Longest wait of a stop for what is on its way, ms. */
+const settleMs = 5_000
+
+interface OpenedSyncs {
+  readonly engine: SyncEngine
+  readonly prune: Prune
+}
+
+/** Undefined: no source is configured. */
+async function openSyncs(config: Config, parts: SyncParts): Promise<OpenedSyncs | undefined> {
+  const { sources } = config.sync
+  if (sources.length === 0) return undefined
+  const owners = new NameOwners(sources.map(({ name }) => name))
+  const journal = new SyncJournal(parts.storage.metadata)
+  const slots = new Semaphore(config.sync.concurrency)
+  const { flights } = parts.useCases.writes
+  // Closed after the connections: then they end. Nobody waits for those of clients for long.
+  parts.life.opened('sync flights', flights, (all) =>
+    Promise.race([all.settled(), sleep(settleMs)]),
+  )
+  const opened: SourceParts[] = []
+  const { tagLocks, protection, jobs } = parts.useCases.writes
+  const prune = new Prune({
+    metadata: parts.storage.metadata,
+    journal,
+    protection,
+    tagLocks,
+    clock: systemClock,
+    jobs,
+    sourceOf: (name) => sources.find((source) => source.name === name),
+    upstreamOf: (name) => opened.find((one) => one.config.name === name)?.upstream,
+  })
+  for (const source of sources) {
+    opened.push(await openSyncSource(source, { ...parts, owners, journal, slots, prune }))
+  }
+  const made = new SyncEngine(opened, systemRandom)
+  const engine = parts.life.opened('syncs', made, (one) => one.stop())
+  return { engine, prune }
+}
+
+/** Each is undefined where none is configured. */
+export async function openFollowers(
+  config: Config,
+  shared: Omit<SyncParts, 'mirrors' | 'accounts' | 'counters'>,
+) {
+  const { storage, useCases, readManifest, logger, life } = shared
+  const { tagLocks, flights } = useCases.writes
+  const accounts = new Accounts(systemClock)
+  const mirrorParts = { logger, tagLocks, readManifest, flights, accounts }
+  const mirrors = await openMirrors(config, storage, mirrorParts)
+  life.opened('mirrors', mirrors, (one) => one?.close())
+  const syncCounters = new SyncCounters()
+  const syncParts = { ...shared, accounts, mirrors, counters: syncCounters }
+  return { mirrors, syncs: await openSyncs(config, syncParts), syncCounters }
+}
