@@ -15,7 +15,7 @@ const COUNTED =
 /** Writes down pulls every ten seconds, whatever is asked. */
 const BY_THE_CLOCK = 'src/mirror/pull-marks'
 
-const modulesMax = 33
+const modulesMax = 34
 
 /** Those of them that only send the answer, or run for every request of the registry. */
 const SENDING: readonly string[] = [
@@ -27,7 +27,7 @@ const SENDING: readonly string[] = [
   'src/http/request-log',
 ]
 
-const toCommitMax = 27
+const toCommitMax = 28
 
 test('a miss of a blob enters few modules', async () => {
   const upstream = new FaultyUpstream()
