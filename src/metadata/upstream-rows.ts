@@ -116,6 +116,10 @@ export interface SyncStateRow {
   /** The last run that was whole, and what it selected. */
   readonly lastOkAt?: Timestamp
   readonly fingerprint?: string
+  /** What the last run selected that has listed everything, whatever it came to. */
+  readonly listedFingerprint?: string
+  /** Names that the source had before: what it wrote then is its own. */
+  readonly formerly?: readonly string[]
   /** The place in upstream's own history. */
   readonly cursor?: string
   /** Failures of the credential in a row, and when it is tried again. */

@@ -2,7 +2,7 @@
  * @module What the syncs remember: runs, repositories, tags and the state of each source. What only says how
  * far a run is may be written a second late; what a tag's move rests on is written with the move.
  */
-import type { MetadataStore } from '../metadata/port.ts'
+import type { MetadataReader, MetadataStore } from '../metadata/port.ts'
 import { keyPages } from '../metadata/scan.ts'
 import type { Databases, Timestamp } from '../metadata/schema.ts'
 import type { Change } from '../metadata/transaction.ts'
@@ -32,6 +32,22 @@ export interface TagOfSource {
   /** Upstream's name of its repository. */
   readonly repository: string
   readonly tag: string
+}
+
+/** Who writes for a source, in the history and in the rows of tags. */
+export function writerOf(source: string): string {
+  return `sync:${source}`
+}
+
+/** Whether the source has written it, under the name that it has or under one that it had. */
+export function isWriterOf(
+  metadata: MetadataReader,
+  source: string,
+  by: string | undefined,
+): boolean {
+  if (by === writerOf(source)) return true
+  const { formerly = [] } = metadata.get('syncStates', source) ?? {}
+  return formerly.some((name) => by === writerOf(name))
 }
 
 export class SyncJournal {

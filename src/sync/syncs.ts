@@ -88,6 +88,8 @@ export interface SyncRequest {
   readonly isForced?: boolean
   /** Makes a prune plan and deletes nothing. */
   readonly plansPrune?: boolean
+  /** Goes on with a run whose request is not known any more: nothing is deleted. */
+  readonly isResumed?: boolean
 }
 
 /** What a run would do to one tag. */

@@ -47,7 +47,7 @@ export async function lateTags(
     if (metadata.get('manifests', [it.local, subject]) === undefined) continue
     if (isKnown(metadata, journal, it, tag, digest)) continue
     subjects.add(subject)
-    addTags(metadata, it.local, subject, late, 0)
+    addTags(metadata, it.local, subject, late)
   }
   return late
 }
@@ -65,19 +65,29 @@ function isKnown(
   return row?.local === local && row.upstream === digest
 }
 
-/** Tags of a manifest, and of the indexes that list it; no tags that are attached themselves. */
+/**
+ * Tags of a manifest, and of the indexes that list it; no tags that are attached themselves. Each is looked at once:
+ * an upstream can make indexes that list each other in a thousand ways.
+ */
 function addTags(
   metadata: MetadataReader,
   local: RepositoryName,
-  digest: Digest,
+  subject: Digest,
   found: Set<Tag>,
-  depth: number,
 ): void {
-  for (const [, , tag] of metadata.keys('tagsByDigest', [local, digest], undefined, tagsMax)) {
-    if (namesakeOf(tag) === undefined) found.add(tag)
-  }
-  if (depth === depthMax) return
-  for (const [, , parent] of metadata.keys('parents', [digest, local], undefined, parentsMax)) {
-    addTags(metadata, local, parent, found, depth + 1)
+  const seen = new Set([subject])
+  let level: readonly Digest[] = [subject]
+  for (let depth = 0; depth <= depthMax && level.length > 0; depth += 1) {
+    const above = new Set<Digest>()
+    for (const digest of level) {
+      for (const [, , tag] of metadata.keys('tagsByDigest', [local, digest], undefined, tagsMax)) {
+        if (namesakeOf(tag) === undefined) found.add(tag)
+      }
+      for (const [, , parent] of metadata.keys('parents', [digest, local], undefined, parentsMax)) {
+        if (!seen.has(parent)) above.add(parent)
+        seen.add(parent)
+      }
+    }
+    level = [...above]
   }
 }

@@ -15,7 +15,7 @@ import { commitAttemptsMax } from '../../registry/limits.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Tag } from '../../registry/tag.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import type { SyncJournal } from '../journal.ts'
+import { isWriterOf, type SyncJournal } from '../journal.ts'
 import type { AttachedTag } from './attached.ts'
 import type { OnChange } from './outcome.ts'
 
@@ -120,11 +120,11 @@ export class TagMoves {
   }
 
   #decide(it: WantedTag, row: TagRow | undefined, rules: TagRules): TagDecision {
-    const { journal, protection, source, by } = this.#parts
+    const { journal, protection, source } = this.#parts
     const { repository, local, tag, digest } = it
     const known = journal.tag({ source, repository, tag })
     const wrote = known?.local === local ? known.wrote : undefined
-    const isOwned = row !== undefined && row.digest === wrote && row.by === by
+    const isOwned = row !== undefined && row.digest === wrote && this.#isMine(row)
     if (row?.digest === digest) return { kind: 'same', isOwned }
     if (row === undefined) {
       const wasHere = wrote !== undefined || this.#wasDeleted(it)
@@ -152,7 +152,11 @@ export class TagMoves {
    */
   #wasDeleted({ local, tag, digest }: WantedTag): boolean {
     const deleted = this.#parts.metadata.get('deletedTags', [local, tag])?.row
-    return deleted?.digest === digest && deleted.by !== this.#parts.by
+    return deleted?.digest === digest && !this.#isMine(deleted)
+  }
+
+  #isMine({ by }: TagRow): boolean {
+    return isWriterOf(this.#parts.metadata, this.#parts.source, by)
   }
 }
 

@@ -18,9 +18,9 @@ import { commitAttemptsMax } from '../../registry/limits.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Tag } from '../../registry/tag.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import type { SyncJournal, TagOfSource } from '../journal.ts'
+import { type SyncJournal, type TagOfSource, writerOf } from '../journal.ts'
 import { followedDigest } from '../selection/tags.ts'
-import { ownedTag, placeOf, writerOf } from './owned.ts'
+import { ownedTag, placeOf } from './owned.ts'
 
 /** Signatures of signatures, and indexes in indexes. */
 const depthMax = 3
@@ -150,15 +150,21 @@ export class TagDeletion {
     digest: Digest,
     going: ReadonlySet<Digest>,
     depth: number,
+    free = new Set<Digest>(),
   ): boolean {
     const { metadata } = this.#parts
     if (depth > depthMax) return true
+    // Looked at on another way: an upstream can make indexes that list each other a thousand ways.
+    if (free.has(digest)) return false
+    if (free.size >= parentsMax) return true
+    free.add(digest)
     const tags = metadata.keys('tagsByDigest', [local, digest], undefined, parentsMax)
     if (tags.some(([, , tag]) => !this.#isNamesake(it, tag, digest))) return true
     const parents = metadata.keys('parents', [digest, local], undefined, parentsMax)
     if (parents.length === parentsMax) return true
     return parents.some(
-      ([, , parent]) => !going.has(parent) && this.#isHeld(it, local, parent, going, depth + 1),
+      ([, , parent]) =>
+        !going.has(parent) && this.#isHeld(it, local, parent, going, depth + 1, free),
     )
   }
 

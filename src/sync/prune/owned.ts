@@ -7,11 +7,7 @@ import type { TagRow } from '../../metadata/schema.ts'
 import type { SyncTagRow } from '../../metadata/upstream-rows.ts'
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
-
-/** Who writes for a source, in the history and in the rows of tags. */
-export function writerOf(source: string): string {
-  return `sync:${source}`
-}
+import { isWriterOf } from '../journal.ts'
 
 /** Where the journal says that a tag lies. */
 export function placeOf(
@@ -33,6 +29,6 @@ export function ownedTag(
   const place = placeOf(known.local, tag)
   if (known.wrote === undefined || place === undefined) return undefined
   const row = metadata.get('tags', [place.local, place.tag])
-  const isOwned = row?.digest === known.wrote && row.by === writerOf(source)
+  const isOwned = row?.digest === known.wrote && isWriterOf(metadata, source, row.by)
   return isOwned ? row : undefined
 }

@@ -171,6 +171,9 @@ export function rulesOf(
   }
 }
 
+/** Names that a source had before: the last of them. */
+const formerlyMax = 10
+
 /** Names of one hint. */
 const hintsMax = 1_000
 
@@ -209,8 +212,8 @@ async function adopt({ journal, config, metadata }: SourceParts): Promise<void> 
   }
   await journal.flush()
   // The last, so that a stop in between begins again.
-  const { running: _running, ...kept } = state
-  await journal.putState(name, kept)
+  const { running: _running, formerly = [], ...kept } = state
+  await journal.putState(name, { ...kept, formerly: [...formerly, previously].slice(-formerlyMax) })
   await metadata.commit({
     checks: [],
     changes: [{ change: 'delete', in: 'syncStates', key: previously }],

@@ -14,6 +14,9 @@ const spaceMs = 60_000
 /** Where a host does not say when, it is asked again after this, ms. */
 const limitedMs = 60_000
 
+/** Longest that a run waits for a host, whatever it says, ms. */
+export const waitMsMax = 6 * 3_600_000
+
 /** Longest wait before the clock is looked at again: it may be set, ms. */
 const lookMs = 60_000
 
@@ -36,6 +39,7 @@ export interface GateParts {
 
 export class Gate {
   readonly #parts: GateParts
+  /** ms on the monotonic clock. */
   #limitedUntil = 0
   #hasNoSpace = false
 
@@ -45,7 +49,9 @@ export class Gate {
 
   /** A host wants to be left alone until then, ms since 1970. */
   holdUntil(at: number | undefined): void {
-    const until = at ?? this.#parts.clock.now() + limitedMs
+    const { clock } = this.#parts
+    const ms = at === undefined ? limitedMs : Math.max(0, at - clock.now())
+    const until = clock.monotonic() + Math.min(waitMsMax, ms)
     this.#limitedUntil = Math.max(this.#limitedUntil, until)
   }
 
@@ -74,9 +80,8 @@ export class Gate {
     const { clock, windows } = this.#parts
     const now = clock.now()
     if (this.#hasNoSpace) return { ms: spaceMs, message: 'waiting for space' }
-    if (now < this.#limitedUntil) {
-      return { ms: Math.min(lookMs, this.#limitedUntil - now), message: 'waiting for quota' }
-    }
+    const limitedMs = this.#limitedUntil - clock.monotonic()
+    if (limitedMs > 0) return { ms: Math.min(lookMs, limitedMs), message: 'waiting for quota' }
     if (windows === undefined || isOpenAt(windows, now)) return undefined
     const ms = Math.min(lookMs, Math.max(1, opensAt(windows, now) - now))
     return { ms, message: 'waiting for its window' }

@@ -47,7 +47,7 @@ export class PruneRun implements PruneStep {
       isProbeOk: true,
       isCancelled: signal.aborted,
       isListComplete: true,
-      isFingerprintUnchanged: journal.state(config.name)?.fingerprint === fingerprint,
+      isFingerprintUnchanged: journal.state(config.name)?.listedFingerprint === fingerprint,
       plansOnly: isPlanOnly,
       signal,
     })

@@ -13,14 +13,11 @@ import { type CopyResult, noCounts, type TagCopy } from '../copy/outcome.ts'
 import { SyncError } from '../port.ts'
 import { tagsPerTurn } from '../selection/newest.ts'
 import { retryAtOf, toSyncError } from '../sources/failures.ts'
-import type { Gate } from './gate.ts'
+import { type Gate, waitMsMax } from './gate.ts'
 import type { RunParts } from './parts.ts'
 import { freshMs, type Place, watermarkOf } from './place.ts'
 import { listTags, stateOf, type TagList, type TagWork, worksOf } from './tag-list.ts'
 import type { Tally } from './tally.ts'
-
-/** Longest that one thing waits for a host or for room, ms. */
-export const waitMsMax = 6 * 3_600_000
 
 /** Tags that are tried once more at the end of a run, of one repository. */
 const againMax = 1_000
@@ -104,7 +101,7 @@ export class RepositoryRun {
   async again(): Promise<void> {
     const works = this.#again.splice(0)
     this.#unfinished -= works.length
-    for (const _ of works) this.#scope.tally.again()
+    for (const { isExtra } of works) if (!isExtra) this.#scope.tally.again()
     await this.#each(works, true)
   }
 
@@ -260,7 +257,9 @@ export class RepositoryRun {
     const { upstream } = scope.parts
     const { repository } = this.#place
     const found = await patiently(scope, () => upstream.tag(repository, tag, scope.soft))
-    return found?.digest
+    if (found === undefined) return undefined
+    if (found.digest !== undefined) return found.digest
+    throw new SyncError('upstream-error', `upstream does not say what ${tag} means`, true)
   }
 
   async #copy(work: TagWork, digest: Digest, attached: TagCopy['attached']): Promise<CopyResult> {
@@ -276,11 +275,16 @@ export class RepositoryRun {
         await gate.pass()
         continue
       }
-      if (result.outcome !== 'gone' || isAskedAgain) return result
+      if (result.outcome !== 'gone') return result
       // It moved, or went, between the list and the fetch.
-      isAskedAgain = true
       const now = await this.#resolve(work.tag)
-      if (now === undefined || now === wanted) return result
+      if (now === undefined) return result
+      if (isAskedAgain || now === wanted) {
+        // Listed, and not given: that is not gone.
+        const message = `upstream lists ${now} and does not give ${wanted}`
+        return { ...result, outcome: 'failed', reason: 'child-missing', message, isPassing: true }
+      }
+      isAskedAgain = true
       wanted = now
     }
   }
@@ -317,6 +321,7 @@ export class RepositoryRun {
     this.#unfinished += 1
     const isAgain = result.isPassing === true && !isLast && this.#again.length < againMax
     if (isAgain) this.#again.push(work)
+    else if (work.isExtra) this.#scope.tally.leftOut()
     this.#fault(work.tag, {
       ...(this.#known(work.tag) ?? { attempts: 1 }),
       reason: result.reason ?? 'internal',

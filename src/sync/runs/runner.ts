@@ -27,6 +27,8 @@ import type { Tally } from './tally.ts'
 const refusedMs = 5 * 60_000
 const refusedMsMax = 6 * 3_600_000
 
+const resumed: SyncRequest = { by: 'resume', isResumed: true }
+
 export interface RunnerParts extends RunParts {
   readonly jobs: Jobs
   readonly random: Random
@@ -104,13 +106,12 @@ export class SyncRunner {
     this.#times = storedTimes(times, isDone, this.#now())
     const { running, hasTick } = this.#state
     if (running !== undefined || hasTick) {
-      this.#remembered = { request: { by: 'resume' }, isScheduled: true }
+      this.#remembered = { request: resumed, isScheduled: true }
     }
     this.#loop = this.#closeLast()
+      .catch((error: unknown) => this.#logError(error, 'the end of the last run is not written'))
       .then(() => this.#wait())
-      .catch((error: unknown) => {
-        this.#parts.logger.error({ sync: this.name, error }, 'sync no longer runs by itself')
-      })
+      .catch((error: unknown) => this.#logError(error, 'sync no longer runs by itself'))
   }
 
   /** Ends the run in its middle; it goes on with the next start. */
@@ -147,7 +148,7 @@ export class SyncRunner {
     const { hasTick, running } = this.#state
     await this.#put({ isPaused: false, hasTick: false })
     if ((hasTick || running !== undefined) && this.#active === undefined) {
-      this.#remembered ??= { request: { by: 'resume' }, isScheduled: false }
+      this.#remembered ??= { request: resumed, isScheduled: false }
     }
     this.#wake()
   }
@@ -207,13 +208,18 @@ export class SyncRunner {
 
   /** Where no row can be written, a minute later again. */
   async #beginItself(): Promise<void> {
-    const { logger, sleep } = this.#parts
+    const wanted = this.#remembered ?? { request: { by: 'schedule' }, isScheduled: true }
     try {
-      await this.#begin(this.#remembered ?? { request: { by: 'schedule' }, isScheduled: true })
+      await this.#begin(wanted)
     } catch (error) {
-      logger.error({ sync: this.name, error }, 'sync could not begin')
-      await sleep(lookMsMax, this.#stop.signal)
+      this.#remembered ??= wanted
+      this.#logError(error, 'sync could not begin')
+      await this.#parts.sleep(lookMsMax, this.#stop.signal)
     }
+  }
+
+  #logError(error: unknown, message: string): void {
+    this.#parts.logger.error({ sync: this.name, error }, message)
   }
 
   async #begin(wanted: WantedRun): Promise<{ readonly id: string; readonly ended: Promise<void> }> {
@@ -312,13 +318,21 @@ export class SyncRunner {
       hasTick: state.hasTick || active.cause === 'paused',
       ...(active.cause === 'server-stop' && running !== undefined ? { running } : {}),
       ...(result === 'ok' && isWhole ? { lastOkAt: now, fingerprint } : {}),
+      ...(tally.isListingComplete && isWhole ? { listedFingerprint: fingerprint } : {}),
       ...(isRefused ? refused : {}),
     })
+    if (active.cause === 'paused' && !this.#state.isPaused) await this.#goOn(active)
     const failed = result === 'failed'
     await this.#record(failed ? 'sync-failed' : 'sync-finished', request.by, message ?? result)
     const fields = { event: 'sync-ended', sync: config.name, job: active.job, result, message }
     const numbers = { seconds: Math.round((now - tally.startedAt) / 1_000), ...tally.numbers }
     logger[failed && !isToGoOn ? 'warn' : 'info']({ ...fields, ...numbers }, 'sync ended')
+  }
+
+  /** Resumed while its last tags ended. */
+  async #goOn({ wanted }: ActiveRun): Promise<void> {
+    this.#remembered ??= { request: wanted.request, isScheduled: wanted.isScheduled }
+    await this.#put({ hasTick: false })
   }
 
   async #record(action: EventAction, by: string, why?: string): Promise<void> {

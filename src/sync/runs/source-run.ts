@@ -231,15 +231,17 @@ export class SourceRun {
 
   async #prune(): Promise<void> {
     const { prune, config } = this.#parts
-    const { request, hard } = this.#how
-    if (prune === undefined || this.#isAsked !== undefined || request.tags !== undefined) return
+    const { request, soft } = this.#how
+    if (prune === undefined || request.isResumed === true) return
+    if (this.#isAsked !== undefined || request.tags !== undefined) return
+    soft.throwIfAborted()
     this.tally.phase = 'pruning'
     const pruned = await prune.afterFullPass({
       source: config.name,
       startedAt: this.tally.startedAt,
       repositories: this.#selected,
       isPlanOnly: request.plansPrune === true,
-      signal: hard,
+      signal: soft,
     })
     this.tally.add('pruned', pruned)
   }

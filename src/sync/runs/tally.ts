@@ -58,6 +58,7 @@ export class Tally {
   #tags = 0
   #syncedTags = 0
   #failedTags = 0
+  #leftOut = 0
   #downloaded = 0
   #linked = 0
   #joined = 0
@@ -82,9 +83,9 @@ export class Tally {
     return [...this.#current.values()].slice(0, shownMax)
   }
 
-  /** Whether all that is selected is here. */
+  /** Whether all that is selected is here, with what is attached to it. */
   get isWhole(): boolean {
-    return this.failed === 0 && this.#failedTags === 0
+    return this.failed === 0 && this.#failedTags === 0 && this.#leftOut === 0
   }
 
   get progress(): SyncProgress {
@@ -179,6 +180,11 @@ export class Tally {
   again(): void {
     this.#counts.failed -= 1
     this.#failedTags -= 1
+  }
+
+  /** What is attached to an image could not be brought, which is no tag of its own. */
+  leftOut(): void {
+    this.#leftOut += 1
   }
 
   fault(failure: SyncFailure): void {

@@ -65,8 +65,8 @@ export const BREAKS = [
   {
     what: 'syncs: a tag that was set back by hand counts as its own',
     file: 'src/sync/copy/tag-move.ts',
-    find: 'row.digest === wrote && row.by === by',
-    replace: "row.digest === wrote && by !== ''",
+    find: 'row.digest === wrote && this.#isMine(row)',
+    replace: "row.digest === wrote && row.by !== ''",
     guard: copy,
   },
   {

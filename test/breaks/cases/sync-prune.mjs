@@ -12,15 +12,15 @@ export const BREAKS = [
   {
     what: 'prune: a tag of somebody else is deleted',
     file: 'src/sync/prune/owned.ts',
-    find: ' && row.by === writerOf(source)',
+    find: ' && isWriterOf(metadata, source, row.by)',
     replace: '',
     guard: property,
   },
   {
     what: 'prune: a tag that was moved here is deleted',
     file: 'src/sync/prune/owned.ts',
-    find: 'row?.digest === known.wrote && row.by',
-    replace: 'row !== undefined && row.by',
+    find: 'row?.digest === known.wrote && isWriterOf',
+    replace: 'row !== undefined && isWriterOf',
     guard: prune,
   },
   {

@@ -75,4 +75,18 @@ export const BREAKS = [
     replace: 'wrote !== undefined',
     guard: vitest('http', 'test/http/sync/between-registries.test.ts'),
   },
+  {
+    what: "syncs: what a source wrote under its old name is somebody else's",
+    file: 'src/sync/journal.ts',
+    find: 'return formerly.some((name) => by === writerOf(name))',
+    replace: 'return formerly.length < 0',
+    guard: vitest('http', 'test/http/sync/runs.test.ts'),
+  },
+  {
+    what: 'syncs: a host says for how long a run waits',
+    file: 'src/sync/runs/gate.ts',
+    find: 'clock.monotonic() + Math.min(waitMsMax, ms)',
+    replace: 'clock.monotonic() + ms',
+    guard: vitest('unit', 'test/unit/sync/runs/gate.test.ts'),
+  },
 ]

@@ -310,6 +310,14 @@ test('a source with another name goes on with what it knew', async () => {
     progress: { totalTags: 0 },
   })
   expect(asked()).toBe(1)
+
+  // What it wrote under the old name is its own.
+  const moved = pushToQuay(quay, 'org/app', 'v1', ['b'], LONG_AGO + 20)
+  const next = await again.syncs.trigger('other', { by: 'test' })
+  if (next.kind !== 'started') throw new Error(next.kind)
+  await next.ended
+  expect(again.syncs.status('other')).toMatchObject({ counts: { copied: 1, conflict: 0 } })
+  expect(await digestHere(again, 'org/app', 'v1')).toBe(moved)
 })
 
 test('a hook secret is read again when its file changes', async () => {

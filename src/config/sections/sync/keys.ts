@@ -126,7 +126,7 @@ export const rawSource = type.item({
   windows: type.withDefault(type.list('list of windows', window), []),
   interval: type.optional(type.duration('10s', '365d')),
   full_every: type.withDefault(type.duration('1m', '365d'), '24h'),
-  timeout: type.withDefault(type.duration('0s', '365d'), '0s'),
+  timeout: type.withDefault(type.duration('0s', '24d'), '0s'),
   concurrency: type.withDefault(type.integer(1, 1000), 5),
   bytes_per_second: type.withDefault(type.size('0', '1TiB'), 0),
   requests_per_second: type.withDefault(type.integer(0, 100_000), 0),

@@ -42,6 +42,14 @@ test('a host that says when is left alone until then', async () => {
   expect(waits.at(-1)).toBeUndefined()
 })
 
+test('one that says too much is left alone for six hours', async () => {
+  const { gate, clock } = scene()
+  const before = clock.monotonic()
+  gate.holdUntil(clock.now() + 365 * 86_400_000)
+  await gate.pass()
+  expect(clock.monotonic() - before).toBe(6 * 3_600_000)
+})
+
 test('one that does not say it is left alone for a minute', async () => {
   const { gate, clock } = scene()
   const before = clock.now()
