@@ -34,9 +34,11 @@ async function openSyncs(config: Config, parts: SyncParts): Promise<OpenedSyncs 
   const slots = new Semaphore(config.sync.concurrency)
   const { flights } = parts.useCases.writes
   // Closed after the connections: then they end. Nobody waits for those of clients for long.
-  parts.life.opened('sync flights', flights, (all) =>
-    Promise.race([all.settled(), sleep(settleMs)]),
-  )
+  parts.life.opened('sync flights', flights, async (all) => {
+    const over = new AbortController()
+    await Promise.race([all.settled(), sleep(settleMs, over.signal)])
+    over.abort()
+  })
   const opened: SourceParts[] = []
   const { tagLocks, protection, jobs } = parts.useCases.writes
   const prune = new Prune({

@@ -71,6 +71,7 @@ export class Gate {
   /** Resolves when it may be sent; undefined when its time, ms, or its signal has ended before. */
   enter(by: AskedBy, leftMs: number, signal: AbortSignal | undefined): Promise<Leave | undefined> {
     return new Promise((resolve) => {
+      if (signal?.aborted === true) return resolve(undefined)
       let timer: NodeJS.Timeout | undefined
       const line = this.#lines[by]
       const settle = (leave: Leave | undefined) => {

@@ -45,7 +45,9 @@ function resetMs(reset: number, now: number): number {
 export function isReserved({ limit, remaining }: Quota, of: RequestClass): boolean {
   if (remaining === undefined) return false
   if (of === 'api' || of === 'list') return remaining < 1
-  return remaining < Math.max(reserveMin, (limit ?? 0) * reserveShare)
+  // Of a small limit a sync has half: else it would never have anything.
+  const reserve = Math.max(reserveMin, (limit ?? 0) * reserveShare)
+  return remaining < Math.min(reserve, (limit ?? Number.POSITIVE_INFINITY) / 2)
 }
 
 function leadingNumber(text: string | undefined): number | undefined {

@@ -192,7 +192,9 @@ export class Attached {
   }
 }
 
+/** What another request would meet as well: the copy waits, instead of moving a tag without its signatures. */
 function endsAll(error: unknown): boolean {
+  if (error instanceof UpstreamError) return error.kind === 'limited'
   return error instanceof SyncError && error.reason === 'no-space'
 }
 

@@ -39,6 +39,7 @@ const roundsMax = 3
 
 /** When a tag that failed is tried again, by how often it has, ms. */
 const RETRY_MS = [60_000, 300_000, 900_000, 3_600_000]
+export const retryMsMax = Math.max(...RETRY_MS)
 
 /** What a signature policy is asked before a tag moves. */
 export interface JudgedTag {

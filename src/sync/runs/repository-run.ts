@@ -77,11 +77,13 @@ export class RepositoryRun {
     const { parts, tally, soft } = scope
     const { config, journal, fingerprint } = parts
     const { repository, local } = this.#place
-    if (journal.repository(config.name, repository) === undefined) {
-      // What is copied from now on is copied by these rules.
+    const known = journal.repository(config.name, repository)
+    if (known?.fingerprint !== fingerprint || known.local !== local) {
+      // What is copied from now on is copied by these rules. Some is of the old ones as long as not all has ended:
+      // then nobody's fingerprint is true.
       await journal.noteRepository(config.name, repository, {
         local,
-        fingerprint,
+        fingerprint: known === undefined ? fingerprint : '',
         isListingComplete: false,
       })
     }

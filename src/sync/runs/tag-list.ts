@@ -6,6 +6,7 @@
 import type { SyncTagRow } from '../../metadata/upstream-rows.ts'
 import type { Digest } from '../../registry/digest.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
+import { retryMsMax } from '../copy/copier.ts'
 import { lateTags } from '../copy/late.ts'
 import type { AttachedWanted } from '../copy/outcome.ts'
 import { type ListedTag, SyncError } from '../port.ts'
@@ -145,7 +146,9 @@ export function stateOf(
   const row = known?.local === local && known.upstream === digest ? known : undefined
   if (row === undefined) return { kind: 'due', attached: wanted }
   if (row.outcome === 'failed') {
-    const isEarly = !how.isForced && (row.nextRetryAt ?? 0) > now
+    const waitMs = (row.nextRetryAt ?? 0) - now
+    // More than the longest wait: the clock was set back.
+    const isEarly = !how.isForced && waitMs > 0 && waitMs <= retryMsMax
     return isEarly ? { kind: 'too-early', row } : { kind: 'due', attached: wanted }
   }
   // What upstream has there does not become another thing; what is wanted of it may have.
@@ -157,7 +160,8 @@ export function stateOf(
   const checkedAt = row.referrersCheckedAt
   const { pushedAt } = work.listed
   const isFresh = pushedAt !== undefined && pushedAt > now - freshMs
-  const isDue = checkedAt === undefined || now - checkedAt >= config.referrersEveryMs
+  const age = checkedAt === undefined ? undefined : now - checkedAt
+  const isDue = age === undefined || age < 0 || age >= config.referrersEveryMs
   if (isDue || isFresh) return { kind: 'due', attached: 'all' }
   return work.isLate ? { kind: 'due', attached: 'listed' } : { kind: 'settled' }
 }

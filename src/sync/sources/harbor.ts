@@ -4,7 +4,9 @@
  */
 import { parseDigest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { headerOf } from '../../upstream/client.ts'
 import { UpstreamError } from '../../upstream/error.ts'
+import { nextQuery } from '../../upstream/link.ts'
 import { basicHeader, type Credential } from '../../upstream/tokens.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import {
@@ -117,8 +119,9 @@ export class HarborSource implements SyncUpstream {
 
   async *#pages(path: string, query: string, signal: AbortSignal): AsyncGenerator<JsonPage> {
     let before = ''
+    let listed = 0
     for (let page = 1; page <= pagesMax; page += 1) {
-      const { json } = await this.#api(
+      const { json, headers } = await this.#api(
         `${path}?page=${page}&page_size=${entriesAtOnce}${query}`,
         signal,
       )
@@ -133,7 +136,11 @@ export class HarborSource implements SyncUpstream {
       }
       before = first
       yield json
-      if (count < entriesAtOnce) return
+      // Pages may be smaller than they were asked for: proxies take the size off.
+      listed += count
+      const total = Number(headerOf(headers, 'x-total-count') ?? 0)
+      const hasMore = nextQuery(headerOf(headers, 'link')) !== undefined || listed < total
+      if (count === 0 || (count < entriesAtOnce && !hasMore)) return
     }
     throw new SyncError('incomplete-listing', `there are more than ${pagesMax} pages`)
   }

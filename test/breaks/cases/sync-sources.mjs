@@ -99,4 +99,18 @@ export const BREAKS = [
     replace: 'Math.min(whole, exp - clock.now() / 1000)',
     guard: unit('upstream/token-life'),
   },
+  {
+    what: 'sync: a short page of Harbor is the last one',
+    file: 'src/sync/sources/harbor.ts',
+    find: 'count < entriesAtOnce && !hasMore',
+    replace: 'count < entriesAtOnce',
+    guard: http('sync/harbor-source'),
+  },
+  {
+    what: 'sync: a small limit is kept from syncs whole',
+    file: 'src/upstream/quota.ts',
+    find: 'Math.min(reserve, (limit ?? Number.POSITIVE_INFINITY) / 2)',
+    replace: 'reserve',
+    guard: unit('upstream/quota'),
+  },
 ]

@@ -23,6 +23,8 @@ interface Switches {
   /** A proxy has read the escaped slash. */
   readonly losesSlash?: boolean
   readonly ignoresPage?: boolean
+  /** A proxy takes the size off. */
+  readonly ignoresSize?: boolean
 }
 
 async function harbor(switches: Switches = {}, password = 'pw') {
@@ -34,9 +36,10 @@ async function harbor(switches: Switches = {}, password = 'pw') {
       return { status: 401, json: { errors: [{ code: 'UNAUTHORIZED', message: 'unauthorized' }] } }
     }
     const page = switches.ignoresPage === true ? 1 : Number(query.get('page') ?? 1)
-    const size = Number(query.get('page_size') ?? 10)
+    const size = switches.ignoresSize === true ? 10 : Number(query.get('page_size') ?? 10)
     const pageOf = (all: readonly unknown[]) => ({
       json: all.slice((page - 1) * size, page * size),
+      headers: { 'X-Total-Count': String(all.length) },
     })
     if (path === '/api/v2.0/users/current') return { status: 404 }
     if (path === '/api/v2.0/projects/team/repositories') {
@@ -90,6 +93,11 @@ describe('Harbor', () => {
     const pushedAt = Date.parse('2025-08-21T07:06:40Z')
     expect(found[5]).toEqual({ tag: 'v5', digest: sha256('5'), pushedAt })
     expect(api.asked).toHaveLength(2)
+  })
+
+  test('lists all of it where pages are smaller than they were asked for', async () => {
+    const { source } = await harbor({ ignoresSize: true })
+    expect(await all(source().tags('team/sub/r1', { signal }))).toHaveLength(130)
   })
 
   test('behind a proxy that reads the slash is asked for its list of tags', async () => {

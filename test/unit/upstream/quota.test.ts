@@ -42,6 +42,8 @@ describe('a quota', () => {
     ['manifest', 100, 19, true],
     ['blob', undefined, 9, true],
     ['blob', undefined, 10, false],
+    ['manifest', 6, 3, false],
+    ['manifest', 6, 2, true],
     ['api', 100, 1, false],
     ['list', 100, 0, true],
     ['manifest', 100, undefined, false],
