@@ -214,7 +214,7 @@ export class RepositoryRun {
       if (state.kind === 'too-early') {
         this.#unfinished += 1
         this.#end(work, { outcome: 'failed', counts: noCounts() })
-        this.#fault(work.tag, state.row)
+        this.#fault(work, state.row)
         return
       }
       const before = this.#known(work.tag)
@@ -324,7 +324,7 @@ export class RepositoryRun {
     const isAgain = result.isPassing === true && !isLast && this.#again.length < againMax
     if (isAgain) this.#again.push(work)
     else if (work.isExtra) this.#scope.tally.leftOut()
-    this.#fault(work.tag, {
+    this.#fault(work, {
       ...(this.#known(work.tag) ?? { attempts: 1 }),
       reason: result.reason ?? 'internal',
       message: result.message ?? '',
@@ -343,11 +343,13 @@ export class RepositoryRun {
     tally.ended(repository, work.tag, result)
   }
 
-  #fault(tag: string, row: FaultRow): void {
+  #fault({ tag, listed: { pushedAt } }: TagWork, row: FaultRow): void {
+    const { repository } = this.#place
+    if (pushedAt !== undefined) this.#scope.tally.late(repository, tag, pushedAt)
     const { reason = 'internal', message = '', attempts, nextRetryAt, upstream } = row
     const digest = parseDigest(upstream ?? '')
     this.#scope.tally.fault({
-      repository: this.#place.repository,
+      repository,
       tag,
       ...(digest.ok ? { digest: digest.value } : {}),
       reason,

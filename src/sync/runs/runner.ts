@@ -298,6 +298,7 @@ export class SyncRunner {
     const now = clock.now()
     this.#last = { tally, end }
     metrics.run(config.name, result)
+    metrics.oldestPending(config.name, tally.oldestLate)
     await journal.putRun(config.name, {
       ...row,
       endedAt: now,

@@ -9,6 +9,9 @@ import type { SyncCounts, SyncFailure, SyncPhase, SyncProgress } from '../syncs.
 /** Failures and tags in work that are shown. */
 const shownMax = 100
 
+/** Tags that are not copied of which the time is kept. */
+const lateMax = 10_000
+
 /** Time over which the rate is told, ms. */
 const rateMs = 30_000
 
@@ -46,6 +49,8 @@ export class Tally {
   readonly #counts: Record<keyof SyncCounts, number> = { ...NO_COUNTS }
   readonly #failures = new Map<string, SyncFailure>()
   readonly #current = new Map<string, { readonly repository: string; readonly tag: string }>()
+  /** When upstream set the tags that are not copied, by its clock. */
+  readonly #late = new Map<string, number>()
   /** Bytes by piece of time. */
   readonly #pieces = new Map<number, number>()
   phase: SyncPhase = 'probing'
@@ -154,6 +159,7 @@ export class Tally {
     const key = keyOf(repository, tag)
     this.#current.delete(key)
     this.#failures.delete(key)
+    this.#late.delete(key)
     this.#counts[outcome] += 1
     this.#metrics.tag(this.#source, outcome, 1)
     this.#counts.referrers_updated += attachedOf(outcome, counts.attached)
@@ -180,6 +186,18 @@ export class Tally {
   again(): void {
     this.#counts.failed -= 1
     this.#failedTags -= 1
+  }
+
+  /** The tag is not copied since upstream set it, ms by its clock. */
+  late(repository: string, tag: string, pushedAt: number): void {
+    if (this.#late.size < lateMax) this.#late.set(keyOf(repository, tag), pushedAt)
+  }
+
+  /** The oldest of them; undefined: there is none whose time is known. */
+  get oldestLate(): number | undefined {
+    let oldest: number | undefined
+    for (const at of this.#late.values()) oldest = Math.min(oldest ?? at, at)
+    return oldest
   }
 
   /** What is attached to an image could not be brought, which is no tag of its own. */
