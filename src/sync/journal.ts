@@ -97,6 +97,11 @@ export class SyncJournal {
     )
   }
 
+  /** Resolves when no note of the tag waits: one that did would be written over the row of the move that follows. */
+  async settle({ source, repository, tag }: TagOfSource): Promise<void> {
+    if (this.#waiting.has(textOf('syncTags', [source, repository, tag]))) await this.flush()
+  }
+
   /**
    * The row of a tag as a change, for the transaction that moves the tag. `written` is called once that is
    * applied: an older note of the tag is dropped.

@@ -99,6 +99,9 @@ export class TagMoves {
   async #move(it: Move): Promise<Moved> {
     const { metadata, journal, source } = this.#parts
     const { repository, tag } = it.main
+    for (const moved of [it.main, ...it.attached]) {
+      await journal.settle({ source, repository, tag: moved.tag })
+    }
     for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
       const turn = new Turn(this.#parts, it, (wanted, row, rules) =>
         this.#decide(wanted, row, rules),

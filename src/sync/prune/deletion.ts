@@ -72,8 +72,9 @@ export class TagDeletion {
   }
 
   #deleteOne(it: Deletion, { local, tag }: Place): Promise<Deleted['kind']> {
-    const { metadata, tagLocks } = this.#parts
+    const { metadata, tagLocks, journal } = this.#parts
     return tagLocks.run(local, [tag, it.digest], async () => {
+      await journal.settle(it.tag)
       for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
         const decided = this.#decide(it, local, tag)
         if (typeof decided === 'string') return decided

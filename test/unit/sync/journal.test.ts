@@ -53,6 +53,20 @@ describe('notes of tags', () => {
     expect(metadata.count('syncTags')).toBe(1_000)
   })
 
+  test('are not written over the row of a move that follows', async () => {
+    await journal.noteTag(it, row('failed', 1))
+    await journal.settle(it)
+    const move = journal.withMove(it, row('copied', 2))
+    const committed = metadata.commit({ checks: [], changes: [move.change] })
+    // The second ends while the move is on its way.
+    await aSecond()
+    await committed
+    move.written()
+    await journal.flush()
+    expect(metadata.get('syncTags', key as never)).toMatchObject({ outcome: 'copied', at: 2 })
+    expect(metadata.commitCount).toBe(2)
+  })
+
   test('can be taken back', async () => {
     await journal.noteTag(it, row('copied'))
     await journal.flush()
