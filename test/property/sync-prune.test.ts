@@ -11,6 +11,9 @@ import { digestNumber, localOf, PruneScene, SOURCE } from '../support/prune-scen
 import { load } from '../unit/config/load-text.ts'
 
 const REPOSITORIES = ['a', 'b', 'c']
+
+/** The repository of the plan that an operator has said yes to before. */
+const APPROVED = 'first'
 const TAGS = ['t0', 't1', 't2', 't3', 't4', 't5']
 
 const repository = fc.constantFrom(...REPOSITORIES)
@@ -114,7 +117,8 @@ class Model {
     }
     const isFirst = this.scene.metadata.count('approvals') === 0
     const must: string[] = []
-    let known = 0
+    // That of the first plan is listed in every pass.
+    let known = this.scene.isOwned(APPROVED, 'b') ? 1 : 0
     let unlisted = 0
     for (const name of REPOSITORIES) {
       const owned = this.owned(name)
@@ -151,17 +155,14 @@ class Model {
 }
 
 function seenBy(scene: PruneScene, { cut, hidden, lies }: Pass): SeenRepository[] {
-  return REPOSITORIES.filter((name) => scene.upstream.has.has(name) && !hidden.includes(name)).map(
-    (name) => {
-      const local = localOf(name)
-      if (cut.includes(name)) {
-        return { repository: name, local, listing: 'unknown' }
-      }
-      const listed = new Set(scene.upstream.has.get(name)!.keys())
-      for (const it of lies) listed.delete(it)
-      return { repository: name, local, listing: { listed, selected: listed } }
-    },
-  )
+  const isListed = (name: string) => scene.upstream.has.has(name) && !hidden.includes(name)
+  return [...REPOSITORIES, APPROVED].filter(isListed).map((name) => {
+    const local = localOf(name)
+    if (cut.includes(name)) return { repository: name, local, listing: 'unknown' }
+    const listed = new Set(scene.upstream.has.get(name)!.keys())
+    for (const it of lies) listed.delete(it)
+    return { repository: name, local, listing: { listed, selected: listed } }
+  })
 }
 
 /** What is deleted by it was the sync's own, and upstream, which could be asked, has it no longer. */
