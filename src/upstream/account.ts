@@ -66,8 +66,9 @@ export interface Budget {
 /** Hosts whose breaker is remembered: those that redirects name come and go. */
 const breakersMax = 256
 
-/** Headers of which it is remembered whether the host takes them, and for how long that it does not. */
+/** Headers of which it is remembered whether the host takes them, and for how long. */
 const takenMax = 64
+const takenForMs = 15_000
 const refusedForMs = 5_000
 
 /** Longest that a request of a sync waits where the host says how long, ms. */
@@ -95,6 +96,8 @@ export class Account {
   readonly #credential: Credential | undefined
   /** By host: the upstream's own, and those that it names. */
   readonly #breakers = new BoundedMap<string, Breaker>(breakersMax)
+  /** Of what hosts refuse to syncs because they ask too much: whoever waits for a pull is not held by it. */
+  readonly #syncBreakers = new BoundedMap<string, Breaker>(breakersMax)
   readonly #taken = new Map<string, { readonly isTaken: boolean; readonly until: number }>()
   readonly #gates: Readonly<Record<RequestClass, Gate>>
   readonly #quotas = new Map<RequestClass, Quota>()
@@ -150,15 +153,15 @@ export class Account {
   /** Any answer. 5xx and 429 count as the host's failures. Throws an `UpstreamError`. */
   async send(call: HttpCall, of: SentFor, by: Sending): Promise<Answer> {
     const { host } = call.url
-    const breaker = this.#breakerOf(host)
+    const breakers = this.#breakersFor(call)
     // Many of a sync wait for one host: what is refused takes no turn from what is not.
     this.#requireOpen(call, of)
-    if (call.isLater === true && breaker.isShut) breaker.enter(host)
+    if (call.isLater === true) for (const it of breakers) if (it.isShut) it.enter(host)
     await this.#waitForRate(call, of)
     const leave = await this.#enter(call, of)
     let outcome: Outcome = 'unheard'
     try {
-      breaker.enter(host)
+      enterAll(breakers, host)
       const answer = await this.#ask(call, of, by)
       outcome = outcomeOf(answer)
       return answer
@@ -169,7 +172,7 @@ export class Account {
 
   async #ask(call: HttpCall, of: SentFor, by: Sending): Promise<Answer> {
     const { method, url } = call
-    const breaker = this.#breakerOf(url.host)
+    const breakers = this.#breakersFor(call)
     try {
       by.onRequest(method)
       const answer = await by.http.send(call)
@@ -179,18 +182,19 @@ export class Account {
       const isFailure = (status >= 500 && status !== 501) || status === 429
       if (isFailure) {
         const isPatient = call.isLater === true
-        const how = { method, isOwn: false, isCredential: false, isPatient }
+        const now = this.#clock.now()
+        const how = { method, isOwn: false, isCredential: false, isPatient, now }
         const failure = judgeStatus(url, answer, how, undefined)
         const { retryAfterMs = 0 } = failure
         const isLong = retryAfterMs > patientMsMax
         if (isLong && of !== 'link' && of !== 'token') this.putOff(of, retryAfterMs)
-        breaker.failed(failure)
-      } else breaker.succeeded()
+        tellFailure(breakers, failure)
+      } else for (const it of breakers) it.succeeded()
       return answer
     } catch (error) {
       const known = toUpstreamError(error, url.host)
-      if (known.isOurs) breaker.unheard()
-      else breaker.failed(known)
+      if (known.isOurs) for (const it of breakers) it.unheard()
+      else tellFailure(breakers, known)
       throw known
     }
   }
@@ -270,11 +274,17 @@ export class Account {
     return [...this.#breakers].map(([host, breaker]) => ({ host, state: breaker.state }))
   }
 
-  #breakerOf(host: string): Breaker {
-    let breaker = this.#breakers.get(host)
+  /** The one of all; for a sync, the one of syncs as well. */
+  #breakersFor({ url: { host }, isLater }: HttpCall): Breakers {
+    const all = this.#breakerOf(host, this.#breakers)
+    return isLater === true ? [all, this.#breakerOf(host, this.#syncBreakers)] : [all]
+  }
+
+  #breakerOf(host: string, known: BoundedMap<string, Breaker>): Breaker {
+    let breaker = known.get(host)
     if (breaker === undefined) {
       breaker = new Breaker(this.#clock)
-      this.#breakers.set(host, breaker)
+      known.set(host, breaker)
     }
     return breaker
   }
@@ -304,13 +314,40 @@ export class Account {
   isTaken(header: string): boolean | undefined {
     const known = this.#taken.get(header)
     if (known === undefined) return undefined
-    return known.isTaken || this.#clock.monotonic() < known.until ? known.isTaken : undefined
+    // A credential may end at any time.
+    return this.#clock.monotonic() < known.until ? known.isTaken : undefined
   }
 
   noteTaken(header: string, isTaken: boolean): void {
     if (this.#taken.size >= takenMax) this.#taken.clear()
-    this.#taken.set(header, { isTaken, until: this.#clock.monotonic() + refusedForMs })
+    const forMs = isTaken ? takenForMs : refusedForMs
+    this.#taken.set(header, { isTaken, until: this.#clock.monotonic() + forMs })
   }
+}
+
+type Breakers = readonly [Breaker] | readonly [Breaker, Breaker]
+
+/** Throws `circuit` where one of them is shut; then none of them waits for an outcome. */
+function enterAll(breakers: Breakers, host: string): void {
+  const entered: Breaker[] = []
+  try {
+    for (const breaker of breakers) {
+      breaker.enter(host)
+      entered.push(breaker)
+    }
+  } catch (error) {
+    for (const breaker of entered) breaker.unheard()
+    throw error
+  }
+}
+
+/** A host that a sync asks too much has not failed for others: they learn it when they are told so themselves. */
+function tellFailure([all, ofSyncs]: Breakers, failure: UpstreamError): void {
+  const isOfSync = ofSyncs !== undefined && failure.kind === 'limited'
+  if (isOfSync) all.unheard()
+  else all.failed(failure)
+  if (isOfSync) ofSyncs.failed(failure)
+  else ofSyncs?.unheard()
 }
 
 function noTime({ url: { host } }: HttpCall): UpstreamError {

@@ -13,6 +13,8 @@ export interface AskedHow {
   readonly isOwn: boolean
   /** The configured credential itself was sent, not a token that it got, and is taken nowhere. */
   readonly isCredential: boolean
+  /** ms since 1970. */
+  readonly now: number
   /** A sync waits for as long as a host that is overloaded says; a pull is not made to. */
   readonly isPatient?: boolean
 }
@@ -32,7 +34,7 @@ export function judgeStatus(
   const { status } = answer
   const kind = kindOf(status, how)
   const isTimed = kind === 'limited' || (how.isPatient === true && status === 503)
-  const retryAfterMs = isTimed ? retryAfterOf(answer) : undefined
+  const retryAfterMs = isTimed ? retryAfterOf(answer, how.now) : undefined
   // A stranger's words are not passed on.
   const said = how.isOwn ? { words: words?.text, code: words?.code } : {}
   return new UpstreamError(kind, `${host} answers ${status}`, {
@@ -97,21 +99,24 @@ const retryAfterLengthMax = 64
 /** Numbers from here on are a time since 1970, seconds: Docker Hub's older header has one. */
 const unixSecondsMin = 1_000_000_000
 
-/** When it may be asked again, as ms from now; undefined where the answer does not say it. */
-export function retryAfterOf({ headers }: Pick<Answer, 'headers'>): number | undefined {
+/** When it may be asked again, as ms from now (since 1970); undefined where the answer does not say it. */
+export function retryAfterOf(
+  { headers }: Pick<Answer, 'headers'>,
+  now: number,
+): number | undefined {
   return (
-    parseRetryAfter(headerOf(headers, 'retry-after')) ??
-    parseRetryAfter(headerOf(headers, 'x-retry-after'))
+    parseRetryAfter(headerOf(headers, 'retry-after'), now) ??
+    parseRetryAfter(headerOf(headers, 'x-retry-after'), now)
   )
 }
 
-/** Seconds, seconds since 1970, or a date, as ms from now. */
-export function parseRetryAfter(text: string | undefined): number | undefined {
+/** Seconds, seconds since 1970, or a date, as ms from `now`. */
+export function parseRetryAfter(text: string | undefined, now: number): number | undefined {
   if (text === undefined || text.length > retryAfterLengthMax) return undefined
   if (/^\d{1,10}$/.test(text.trim())) {
     const seconds = Number(text)
-    return seconds < unixSecondsMin ? seconds * 1000 : Math.max(0, seconds * 1000 - Date.now())
+    return seconds < unixSecondsMin ? seconds * 1000 : Math.max(0, seconds * 1000 - now)
   }
   const at = Date.parse(text)
-  return Number.isNaN(at) ? undefined : Math.max(0, at - Date.now())
+  return Number.isNaN(at) ? undefined : Math.max(0, at - now)
 }

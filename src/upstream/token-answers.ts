@@ -99,13 +99,13 @@ export function tokenFailure(
   answer: Answer,
   text: string,
   host: string,
-  hasCredential: boolean,
+  { hasCredential, now }: { readonly hasCredential: boolean; readonly now: number },
 ): UpstreamError {
   const { status } = answer
   const code = readTokenRefusal(text)
   const refusal = hasCredential ? 'auth' : 'hidden'
   const kind = status >= 500 ? 'server' : status === 429 ? 'limited' : refusal
   const message = `${host}: the token server answers ${status}${code === undefined ? '' : ` ${code}`}`
-  const retryAfterMs = kind === 'limited' ? retryAfterOf(answer) : undefined
+  const retryAfterMs = kind === 'limited' ? retryAfterOf(answer, now) : undefined
   return new UpstreamError(kind, message, { host, status, words: code, retryAfterMs })
 }

@@ -32,6 +32,8 @@ export interface Wanting {
   readonly repository: string
   /** What is asked for instead of the repository; empty: a token without a scope. */
   readonly scope?: string | undefined
+  /** Where no token is given for a repository, it is found out whether that is for the credential. */
+  readonly tellsApart?: boolean
   /** Asks a host that the upstream has named, by GET, within the request's deadline. */
   readonly send: (url: URL, headers: Record<string, string>) => Promise<Answer>
 }
@@ -144,7 +146,11 @@ export class Tokens {
     if (running !== undefined) return running
     const scope = this.#scopes.get(key) ?? scopeFor(challenge, wanting)
     const request = { wanting, url: base, challenge, scope, credential }
-    const fetching = this.#fetch(request).finally(() => this.#fetching.delete(key))
+    const fetching = this.#fetch(request)
+      .catch(async (error: unknown) => {
+        throw await this.#told(request, error)
+      })
+      .finally(() => this.#fetching.delete(key))
     this.#fetching.set(key, fetching)
     try {
       const token = await fetching
@@ -157,6 +163,24 @@ export class Tokens {
       }
       throw error
     }
+  }
+
+  /**
+   * What was refused: the credential, or what it asked for. GitLab and GHCR say 403 to both: a token for
+   * nothing in particular is given to every good credential.
+   */
+  async #told(request: TokenRequest, error: unknown): Promise<unknown> {
+    const { wanting, scope, credential } = request
+    if (wanting.tellsApart !== true || scope === '' || credential === undefined) return error
+    if (!(error instanceof UpstreamError) || error.kind !== 'auth') return error
+    if (error.status !== 401 && error.status !== 403) return error
+    try {
+      await this.#fetch({ ...request, scope: '' })
+    } catch (other) {
+      return other instanceof UpstreamError && other.isPassing ? other : error
+    }
+    const { message, host, status, words } = error
+    return new UpstreamError('denied', message, { host, status, words, cause: error })
   }
 
   async #fetch(request: TokenRequest): Promise<Token> {
@@ -179,7 +203,10 @@ export class Tokens {
         url = judgeTarget(location, url, isTls)
         continue
       }
-      if (answer.status !== 200) throw tokenFailure(answer, text, url.host, basic !== undefined)
+      if (answer.status !== 200) {
+        const how = { hasCredential: basic !== undefined, now: this.#clock.now() }
+        throw tokenFailure(answer, text, url.host, how)
+      }
       return parseToken(text, this.#clock, url.host)
     }
     const { host } = url

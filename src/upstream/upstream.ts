@@ -5,6 +5,7 @@
  */
 
 import type { Clock } from '../runtime/clock.ts'
+import type { Rate } from '../runtime/token-bucket.ts'
 import {
   type Account,
   type AccountLimits,
@@ -13,10 +14,11 @@ import {
   patientMsMax,
   type Sending,
 } from './account.ts'
-import type { Ask, PathAsk, RequestClass } from './ask.ts'
+import { type Ask, classOf, type PathAsk, urlOf } from './ask.ts'
 import type { BreakerState } from './breaker.ts'
 import { type Answer, headerOf, readBody } from './client.ts'
 import { isOfLimit, toUpstreamError, UpstreamError } from './error.ts'
+import { Pace } from './pace.ts'
 import { ratedBody } from './rated-body.ts'
 import { sleep } from './sleep.ts'
 import { judgeStatus, readWords } from './status.ts'
@@ -30,6 +32,8 @@ export interface UpstreamOptions extends Sending {
   readonly bases: readonly string[]
   readonly credentials: readonly Credential[]
   readonly limits: AccountLimits
+  /** Requests a second of whoever asks by this, tokens included; undefined: no limit of its own. */
+  readonly requestRate?: Rate
   /** The way there: part of whom an account is of. */
   readonly caFile: string | undefined
   readonly proxy: string | undefined
@@ -151,17 +155,19 @@ export class Upstream {
     const attempts = ask.attempts ?? attemptsDefault
     let failure: UpstreamError | undefined
     let waits = 0
+    const pace = new Pace(this.#options.requestRate, ask)
     for (let attempt = 0; attempt < attempts; ) {
-      if (failure !== undefined) await this.#backOff(ask, attempt + waits, failure)
+      if (failure !== undefined) await this.#backOff(ask, attempt + waits, failure, pace)
       for (const base of this.#bases) {
         ask.signal?.throwIfAborted()
-        if (failure !== undefined && this.#options.clock.monotonic() >= ask.deadline) {
+        if (failure !== undefined && this.#options.clock.monotonic() >= pace.deadline) {
           throw this.#givenUp(ask, failure)
         }
         try {
-          return await this.#askOne(ask, base)
+          return await this.#askOne(ask, base, pace)
         } catch (error) {
           ask.signal?.throwIfAborted()
+          if (ask.waitSignal?.aborted === true && error === ask.waitSignal.reason) throw error
           const known = toUpstreamError(error, base.url.host)
           this.#options.onFailure(known)
           if (!known.isPassing) throw known
@@ -201,21 +207,24 @@ export class Upstream {
     throw failure!
   }
 
-  async #askOne(ask: Ask | PathAsk, base: Base): Promise<Answer> {
+  async #askOne(ask: Ask | PathAsk, base: Base, pace: Pace): Promise<Answer> {
     const { url: origin, prefix } = base
     const isPath = 'path' in ask
     const own = isPath ? '' : ask.repository
     const account = this.#accountOf(base, own)
     const { tokens, slots } = account
     const repository = `${prefix}${own}`
-    const { deadline, method, signal } = ask
+    const { method, signal } = ask
     const isPatient = ask.by === 'sync'
     const of = classOf(ask)
     const wanting: Wanting = {
       base: origin,
       repository,
       ...(isPath ? { scope: ask.scope } : {}),
-      send: (to, headers) => {
+      tellsApart: isPatient,
+      send: async (to, headers) => {
+        await pace.turn()
+        const { deadline } = pace
         const reach = this.#reachOf(to, origin)
         const call = { method: 'GET', url: to, headers, deadline, reach, slots, signal } as const
         return account.send({ ...call, isLater: isPatient }, 'token', this.#options)
@@ -242,6 +251,9 @@ export class Upstream {
       const reach = this.#reachOf(url, origin)
       const isBulk = ask.isBulk === true
       const body = isPath ? ask.body : undefined
+      // What a redirect leads to is storage, which is not what requests are counted for.
+      if (isOwn) await pace.turn()
+      const { deadline } = pace
       const call = { method, url, headers, body, deadline, reach, slots, isBulk, signal }
       const answer = await account.send(
         { ...call, isLater: isPatient },
@@ -277,12 +289,15 @@ export class Upstream {
         if (header !== undefined) continue
       }
       // A password that is good otherwise is not refused: it is this repository that is.
+      const isJudged = isPath && ask.isJudgedByAsker === true
       const isCredential =
         status === 401 &&
         isOwn &&
+        !isJudged &&
         authorization?.isCredential === true &&
         !(await this.#isTaken(account, wanting, authorization.header))
-      throw judgeStatus(url, answer, { method, isOwn, isCredential, isPatient }, words)
+      const now = this.#options.clock.now()
+      throw judgeStatus(url, answer, { method, isOwn, isCredential, isPatient, now }, words)
     }
     throw new UpstreamError('redirect', `${origin.host}: more than ${redirectsMax} redirects`, {
       host: origin.host,
@@ -328,9 +343,14 @@ export class Upstream {
     return new UpstreamError('garbage', message, { host, status, words, isElsewhere })
   }
 
-  async #backOff(ask: Ask | PathAsk, attempt: number, failure: UpstreamError): Promise<void> {
+  async #backOff(
+    ask: Ask | PathAsk,
+    attempt: number,
+    failure: UpstreamError,
+    { deadline }: Pace,
+  ): Promise<void> {
     const { clock, random } = this.#options
-    const left = ask.deadline - clock.monotonic()
+    const left = deadline - clock.monotonic()
     const isPatient = ask.by === 'sync'
     const waitMsMax = isPatient ? patientMsMax : retryAfterWaitMsMax
     const wanted = failure.retryAfterMs ?? 0
@@ -370,25 +390,4 @@ const askAgainMs = 60_000
 function isWebPage(answer: Answer): boolean {
   const type = headerOf(answer.headers, 'content-type') ?? ''
   return /^text\/html\b/i.test(type.slice(0, 32))
-}
-
-/** Largest body that is sent, characters. */
-const bodyLengthMax = 64 * 1024
-
-function classOf(ask: Ask | PathAsk): RequestClass {
-  if ('path' in ask) return ask.class
-  if (ask.tail.startsWith('blobs/')) return 'blob'
-  return ask.tail.startsWith('tags/') ? 'list' : 'manifest'
-}
-
-/** Where it goes; `repository`: with the path of the upstream's URL. Throws for what is no path. */
-function urlOf(ask: Ask | PathAsk, origin: URL, repository: string): URL {
-  if (!('path' in ask)) return new URL(`/v2/${repository}/${ask.tail}`, origin)
-  // Two slashes would name a host.
-  const url = new URL(`${origin.origin}${ask.path}`)
-  if (!ask.path.startsWith('/') || url.origin !== origin.origin) {
-    throw new Error(`not a path of ${origin.host}`)
-  }
-  if ((ask.body?.length ?? 0) > bodyLengthMax) throw new Error('the body of a request is too large')
-  return url
 }

@@ -1,6 +1,7 @@
 /** @module An upstream client for tests, as parts of the server open it, with what it was answered. */
 import type { Clock } from '../../src/runtime/clock.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
+import type { Rate } from '../../src/runtime/token-bucket.ts'
 import { type AccountLimits, Accounts } from '../../src/upstream/account.ts'
 import { HttpClient } from '../../src/upstream/client.ts'
 import type { UpstreamError } from '../../src/upstream/error.ts'
@@ -20,6 +21,7 @@ export interface TestUpstreamOptions {
   readonly limits?: Partial<AccountLimits>
   readonly accounts?: Accounts
   readonly clock?: Clock
+  readonly requestRate?: Rate
 }
 
 export async function openUpstream(
@@ -30,11 +32,12 @@ export async function openUpstream(
   const http = await HttpClient.open({ caFile: undefined, proxy: undefined, ...timeouts })
   const answers: string[] = []
   const failures: UpstreamError[] = []
-  const { credentials = [], clock = systemClock, limits } = options
+  const { credentials = [], clock = systemClock, limits, requestRate } = options
   const upstream = new Upstream({
     bases: [url],
     credentials,
     limits: { connections: 16, bytesPerSecond: 0, requestsPerSecond: 0, ...limits },
+    ...(requestRate === undefined ? {} : { requestRate }),
     caFile: undefined,
     proxy: undefined,
     accounts: options.accounts ?? new Accounts(clock),

@@ -34,7 +34,6 @@ const OWN_TIME: Exceptions = {
   'src/observability/log-stream.ts': 'is to be given a clock',
   'src/server/http.ts': 'is to be given a clock',
   'src/upstream/client.ts': 'is to be given a clock',
-  'src/upstream/status.ts': 'is to be given a clock',
 }
 
 /** Files that ask whether a blob's bytes are in the metadata or in a file. */

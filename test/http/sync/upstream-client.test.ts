@@ -1,9 +1,11 @@
 /** @module What a sync needs of the upstream client beside what mirrors need. */
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/runtime/clock.ts'
+import type { Rate } from '../../../src/runtime/token-bucket.ts'
 import { Accounts } from '../../../src/upstream/account.ts'
 import type { PathAsk } from '../../../src/upstream/ask.ts'
-import { type Fault, FaultyUpstream, sendJson } from '../../support/faulty-upstream.ts'
+import { ShiftedClock } from '../../support/fake-clock.ts'
+import { FAULTS, type Fault, FaultyUpstream, sendJson } from '../../support/faulty-upstream.ts'
 import { QuayStandIn } from '../../support/quay/stand-in.ts'
 import {
   openUpstream,
@@ -168,6 +170,110 @@ describe('tokens', () => {
   })
 })
 
+describe('what is refused', () => {
+  /** Gives tokens by `answer`: the status for a scope, or for none. */
+  async function withTokens(answer: (scope: string | null) => number) {
+    const scopes: (string | null)[] = []
+    const upstream = await faulty((request, response) => {
+      const url = new URL(request.url ?? '', 'http://x')
+      if (url.pathname === '/token') {
+        const scope = url.searchParams.get('scope')
+        scopes.push(scope)
+        const status = answer(scope)
+        if (status === 200) response.writeHead(200).end('{"token":"t"}')
+        else sendJson(response, status, 'DENIED', 'no')
+        return true
+      }
+      const challenge = `Bearer realm="http://${request.headers.host}/token"`
+      sendJson(response, 401, 'UNAUTHORIZED', 'who', { 'WWW-Authenticate': challenge })
+      return true
+    })
+    const client = await clientOf(upstream.url, { credentials: [userOf('me', 'pw')] })
+    const ask = { repository: 'app', tail: 'manifests/v1', by: 'sync' } as const
+    const failing = () => client.upstream.fetch({ ...ask, deadline: within(5000) }, 100)
+    return { failing, scopes }
+  }
+
+  test.each([401, 403])(
+    'for one repository by a token server (%i) is not the credential',
+    async (status) => {
+      const { failing, scopes } = await withTokens((scope) => (scope === null ? 200 : status))
+      await expect(failing()).rejects.toMatchObject({ kind: 'denied' })
+      expect(scopes).toEqual(['repository:app:pull', null])
+    },
+  )
+
+  test.each([
+    [401, 401, 'auth'],
+    [403, 403, 'auth'],
+    [403, 400, 'auth'],
+    [403, 503, 'server'],
+  ])('for everything (%i, then %i) is %s', async (first, then, kind) => {
+    const { failing } = await withTokens((scope) => (scope === null ? then : first))
+    await expect(failing()).rejects.toMatchObject({ kind })
+  })
+
+  test('to a password is asked about again: it may end at any time', async () => {
+    const clock = new ShiftedClock()
+    let isGood = true
+    const upstream = await faulty((request, response) => {
+      if (request.url === '/v2/' && isGood) return json(request, response, undefined)
+      return FAULTS.unauthorized(request, response)
+    })
+    const credentials = [userOf('me', 'pw')]
+    const { upstream: client } = await clientOf(upstream.url, { credentials, clock })
+    const ask = { repository: 'app', tail: 'manifests/v1', by: 'sync' } as const
+    const kindOf = () =>
+      client.fetch({ ...ask, deadline: clock.monotonic() + 5000 }, 100).catch(({ kind }) => kind)
+    expect(await kindOf()).toBe('hidden')
+    isGood = false
+    clock.advance(16_000)
+    expect(await kindOf()).toBe('auth')
+  })
+})
+
+describe('the rate of requests', () => {
+  test('counts lists, tokens and repetitions, and not what a redirect leads to', async () => {
+    const storage = await faulty(json)
+    let failures = 1
+    const upstream = await faulty((request, response, content) => {
+      const url = new URL(request.url ?? '', 'http://x')
+      if (url.pathname === '/token') {
+        response.writeHead(200).end('{"token":"t"}')
+        return true
+      }
+      if (request.headers.authorization !== 'Bearer t') {
+        const challenge = `Bearer realm="http://${request.headers.host}/token"`
+        sendJson(response, 401, 'UNAUTHORIZED', 'who', { 'WWW-Authenticate': challenge })
+        return true
+      }
+      failures -= 1
+      if (failures >= 0) return FAULTS.broken(request, response)
+      if (url.pathname.includes('/blobs/')) {
+        response.writeHead(307, { Location: `${storage.url}/blob` }).end()
+        return true
+      }
+      return json(request, response, content)
+    })
+    const taken: number[] = []
+    const take = (count: number) => {
+      taken.push(count)
+      return 0
+    }
+    const requestRate = { take } as unknown as Rate
+    const { upstream: client } = await clientOf(upstream.url, { requestRate })
+    await client.fetch(pathAsk('/v2/_catalog', { class: 'list' }), 100)
+    // 401, the token, a failure, the list.
+    expect(taken).toHaveLength(4)
+    const ask = { repository: 'app', tail: 'blobs/sha256:x', by: 'sync' } as const
+    await client.fetch({ ...ask, deadline: within(5000) }, 100)
+    // A token for the repository, and the blob.
+    expect(taken).toHaveLength(6)
+    expect(taken.length).toBe(upstream.asked.length)
+    expect(storage.asked).toHaveLength(1)
+  })
+})
+
 describe('a host that is asked too much', () => {
   const limited =
     (headers: Record<string, string>, status = 429): Fault =>
@@ -233,6 +339,39 @@ describe('a host that is asked too much', () => {
     expect(Math.abs(error.retryAt - systemClock.now() - 900_000)).toBeLessThan(2000)
     await pull.upstream.fetch(ask, 100)
     expect(upstream.asked).toHaveLength(2)
+  })
+
+  test('by a sync answers pulls, and what it refuses to pulls is asked by no sync', async () => {
+    let isPullLimited = false
+    const isLimited = (agent: string) => isPullLimited || agent.includes('sync')
+    const upstream = await faulty((request, response, content) => {
+      const answer = isLimited(String(request.headers['user-agent']))
+        ? limited({ 'Retry-After': '12' })
+        : json
+      return answer(request, response, content)
+    })
+    const { upstream: client } = await clientOf(upstream.url)
+    const ask = { repository: 'app', tail: 'manifests/v1' } as const
+    const hasty = () => ({ ...ask, deadline: within(1_000) })
+    const sync = { ...ask, by: 'sync' } as const
+    await expect(client.fetch({ ...sync, deadline: within(1_000) }, 100)).rejects.toMatchObject({
+      kind: 'limited',
+    })
+    // Held for as long as was said; pulls are not.
+    await expect(client.fetch({ ...sync, deadline: within(500) }, 100)).rejects.toMatchObject({
+      kind: 'limited',
+    })
+    expect(upstream.asked).toHaveLength(1)
+    expect(client.breakers).toMatchObject([{ state: 'closed' }])
+    await client.fetch(hasty(), 100)
+    isPullLimited = true
+    await expect(client.fetch(hasty(), 100)).rejects.toMatchObject({ kind: 'limited' })
+    const count = upstream.asked.length
+    await expect(client.fetch(hasty(), 100)).rejects.toMatchObject({ kind: 'circuit' })
+    await expect(client.fetch({ ...sync, deadline: within(500) }, 100)).rejects.toMatchObject({
+      kind: 'limited',
+    })
+    expect(upstream.asked).toHaveLength(count)
   })
 
   test('gets no requests of a class faster than its rate', async () => {

@@ -37,7 +37,7 @@ const READERS: Readonly<Record<string, (text: string) => unknown>> = {
   'refusal of a token': readTokenRefusal,
   token: (text) => parseToken(JSON.stringify({ token: text }), systemClock, 'h'),
   scope: (text) => scopeOf(`repository:${text}`, 'app'),
-  'retry-after': parseRetryAfter,
+  'retry-after': (text) => parseRetryAfter(text, 0),
   target: (text) => judgeTarget(text, new URL('http://a.test'), false),
   address: kindOfAddress,
   'content-range': (text) => partOf({ headers: { 'content-range': `bytes ${text}` } }),

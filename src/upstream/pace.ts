@@ -1,0 +1,45 @@
+/**
+ * @module The rate to which one asker holds its own requests, beside what hosts limit: retries and tokens count, what
+ * a redirect leads to does not. The time of its waits is not upstream's, so the deadline moves on with them.
+ */
+import type { Rate } from '../runtime/token-bucket.ts'
+import type { Ask, PathAsk } from './ask.ts'
+import { sleep } from './sleep.ts'
+
+/** How soon a request that waits notices that a client wants it now, ms. */
+const hurryMs = 250
+
+export class Pace {
+  readonly #rate: Rate | undefined
+  readonly #ask: Ask | PathAsk
+  #waitedMs = 0
+
+  /** Undefined: as fast as it goes. */
+  constructor(rate: Rate | undefined, ask: Ask | PathAsk) {
+    this.#rate = rate
+    this.#ask = ask
+  }
+
+  /** ms on the monotonic clock. */
+  get deadline(): number {
+    return this.#ask.deadline + this.#waitedMs
+  }
+
+  /** Waits for the turn of one request. Throws what the waiting was aborted with. */
+  async turn(): Promise<void> {
+    const { by, isHurried, signal, waitSignal = signal } = this.#ask
+    const waitMs = this.#rate?.take(1) ?? 0
+    // A pull counts, and waits for nothing.
+    if (by !== 'sync') return
+    const stepMs = isHurried === undefined ? waitMs : hurryMs
+    for (let leftMs = waitMs; leftMs > 0 && isHurried?.() !== true; leftMs -= stepMs) {
+      const ms = Math.min(leftMs, stepMs)
+      await sleep(ms, waitSignal)
+      this.#waitedMs += ms
+      if (waitSignal?.aborted !== true || isHurried?.() === true) continue
+      // It is not sent: a debt for it would keep others waiting for nothing.
+      this.#rate?.take(-1)
+      throw waitSignal.reason
+    }
+  }
+}
