@@ -23,6 +23,8 @@ export interface ListedTag {
   readonly pushedAt?: number
   /** When the source itself lets the tag end, ms since 1970. */
   readonly expiresAt?: number
+  /** The source says that it lacks some of the index itself. */
+  readonly isSparse?: boolean
 }
 
 export interface TagsWanted {

@@ -39,6 +39,13 @@ export interface ListedReferrer {
   readonly annotationsJson?: Uint8Array
 }
 
+/** What the API lists, and why that is not all of it. */
+export interface ApiReferrers {
+  readonly rows: readonly ListedReferrer[]
+  /** Undefined: it was read to its end. */
+  readonly cut: string | undefined
+}
+
 export interface ReferrerList {
   readonly rows: readonly ListedReferrer[]
   /** Whether upstream has the API, or a tag in its place. */
@@ -53,7 +60,8 @@ export async function fetchReferrers(
 ): Promise<ReferrerList> {
   let hasApi = false
   try {
-    return { rows: await referrersByApi(repository, subject, deadline), isKept: true }
+    const { rows } = await referrersByApi(repository, subject, deadline)
+    return { rows, isKept: true }
   } catch (error) {
     if (!meansNoApi(error)) throw error
     hasApi = meansNoReferrers(error)
@@ -78,17 +86,47 @@ export function meansNoApi(error: unknown): error is UpstreamError {
   return status === 501 || (isElsewhere && status !== undefined)
 }
 
-/** By the referrers API alone. Throws an `UpstreamError`: `meansNoApi` tells whether there is none. */
+/** Codes that say of one subject, or of one repository, that it is not known. */
+const UNKNOWN_CODES: ReadonlySet<string> = new Set([
+  'MANIFEST_UNKNOWN',
+  'MANIFEST_INVALID',
+  'NAME_UNKNOWN',
+])
+
+export interface NoApi {
+  /** Of every subject, not of this one alone. */
+  readonly isOfAll: boolean
+  /** A host that a redirect has named says so: whether this one still knows us, only asking it tells. */
+  readonly isElsewhere: boolean
+}
+
+/**
+ * Whether upstream has said that there is no referrers API, or that it does not know the subject: 404, 405, 501,
+ * `UNSUPPORTED`, Quay's 400, and GHCR's redirect to its web pages. Undefined for everything else: what could not
+ * be asked has not said that there is none.
+ */
+export function saysNoApi(error: unknown): NoApi | undefined {
+  if (!(error instanceof UpstreamError)) return undefined
+  const { kind, status, code = '', isElsewhere } = error
+  if (isElsewhere) return status === undefined ? undefined : { isOfAll: true, isElsewhere }
+  if (meansNoReferrers(error)) return { isOfAll: false, isElsewhere }
+  const isNone = kind === 'missing' || status === 405 || status === 501 || code === 'UNSUPPORTED'
+  return isNone ? { isOfAll: !UNKNOWN_CODES.has(code), isElsewhere } : undefined
+}
+
+/** By the referrers API alone. Throws an `UpstreamError`: `saysNoApi` tells whether there is none. */
 export async function referrersByApi(
   repository: AskedRepository,
   subject: Digest,
   deadline: number,
-): Promise<ListedReferrer[]> {
+): Promise<ApiReferrers> {
   const rows: ListedReferrer[] = []
   const asked = new Set<string>()
   let query: string | undefined = ''
   let bytes = 0
-  while (query !== undefined && !asked.has(query) && asked.size < pagesMax) {
+  while (query !== undefined) {
+    if (asked.has(query)) return { rows, cut: 'its pages lead in a circle' }
+    if (asked.size === pagesMax) return { rows, cut: `there are more than ${pagesMax} pages` }
     asked.add(query)
     const answer: Answer & { bytes: Buffer } = await repository.fetch(
       {
@@ -101,10 +139,12 @@ export async function referrersByApi(
     const found = await indexRows(answer.bytes)
     bytes += answer.bytes.byteLength
     rows.push(...found.slice(0, referrersMax - rows.length))
-    if (found.length === 0 || rows.length === referrersMax || bytes > bytesMax) break
     query = nextQuery(headerOf(answer.headers, 'link'))
+    if (query === undefined) break
+    if (rows.length === referrersMax) return { rows, cut: `there are more than ${referrersMax}` }
+    if (bytes > bytesMax) return { rows, cut: `its pages have more than ${bytesMax} bytes` }
   }
-  return rows
+  return { rows, cut: undefined }
 }
 
 async function byTag(

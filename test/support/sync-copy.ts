@@ -17,7 +17,7 @@ import type { TagCopy } from '../../src/sync/copy/outcome.ts'
 import { SyncJournal } from '../../src/sync/journal.ts'
 import { Accounts } from '../../src/upstream/account.ts'
 import { HttpClient } from '../../src/upstream/client.ts'
-import { Upstream } from '../../src/upstream/upstream.ts'
+import { Upstream, type UpstreamOptions } from '../../src/upstream/upstream.ts'
 import type { FaultyUpstream } from './faulty-upstream.ts'
 import { openTemporaryStorage } from './open-store.ts'
 import { asDigest, asName, asTag, imageIndex, imageManifest, sha256 } from './registry-client.ts'
@@ -46,7 +46,7 @@ export interface CopyScene {
 /** `around`: the metadata as the copier sees it. `folder`: of a registry that is stopped. */
 export async function openCopyScene(
   from: Pick<FaultyUpstream, 'url'>,
-  some: Partial<CopierParts> = {},
+  some: Partial<CopierParts> & Pick<UpstreamOptions, 'requestRate'> = {},
   around: (metadata: MetadataStore) => MetadataStore = (metadata) => metadata,
   folder?: string,
 ): Promise<CopyScene> {
@@ -69,6 +69,7 @@ export async function openCopyScene(
     proxy: undefined,
     accounts: new Accounts(systemClock),
     http,
+    ...(some.requestRate === undefined ? {} : { requestRate: some.requestRate }),
     clock: systemClock,
     random: () => 0,
     onRequest: () => undefined,
@@ -99,7 +100,7 @@ export async function openCopyScene(
     clock: systemClock,
     space: { freeBytes: Number.POSITIVE_INFINITY, reserveBytes: 0 },
     slots: [new Semaphore(4), new Semaphore(8)],
-    rates: [{ requests: new Rate(0, systemClock, 'all'), bytes: new Rate(0, systemClock, 'all') }],
+    byteRates: [new Rate(0, systemClock, 'all')],
     mayLinkFrom: () => true,
     source: 'quay',
     by: 'sync:quay',

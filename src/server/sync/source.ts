@@ -16,7 +16,7 @@ import { openSource } from '../../sync/sources/open.ts'
 import { HttpClient } from '../../upstream/client.ts'
 import { sleep } from '../../upstream/sleep.ts'
 import type { Credential } from '../../upstream/tokens.ts'
-import { Upstream } from '../../upstream/upstream.ts'
+import { Upstream, type UpstreamOptions } from '../../upstream/upstream.ts'
 import type { SharedParts } from './parts.ts'
 
 /** What upstream itself lacks of an index may be missing here; nothing else may. */
@@ -46,13 +46,18 @@ export async function openSyncSource(
   // Closed after the engine: a start that fails closes it, too.
   const http = life.opened(`sync ${config.name}`, opened, (one) => one.close())
   const rules = rulesOf(config)
+  // Of all that the source asks for: lists, tokens, manifests and blobs.
+  const requestRate = new Rate(config.requestsPerSecond, clock, 'all')
   const by = `sync:${config.name}`
   const { source, registry } = openSource({
     config,
     listing: rules.selection.listing,
     clock,
     isEcho: (event) => isEchoOf({ metadata, mapping: config, by }, event),
-    open: (url, credential) => upstreamOf(config, url, credential, http, shared),
+    open: (url, credential) => {
+      const sending = { http, requestRate }
+      return upstreamOf(config, url, credential, sending, shared)
+    },
   })
   const { readManifest } = shared
   const writing = { clock, tagLocks, protection, readBlob, readManifest }
@@ -66,12 +71,7 @@ export async function openSyncSource(
     source: config.name,
     by,
     slots: [new Semaphore(config.concurrency), shared.slots],
-    rates: [
-      {
-        requests: new Rate(config.requestsPerSecond, clock, 'all'),
-        bytes: new Rate(config.bytesPerSecond, clock, 'all'),
-      },
-    ],
+    byteRates: [new Rate(config.bytesPerSecond, clock, 'all')],
     mayLinkFrom: linksOf(config, registry.realm, shared),
   })
   return {
@@ -97,7 +97,7 @@ function upstreamOf(
   { caFile, proxy, name }: SyncSourceConfig,
   url: string,
   credential: Credential | undefined,
-  http: HttpClient,
+  { http, requestRate }: Pick<UpstreamOptions, 'http' | 'requestRate'>,
   { accounts, logger, counters }: SharedParts,
 ): Upstream {
   return new Upstream({
@@ -108,6 +108,7 @@ function upstreamOf(
     proxy,
     accounts,
     http,
+    ...(requestRate === undefined ? {} : { requestRate }),
     clock: systemClock,
     random: Math.random,
     onRequest: () => undefined,

@@ -3,6 +3,7 @@
  * tags that are named after the manifest. What the lists say is a hint: a manifest counts as a referrer when
  * its own `subject` says so.
  */
+import type { SyncReferrers } from '../../config/config.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { isImageIndex } from '../../registry/media-type.ts'
@@ -10,9 +11,10 @@ import type { RepositoryName } from '../../registry/name.ts'
 import { fallbackTagOf, namesakeOf } from '../../registry/named-tag.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
 import { UpstreamError } from '../../upstream/error.ts'
-import { meansNoApi, referrersByApi } from '../../upstream/referrer-lists.ts'
+import { referrersByApi, saysNoApi } from '../../upstream/referrer-lists.ts'
 import { SyncError } from '../port.ts'
 import { atOnce } from './at-once.ts'
+import { isWantedTag, kindOfListed, kindOfManifest, wantsAll } from './kinds.ts'
 import type { AttachedWanted, CopyCounts } from './outcome.ts'
 import type { SourceManifest, SourceRepository } from './source-repository.ts'
 import { type CopyTree, isMissing } from './tree.ts'
@@ -21,10 +23,13 @@ import { type CopyTree, isMissing } from './tree.ts'
 const depthMax = 3
 const referrersMax = 1_000
 
+/** Tags that are named after one manifest. */
+const namedMax = 1_000
+
 const subjectsAtOnce = 4
 const referrersAtOnce = 4
 
-/** Ends of the tags by which cosign attaches, asked for where the tags are not known. */
+/** Ends of the tags by which cosign attaches: asked for where the tags are not known, and the first of too many. */
 const SUFFIXES = ['', '.sig', '.att', '.sbom']
 
 export interface AttachedOptions {
@@ -33,6 +38,7 @@ export interface AttachedOptions {
   readonly metadata: MetadataReader
   readonly local: RepositoryName
   readonly wanted: AttachedWanted
+  readonly kinds: SyncReferrers
   readonly listing: ReadonlyMap<Tag, Digest | undefined> | undefined
   readonly counts: CopyCounts
   readonly signal: AbortSignal
@@ -47,6 +53,7 @@ export interface AttachedTag {
 export class Attached {
   readonly #options: AttachedOptions
   readonly #tags: AttachedTag[] = []
+  readonly #empty: AttachedTag[] = []
   readonly #seen = new Set<Digest>()
   readonly #named: ReadonlyMap<Digest, readonly Tag[]>
   #hasNoApi = false
@@ -60,6 +67,11 @@ export class Attached {
   /** Tags to be moved with their subject. */
   get tags(): readonly AttachedTag[] {
     return this.#tags
+  }
+
+  /** Lists of which nothing is attached here: they do not come, and need no other look. */
+  get empty(): readonly AttachedTag[] {
+    return this.#empty
   }
 
   /** The first failure: the rest was looked for all the same. */
@@ -83,45 +95,69 @@ export class Attached {
   }
 
   async #subject(subject: Digest, found: Set<Digest>): Promise<void> {
-    const listed = new Set<Digest>(await this.#byApi(subject))
-    for (const tag of this.#tagsOf(subject)) {
+    const listed = new Set<Digest>()
+    const tags = new Set(this.#tagsOf(subject))
+    await this.#orNote(async () => {
+      for (const digest of await this.#byApi(subject, tags)) listed.add(digest)
+    })
+    for (const tag of tags) {
       await this.#orNote(() => this.#byTag(subject, tag, listed, found))
     }
     listed.delete(subject)
-    const some = [...listed].slice(0, referrersMax)
+    const some = this.#first([...listed], referrersMax, `referrers of ${subject}`)
     await atOnce(some, referrersAtOnce, this.#options.signal, (digest) =>
       this.#orNote(() => this.#referrer(subject, digest, found)),
     )
   }
 
-  async #byApi(subject: Digest): Promise<readonly Digest[]> {
-    const { source, wanted } = this.#options
+  /** What could not be asked is a failure: none is there only where upstream says so. */
+  async #byApi(subject: Digest, tags: Set<Tag>): Promise<readonly Digest[]> {
+    const { source, wanted, kinds } = this.#options
     if (wanted !== 'all' || this.#hasNoApi) return []
     try {
-      const rows = await referrersByApi(source, subject, source.deadline)
-      return rows.slice(0, referrersMax).flatMap((row) => digestsOf(row.digest))
+      const { rows, cut } = await referrersByApi(source, subject, source.deadline)
+      if (cut !== undefined) this.#failure ??= suspicious(`the referrers of ${subject}: ${cut}`)
+      const some = rows.filter((row) => {
+        const kind = kindOfListed(row)
+        return kind === undefined || kinds[kind]
+      })
+      return some.flatMap((row) => digestsOf(row.digest))
     } catch (error) {
-      if (!meansNoApi(error)) throw error
-      // 400 may be of this subject alone, 401 and 403 too.
-      if (error.status === 404 || error.status === 405 || error.status === 501)
-        this.#hasNoApi = true
+      const none = saysNoApi(error)
+      if (none === undefined) throw error
+      if (none.isOfAll) this.#hasNoApi = true
+      // A page to log in looks the same: who is still known is told here whether there is such a tag.
+      if (none.isElsewhere) for (const tag of usualTags(subject, [''])) tags.add(tag)
       return []
     }
   }
 
-  /** Tags upstream that are named after it, or may be. */
+  /** Tags upstream that are named after it, or may be, and that are wanted by their names. */
   #tagsOf(subject: Digest): readonly Tag[] {
+    const { kinds } = this.#options
+    return this.#namedAfter(subject).filter((tag) => isWantedTag(tag, subject, kinds))
+  }
+
+  #namedAfter(subject: Digest): readonly Tag[] {
     const { listing, wanted } = this.#options
-    if (listing !== undefined) return this.#named.get(subject) ?? []
-    if (wanted !== 'all') return []
-    return SUFFIXES.flatMap((suffix) => {
-      const tag = parseTag(`${fallbackTagOf(subject)}${suffix}`)
-      return tag.ok ? [tag.value] : []
-    })
+    if (listing === undefined) return wanted === 'all' ? usualTags(subject, SUFFIXES) : []
+    const tags = this.#named.get(subject) ?? []
+    if (tags.length <= namedMax) return tags
+    const usual = usualTags(subject, SUFFIXES).filter((tag) => listing.has(tag))
+    const all = [...new Set([...usual, ...tags])]
+    return this.#first(all, namedMax, `tags that are named after ${subject}`)
+  }
+
+  /** So many of them: that there are more is said. */
+  #first<T>(all: readonly T[], countMax: number, what: string): readonly T[] {
+    if (all.length > countMax) {
+      this.#failure ??= suspicious(`there are ${all.length} ${what}, of which ${countMax} are read`)
+    }
+    return all.slice(0, countMax)
   }
 
   async #byTag(subject: Digest, tag: Tag, listed: Set<Digest>, found: Set<Digest>): Promise<void> {
-    const { tree, listing, metadata, local, wanted } = this.#options
+    const { tree, listing, metadata, local, wanted, kinds } = this.#options
     const here = metadata.get('tags', [local, tag])?.digest
     const known = listing?.get(tag)
     // Where upstream does not say what it points at, only a whole look asks.
@@ -133,29 +169,34 @@ export class Attached {
       return
     }
     const isList = tag === fallbackTagOf(subject) && isImageIndex(it.manifest.mediaType)
+    let only: ReadonlySet<Digest> | undefined
     if (isList) {
       const entries = entriesOf(it)
       const ours = await this.#oursOf(subject, entries)
-      if (ours.length === 0) return
+      if (ours.length === 0) {
+        this.#empty.push({ tag, digest: it.digest })
+        return
+      }
       for (const digest of ours) listed.add(digest)
+      // The list keeps its bytes, whatever of it is wanted.
+      if (!wantsAll(kinds)) only = new Set(ours)
+    } else if (tag === fallbackTagOf(subject) && !kinds[kindOfManifest(it.manifest)]) {
+      this.#empty.push({ tag, digest: it.digest })
+      return
     }
-    const placed = await tree.attached(it.digest, isList)
+    const placed = await tree.attached(it.digest, isList, only)
     if (placed.isNew) this.#options.counts.attached += 1
     this.#tags.push({ tag, digest: it.digest })
     if (!isList) found.add(it.digest)
   }
 
-  /** Entries of a fallback tag whose own subject is this one. */
+  /** Entries of a fallback tag whose own subject is this one, and that are wanted. */
   async #oursOf(subject: Digest, entries: readonly Digest[]): Promise<readonly Digest[]> {
     const ours: Digest[] = []
-    await atOnce(
-      entries.slice(0, referrersMax),
-      referrersAtOnce,
-      this.#options.signal,
-      async (it) => {
-        if (await this.#isOf(subject, it)) ours.push(it)
-      },
-    )
+    const some = this.#first(entries, referrersMax, `entries of the list of ${subject}`)
+    await atOnce(some, referrersAtOnce, this.#options.signal, async (it) => {
+      if (await this.#isOf(subject, it)) ours.push(it)
+    })
     return ours
   }
 
@@ -166,14 +207,14 @@ export class Attached {
     found.add(digest)
   }
 
-  /** What is listed and gone is attached to nothing. */
+  /** Whether it is attached, and wanted. What is listed and gone is attached to nothing. */
   async #isOf(subject: Digest, digest: Digest): Promise<boolean> {
-    const { metadata, local, tree } = this.#options
+    const { metadata, local, tree, kinds } = this.#options
     const row = metadata.get('manifests', [local, digest])
     if (row !== undefined) return row.subject === subject
     try {
       const { manifest } = await tree.read(digest)
-      return manifest.subject?.digest.digest === subject
+      return manifest.subject?.digest.digest === subject && kinds[kindOfManifest(manifest)]
     } catch (error) {
       if (isMissing(error)) return false
       throw error
@@ -194,13 +235,24 @@ export class Attached {
 
 /** What another request would meet as well: the copy waits, instead of moving a tag without its signatures. */
 function endsAll(error: unknown): boolean {
-  if (error instanceof UpstreamError) return error.kind === 'limited'
+  if (error instanceof UpstreamError) return error.kind === 'limited' || error.kind === 'auth'
   return error instanceof SyncError && error.reason === 'no-space'
 }
 
 /** The tag, or what it points at, is not there any more: nothing is attached by it. */
 function isGone(error: unknown): boolean {
   return error instanceof UpstreamError && error.kind === 'missing'
+}
+
+function suspicious(message: string): SyncError {
+  return new SyncError('suspicious-listing', message)
+}
+
+function usualTags(subject: Digest, suffixes: readonly string[]): Tag[] {
+  return suffixes.flatMap((suffix) => {
+    const tag = parseTag(`${fallbackTagOf(subject)}${suffix}`)
+    return tag.ok ? [tag.value] : []
+  })
 }
 
 function entriesOf({ manifest }: SourceManifest): Digest[] {

@@ -10,12 +10,14 @@ import type { Digest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Tag } from '../../registry/tag.ts'
+import type { Rate } from '../../runtime/token-bucket.ts'
 import { UpstreamError } from '../../upstream/error.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import { SyncError, type SyncReason } from '../port.ts'
 import { retryAtOf } from '../sources/failures.ts'
 import { Attached, type AttachedTag } from './attached.ts'
 import { BlobCopy, type BlobCopyParts } from './blobs.ts'
+import { ALL_KINDS } from './kinds.ts'
 import {
   type CopyCounts,
   type CopyPlan,
@@ -24,7 +26,7 @@ import {
   type TagCopy,
 } from './outcome.ts'
 import { toSyncError } from './reasons.ts'
-import { type CopyRates, SourceRepository } from './source-repository.ts'
+import { SourceRepository } from './source-repository.ts'
 import {
   type Decided,
   type TagDecision,
@@ -62,7 +64,7 @@ export interface CopierParts
     Omit<BlobCopyParts, 'owner' | 'metadata' | 'clock'> {
   readonly upstream: Upstream
   /** Of the source, and of all sources: all of them are kept. */
-  readonly rates: readonly CopyRates[]
+  readonly byteRates: readonly Rate[]
   readonly flights: BlobFlights
   /** Default: every tag may move. */
   readonly judge?: (it: JudgedTag) => Promise<Verdict>
@@ -78,15 +80,16 @@ class Round {
   readonly attached: Attached
 
   constructor(parts: CopierParts, owner: FlightOwner, it: TagCopy, isPlan: boolean) {
-    const { local, platforms, isSparse = false, signal, listing, attached: wanted } = it
+    const { local, platforms, isSparse = false, signal, listing } = it
+    const { attached: wanted, kinds = ALL_KINDS } = it
     const counts = noCounts()
     this.counts = counts
-    const { upstream, rates, clock, readManifest, metadata } = parts
+    const { upstream, byteRates, clock, readManifest, metadata } = parts
     const name = it.repository
     const source = new SourceRepository({
       upstream,
       name,
-      rates,
+      byteRates,
       clock,
       readManifest,
       counts,
@@ -95,7 +98,8 @@ class Round {
     const common = { source, local, counts, signal, isPlan }
     this.blobs = new BlobCopy({ ...parts, owner }, common)
     this.tree = new CopyTree(parts, { ...common, blobs: this.blobs, platforms, isSparse })
-    this.attached = new Attached({ ...common, tree: this.tree, metadata, wanted, listing })
+    const { tree } = this
+    this.attached = new Attached({ ...common, tree, metadata, wanted, kinds, listing })
   }
 }
 
@@ -206,11 +210,12 @@ export class TagCopier {
     const moved = await this.#moves.move({
       main: wantedOf(it),
       row: (decided) => {
-        ended = endOfMove(decided, failure, counts, signal)
+        ended = sparsely(endOfMove(decided, failure, counts, signal), tree)
         return rowOf(it, ended, { before, wrote: decided.wrote, now: clock.now() })
       },
       rules: it,
       attached: attached.tags,
+      empty: attached.empty,
       placed: placed.map((one) => one.digest),
     })
     if (moved.kind === 'incomplete') return 'incomplete'
@@ -250,13 +255,24 @@ function endOfMove(
   const stopped = endOf(main)
   if (stopped !== undefined) return stopped
   if (failure !== undefined) {
-    const { message, isPassing } = toSyncError(failure, signal)
-    return { outcome: 'failed', reason: 'referrers', message, isPassing }
+    const { reason: why, message, isPassing } = toSyncError(failure, signal)
+    const reason = why === 'suspicious-listing' ? why : 'referrers'
+    return { outcome: 'failed', reason, message, isPassing }
   }
   if (main.kind === 'move') return { outcome: 'copied' }
   if (counts.attached + moved > 0) return { outcome: 'referrers_updated' }
   // What was lost here came again.
   return { outcome: counts.manifests + counts.downloadedBytes > 0 ? 'copied' : 'unchanged' }
+}
+
+/** Says of an image that is here what upstream lacks of it. */
+function sparsely(ended: Ended, { lacking }: CopyTree): Ended {
+  if (lacking === 0 || ended.reason !== undefined || !LOOKED_AT.has(ended.outcome)) return ended
+  return {
+    ...ended,
+    reason: 'sparse',
+    message: `upstream itself lacks ${lacking} of its manifests`,
+  }
 }
 
 /** No repetition mends what these are about: it is what upstream has. */

@@ -1,6 +1,7 @@
 /**
  * @module What is asked of a copy of one tag, and what it comes to.
  */
+import type { SyncReferrers } from '../../config/config.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Tag } from '../../registry/tag.ts'
@@ -29,6 +30,8 @@ export interface TagCopy {
   /** `os/architecture[/variant]`; `''`: what names no platform. Empty: all. */
   readonly platforms: readonly string[]
   readonly attached: AttachedWanted
+  /** What of it; undefined: all. */
+  readonly kinds?: SyncReferrers
   /**
    * Every tag of the repository upstream that is named after a digest, with its digest where the source says
    * it. Undefined: not known, so the usual ones are asked for.
@@ -70,8 +73,11 @@ export interface CopyCounts {
 
 export interface CopyResult {
   readonly outcome: TagOutcome
-  /** Of `failed`, `rejected`, and of `skipped` and `conflict` where there is a word for it. */
-  readonly reason?: SyncReason | 'platform'
+  /**
+   * Of `failed`, `rejected`, and of `skipped` and `conflict` where there is a word for it. `sparse`: of an image
+   * that is here, without what upstream itself lacks of it.
+   */
+  readonly reason?: SyncReason | 'platform' | 'sparse'
   readonly message?: string
   /** Worth another try. */
   readonly isPassing?: boolean
@@ -83,7 +89,7 @@ export interface CopyResult {
 /** What a copy would do. */
 export interface CopyPlan {
   readonly action: 'copy' | 'move' | 'update_referrers' | TagOutcome
-  readonly reason?: SyncReason | 'platform'
+  readonly reason?: CopyResult['reason']
   readonly message?: string
   /** Bytes of blobs to fetch: by the sizes of manifests, less what is held here. */
   readonly bytes: number

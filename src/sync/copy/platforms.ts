@@ -2,7 +2,6 @@
  * @module Which manifests of an index are copied. The index itself keeps its bytes, and with them its digest
  * and its signatures.
  */
-import type { Digest } from '../../registry/digest.ts'
 import {
   decode,
   elementsOf,
@@ -104,6 +103,6 @@ function memberValue(bytes: Buffer, member: Member | undefined): unknown {
   return decode(bytes, member)
 }
 
-export function isChosen(chosen: ReadonlySet<string> | undefined, digest: Digest): boolean {
+export function isChosen(chosen: ReadonlySet<string> | undefined, digest: string): boolean {
   return chosen === undefined || chosen.has(digest)
 }

@@ -23,12 +23,6 @@ import { SyncError } from '../port.ts'
 import type { CopyCounts } from './outcome.ts'
 import { CorruptError } from './reasons.ts'
 
-/** What is taken for each request and each byte: of the source, and of all sources. */
-export interface CopyRates {
-  readonly requests: Rate
-  readonly bytes: Rate
-}
-
 /** How long upstream has for an answer, or for the head of a blob's, ms. */
 const answerMs = 37_000
 
@@ -42,7 +36,8 @@ export interface SourceRepositoryParts {
   readonly upstream: Upstream
   /** Upstream's name. */
   readonly name: string
-  readonly rates: readonly CopyRates[]
+  /** Of the source, and of all sources: all of them are kept. */
+  readonly byteRates: readonly Rate[]
   readonly clock: Clock
   readonly readManifest: ManifestReader['read']
   readonly counts: CopyCounts
@@ -72,7 +67,7 @@ export class SourceRepository implements AskedRepository {
   /** Throws an `UpstreamError`, and the signal's reason. */
   async ask(it: Omit<Ask, 'repository'>): Promise<Answer> {
     const { upstream, name, signal } = this.#parts
-    await this.#pace()
+    this.#count()
     const asking = upstream.ask({ ...it, repository: name, by: 'sync', signal })
     return unlessAborted(asking, signal, (answer) => answer.body.abort())
   }
@@ -82,7 +77,7 @@ export class SourceRepository implements AskedRepository {
     bytesMax: number,
   ): Promise<Answer & { readonly bytes: Buffer }> {
     const { upstream, name, signal } = this.#parts
-    await this.#pace()
+    this.#count()
     return unlessAborted(
       upstream.fetch({ ...it, repository: name, by: 'sync', signal }, bytesMax),
       signal,
@@ -155,12 +150,10 @@ export class SourceRepository implements AskedRepository {
     }
   }
 
-  async #pace(): Promise<void> {
-    const { rates, signal, counts } = this.#parts
+  #count(): void {
+    const { signal, counts } = this.#parts
     signal.throwIfAborted()
     counts.requests += 1
-    const waitMs = Math.max(0, ...rates.map(({ requests }) => requests.take(1)))
-    if (waitMs > 0) await unlessAborted(sleep(waitMs), signal)
   }
 }
 
@@ -184,27 +177,27 @@ class SourceBlob implements FillSource {
 
   /** Not ended by the signal: what has begun keeps its bytes, and others may wait for it. */
   async open(offset: number, deadline: number): Promise<FillAnswer> {
-    const { upstream, name, rates, counts } = this.#parts
+    const { upstream, name, byteRates, counts, signal } = this.#parts
     const small = this.#small
     if (small !== undefined && offset === 0) {
       return { offset: 0, sizeBytes: small.byteLength, body: bodyOf(small) }
     }
     counts.requests += 1
-    const waitMs = Math.max(0, ...rates.map(({ requests }) => requests.take(1)))
-    if (waitMs > 0 && !this.#isHurried()) await sleep(waitMs)
     const answer = await upstream.ask({
       method: 'GET',
       repository: name,
       tail: `blobs/${this.#digest}`,
       headers: { Accept: '*/*', ...(offset === 0 ? {} : { Range: `bytes=${offset}-` }) },
-      deadline: deadline + waitMs,
+      deadline,
       isBulk: true,
       by: this.#isHurried() ? 'pull' : 'sync',
+      isHurried: this.#isHurried,
+      waitSignal: signal,
     })
     let { body } = answer
-    for (const { bytes } of rates) {
+    for (const rate of byteRates) {
       const take = (count: number) => {
-        const ms = bytes.take(count)
+        const ms = rate.take(count)
         return this.#isHurried() ? 0 : ms
       }
       body = ratedBody(body, { take }, () => undefined, hurryMs)
@@ -222,7 +215,9 @@ class SourceBlob implements FillSource {
 
   judge(error: unknown): { readonly error: UpstreamError; readonly isPassing: boolean } {
     const known = toUpstreamError(error, 'upstream')
-    return { error: known, isPassing: known.isPassing }
+    // Nobody waits for it any more.
+    const isOver = this.#parts.signal.aborted && !this.#isHurried()
+    return { error: known, isPassing: known.isPassing && !isOver }
   }
 }
 
@@ -263,10 +258,6 @@ function schema1(): SyncError {
 function saysSchema1(bytes: Uint8Array): boolean {
   const text = Buffer.from(bytes.subarray(0, 256)).toString('latin1')
   return /"schemaVersion"\s{0,8}:\s{0,8}1\b/.test(text)
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 /** Rejects with the signal's reason when that comes first; `drop` takes what comes too late. */

@@ -57,6 +57,8 @@ export interface Move {
   readonly row: (it: Decided) => SyncTagRow
   readonly rules: TagRules
   readonly attached: readonly AttachedTag[]
+  /** Named after the content, and nothing of it: they stay where they are, and are known from now on. */
+  readonly empty: readonly AttachedTag[]
   /** Manifests that have to be in the repository still. */
   readonly placed: readonly Digest[]
 }
@@ -99,7 +101,7 @@ export class TagMoves {
   async #move(it: Move): Promise<Moved> {
     const { metadata, journal, source } = this.#parts
     const { repository, tag } = it.main
-    for (const moved of [it.main, ...it.attached]) {
+    for (const moved of [it.main, ...it.attached, ...it.empty]) {
       await journal.settle({ source, repository, tag: moved.tag })
     }
     for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
@@ -211,7 +213,19 @@ class Turn implements Transaction {
       const row = { local: main.local, outcome, at: this.#now, attempts: 0, upstream: digest }
       this.note(tag, its === undefined ? row : { ...row, wrote: its })
     }
+    if (isFree) this.#noteEmpty()
     return { main: decided, wrote, moved, conflicts }
+  }
+
+  #noteEmpty(): void {
+    const { main, empty } = this.#it
+    for (const { tag, digest } of empty) {
+      const known = this.#known(tag)
+      if (known?.upstream === digest) continue
+      const row = { local: main.local, outcome: 'skipped', at: this.#now, attempts: 0 } as const
+      const wrote = known?.wrote === undefined ? {} : { wrote: known.wrote }
+      this.note(tag, { ...row, ...wrote, upstream: digest })
+    }
   }
 
   note(tag: Tag, row: SyncTagRow): void {

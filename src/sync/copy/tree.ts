@@ -14,7 +14,7 @@ import type { RepositoryName } from '../../registry/name.ts'
 import type { Tag } from '../../registry/tag.ts'
 import { BoundedMap } from '../../runtime/bounded-map.ts'
 import { UpstreamError } from '../../upstream/error.ts'
-import { SyncError } from '../port.ts'
+import { SyncError, type SyncReason } from '../port.ts'
 import { atOnce } from './at-once.ts'
 import type { BlobCopy } from './blobs.ts'
 import type { CopyCounts } from './outcome.ts'
@@ -78,12 +78,15 @@ interface Walk {
   /** What an index may lack. */
   readonly isSparse: boolean
   readonly depth: number
+  /** Entries of this index that are wanted; undefined: all. */
+  readonly only?: ReadonlySet<string> | undefined
 }
 
 export class CopyTree {
   readonly #parts: TreeParts
   readonly #options: TreeOptions
   readonly #placed = new Map<Digest, Promise<Placed>>()
+  #lacking = 0
   /** Read, and to be placed perhaps. */
   readonly #seen = new BoundedMap<Digest, SourceManifest>(seenMax)
 
@@ -98,15 +101,23 @@ export class CopyTree {
     return all.flatMap((it) => (it.status === 'fulfilled' ? [it.value] : []))
   }
 
+  /** Manifests of the image that upstream lacks, and said so. */
+  get lacking(): number {
+    return this.#lacking
+  }
+
   /** The image or index of the tag. Throws `OtherPlatform` for an image that is of none that is wanted. */
   image(digest: Digest): Promise<Placed> {
     const { isSparse } = this.#options
     return this.#place(digest, { isAttached: false, isSparse, depth: 0 })
   }
 
-  /** What is attached to something, whole. `isList`: an index of which anything may be missing. */
-  attached(digest: Digest, isList = false): Promise<Placed> {
-    return this.#place(digest, { isAttached: true, isSparse: isList, depth: 0 })
+  /**
+   * What is attached to something, whole. `isList`: an index of which anything may be missing; `only`: what is
+   * wanted of it.
+   */
+  attached(digest: Digest, isList = false, only?: ReadonlySet<Digest>): Promise<Placed> {
+    return this.#place(digest, { isAttached: true, isSparse: isList, depth: 0, only })
   }
 
   /** Reads a manifest, from here or from upstream, without placing it: that may follow. */
@@ -170,26 +181,27 @@ export class CopyTree {
   async #children(manifest: Manifest, bytes: Uint8Array, walk: Walk): Promise<void> {
     const { platforms, signal } = this.#options
     const isSubset = !walk.isAttached && platforms.length > 0 && isImageIndex(manifest.mediaType)
-    const chosen = isSubset ? await chosenChildren(bytes, platforms) : undefined
+    const chosen = isSubset ? await chosenChildren(bytes, platforms) : walk.only
     const needed = manifest.children.filter(({ isRequired }) => isRequired)
     const blobs = needed.filter(({ kind }) => kind !== 'manifest')
     const manifests = needed.filter(({ kind }) => kind === 'manifest')
-    const wanted = manifests.filter(({ digest }) => {
-      return digest.kind === 'computed' && isChosen(chosen, digest.digest)
-    })
+    const wanted = manifests.filter(({ digest }) => isChosen(chosen, digest.digest))
     if (isSubset && wanted.length === 0) throw new OtherPlatform()
     await atOnce(blobs, blobsAtOnce, signal, (child) => this.#blob(child))
     let missing = 0
     await atOnce(wanted, childrenAtOnce, signal, async (child) => {
       if (!(await this.#child(child, walk))) missing += 1
     })
+    if (!walk.isAttached) this.#lacking += missing
     if (missing > 0 && missing === wanted.length) throw childMissing('every manifest of the index')
   }
 
   /** False: upstream lacks it, and may. */
   async #child(child: ManifestChild, walk: Walk): Promise<boolean> {
-    const digest = ownDigest(child)
-    const place = () => this.#place(digest, { ...walk, depth: walk.depth + 1 })
+    if (child.digest.kind !== 'computed' && walk.isSparse) return false
+    const digest = ownDigest(child, 'child-missing')
+    const { isAttached, isSparse, depth } = walk
+    const place = () => this.#place(digest, { isAttached, isSparse, depth: depth + 1 })
     const copy = () => this.#blob(child)
     // Caches list layers in an index: what the type leaves open is asked for in the likelier order.
     const isManifest = isImageManifest(child.mediaType) || isImageIndex(child.mediaType)
@@ -257,9 +269,9 @@ function isIndexLike({ children }: Manifest): boolean {
   return children.some(({ kind }) => kind === 'manifest')
 }
 
-function ownDigest({ digest }: ManifestChild): Digest {
+function ownDigest({ digest }: ManifestChild, reason: SyncReason = 'bad-manifest'): Digest {
   if (digest.kind === 'computed') return digest.digest
-  throw new SyncError('bad-manifest', `${digest.digest} has an algorithm that is not known here`)
+  throw new SyncError(reason, `${digest.digest} has an algorithm that is not known here`)
 }
 
 export function isMissing(error: unknown): boolean {

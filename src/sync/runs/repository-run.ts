@@ -310,6 +310,8 @@ export class RepositoryRun {
       local,
       platforms: config.platforms,
       attached,
+      kinds: config.referrers,
+      isSparse: listed.isSparse === true && listed.digest === digest,
       ...(isListed ? { listing: named } : {}),
       onChange: config.onChange,
       overwrite: config.overwrites,

@@ -5,8 +5,10 @@
 
 import type { SyncTagRow } from '../../metadata/upstream-rows.ts'
 import type { Digest } from '../../registry/digest.ts'
+import { namesakeOf } from '../../registry/named-tag.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
 import { retryMsMax } from '../copy/copier.ts'
+import { isWantedTag } from '../copy/kinds.ts'
 import { lateTags } from '../copy/late.ts'
 import type { AttachedWanted } from '../copy/outcome.ts'
 import { type ListedTag, SyncError } from '../port.ts'
@@ -73,7 +75,9 @@ async function finish(parts: RunParts, place: Place, selection: TagSelection): P
     if (listed.pushedAt !== undefined) newest = Math.max(newest ?? 0, listed.pushedAt)
     if (rule !== 'attached') continue
     const tag = parseTag(listed.tag)
-    if (tag.ok) named.set(tag.value, listed.digest)
+    const subject = namesakeOf(listed.tag)
+    if (!tag.ok || subject === undefined) continue
+    if (isWantedTag(tag.value, subject, config.referrers)) named.set(tag.value, listed.digest)
   }
   const it = { source: config.name, repository, local, listing: named }
   const late =
@@ -156,6 +160,9 @@ export function stateOf(
   if (row.outcome === 'skipped' && isSame) return { kind: 'settled' }
   const here = metadata.get('tags', [local, work.tag])?.digest
   if (!HERE.has(row.outcome) || here !== digest || !isSame) return { kind: 'due', attached: wanted }
+  // Upstream has by now what it lacked.
+  const isFilled = row.reason === 'sparse' && work.listed.isSparse !== true
+  if (isFilled) return { kind: 'due', attached: wanted }
   if (wanted === 'none') return { kind: 'settled' }
   const checkedAt = row.referrersCheckedAt
   const { pushedAt } = work.listed

@@ -3,7 +3,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Protection } from '../../../src/distribution/protection.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { Rate } from '../../../src/runtime/token-bucket.ts'
-import type { CopierParts } from '../../../src/sync/copy/copier.ts'
 import { FAULTS, FaultyUpstream } from '../../support/faulty-upstream.ts'
 import { asDigest, asName, asTag, sha256, someBytes } from '../../support/registry-client.ts'
 import {
@@ -23,7 +22,7 @@ const v1 = asTag('v1')
 let upstream: FaultyUpstream
 let scene: CopyScene
 
-async function open(some: Partial<CopierParts> = {}): Promise<CopyScene> {
+async function open(some: Parameters<typeof openCopyScene>[1] = {}): Promise<CopyScene> {
   scene = await openCopyScene(upstream, some)
   return scene
 }
@@ -233,6 +232,39 @@ describe('an index', () => {
     expect(refused).toMatchObject({ outcome: 'failed', reason: 'child-missing' })
     expect(tagHere()).toBeUndefined()
     expect((await copier.copy(tagCopy(index.digest, { isSparse: true }))).outcome).toBe('copied')
+  })
+
+  test('that is sparse says so, and is whole once upstream is', async () => {
+    const here = addImage(upstream, layers)
+    const late = JSON.stringify({ ...JSON.parse(here.bytes), annotations: { come: 'late' } })
+    const missing = { ...descriptorOf(here), digest: sha256(late), size: late.length }
+    const index = addIndex(upstream, [descriptorOf(here), missing])
+    const { copier, journal, metadata } = await open()
+    const sparse = tagCopy(index.digest, { isSparse: true })
+    expect(await copier.copy(sparse)).toMatchObject({ outcome: 'copied', reason: 'sparse' })
+    const of = { source: 'quay', repository: 'org/app', tag: 'v1' }
+    expect(journal.tag(of)).toMatchObject({ outcome: 'copied', reason: 'sparse' })
+    expect(missingBelow(metadata, LOCAL, index.digest)).toEqual([missing.digest])
+    upstream.addManifest('org/app', undefined, late)
+    expect((await copier.copy(tagCopy(index.digest))).outcome).toBe('copied')
+    expect(missingBelow(metadata, LOCAL, index.digest)).toEqual([])
+    expect(journal.tag(of)?.reason).toBeUndefined()
+    // What upstream has of another image proves nothing of this one.
+    const none = addIndex(upstream, [{ ...missing, digest: sha256('never') }])
+    const result = await copier.copy(tagCopy(none.digest, { isSparse: true }))
+    expect(result).toMatchObject({ outcome: 'failed', reason: 'child-missing' })
+  })
+
+  test('that lists a digest of an algorithm that is not known here fails', async () => {
+    const here = addImage(upstream, layers)
+    const foreign = { ...descriptorOf(here), digest: `blake9:${'ab'.repeat(32)}` }
+    const index = addIndex(upstream, [descriptorOf(here), foreign])
+    const { copier, metadata } = await open()
+    const result = await copier.copy(tagCopy(index.digest))
+    expect(result).toMatchObject({ outcome: 'failed', reason: 'child-missing' })
+    expect(result.message).toContain('blake9')
+    expect(tagHere()).toBeUndefined()
+    expect(metadata.get('manifests', [LOCAL, index.digest])).toBeUndefined()
   })
 
   test('nested deeper than four is too large, of more than a thousand entries too', async () => {
@@ -550,15 +582,12 @@ function descriptorOf({ bytes: _bytes, ...descriptor }: ReturnType<typeof addIma
 }
 
 describe('rates', () => {
-  const ratesOf = (bytesPerSecond: number, requestsPerSecond = 0) => ({
-    requests: new Rate(requestsPerSecond, systemClock, 'all'),
-    bytes: new Rate(bytesPerSecond, systemClock, 'all'),
-  })
+  const rateOf = (perSecond: number) => new Rate(perSecond, systemClock, 'all')
 
   test('of the source and of all sources are both kept', async () => {
     const { digest } = addImage(upstream, [someBytes(400_000, 1)])
     const second = addImage(upstream, [someBytes(400_000, 2)])
-    const { copier } = await open({ rates: [ratesOf(0), ratesOf(200_000)] })
+    const { copier } = await open({ byteRates: [rateOf(0), rateOf(200_000)] })
     const startedAt = performance.now()
     await copier.copy(tagCopy(digest))
     await copier.copy(tagCopy(second.digest, { tag: asTag('v2') }))
@@ -568,7 +597,7 @@ describe('rates', () => {
 
   test('of requests make them wait', async () => {
     const { digest } = addImage(upstream, layers)
-    const { copier } = await open({ rates: [ratesOf(0, 4)] })
+    const { copier } = await open({ requestRate: rateOf(4) })
     const startedAt = performance.now()
     expect((await copier.copy(tagCopy(digest))).counts.requests).toBe(5)
     expect(performance.now() - startedAt).toBeGreaterThan(200)
@@ -577,7 +606,7 @@ describe('rates', () => {
   test('hold nobody up who pulls the same blob', async () => {
     const layer = someBytes(300_000, 1)
     const { digest } = addImage(upstream, [layer])
-    const { copier, flights } = await open({ rates: [ratesOf(1)] })
+    const { copier, flights } = await open({ byteRates: [rateOf(1)] })
     const copying = copier.copy(tagCopy(digest))
     const owner = ownerOf(scene)
     const wanted = asDigest(sha256(layer))
