@@ -27,7 +27,15 @@ export interface Page {
 export type Wanted =
   | Pick<
       PathAsk,
-      'path' | 'class' | 'scope' | 'headers' | 'ownHeaders' | 'isOpen' | 'method' | 'body'
+      | 'path'
+      | 'class'
+      | 'scope'
+      | 'headers'
+      | 'ownHeaders'
+      | 'isOpen'
+      | 'isJudgedByAsker'
+      | 'method'
+      | 'body'
     >
   | Pick<Ask, 'repository' | 'tail' | 'headers'>
 

@@ -17,6 +17,14 @@ export function toSyncError(error: unknown): SyncError {
   return new SyncError(reasonOf(error), error.message, isPassing, { cause: error })
 }
 
+/**
+ * Whether the credential itself was refused: nothing more of this run will be given. What is refused to a
+ * credential that is good otherwise is `denied`, and concerns that alone.
+ */
+export function isCredentialRefused(error: unknown): boolean {
+  return toSyncError(error).reason === 'credentials'
+}
+
 /** When a host may be asked again, ms since 1970; undefined where it did not refuse for that. */
 export function retryAtOf(error: unknown): number | undefined {
   if (error instanceof SyncError) return retryAtOf(error.cause)

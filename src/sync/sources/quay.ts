@@ -26,6 +26,12 @@ const stalePagesMax = 3
 /** Repositories of one listing. */
 const repositoriesMax = 500_000
 
+/** For how long a token that was good is not asked about again, ms. */
+const goodForMs = 10_000
+
+/** 401 is what an end of the token looks like: only what was said after another one counts, and not for long. */
+const goodAfter401Ms = 1_000
+
 export interface QuaySourceOptions {
   /** Asks with the OAuth token as Bearer, or with nothing. */
   readonly api: Upstream
@@ -44,6 +50,9 @@ export class QuaySource implements SyncUpstream {
   readonly tellsTimes = true
   readonly #options: QuaySourceOptions
   readonly #asking: Asking
+  /** When the token was good last, by the monotonic clock. */
+  #goodAt: number | undefined
+  #goodAfter401At: number | undefined
 
   constructor(options: QuaySourceOptions) {
     this.#options = options
@@ -60,6 +69,7 @@ export class QuaySource implements SyncUpstream {
     try {
       const wanted = { method: 'GET', path, class: 'api', scope: '', ownHeaders } as const
       await this.#asking.page(wanted, signal)
+      this.#goodAt = this.#options.clock.monotonic()
     } catch (error) {
       if (!(error instanceof UpstreamError) || !error.isRefusal) throw error
       const words = error.words === undefined ? '' : `: ${error.words}`
@@ -69,9 +79,21 @@ export class QuaySource implements SyncUpstream {
     }
   }
 
+  /** Throws `credentials` when the token has ended. */
+  async #requireGood(signal: AbortSignal, isAfter401 = false): Promise<void> {
+    const { clock, oauth } = this.#options
+    const [at, forMs] = isAfter401
+      ? [this.#goodAfter401At, goodAfter401Ms]
+      : [this.#goodAt, goodForMs]
+    if (oauth === undefined || (at !== undefined && clock.monotonic() < at + forMs)) return
+    await this.probe(signal)
+    if (isAfter401) this.#goodAfter401At = this.#goodAt
+  }
+
   async *repositories(signal: AbortSignal): AsyncGenerator<readonly ListedRepository[]> {
-    const { organizations, repositories } = this.#options
+    const { organizations, repositories, clock } = this.#options
     const seen = new Set<string>()
+    const begunAt = clock.monotonic()
     for (const organization of new Set(organizations)) {
       let count = 0
       for await (const page of this.#repositoriesOf(organization, seen, signal)) {
@@ -80,6 +102,8 @@ export class QuaySource implements SyncUpstream {
       }
       if (count === 0) await this.#requireNamespace(organization, signal)
     }
+    // A token that ends meanwhile makes the rest of the list nobody's, without a word.
+    if (clock.monotonic() >= begunAt + goodForMs) await this.#requireGood(signal)
     const named = [...new Set(repositories)].filter((name) => !seen.has(name))
     if (named.length > 0) yield named.map((name) => ({ name }))
   }
@@ -192,12 +216,25 @@ export class QuaySource implements SyncUpstream {
     return this.#api(`repository/${path}/tag/?${query}`, signal)
   }
 
-  #api(path: string, signal: AbortSignal): Promise<Page> {
+  async #api(path: string, signal: AbortSignal): Promise<Page> {
     const wanted = { method: 'GET', path: `/api/v1/${path}`, class: 'api', scope: '' } as const
     // Without a token nobody in particular asks: Quay gives tokens of `/v2/auth` to nobody but users.
     const isOpen = this.#options.oauth === undefined
-    return this.#asking.page({ ...wanted, isOpen }, signal)
+    try {
+      return await this.#asking.page({ ...wanted, isOpen, isJudgedByAsker: true }, signal)
+    } catch (error) {
+      // The API says of no refusal whether it is for the token: a bad one is nobody's.
+      if (error instanceof UpstreamError && isOfToken(error)) {
+        await this.#requireGood(signal, error.status === 401)
+      }
+      throw error
+    }
   }
+}
+
+/** What nobody is answered of a private repository. 403 is for those who are known. */
+function isOfToken({ status }: UpstreamError): boolean {
+  return status === 401 || status === 404
 }
 
 function repositoryOf(entry: unknown, namespace: string): ListedRepository | undefined {
@@ -222,6 +259,7 @@ function tagOf(entry: unknown): ListedTag | undefined {
     ...(digest.ok ? { digest: digest.value } : {}),
     ...(pushedAt === undefined ? {} : { pushedAt }),
     ...(expiresAt === undefined ? {} : { expiresAt }),
+    ...(fields['is_sparse'] === true ? { isSparse: true } : {}),
   }
 }
 

@@ -1,12 +1,12 @@
 /** @module Quay as a source, against its stand-in. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { systemClock } from '../../../src/runtime/clock.ts'
+import { type Clock, systemClock } from '../../../src/runtime/clock.ts'
 import type { SyncError, SyncUpstream } from '../../../src/sync/port.ts'
-import { retryAtOf, toSyncError } from '../../../src/sync/sources/failures.ts'
+import { isCredentialRefused, retryAtOf, toSyncError } from '../../../src/sync/sources/failures.ts'
 import { QuaySource } from '../../../src/sync/sources/quay.ts'
 import { quayCredentials } from '../../../src/sync/sources/quay-credentials.ts'
 import { RegistrySource } from '../../../src/sync/sources/registry.ts'
-import { FakeClock } from '../../support/fake-clock.ts'
+import { FakeClock, ShiftedClock } from '../../support/fake-clock.ts'
 import { QuayStandIn } from '../../support/quay/stand-in.ts'
 import { imageManifest, sha256 } from '../../support/registry-client.ts'
 import { openUpstream } from '../../support/upstream-client.ts'
@@ -37,7 +37,7 @@ interface Settings {
   readonly repositories?: readonly string[]
 }
 
-async function sourceOf(settings: Settings = {}): Promise<QuaySource> {
+async function sourceOf(settings: Settings = {}, time: Clock = systemClock): Promise<QuaySource> {
   const { token, organizations = ['org'], repositories = [] } = settings
   const credentials = quayCredentials({
     token: token === undefined ? undefined : secret(token),
@@ -45,13 +45,13 @@ async function sourceOf(settings: Settings = {}): Promise<QuaySource> {
     user: undefined,
   })
   const api = credentials.api === undefined ? [] : [credentials.api]
-  const client = await openUpstream(quay.url, { credentials: api })
+  const client = await openUpstream(quay.url, { credentials: api, clock: time })
   open.push(client.close)
   const host = new URL(quay.url).host
   const { oauth } = credentials
   return new QuaySource({
     api: client.upstream,
-    clock: systemClock,
+    clock: time,
     host,
     oauth,
     organizations,
@@ -151,6 +151,21 @@ describe('repositories', () => {
     expect(await namesOf(await sourceOf({ organizations: ['org', 'bob'] }))).toEqual([])
     const error = await reasonOf(namesOf(await sourceOf({ organizations: ['none'] })))
     expect(error.reason).toBe('organization-not-found')
+  })
+
+  test('whose token ends while they are listed are no whole list', async () => {
+    for (let index = 0; index < 250; index += 1) {
+      quay.model.addRepository(`org/r${index}`, { isPublic: true })
+    }
+    const time = new ShiftedClock()
+    const source = await sourceOf({ token: 'good' }, time)
+    await source.probe(signal)
+    quay.switches.onRepositoryPage = () => {
+      quay.auth.oauthTokens.get('good')!.isExpired = true
+      time.advance(60_000)
+    }
+    const error = await reasonOf(namesOf(source))
+    expect(error.reason).toBe('credentials')
   })
 
   test('whose cursor has ended in the middle are no whole list', async () => {
@@ -257,6 +272,37 @@ describe('tags', () => {
     for (let index = 0; index < 150; index += 1) repository.setTag(`t${index}`, digest, quay.now)
     quay.switches.onTagPage = () => quay.model.setPublic('org/open', false)
     expect((await reasonOf(tagsOf(await sourceOf(), 'org/open'))).reason).toBe('denied')
+  })
+
+  test('that are refused for one repository say nothing of the token', async () => {
+    app(1)
+    quay.switches.fault = (of, { url }) =>
+      of === 'api' && url?.includes('org/app') === true
+        ? { kind: 'status', status: 401 }
+        : undefined
+    const source = await sourceOf({ token: 'good' })
+    const error = await reasonOf(tagsOf(source, 'org/app'))
+    expect(error.reason).toBe('denied')
+    expect(isCredentialRefused(error)).toBe(false)
+    // Whether the token is good was asked where only the token counts.
+    expect(quay.count('auth')).toBe(1)
+  })
+
+  test.each([
+    ['a private repository, which is refused then', false],
+    ['one that is not said to be there then', true],
+  ])('of %s fail for the token that has ended', async (_what, isHidden) => {
+    app(150)
+    const source = await sourceOf({ token: 'good' })
+    quay.switches.onTagPage = () => {
+      quay.auth.oauthTokens.get('good')!.isExpired = true
+      const hidden = { kind: 'status', status: 404 } as const
+      if (isHidden) quay.switches.fault = (of) => (of === 'api' ? hidden : undefined)
+    }
+    const error = await reasonOf(tagsOf(source, 'org/app'))
+    expect(error.reason).toBe('credentials')
+    expect(error.message).toContain('has expired')
+    expect(isCredentialRefused(error)).toBe(true)
   })
 
   test('come through a proxy that answers a page, or fails, once', async () => {
