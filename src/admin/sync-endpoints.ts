@@ -14,10 +14,12 @@ import { defined } from './schemas.ts'
 import {
   detailSchema,
   explanationSchema,
+  planEntries,
   runSchema,
   statusSchema,
   toDetail,
   toExplanation,
+  toPlan,
   toRun,
   toStatus,
 } from './sync/answers.ts'
@@ -51,21 +53,11 @@ const names = v.optional(
   ),
 )
 
-const planItemSchema = v.object({
-  repository: v.string(),
-  tag: v.string(),
-  action: v.string(),
-  reason: v.string(),
-})
-
 const triggerSchema = v.object({
   message: v.optional(v.string()),
   job: v.optional(v.string()),
   id: v.optional(v.string()),
-  plan: v.optional(v.string()),
-  bytes: v.optional(v.number()),
-  requests: v.optional(v.number()),
-  items: v.optional(v.array(planItemSchema)),
+  ...planEntries,
 })
 
 const doneSchema = v.object({ message: v.string(), job: v.string() })
@@ -185,8 +177,7 @@ function changeEndpoints(find: Find): Endpoint[] {
           plansPrune: body.prune_plan,
         })
         if (!body.dry_run) return triggered(all, source, request)
-        const plan = await asked(all.dryRun(source, request, signal))
-        return { ...plan, items: plan.items.map((item) => ({ ...item })) }
+        return toPlan(await asked(all.dryRun(source, request, signal)))
       },
     }),
     endpoint({

@@ -96,8 +96,11 @@ export interface SyncRequest {
 export interface SyncPlanItem {
   readonly repository: string
   readonly tag: string
+  /** What a copy would come to; `prune`: what a full pass would count as missed. */
   readonly action: string
   readonly reason: string
+  /** When upstream itself lets the tag end, ms since 1970. */
+  readonly upstreamExpiresAt?: number
 }
 
 /** A dry run: it can be looked at, not applied. */
@@ -106,6 +109,12 @@ export interface SyncPlan {
   readonly bytes: number
   readonly requests: number
   readonly items: readonly SyncPlanItem[]
+  /** Items beyond those that are listed. */
+  readonly omitted?: number
+  /** What may still be written here before the reserve of the disk. There are no quotas of repositories. */
+  readonly freeBytes?: number
+  /** What upstream says is left of its limit. */
+  readonly budget?: { readonly limit?: number; readonly remaining?: number }
 }
 
 /** One upstream tag: which rule selected or dropped it, what came of it, when it is tried next. */
@@ -123,6 +132,8 @@ export interface SyncExplanation {
   readonly message: string | undefined
   readonly attempts: number
   readonly nextRetryAt: number | undefined
+  /** When upstream itself lets the tag end: it does not end here for that. */
+  readonly upstreamExpiresAt: number | undefined
 }
 
 export type SyncTrigger =

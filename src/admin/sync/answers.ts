@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot'
 import type { SyncRunRow } from '../../metadata/upstream-rows.ts'
-import type { SyncExplanation, SyncFailure, SyncStatus } from '../../sync/syncs.ts'
+import type { SyncExplanation, SyncFailure, SyncPlan, SyncStatus } from '../../sync/syncs.ts'
 import { countsSchema, defined, isoTime } from '../schemas.ts'
 
 /** How the first FastRegistry wrote "never". */
@@ -32,6 +32,8 @@ const failureSchema = v.object({
   attempts: v.number(),
   next_retry: v.optional(v.string()),
 })
+
+const budgetSchema = v.object({ limit: v.optional(v.number()), remaining: v.optional(v.number()) })
 
 export const statusSchema = v.object({
   Name: v.string(),
@@ -63,10 +65,27 @@ export const statusSchema = v.object({
   rate: v.number(),
   eta_seconds: v.optional(v.number()),
   last_ok: v.optional(v.string()),
-  budget: v.optional(
-    v.object({ limit: v.optional(v.number()), remaining: v.optional(v.number()) }),
-  ),
+  budget: v.optional(budgetSchema),
 })
+
+const planItemSchema = v.object({
+  repository: v.string(),
+  tag: v.string(),
+  action: v.string(),
+  reason: v.string(),
+  upstream_expires: v.optional(v.string()),
+})
+
+/** What a dry run says. */
+export const planEntries = {
+  plan: v.optional(v.string()),
+  bytes: v.optional(v.number()),
+  requests: v.optional(v.number()),
+  items: v.optional(v.array(planItemSchema)),
+  omitted: v.optional(v.number()),
+  free_bytes: v.optional(v.number()),
+  budget: v.optional(budgetSchema),
+}
 
 export const runSchema = v.object({
   started: v.string(),
@@ -93,6 +112,7 @@ export const explanationSchema = v.object({
   message: v.optional(v.string()),
   attempts: v.number(),
   next_retry: v.optional(v.string()),
+  upstream_expires: v.optional(v.string()),
 })
 
 export function toDetail(status: SyncStatus): v.InferInput<typeof detailSchema> {
@@ -158,6 +178,18 @@ function toFailure({ nextRetryAt, ...rest }: SyncFailure): v.InferInput<typeof f
   return defined({ ...rest, next_retry: isoTime(nextRetryAt) })
 }
 
+export function toPlan(it: SyncPlan) {
+  const { items, freeBytes, budget, ...rest } = it
+  return defined({
+    ...rest,
+    items: items.map(({ upstreamExpiresAt, ...item }) =>
+      defined({ ...item, upstream_expires: isoTime(upstreamExpiresAt) }),
+    ),
+    free_bytes: freeBytes,
+    budget: budget === undefined ? undefined : { ...budget },
+  })
+}
+
 export function toRun(row: SyncRunRow): v.InferInput<typeof runSchema> {
   const { startedAt, endedAt, isListingComplete, counts, ...rest } = row
   return defined({
@@ -185,5 +217,6 @@ export function toExplanation(it: SyncExplanation): v.InferInput<typeof explanat
     message,
     attempts,
     next_retry: isoTime(it.nextRetryAt),
+    upstream_expires: isoTime(it.upstreamExpiresAt),
   })
 }

@@ -67,13 +67,32 @@ function printPlan(terminal: Terminal, isJson: boolean, plan: Json): number {
   if (isJson) return printJson(terminal, plan)
   const rows = (plan['items'] as Json[]).map((it) => [
     it['action'],
-    `${String(it['repository'])}:${String(it['tag'])}`,
+    it['tag'] === '' ? it['repository'] : `${String(it['repository'])}:${String(it['tag'])}`,
     it['reason'],
+    it['upstream_expires'],
   ])
-  printTable(terminal, ['ACTION', 'TAG', 'WHY'], rows)
-  const bytes = `${String(plan['bytes'])} bytes to fetch`
-  terminal.print(`${rows.length} tags, ${bytes}, ${String(plan['requests'])} requests`)
+  printTable(terminal, ['ACTION', 'TAG', 'WHY', 'ENDS UPSTREAM'], rows)
+  for (const line of planSums(plan, rows.length)) terminal.print(line)
   return 0
+}
+
+function planSums(plan: Json, count: number): string[] {
+  const omitted = Number(plan['omitted'] ?? 0)
+  const { bytes, requests, free_bytes: free, budget } = plan
+  const more = omitted > 0 ? ` of ${count + omitted}` : ''
+  const lines = [
+    `${count}${more} tags, ${String(bytes)} bytes to fetch, ${String(requests)} requests`,
+  ]
+  if (free !== undefined) {
+    const isShort = Number(bytes) > Number(free)
+    lines.push(`${String(free)} bytes are free here${isShort ? ': too few' : ''}`)
+  }
+  const { limit, remaining } = (budget ?? {}) as Json
+  if (remaining !== undefined) {
+    const of = limit === undefined ? '' : ` of ${String(limit)}`
+    lines.push(`upstream says that ${String(remaining)}${of} requests are left`)
+  }
+  return lines
 }
 
 export const syncStatus: RunCommand = (line, terminal) =>

@@ -111,7 +111,9 @@ export class SyncEngine implements Syncs {
   async dryRun(name: string, request: SyncRequest, signal: AbortSignal): Promise<SyncPlan> {
     const source = this.#sources.get(name)
     if (source === undefined) throw new RangeError(`there is no source ${name}`)
-    return await new DryRun(source.parts, request, signal).plan(randomHexId(this.#random))
+    const plan = await new DryRun(source.parts, request, signal).plan(randomHexId(this.#random))
+    const [budget] = source.parts.budgets()
+    return budget === undefined ? plan : { ...plan, budget: budgetOf(budget) }
   }
 
   cancel(name: string): boolean {
@@ -238,7 +240,7 @@ function lastResultOf(runs: readonly SyncRunRow[]): SyncStatus['lastResult'] {
   return runs.find(({ result }) => result !== undefined)?.result as SyncStatus['lastResult']
 }
 
-function budgetOf({ limit, remaining }: Budget): SyncStatus['budget'] {
+function budgetOf({ limit, remaining }: Budget): NonNullable<SyncStatus['budget']> {
   return {
     ...(limit === undefined ? {} : { limit }),
     ...(remaining === undefined ? {} : { remaining }),

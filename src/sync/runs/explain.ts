@@ -33,6 +33,7 @@ export async function explainTag(
     message: row?.message,
     attempts: row?.attempts ?? 0,
     nextRetryAt: row?.nextRetryAt,
+    upstreamExpiresAt: undefined,
   }
   const verdict = selection.judge(repository)
   if (!verdict.isSelected || local === undefined) {
@@ -51,7 +52,8 @@ export async function explainTag(
   const { rule, by, isShort } = await judge(parts, repository, listed, signal)
   const isSelected = rule === 'selected' && !isShort
   const said = isShort && rule === 'selected' ? 'minimum' : ruleOf(rule, by)
-  return { ...known, isSelected, rule: said, upstreamDigest: listed.digest }
+  const { digest: upstreamDigest, expiresAt: upstreamExpiresAt } = listed
+  return { ...known, isSelected, rule: said, upstreamDigest, upstreamExpiresAt }
 }
 
 /** A rule that looks at all tags needs all of them. */

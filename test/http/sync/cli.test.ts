@@ -113,7 +113,28 @@ describeRegistry('fastregistry sync', { engines: ['uws'] }, (registry) => {
     syncs.plan = { plan: 'p', bytes: 12, requests: 3, items }
     const { code, out } = await run('run one --dry-run')
     expect(code).toBe(0)
-    expect(out).toMatch(/copy +org\/app:v1 +new\n1 tags, 12 bytes to fetch, 3 requests$/)
+    expect(out).toMatch(/copy +org\/app:v1 +new *\n1 tags, 12 bytes to fetch, 3 requests$/)
+  })
+
+  test('a dry run says what is free, what is left, and what ends upstream', async () => {
+    const items = [
+      {
+        repository: 'org/app',
+        tag: 'v1',
+        action: 'copy',
+        reason: 'new',
+        upstreamExpiresAt: Date.UTC(2031, 0, 1),
+      },
+      { repository: 'org/bad', tag: '', action: 'failed', reason: 'denied' },
+    ]
+    const rest = { omitted: 5, freeBytes: 10, budget: { limit: 100, remaining: 7 } }
+    syncs.plan = { plan: 'p', bytes: 12, requests: 3, items, ...rest }
+    const { out } = await run('run one --dry-run')
+    expect(out).toContain('2031-01-01T00:00:00')
+    expect(out).toMatch(/failed +org\/bad +denied/)
+    expect(out).toContain('2 of 7 tags, 12 bytes to fetch, 3 requests')
+    expect(out).toContain('10 bytes are free here: too few')
+    expect(out).toContain('upstream says that 7 of 100 requests are left')
   })
 
   test('a status has what was counted and what failed', async () => {
@@ -157,6 +178,7 @@ describeRegistry('fastregistry sync', { engines: ['uws'] }, (registry) => {
       message: undefined,
       attempts: 0,
       nextRetryAt: undefined,
+      upstreamExpiresAt: undefined,
     }
     expect((await run('explain one localhost:5000/app:v1')).out).toMatch(
       /rule +exclude_repositories/,

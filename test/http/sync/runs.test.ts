@@ -294,6 +294,48 @@ test('a dry run says what a run would do and writes nothing', async () => {
   expect(after).toMatchObject({ isOwned: true, outcome: 'copied' })
 })
 
+test('a dry run lists what a prune would miss, what ends upstream, and what cannot be asked', async () => {
+  const digest = pushToQuay(quay, 'org/app', 'v1', ['a'])
+  pushToQuay(quay, 'org/app', 'v2', ['b'])
+  pushToQuay(quay, 'org/app', 'v3', ['c'])
+  pushToQuay(quay, 'org/tool', 'v1', ['a'])
+  const registry = await start({ prune: { enabled: true } })
+  await run(registry)
+  const app = quay.model.repositories.get('org/app')!
+  app.deleteTag('v2', quay.now)
+  app.setTag('v3', digest, quay.now, { endTs: quay.now + 3_600 })
+  pushToQuay(quay, 'org/secret', 'v1', ['a'])
+  const { signal } = new AbortController()
+  quay.switches.fault = (of, { url }) =>
+    of === 'api' && url?.includes('/org/secret/') === true
+      ? { kind: 'status', status: 401 }
+      : undefined
+  const plan = () => registry.syncs.dryRun('quay', { by: 'test', isFull: true }, signal)
+  const expiring = { upstreamExpiresAt: (quay.now + 3_600) * 1_000 }
+  const first = await plan()
+  expect(first.items).toEqual([
+    { repository: 'org/app', tag: 'v3', action: 'move', reason: 'selected', ...expiring },
+    {
+      repository: 'org/app',
+      tag: 'v2',
+      action: 'prune',
+      reason: 'gone: missed by 0 of 2 full passes',
+    },
+    { repository: 'org/secret', tag: '', action: 'failed', reason: 'denied' },
+  ])
+  const shown = await registry.syncs.explain('quay', 'org/app', 'v3', signal)
+  expect(shown).toMatchObject(expiring)
+  await run(registry, { isFull: true })
+  expect((await plan()).items).toContainEqual({
+    repository: 'org/app',
+    tag: 'v2',
+    action: 'prune',
+    reason: 'gone: missed by 1 of 2 full passes',
+  })
+  // A dry run counts nothing.
+  expect((await plan()).items).toHaveLength(2)
+})
+
 test('a source with another name goes on with what it knew', async () => {
   pushToQuay(quay, 'org/app', 'v1', ['a'])
   const registry = await start()

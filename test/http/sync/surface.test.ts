@@ -296,6 +296,7 @@ describeRegistry('the surface of sync', { config, engines: ['uws'] }, (registry)
       message: undefined,
       attempts: 0,
       nextRetryAt: undefined,
+      upstreamExpiresAt: undefined,
     }
     expect((await ask('GET', path)).json).toEqual({
       repository: 'org/app',
