@@ -7,6 +7,62 @@ const safety = vitest('http', 'test/http/sync/copy-safety.test.ts')
 
 export const BREAKS = [
   {
+    what: 'syncs: a refusal of the referrers API says that there are none',
+    file: 'src/upstream/referrer-lists.ts',
+    find: "const isNone = kind === 'missing' ||",
+    replace: "const isNone = kind === 'hidden' || kind === 'denied' || kind === 'missing' ||",
+    guard: attached,
+  },
+  {
+    what: 'syncs: a web page at the referrers API says that there are none',
+    file: 'src/sync/copy/attached.ts',
+    find: 'if (none === undefined) throw error',
+    replace: 'if (none === undefined) return []',
+    guard: attached,
+  },
+  {
+    what: 'syncs: referrer pages in a circle are a whole list',
+    file: 'src/upstream/referrer-lists.ts',
+    find: "cut: 'its pages lead in a circle'",
+    replace: 'cut: undefined',
+    guard: attached,
+  },
+  {
+    what: 'syncs: a page to log in says that there is no referrers API',
+    file: 'src/sync/copy/attached.ts',
+    find: 'if (none.isElsewhere) for',
+    replace: 'if (!none.isElsewhere) for',
+    guard: attached,
+  },
+  {
+    what: 'syncs: tags of one image are read without a bound',
+    file: 'src/sync/copy/attached.ts',
+    find: 'if (tags.length <= namedMax) return tags',
+    replace: 'if (tags.length <= 9 * namedMax) return tags',
+    guard: attached,
+  },
+  {
+    what: 'syncs: a list in which nothing is attached is looked at for ever',
+    file: 'src/sync/copy/tag-move.ts',
+    find: 'if (isFree) this.#noteEmpty()',
+    replace: 'if (!isFree) this.#noteEmpty()',
+    guard: attached,
+  },
+  {
+    what: 'syncs: SBOMs come where signatures alone are wanted',
+    file: 'src/sync/copy/attached.ts',
+    find: '=== subject && kinds[kindOfManifest(manifest)]',
+    replace: '=== subject && (kinds[kindOfManifest(manifest)] || true)',
+    guard: attached,
+  },
+  {
+    what: 'syncs: a child with a digest that is not known here is left out',
+    file: 'src/sync/copy/tree.ts',
+    find: "if (child.digest.kind !== 'computed' && walk.isSparse)",
+    replace: "if (child.digest.kind !== 'computed')",
+    guard: copy,
+  },
+  {
     what: 'syncs: any upstream links what a repository holds by naming its digest',
     file: 'src/sync/copy/blobs.ts',
     find: 'return holders.some(([, holder]) => mayLinkFrom(holder))',

@@ -2,8 +2,23 @@
 import { vitest } from '../breaks.mjs'
 
 const runs = vitest('http', 'test/http/sync/runs.test.ts')
+const faulty = vitest('http', 'test/http/sync/faulty-runs.test.ts')
 
 export const BREAKS = [
+  {
+    what: 'syncs: an image that upstream has whole by now stays sparse here',
+    file: 'src/sync/runs/tag-list.ts',
+    find: "row.reason === 'sparse' && work.listed.isSparse !== true",
+    replace: "row.reason === 'none' && work.listed.isSparse !== true",
+    guard: faulty,
+  },
+  {
+    what: 'syncs: a dry run says nothing of what a prune would miss',
+    file: 'src/sync/runs/dry-run.ts',
+    find: 'if (!isFull || selection.verdicts.length === 0) return',
+    replace: 'if (isFull || selection.verdicts.length === 0) return',
+    guard: runs,
+  },
   {
     what: 'syncs: repositories that have not changed are looked at',
     file: 'src/sync/runs/place.ts',

@@ -9,6 +9,62 @@ const unit = (file) => vitest('unit', `test/unit/${file}.test.ts`)
 
 export const BREAKS = [
   {
+    what: 'sync: a 401 of Quay for one repository is the token, whatever its login says',
+    file: 'src/sync/sources/quay.ts',
+    find: 'isOpen, isJudgedByAsker: true }',
+    replace: 'isOpen, isJudgedByAsker: false }',
+    guard: http('sync/quay-source'),
+  },
+  {
+    what: 'sync: a token that ends in the middle is a refusal of each repository',
+    file: 'src/sync/sources/quay.ts',
+    find: 'return status === 401 || status === 404',
+    replace: 'return status === 499',
+    guard: http('sync/quay-source'),
+  },
+  {
+    what: 'sync: a token that ends while repositories are listed makes a short list whole',
+    file: 'src/sync/sources/quay.ts',
+    find: 'if (clock.monotonic() >= begunAt + goodForMs)',
+    replace: 'if (clock.monotonic() < begunAt)',
+    guard: http('sync/quay-source'),
+  },
+  {
+    what: 'sync: a token server that refuses one repository refuses the credential',
+    file: 'src/upstream/tokens.ts',
+    find: 'if (wanting.tellsApart !== true ||',
+    replace: 'if (wanting.tellsApart === true ||',
+    guard: http('sync/upstream-client'),
+  },
+  {
+    what: 'sync: a password that was good once is good for ever',
+    file: 'src/upstream/account.ts',
+    find: 'return this.#clock.monotonic() < known.until ? known.isTaken : undefined',
+    replace: 'return known.isTaken ? true : undefined',
+    guard: http('sync/upstream-client'),
+  },
+  {
+    what: 'sync: pulls are held back by what a sync has asked too much',
+    file: 'src/upstream/account.ts',
+    find: "ofSyncs !== undefined && failure.kind === 'limited'",
+    replace: "ofSyncs !== undefined && failure.kind === 'garbage'",
+    guard: http('sync/upstream-client'),
+  },
+  {
+    what: 'sync: lists and repetitions are not held to the rate of requests',
+    file: 'src/upstream/upstream.ts',
+    find: 'if (isOwn) await pace.turn()',
+    replace: 'if (!isOwn) await pace.turn()',
+    guard: http('sync/upstream-client'),
+  },
+  {
+    what: 'sync: a server that stops waits for the rate of requests',
+    file: 'src/upstream/pace.ts',
+    find: 'if (waitSignal?.aborted !== true ||',
+    replace: 'if (waitSignal?.aborted === true ||',
+    guard: unit('upstream/pace'),
+  },
+  {
     what: 'sync: a Quay cursor that leads to the first page again ends the list',
     file: 'src/sync/sources/quay.ts',
     find: 'if (count === 1) throw incomplete(',
