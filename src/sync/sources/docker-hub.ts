@@ -15,6 +15,7 @@ import {
 } from '../port.ts'
 import { Asking, type Page, pagesMax } from './asking.ts'
 import { fieldsOf, msOfDate, textOf } from './json-page.ts'
+import { endless, ListedNames } from './listed-names.ts'
 import { RegistrySource } from './registry.ts'
 
 const entriesAtOnce = 100
@@ -61,15 +62,14 @@ export class DockerHubSource implements SyncUpstream {
 
   async *repositories(signal: AbortSignal): AsyncGenerator<readonly ListedRepository[]> {
     const { organizations, repositories } = this.#options
-    const seen = new Set<string>()
+    const seen = new ListedNames()
     for (const organization of new Set(organizations)) {
       const path = `namespaces/${encodeURIComponent(organization)}/repositories`
       try {
         for await (const page of this.#results(path, signal)) {
           const found = page
             .map((entry) => repositoryOf(entry, organization))
-            .filter((it) => it !== undefined && !seen.has(it.name)) as ListedRepository[]
-          for (const { name } of found) seen.add(name)
+            .filter((it) => it !== undefined && seen.add(it.name)) as ListedRepository[]
           if (found.length > 0) yield found
         }
       } catch (error) {
@@ -86,13 +86,11 @@ export class DockerHubSource implements SyncUpstream {
     const slash = repository.indexOf('/')
     const [namespace, name] = [repository.slice(0, slash), repository.slice(slash + 1)]
     const path = `namespaces/${encodeURIComponent(namespace)}/repositories/${encodeURIComponent(name)}/tags`
-    const seen = new Set<string>()
+    const seen = new ListedNames()
     for await (const page of this.#results(path, signal)) {
       const found: ListedTag[] = []
       for (const tag of page.map(tagOf)) {
-        if (tag === undefined || seen.has(tag.tag)) continue
-        seen.add(tag.tag)
-        found.push(tag)
+        if (tag !== undefined && seen.add(tag.tag)) found.push(tag)
       }
       if (found.length > 0) yield found
     }
@@ -109,7 +107,7 @@ export class DockerHubSource implements SyncUpstream {
     let query: string | undefined = `?page_size=${entriesAtOnce}`
     while (query !== undefined) {
       if (asked.has(query) || asked.size >= pagesMax) {
-        throw new SyncError('incomplete-listing', 'the pages of Docker Hub have no end')
+        throw endless('its pages lead in a circle, or are too many')
       }
       asked.add(query)
       const { json } = await this.#api(`/v2/${path}${query}`, signal)

@@ -16,8 +16,9 @@ import {
   type SyncUpstream,
   type TagsWanted,
 } from '../port.ts'
-import { Asking, pagesMax } from './asking.ts'
+import { Asking, type Page, pagesMax } from './asking.ts'
 import { fieldsOf, type JsonPage, msOfDate, textOf } from './json-page.ts'
+import { endless, ListedNames } from './listed-names.ts'
 import { RegistrySource } from './registry.ts'
 
 /** Entries of one page; Harbor gives no more. */
@@ -52,7 +53,7 @@ export class HarborSource implements SyncUpstream {
   async probe(signal: AbortSignal): Promise<void> {
     if (this.#options.credential === undefined) return
     try {
-      await this.#api('users/current', signal)
+      await this.#page('users/current', signal)
     } catch (error) {
       // Robots are not users: those that are known are told that it is not there, or not theirs.
       const status = error instanceof UpstreamError ? error.status : undefined
@@ -65,7 +66,7 @@ export class HarborSource implements SyncUpstream {
 
   async *repositories(signal: AbortSignal): AsyncGenerator<readonly ListedRepository[]> {
     const { organizations, repositories } = this.#options
-    const seen = new Set<string>()
+    const seen = new ListedNames()
     for (const project of new Set(organizations)) {
       const path = `projects/${encodeURIComponent(project)}/repositories`
       try {
@@ -73,9 +74,7 @@ export class HarborSource implements SyncUpstream {
           const found: ListedRepository[] = []
           for await (const entry of page.list('')) {
             const name = textOf(fieldsOf(entry)['name'])
-            if (name === undefined || !name.startsWith(`${project}/`) || seen.has(name)) continue
-            seen.add(name)
-            found.push({ name })
+            if (name?.startsWith(`${project}/`) === true && seen.add(name)) found.push({ name })
           }
           if (found.length > 0) yield found
         }
@@ -98,7 +97,7 @@ export class HarborSource implements SyncUpstream {
     const name = encodeURIComponent(encodeURIComponent(repository.slice(slash + 1)))
     const path = `projects/${project}/repositories/${name}/artifacts`
     const query = '&with_tag=true&q=tags%3D*&sort=-push_time'
-    const seen = new Set<string>()
+    const seen = new ListedNames()
     try {
       for await (const page of this.#pages(path, query, wanted.signal)) {
         const found: ListedTag[] = []
@@ -132,7 +131,7 @@ export class HarborSource implements SyncUpstream {
         if (count === 1) first = JSON.stringify(entry)
       }
       if (count > 0 && first === before) {
-        throw new SyncError('incomplete-listing', 'a page of Harbor repeats the one before')
+        throw endless('a page repeats the one before')
       }
       before = first
       yield json
@@ -142,10 +141,20 @@ export class HarborSource implements SyncUpstream {
       const hasMore = nextQuery(headerOf(headers, 'link')) !== undefined || listed < total
       if (count === 0 || (count < entriesAtOnce && !hasMore)) return
     }
-    throw new SyncError('incomplete-listing', `there are more than ${pagesMax} pages`)
+    throw endless(`there are more than ${pagesMax} pages`)
   }
 
-  async #api(path: string, signal: AbortSignal) {
+  /** Where the credential has ended, that is what is said, and not that this is refused. */
+  async #api(path: string, signal: AbortSignal): Promise<Page> {
+    try {
+      return await this.#page(path, signal)
+    } catch (error) {
+      if (error instanceof UpstreamError && error.status === 401) await this.probe(signal)
+      throw error
+    }
+  }
+
+  async #page(path: string, signal: AbortSignal): Promise<Page> {
     const { credential } = this.#options
     const basic = credential === undefined ? undefined : await basicHeader(credential)
     const ownHeaders = basic === undefined ? {} : { Authorization: basic }
@@ -155,15 +164,14 @@ export class HarborSource implements SyncUpstream {
 }
 
 /** The tags of an artifact that were not seen before. */
-function tagsOf(entry: unknown, seen: Set<string>): ListedTag[] {
+function tagsOf(entry: unknown, seen: ListedNames): ListedTag[] {
   const { digest: text, tags } = fieldsOf(entry)
   const digest = parseDigest(textOf(text) ?? '')
   if (!Array.isArray(tags)) return []
   const found: ListedTag[] = []
   for (const fields of (tags as unknown[]).map(fieldsOf)) {
     const tag = textOf(fields['name'])
-    if (tag === undefined || seen.has(tag)) continue
-    seen.add(tag)
+    if (tag === undefined || !seen.add(tag)) continue
     const pushedAt = msOfDate(fields['push_time'])
     found.push({
       tag,

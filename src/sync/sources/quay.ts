@@ -16,15 +16,13 @@ import {
 } from '../port.ts'
 import { Asking, type Page, pagesMax } from './asking.ts'
 import { fieldsOf, msOfSeconds, textOf } from './json-page.ts'
+import { endless, ListedNames } from './listed-names.ts'
 
 /** Tags of one page; Quay gives no more. */
 const tagsAtOnce = 100
 
 /** Pages in a row that hold nothing new before a list counts as endless. */
 const stalePagesMax = 3
-
-/** Repositories of one listing. */
-const repositoriesMax = 500_000
 
 /** For how long a token that was good is not asked about again, ms. */
 const goodForMs = 10_000
@@ -92,7 +90,7 @@ export class QuaySource implements SyncUpstream {
 
   async *repositories(signal: AbortSignal): AsyncGenerator<readonly ListedRepository[]> {
     const { organizations, repositories, clock } = this.#options
-    const seen = new Set<string>()
+    const seen = new ListedNames()
     const begunAt = clock.monotonic()
     for (const organization of new Set(organizations)) {
       let count = 0
@@ -110,7 +108,7 @@ export class QuaySource implements SyncUpstream {
 
   async *#repositoriesOf(
     namespace: string,
-    seen: Set<string>,
+    seen: ListedNames,
     signal: AbortSignal,
   ): AsyncGenerator<readonly ListedRepository[]> {
     const query = new URLSearchParams({
@@ -128,21 +126,14 @@ export class QuaySource implements SyncUpstream {
         const repository = repositoryOf(entry, namespace)
         if (repository === undefined) continue
         // A cursor that is bad or too old leads to the first page again, without a word.
-        if (seen.has(repository.name)) {
-          if (count === 1) throw incomplete(`the pages of ${namespace} begin again`)
-          continue
-        }
-        seen.add(repository.name)
-        found.push(repository)
+        if (seen.add(repository.name)) found.push(repository)
+        else if (count === 1) throw endless(`the pages of ${namespace} begin again`)
       }
       yield found
       const next = textOf(json.value('next_page'), 4096)
       if (next === undefined) return
-      if (query.get('next_page') === next)
-        throw incomplete(`a page of ${namespace} leads to itself`)
-      if (pages >= pagesMax || seen.size > repositoriesMax) {
-        throw incomplete(`there are more than ${pages} pages of ${namespace}`)
-      }
+      if (query.get('next_page') === next) throw endless(`a page of ${namespace} leads to itself`)
+      if (pages >= pagesMax) throw endless(`there are more than ${pages} pages of ${namespace}`)
       query.set('next_page', next)
     }
   }
@@ -165,7 +156,7 @@ export class QuaySource implements SyncUpstream {
     repository: string,
     { since = Number.NEGATIVE_INFINITY, signal }: TagsWanted,
   ): AsyncGenerator<readonly ListedTag[]> {
-    const seen = new Set<string>()
+    const seen = new ListedNames()
     let stalePages = 0
     for (let page = 1; page <= pagesMax; page += 1) {
       const query = `onlyActiveTags=true&limit=${tagsAtOnce}&page=${page}`
@@ -177,18 +168,16 @@ export class QuaySource implements SyncUpstream {
         if (tag === undefined) continue
         oldest = Math.min(oldest, tag.pushedAt ?? oldest)
         // A push between two pages moves a tag onto the next one; the first that came is the newest.
-        if (seen.has(tag.tag)) continue
-        seen.add(tag.tag)
-        found.push(tag)
+        if (seen.add(tag.tag)) found.push(tag)
       }
       if (found.length > 0) yield found
       if (json.value('has_additional') !== true || oldest < since) return
       stalePages = found.length === 0 ? stalePages + 1 : 0
       if (stalePages === stalePagesMax) {
-        throw incomplete(`pages of ${repository} repeat what the ones before them had`)
+        throw endless(`pages of ${repository} repeat what the ones before them had`)
       }
     }
-    throw incomplete(`there are more than ${pagesMax} pages of ${repository}`)
+    throw endless(`there are more than ${pagesMax} pages of ${repository}`)
   }
 
   async tag(repository: string, tag: string, signal: AbortSignal): Promise<ListedTag | undefined> {
@@ -261,8 +250,4 @@ function tagOf(entry: unknown): ListedTag | undefined {
     ...(expiresAt === undefined ? {} : { expiresAt }),
     ...(fields['is_sparse'] === true ? { isSparse: true } : {}),
   }
-}
-
-function incomplete(why: string): SyncError {
-  return new SyncError('incomplete-listing', `the list of Quay has no end: ${why}`)
 }

@@ -19,13 +19,10 @@ import {
 } from '../port.ts'
 import { Asking, pagesMax, type Wanted } from './asking.ts'
 import { fieldsOf, type JsonPage, textOf } from './json-page.ts'
+import { endless, ListedNames } from './listed-names.ts'
 
 /** Sizes of a page, tried in turn where the registry refuses one; undefined: as it likes. */
 const PAGE_SIZES: readonly (number | undefined)[] = [1_000, 100, undefined]
-
-/** Names of one list, and their characters. */
-const namesMax = 500_000
-const namesLengthMax = 64 * 1024 * 1024
 
 const catalogScope = 'registry:catalog:*'
 
@@ -184,14 +181,13 @@ export class RegistrySource implements SyncUpstream {
     wanted: (query: string) => Wanted,
     signal: AbortSignal,
   ): AsyncGenerator<NamedPage> {
-    const found = new Set<string>()
+    const found = new ListedNames()
     const asked = new Set<string>()
     let query: string | undefined = size === undefined ? '' : `?n=${size}`
     let isGuess = false
-    let length = 0
     while (query !== undefined) {
-      if (asked.has(query)) throw incomplete('its pages lead in a circle')
-      if (asked.size >= pagesMax) throw incomplete(`there are more than ${pagesMax} pages`)
+      if (asked.has(query)) throw endless('its pages lead in a circle')
+      if (asked.size >= pagesMax) throw endless(`there are more than ${pagesMax} pages`)
       asked.add(query)
       const { json, headers } = await this.#asking.page(wanted(query), signal)
       const names: string[] = []
@@ -202,28 +198,18 @@ export class RegistrySource implements SyncUpstream {
         const name = textOf(entry, 512)
         if (name === undefined) continue
         last = name
-        if (found.has(name)) continue
-        found.add(name)
-        names.push(name)
-        length += name.length
-      }
-      if (found.size > namesMax || length > namesLengthMax) {
-        throw incomplete(`there are more than ${found.size} names`)
+        if (found.add(name)) names.push(name)
       }
       yield { names, json }
       const next = nextQuery(headerOf(headers, 'link'))
       if (next !== undefined && count > 0 && names.length === 0 && !isGuess) {
-        throw incomplete('a page repeats what the ones before it had')
+        throw endless('a page repeats what the ones before it had')
       }
       // A page that is full and leads nowhere may still not be the last one.
       isGuess = next === undefined && size !== undefined && count >= size && names.length > 0
       query = isGuess ? `?n=${size}&last=${encodeURIComponent(last)}` : next
     }
   }
-}
-
-function incomplete(why: string): SyncError {
-  return new SyncError('incomplete-listing', `the list of upstream has no end: ${why}`)
 }
 
 /** A token server that knows no catalogs: Quay. */

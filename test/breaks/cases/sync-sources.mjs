@@ -67,7 +67,7 @@ export const BREAKS = [
   {
     what: 'sync: a Quay cursor that leads to the first page again ends the list',
     file: 'src/sync/sources/quay.ts',
-    find: 'if (count === 1) throw incomplete(',
+    find: 'if (count === 1) throw endless(',
     replace: 'if (count === 1) return void (',
     guard: http('sync/quay-source'),
   },
@@ -102,7 +102,7 @@ export const BREAKS = [
   {
     what: 'sync: pages of a registry that lead in a circle are followed',
     file: 'src/sync/sources/registry.ts',
-    find: "if (asked.has(query)) throw incomplete('its pages lead in a circle')",
+    find: "if (asked.has(query)) throw endless('its pages lead in a circle')",
     replace: 'if (asked.has(query)) return',
     guard: http('sync/registry-source'),
   },

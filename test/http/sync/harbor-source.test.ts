@@ -1,6 +1,7 @@
 /** @module Harbor as a source, against a stand-in of the parts of its API that are asked. */
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/runtime/clock.ts'
+import { toSyncError } from '../../../src/sync/sources/failures.ts'
 import { HarborSource } from '../../../src/sync/sources/harbor.ts'
 import { type ApiAnswer, type ApiStandIn, startApi } from '../../support/api-stand-in.ts'
 import { sha256 } from '../../support/registry-client.ts'
@@ -25,13 +26,16 @@ interface Switches {
   readonly ignoresPage?: boolean
   /** A proxy takes the size off. */
   readonly ignoresSize?: boolean
+  /** Refuses one repository. */
+  readonly refuses?: boolean
 }
 
 async function harbor(switches: Switches = {}, password = 'pw') {
+  let isEnded = false
   const basic = `Basic ${Buffer.from('robot$team+bot:pw').toString('base64')}`
   const api: ApiStandIn = await startApi(({ url, headers, method }): ApiAnswer | undefined => {
     const { pathname: path, searchParams: query } = url
-    const isKnown = headers.authorization === basic
+    const isKnown = headers.authorization === basic && !isEnded
     if (headers.authorization !== undefined && !isKnown) {
       return { status: 401, json: { errors: [{ code: 'UNAUTHORIZED', message: 'unauthorized' }] } }
     }
@@ -42,6 +46,7 @@ async function harbor(switches: Switches = {}, password = 'pw') {
       headers: { 'X-Total-Count': String(all.length) },
     })
     if (path === '/api/v2.0/users/current') return { status: 404 }
+    if (switches.refuses === true && path.endsWith('/artifacts')) return { status: 401 }
     if (path === '/api/v2.0/projects/team/repositories') {
       // Nobody is shown what is public, without a word.
       return pageOf(isKnown ? names.map((name) => ({ name, artifact_count: 1 })) : [])
@@ -70,7 +75,10 @@ async function harbor(switches: Switches = {}, password = 'pw') {
       organizations,
       repositories: ['other/one'],
     })
-  return { api, source }
+  const end = () => {
+    isEnded = true
+  }
+  return { api, source, end }
 }
 
 async function all<T>(pages: AsyncIterable<readonly T[]>): Promise<T[]> {
@@ -123,6 +131,14 @@ describe('Harbor', () => {
     })
     const wrong = await harbor({}, 'wrong')
     await expect(wrong.source().probe(signal)).rejects.toMatchObject({ reason: 'credentials' })
+  })
+
+  test('tells a robot that has ended from a repository that is refused', async () => {
+    const { source, end } = await harbor({ refuses: true })
+    const tags = () => all(source().tags('team/sub/r1', { signal })).catch(toSyncError)
+    expect(await tags()).toMatchObject({ reason: 'denied' })
+    end()
+    expect(await tags()).toMatchObject({ reason: 'credentials' })
   })
 
   test('says one tag by HEAD', async () => {
