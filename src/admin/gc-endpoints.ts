@@ -14,8 +14,16 @@ import { parsePattern } from '../registry/pattern.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { jobSchema, toJob } from './job-endpoints.ts'
 import { requireOn, SEES } from './needs.ts'
-import { badRequest, notFound } from './problem.ts'
-import { countsSchema, cursorOf, defined, isoTime, nextSchema, pageQuery } from './schemas.ts'
+import { badRequest, notFound, orNotFound } from './problem.ts'
+import {
+  countsSchema,
+  cursorOf,
+  defined,
+  isoTime,
+  nextSchema,
+  pageQuery,
+  planParams,
+} from './schemas.ts'
 
 export interface GcSources {
   readonly collector: Collector
@@ -99,10 +107,6 @@ const runAnswer = v.object({
   plan: v.optional(v.string()),
 })
 
-const planParams = v.object({
-  plan: v.pipe(v.string(), v.regex(/^[0-9a-z-]{1,64}$/, 'not a plan id')),
-})
-
 function toPlan(id: string, row: PlanRow): v.InferInput<typeof planSchema> {
   const { rules: _rules, createdAt, appliedAt, ...rest } = row
   return defined({
@@ -126,11 +130,7 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
     const body = defined({ message, job, plan: job.plan })
     return new Reply(waits ? 200 : 202, body)
   }
-  const find = (id: string): PlanRow => {
-    const row = plans.get(id)
-    if (row === undefined) throw notFound('there is no such plan')
-    return row
-  }
+  const found = (id: string) => orNotFound(plans.get(id), 'there is no such plan')
   return [
     endpoint({
       method: 'GET',
@@ -177,7 +177,7 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
       handle: async ({ body: { repositories, tags, pushedBefore } }, { actor }) => {
         const before = pushedBefore === undefined ? undefined : Date.parse(pushedBefore)
         const id = await planBulk({ repositories, tags, pushedBefore: before, by: actor })
-        return new Reply(201, toPlan(id, find(id)))
+        return new Reply(201, toPlan(id, found(id)))
       },
     }),
     endpoint({
@@ -202,7 +202,7 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
       summary: 'one plan with its sums',
       params: planParams,
       answer: planSchema,
-      handle: ({ params: { plan } }) => toPlan(plan, find(plan)),
+      handle: ({ params: { plan } }) => toPlan(plan, found(plan)),
     }),
     endpoint({
       method: 'GET',
@@ -213,7 +213,7 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
       query: v.strictObject({ limit: pageQuery.limit, after: cursorOf(/^\d{1,15}$/) }),
       answer: v.object({ items: v.array(itemSchema), next: nextSchema }),
       handle: async ({ params: { plan }, query }) => {
-        find(plan)
+        found(plan)
         const offset = Number(query.after ?? 0)
         if (!Number.isSafeInteger(offset) || offset < 0)
           throw badRequest('query.after: not a cursor')

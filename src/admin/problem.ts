@@ -48,6 +48,12 @@ export const notFound = (message: string) => new AdminProblem('ADMIN_UNKNOWN', {
 export const conflict = (message: string) => new AdminProblem('ADMIN_CONFLICT', { message })
 export const badRequest = (message: string) => new AdminProblem('ADMIN_INVALID', { message })
 
+/** What is there. Throws 404 with the message where nothing is. */
+export function orNotFound<T>(it: T | undefined, message: string): T {
+  if (it === undefined) throw notFound(message)
+  return it
+}
+
 /** The document of a refusal. Faults of our own tell the request id and nothing else. */
 export function toProblem(known: RegistryError, requestId: string): Problem {
   const isOurs = known.code === 'UNKNOWN'

@@ -63,6 +63,11 @@ export function cursorOf(pattern: RegExp) {
 /** What a list is searched for: names that hold it, or begin with it where a `*` ends it. */
 export const searchQuery = { q: v.optional(v.pipe(v.string(), v.maxLength(256))) }
 
+/** The id of a plan in a path. */
+export const planParams = v.object({
+  plan: v.pipe(v.string(), v.regex(/^[0-9a-z-]{1,64}$/, 'not a plan id')),
+})
+
 /** The `after` of the next page; absent at the end. */
 export const nextSchema = v.optional(v.string())
 

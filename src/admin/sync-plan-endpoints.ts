@@ -9,8 +9,16 @@ import { PlanRefusal } from '../sync/prune/apply.ts'
 import type { PrunePlans } from '../sync/prune/plans.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { jobSchema, toJob } from './job-endpoints.ts'
-import { conflict, notFound } from './problem.ts'
-import { countsSchema, cursorOf, defined, isoTime, nextSchema, pageQuery } from './schemas.ts'
+import { conflict, notFound, orNotFound } from './problem.ts'
+import {
+  countsSchema,
+  cursorOf,
+  defined,
+  isoTime,
+  nextSchema,
+  pageQuery,
+  planParams,
+} from './schemas.ts'
 
 export interface SyncPlanSources {
   readonly jobs: Jobs
@@ -47,10 +55,6 @@ const itemSchema = v.object({
   upstreamRepository: v.string(),
 })
 
-const planParams = v.object({
-  plan: v.pipe(v.string(), v.regex(/^[0-9a-z-]{1,64}$/, 'not a plan id')),
-})
-
 function toPlan(id: string, row: SyncPlanRow): v.InferInput<typeof planSchema> {
   const { fingerprint: _fingerprint, createdAt, appliedAt, reasons, ...rest } = row
   return defined({
@@ -64,11 +68,7 @@ function toPlan(id: string, row: SyncPlanRow): v.InferInput<typeof planSchema> {
 }
 
 export function syncPlanEndpoints({ jobs, plans, apply }: SyncPlanSources): Endpoint[] {
-  const find = (id: string): SyncPlanRow => {
-    const row = plans.get(id)
-    if (row === undefined) throw notFound('there is no such plan')
-    return row
-  }
+  const found = (id: string) => orNotFound(plans.get(id), 'there is no such plan')
   return [
     endpoint({
       method: 'GET',
@@ -85,7 +85,7 @@ export function syncPlanEndpoints({ jobs, plans, apply }: SyncPlanSources): Endp
       summary: 'one plan with its sums, and why it waits',
       params: planParams,
       answer: planSchema,
-      handle: ({ params: { plan } }) => toPlan(plan, find(plan)),
+      handle: ({ params: { plan } }) => toPlan(plan, found(plan)),
     }),
     endpoint({
       method: 'GET',
@@ -96,7 +96,7 @@ export function syncPlanEndpoints({ jobs, plans, apply }: SyncPlanSources): Endp
       query: v.strictObject({ limit: pageQuery.limit, after: cursorOf(/^\d{8}$/) }),
       answer: v.object({ items: v.array(itemSchema), next: nextSchema }),
       handle: ({ params: { plan }, query }) => {
-        find(plan)
+        found(plan)
         const { items, next } = plans.items(plan, query.after, query.limit)
         const shown = items.map(({ repository, local, ...rest }) => ({
           kind: 'tag' as const,
