@@ -1,6 +1,8 @@
 /** @module Runs the real command line, `node dist/src/cli.js`, to its end. */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { main } from '../../src/cli/main.ts'
+import type { Terminal } from '../../src/cli/terminal.ts'
 import { projectRoot } from './start-registry.ts'
 
 export interface CliResult {
@@ -29,6 +31,19 @@ export function runCli(args: readonly string[], input = ''): Promise<CliResult> 
     child.stdin.on('error', () => undefined)
     child.stdin.end(input)
   })
+}
+
+/** Runs a command line in this process, against the server at a port, where there is one. */
+export async function runHere(line: string, port?: number) {
+  const out: string[] = []
+  const errors: string[] = []
+  const terminal = {
+    environment: port === undefined ? {} : { FASTREGISTRY_SERVER: `http://127.0.0.1:${port}` },
+    print: (text: string) => out.push(text),
+    printError: (text: string) => errors.push(text),
+  } as unknown as Terminal
+  const code = await main(line.split(' '), terminal)
+  return { code, out: out.join('\n'), errors: errors.join('\n') }
 }
 
 /** The last line that it printed: where a command says what others go on with. */

@@ -6,9 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
-import { main } from '../../../src/cli/main.ts'
-import type { Terminal } from '../../../src/cli/terminal.ts'
 import { pushOwnImage } from '../../support/admin.ts'
+import { runHere } from '../../support/cli.ts'
 import { describeRegistry, ENGINES } from '../../support/in-process.ts'
 import { RegistryClient } from '../../support/registry-client.ts'
 import { startRegistry } from '../../support/start-registry.ts'
@@ -16,17 +15,7 @@ import { startRegistry } from '../../support/start-registry.ts'
 const config = { storage: { gc: { grace: '0s', keep_recent: 1 } } }
 
 describeRegistry('the commands', { config, engines: ENGINES.slice(0, 1) }, (registry) => {
-  async function run(line: string, port = registry().port) {
-    const out: string[] = []
-    const errors: string[] = []
-    const terminal = {
-      environment: { FASTREGISTRY_SERVER: `http://127.0.0.1:${port}` },
-      print: (text: string) => out.push(text),
-      printError: (text: string) => errors.push(text),
-    } as unknown as Terminal
-    const code = await main(line.split(' '), terminal)
-    return { code, out: out.join('\n'), errors: errors.join('\n') }
-  }
+  const run = (line: string, port = registry().port) => runHere(line, port)
 
   test('list, copy, delete by plan, explain, undelete', async () => {
     const { client } = registry()
@@ -82,17 +71,7 @@ describe('the commands on a store that nobody serves', () => {
     const file = join(folder, 'config.yaml')
     const gc = { ...config.storage.gc, undelete_window: '1h' }
     await writeFile(file, stringify({ storage: { path: registry.storage, gc } }))
-    const run = async (line: string) => {
-      const out: string[] = []
-      const errors: string[] = []
-      const terminal = {
-        environment: {},
-        print: (text: string) => out.push(text),
-        printError: (text: string) => errors.push(text),
-      } as unknown as Terminal
-      const code = await main(`${line} --config ${file}`.split(' '), terminal)
-      return { code, out: out.join('\n'), errors: errors.join('\n') }
-    }
+    const run = (line: string) => runHere(`${line} --config ${file}`)
     try {
       const busy = await run('repos')
       expect(busy.code).toBe(1)

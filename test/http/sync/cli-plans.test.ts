@@ -4,8 +4,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { main } from '../../../src/cli/main.ts'
-import type { Terminal } from '../../../src/cli/terminal.ts'
+import { runHere } from '../../support/cli.ts'
 
 const job = {
   id: 'j1',
@@ -42,18 +41,7 @@ beforeEach(() => {
   answers.clear()
 })
 
-async function run(line: string) {
-  const out: string[] = []
-  const errors: string[] = []
-  const { port } = server.address() as AddressInfo
-  const terminal = {
-    environment: { FASTREGISTRY_SERVER: `http://127.0.0.1:${port}` },
-    print: (text: string) => out.push(text),
-    printError: (text: string) => errors.push(text),
-  } as unknown as Terminal
-  const code = await main(`sync ${line}`.split(' '), terminal)
-  return { code, out: out.join('\n'), errors: errors.join('\n') }
-}
+const run = (line: string) => runHere(`sync ${line}`, (server.address() as AddressInfo).port)
 
 test('lists plans with why they wait', async () => {
   const reasons = ['it is the first plan of the source', 'more than 20%']

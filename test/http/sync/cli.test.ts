@@ -3,9 +3,8 @@
  * codes.
  */
 import { beforeEach, expect, test, vi } from 'vitest'
-import { main } from '../../../src/cli/main.ts'
-import type { Terminal } from '../../../src/cli/terminal.ts'
 import type { SyncResult } from '../../../src/sync/syncs.ts'
+import { runHere } from '../../support/cli.ts'
 import {
   FakeSyncs,
   idleStatus,
@@ -39,17 +38,7 @@ function endWith(result: SyncResult): void {
 }
 
 describeRegistry('fastregistry sync', { engines: ['uws'] }, (registry) => {
-  async function run(line: string) {
-    const out: string[] = []
-    const errors: string[] = []
-    const terminal = {
-      environment: { FASTREGISTRY_SERVER: `http://127.0.0.1:${registry().port}` },
-      print: (text: string) => out.push(text),
-      printError: (text: string) => errors.push(text),
-    } as unknown as Terminal
-    const code = await main(`sync ${line}`.split(' '), terminal)
-    return { code, out: out.join('\n'), errors: errors.join('\n') }
-  }
+  const run = (line: string) => runHere(`sync ${line}`, registry().port)
 
   test('lists sources', async () => {
     const { code, out } = await run('list')
