@@ -3,19 +3,21 @@
  * a redirect leads to does not. The time of its waits is not upstream's, so the deadline moves on with them.
  */
 import type { Rate } from '../runtime/token-bucket.ts'
-import type { Ask, PathAsk } from './ask.ts'
+import type { Ask } from './ask.ts'
 import { sleep } from './sleep.ts'
 
 /** How soon a request that waits notices that a client wants it now, ms. */
 const hurryMs = 250
 
+export type PacedAsk = Pick<Ask, 'by' | 'deadline' | 'isHurried' | 'signal' | 'waitSignal'>
+
 export class Pace {
   readonly #rate: Rate | undefined
-  readonly #ask: Ask | PathAsk
+  readonly #ask: PacedAsk
   #waitedMs = 0
 
   /** Undefined: as fast as it goes. */
-  constructor(rate: Rate | undefined, ask: Ask | PathAsk) {
+  constructor(rate: Rate | undefined, ask: PacedAsk) {
     this.#rate = rate
     this.#ask = ask
   }

@@ -18,7 +18,7 @@ import { type Ask, classOf, type PathAsk, urlOf } from './ask.ts'
 import type { BreakerState } from './breaker.ts'
 import { type Answer, headerOf, readBody } from './client.ts'
 import { isOfLimit, toUpstreamError, UpstreamError } from './error.ts'
-import { Pace } from './pace.ts'
+import { Pace, type PacedAsk } from './pace.ts'
 import { ratedBody } from './rated-body.ts'
 import { sleep } from './sleep.ts'
 import { judgeStatus, readWords } from './status.ts'
@@ -151,11 +151,10 @@ export class Upstream {
    * failure once attempts or time are used up. A sync waits for its turn at a host that is asked too
    * much; where that takes long it gets `limited` with `retryAt`. Throws what its signal was aborted with.
    */
-  async ask(ask: Ask | PathAsk): Promise<Answer> {
+  async ask(ask: Ask | PathAsk, pace = this.#paceOf(ask)): Promise<Answer> {
     const attempts = ask.attempts ?? attemptsDefault
     let failure: UpstreamError | undefined
     let waits = 0
-    const pace = new Pace(this.#options.requestRate, ask)
     for (let attempt = 0; attempt < attempts; ) {
       if (failure !== undefined) await this.#backOff(ask, attempt + waits, failure, pace)
       for (const base of this.#bases) {
@@ -185,15 +184,20 @@ export class Upstream {
     throw failure ?? new UpstreamError('timeout', 'no time left to ask upstream')
   }
 
+  #paceOf(ask: PacedAsk): Pace {
+    return new Pace(this.#options.requestRate, ask)
+  }
+
   /** GET of a small resource: head and whole body. */
   async fetch(
     ask: Omit<Ask, 'method'> | PathAsk,
     bytesMax: number,
   ): Promise<Answer & { bytes: Buffer }> {
     let failure: UpstreamError | undefined
+    const pace = this.#paceOf(ask)
     // A body that breaks off is asked for again, as if the head had failed.
     for (let attempt = 0; attempt < 2; attempt += 1) {
-      const answer = await this.ask({ method: 'GET', ...ask })
+      const answer = await this.ask({ method: 'GET', ...ask }, pace)
       try {
         const bytes = await readBody(answer, bytesMax)
         return { ...answer, bytes }
@@ -201,7 +205,7 @@ export class Upstream {
         ask.signal?.throwIfAborted()
         failure = toUpstreamError(error, 'upstream')
         this.#options.onFailure(failure)
-        if (!failure.isPassing || this.#options.clock.monotonic() >= ask.deadline) break
+        if (!failure.isPassing || this.#options.clock.monotonic() >= pace.deadline) break
       }
     }
     throw failure!

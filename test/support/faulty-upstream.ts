@@ -308,6 +308,16 @@ export const FAULTS = {
     more()
     return true
   },
+  /** Half of it, and nothing more. */
+  stall: (request, response, content) => {
+    if (content === undefined || request.method === 'HEAD') return false
+    response.writeHead(200, {
+      'Content-Length': content.bytes.byteLength,
+      'Content-Type': content.type,
+    })
+    response.write(content.bytes.subarray(0, content.bytes.byteLength >> 1))
+    return true
+  },
   drip: (request, response, content) => {
     if (content === undefined || request.method === 'HEAD') return false
     response.writeHead(200, {

@@ -60,9 +60,11 @@ function isKnown(
   digest: Digest | undefined,
 ): boolean {
   const here = metadata.get('tags', [local, tag])?.digest
-  if (digest === undefined || here === digest) return here !== undefined
+  if (here !== undefined && (digest === undefined || here === digest)) return true
+  // Looked at, and not moved: nothing of it is attached, or somebody has moved it here.
   const row = journal.tag({ source, repository, tag })
-  return row?.local === local && row.upstream === digest
+  if (row?.local !== local || row.upstream === undefined) return false
+  return digest === undefined || row.upstream === digest
 }
 
 /**

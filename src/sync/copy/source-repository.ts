@@ -20,6 +20,7 @@ import { ratedBody } from '../../upstream/rated-body.ts'
 import type { AskedRepository } from '../../upstream/referrer-lists.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import { SyncError } from '../port.ts'
+import { pastGarbage } from '../sources/asking.ts'
 import type { CopyCounts } from './outcome.ts'
 import { CorruptError } from './reasons.ts'
 
@@ -68,7 +69,8 @@ export class SourceRepository implements AskedRepository {
   async ask(it: Omit<Ask, 'repository'>): Promise<Answer> {
     const { upstream, name, signal } = this.#parts
     this.#count()
-    const asking = upstream.ask({ ...it, repository: name, by: 'sync', signal })
+    const wanted = { ...it, repository: name, by: 'sync', signal } as const
+    const asking = pastGarbage(signal, () => upstream.ask(wanted))
     return unlessAborted(asking, signal, (answer) => answer.body.abort())
   }
 
@@ -78,8 +80,9 @@ export class SourceRepository implements AskedRepository {
   ): Promise<Answer & { readonly bytes: Buffer }> {
     const { upstream, name, signal } = this.#parts
     this.#count()
+    const wanted = { ...it, repository: name, by: 'sync', signal } as const
     return unlessAborted(
-      upstream.fetch({ ...it, repository: name, by: 'sync', signal }, bytesMax),
+      pastGarbage(signal, () => upstream.fetch(wanted, bytesMax)),
       signal,
     )
   }

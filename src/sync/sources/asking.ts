@@ -65,17 +65,25 @@ export class Asking {
   }
 
   /** Throws an `UpstreamError`. */
-  async page(wanted: Wanted, signal: AbortSignal): Promise<Page> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        const { bytes, headers } = await this.bytes(wanted, signal)
-        return { json: new JsonPage(bytes), headers }
-      } catch (error) {
-        const isGarbage = error instanceof UpstreamError && error.kind === 'garbage'
-        if (!isGarbage || attempt === garbageAttempts) throw error
-        await sleep(garbagePauseMs, signal)
-        signal.throwIfAborted()
-      }
+  page(wanted: Wanted, signal: AbortSignal): Promise<Page> {
+    return pastGarbage(signal, async () => {
+      const { bytes, headers } = await this.bytes(wanted, signal)
+      return { json: new JsonPage(bytes), headers }
+    })
+  }
+}
+
+/** Asks again where no answer of a registry has come: most pages of a proxy are gone in a moment. */
+export async function pastGarbage<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work()
+    } catch (error) {
+      const isGarbage = error instanceof UpstreamError && error.kind === 'garbage'
+      // Where a redirect leads is no proxy's doing.
+      if (!isGarbage || error.isElsewhere || attempt === garbageAttempts) throw error
+      await sleep(garbagePauseMs, signal)
+      signal.throwIfAborted()
     }
   }
 }

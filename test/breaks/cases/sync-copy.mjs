@@ -163,8 +163,8 @@ export const BREAKS = [
   {
     what: 'syncs: what was signed late is looked for at every run',
     file: 'src/sync/copy/late.ts',
-    find: 'return row?.local === local && row.upstream === digest',
-    replace: 'return row?.local === local && row.upstream === undefined',
+    find: 'return digest === undefined || row.upstream === digest',
+    replace: 'return digest === undefined && row.upstream === digest',
     guard: attached,
   },
   {

@@ -399,6 +399,9 @@ describe('a listing of the tags', () => {
     expect(result.outcome).toBe('unchanged')
     expect(metadata.get('tags', [LOCAL, tag])).toBeUndefined()
     expect([...(await lateTags(metadata, journal, it))]).toEqual([])
+    // Of a source that says no digests as well.
+    const silent = { ...it, listing: listingOf([tag, undefined]) }
+    expect([...(await lateTags(metadata, journal, silent))]).toEqual([])
     // Another list is looked at.
     const full = addIndex(upstream, [descriptorOf(artifact(subject, 'own'))])
     const other = { ...it, listing: listingOf([tag, full.digest]) }

@@ -387,6 +387,39 @@ describe('an upstream that is wrong', () => {
     expect(row.nextRetryAt).toBe(row.at + 60_000)
   })
 
+  test('a page of a proxy is asked past', async () => {
+    const { digest } = addImage(upstream, layers)
+    let pages = 2
+    upstream.fault = (request, response) => {
+      if (request.url?.includes('/manifests/') !== true || pages === 0) return false
+      pages -= 1
+      return FAULTS.html(request, response)
+    }
+    const { copier } = await open()
+    expect((await copier.copy(tagCopy(digest))).outcome).toBe('copied')
+  })
+
+  test.each([
+    ['says nothing', '/manifests/', FAULTS.silence],
+    ['sends a blob byte by byte', '/blobs/', FAULTS.drip],
+    ['sends a blob and stops', '/blobs/', FAULTS.stall],
+  ] as const)(
+    'a host that %s is too slow, and the tag is tried again',
+    async (_what, part, fault) => {
+      const { digest } = addImage(upstream, [someBytes(300_000, 1)])
+      upstream.fault = (request, response, content) =>
+        request.url?.includes(part) === true && fault(request, response, content)
+      const { copier, metadata } = await open()
+      const result = await copier.copy(tagCopy(digest))
+      expect(result).toMatchObject({ outcome: 'failed', reason: 'timeout', isPassing: true })
+      expect(tagHere()).toBeUndefined()
+      expect(
+        metadata.get('links', [LOCAL, asDigest(sha256(someBytes(300_000, 1)))]),
+      ).toBeUndefined()
+    },
+    30_000,
+  )
+
   test('a host that wants to be left alone says when to ask again, and it is no attempt', async () => {
     const { digest } = addImage(upstream, layers)
     upstream.fault = (_request, response) => {
