@@ -65,6 +65,8 @@ export interface SyncStatus {
   readonly rate: number
   /** Undefined until the listing is complete. */
   readonly etaSeconds: number | undefined
+  /** Tags that the run looked at and upstream lets end, and the first time, ms since 1970. */
+  readonly expiring?: { readonly tags: number; readonly firstAt: number } | undefined
   readonly lastRunAt: number | undefined
   readonly lastResult: SyncResult | undefined
   readonly lastOkAt: number | undefined

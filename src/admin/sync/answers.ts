@@ -65,6 +65,7 @@ export const statusSchema = v.object({
   rate: v.number(),
   eta_seconds: v.optional(v.number()),
   last_ok: v.optional(v.string()),
+  upstream_expiring: v.optional(v.object({ tags: v.number(), first: v.string() })),
   budget: v.optional(budgetSchema),
 })
 
@@ -155,8 +156,14 @@ export function toStatus(status: SyncStatus): v.InferInput<typeof statusSchema> 
     rate,
     eta_seconds: status.etaSeconds,
     last_ok: isoTime(status.lastOkAt),
+    upstream_expiring: expiringOf(status.expiring),
     budget: budget === undefined ? undefined : { ...budget },
   })
+}
+
+function expiringOf(expiring: SyncStatus['expiring']) {
+  if (expiring === undefined) return undefined
+  return { tags: expiring.tags, first: isoTime(expiring.firstAt) }
 }
 
 function progressOf(progress: SyncStatus['progress']) {

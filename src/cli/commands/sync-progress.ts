@@ -14,6 +14,7 @@ export interface SyncState {
   readonly rate: number
   readonly eta_seconds?: number
   readonly counts: Readonly<Record<string, number>>
+  readonly upstream_expiring?: { readonly tags: number; readonly first: string }
   readonly failures: readonly {
     readonly repository: string
     readonly tag?: string

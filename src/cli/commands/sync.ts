@@ -134,6 +134,12 @@ function printStatus(terminal: Terminal, isJson: boolean, status: SyncState & Js
   const result = status.result === undefined ? '' : `, last run ${status.result}`
   terminal.print(`${String(status['name'])}: ${status.state}${result}`)
   if (status.message !== undefined) terminal.print(status.message)
+  const { upstream_expiring: ends } = status
+  if (ends !== undefined) {
+    terminal.print(
+      `upstream lets ${ends.tags} tags end, the first at ${ends.first}; they stay here`,
+    )
+  }
   const counted = Object.entries(status.counts).filter(([, count]) => count > 0)
   if (counted.length > 0) printTable(terminal, ['COUNTED', 'NUMBER'], counted)
   if (status.failures.length > 0) {

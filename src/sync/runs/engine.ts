@@ -93,6 +93,7 @@ export class SyncEngine implements Syncs {
       current: tally?.current ?? [],
       rate: tally?.rate ?? 0,
       etaSeconds: runner.runningJob === undefined ? undefined : tally?.etaSeconds,
+      expiring: tally?.expiring,
       lastRunAt: row.lastRunAt,
       lastResult: lastResultOf(journal.runs(name, 2)),
       lastOkAt: row.lastOkAt,

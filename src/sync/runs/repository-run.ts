@@ -160,7 +160,7 @@ export class RepositoryRun {
     for (const work of works) {
       if (failure !== undefined || soft.aborted) break
       if (isAskedTag?.(work.tag) === false) continue
-      if (!work.isExtra && !isLast) tally.wanted(1)
+      if (!work.isExtra && !isLast) tally.wanted(work.listed.expiresAt)
       looked += 1
       if (looked % tagsPerTurn === 0) await nextTurn()
       if (this.#isSettled(work)) continue

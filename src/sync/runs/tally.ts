@@ -4,7 +4,7 @@
 import type { SyncMetrics } from '../../observability/metrics/sync.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { CopyResult, TagOutcome } from '../copy/outcome.ts'
-import type { SyncCounts, SyncFailure, SyncPhase, SyncProgress } from '../syncs.ts'
+import type { SyncCounts, SyncFailure, SyncPhase, SyncProgress, SyncStatus } from '../syncs.ts'
 
 /** Failures and tags in work that are shown. */
 const shownMax = 100
@@ -53,6 +53,7 @@ export class Tally {
   readonly #late = new Map<string, number>()
   /** Bytes by piece of time. */
   readonly #pieces = new Map<number, number>()
+  #expiring: SyncStatus['expiring']
   phase: SyncPhase = 'probing'
   /** Why it waits. */
   waiting: string | undefined
@@ -144,8 +145,17 @@ export class Tally {
     this.#current.set(keyOf(repository, tag), { repository, tag })
   }
 
-  wanted(tags: number): void {
-    this.#tags += tags
+  /** A selected tag. `endsAt`: when upstream itself lets it end. */
+  wanted(endsAt?: number): void {
+    this.#tags += 1
+    if (endsAt === undefined) return
+    const { tags = 0, firstAt = endsAt } = this.#expiring ?? {}
+    this.#expiring = { tags: tags + 1, firstAt: Math.min(firstAt, endsAt) }
+  }
+
+  /** Of the selected tags those that upstream lets end; undefined: none. */
+  get expiring(): SyncStatus['expiring'] {
+    return this.#expiring
   }
 
   /** Counts what is no copy of a selected tag. */

@@ -138,10 +138,12 @@ describeRegistry('fastregistry sync', { engines: ['uws'] }, (registry) => {
       lastResult: 'partial',
       counts: { ...noneCounted, copied: 7, failed: 1 },
       failures: [failure],
+      expiring: { tags: 2, firstAt: Date.UTC(2031, 0, 1) },
     })
     const { code, out } = await run('status one')
     expect(code).toBe(0)
-    expect(out).toMatch(/^one: idle, last run partial\nCOUNTED +NUMBER\ncopied +7\nfailed +1\n/)
+    expect(out).toMatch(/^one: idle, last run partial\nupstream lets 2 tags end, the first at 2031/)
+    expect(out).toMatch(/\nCOUNTED +NUMBER\ncopied +7\nfailed +1\n/)
     expect(out).toMatch(/org\/app:v1 +timeout +slow/)
     expect(out).not.toContain('pruned')
   })

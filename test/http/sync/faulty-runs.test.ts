@@ -217,6 +217,59 @@ describe('an organization', () => {
   })
 })
 
+test('names that are none are skipped and counted, and are asked for nowhere', async () => {
+  const one = pushToQuay(quay, 'org/app', 'v1', ['a'])
+  const names = ['app', 'UPPER', '../api', 'a b', '', 'x'.repeat(300), 'a//b', 'a/../b']
+  const page = { repositories: names.map((name) => ({ namespace: 'org', name })) }
+  const tags = ['../../x', '-v', 'v 1', 'x'.repeat(129), '', 'v1'].map((name) => ({
+    name,
+    manifest_digest: one,
+    start_ts: LONG_AGO,
+  }))
+  quay.switches.fault = (of, { url = '' }) => {
+    if (of !== 'api') return undefined
+    if (url.includes('/repository?')) return { kind: 'body', body: JSON.stringify(page) }
+    return { kind: 'body', body: JSON.stringify({ tags, has_additional: false }) }
+  }
+  const registry = await start()
+  const ended = await run(registry)
+  expect(ended).toMatchObject({ lastResult: 'ok', counts: { copied: 1, failed: 0 }, failures: [] })
+  expect(ended.counts.skipped).toBeGreaterThanOrEqual(5 + 3)
+  expect(await digestHere(registry, 'org/app', 'v1')).toBe(one)
+  const asked = quay.asked.filter(
+    ({ url }) => !url.includes('org/app') && !url.includes('?namespace'),
+  )
+  expect(asked.map(({ url }) => url).filter((url) => !url.startsWith('/v2/auth'))).toEqual([])
+})
+
+test('a source of mode once that is refused has failed, and runs when it is asked to', async () => {
+  const one = pushToQuay(quay, 'org/app', 'v1', ['a'])
+  const registry = await start({ mode: 'once', token: 'soon' })
+  await until(() => {
+    const { lastResult, state } = registry.syncs.status('quay')!
+    return lastResult !== undefined && state === 'idle'
+  })
+  const { lastResult, message, nextRunAt } = registry.syncs.status('quay')!
+  expect([lastResult, nextRunAt]).toEqual(['failed', undefined])
+  expect(message).toContain('credentials')
+  quay.auth.oauthTokens.set('soon', { user: 'alice', scopes: ['repo:read'] })
+  expect((await run(registry)).lastResult).toBe('ok')
+  expect(await digestHere(registry, 'org/app', 'v1')).toBe(one)
+})
+
+test('what upstream lets end is counted, and does not end here for that', async () => {
+  const one = pushToQuay(quay, 'org/app', 'v1', ['a'])
+  pushToQuay(quay, 'org/app', 'v2', ['b'])
+  const endTs = quay.now + 3_600
+  quay.model.repositories.get('org/app')!.setTag('v1', one, LONG_AGO + 5, { endTs })
+  const registry = await start()
+  expect(await run(registry)).toMatchObject({ expiring: { tags: 1, firstAt: endTs * 1_000 } })
+  const answer = await registry.client.get('/admin/sync/status/quay')
+  expect(answer.json).toMatchObject({
+    upstream_expiring: { tags: 1, first: new Date(endTs * 1_000).toISOString() },
+  })
+})
+
 describe('a token', () => {
   test('that ends in the middle of a run is the credential', async () => {
     quay.auth.oauthTokens.set('good', { user: 'alice', scopes: ['repo:read'] })
