@@ -401,6 +401,21 @@ describe('a tag', () => {
   })
 })
 
+test('no more is asked for in a second than may be, lists and referrers included', async () => {
+  for (let number = 0; number < 15; number += 1) {
+    pushToQuay(quay, `org/r${number}`, 'v1', [`l${number}`])
+  }
+  const perSecond = 30
+  const registry = await start({ requests_per_second: perSecond })
+  expect((await run(registry)).lastResult).toBe('ok')
+  // Storage is not Quay: what it redirects to is not counted.
+  const asked = quay.asked.filter(({ of }) => of !== 'storage').map(({ at }) => at)
+  expect(asked.length).toBeGreaterThan(3 * perSecond)
+  const seconds = (Math.max(...asked) - Math.min(...asked)) / 1_000
+  // A second's worth is saved up at the beginning.
+  expect(asked.length).toBeLessThanOrEqual(perSecond + perSecond * seconds + 5)
+})
+
 test('signatures come without SBOMs where that is wanted, and cost nothing from then on', async () => {
   const one = pushToQuay(quay, 'org/app', 'v1', ['a'])
   const stem = one.replace(':', '-')
