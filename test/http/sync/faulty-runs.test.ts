@@ -402,7 +402,7 @@ describe('a tag', () => {
 })
 
 test('no more is asked for in a second than may be, lists and referrers included', async () => {
-  for (let number = 0; number < 15; number += 1) {
+  for (let number = 0; number < 25; number += 1) {
     pushToQuay(quay, `org/r${number}`, 'v1', [`l${number}`])
   }
   const perSecond = 30
