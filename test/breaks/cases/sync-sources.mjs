@@ -60,8 +60,8 @@ export const BREAKS = [
   {
     what: 'sync: a server that stops waits for the rate of requests',
     file: 'src/upstream/pace.ts',
-    find: 'if (waitSignal?.aborted !== true ||',
-    replace: 'if (waitSignal?.aborted === true ||',
+    find: 'throw waitSignal.reason',
+    replace: 'continue',
     guard: unit('upstream/pace'),
   },
   {
