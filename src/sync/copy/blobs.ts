@@ -146,8 +146,12 @@ export class BlobCopy {
     const giveAll = () => places.forEach((give) => void give())
     try {
       for (const slot of slots) places.push(await slot.take(signal))
-      // It may have come while we were in line.
+      // It may have come while we were in line, for this repository or for another one.
       if (this.isHere(digest)) return giveAll()
+      if (this.#mayLink(digest) && (await this.#link(digest))) {
+        counts.linkedBytes += sizeBytes
+        return giveAll()
+      }
       const other = flights.get(digest, owner)
       if (other !== undefined) {
         giveAll()

@@ -86,6 +86,8 @@ export class RepositoryRun {
         fingerprint: known === undefined ? fingerprint : '',
         isListingComplete: false,
       })
+      // Whose its content is has to be known after a crash as well: what it holds is linked, not fetched again.
+      if (known?.local !== local) await journal.flush()
     }
     const list = await patiently(scope, () => listTags(parts, this.#place, soft))
     this.#list = list

@@ -4,6 +4,7 @@ import { vitest } from '../breaks.mjs'
 const copy = vitest('http', 'test/http/sync/copy.test.ts')
 const attached = vitest('http', 'test/http/sync/attached.test.ts')
 const safety = vitest('http', 'test/http/sync/copy-safety.test.ts')
+const runs = vitest('unit', 'test/property/sync-runs.test.ts')
 
 export const BREAKS = [
   {
@@ -75,6 +76,20 @@ export const BREAKS = [
     find: 'if (running !== undefined) {',
     replace: 'if (running !== undefined && digest.length === 0) {',
     guard: copy,
+  },
+  {
+    what: 'syncs: a blob that came for another repository meanwhile is fetched again',
+    file: 'src/sync/copy/blobs.ts',
+    find: 'if (this.#mayLink(digest) && (await this.#link(digest))) {',
+    replace: 'if (digest.length === 0 && (await this.#link(digest))) {',
+    guard: safety,
+  },
+  {
+    what: 'syncs: after a crash nobody knows whose the first blobs of a repository are',
+    file: 'src/sync/runs/repository-run.ts',
+    find: 'if (known?.local !== local) await journal.flush()',
+    replace: 'if (known?.local !== local) await Promise.resolve()',
+    guard: runs,
   },
   {
     what: 'syncs: a disk at its reserve takes more',

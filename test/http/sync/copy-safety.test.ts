@@ -7,10 +7,11 @@ import type { MetadataStore } from '../../../src/metadata/port.ts'
 import type { Digest } from '../../../src/registry/digest.ts'
 import { fallbackTagOf } from '../../../src/registry/named-tag.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
+import { Semaphore } from '../../../src/runtime/semaphore.ts'
 import type { TagCopy } from '../../../src/sync/copy/outcome.ts'
 import { collectorOn } from '../../support/collector.ts'
 import { FaultyUpstream } from '../../support/faulty-upstream.ts'
-import { asDigest, asTag, sha256, someBytes } from '../../support/registry-client.ts'
+import { asDigest, asName, asTag, sha256, someBytes } from '../../support/registry-client.ts'
 import {
   addImage,
   addIndex,
@@ -20,6 +21,7 @@ import {
   openCopyScene,
   tagCopy,
 } from '../../support/sync-copy.ts'
+import { withCommit } from '../../support/with-commit.ts'
 
 const v1 = asTag('v1')
 let upstream: FaultyUpstream
@@ -70,6 +72,25 @@ test('no reader sees a tag before all that it needs is here', async () => {
     }
     expect(watch.looks).toBeGreaterThan(10)
     expect(watch.faults).toEqual([])
+  } finally {
+    await scene.close()
+  }
+})
+
+test('a layer that came for another repository while a copy was in line is not fetched again', async () => {
+  const shared = someBytes(20_000, 1)
+  const names = ['org/app', 'org/tool', 'org/base']
+  const images = names.map((repository, at) =>
+    addImage(upstream, [someBytes(20_000, at + 2), shared], { repository }),
+  )
+  const scene = await openCopyScene(upstream, { slots: [new Semaphore(1)] })
+  try {
+    const copies = images.map(({ digest }, at) => {
+      const repository = names[at]!
+      return scene.copier.copy(tagCopy(digest, { repository, local: asName(`mirror/${at}`) }))
+    })
+    for (const { outcome } of await Promise.all(copies)) expect(outcome).toBe('copied')
+    expect(upstream.count('GET', sha256(shared))).toBe(1)
   } finally {
     await scene.close()
   }
@@ -207,27 +228,6 @@ describe('beside collections', () => {
     }
   })
 })
-
-/** The same store with another way to commit. */
-function withCommit(metadata: MetadataStore, commit: MetadataStore['commit']): MetadataStore {
-  return {
-    commit,
-    get commitCount() {
-      return metadata.commitCount
-    },
-    onApplied: (listener) => metadata.onApplied(listener),
-    onDoubt: (listener) => metadata.onDoubt(listener),
-    get: (...it) => metadata.get(...it),
-    getBytes: (...it) => metadata.getBytes(...it),
-    keys: (...it) => metadata.keys(...it),
-    entries: (...it) => metadata.entries(...it),
-    entriesWithin: (...it) => metadata.entriesWithin(...it),
-    keysBackward: (...it) => metadata.keysBackward(...it),
-    entriesBackward: (...it) => metadata.entriesBackward(...it),
-    count: (database) => metadata.count(database),
-    pageIn: (...it) => metadata.pageIn(...it),
-  }
-}
 
 function heldBlobs(metadata: MetadataStore): ReadonlySet<Digest> {
   return new Set(metadata.keys('links', [LOCAL], undefined, 100).map(([, digest]) => digest))
