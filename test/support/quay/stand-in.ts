@@ -203,6 +203,17 @@ export class QuayStandIn {
     response: ServerResponse,
     answer: QuayAnswer,
   ): void {
+    const ms = this.switches.delayMs?.(of) ?? 0
+    if (ms === 0) this.#write(of, request, response, answer)
+    else setTimeout(() => this.#write(of, request, response, answer), ms)
+  }
+
+  #write(
+    of: QuayClass,
+    request: IncomingMessage,
+    response: ServerResponse,
+    answer: QuayAnswer,
+  ): void {
     const isJson = answer.json !== undefined
     const bytes = isJson
       ? Buffer.from(JSON.stringify(answer.json))

@@ -53,6 +53,8 @@ export interface QuaySwitches {
   tokenSeconds: number
   /** Host in absolute links. */
   serverHostname: string
+  /** How long an answer of a class waits before it is sent, ms. */
+  delayMs: ((of: QuayClass) => number) | undefined
   fault: ((of: QuayClass, request: IncomingMessage) => QuayFault | undefined) | undefined
   /** nginx's limits: a second's requests and what may come at once beside them. */
   limits: Partial<Record<QuayClass, { readonly perSecond: number; readonly burst: number }>>
@@ -70,6 +72,7 @@ export function quayDefaults(): QuaySwitches {
     closesConnections: false,
     tokenSeconds: 3600,
     serverHostname: 'quay.internal:8443',
+    delayMs: undefined,
     fault: undefined,
     limits: {},
   }
