@@ -2,13 +2,14 @@
 # Installs what the benches compare with, as far as this machine has the means, and says what there
 # is: a line a program, its version or SKIPPED with the reason. Running it again changes nothing.
 #
-# Debian packages: docker-registry, nginx, wrk. By the Go tool: distribution v3, into .cache/bench/bin
-# (BENCH_PEERS names another folder). zot is used when its binary is on the PATH; it cannot be
+# Debian packages: docker-registry, nginx, wrk. By the Go tool: distribution v3 and regsync, into
+# .cache/bench/bin (BENCH_PEERS names another folder). zot is used when its binary is on the PATH; it cannot be
 # installed by name.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 bin=${BENCH_PEERS:-$PWD/.cache/bench/bin}
 distribution=github.com/distribution/distribution/v3/cmd/registry@latest
+regsync=github.com/regclient/regclient/cmd/regsync@v0.11.7
 
 say() { printf '%-16s %s\n' "$1" "$2"; }
 
@@ -59,6 +60,16 @@ elif [[ -x $bin/registry ]]; then
   say distribution "$("$bin/registry" --version)"
 else
   say distribution 'SKIPPED: no Go here'
+fi
+
+if [[ ! -x $bin/regsync ]] && go=$(find_program go); then
+  mkdir -p "$bin"
+  GOBIN=$bin CGO_ENABLED=0 GOFLAGS=-buildvcs=false timeout 900 nice "$go" install "$regsync" >/dev/null 2>&1
+fi
+if [[ -x $bin/regsync ]]; then
+  say regsync "$("$bin/regsync" version | awk '$1 == "VCSTag:" { print $2 }')"
+else
+  say regsync "SKIPPED: go install $regsync failed, or no Go here"
 fi
 
 if zot=$(find_program zot); then

@@ -50,6 +50,23 @@ const pushCpuAtMost = (row: string, bound: number): Target => ({
   isUngated: true,
 })
 
+/** What both do to the same upstream. */
+const ofRegsync = (
+  row: string,
+  metric: string,
+  bound: number,
+  unit: string,
+  of: string,
+): Target => ({
+  row,
+  metric,
+  against: 'regsync',
+  relation: '<=',
+  bound,
+  unit,
+  of,
+})
+
 const absolute = (
   row: string,
   metric: string,
@@ -154,6 +171,15 @@ export const TARGETS: readonly Target[] = [
     of: 'bytes from upstream',
   },
   absolute('mirror-hit', 'ofLocal', '>=', 0.95, '', 'rate of a blob that was pushed'),
+  ofRegsync('sync-first', 'upstreamRequests', 0.8, 'requests', 'requests to upstream'),
+  ofRegsync('sync-first', 'wallSeconds', 0.8, 's', 'time'),
+  ofRegsync('sync-nothing', 'upstreamRequests', 0.5, 'requests', 'requests to upstream'),
+  ofRegsync('sync-nothing', 'wallSeconds', 0.5, 's', 'time'),
+  absolute('sync-images', 'getsOfBlobs', '<=', 1, '', 'fetches of each distinct blob'),
+  absolute('sync-images', 'growthMiB', '<=', 100, 'MiB', 'growth of private memory'),
+  absolute('sync-images', 'loopMsP99', '<=', 10, 'ms', 'event-loop delay, p99'),
+  absolute('sync-beside-pushes', 'ofQuiet', '>=', 0.8, '', 'rate of the pushes without it'),
+  absolute('sync-beside-pulls', 'ofQuiet', '>=', 0.8, '', 'rate of the pulls without it'),
   absolute('start-up', 'startMs', '<=', 1000, 'ms', 'start until the first answer'),
   absolute('idle', 'peakAnonMiB', '<=', 120, 'MiB', 'private memory (RssAnon)'),
   atLeast('node-get-manifest', 'distribution', 3),

@@ -17,6 +17,7 @@ import { pressureRow } from './rows/pressure.ts'
 import { nodePushRows, pushRows } from './rows/pushes.ts'
 import { nodeReadRows, readRows } from './rows/reads.ts'
 import { scaleRows } from './rows/scale.ts'
+import { syncRows } from './rows/syncs.ts'
 import { trafficRows } from './rows/traffic.ts'
 import type { ServerKind } from './server.ts'
 import { projectRoot } from './servers/ours.ts'
@@ -36,6 +37,7 @@ export const ROWS: readonly Row[] = [
   pressureRow,
   ...accessRows,
   ...mirrorRows,
+  ...syncRows,
   ...nodeReadRows,
   ...nodePushRows,
 ]

@@ -6,7 +6,7 @@ import type { Target } from './http-client.ts'
 
 /**
  * `before`: another checkout of ours, to see what a change did. `bare`: the engine alone, see
- * `bare-server.ts`.
+ * `bare-server.ts`. `regsync`: a program that copies between registries.
  */
 export const SERVER_NAMES = [
   'ours',
@@ -16,6 +16,7 @@ export const SERVER_NAMES = [
   'zot',
   'nginx',
   'bare',
+  'regsync',
 ] as const
 
 export type ServerName = (typeof SERVER_NAMES)[number]

@@ -7,6 +7,7 @@ import { bareKind } from './bare.ts'
 import { distributionKind, dockerRegistryKind } from './distribution.ts'
 import { nginxKind } from './nginx.ts'
 import { oursKind } from './ours.ts'
+import { regsyncKind } from './regsync.ts'
 import { zotKind } from './zot.ts'
 
 const KINDS: Readonly<Record<Exclude<ServerName, 'ours' | 'before'>, () => ServerKind>> = {
@@ -15,6 +16,7 @@ const KINDS: Readonly<Record<Exclude<ServerName, 'ours' | 'before'>, () => Serve
   zot: zotKind,
   nginx: nginxKind,
   bare: bareKind,
+  regsync: regsyncKind,
 }
 
 /**
