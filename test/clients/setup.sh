@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the registry clients that test/clients drives: only what is missing, from Debian's
-# packages and, built from source, from the Go module proxy. Starts no service. Prints one line a
+# Installs the registry clients that test/clients drives, and the registries that it copies from: only
+# what is missing, from Debian's packages and, built from source, from the Go module proxy. Starts no service. Prints one line a
 # tool, its version or "SKIPPED: why"; exits 77 when a tool is missing in the end (the tests that
 # need it are then skipped, with the same loudness), else 0.
 #
@@ -18,12 +18,13 @@ declare -A modules=(
   [crane]=github.com/google/go-containerregistry/cmd/crane@v0.22.1
   [oras]=oras.land/oras/cmd/oras@v1.3.6
   [cosign]=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+  [registry]=github.com/distribution/distribution/v3/cmd/registry@v3.1.2
   [dockerd]=github.com/moby/moby/v2/cmd/dockerd@v2.0.0-beta.7
 )
 # program=package: each program that is missing adds its package.
 debian=(
   skopeo=skopeo podman=podman buildah=buildah containerd=containerd ctr=containerd
-  dockerd=docker.io docker=docker.io zstd=zstd tar=tar
+  dockerd=docker.io docker=docker.io zstd=zstd tar=tar docker-registry=docker-registry
 )
 declare -A why=()
 
@@ -96,11 +97,12 @@ version() {
 
 status=0
 install_packages
-for tool in crane oras cosign; do
+for tool in crane oras cosign registry; do
   has "$tool" || build_module "$tool"
 done
 [[ ${FASTREGISTRY_NEW_DOCKERD:-} != 1 ]] || build_module dockerd
-for tool in skopeo podman buildah containerd ctr dockerd docker zstd crane oras cosign; do
+for tool in skopeo podman buildah containerd ctr dockerd docker zstd crane oras cosign docker-registry \
+  registry; do
   if has "$tool"; then
     printf '%-11s %s\n' "$tool" "$(version "$tool")"
   else

@@ -17,7 +17,7 @@ import {
 import { projectRoot, type RunningRegistry, startRegistry } from '../support/start-registry.ts'
 import { startPeer } from '../support/token-registry.ts'
 import { clientSession } from './support/session.ts'
-import { hasTool, skipLoudly } from './support/tools.ts'
+import { builtTool, hasTool, skipLoudly } from './support/tools.ts'
 import { listReferrers, listTags, putLayout, readManifest, readWhole } from './support/wire.ts'
 
 const layerType = 'application/vnd.oci.image.layer.v1.tar+gzip'
@@ -43,10 +43,10 @@ interface Peer {
   start(): Promise<Source>
 }
 
+/** Where `setup.sh` here or the one of the benches has built it. */
 function distribution(): string | undefined {
   const folder = process.env['BENCH_PEERS'] ?? join(projectRoot(), '.cache/bench/bin')
-  const program = join(folder, 'registry')
-  return existsSync(program) ? program : undefined
+  return [builtTool('registry'), join(folder, 'registry')].find(existsSync)
 }
 
 const dockerRegistry = hasTool('docker-registry') ? 'docker-registry' : undefined
