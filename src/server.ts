@@ -114,7 +114,9 @@ async function start(
   const limits = makeLimits(config)
   const access = await openAccess(config, { metadata, limits, audit, logger, life })
   const isForAll = access?.isForAll ?? (() => true)
-  const shared = { storage, useCases, readManifest, isForAll, logger, life }
+  const served = { answers: 0 }
+  const answered = () => served.answers
+  const shared = { storage, useCases, readManifest, isForAll, answered, logger, life }
   const { mirrors, syncs, syncCounters } = await openFollowers(config, shared)
   const health = makeHealth(storage)
   const shown: StatusParts = {
@@ -134,6 +136,7 @@ async function start(
     health,
     limits,
     access,
+    served,
     makeMetrics: (itsEngine) => makeMetrics(config, shown, itsEngine),
     endpoints: (itsEngine) => {
       const endpoints: Endpoint[] = [

@@ -7,6 +7,7 @@ import { SyncCounters } from '../observability/metrics/sync.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { systemRandom } from '../runtime/random.ts'
 import { Semaphore } from '../runtime/semaphore.ts'
+import { Courtesy } from '../sync/copy/courtesy.ts'
 import { SyncJournal } from '../sync/journal.ts'
 import { Prune } from '../sync/prune/prune.ts'
 import { type SourceParts, SyncEngine } from '../sync/runs/engine.ts'
@@ -32,6 +33,7 @@ async function openSyncs(config: Config, parts: SyncParts): Promise<OpenedSyncs 
   const owners = new NameOwners(sources.map(({ name }) => name))
   const journal = new SyncJournal(parts.storage.metadata)
   const slots = new Semaphore(config.sync.concurrency)
+  const courtesy = new Courtesy(parts.answered, systemClock)
   const { flights } = parts.useCases.writes
   // Closed after the connections: then they end. Nobody waits for those of clients for long.
   parts.life.opened('sync flights', flights, async (all) => {
@@ -52,7 +54,7 @@ async function openSyncs(config: Config, parts: SyncParts): Promise<OpenedSyncs 
     upstreamOf: (name) => opened.find((one) => one.config.name === name)?.upstream,
   })
   for (const source of sources) {
-    opened.push(await openSyncSource(source, { ...parts, owners, journal, slots, prune }))
+    opened.push(await openSyncSource(source, { ...parts, owners, journal, slots, courtesy, prune }))
   }
   const made = new SyncEngine(opened, systemRandom)
   const engine = parts.life.opened('syncs', made, (one) => one.stop())

@@ -38,6 +38,8 @@ export interface HttpParts {
   readonly audit: Audit | undefined
   /** Undefined: the registry is open. */
   readonly access: AccessControl | undefined
+  /** Counts requests that were answered: what follows other registries leaves room for clients. */
+  readonly served: { answers: number }
   /** The admin API; its status asks the engine, which is not there yet when the endpoints are made. */
   readonly endpoints: (engine: () => HttpEngine) => readonly Endpoint[]
   /** Made when the engine is there, whose counters it reads; undefined: switched off. */

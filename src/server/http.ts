@@ -50,7 +50,7 @@ export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEn
 
 function engineOptions(
   config: Config,
-  { limits, audit, logger }: HttpParts,
+  { limits, audit, logger, served }: HttpParts,
   browsers: Browsers,
   late: Late,
   dispatch: EngineOptions['handler'],
@@ -84,6 +84,7 @@ function engineOptions(
     isTrustedProxy: proxies.isEmpty ? undefined : (address) => proxies.includes(address),
     onExchange: (request, response) => {
       const milliseconds = performance.now() - request.startedAt
+      served.answers += 1
       const { metrics } = late
       if (metrics !== undefined) {
         const { routeKind, method } = request

@@ -12,12 +12,12 @@ const hurryMs = 250
 export type PacedAsk = Pick<Ask, 'by' | 'deadline' | 'isHurried' | 'signal' | 'waitSignal'>
 
 export class Pace {
-  readonly #rate: Rate | undefined
+  readonly #rate: Pick<Rate, 'take'> | undefined
   readonly #ask: PacedAsk
   #waitedMs = 0
 
   /** Undefined: as fast as it goes. */
-  constructor(rate: Rate | undefined, ask: PacedAsk) {
+  constructor(rate: Pick<Rate, 'take'> | undefined, ask: PacedAsk) {
     this.#rate = rate
     this.#ask = ask
   }

@@ -33,7 +33,7 @@ export interface UpstreamOptions extends Sending {
   readonly credentials: readonly Credential[]
   readonly limits: AccountLimits
   /** Requests a second of whoever asks by this, tokens included; undefined: no limit of its own. */
-  readonly requestRate?: Rate
+  readonly requestRate?: Pick<Rate, 'take'>
   /** The way there: part of whom an account is of. */
   readonly caFile: string | undefined
   readonly proxy: string | undefined

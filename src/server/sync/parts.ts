@@ -8,6 +8,7 @@ import type { SyncMetrics } from '../../observability/metrics/sync.ts'
 import type { LifeCycle } from '../../runtime/life-cycle.ts'
 import type { Semaphore } from '../../runtime/semaphore.ts'
 import type { Storage } from '../../storage/open.ts'
+import type { Courtesy } from '../../sync/copy/courtesy.ts'
 import type { SyncJournal } from '../../sync/journal.ts'
 import type { Prune } from '../../sync/prune/prune.ts'
 import type { NameOwners } from '../../sync/selection/names.ts'
@@ -24,6 +25,8 @@ export interface SyncParts {
   /** Whether everybody may pull it. */
   readonly isForAll: (repository: string) => boolean
   readonly counters: SyncMetrics
+  /** Requests of clients that were answered so far. */
+  readonly answered: () => number
   readonly logger: Logger
   readonly life: LifeCycle
 }
@@ -34,5 +37,7 @@ export interface SharedParts extends SyncParts {
   readonly journal: SyncJournal
   /** Blobs in flight of all sources. */
   readonly slots: Semaphore
+  /** What clients leave of the main thread. */
+  readonly courtesy: Courtesy
   readonly prune: Prune
 }

@@ -47,7 +47,11 @@ export async function openSyncSource(
   const http = life.opened(`sync ${config.name}`, opened, (one) => one.close())
   const rules = rulesOf(config)
   // Of all that the source asks for: lists, tokens, manifests and blobs.
-  const requestRate = new Rate(config.requestsPerSecond, clock, 'all')
+  const ownRate = new Rate(config.requestsPerSecond, clock, 'all')
+  const { courtesy } = shared
+  const requestRate = {
+    take: (count: number) => Math.max(ownRate.take(count), courtesy.take(count)),
+  }
   const by = `sync:${config.name}`
   const { source, registry } = openSource({
     config,

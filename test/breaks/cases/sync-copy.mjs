@@ -4,6 +4,7 @@ import { vitest } from '../breaks.mjs'
 const copy = vitest('http', 'test/http/sync/copy.test.ts')
 const attached = vitest('http', 'test/http/sync/attached.test.ts')
 const safety = vitest('http', 'test/http/sync/copy-safety.test.ts')
+const courtesy = vitest('unit', 'test/unit/sync/copy/courtesy.test.ts')
 const runs = vitest('unit', 'test/property/sync-runs.test.ts')
 
 export const BREAKS = [
@@ -90,6 +91,13 @@ export const BREAKS = [
     find: 'if (known?.local !== local) await journal.flush()',
     replace: 'if (known?.local !== local) await Promise.resolve()',
     guard: runs,
+  },
+  {
+    what: 'syncs: copies take what clients need of the main thread',
+    file: 'src/sync/copy/courtesy.ts',
+    find: 'if (answersPerSecond < busyPerSecond) {',
+    replace: 'if (answersPerSecond < busyPerSecond * 1_000) {',
+    guard: courtesy,
   },
   {
     what: 'syncs: a disk at its reserve takes more',
