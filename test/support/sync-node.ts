@@ -120,7 +120,7 @@ export class SyncNode {
       source: config.name,
       by: `sync:${config.name}`,
       slots: [new Semaphore(config.concurrency), new Semaphore(10)],
-      rates: [{ requests: new Rate(0, clock, 'all'), bytes: new Rate(0, clock, 'all') }],
+      byteRates: [new Rate(0, clock, 'all')],
       mayLinkFrom: (holder) => owners.ownerOf(holder)?.source === config.name,
     })
     this.prune = new Prune({

@@ -54,6 +54,7 @@ test.each(ENGINES)('every distinct blob is fetched once (%s)', async (engine) =>
     .map(({ url }) => /sha256:[0-9a-f]{64}/.exec(url)![0])
   expect(new Set(fetched)).toEqual(blobs)
   expect(fetched.length, 'blobs that came more than once').toBe(blobs.size)
-  expect(quay.count('manifests')).toBe(images)
+  // And a challenge for each repository, at most.
+  expect(quay.count('manifests')).toBeLessThanOrEqual(images + repositories)
   expect(registry.faults).toEqual([])
 })

@@ -7,7 +7,7 @@ import { isWanted, parseOptions } from '../../../bench/options.ts'
 describe('options', () => {
   test('a full run takes every peer and both suites', () => {
     expect(parseOptions([])).toMatchObject({
-      peers: ['docker-registry', 'distribution', 'zot', 'nginx', 'bare'],
+      peers: ['docker-registry', 'distribution', 'zot', 'nginx', 'bare', 'regsync'],
       runsMicro: true,
       runsMacro: true,
       scale: 1,
