@@ -226,6 +226,8 @@ async function copyBeside(
     const copying = runOurs(server.target).finally(() => {
       isOver = true
     })
+    // Its failure is told once the clients have ended.
+    copying.catch(() => undefined)
     const rate = await beside?.rate(() => isOver)
     const seconds = await copying
     const asked = await upstream.asked()
@@ -276,7 +278,11 @@ const besideRow = (
       const own = `${connections} connections, in slices of ${sliceSeconds} s`
       const client = kind === undefined ? 'none' : `own client (one worker thread), ${own}`
       const shares = `${upstream.blobs} distinct blobs in 1,000 images of 5 layers, half of them shared`
-      return { id, title, unit: 'images/s', client, servers, notes: [shares] }
+      const notes =
+        kind === undefined
+          ? [shares]
+          : [shares, 'ofQuiet: their rate against the mean of that just before and just after']
+      return { id, title, unit: 'images/s', client, servers, notes }
     } finally {
       await upstream.stop()
     }
