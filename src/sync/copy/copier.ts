@@ -97,7 +97,9 @@ class Round {
     })
     const common = { source, local, counts, signal, isPlan }
     this.blobs = new BlobCopy({ ...parts, owner }, common)
-    this.tree = new CopyTree(parts, { ...common, blobs: this.blobs, platforms, isSparse })
+    const onPlanned = it.watch?.planned
+    const walked = { ...common, blobs: this.blobs, platforms, isSparse }
+    this.tree = new CopyTree(parts, { ...walked, ...(onPlanned && { onPlanned }) })
     const { tree } = this
     this.attached = new Attached({ ...common, tree, metadata, wanted, kinds, listing })
   }
@@ -185,6 +187,7 @@ export class TagCopier {
     } catch (error) {
       return endOfContent(error, it)
     }
+    it.watch?.attaching()
     const placed = await tree.placed()
     await attached.of(placed.map(({ digest }) => digest))
     return undefined
@@ -335,7 +338,8 @@ const LOOKED_AT: ReadonlySet<string> = new Set(['copied', 'unchanged', 'referrer
 /** Longest message that is kept, characters. */
 const messageLengthMax = 300
 
-function retryMs(attempts: number): number {
+/** How long a tag waits that has failed so often in a row. */
+export function retryMs(attempts: number): number {
   return RETRY_MS[Math.min(attempts, RETRY_MS.length) - 1]!
 }
 

@@ -19,6 +19,14 @@ export type AttachedWanted =
   /** Those, and the referrers API. */
   | 'all'
 
+/** Told of a copy while it goes on. */
+export interface CopyWatch {
+  /** Bytes of blobs that a manifest has, before the first of them comes. */
+  readonly planned: (bytes: number) => void
+  /** The image is here: what follows is attached to it. */
+  readonly attaching: () => void
+}
+
 export interface TagCopy {
   /** Upstream's name of the repository. */
   readonly repository: string
@@ -41,6 +49,7 @@ export interface TagCopy {
   readonly overwrite: boolean
   /** Upstream itself says that it lacks some of the index. */
   readonly isSparse?: boolean
+  readonly watch?: CopyWatch
   readonly signal: AbortSignal
 }
 

@@ -61,6 +61,8 @@ export interface TreeOptions {
   readonly counts: CopyCounts
   readonly signal: AbortSignal
   readonly isPlan: boolean
+  /** Bytes of the blobs of a manifest that are not here, before the first of them comes. */
+  readonly onPlanned?: (bytes: number) => void
 }
 
 /** A manifest that is here, with all that it needs. */
@@ -187,6 +189,7 @@ export class CopyTree {
     const manifests = needed.filter(({ kind }) => kind === 'manifest')
     const wanted = manifests.filter(({ digest }) => isChosen(chosen, digest.digest))
     if (isSubset && wanted.length === 0) throw new OtherPlatform()
+    this.#planned(blobs)
     await atOnce(blobs, blobsAtOnce, signal, (child) => this.#blob(child))
     let missing = 0
     await atOnce(wanted, childrenAtOnce, signal, async (child) => {
@@ -194,6 +197,20 @@ export class CopyTree {
     })
     if (!walk.isAttached) this.#lacking += missing
     if (missing > 0 && missing === wanted.length) throw childMissing('every manifest of the index')
+  }
+
+  /** A digest that a manifest names twice comes once. */
+  #planned(blobs: readonly ManifestChild[]): void {
+    const { onPlanned, blobs: copies } = this.#options
+    if (onPlanned === undefined) return
+    const sizes = new Map<string, number>()
+    for (const { digest, sizeBytes = 0 } of blobs) {
+      const isWanted = digest.kind === 'computed' && !copies.isHere(digest.digest)
+      if (isWanted) sizes.set(digest.digest, sizeBytes)
+    }
+    let bytes = 0
+    for (const size of sizes.values()) bytes += size
+    onPlanned(bytes)
   }
 
   /** False: upstream lacks it, and may. */

@@ -3,7 +3,7 @@
  */
 import type { SyncMetrics } from '../../observability/metrics/sync.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import type { CopyResult, TagOutcome } from '../copy/outcome.ts'
+import type { CopyResult, CopyWatch, TagOutcome } from '../copy/outcome.ts'
 import type { SyncCounts, SyncFailure, SyncPhase, SyncProgress, SyncStatus } from '../syncs.ts'
 
 /** Failures and tags in work that are shown. */
@@ -48,13 +48,13 @@ export class Tally {
   readonly #source: string
   readonly #counts: Record<keyof SyncCounts, number> = { ...NO_COUNTS }
   readonly #failures = new Map<string, SyncFailure>()
-  readonly #current = new Map<string, { readonly repository: string; readonly tag: string }>()
+  readonly #current = new Map<string, Current>()
   /** When upstream set the tags that are not copied, by its clock. */
   readonly #late = new Map<string, number>()
   /** Bytes by piece of time. */
   readonly #pieces = new Map<number, number>()
   #expiring: SyncStatus['expiring']
-  phase: SyncPhase = 'probing'
+  #phase: SyncPhase = 'probing'
   /** Why it waits. */
   waiting: string | undefined
   isListingComplete = false
@@ -77,6 +77,18 @@ export class Tally {
     this.startedAt = clock.now()
   }
 
+  get phase(): SyncPhase {
+    const isCopying = this.#phase === 'copying' && this.#current.size > 0
+    if (!isCopying) return this.#phase
+    // As long as one image is on its way, that is what the run waits for.
+    for (const { isAttaching } of this.#current.values()) if (!isAttaching) return this.#phase
+    return 'referrers'
+  }
+
+  set phase(phase: SyncPhase) {
+    this.#phase = phase
+  }
+
   get counts(): SyncCounts {
     return { ...this.#counts }
   }
@@ -86,7 +98,8 @@ export class Tally {
   }
 
   get current(): readonly { readonly repository: string; readonly tag: string }[] {
-    return [...this.#current.values()].slice(0, shownMax)
+    const some = [...this.#current.values()].slice(0, shownMax)
+    return some.map(({ repository, tag }) => ({ repository, tag }))
   }
 
   /** Whether all that is selected is here, with what is attached to it. */
@@ -96,6 +109,8 @@ export class Tally {
 
   get progress(): SyncProgress {
     const bytes = this.#downloaded + this.#linked + this.#joined
+    let planned = 0
+    for (const one of this.#current.values()) planned += one.plannedBytes
     return {
       totalRepositories: this.repositories,
       syncedRepositories: this.synced,
@@ -103,7 +118,7 @@ export class Tally {
       totalTags: this.#tags,
       syncedTags: this.#syncedTags,
       failedTags: this.#failedTags,
-      bytesTotal: bytes,
+      bytesTotal: bytes + planned,
       bytesSynced: bytes,
       downloadedBytes: this.#downloaded,
       linkedBytes: this.#linked,
@@ -142,7 +157,22 @@ export class Tally {
   }
 
   begin(repository: string, tag: string): void {
-    this.#current.set(keyOf(repository, tag), { repository, tag })
+    const current = { repository, tag, plannedBytes: 0, isAttaching: false }
+    this.#current.set(keyOf(repository, tag), current)
+  }
+
+  /** What a copy of a tag in work tells, from its begin. */
+  watch(repository: string, tag: string): CopyWatch {
+    const current = this.#current.get(keyOf(repository, tag))
+    if (current !== undefined) Object.assign(current, { plannedBytes: 0, isAttaching: false })
+    return {
+      planned: (bytes) => {
+        if (current !== undefined) current.plannedBytes += bytes
+      },
+      attaching: () => {
+        if (current !== undefined) current.isAttaching = true
+      },
+    }
   }
 
   /** A selected tag. `endsAt`: when upstream itself lets it end. */
@@ -225,6 +255,15 @@ export class Tally {
   stopped(repository: string, tag: string): void {
     this.#current.delete(keyOf(repository, tag))
   }
+}
+
+/** A tag in work. */
+interface Current {
+  readonly repository: string
+  readonly tag: string
+  /** Of the blobs that it has and that were not here, as far as its manifests are read. */
+  plannedBytes: number
+  isAttaching: boolean
 }
 
 export function noSyncCounts(): SyncCounts {

@@ -35,3 +35,32 @@ test('a run without a signature that it wanted is not whole', () => {
   tally.leftOut()
   expect(tally.isWhole).toBe(false)
 })
+
+test('bytes of a tag in work count as soon as they are known, and once it has ended as they were', () => {
+  const tally = tallyOf()
+  const watch = () => tally.watch('app', 'v1')
+  tally.begin('app', 'v1')
+  watch().planned(70)
+  // A copy that is begun again plans again.
+  const second = watch()
+  second.planned(40)
+  second.planned(60)
+  expect(tally.progress).toMatchObject({ bytesTotal: 100, bytesSynced: 0 })
+  const counts = { ...noCounts(), downloadedBytes: 60, linkedBytes: 40 }
+  tally.ended('app', 'v1', { outcome: 'copied', counts })
+  expect(tally.progress).toMatchObject({ bytesTotal: 100, bytesSynced: 100 })
+})
+
+test('the phase is the one of referrers once nothing but these is on its way', () => {
+  const tally = tallyOf()
+  tally.phase = 'copying'
+  tally.begin('app', 'v1')
+  tally.begin('app', 'v2')
+  tally.watch('app', 'v1').attaching()
+  expect(tally.phase).toBe('copying')
+  tally.watch('app', 'v2').attaching()
+  expect(tally.phase).toBe('referrers')
+  tally.ended('app', 'v2', copied)
+  tally.stopped('app', 'v1')
+  expect(tally.phase).toBe('copying')
+})
