@@ -30,7 +30,12 @@ export interface MirrorSeenRow {
 }
 
 /** What the history says of syncs, beside the moves of tags. */
-export type SyncAction = 'sync-started' | 'sync-finished' | 'sync-failed' | 'sync-conflict'
+export type SyncAction =
+  | 'sync-started'
+  | 'sync-finished'
+  | 'sync-failed'
+  | 'sync-conflict'
+  | 'sync-shrunk'
 
 /** One run of a source of a sync. Words of states, phases and reasons are those of `sync/`. */
 export interface SyncRunRow {
@@ -65,8 +70,20 @@ export interface SyncRepositoryRow {
   /** Of what selects and maps: another one lets everything be looked at again. */
   readonly fingerprint: string
   readonly isListingComplete: boolean
-  readonly missing?: SyncMissing
-  readonly reason?: string
+  /** When upstream said that a tag of it was set last, as it was said: clocks of upstreams are set back. */
+  readonly changedAt?: Timestamp
+  /** Live tags of the last full pass. */
+  readonly tags?: number
+  /** Of a source that tells what changed: what it told is not all done. */
+  readonly unfinished?: SyncUnfinished
+}
+
+export interface SyncUnfinished {
+  /** `tags`: those whose rows say so. `list`: all of them have to be listed. */
+  readonly kind: 'tags' | 'list'
+  readonly attempts: number
+  readonly retryAt: Timestamp
+  readonly reason: string
 }
 
 /** What a sync knows of a tag of its source. */
@@ -120,8 +137,13 @@ export interface SyncStateRow {
   readonly listedFingerprint?: string
   /** Names that the source had before: what it wrote then is its own. */
   readonly formerly?: readonly string[]
-  /** The place in upstream's own history. */
+  /** The place in upstream's own history up to which all is done, and what was selected then. */
   readonly cursor?: string
+  readonly cursorFingerprint?: string
+  /** Start of the last run that has listed everything to its end, of a source that tells what changed. */
+  readonly fullPassAt?: Timestamp
+  /** Selected repositories of the last complete list. */
+  readonly repositories?: number
   /** Failures of the credential in a row, and when it is tried again. */
   readonly refusals?: number
   readonly refusedUntil?: Timestamp

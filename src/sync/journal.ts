@@ -135,6 +135,14 @@ export class SyncJournal {
     repository: string,
   ): AsyncGenerator<{ readonly tag: string; readonly row: SyncTagRow }> {
     await this.flush()
+    yield* this.storedTags(source, repository)
+  }
+
+  /** The same as far as it is written: what was noted a moment ago may lack. */
+  async *storedTags(
+    source: string,
+    repository: string,
+  ): AsyncGenerator<{ readonly tag: string; readonly row: SyncTagRow }> {
     for await (const keys of keyPages(this.#metadata, 'syncTags', [source, repository])) {
       for (const key of keys) {
         const row = this.#metadata.get('syncTags', key)

@@ -57,6 +57,8 @@ export interface SyncUpstream {
   tag(repository: string, tag: string, signal: AbortSignal): Promise<ListedTag | undefined>
   /** Whether `since` of `tags` saves anything, and `changedAt` is told. */
   readonly tellsTimes: boolean
+  /** Of a source that tells what changed, deletions too. */
+  readonly changes?: TellsChanges['changes']
 }
 
 /** What happened to one repository of the source since a cursor. Names are the source's own, not yet checked. */
@@ -116,7 +118,6 @@ export const SYNC_REASONS = [
   'bad-manifest',
   'minimum',
   'immutable',
-  'quota',
   'no-space',
   'rejected',
   'collision',

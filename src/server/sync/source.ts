@@ -12,6 +12,7 @@ import { TagCopier } from '../../sync/copy/copier.ts'
 import { rulesOf, type SourceParts } from '../../sync/runs/engine.ts'
 import { PruneRun } from '../../sync/runs/prune-step.ts'
 import { isEchoOf } from '../../sync/sources/echo.ts'
+import type { PeerEvent } from '../../sync/sources/fastregistry.ts'
 import { openSource } from '../../sync/sources/open.ts'
 import { HttpClient } from '../../upstream/client.ts'
 import { sleep } from '../../upstream/sleep.ts'
@@ -53,11 +54,13 @@ export async function openSyncSource(
     take: (count: number) => Math.max(ownRate.take(count), courtesy.take(count)),
   }
   const by = `sync:${config.name}`
+  const isEcho = (event: PeerEvent) =>
+    isEchoOf({ metadata, mapping: config, source: config.name }, event)
   const { source, registry } = openSource({
     config,
     listing: rules.selection.listing,
     clock,
-    isEcho: (event) => isEchoOf({ metadata, mapping: config, by }, event),
+    isEcho,
     open: (url, credential) => {
       const sending = { http, requestRate }
       return upstreamOf(config, url, credential, sending, shared)
@@ -91,6 +94,7 @@ export async function openSyncSource(
     random: systemRandom,
     budgets: () => registry.budgets,
     metrics: counters,
+    ...(config.type === 'fastregistry' ? { isEcho } : {}),
     prune: config.prune.isEnabled
       ? new PruneRun({ prune, config, fingerprint: rules.fingerprint, journal, logger })
       : undefined,

@@ -71,7 +71,7 @@ function isKnown(
  * Tags of a manifest, and of the indexes that list it; no tags that are attached themselves. Each is looked at once:
  * an upstream can make indexes that list each other in a thousand ways.
  */
-function addTags(
+export function addTags(
   metadata: MetadataReader,
   local: RepositoryName,
   subject: Digest,

@@ -109,9 +109,9 @@ export class PlanApplication {
     try {
       do {
         const page = this.#plans.items(id, after, itemsAtOnce)
-        await atOnce(page.items, asksAtOnce, signal, (item) =>
-          this.deleteItem(source, item, asking, isDue, counts),
-        )
+        await atOnce(page.items, asksAtOnce, signal, async (item) => {
+          await this.deleteItem(source, item, asking, isDue, counts)
+        })
         tell(counts)
         after = page.next
       } while (after !== undefined)
@@ -160,9 +160,9 @@ export class PlanApplication {
     const asking = this.confirmation(source.name, signal)
     this.#busy.add(id)
     try {
-      await atOnce(items, asksAtOnce, signal, (item) =>
-        this.deleteItem(source.name, item, asking, isDue, counts),
-      )
+      await atOnce(items, asksAtOnce, signal, async (item) => {
+        await this.deleteItem(source.name, item, asking, isDue, counts)
+      })
     } finally {
       this.#busy.delete(id)
       await this.#finish(id, row, writerOf(source.name), counts, signal.aborted)
@@ -187,26 +187,27 @@ export class PlanApplication {
     }
   }
 
-  /** Asks for a tag, and deletes it where it is gone. */
+  /** Asks for a tag, and deletes it where it is gone. Says what it has counted. */
   async deleteItem(
     source: string,
     item: SyncPlanItemRow,
     asking: Confirmation,
     isStillDue: typeof isDue,
     counts: ReturnType<typeof noCounts>,
-  ): Promise<void> {
+  ): Promise<keyof PruneCounts> {
     const { repository, tag, digest } = item
     const proof = await asking.of(item)
     if (proof !== 'proven') {
       counts[proof] += 1
       if (proof === 'back') await this.isBack(source, item)
-      return
+      return proof
     }
     const why = WORDS[item.rule]
     const it = { tag: { source, repository, tag }, digest, why, isDue: isStillDue }
     const deleted = await this.#deletion.delete(it)
     counts[deleted.kind] += 1
     if (deleted.kind === 'deleted') counts.attached += deleted.attached
+    return deleted.kind
   }
 
   /** Two passes have to miss it again. */

@@ -38,6 +38,30 @@ export interface SeenTags {
 
 export type Names = Pick<ReadonlySet<string>, 'has' | 'size'>
 
+/** The names of a listing as the pass asks for them: of those that the journal knows, which they lack. */
+export async function compactNames(
+  journal: SyncJournal,
+  source: string,
+  repository: string,
+  listed: Names,
+  selected: Names,
+): Promise<SeenTags> {
+  const gone = new Set<string>()
+  const unselected = new Set<string>()
+  // What is not written yet was looked at in this run, so it was listed.
+  for await (const { tag } of journal.storedTags(source, repository)) {
+    if (!listed.has(tag)) gone.add(tag)
+    else if (!selected.has(tag)) unselected.add(tag)
+  }
+  return {
+    listed: { has: (tag) => !gone.has(tag), size: listed.size },
+    selected: {
+      has: (tag) => !gone.has(tag) && !unselected.has(tag),
+      size: selected.size,
+    },
+  }
+}
+
 /** What a repository lacks. */
 export interface MissedRepository {
   readonly repository: string
@@ -78,13 +102,18 @@ export class PrunePass {
   readonly #selection: RepositorySelection
   readonly #seen = new Set<string>()
   readonly #missed: MissedRepository[] = []
+  /** Of which this pass says nothing. */
+  readonly #unknown: string[] = []
+  readonly #waiting: ReadonlySet<string>
   #known = 0
   #unlisted = 0
   #due = 0
 
-  constructor(parts: PassParts, source: SyncSourceConfig) {
+  /** `waiting`: repositories of which a plan waits that this pass makes old. */
+  constructor(parts: PassParts, source: SyncSourceConfig, waiting: ReadonlySet<string>) {
     this.#parts = parts
     this.#source = source
+    this.#waiting = waiting
     this.#selection = new RepositorySelection(source)
   }
 
@@ -93,8 +122,12 @@ export class PrunePass {
     this.#seen.add(repository)
     if (listing === 'missing') return this.#judge(repository, () => 'repository')
     // A list without an entry is more often a fault than a truth.
-    if (listing === 'unknown' || listing.listed.size === 0)
-      return this.#judge(repository, undefined)
+    if (listing === 'unknown' || listing.listed.size === 0) {
+      // Most repositories of most runs: their rows are read only where a plan has some of them.
+      if (this.#waiting.has(repository)) return this.#carry(repository)
+      this.#unknown.push(repository)
+      return
+    }
     const { listed, selected } = listing
     const kindOf = (tag: string) => {
       if (!listed.has(tag)) return 'gone'
@@ -114,6 +147,9 @@ export class PrunePass {
       }
     }
     await journal.flush()
+    if (this.#unlisted > 0) {
+      for (const repository of this.#unknown) if (await this.#hasOwned(repository)) this.#known += 1
+    }
     const hasListShrunk = this.#unlisted * 100 > this.#known * shrinkPercent
     return { repositories: this.#missed, hasListShrunk, isCut: this.#due > planItemsMax }
   }
@@ -130,10 +166,37 @@ export class PrunePass {
     await journal.flush()
   }
 
-  /** `kindOf`: why a tag is missed; undefined altogether: nothing can be said, so counts stay. */
+  async #hasOwned(repository: string): Promise<boolean> {
+    const { journal, metadata } = this.#parts
+    const { name: source } = this.#source
+    for await (const { tag, row } of journal.storedTags(source, repository)) {
+      if (followedDigest(tag) === undefined && ownedTag(metadata, source, tag, row)) return true
+    }
+    return false
+  }
+
+  /** What earlier passes have missed often enough is due still. */
+  async #carry(repository: string): Promise<void> {
+    const { journal, metadata } = this.#parts
+    const due: SyncPlanItemRow[] = []
+    let owned = 0
+    let gone = 0
+    for await (const { tag, row } of journal.storedTags(this.#source.name, repository)) {
+      const isOwned = ownedTag(metadata, this.#source.name, tag, row) !== undefined
+      if (followedDigest(tag) !== undefined || !isOwned) continue
+      owned += 1
+      const { kind = 'gone', passes = 0 } = row.missing ?? {}
+      if (passes < passesWanted) continue
+      if (kind !== 'unselected') gone += 1
+      this.#add(due, { repository, tag, row }, kind)
+    }
+    this.#missing(repository, due, { owned, gone, isGone: false })
+  }
+
+  /** `kindOf`: why a tag is missed. */
   async #judge(
     repository: string,
-    kindOf: ((tag: string) => Kind | undefined) | undefined,
+    kindOf: (tag: string) => Kind | undefined,
     local?: RepositoryName,
   ): Promise<void> {
     const { journal, metadata } = this.#parts
@@ -148,7 +211,6 @@ export class PrunePass {
       if (local !== undefined && row.local !== local) continue
       const isOwned = ownedTag(metadata, source, tag, row) !== undefined
       if (isOwned) owned += 1
-      if (kindOf === undefined) continue
       const kind = isOwned ? this.#wanted(kindOf(tag)) : undefined
       const passes = await this.#count({ repository, tag, row }, kind)
       if (kind === 'gone' || kind === 'repository') gone += 1
@@ -156,6 +218,14 @@ export class PrunePass {
       if (kind !== undefined && passes >= passesWanted)
         this.#add(due, { repository, tag, row }, kind)
     }
+    this.#missing(repository, due, { owned, gone, isGone })
+  }
+
+  #missing(
+    repository: string,
+    due: readonly SyncPlanItemRow[],
+    { owned, gone, isGone }: { owned: number; gone: number; isGone: boolean },
+  ): void {
     if (owned === 0) return
     this.#known += 1
     if (isGone) this.#unlisted += 1

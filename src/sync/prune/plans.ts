@@ -6,6 +6,7 @@ import type { MetadataStore } from '../../metadata/port.ts'
 import { RowIds } from '../../metadata/row-ids.ts'
 import type { Change } from '../../metadata/transaction.ts'
 import type { SyncPlanItemRow, SyncPlanRow } from '../../metadata/upstream-rows.ts'
+import { BoundedMap } from '../../runtime/bounded-map.ts'
 import type { Clock } from '../../runtime/clock.ts'
 
 /** Plans that are kept of all sources; the oldest go. */
@@ -13,6 +14,9 @@ const plansKeptMax = 200
 
 /** Tags of one plan; what is beyond waits for the next one. */
 export const planItemsMax = 100_000
+
+/** Plans of which the repositories are kept in memory. */
+const openMax = 16
 
 /** Rows written or deleted in one transaction. */
 const rowsAtOnce = 500
@@ -25,6 +29,7 @@ export interface NumberedPlan {
 export class PrunePlans {
   readonly #metadata: MetadataStore
   readonly #ids: RowIds
+  readonly #repositories = new BoundedMap<string, ReadonlySet<string>>(openMax)
 
   constructor(metadata: MetadataStore, clock: Clock) {
     this.#metadata = metadata
@@ -85,11 +90,33 @@ export class PrunePlans {
     return applied
   }
 
+  /** Repositories of which a plan of the source waits. The items of one never change, so they are read once. */
+  repositoriesOf(source: string): ReadonlySet<string> {
+    const all = new Set<string>()
+    const open = this.list().filter(({ row }) => row.source === source && isOpen(row))
+    for (const { id } of open) {
+      const known = this.#repositories.get(id) ?? this.#readRepositories(id)
+      this.#repositories.set(id, known)
+      for (const repository of known) all.add(repository)
+    }
+    return all
+  }
+
+  #readRepositories(id: string): ReadonlySet<string> {
+    const found = new Set<string>()
+    let after: string | undefined
+    do {
+      const page = this.items(id, after, rowsAtOnce)
+      for (const { repository } of page.items) found.add(repository)
+      after = page.next
+    } while (after !== undefined)
+    return found
+  }
+
   /** A new full pass makes every plan of its source old that was not applied. */
   async supersede(source: string, isBusy: (id: string) => boolean): Promise<void> {
     for (const { id, row } of this.list()) {
-      const isOpen = row.state === 'ready' || row.state === 'stopped' || row.state === 'applying'
-      if (row.source !== source || !isOpen || isBusy(id)) continue
+      if (row.source !== source || !isOpen(row) || isBusy(id)) continue
       await this.#metadata.commit({
         checks: [{ check: 'unchanged', in: 'syncPlans', key: id, row }],
         changes: [
@@ -115,4 +142,8 @@ export class PrunePlans {
   async #commit(changes: readonly Change[]): Promise<void> {
     await this.#metadata.commit({ checks: [], changes })
   }
+}
+
+function isOpen({ state }: SyncPlanRow): boolean {
+  return state === 'ready' || state === 'stopped' || state === 'applying'
 }

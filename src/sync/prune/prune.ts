@@ -74,7 +74,8 @@ export class Prune {
     if (!pass.isProbeOk) return nothing('nothing is pruned: the credential was not confirmed')
     if (pass.isCancelled) return nothing('nothing is pruned: the run was cancelled')
     if (!pass.isListComplete) return nothing('nothing is pruned: the listing was not complete')
-    const counting = new PrunePass(this.#parts, source)
+    const planned = this.plans.repositoriesOf(source.name)
+    const counting = new PrunePass(this.#parts, source, planned)
     if (!pass.isFingerprintUnchanged) {
       await counting.forget()
       await this.plans.supersede(source.name, (id) => this.#application.isBusy(id))
@@ -130,7 +131,13 @@ export class Prune {
       if (known?.wrote === undefined || followedDigest(tag) !== undefined) return
       const { local, wrote: digest } = known
       const item: SyncPlanItemRow = { repository, local, tag, digest, rule: 'gone' }
-      await this.#application.deleteItem(source.name, item, asking, () => true, counts)
+      const kind = await this.#application.deleteItem(source.name, item, asking, () => true, counts)
+      const it = { source: source.name, repository, tag }
+      const now = journal.tag(it)
+      if (kind !== 'unknown' || now === undefined) return
+      // No pass has missed it: its row says that it is to be asked for again.
+      const missing = now.missing ?? { since: this.#parts.clock.now(), passes: 0 }
+      await journal.noteTag(it, { ...now, missing })
     })
     return counts
   }

@@ -3,9 +3,10 @@
  */
 import { setMaxListeners } from 'node:events'
 import type { RunningJob } from '../../jobs/jobs.ts'
-import type { SyncRequest } from '../syncs.ts'
+import type { JobState } from '../../metadata/schema.ts'
+import type { SyncRequest, SyncResult } from '../syncs.ts'
 import type { RunParts } from './parts.ts'
-import { SourceRun } from './source-run.ts'
+import { type RunEnd, type RunHow, SourceRun } from './source-run.ts'
 
 /** A run that is wanted. */
 export interface WantedRun {
@@ -27,8 +28,8 @@ export class ActiveRun {
   #cause: StopCause | undefined
   #finish!: () => void
 
-  /** Throws on patterns of the request that are none. */
-  constructor(parts: RunParts, wanted: WantedRun) {
+  /** Throws on patterns of the request that are none. `keep`: see `RunHow`. */
+  constructor(parts: RunParts, wanted: WantedRun, keep: RunHow['keep']) {
     this.wanted = wanted
     // Every tag and request in work listens; none stays.
     setMaxListeners(0, this.#soft.signal, this.#hard.signal)
@@ -37,6 +38,7 @@ export class ActiveRun {
       soft: this.#soft.signal,
       hard: this.#hard.signal,
       onProgress: () => this.#job?.update(this.run.tally.numbers),
+      keep,
     })
     this.ended = new Promise((resolve) => {
       this.#finish = resolve
@@ -69,4 +71,32 @@ export class ActiveRun {
   finish(): void {
     this.#finish()
   }
+}
+
+/** What a stop from outside makes of the end. */
+export function endOf(end: RunEnd, cause: StopCause | undefined): RunEnd {
+  if (end.result !== 'cancelled' || cause === undefined) return end
+  switch (cause) {
+    case 'timeout':
+      return { ...end, result: 'partial', message: 'timeout: the run took longer than it may' }
+    case 'server-stop':
+      return { ...end, message: 'the server stopped before the run ended' }
+    case 'paused':
+      return { ...end, message: 'it was paused' }
+    default:
+      return end
+  }
+}
+
+/** The end of the job of a run. */
+export function jobStateOf({ result }: RunEnd, cause: StopCause | undefined): JobState {
+  if (cause === 'server-stop' && result === 'cancelled') return 'stopped'
+  return STATES[result]
+}
+
+const STATES: Readonly<Record<SyncResult, JobState>> = {
+  ok: 'done',
+  partial: 'done',
+  failed: 'failed',
+  cancelled: 'cancelled',
 }

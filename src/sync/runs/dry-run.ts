@@ -99,10 +99,10 @@ export class DryRun {
   }
 
   /** What a list that is whole has not. An empty one proves nothing. */
-  async #missedTags({ repository, local }: Place, { isFull, selection }: TagList): Promise<void> {
-    if (!isFull || selection.verdicts.length === 0) return
-    const listed = new Set(selection.verdicts.map((it) => it.listed.tag))
-    const selected = new Set<string>(selection.selected.map(({ tag }) => tag))
+  async #missedTags({ repository, local }: Place, list: TagList): Promise<void> {
+    const { isFull, names: listed } = list
+    if (!isFull || listed === undefined || listed.size === 0) return
+    const selected = new Set<string>(list.selected.map(({ tag }) => tag))
     await this.#missed(repository, local, (tag) => {
       if (!listed.has(tag)) return 'gone'
       return selected.has(tag) ? undefined : 'unselected'
@@ -133,7 +133,7 @@ export class DryRun {
 
   async #tags(place: Place, list: TagList): Promise<void> {
     const { repository } = place
-    if (list.selection.isShort) {
+    if (list.isShort) {
       return this.#add({ repository, tag: '', action: 'failed', reason: 'minimum' })
     }
     for (const work of worksOf(this.#parts, place, list)) {
@@ -160,7 +160,7 @@ export class DryRun {
     if (digest === undefined) return this.#add({ ...common, action: 'gone', reason: 'gone' })
     const isForced = this.#request.isForced === true
     const state = stateOf(this.#parts, place, { tag, listed, ...work }, digest, { isForced })
-    if (state.kind === 'settled') return
+    if (state.kind === 'settled' || state.kind === 'echo') return
     if (state.kind === 'too-early') {
       return this.#add({ ...common, action: 'wait', reason: 'too-early' })
     }

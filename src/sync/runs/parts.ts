@@ -11,9 +11,11 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { TagCopier } from '../copy/copier.ts'
 import type { SyncJournal } from '../journal.ts'
 import type { SyncUpstream } from '../port.ts'
+import type { Names } from '../prune/pass.ts'
 import type { NameOwners } from '../selection/names.ts'
 import type { RepositorySelection } from '../selection/repositories.ts'
 import type { TagFilter } from '../selection/tags.ts'
+import type { PeerEvent } from '../sources/fastregistry.ts'
 
 /** Ends early, without an error, when the signal says so. */
 export type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>
@@ -32,6 +34,11 @@ export interface RunParts {
   readonly clock: Clock
   readonly sleep: Sleep
   readonly logger: Logger
+  /**
+   * Whether what upstream means by a tag is what the tag meant here before somebody moved it here. Undefined:
+   * upstream follows nobody.
+   */
+  readonly isEcho?: (it: PeerEvent) => boolean
   /** Undefined: the source deletes nothing. */
   readonly prune: PruneStep | undefined
   readonly metrics: SyncMetrics
@@ -42,9 +49,9 @@ export interface RepositoryPass {
   readonly repository: string
   readonly local: RepositoryName
   /** Every live tag upstream. */
-  readonly listed: ReadonlySet<string>
+  readonly listed: Names
   /** Those that the filters select. */
-  readonly selected: ReadonlySet<string>
+  readonly selected: Names
   readonly startedAt: number
 }
 
@@ -69,4 +76,14 @@ export interface PruneStep {
   afterMissing(repository: string, local: RepositoryName): void
   /** Once all repositories were looked at. Returns how many tags it took away. */
   afterFullPass(facts: RunFacts): Promise<number>
+  /**
+   * Tags that upstream's own history says were deleted: each is asked for, and taken away at once where it is the
+   * source's own. What could not be asked for is noted in its row.
+   */
+  afterDeletions(
+    tags: Iterable<{ readonly repository: string; readonly tag: string }>,
+    signal: AbortSignal,
+  ): Promise<{ readonly deleted: number; readonly unknown: number }>
+  /** The run has ended, well or not. */
+  end(): void
 }

@@ -55,11 +55,15 @@ export function placeOf(parts: RunParts, listed: ListedRepository, how: PlaceHow
   const isFull = how.isFull || isFullPassDue(parts, row)
   const place: Place = { repository: name, local, row, since: undefined, changedAt }
   if (isFull || row?.watermark === undefined) return { kind: 'due', ...place }
-  if (!how.isAsked && !isChanged(parts, row.watermark, changedAt)) {
+  const { watermark } = row
+  if (!how.isAsked && !isChanged(parts, row, watermark, changedAt)) {
     return { kind: 'unchanged', local }
   }
   if (parts.filter.needsAllTags(parts.upstream.tellsTimes)) return { kind: 'due', ...place }
-  return { kind: 'due', ...place, since: row.watermark - overlapMs }
+  // A time that goes back is of a tag that was deleted, or of a clock that was set back: what came since may be older.
+  const hasGoneBack = changedAt !== undefined && changedAt < (row.changedAt ?? 0)
+  if (hasGoneBack) return { kind: 'due', ...place }
+  return { kind: 'due', ...place, since: watermark - overlapMs }
 }
 
 /** Signatures come to tags that have not moved, so these are looked at as well from time to time. */
@@ -75,15 +79,29 @@ function isFullPassDue({ config, clock }: RunParts, row: SyncRepositoryRow | und
   return age >= everyMs || age < 0
 }
 
-function isChanged({ clock }: RunParts, watermark: number, changedAt: number | undefined): boolean {
-  return changedAt === undefined || changedAt > watermark || watermark > clock.now() - freshMs
+function isChanged(
+  { clock }: RunParts,
+  row: SyncRepositoryRow,
+  watermark: number,
+  changedAt: number | undefined,
+): boolean {
+  if (changedAt === undefined || changedAt > watermark) return true
+  // Another time than the last one, even an earlier one, is news.
+  if (row.changedAt !== undefined && row.changedAt !== changedAt) return true
+  return watermark > clock.now() - freshMs
 }
 
 /**
  * Up to where everything of a repository has been seen. Times are whole seconds, and more may come in the
- * last one, as long as it is not long ago. Never goes back.
+ * last one, as long as it is not long ago. Never ahead of our own time: one tag with a time that is still to come
+ * would hide all that follow. Otherwise never goes back.
  */
-export function watermarkOf(newest: number, before: number | undefined, now: number): number {
+export function watermarkOf(
+  newest: number | undefined,
+  before: number | undefined,
+  now: number,
+): number | undefined {
+  if (newest === undefined) return before
   const seen = newest > now - overlapMs ? newest - 1 : newest
-  return Math.max(seen, before ?? 0)
+  return Math.min(Math.max(seen, before ?? 0), now)
 }

@@ -41,19 +41,46 @@ export class PruneRun implements PruneStep {
 
   async afterFullPass({ repositories, isPlanOnly, signal }: RunFacts): Promise<number> {
     const { prune, config, fingerprint, journal, logger } = this.#parts
+    const isFingerprintUnchanged = journal.state(config.name)?.listedFingerprint === fingerprint
+    // Nothing was listed to its end, and nothing is missing: what waits goes on to wait.
+    const isNews = this.#seen.size > 0 || isPlanOnly || !isFingerprintUnchanged
+    if (!isNews && !(await this.#isAnyUnlisted(repositories))) return 0
     const { counts, message } = await prune.afterFullPass({
       source: config,
       repositories: this.#all(repositories),
       isProbeOk: true,
       isCancelled: signal.aborted,
       isListComplete: true,
-      isFingerprintUnchanged: journal.state(config.name)?.listedFingerprint === fingerprint,
+      isFingerprintUnchanged,
       plansOnly: isPlanOnly,
       signal,
     })
     this.#seen.clear()
     if (message !== undefined) logger.info({ sync: config.name }, message)
     return counts.deleted + counts.attached
+  }
+
+  async afterDeletions(
+    tags: Iterable<{ readonly repository: string; readonly tag: string }>,
+    signal: AbortSignal,
+  ): Promise<{ readonly deleted: number; readonly unknown: number }> {
+    const { prune, config } = this.#parts
+    const { deleted, attached, unknown } = await prune.afterDeletions(config, tags, signal)
+    return { deleted: deleted + attached, unknown }
+  }
+
+  end(): void {
+    this.#seen.clear()
+  }
+
+  /** Whether the list lacks some of which no plan waits. */
+  async #isAnyUnlisted(repositories: ReadonlySet<string>): Promise<boolean> {
+    const { journal, config, prune } = this.#parts
+    const waiting = prune.plans.repositoriesOf(config.name)
+    for await (const { repository } of journal.repositories(config.name)) {
+      if (!repositories.has(repository) && !waiting.has(repository)) return true
+    }
+    return false
   }
 
   /** A repository that was not looked at, because nothing has changed there, is not known to lack anything. */

@@ -2,79 +2,64 @@
  * @module One repository in a run: its tags are listed, filtered and copied, some at a time. What is known
  * of it is written down once all of them have ended.
  */
-import { recordEvent } from '../../metadata/edits.ts'
-import type { SyncRepositoryRow, SyncTagRow } from '../../metadata/upstream-rows.ts'
-import { type Digest, parseDigest } from '../../registry/digest.ts'
-import type { Tag } from '../../registry/tag.ts'
+import type { SyncRepositoryRow, SyncUnfinished } from '../../metadata/upstream-rows.ts'
 import { nextTurn } from '../../runtime/next-turn.ts'
-import type { Semaphore } from '../../runtime/semaphore.ts'
-import { isToWait } from '../copy/copier.ts'
-import { type CopyResult, noCounts, type TagCopy } from '../copy/outcome.ts'
+import { retryMs } from '../copy/copier.ts'
 import { SyncError } from '../port.ts'
+import { compactNames } from '../prune/pass.ts'
 import { tagsPerTurn } from '../selection/newest.ts'
-import { retryAtOf, toSyncError } from '../sources/failures.ts'
-import { type Gate, waitMsMax } from './gate.ts'
-import type { RunParts } from './parts.ts'
+import { toSyncError } from '../sources/failures.ts'
+import type { RepositoryPass } from './parts.ts'
 import { freshMs, type Place, watermarkOf } from './place.ts'
-import { listTags, stateOf, type TagList, type TagWork, worksOf } from './tag-list.ts'
-import type { Tally } from './tally.ts'
+import { patiently, type RunScope } from './scope.ts'
+import { hasShrunk } from './shrinks.ts'
+import { hasContent, listTags, type TagList, type TagWork, worksOf } from './tag-list.ts'
+import { TagRuns } from './tag-run.ts'
+import { goneTags, type Told, toldTags } from './told.ts'
 
-/** Tags that are tried once more at the end of a run, of one repository. */
-const againMax = 1_000
-
-export interface RunScope {
-  readonly parts: RunParts
-  readonly tally: Tally
-  readonly gate: Gate
-  /** Tags in work. */
-  readonly slots: Semaphore
-  /** Ends a copy in its middle: the server stops. */
-  readonly hard: AbortSignal
-  /** Ends requests of lists, and begins no tag: a person wants it. */
-  readonly soft: AbortSignal
-  readonly isForced: boolean
-  readonly by: string
-  /** Undefined: every tag. */
-  readonly isAskedTag: ((tag: string) => boolean) | undefined
-}
-
-/** Runs what upstream may put off, again when it may. */
-export async function patiently<T>(scope: RunScope, work: () => Promise<T>): Promise<T> {
-  const { gate, parts } = scope
-  const until = parts.clock.monotonic() + waitMsMax
-  for (;;) {
-    await gate.pass()
-    try {
-      return await work()
-    } catch (error) {
-      const isLimited = toSyncError(error).reason === 'rate-limited'
-      if (scope.soft.aborted || !isLimited || parts.clock.monotonic() >= until) throw error
-      gate.holdUntil(retryAtOf(error))
-    }
-  }
-}
+/** What is needed of the list once its tags have had their first try. */
+type Listed = Pick<TagList, 'newest' | 'isFull' | 'count'>
 
 export class RepositoryRun {
   readonly #scope: RunScope
   readonly #place: Place
-  readonly #again: TagWork[] = []
-  #list: TagList | undefined
-  #unfinished = 0
+  readonly #told: Told | undefined
+  readonly #tags: TagRuns
+  #listed: Listed | undefined
+  #pass: RepositoryPass | undefined
 
-  constructor(scope: RunScope, place: Place) {
+  /** `told`: by the history of the source. */
+  constructor(scope: RunScope, place: Place, told: Told | undefined) {
     this.#scope = scope
     this.#place = place
+    // Where it was never listed to its end, or not by these rules, all of it is looked at.
+    const isNew = place.row?.fullPassAt === undefined
+    this.#told = told !== undefined && isNew ? { ...told, isWhole: true } : told
+    this.#tags = new TagRuns(scope, place, this.#told)
+  }
+
+  /** Whether the history of the source has named it. */
+  get isTold(): boolean {
+    return this.#told !== undefined
   }
 
   /** Whether some tags are worth another try in this run. */
   get hasMore(): boolean {
-    return this.#again.length > 0
+    return this.#tags.hasMore
   }
 
   /** Throws what concerns the repository as a whole, and when it is stopped. */
   async run(): Promise<void> {
-    const scope = this.#scope
-    const { parts, tally, soft } = scope
+    try {
+      await this.#run()
+    } finally {
+      this.#scope.names.release(this)
+      this.#tags.rest()
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { parts, tally } = this.#scope
     const { config, journal, fingerprint } = parts
     const { repository, local } = this.#place
     const known = journal.repository(config.name, repository)
@@ -89,68 +74,189 @@ export class RepositoryRun {
       // Whose its content is has to be known after a crash as well: what it holds is linked, not fetched again.
       if (known?.local !== local) await journal.flush()
     }
-    const list = await patiently(scope, () => listTags(parts, this.#place, soft))
-    this.#list = list
-    const { selection } = list
-    if (selection.isShort) {
+    const list = await this.#list()
+    if (list === undefined) return
+    const { newest, isFull, count } = list
+    if (list.isShort) {
       const message = `fewer than ${config.tags.min} tags of ${repository} are selected`
       throw new SyncError('minimum', message)
     }
-    tally.add('skipped', selection.verdicts.filter(({ rule }) => rule === 'bad-name').length)
+    tally.add('skipped', list.badNames)
     this.#warn(list)
-    await this.#each(worksOf(parts, this.#place, list))
+    await this.#shrinks(list)
+    const waiting = this.#isByHistory ? (this.#told?.waiting ?? []) : []
+    for (const [tag, digest] of waiting) if (digest === undefined) this.#tags.waits(tag)
+    await this.#each(worksOf(parts, this.#place, list, this.#isByHistory))
+    await this.#deletions(list.names)
+    await this.#seen(list)
+    this.#listed = { newest, isFull, count }
+  }
+
+  /** Whether no list of the tags is needed. */
+  get #isByHistory(): boolean {
+    return this.#told?.isWhole === false && this.#scope.parts.filter.isImmediate
+  }
+
+  /** Undefined: all that was here is gone, as the history of the source says. */
+  async #list(): Promise<TagList | undefined> {
+    const scope = this.#scope
+    const { parts, soft, names } = scope
+    const told = this.#told
+    if (told !== undefined && this.#isByHistory) return toldTags(parts, this.#place, told)
+    try {
+      const held = <T>(pages: AsyncIterable<readonly T[]>) => names.through(this, pages, soft)
+      const list = await patiently(scope, () => listTags(parts, this.#place, soft, held))
+      this.#tags.knows(list)
+      return list
+    } catch (error) {
+      if (told?.isWhole !== true || toSyncError(error).reason !== 'suspicious-listing') throw error
+      await this.#deletions(new Set())
+      if (await hasContent(parts, this.#place)) throw error
+      return undefined
+    }
   }
 
   /** Tries once more what failed in passing. */
   async again(): Promise<void> {
-    const works = this.#again.splice(0)
-    this.#unfinished -= works.length
-    for (const { isExtra } of works) if (!isExtra) this.#scope.tally.again()
-    await this.#each(works, true)
+    await this.#each(this.#tags.takeAgain(), true)
   }
 
   /** Writes down how far the repository is, where anything is new. Nothing is noted of what failed. */
   async settle(): Promise<void> {
-    const { parts, isAskedTag, tally } = this.#scope
+    const { parts, isAskedTag } = this.#scope
     const { config, journal, fingerprint, clock, prune } = parts
-    const { repository, local, row } = this.#place
-    const list = this.#list
-    if (list === undefined || isAskedTag !== undefined || this.#unfinished > 0) return
+    const { repository, local, row, changedAt } = this.#place
+    const listed = this.#listed
+    if (listed === undefined || isAskedTag !== undefined) return
+    if (this.#tags.unfinished > 0) return await this.#leave('tags', 0)
     const now = clock.now()
-    const before = row?.watermark
-    const { newest } = list
-    const watermark = newest === undefined ? before : watermarkOf(newest, before, now)
-    const fullPassAt = list.isFull ? now : row?.fullPassAt
+    const { newest, isFull, count } = listed
+    const watermark = watermarkOf(newest, row?.watermark, now)
+    const fullPassAt = isFull ? now : row?.fullPassAt
+    const tags = isFull ? count : row?.tags
     const next: SyncRepositoryRow = {
       local,
       ...(watermark === undefined ? {} : { watermark }),
       ...(fullPassAt === undefined ? {} : { fullPassAt }),
       fingerprint,
-      isListingComplete: list.isFull || row?.isListingComplete === true,
+      isListingComplete: isFull || row?.isListingComplete === true,
+      ...(changedAt === undefined ? {} : { changedAt }),
+      ...(tags === undefined ? {} : { tags }),
     }
     // Sources without times have a full pass in every run: not each of them is worth a write.
     const sinceMs = now - (row?.fullPassAt ?? 0)
-    const isSame = row?.isListingComplete === true && next.watermark === before
-    if (!isSame || (list.isFull && (sinceMs >= freshMs || sinceMs < 0))) {
+    const isSame =
+      row?.isListingComplete === true &&
+      row.unfinished === undefined &&
+      watermark === row.watermark &&
+      changedAt === row.changedAt &&
+      tags === row.tags
+    if (!isSame || (isFull && (sinceMs >= freshMs || sinceMs < 0))) {
       await journal.noteRepository(config.name, repository, next)
     }
-    if (prune === undefined || !list.isFull) return
-    const { verdicts, selected } = list.selection
-    prune.afterRepository({
-      repository,
-      local,
-      listed: new Set(verdicts.map(({ listed }) => listed.tag)),
-      selected: new Set(selected.map(({ tag }) => tag)),
-      startedAt: tally.startedAt,
+    if (this.#pass !== undefined) prune?.afterRepository(this.#pass)
+  }
+
+  /** Notes of a source that tells only what changed that this is not done. */
+  async leave(why: SyncError): Promise<void> {
+    const { config, journal } = this.#scope.parts
+    const known = journal.repository(config.name, this.#place.repository)?.unfinished
+    await this.#leave('list', (known?.attempts ?? 0) + 1, why)
+  }
+
+  /** Upstream has no such repository: there is nothing to be tried again. */
+  async isGone(): Promise<void> {
+    const { config, journal } = this.#scope.parts
+    const row = journal.repository(config.name, this.#place.repository)
+    if (row?.unfinished === undefined) return
+    const { unfinished: _unfinished, ...rest } = row
+    await journal.noteRepository(config.name, this.#place.repository, rest)
+  }
+
+  async #leave(kind: SyncUnfinished['kind'], attempts: number, why?: SyncError): Promise<void> {
+    const { upstream, config, journal, clock, fingerprint } = this.#scope.parts
+    const { repository, local } = this.#place
+    if (upstream.changes === undefined) return
+    const known = journal.repository(config.name, repository)
+    const row = known ?? { local, fingerprint: '', isListingComplete: false }
+    // Rows of tags say what is left, where they are of these rules.
+    const isOfTags = kind === 'tags' && row.fingerprint === fingerprint
+    const retryAt = isOfTags ? 0 : clock.now() + retryMs(Math.max(1, attempts))
+    const isListed = isOfTags && this.#listed?.isFull === true
+    await journal.noteRepository(config.name, repository, {
+      ...row,
+      ...(isListed ? { fullPassAt: clock.now(), isListingComplete: true } : {}),
+      unfinished: {
+        kind: isOfTags ? 'tags' : 'list',
+        attempts,
+        retryAt,
+        reason: why?.reason ?? 'internal',
+      },
     })
   }
 
-  #warn({ selection, isFull }: TagList): void {
-    if (!isFull || selection.unmatched.length === 0) return
+  /** What a prune needs of a list is what it lacks. */
+  async #seen({ isFull, names, selected }: TagList): Promise<void> {
+    const { parts, tally } = this.#scope
+    const { prune, journal, config } = parts
+    if (prune === undefined || !isFull || names === undefined) return
+    const { repository, local } = this.#place
+    const chosen = new Set<string>(selected.map(({ tag }) => tag))
+    const some = await compactNames(journal, config.name, repository, names, chosen)
+    this.#pass = { repository, local, ...some, startedAt: tally.startedAt }
+  }
+
+  /** Follows what the history of the source says is deleted; `names`: all live tags, where they were listed. */
+  async #deletions(names: ReadonlySet<string> | undefined): Promise<void> {
+    const { parts, tally, soft } = this.#scope
+    const told = this.#told
+    if (told === undefined) return
+    const gone = await goneTags(parts, this.#place, told, names)
+    if (gone.size === 0) return
+    soft.throwIfAborted()
+    const { repository } = this.#place
+    const { prune } = parts
+    if (prune !== undefined) {
+      const all = [...gone].map((tag) => ({ repository, tag }))
+      const { deleted, unknown } = await prune.afterDeletions(all, soft)
+      tally.add('pruned', deleted)
+      this.#tags.leave(unknown)
+      for (let left = 0; left < unknown; left += 1) tally.leftOut()
+      return
+    }
+    for (const tag of gone) await this.#gone(tag, told.deleted.has(tag))
+  }
+
+  /** Upstream has deleted it. `isKnown`: its history says so; else it is asked. */
+  async #gone(tag: string, isKnown: boolean): Promise<void> {
+    const { parts, tally, soft } = this.#scope
+    const { journal, config, clock, upstream } = parts
+    const { repository } = this.#place
+    const it = { source: config.name, repository, tag }
+    const row = journal.tag(it)
+    if (row === undefined || row.outcome === 'gone') return
+    const isThere = async () => (await upstream.tag(repository, tag, soft)) !== undefined
+    if (!isKnown && (await patiently(this.#scope, isThere))) return
+    await journal.noteTag(it, { ...row, outcome: 'gone', at: clock.now(), attempts: 0 })
+    tally.add('gone')
+  }
+
+  #warn({ unmatched, isFull }: TagList): void {
+    if (!isFull || unmatched.length === 0) return
     const { logger, config } = this.#scope.parts
     const fields = { sync: config.name, repository: this.#place.repository }
-    const patterns = selection.unmatched.slice(0, 10)
+    const patterns = unmatched.slice(0, 10)
     logger.debug({ ...fields, reason: 'unmatched', patterns }, 'patterns fit no tag')
+  }
+
+  /** More than half of the tags are gone: more often a fault than a truth. */
+  async #shrinks({ isFull, count }: TagList): Promise<void> {
+    const { parts, soft } = this.#scope
+    const { repository, local, row } = this.#place
+    if (!isFull || !hasShrunk(row?.tags, count)) return
+    await patiently(this.#scope, () => parts.upstream.probe(soft))
+    const what = `upstream lists ${count} tags of ${repository}, where it listed ${row!.tags}`
+    await this.#scope.shrunk(local, what)
   }
 
   /** Some tags at a time: all repositories of the run share the places. */
@@ -165,7 +271,7 @@ export class RepositoryRun {
       if (!work.isExtra && !isLast) tally.wanted(work.listed.expiresAt)
       looked += 1
       if (looked % tagsPerTurn === 0) await nextTurn()
-      if (this.#isSettled(work)) continue
+      if (this.#tags.isSettled(work)) continue
       let give: (() => void) | undefined
       try {
         give = await slots.take(soft)
@@ -175,7 +281,8 @@ export class RepositoryRun {
         failure = { error }
         break
       }
-      const one: Promise<void> = this.#one(work, isLast)
+      const one: Promise<void> = this.#tags
+        .one(work, isLast)
         .catch((error: unknown) => {
           failure ??= { error }
         })
@@ -189,198 +296,4 @@ export class RepositoryRun {
     if (failure !== undefined) throw failure.error
     soft.throwIfAborted()
   }
-
-  /** Without a place and without a turn: most tags of most runs are. */
-  #isSettled(work: TagWork): boolean {
-    const { digest } = work.listed
-    if (digest === undefined) return false
-    const { parts, isForced } = this.#scope
-    if (stateOf(parts, this.#place, work, digest, { isForced }).kind !== 'settled') return false
-    this.#end(work, UNCHANGED)
-    return true
-  }
-
-  async #one(work: TagWork, isLast: boolean): Promise<void> {
-    const scope = this.#scope
-    const { parts, tally, isForced } = scope
-    const { repository } = this.#place
-    tally.begin(repository, work.tag)
-    try {
-      const digest = work.listed.digest ?? (await this.#resolve(work.tag))
-      if (digest === undefined) {
-        await this.#gone(work)
-        return
-      }
-      const state = stateOf(parts, this.#place, work, digest, { isForced: isForced || isLast })
-      if (state.kind === 'settled') return this.#end(work, UNCHANGED)
-      if (state.kind === 'too-early') {
-        this.#unfinished += 1
-        this.#end(work, { outcome: 'failed', counts: noCounts() })
-        this.#fault(work, state.row)
-        return
-      }
-      const before = this.#known(work.tag)
-      const result = await this.#copy(work, digest, state.attached)
-      if (result.outcome === 'gone') return await this.#gone(work, result)
-      this.#finish(work, result, isLast)
-      const isNew = before?.outcome !== 'conflict' || before.upstream !== digest
-      if (result.outcome === 'conflict' && isNew) await this.#recordConflict(work.tag, digest)
-    } catch (error) {
-      tally.stopped(repository, work.tag)
-      if (scope.hard.aborted || scope.soft.aborted) throw error
-      const { reason, message, isPassing } = toSyncError(error)
-      const result: CopyResult = {
-        outcome: 'failed',
-        reason,
-        message,
-        isPassing,
-        counts: noCounts(),
-      }
-      this.#finish(work, result, isLast)
-    }
-  }
-
-  #known(tag: Tag): SyncTagRow | undefined {
-    const { journal, config } = this.#scope.parts
-    return journal.tag({ source: config.name, repository: this.#place.repository, tag })
-  }
-
-  /** What the sync has written stays known: a prune goes by it. */
-  async #gone(work: TagWork, result?: CopyResult): Promise<void> {
-    const { journal, config, clock } = this.#scope.parts
-    const row = this.#known(work.tag)
-    if (row !== undefined) {
-      const it = { source: config.name, repository: this.#place.repository, tag: work.tag }
-      await journal.noteTag(it, { ...row, outcome: 'gone', at: clock.now(), attempts: 0 })
-    }
-    this.#end(work, result ?? { outcome: 'gone', counts: noCounts() })
-  }
-
-  async #resolve(tag: Tag): Promise<Digest | undefined> {
-    const scope = this.#scope
-    const { upstream } = scope.parts
-    const { repository } = this.#place
-    const found = await patiently(scope, () => upstream.tag(repository, tag, scope.soft))
-    if (found === undefined) return undefined
-    if (found.digest !== undefined) return found.digest
-    throw new SyncError('upstream-error', `upstream does not say what ${tag} means`, true)
-  }
-
-  async #copy(work: TagWork, digest: Digest, attached: TagCopy['attached']): Promise<CopyResult> {
-    const { parts, gate, hard, soft } = this.#scope
-    const until = parts.clock.monotonic() + waitMsMax
-    let wanted = digest
-    let isAskedAgain = false
-    for (;;) {
-      const result = await parts.copier.copy(this.#copyOf(work, wanted, attached, hard))
-      if (isToWait(result) && !soft.aborted && parts.clock.monotonic() < until) {
-        if (result.reason === 'no-space') gate.holdForSpace()
-        else gate.holdUntil(result.retryAt)
-        await gate.pass()
-        continue
-      }
-      if (result.outcome !== 'gone') return result
-      // It moved, or went, between the list and the fetch.
-      const now = await this.#resolve(work.tag)
-      if (now === undefined) return result
-      if (isAskedAgain || now === wanted) {
-        // Listed, and not given: that is not gone.
-        const message = `upstream lists ${now} and does not give ${wanted}`
-        return { ...result, outcome: 'failed', reason: 'child-missing', message, isPassing: true }
-      }
-      isAskedAgain = true
-      wanted = now
-    }
-  }
-
-  #copyOf(
-    { tag, listed }: TagWork,
-    digest: Digest,
-    attached: TagCopy['attached'],
-    signal: AbortSignal,
-  ): TagCopy {
-    const { config, metadata } = this.#scope.parts
-    const { repository, local } = this.#place
-    const { named, isNamedWhole } = this.#list!
-    // Signatures of an image that is here were seen when they came.
-    const isListed = isNamedWhole || metadata.get('manifests', [local, digest]) !== undefined
-    return {
-      repository,
-      tag,
-      digest,
-      ...(listed.pushedAt === undefined ? {} : { pushedAt: listed.pushedAt }),
-      local,
-      platforms: config.platforms,
-      attached,
-      kinds: config.referrers,
-      isSparse: listed.isSparse === true && listed.digest === digest,
-      ...(isListed ? { listing: named } : {}),
-      onChange: config.onChange,
-      overwrite: config.overwrites,
-      signal,
-    }
-  }
-
-  #finish(work: TagWork, result: CopyResult, isLast: boolean): void {
-    this.#end(work, result)
-    if (result.outcome !== 'failed' && result.outcome !== 'rejected') return
-    this.#unfinished += 1
-    const isAgain = result.isPassing === true && !isLast && this.#again.length < againMax
-    if (isAgain) this.#again.push(work)
-    else if (work.isExtra) this.#scope.tally.leftOut()
-    this.#fault(work, {
-      ...(this.#known(work.tag) ?? { attempts: 1 }),
-      reason: result.reason ?? 'internal',
-      message: result.message ?? '',
-    })
-  }
-
-  #end(work: TagWork, result: CopyResult): void {
-    const { tally } = this.#scope
-    const { repository } = this.#place
-    if (work.isExtra) {
-      tally.stopped(repository, work.tag)
-      tally.bytes(result.counts)
-      if (result.outcome === 'referrers_updated') tally.add('referrers_updated')
-      return
-    }
-    tally.ended(repository, work.tag, result)
-  }
-
-  #fault({ tag, listed: { pushedAt } }: TagWork, row: FaultRow): void {
-    const { repository } = this.#place
-    if (pushedAt !== undefined) this.#scope.tally.late(repository, tag, pushedAt)
-    const { reason = 'internal', message = '', attempts, nextRetryAt, upstream } = row
-    const digest = parseDigest(upstream ?? '')
-    this.#scope.tally.fault({
-      repository,
-      tag,
-      ...(digest.ok ? { digest: digest.value } : {}),
-      reason,
-      message,
-      attempts,
-      ...(nextRetryAt === undefined ? {} : { nextRetryAt }),
-    })
-  }
-
-  /** One line of the history for each new conflict. */
-  async #recordConflict(tag: Tag, digest: Digest): Promise<void> {
-    const { parts, by } = this.#scope
-    const { metadata, clock, logger, config } = parts
-    const { local, repository } = this.#place
-    logger.warn({ sync: config.name, repository, tag, reason: 'conflict' }, 'a tag was moved here')
-    const at = clock.now()
-    const row = { at, action: 'sync-conflict', repository: local, by, tag, digest } as const
-    await metadata.commit({ checks: [], changes: [recordEvent(row)] })
-  }
-}
-
-const UNCHANGED: CopyResult = { outcome: 'unchanged', counts: noCounts() }
-
-interface FaultRow {
-  readonly reason?: string
-  readonly message?: string
-  readonly attempts: number
-  readonly nextRetryAt?: number
-  readonly upstream?: string
 }

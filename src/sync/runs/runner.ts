@@ -17,15 +17,12 @@ import {
   settled,
   storedTimes,
 } from '../schedule.ts'
-import type { SyncRequest, SyncResult, SyncRunState, SyncTrigger } from '../syncs.ts'
-import { ActiveRun, type WantedRun } from './active-run.ts'
+import type { SyncRequest, SyncRunState, SyncTrigger } from '../syncs.ts'
+import { ActiveRun, endOf, jobStateOf, type WantedRun } from './active-run.ts'
+import { RunOutages, refusedOnceMore } from './back-off.ts'
 import type { RunParts } from './parts.ts'
 import type { RunEnd } from './source-run.ts'
 import type { Tally } from './tally.ts'
-
-/** First wait after a refused credential, and the longest, ms. */
-const refusedMs = 5 * 60_000
-const refusedMsMax = 6 * 3_600_000
 
 const resumed: SyncRequest = { by: 'resume', isResumed: true }
 
@@ -42,12 +39,14 @@ export class SyncRunner {
   #active: ActiveRun | undefined
   #last: { readonly tally: Tally; readonly end: RunEnd } | undefined
   #remembered: WantedRun | undefined
+  readonly #outages: RunOutages
   #wake: () => void = () => undefined
   readonly #stop = new AbortController()
   #loop: Promise<void> | undefined
 
   constructor(parts: RunnerParts) {
     this.#parts = parts
+    this.#outages = new RunOutages(parts.clock)
     this.#times = storedTimes(undefined, false, this.#now())
     this.#share = drawShare(parts.random)
   }
@@ -92,8 +91,8 @@ export class SyncRunner {
     if (this.#remembered !== undefined) return now.wall
     this.#times = settled(this.#times, now)
     const at = nextRunAt(this.#parts.config, this.#times, now, this.#share)
-    const { refusedUntil } = this.#state
-    return at === undefined || refusedUntil === undefined ? at : Math.max(at, refusedUntil)
+    const { refusedUntil = 0 } = this.#state
+    return at === undefined ? at : Math.max(at, refusedUntil, now.wall + this.#outages.leftMs)
   }
 
   /** Takes up what is stored, and runs what is due from now on. */
@@ -158,12 +157,19 @@ export class SyncRunner {
    * not now.
    */
   async look(request: SyncRequest): Promise<boolean> {
-    if (this.#active !== undefined || this.#state.isPaused || this.#stop.signal.aborted)
-      return false
-    const active = new ActiveRun(this.#parts, { request, isScheduled: false })
-    this.#active = active
-    const { result, message } = await active.run.run()
-    this.#leave(active)
+    const { isPaused, refusedUntil = 0 } = this.#state
+    if (this.#active !== undefined || isPaused || this.#stop.signal.aborted) return false
+    // A hook is no word on the credential, nor on the host.
+    if (refusedUntil > this.#now().wall || this.#outages.leftMs > 0) return false
+    const active = this.#activate({ request, isScheduled: false })
+    let end: RunEnd
+    try {
+      end = await active.run.run()
+      if (end.isRefused) await this.#put(refusedOnceMore(this.#state, this.#now().wall))
+    } finally {
+      this.#leave(active)
+    }
+    const { result, message } = end
     const { numbers } = active.run.tally
     const fields = { event: 'sync-look', sync: this.name, by: request.by, result, ...numbers }
     this.#parts.logger.info({ ...fields, ...(message && { message }) }, 'looked at what changed')
@@ -223,8 +229,7 @@ export class SyncRunner {
   }
 
   async #begin(wanted: WantedRun): Promise<{ readonly id: string; readonly ended: Promise<void> }> {
-    const active = new ActiveRun(this.#parts, wanted)
-    this.#active = active
+    const active = this.#activate(wanted)
     this.#remembered = undefined
     try {
       let hasBegun!: () => void
@@ -244,6 +249,12 @@ export class SyncRunner {
       this.#leave(active)
       throw error
     }
+  }
+
+  #activate(wanted: WantedRun): ActiveRun {
+    const active = new ActiveRun(this.#parts, wanted, (some) => this.#put(some))
+    this.#active = active
+    return active
   }
 
   #leave(active: ActiveRun): void {
@@ -271,10 +282,10 @@ export class SyncRunner {
       hasBegun()
       logger.info({ event: 'sync-started', sync: config.name, job: job.id, by }, 'sync started')
       this.#limit(active, over.signal)
-      const end = endOf(await active.run.run(), active)
+      const end = endOf(await active.run.run(), active.cause)
       await this.#ended(active, row, end)
       const { message } = end
-      return { state: stateOf(end, active), ...(message === undefined ? {} : { message }) }
+      return { state: jobStateOf(end, active.cause), ...(message === undefined ? {} : { message }) }
     } finally {
       over.abort()
       this.#times = { startedAt, endedAt: this.#now().monotonic, isDone: true }
@@ -308,12 +319,10 @@ export class SyncRunner {
       counts: tally.numbers,
     })
     const isWhole = request.repositories === undefined && request.tags === undefined
-    const { running, refusals = 0, refusedUntil: _until, refusals: _count, ...state } = this.#state
+    const refused = refusedOnceMore(this.#state, now)
+    const { running, refusedUntil: _until, refusals: _count, ...state } = this.#state
     const isToGoOn = active.cause === 'server-stop' || active.cause === 'paused'
-    const refused = {
-      refusals: refusals + 1,
-      refusedUntil: now + Math.min(refusedMsMax, refusedMs * 2 ** Math.min(refusals, 16)),
-    }
+    const isDownStill = this.#outages.note(end)
     await this.#set({
       ...state,
       hasTick: state.hasTick || active.cause === 'paused',
@@ -327,7 +336,10 @@ export class SyncRunner {
     await this.#record(failed ? 'sync-failed' : 'sync-finished', request.by, message ?? result)
     const fields = { event: 'sync-ended', sync: config.name, job: active.job, result, message }
     const numbers = { seconds: Math.round((now - tally.startedAt) / 1_000), ...tally.numbers }
-    logger[failed && !isToGoOn ? 'warn' : 'info']({ ...fields, ...numbers }, 'sync ended')
+    logger[failed && !isToGoOn && !isDownStill ? 'warn' : 'info'](
+      { ...fields, ...numbers },
+      'sync ended',
+    )
   }
 
   /** Resumed while its last tags ended. */
@@ -360,30 +372,3 @@ export class SyncRunner {
 
 /** Longest sentence of an event, characters. */
 const whyMax = 300
-
-/** What a stop from outside makes of the end. */
-function endOf(end: RunEnd, { cause }: ActiveRun): RunEnd {
-  if (end.result !== 'cancelled' || cause === undefined) return end
-  switch (cause) {
-    case 'timeout':
-      return { ...end, result: 'partial', message: 'timeout: the run took longer than it may' }
-    case 'server-stop':
-      return { ...end, message: 'the server stopped before the run ended' }
-    case 'paused':
-      return { ...end, message: 'it was paused' }
-    default:
-      return end
-  }
-}
-
-function stateOf({ result }: RunEnd, { cause }: ActiveRun): JobState {
-  if (cause === 'server-stop' && result === 'cancelled') return 'stopped'
-  return STATES[result]
-}
-
-const STATES: Readonly<Record<SyncResult, JobState>> = {
-  ok: 'done',
-  partial: 'done',
-  failed: 'failed',
-  cancelled: 'cancelled',
-}

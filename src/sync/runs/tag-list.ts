@@ -20,7 +20,16 @@ import { freshMs, type Place } from './place.ts'
 const cutFromTags = 100
 
 export interface TagList {
-  readonly selection: TagSelection
+  readonly selected: TagSelection['selected']
+  /** Fewer are selected than there have to be. */
+  readonly isShort: boolean
+  readonly unmatched: readonly string[]
+  /** Names that are none here. */
+  readonly badNames: number
+  /** Live tags upstream, of those that were asked for. */
+  readonly count: number
+  /** Their names, where a deletion may rest on them. */
+  readonly names: ReadonlySet<string> | undefined
   /** Tags that are named after a digest. Undefined: some may lie before the times that were listed. */
   readonly named: ReadonlyMap<Tag, Digest | undefined>
   readonly isNamedWhole: boolean
@@ -31,19 +40,23 @@ export interface TagList {
   readonly isFull: boolean
 }
 
+/** Every page of a list is held by somebody. */
+export type Held = <T>(pages: AsyncIterable<readonly T[]>) => AsyncIterable<readonly T[]>
+
 /** Throws as the source does; `suspicious-listing` for nothing where there was something. */
 export async function listTags(
   parts: RunParts,
   place: Place,
   signal: AbortSignal,
+  held: Held = (pages) => pages,
 ): Promise<TagList> {
-  const first = await select(parts, place, signal)
+  const first = await select(parts, place, signal, held)
   const isEmpty = place.since === undefined && first.verdicts.length === 0
   // A source that says when the last tag was set says by 0 that there is none.
   const isSuspect = isEmpty && place.changedAt !== 0 && (await hasContent(parts, place))
   if (!isSuspect) return await finish(parts, place, first)
   await parts.upstream.probe(signal)
-  const second = await select(parts, place, signal)
+  const second = await select(parts, place, signal, held)
   if (second.verdicts.length > 0) return await finish(parts, place, second)
   const message = `upstream lists no tags of ${place.repository}, of which there were some`
   throw new SyncError('suspicious-listing', message, true)
@@ -53,26 +66,34 @@ function select(
   { upstream, filter, clock }: RunParts,
   { repository, since }: Place,
   signal: AbortSignal,
+  held: Held,
 ): Promise<TagSelection> {
   const wanted = since === undefined ? { signal } : { since, signal }
-  return filter.select(upstream.tags(repository, wanted), clock.now())
+  return filter.select(held(upstream.tags(repository, wanted)), clock.now())
 }
 
 /** Whether the source has copied a tag of it. */
-async function hasContent({ journal, config }: RunParts, place: Place): Promise<boolean> {
+export async function hasContent({ journal, config }: RunParts, place: Place): Promise<boolean> {
   for await (const { row } of journal.tags(config.name, place.repository)) {
     if (row.wrote !== undefined && row.outcome !== 'gone') return true
   }
   return false
 }
 
+/** Of each verdict, what the run needs: the rest of a long list is not held while it is copied. */
 async function finish(parts: RunParts, place: Place, selection: TagSelection): Promise<TagList> {
-  const { metadata, journal, config } = parts
+  const { metadata, journal, config, prune, upstream } = parts
   const { repository, local, since, changedAt } = place
+  const { verdicts, selected, isShort, unmatched } = selection
   const named = new Map<Tag, Digest | undefined>()
+  const isNameNeeded = prune !== undefined || upstream.changes !== undefined
+  const names = isNameNeeded ? new Set<string>() : undefined
   let newest = changedAt
-  for (const { listed, rule } of selection.verdicts) {
+  let badNames = 0
+  for (const { listed, rule } of verdicts) {
+    names?.add(listed.tag)
     if (listed.pushedAt !== undefined) newest = Math.max(newest ?? 0, listed.pushedAt)
+    if (rule === 'bad-name') badNames += 1
     if (rule !== 'attached') continue
     const tag = parseTag(listed.tag)
     const subject = namesakeOf(listed.tag)
@@ -82,8 +103,10 @@ async function finish(parts: RunParts, place: Place, selection: TagSelection): P
   const it = { source: config.name, repository, local, listing: named }
   const late =
     attachedBy(config) === 'none' ? new Set<Tag>() : await lateTags(metadata, journal, it)
-  const isNamedWhole = since === undefined || selection.verdicts.length < cutFromTags
-  return { selection, named, isNamedWhole, late, newest, isFull: since === undefined }
+  const isNamedWhole = since === undefined || verdicts.length < cutFromTags
+  const count = verdicts.length
+  const known = { named, isNamedWhole, late, newest, isFull: since === undefined }
+  return { selected, isShort, unmatched, badNames, count, names, ...known }
 }
 
 /** What is copied beside images. */
@@ -98,16 +121,24 @@ export interface TagWork {
   readonly listed: ListedTag
   /** Something was attached to it. */
   readonly isLate: boolean
+  /** By upstream's history: no list says what it is. */
+  readonly isTold: boolean
   /** For that alone: this listing does not have it. */
   readonly isExtra: boolean
 }
 
-/** Every selected tag, and those beside them that were signed since. */
-export function* worksOf(parts: RunParts, place: Place, list: TagList): Generator<TagWork> {
+/** Every selected tag, and those beside them that were signed since. `isTold`: the list is of a history. */
+export function* worksOf(
+  parts: RunParts,
+  place: Place,
+  list: TagList,
+  isTold = false,
+): Generator<TagWork> {
   const selected = new Set<Tag>()
-  for (const { tag, listed } of list.selection.selected) {
+  for (const { tag, listed } of list.selected) {
     selected.add(tag)
-    yield { tag, listed, isLate: list.late.has(tag), isExtra: false }
+    const isLate = list.late.has(tag)
+    yield { tag, listed, isLate, isTold: isLate && isTold, isExtra: false }
   }
   for (const tag of list.late) {
     if (selected.has(tag)) continue
@@ -115,13 +146,16 @@ export function* worksOf(parts: RunParts, place: Place, list: TagList): Generato
     const row = journal.tag({ source: config.name, repository: place.repository, tag })
     if (row?.local !== place.local || row.upstream === undefined) continue
     const pushed = row.pushedAt === undefined ? {} : { pushedAt: row.pushedAt }
-    yield { tag, listed: { tag, digest: row.upstream, ...pushed }, isLate: true, isExtra: true }
+    const listed = { tag, digest: row.upstream, ...pushed }
+    yield { tag, listed, isLate: true, isTold, isExtra: true }
   }
 }
 
 export type TagState =
   /** It is here, and nothing is looked for. */
   | { readonly kind: 'settled' }
+  /** Upstream has what was here before: it came from here, and is older. */
+  | { readonly kind: 'echo' }
   /** It failed, and it is too early to try again. */
   | { readonly kind: 'too-early'; readonly row: SyncTagRow }
   | { readonly kind: 'due'; readonly attached: AttachedWanted }
@@ -132,6 +166,8 @@ const HERE: ReadonlySet<string> = new Set(['copied', 'unchanged', 'referrers_upd
 export interface StateHow {
   /** Ignores the wait after a failure. */
   readonly isForced: boolean
+  /** It is known of the tag that upstream has set it since, so it is no echo. */
+  readonly isSet?: boolean
 }
 
 /** `digest`: what upstream means by it now. */
@@ -148,6 +184,9 @@ export function stateOf(
   const wanted = attachedBy(config)
   const known = journal.tag({ source: config.name, repository, tag: work.tag })
   const row = known?.local === local && known.upstream === digest ? known : undefined
+  const here = metadata.get('tags', [local, work.tag])?.digest
+  const isEcho = how.isSet !== true && here !== digest && parts.isEcho !== undefined
+  if (isEcho && parts.isEcho({ repository, tag: work.tag, digest })) return { kind: 'echo' }
   if (row === undefined) return { kind: 'due', attached: wanted }
   if (row.outcome === 'failed') {
     const waitMs = (row.nextRetryAt ?? 0) - now
@@ -158,7 +197,6 @@ export function stateOf(
   // What upstream has there does not become another thing; what is wanted of it may have.
   const isSame = place.row !== undefined
   if (row.outcome === 'skipped' && isSame) return { kind: 'settled' }
-  const here = metadata.get('tags', [local, work.tag])?.digest
   if (!HERE.has(row.outcome) || here !== digest || !isSame) return { kind: 'due', attached: wanted }
   // Upstream has by now what it lacked.
   const isFilled = row.reason === 'sparse' && work.listed.isSparse !== true
@@ -169,6 +207,6 @@ export function stateOf(
   const isFresh = pushedAt !== undefined && pushedAt > now - freshMs
   const age = checkedAt === undefined ? undefined : now - checkedAt
   const isDue = age === undefined || age < 0 || age >= config.referrersEveryMs
-  if (isDue || isFresh) return { kind: 'due', attached: 'all' }
+  if (isDue || isFresh || work.isTold) return { kind: 'due', attached: 'all' }
   return work.isLate ? { kind: 'due', attached: 'listed' } : { kind: 'settled' }
 }

@@ -7,17 +7,18 @@
 import type { MetadataReader } from '../../metadata/port.ts'
 import type { TagRow } from '../../metadata/schema.ts'
 import { parseTag } from '../../registry/tag.ts'
+import { isWriterOf } from '../journal.ts'
 import { type Mapping, mapName } from '../selection/names.ts'
 import type { PeerEvent } from './fastregistry.ts'
 
 export interface EchoParts {
   readonly metadata: MetadataReader
   readonly mapping: Mapping
-  /** Who writes for the source: what it brought here follows the peer. */
-  readonly by: string
+  /** What it brought here follows the peer. */
+  readonly source: string
 }
 
-export function isEchoOf({ metadata, mapping, by }: EchoParts, event: PeerEvent): boolean {
+export function isEchoOf({ metadata, mapping, source }: EchoParts, event: PeerEvent): boolean {
   const { repository, digest } = event
   const name = mapName(mapping, repository)
   const tag = parseTag(event.tag)
@@ -26,7 +27,7 @@ export function isEchoOf({ metadata, mapping, by }: EchoParts, event: PeerEvent)
   const row = metadata.get('tags', key)
   const known = row ?? metadata.get('deletedTags', key)?.row
   // What the sync brought here follows the peer, wherever that goes.
-  if (known === undefined || known.by === by) return false
+  if (known === undefined || isWriterOf(metadata, source, known.by)) return false
   return hasPointedAt(known, digest)
 }
 

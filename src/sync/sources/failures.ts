@@ -31,6 +31,13 @@ export function retryAtOf(error: unknown): number | undefined {
   return error instanceof UpstreamError ? error.retryAt : undefined
 }
 
+/** Whether no host of the source answers, as far as that can be told from one failure. */
+export function isDown(error: unknown): boolean {
+  if (error instanceof SyncError) return isDown(error.cause)
+  if (!(error instanceof UpstreamError) || isOfLimit(error)) return false
+  return error.kind === 'dns' || error.kind === 'refused' || error.kind === 'circuit'
+}
+
 function reasonOf(error: UpstreamError): SyncReason {
   if (isOfLimit(error)) return 'rate-limited'
   if (error.kind !== 'circuit') return wordOf(error.kind)

@@ -147,6 +147,9 @@ function withNamed(source: SyncUpstream, named: readonly string[]): SyncUpstream
     probe: (signal) => source.probe(signal),
     tags: (repository, wanted) => source.tags(repository, wanted),
     tag: (repository, tag, signal) => source.tag(repository, tag, signal),
+    ...(source.changes === undefined
+      ? {}
+      : { changes: (cursor, signal) => source.changes!(cursor, signal) }),
     async *repositories(signal): AsyncGenerator<readonly ListedRepository[]> {
       const left = new Set(named)
       for await (const page of source.repositories(signal)) {

@@ -131,7 +131,7 @@ export const BREAKS = [
   {
     what: 'fastregistry: an image that comes again from a peer is taken for an echo',
     file: 'src/sync/sources/echo.ts',
-    find: 'known === undefined || known.by === by',
+    find: 'known === undefined || isWriterOf(metadata, source, known.by)',
     replace: 'known === undefined',
     guard: peer,
   },

@@ -22,9 +22,9 @@ export const BREAKS = [
   {
     what: 'syncs: repositories that have not changed are looked at',
     file: 'src/sync/runs/place.ts',
-    find: 'if (!how.isAsked && !isChanged(parts, row.watermark, changedAt)) {',
+    find: 'if (!how.isAsked && !isChanged(parts, row, watermark, changedAt)) {',
     replace:
-      'if (!how.isAsked && changedAt === -1 && !isChanged(parts, row.watermark, changedAt)) {',
+      'if (!how.isAsked && changedAt === -1 && !isChanged(parts, row, watermark, changedAt)) {',
     guard: runs,
   },
   {
@@ -44,8 +44,8 @@ export const BREAKS = [
   {
     what: 'syncs: fewer tags than asked for are copied',
     file: 'src/sync/runs/repository-run.ts',
-    find: 'if (selection.isShort) {',
-    replace: "if (selection.isShort && repository === '') {",
+    find: 'if (list.isShort) {',
+    replace: "if (list.isShort && repository === '') {",
     guard: runs,
   },
   {
@@ -59,7 +59,7 @@ export const BREAKS = [
     what: 'syncs: a refused credential is tried as often as any',
     file: 'src/sync/runs/runner.ts',
     find: '...(isRefused ? refused : {}),',
-    replace: '...(isRefused && refusals < 0 ? refused : {}),',
+    replace: '...(isRefused && now < 0 ? refused : {}),',
     guard: runs,
   },
   {
@@ -78,7 +78,7 @@ export const BREAKS = [
   },
   {
     what: 'syncs: a conflict is recorded in every run',
-    file: 'src/sync/runs/repository-run.ts',
+    file: 'src/sync/runs/tag-run.ts',
     find: "if (result.outcome === 'conflict' && isNew)",
     replace: "if (result.outcome === 'conflict' && (isNew || digest !== ''))",
     guard: runs,
@@ -99,9 +99,9 @@ export const BREAKS = [
   },
   {
     what: 'syncs: a host says for how long a run waits',
-    file: 'src/sync/runs/gate.ts',
+    file: 'src/sync/runs/waits/gate.ts',
     find: 'clock.monotonic() + Math.min(waitMsMax, ms)',
     replace: 'clock.monotonic() + ms',
-    guard: vitest('unit', 'test/unit/sync/runs/gate.test.ts'),
+    guard: vitest('unit', 'test/unit/sync/runs/waits/gate.test.ts'),
   },
 ]

@@ -56,7 +56,9 @@ test.each(['registry', 'fastregistry'])('of type %s, through a chain of three', 
   expect(await digestOf(bottom, 'other/app', 'v1')).toBeUndefined()
 
   const again = await run(middle)
-  expect(again).toMatchObject({ lastResult: 'ok', counts: { copied: 0, unchanged: 3 } })
+  // The history says that nothing has changed; without one each tag is looked at.
+  const unchanged = type === 'fastregistry' ? 0 : 3
+  expect(again).toMatchObject({ lastResult: 'ok', counts: { copied: 0, unchanged } })
 })
 
 test('what a client deleted here does not come back from a registry that has it still', async () => {

@@ -241,7 +241,7 @@ class Follower {
         clock: systemClock,
         credential: undefined,
         repositories: undefined,
-        isEcho: (event) => isEchoOf({ metadata, mapping, by }, event),
+        isEcho: (event) => isEchoOf({ metadata, mapping, source: name }, event),
       })
       const changes = await source.changes(this.#cursor ?? '0', signal)
       if (changes.kind !== 'changes') throw new Error(changes.message)

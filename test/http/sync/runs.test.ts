@@ -105,6 +105,20 @@ test('the first run brings every tag with what is attached, the second costs one
   expect(registry.faults).toEqual([])
 })
 
+test('bytes that are to come are known before the first of them', async () => {
+  pushToQuay(quay, 'org/app', 'v1', ['a'.repeat(100), 'b'.repeat(200)])
+  const registry = await start()
+  const seen: unknown[] = []
+  quay.switches.fault = (of) => {
+    const { progress } = registry.syncs.status('quay')!
+    if (of === 'storage') seen.push(progress?.bytesTotal, progress?.bytesSynced)
+    return undefined
+  }
+  const { progress } = await run(registry)
+  expect(new Set(seen)).toEqual(new Set([302, 0]))
+  expect(progress).toMatchObject({ bytesTotal: 302, bytesSynced: 302 })
+})
+
 test('one changed tag costs a page of tags and what it is made of', async () => {
   pushToQuay(quay, 'org/app', 'v1', ['a'])
   pushToQuay(quay, 'org/app', 'v2', ['b'])

@@ -2,11 +2,11 @@
  * @module What every tag of a run waits at: a host that wants to be left alone, a disk at its reserve, the
  * time of the day, a thread that others need.
  */
-import type { Room } from '../../blobs/port.ts'
-import type { Clock } from '../../runtime/clock.ts'
-import { nextTurn } from '../../runtime/next-turn.ts'
-import { isOpenAt, opensAt, type Windows } from '../windows.ts'
-import type { Sleep } from './parts.ts'
+import type { Room } from '../../../blobs/port.ts'
+import type { Clock } from '../../../runtime/clock.ts'
+import { nextTurn } from '../../../runtime/next-turn.ts'
+import { isOpenAt, opensAt, type Windows } from '../../windows.ts'
+import type { Sleep } from '../parts.ts'
 
 /** How often a full disk is looked at, ms. */
 const spaceMs = 60_000
@@ -55,6 +55,12 @@ export class Gate {
     this.#limitedUntil = Math.max(this.#limitedUntil, until)
   }
 
+  /** Whether the disk has more than its reserve: what does not fit then is too large by itself. */
+  get hasRoom(): boolean {
+    const { freeBytes, reserveBytes } = this.#parts.space
+    return freeBytes > reserveBytes
+  }
+
   /** The disk has reached its reserve. */
   holdForSpace(): void {
     this.#hasNoSpace = true
@@ -70,7 +76,7 @@ export class Gate {
       this.#parts.onWait(wait.message)
       await this.#parts.sleep(wait.ms, signal)
       signal.throwIfAborted()
-      if (this.#hasRoom()) this.#hasNoSpace = false
+      if (this.hasRoom) this.#hasNoSpace = false
     }
     if (hasWaited) this.#parts.onWait(undefined)
     await this.#yieldToPulls()
@@ -85,11 +91,6 @@ export class Gate {
     if (windows === undefined || isOpenAt(windows, now)) return undefined
     const ms = Math.min(lookMs, Math.max(1, opensAt(windows, now) - now))
     return { ms, message: 'waiting for its window' }
-  }
-
-  #hasRoom(): boolean {
-    const { freeBytes, reserveBytes } = this.#parts.space
-    return freeBytes > reserveBytes
   }
 
   /** A thread that is late has clients that wait. */

@@ -1,7 +1,7 @@
 /** @module What the tags of a run wait for. */
 import { expect, test } from 'vitest'
-import { Gate } from '../../../../src/sync/runs/gate.ts'
-import { FakeClock } from '../../../support/fake-clock.ts'
+import { Gate } from '../../../../../src/sync/runs/waits/gate.ts'
+import { FakeClock } from '../../../../support/fake-clock.ts'
 
 function scene(windows?: { readonly fromMinute: number; readonly untilMinute: number }) {
   const clock = new FakeClock()

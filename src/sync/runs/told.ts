@@ -1,0 +1,112 @@
+/**
+ * @module What the history of a source has told of one repository, as work: tags that were set, tags to which
+ * something was attached, tags that were deleted, and what an earlier run could not finish of these. Nothing is listed.
+ */
+import type { SyncTagRow } from '../../metadata/upstream-rows.ts'
+import type { Digest } from '../../registry/digest.ts'
+import { parseTag, type Tag } from '../../registry/tag.ts'
+import { addTags } from '../copy/late.ts'
+import type { ChangedRepository } from '../port.ts'
+import { followedDigest, type SelectedTag } from '../selection/tags.ts'
+import type { RunParts } from './parts.ts'
+import type { Place } from './place.ts'
+import type { TagList } from './tag-list.ts'
+
+/** What is told, with what is left of earlier runs. */
+export interface Told extends ChangedRepository {
+  /** Tags that failed and may not be tried yet, with what upstream meant by them. */
+  readonly waiting: ReadonlyMap<string, Digest | undefined>
+}
+
+const NOTHING: Omit<Told, 'name'> = {
+  tags: new Set(),
+  deleted: new Set(),
+  subjects: new Set(),
+  isWhole: false,
+  waiting: new Map(),
+}
+
+/** What is told of a repository, and what its rows say is left. Undefined: nothing at all. */
+export async function withLeft(
+  { journal, config, clock }: Pick<RunParts, 'journal' | 'config' | 'clock'>,
+  name: string,
+  told: ChangedRepository | undefined,
+  isForced: boolean,
+): Promise<Told | undefined> {
+  const now = clock.now()
+  const known: Told = { ...NOTHING, ...told, name }
+  const unfinished = journal.repository(config.name, name)?.unfinished
+  if (unfinished === undefined) return told && known
+  if (unfinished.kind === 'list') {
+    const isDue = isForced || told !== undefined || isOver(unfinished.retryAt, now)
+    return isDue ? { ...known, isWhole: true } : undefined
+  }
+  const tags = new Set(known.tags)
+  const deleted = new Set(known.deleted)
+  const waiting = new Map<string, Digest | undefined>()
+  for await (const { tag, row } of journal.tags(config.name, name)) {
+    if (known.tags.has(tag) || known.deleted.has(tag)) continue
+    if (isLeftDeletion(row)) deleted.add(tag)
+    else if (row.outcome !== 'failed' || followedDigest(tag) !== undefined) continue
+    else if (isForced || isOver(row.nextRetryAt ?? 0, now)) tags.add(tag)
+    else waiting.set(tag, row.upstream)
+  }
+  return { ...known, tags, deleted, waiting }
+}
+
+/** More than the longest wait: the clock was set back. */
+function isOver(at: number, now: number): boolean {
+  return at <= now || at > now + 2 * 3_600_000
+}
+
+/** The history said that upstream has deleted it, which could not be confirmed. */
+function isLeftDeletion({ missing }: SyncTagRow): boolean {
+  return missing !== undefined && missing.passes === 0 && missing.kind === undefined
+}
+
+/** The tags that are told, as a list of them would have them. */
+export function toldTags({ filter, clock, metadata }: RunParts, place: Place, told: Told): TagList {
+  const selected: SelectedTag[] = []
+  let badNames = 0
+  const add = (tag: string, digest: Digest | undefined) => {
+    const listed = digest === undefined ? { tag } : { tag, digest }
+    const parsed = parseTag(tag)
+    if (!parsed.ok) badNames += 1
+    else if (filter.judge(listed, clock.now()).rule === 'selected') {
+      selected.push({ tag: parsed.value, listed })
+    }
+  }
+  for (const tag of told.tags) add(tag, undefined)
+  for (const [tag, digest] of told.waiting) if (digest !== undefined) add(tag, digest)
+  const late = new Set<Tag>()
+  for (const subject of told.subjects) addTags(metadata, place.local, subject, late)
+  return {
+    selected,
+    isShort: false,
+    unmatched: [],
+    badNames,
+    count: selected.length,
+    names: undefined,
+    named: new Map(),
+    isNamedWhole: false,
+    late,
+    newest: undefined,
+    isFull: false,
+  }
+}
+
+/** Tags that are gone: those of which the history says so, and, of a whole look, those that no list has. */
+export async function goneTags(
+  { journal, config }: RunParts,
+  { repository }: Place,
+  told: Told,
+  names: ReadonlySet<string> | undefined,
+): Promise<ReadonlySet<string>> {
+  const gone = new Set(told.deleted)
+  if (!told.isWhole || names === undefined) return gone
+  for await (const { tag, row } of journal.tags(config.name, repository)) {
+    const isHere = row.wrote !== undefined && row.outcome !== 'gone'
+    if (isHere && !names.has(tag) && followedDigest(tag) === undefined) gone.add(tag)
+  }
+  return gone
+}
