@@ -75,10 +75,11 @@ export class History {
 
   /** What earlier runs could not finish. */
   async #left(): Promise<void> {
-    const { journal, config } = this.#scope.parts
+    const { journal, config, selection } = this.#scope.parts
     const names: string[] = []
     for await (const { repository, row } of journal.repositories(config.name)) {
-      if (row.unfinished !== undefined) names.push(repository)
+      const isLeft = row.unfinished !== undefined && selection.isSelected(repository)
+      if (isLeft) names.push(repository)
     }
     for (const name of names) if (!this.#how.seen.has(name)) await this.#how.look(name, undefined)
   }

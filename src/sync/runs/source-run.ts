@@ -11,7 +11,7 @@ import { nextTurn } from '../../runtime/next-turn.ts'
 import { Semaphore } from '../../runtime/semaphore.ts'
 import { UpstreamError } from '../../upstream/error.ts'
 import { type ChangedRepository, type ListedRepository, SyncError } from '../port.ts'
-import { toSyncError } from '../sources/failures.ts'
+import { isUnanswered, toSyncError } from '../sources/failures.ts'
 import type { SyncRequest, SyncResult } from '../syncs.ts'
 import { fitsAny } from './dry-run.ts'
 import { History } from './history.ts'
@@ -28,6 +28,9 @@ const repositoriesAtOnce = 16
 
 /** Repositories that are looked at in one turn of the event loop. */
 const repositoriesPerTurn = 500
+
+/** Warnings of one run: one upstream can have many repositories that it does not give. */
+const warningsMax = 100
 
 export interface RunHow {
   readonly request: SyncRequest
@@ -70,6 +73,7 @@ export class SourceRun {
   readonly #ending = new AbortController()
   #fatal: SyncError | undefined
   #message: string | undefined
+  #warned = 0
 
   /** Throws on patterns of the request that are none. */
   constructor(parts: RunParts, how: RunHow) {
@@ -101,7 +105,7 @@ export class SourceRun {
     } catch (error) {
       await Promise.allSettled(this.#running)
       if (this.#how.soft.aborted) return ended('cancelled')
-      return this.#failure(this.#fatal ?? toSyncError(error))
+      return this.#failure(this.#fatal ?? error)
     } finally {
       this.#parts.prune?.end()
       await this.#parts.journal.flush().catch(() => undefined)
@@ -109,9 +113,11 @@ export class SourceRun {
     }
   }
 
-  #failure({ reason, message }: SyncError): RunEnd {
+  #failure(error: unknown): RunEnd {
+    const { reason, message } = toSyncError(error)
     const isRefused = reason === 'credentials'
-    const isDown = reason === 'unreachable'
+    const isDown =
+      reason === 'unreachable' || (this.tally.phase === 'probing' && isUnanswered(error))
     // What was listed before is copied all the same.
     const result = this.tally.synced > 0 && !isRefused ? 'partial' : 'failed'
     return { result, message: `${reason}: ${message}`, isRefused, isDown }
@@ -324,7 +330,10 @@ export class SourceRun {
     const { logger, config } = this.#parts
     this.#finished(repository, false)
     this.tally.fault({ repository, reason, message, attempts: 1 })
-    logger.warn({ sync: config.name, repository, reason, message }, 'repository is not copied')
+    this.#warned += 1
+    // With more of them the failures of the run say it, and its sums.
+    const level = this.#warned > warningsMax ? 'debug' : 'warn'
+    logger[level]({ sync: config.name, repository, reason, message }, 'repository is not copied')
   }
 
   /** A repository may be looked at twice: by the history, and in a full pass. It counts once. */

@@ -38,6 +38,13 @@ export function isDown(error: unknown): boolean {
   return error.kind === 'dns' || error.kind === 'refused' || error.kind === 'circuit'
 }
 
+/** Whether a question to which every host has an answer got none. */
+export function isUnanswered(error: unknown): boolean {
+  if (error instanceof SyncError && error.cause !== undefined) return isUnanswered(error.cause)
+  if (!(error instanceof UpstreamError)) return false
+  return error.isPassing && !isOfLimit(error)
+}
+
 function reasonOf(error: UpstreamError): SyncReason {
   if (isOfLimit(error)) return 'rate-limited'
   if (error.kind !== 'circuit') return wordOf(error.kind)

@@ -3,8 +3,8 @@
  * meet it. After some minutes the run is given up.
  */
 import type { Clock } from '../../../runtime/clock.ts'
-import type { SyncError } from '../../port.ts'
-import { isDown, toSyncError } from '../../sources/failures.ts'
+import { SyncError } from '../../port.ts'
+import { isUnanswered, toSyncError } from '../../sources/failures.ts'
 import type { Sleep } from '../parts.ts'
 
 /** First wait before the host is asked again, and the longest, ms. */
@@ -74,7 +74,8 @@ export class Outage {
         }
         error = failure
         if (downMs >= outageMsMax) {
-          onDead(toSyncError(error))
+          const { message } = toSyncError(error)
+          onDead(new SyncError('unreachable', message, true, { cause: error }))
           return false
         }
       }
@@ -90,7 +91,7 @@ export class Outage {
       await this.#parts.probe()
       return undefined
     } catch (error) {
-      return isDown(error) ? error : undefined
+      return isUnanswered(error) ? error : undefined
     }
   }
 }

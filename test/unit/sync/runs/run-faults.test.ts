@@ -112,6 +112,24 @@ describe('a host that does not answer', () => {
     expect(asked).toBeLessThan(120)
   })
 
+  test('but with errors of its own is no better', async () => {
+    const kinds = ['server', 'timeout', 'reset', 'stall', 'tls'] as const
+    for (const kind of kinds) {
+      await open(100)
+      const broken = new UpstreamError(kind, 'broken')
+      let asked = 0
+      scene.upstream.fault = (it) => {
+        asked += 1
+        if (asked <= 40) return
+        if (it === 'probe') throw broken
+        throw new UpstreamError('circuit', 'failed before', { cause: broken })
+      }
+      expect(await scene.run()).toMatchObject({ result: 'partial', isDown: true })
+      expect(warnings()).toHaveLength(1)
+      expect(await scene.run()).toMatchObject({ result: 'failed', isDown: true })
+    }
+  })
+
   test('when the run begins lets it fail without a wait', async () => {
     scene.upstream.fault = () => {
       throw down
@@ -139,6 +157,16 @@ describe('a host that does not answer', () => {
     expect(await scene.run()).toMatchObject({ result: 'ok' })
     expect(warnings()).toHaveLength(1)
   })
+})
+
+test('of many repositories that fail some are told in the log', async () => {
+  await open(300)
+  scene.upstream.fault = (asked) => {
+    if (asked.startsWith('tags')) throw new UpstreamError('denied', 'no', { status: 403 })
+  }
+  const { run } = await scene.run()
+  expect(run.tally.failed).toBe(300)
+  expect(warnings()).toHaveLength(100)
 })
 
 test('a tag that is larger than the room fails, and the others are copied', async () => {
