@@ -2,8 +2,8 @@
  * @module The endpoints of the admin API, on the use cases of one registry.
  */
 import type { Endpoint } from '../admin/endpoint.ts'
-import { eventEndpoints } from '../admin/event-endpoints.ts'
-import { EventTail } from '../admin/event-tail.ts'
+import { eventEndpoints } from '../admin/events/endpoints.ts'
+import { EventTail } from '../admin/events/tail.ts'
 import { gcEndpoints } from '../admin/gc-endpoints.ts'
 import { imageEndpoints } from '../admin/image-endpoints.ts'
 import { jobEndpoints } from '../admin/job-endpoints.ts'

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { auditEndpoints } from '../../src/admin/audit-endpoints.ts'
 import type { Endpoint } from '../../src/admin/endpoint.ts'
-import { eventEndpoints } from '../../src/admin/event-endpoints.ts'
+import { eventEndpoints } from '../../src/admin/events/endpoints.ts'
 import { gcEndpoints } from '../../src/admin/gc-endpoints.ts'
 import { imageEndpoints } from '../../src/admin/image-endpoints.ts'
 import { jobEndpoints } from '../../src/admin/job-endpoints.ts'

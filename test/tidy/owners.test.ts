@@ -23,8 +23,8 @@ const OWN_TIME: Exceptions = {
   'src/storage/reconcile.ts': 'says how long the walk took',
   // These are to be given a clock.
   'src/admin/admin-api.ts': 'is to be given a clock',
-  'src/admin/event-endpoints.ts': 'is to be given a clock',
-  'src/admin/event-stream.ts': 'is to be given a clock',
+  'src/admin/events/endpoints.ts': 'is to be given a clock',
+  'src/admin/events/stream.ts': 'is to be given a clock',
   'src/auth/jwt.ts': 'is to be given a clock',
   'src/auth/secret-file.ts': 'is to be given a clock',
   'src/cli/commands/token.ts': 'is to be given a clock',

@@ -55,7 +55,6 @@ const FULL_FOLDERS: Exceptions = {
 
 /** Folders with three files of one first word. */
 const EQUAL_WORDS: Exceptions = {
-  'src/admin/event-': 'events are a folder to be',
   'src/runtime/worker-': 'the one place that may speak of workers by name',
 }
 

@@ -33,14 +33,14 @@ export const BREAKS = [
   },
   {
     what: 'a cursor that is too old goes on with what is left',
-    file: 'src/admin/event-endpoints.ts',
+    file: 'src/admin/events/endpoints.ts',
     find: 'if (after >= oldest - 1 && after <= last) return',
     replace: 'if (oldest > 0 && after <= last) return',
     guard: vitest('http', 'test/http/admin/events.test.ts'),
   },
   {
     what: 'a stream outlives its password',
-    file: 'src/admin/event-stream.ts',
+    file: 'src/admin/events/stream.ts',
     find: 'const now = await asker.renew().catch(() => undefined)',
     replace: 'const now = await asker.renew().catch(() => asker)',
     guard: vitest('unit', 'test/unit/admin/event-stream.test.ts'),

@@ -4,8 +4,8 @@
  */
 import { expect, test } from 'vitest'
 import type { EventStream } from '../../../src/admin/endpoint.ts'
-import { eventEndpoints } from '../../../src/admin/event-endpoints.ts'
-import { EventTail } from '../../../src/admin/event-tail.ts'
+import { eventEndpoints } from '../../../src/admin/events/endpoints.ts'
+import { EventTail } from '../../../src/admin/events/tail.ts'
 import { type Asker, openAsker } from '../../../src/auth/asker.ts'
 import type { Change } from '../../../src/metadata/transaction.ts'
 import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'

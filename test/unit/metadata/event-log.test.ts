@@ -5,7 +5,7 @@
 
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { EventTail } from '../../../src/admin/event-tail.ts'
+import { EventTail } from '../../../src/admin/events/tail.ts'
 import { secretFolder } from '../../../src/auth/secret-file.ts'
 import { pruneHistory } from '../../../src/gc/prune-history.ts'
 import {

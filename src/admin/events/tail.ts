@@ -10,10 +10,10 @@ import {
   lastEventNumber,
   numberBefore,
   oldestEventNumber,
-} from '../metadata/event-log.ts'
-import type { MetadataStore } from '../metadata/port.ts'
-import type { EventRow } from '../metadata/schema.ts'
-import { nextTurn } from '../runtime/next-turn.ts'
+} from '../../metadata/event-log.ts'
+import type { MetadataStore } from '../../metadata/port.ts'
+import type { EventRow } from '../../metadata/schema.ts'
+import { nextTurn } from '../../runtime/next-turn.ts'
 
 export interface NumberedEvent {
   readonly number: number

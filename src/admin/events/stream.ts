@@ -3,8 +3,8 @@
  * begins without a gap; sends a comment while nothing happens, so that proxies keep the line open, and
  * then asks whether the listener still may hear.
  */
-import type { Asker } from '../auth/asker.ts'
-import type { EventFilter, EventTail, NumberedEvent } from './event-tail.ts'
+import type { Asker } from '../../auth/asker.ts'
+import type { EventFilter, EventTail, NumberedEvent } from './tail.ts'
 
 export interface LiveEvents {
   readonly tail: EventTail

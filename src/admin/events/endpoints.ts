@@ -4,13 +4,11 @@
  * read up to it has missed nothing before it.
  */
 import * as v from 'valibot'
-import type { Asker } from '../auth/asker.ts'
-import type { EventRow } from '../metadata/schema.ts'
-import { type Endpoint, EventStream, endpoint } from './endpoint.ts'
-import { liveEvents } from './event-stream.ts'
-import type { EventFilter, EventTail, NumberedEvent } from './event-tail.ts'
-import { sees } from './needs.ts'
-import { AdminProblem, badRequest } from './problem.ts'
+import type { Asker } from '../../auth/asker.ts'
+import type { EventRow } from '../../metadata/schema.ts'
+import { type Endpoint, EventStream, endpoint } from '../endpoint.ts'
+import { sees } from '../needs.ts'
+import { AdminProblem, badRequest } from '../problem.ts'
 import {
   defined,
   digestSchema,
@@ -18,7 +16,9 @@ import {
   pageQuery,
   repositorySchema,
   tagSchema,
-} from './schemas.ts'
+} from '../schemas.ts'
+import { liveEvents } from './stream.ts'
+import type { EventFilter, EventTail, NumberedEvent } from './tail.ts'
 
 export interface EventSources {
   readonly tail: EventTail
