@@ -4,7 +4,7 @@
  * pulls come first.
  */
 
-import { referrersOf } from '../distribution/attached.ts'
+import { referrersOf } from '../metadata/attached.ts'
 import type { MetadataReader } from '../metadata/port.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { fallbackTagOf } from '../registry/named-tag.ts'

@@ -4,9 +4,9 @@
  * reader sees the old target or the whole new one.
  */
 
-import { referrersOf, tagsNamedAfter } from '../distribution/attached.ts'
 import { findManifest } from '../distribution/pull.ts'
 import type { ManifestPushes } from '../distribution/push-manifest.ts'
+import { referrersOf, tagsNamedAfter } from '../metadata/attached.ts'
 import { linkBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { listAll } from '../metadata/scan.ts'

@@ -4,9 +4,9 @@
  * by itself; a restore that is interrupted is simply asked for again.
  */
 import type { BlobStore } from '../blobs/store.ts'
-import { tagsNamedAfter } from '../distribution/attached.ts'
 import type { Protection } from '../distribution/protection.ts'
 import type { TagLocks } from '../distribution/tag-locks.ts'
+import { tagsNamedAfter } from '../metadata/attached.ts'
 import { linkBlob, movedTag, pointTag, recordEvent, restoreManifest } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { listAll } from '../metadata/scan.ts'

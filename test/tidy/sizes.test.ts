@@ -46,7 +46,6 @@ const WIDE_FILES: Exceptions = {
 /** Folders with more than 20 files. */
 const FULL_FOLDERS: Exceptions = {
   'src/auth': 'tokens are half of it',
-  'src/distribution': 'a use case a file, and what they share',
   'src/mirror': 'tags, blobs and lists are a folder each to be',
   'src/registry': 'manifests are a third of it',
   'src/runtime': 'worker threads, locks and seams in one folder',

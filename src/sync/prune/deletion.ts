@@ -6,9 +6,9 @@
  * rows that the transaction checks again: a push that comes in between makes it fail, and the tag stays.
  */
 
-import { tagsNamedAfter } from '../../distribution/attached.ts'
 import type { Protection } from '../../distribution/protection.ts'
 import type { TagLocks } from '../../distribution/tag-locks.ts'
+import { tagsNamedAfter } from '../../metadata/attached.ts'
 import { dropTag, holdsNow, recordEvent } from '../../metadata/edits.ts'
 import type { MetadataStore } from '../../metadata/port.ts'
 import type { Change, Check } from '../../metadata/transaction.ts'

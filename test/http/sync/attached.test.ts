@@ -1,6 +1,6 @@
 /** @module What is attached to an image comes with it: by every way, with its subject, and no more. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { referrersOf } from '../../../src/distribution/attached.ts'
+import { referrersOf } from '../../../src/metadata/attached.ts'
 import type { Digest } from '../../../src/registry/digest.ts'
 import { fallbackTagOf } from '../../../src/registry/named-tag.ts'
 import type { Tag } from '../../../src/registry/tag.ts'

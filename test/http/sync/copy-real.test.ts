@@ -1,6 +1,6 @@
 /** @module A copy from a real registry: another FastRegistry, with what is attached to its images. */
 import { expect, test } from 'vitest'
-import { referrersOf } from '../../../src/distribution/attached.ts'
+import { referrersOf } from '../../../src/metadata/attached.ts'
 import { mediaTypes } from '../../../src/registry/media-type.ts'
 import { fallbackTagOf } from '../../../src/registry/named-tag.ts'
 import { describeRegistry } from '../../support/in-process.ts'

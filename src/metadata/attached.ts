@@ -4,12 +4,12 @@
  * undeletes ask here, collection follows the same two ways with its own rows (`gc/mark/repository.ts`).
  */
 
-import type { MetadataReader } from '../metadata/port.ts'
-import { listAll } from '../metadata/scan.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { fallbackTagOf, namesakeOf } from '../registry/named-tag.ts'
 import { parseTag, type Tag } from '../registry/tag.ts'
+import type { MetadataReader } from './port.ts'
+import { listAll } from './scan.ts'
 
 /** Tags read at once. */
 const tagsAtOnce = 100
