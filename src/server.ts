@@ -4,6 +4,7 @@
  */
 import { auditEndpoints } from './admin/audit-endpoints.ts'
 import type { Endpoint } from './admin/endpoint.ts'
+import { signatureEndpoints } from './admin/signature-endpoints.ts'
 import type { Config } from './config/config.ts'
 import type { HttpEngine } from './http/engine/port.ts'
 import { readTls } from './http/engine/tls-files.ts'
@@ -24,6 +25,7 @@ import { openFollowers } from './server/followers.ts'
 import { makeHttp } from './server/http.ts'
 import { mirroredBy } from './server/mirrors.ts'
 import { openAccess } from './server/open-access.ts'
+import { openSignatures } from './server/signatures.ts'
 import { makeHealth, makeMetrics, type StatusParts, statusEndpoints } from './server/status.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
 import { makeUseCases, type UseCases } from './server/use-cases.ts'
@@ -118,6 +120,7 @@ async function start(
   const answered = () => served.answers
   const shared = { storage, useCases, readManifest, isForAll, answered, logger, life }
   const { mirrors, syncs, syncCounters } = await openFollowers(config, shared)
+  const signatures = await openSignatures(config, useCases, logger, life)
   const health = makeHealth(storage)
   const shown: StatusParts = {
     storage,
@@ -145,6 +148,7 @@ async function start(
         ...endpointsOfMirrors(config, mirrors, logger),
         ...endpointsOfSyncs(syncs?.engine),
         ...endpointsOfPrune(syncs?.prune, useCases.writes.jobs),
+        ...signatureEndpoints({ metadata, signatures }),
         ...auditEndpoints({ file: config.auditFile, flush: async () => audit?.flush() }),
       ]
       return endpoints

@@ -18,6 +18,17 @@ export interface Admin {
   ask(method: string, path: string, body?: object): Promise<Json>
 }
 
+/** What the server answers instead of what was asked for: its own sentence. */
+export class AdminRefusal extends Error {
+  override readonly name = 'AdminRefusal'
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
 export type Json = Readonly<Record<string, unknown>>
 
 type Environment = Terminal['environment']
@@ -122,7 +133,7 @@ async function askServer(
     throw new Error(`${server} answered ${response.status} without JSON: is it a FastRegistry?`)
   }
   if (response.ok) return json
-  throw new Error(String(json['error'] ?? `status ${response.status}`))
+  throw new AdminRefusal(response.status, String(json['error'] ?? `status ${response.status}`))
 }
 
 /** `user:password` as Basic, anything else as Bearer. */

@@ -10,6 +10,7 @@ import { accessContradictions, accessPart } from './sections/access.ts'
 import { cleanupConfig, cleanupContradictions } from './sections/cleanup.ts'
 import { mirrorContradictions, mirrorPart } from './sections/mirrors.ts'
 import { serverContradictions, serverPart } from './sections/server.ts'
+import { signingPart } from './sections/signing.ts'
 import { storagePart } from './sections/storage.ts'
 import { syncPart } from './sections/sync.ts'
 import type { Contradiction } from './setting.ts'
@@ -22,6 +23,7 @@ export function assembleConfig(values: Values): Config {
     ...accessPart(values, values.mirrors),
     ...mirrorPart(values),
     ...syncPart(values),
+    ...signingPart(values),
     cleanup: cleanupConfig(values),
   })
 }

@@ -7,6 +7,7 @@ import type { AccessPart } from './sections/access.ts'
 import type { CleanupConfig } from './sections/cleanup.ts'
 import type { MirrorPart } from './sections/mirrors.ts'
 import type { ServerPart } from './sections/server.ts'
+import type { SigningConfig } from './sections/signing.ts'
 import type { StoragePart } from './sections/storage.ts'
 import type { SyncConfig } from './sections/sync.ts'
 
@@ -43,6 +44,7 @@ export type {
   TlsFiles,
   WorkersConfig,
 } from './sections/server.ts'
+export type { SigningConfig, SigningKeyConfig } from './sections/signing.ts'
 export type { PolicyConfig, ScrubConfig, StorageConfig } from './sections/storage.ts'
 export type {
   SyncAccount,
@@ -58,4 +60,5 @@ export type { TimeWindow } from './time-window.ts'
 export interface Config extends ServerPart, StoragePart, AccessPart, MirrorPart {
   readonly cleanup: CleanupConfig
   readonly sync: SyncConfig
+  readonly signing: SigningConfig
 }

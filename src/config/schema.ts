@@ -8,6 +8,7 @@ import { CLEANUP_SETTINGS } from './sections/cleanup.ts'
 import { LATER_SETTINGS } from './sections/later.ts'
 import { MIRROR_SETTINGS } from './sections/mirrors.ts'
 import { SERVER_SETTINGS } from './sections/server.ts'
+import { SIGNING_SETTINGS } from './sections/signing.ts'
 import { STORAGE_SETTINGS } from './sections/storage.ts'
 import { SYNC_SETTINGS } from './sections/sync.ts'
 import type { Setting, ValuesOf } from './setting.ts'
@@ -19,6 +20,7 @@ export const SETTINGS = {
   ...ACCESS_SETTINGS,
   ...MIRROR_SETTINGS,
   ...SYNC_SETTINGS,
+  ...SIGNING_SETTINGS,
   ...LATER_SETTINGS,
 } as const
 

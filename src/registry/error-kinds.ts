@@ -245,6 +245,12 @@ export const ERRORS = {
     message: 'too many large manifests are being read; try again in a moment',
     retryAfterSeconds: 1,
   },
+  SIGNATURES_BUSY: {
+    code: 'UNAVAILABLE',
+    status: 503,
+    message: 'the signatures of too many images are being verified; try again in a moment',
+    retryAfterSeconds: 1,
+  },
   CHANGING_TOO_FAST: {
     code: 'UNAVAILABLE',
     status: 503,

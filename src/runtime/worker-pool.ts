@@ -16,6 +16,7 @@ export type WorkerName =
   | 'password'
   | 'reconcile'
   | 'scrub'
+  | 'signature'
 
 /**
  * A bound of a thread's heap for work of which little stays, MiB. Below 2 GiB V8 collects earlier: it

@@ -15,6 +15,7 @@ import { needText } from '../../src/admin/needs.ts'
 import { pinEndpoints } from '../../src/admin/pin-endpoints.ts'
 import { repositoryEndpoints } from '../../src/admin/repository-endpoints.ts'
 import { serviceEndpoints } from '../../src/admin/service-endpoints.ts'
+import { signatureEndpoints } from '../../src/admin/signature-endpoints.ts'
 import { syncEndpoints } from '../../src/admin/sync-endpoints.ts'
 import { syncPlanEndpoints } from '../../src/admin/sync-plan-endpoints.ts'
 import { secretFolder } from '../../src/auth/secret-file.ts'
@@ -95,6 +96,7 @@ export function adminEndpoints(): readonly Endpoint[] {
     ...jobEndpoints(nothing, nothing),
     ...repositoryEndpoints(nothing),
     ...imageEndpoints(nothing),
+    ...signatureEndpoints(nothing),
     ...eventEndpoints(nothing),
     ...pinEndpoints(nothing),
     ...auditEndpoints({ file: undefined, flush: nothing }),

@@ -24,6 +24,8 @@ const WORKERS_MAY_LOAD = [
   /^src\/gc\/(mark|plan|sweep)\//,
   // The worker's side of a part.
   /^src\/[a-z/]+\/worker\//,
+  // What strangers have signed is read and verified on a thread of its own.
+  /^src\/signing\/(formats|keys|verdicts)\//,
   // Passwords are compared on a thread of their own.
   /^src\/auth\/bcrypt\.ts$/,
 ]

@@ -54,14 +54,14 @@ interface Named {
 }
 
 /** `name:tag`, `name@digest` or `name`. */
-function split(text: string): Named {
+export function splitImageName(text: string): Named {
   const [, repository = text, tag, digest] = /^([^:@]+)(?::([^@]+)|@(.+))?$/.exec(text) ?? []
   if (tag !== undefined) return { repository, tag }
   return digest === undefined ? { repository } : { repository, digest }
 }
 
 export const copy: RunCommand = async (line, terminal) => {
-  const [from, to] = line.operands.map(split) as [Named, Named]
+  const [from, to] = line.operands.map(splitImageName) as [Named, Named]
   const reference = from.tag ?? from.digest
   if (reference === undefined) throw new Misuse('copy needs a tag or a digest to copy')
   if (to.digest !== undefined) throw new Misuse('copy needs a name or a tag for the copy')
@@ -78,7 +78,7 @@ export const copy: RunCommand = async (line, terminal) => {
 export const undelete: RunCommand = (line, terminal) =>
   withAdmin(line, terminal, async ({ ask, isJson }) => {
     const digest = line.text('digest')
-    const named = split(line.operands[0]!)
+    const named = splitImageName(line.operands[0]!)
     const of = digest === undefined ? named : { ...named, digest }
     if (of.tag === undefined && of.digest === undefined) {
       const name = encodeURIComponent(of.repository)

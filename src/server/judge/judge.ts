@@ -12,6 +12,7 @@ import type { Finding } from './finding.ts'
 import { judgeAudit, judgeStorage } from './folders.ts'
 import { judgeMirrors } from './mirrors.ts'
 import { judgeEngine, judgeSchedules } from './parts.ts'
+import { judgeSigning } from './signing.ts'
 import { judgeSync } from './sync.ts'
 import { judgeTls } from './tls.ts'
 
@@ -34,6 +35,7 @@ const JUDGES: readonly Judge[] = [
   judgeCredentials,
   judgeMirrors,
   judgeSync,
+  judgeSigning,
 ]
 
 /**

@@ -1,0 +1,38 @@
+/**
+ * @module Judges the public keys of signatures: each is read by the very function that reads it later.
+ *
+ * @apart one judge for each kind of thing that a configuration names
+ */
+import type { Config } from '../../config/config.ts'
+import { readText } from '../../runtime/text-file.ts'
+import { readPublicKey } from '../../signing/keys/public-key.ts'
+import type { Finding } from './finding.ts'
+
+export async function judgeSigning({ signing }: Config): Promise<readonly Finding[]> {
+  const findings = await Promise.all(
+    signing.keys.map(async ({ name, source }, index): Promise<readonly Finding[]> => {
+      const path = [index, source.kind === 'file' ? 'path' : 'pem']
+      const problem =
+        source.kind === 'file' ? await fileProblem(name, source.path) : keyProblem(name, source.pem)
+      return problem === undefined ? [] : [{ key: 'signing.keys', path, message: problem }]
+    }),
+  )
+  return findings.flat()
+}
+
+async function fileProblem(name: string, path: string): Promise<string | undefined> {
+  let text: string
+  try {
+    text = await readText(path)
+  } catch (error) {
+    const { code = 'unreadable' } = error as NodeJS.ErrnoException
+    return `${path} cannot be read (${code}); check the path and its owner`
+  }
+  const problem = keyProblem(name, text)
+  return problem === undefined ? undefined : `${path}: ${problem}`
+}
+
+function keyProblem(name: string, pem: string): string | undefined {
+  const read = readPublicKey(name, pem)
+  return read.ok ? undefined : read.error
+}

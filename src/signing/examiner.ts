@@ -1,0 +1,64 @@
+/**
+ * @module Signatures on their way to the thread that looks at them. Bounded: what waits holds the bytes of what
+ * strangers attached.
+ */
+import { RegistryError } from '../registry/errors.ts'
+import { SupervisedTask } from '../runtime/supervised-task.ts'
+import type { LongTask } from '../runtime/worker-pool.ts'
+import type { Examination } from './verdicts/examine.ts'
+import type { ExamineReply, ExamineRequest } from './worker/messages.ts'
+
+/** Images that wait or are being looked at: beyond it 503. Each holds up to 48 MiB, most some KiB. */
+const waitingMax = 8
+
+interface Waiting {
+  resolve(examination: Examination): void
+  reject(error: unknown): void
+}
+
+export class Examiner {
+  readonly #start: () => LongTask
+  readonly #waiting = new Map<number, Waiting>()
+  /** Most registries are never asked about a signature: the thread starts with the first question. */
+  #task: SupervisedTask<ExamineRequest, ExamineReply> | undefined
+  #lastId = 0
+
+  /** `start` runs `workers/signature.ts`; it is run again if it dies. */
+  constructor(start: () => LongTask) {
+    this.#start = start
+  }
+
+  /** Rejects with SIGNATURES_BUSY when too many wait or the thread has died. */
+  examine(request: Omit<ExamineRequest, 'id'>): Promise<Examination> {
+    if (this.#waiting.size >= waitingMax) return Promise.reject(busy())
+    this.#task ??= new SupervisedTask(this.#start, {
+      onReply: (reply) => this.#settle(reply),
+      onDown: () => this.#fail(),
+    })
+    const id = ++this.#lastId
+    if (!this.#task.post({ id, ...request })) return Promise.reject(busy())
+    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }))
+  }
+
+  /** Ends the thread; who waits hears SIGNATURES_BUSY. */
+  async close(): Promise<void> {
+    this.#fail()
+    await this.#task?.close()
+  }
+
+  #settle({ id, examination, fault }: ExamineReply): void {
+    const waiting = this.#waiting.get(id)
+    this.#waiting.delete(id)
+    if (examination !== undefined) waiting?.resolve(examination)
+    else waiting?.reject(new Error(`signatures could not be examined: ${fault}`))
+  }
+
+  #fail(): void {
+    for (const waiting of this.#waiting.values()) waiting.reject(busy())
+    this.#waiting.clear()
+  }
+}
+
+function busy(): RegistryError {
+  return new RegistryError('SIGNATURES_BUSY')
+}

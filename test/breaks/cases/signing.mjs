@@ -1,0 +1,73 @@
+/**
+ * @module The breaks of what is said of signatures: what counts, for which image, in which repository.
+ */
+import { vitest } from '../breaks.mjs'
+
+const unit = (file) => vitest('unit', `test/unit/signing/${file}.test.ts`)
+const http = vitest('http', 'test/http/signing/signatures.test.ts')
+
+export const BREAKS = [
+  {
+    what: 'signing: a signature of another image counts',
+    file: 'src/signing/verdicts/examine.ts',
+    find: '  if (digest !== subject.digest) return mismatch([digest])\n  return bySigner',
+    replace: '  return bySigner',
+    guard: unit('examine'),
+  },
+  {
+    what: 'signing: an attestation about another image counts',
+    file: 'src/signing/verdicts/examine.ts',
+    find: '  if (!subjects.has(subject.digest)) return { ...about, ...mismatch([...subjects]) }\n',
+    replace: '',
+    guard: unit('examine'),
+  },
+  {
+    what: 'signing: any attestation is a signature',
+    file: 'src/signing/verdicts/examine.ts',
+    find: 'isSignature: predicateType === signPredicateType',
+    replace: 'isSignature: true',
+    guard: unit('examine'),
+  },
+  {
+    what: 'signing: an envelope of a bundle may have several signatures',
+    file: 'src/signing/formats/bundle.ts',
+    find: "  if (envelope.signatures.length !== 1) throw new Unreadable('a bundle has exactly one signature')\n",
+    replace: '',
+    guard: unit('examine'),
+  },
+  {
+    what: 'signing: base64 has several texts for the same bytes',
+    file: 'src/signing/formats/encoding.ts',
+    find: '  if (bytes.toString(encoding) !== value) throw',
+    replace: '  if (bytes.byteLength < 0) throw',
+    guard: unit('formats'),
+  },
+  {
+    what: 'signing: CBOR believes a length before it is there',
+    file: 'src/signing/formats/cbor.ts',
+    find: "    if (this.#members > membersMax) throw new Unreadable('a CBOR item has too many members')\n",
+    replace: '',
+    guard: unit('formats'),
+  },
+  {
+    what: 'signing: a larger curve may be signed with SHA-256',
+    file: 'src/signing/keys/public-key.ts',
+    find: "  secp384r1: 'sha384',",
+    replace: "  secp384r1: 'sha256',",
+    guard: unit('public-key'),
+  },
+  {
+    what: 'signing: an image has nothing of the index that lists it',
+    file: 'src/signing/signatures.ts',
+    find: 'for (const it of level) if (found.size < parentsMax) found.add(it)',
+    replace: 'for (const it of level) if (found.size < 0) found.add(it)',
+    guard: http,
+  },
+  {
+    what: 'signing: junk stands before what looks like a signature',
+    file: 'src/signing/evidence.ts',
+    find: "if (SIGNED_TYPES.has(row.artifactType ?? '')) found.set(referrer, 'referrer')",
+    replace: "if (SIGNED_TYPES.has('')) found.set(referrer, 'referrer')",
+    guard: http,
+  },
+]

@@ -1,0 +1,297 @@
+import { createHash } from 'node:crypto'
+import { expect, test } from 'vitest'
+import type { Digest } from '../../../src/registry/digest.ts'
+import { type PublicKey, readPublicKey } from '../../../src/signing/keys/public-key.ts'
+import { type Candidate, examine } from '../../../src/signing/verdicts/examine.ts'
+import {
+  attestation,
+  base64,
+  bundle,
+  bundleType,
+  envelope,
+  type Layer,
+  makeSigner,
+  messageBundle,
+  payloadOf,
+  type Signer,
+  type SignerKind,
+  signedBundle,
+  signPredicate,
+  simpleSigning,
+  statementAbout,
+} from '../../support/signing.ts'
+
+const digestOf = (bytes: Uint8Array) =>
+  `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest
+
+const image = Buffer.from('{"schemaVersion":2,"layers":[]}')
+const subject = { digest: digestOf(image), bytes: image }
+const other = digestOf(Buffer.from('another image'))
+const slsa = 'https://slsa.dev/provenance/v1'
+
+function keyOf(name: string, { pem }: Signer): PublicKey {
+  const read = readPublicKey(name, pem)
+  if (!read.ok) throw new Error(read.error)
+  return read.value
+}
+
+function candidate(
+  via: Candidate['via'],
+  layers: readonly Layer[],
+  fields: Readonly<Record<string, unknown>> = {},
+): Candidate {
+  const bytes = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      config: { mediaType: 'application/vnd.oci.image.config.v1+json' },
+      layers: layers.map((layer) => ({
+        mediaType: layer.mediaType,
+        digest: digestOf(layer.bytes),
+        annotations: layer.annotations,
+      })),
+      ...fields,
+    }),
+  )
+  const blobs = new Map(layers.map((layer) => [digestOf(layer.bytes) as string, layer.bytes]))
+  return { manifest: digestOf(bytes), via, bytes, blobs }
+}
+
+const hasTime = () => true
+const release = makeSigner()
+const keys = [keyOf('other', makeSigner('ed25519')), keyOf('release', release)]
+
+const look = (one: Candidate, known: readonly PublicKey[] = keys) =>
+  examine(subject, [one], known, hasTime).findings
+
+const KINDS: readonly SignerKind[] = ['p256', 'p384', 'p521', 'rsa', 'ed25519']
+
+test.each(KINDS)('a key of type %s verifies a signature of each scheme', (kind) => {
+  const signer = makeSigner(kind)
+  const known = [...keys, keyOf('team', signer)]
+  const schemes: readonly (readonly [string, Candidate])[] = [
+    ['cosign-tag', candidate('tag', [simpleSigning(signer, subject.digest)])],
+    ['cosign-referrer', candidate('referrer', [simpleSigning(signer, subject.digest)])],
+    ['bundle', candidate('referrer', [signedBundle(signer, subject.digest)])],
+    ['bundle', candidate('referrer', [messageBundle(signer, image)])],
+  ]
+  for (const [scheme, one] of schemes) {
+    const [finding] = look(one, known)
+    expect(finding).toMatchObject({
+      scheme,
+      manifest: one.manifest,
+      isSignature: true,
+      result: 'verified',
+      signer: { key: 'team', fingerprint: signer.fingerprint },
+    })
+    expect(look(one)[0]).toMatchObject({ isSignature: true, result: 'unknown key' })
+    expect(look(one, [])[0]?.reason).toBe('no key is configured in signing.keys')
+  }
+})
+
+test('an attestation is none of a signature, whoever signed it', () => {
+  const made = [
+    candidate('tag', [attestation(release, subject.digest, slsa)]),
+    candidate('referrer', [signedBundle(release, subject.digest, slsa)]),
+  ]
+  for (const one of made) {
+    expect(look(one)).toEqual([
+      expect.objectContaining({ isSignature: false, predicateType: slsa, result: 'verified' }),
+    ])
+  }
+  const [signed] = look(candidate('tag', [attestation(release, subject.digest, signPredicate)]))
+  expect(signed).toMatchObject({ isSignature: true, result: 'verified' })
+})
+
+test('a signature of another image is reported with what it is about', () => {
+  const made = [
+    candidate('tag', [simpleSigning(release, other)]),
+    candidate('tag', [attestation(release, other, slsa)]),
+    candidate('referrer', [signedBundle(release, other)]),
+    candidate('referrer', [messageBundle(release, Buffer.from('another image'))]),
+  ]
+  for (const one of made) {
+    expect(look(one)[0]).toMatchObject({
+      result: 'digest mismatch',
+      reason: `it is about ${other}`,
+    })
+  }
+})
+
+test('all layers of one manifest are judged, each for itself', () => {
+  const stranger = makeSigner()
+  const layers = [
+    simpleSigning(stranger, subject.digest),
+    simpleSigning(release, subject.digest),
+    simpleSigning(release, other),
+  ]
+  expect(look(candidate('tag', layers)).map(({ result }) => result)).toEqual([
+    'unknown key',
+    'verified',
+    'digest mismatch',
+  ])
+})
+
+test('a key counts whatever certificate lies beside its signature', () => {
+  const { mediaType, annotations, bytes } = simpleSigning(release, subject.digest)
+  const beside = { ...annotations, 'dev.sigstore.cosign/certificate': 'nonsense' }
+  const one = candidate('tag', [{ mediaType, annotations: beside, bytes }])
+  expect(look(one)[0]).toMatchObject({ result: 'verified' })
+  expect(look(one, [])[0]).toMatchObject({ result: 'unreadable' })
+})
+
+test('a hint that means another key changes nothing', () => {
+  const dsseEnvelope = envelope(release, statementAbout(subject.digest, signPredicate))
+  const misleading = bundle({ ...release, fingerprint: makeSigner().fingerprint }, { dsseEnvelope })
+  expect(look(candidate('referrer', [misleading]))[0]).toMatchObject({ result: 'verified' })
+})
+
+test('bundles of all versions are read, and no other', () => {
+  const dsseEnvelope = envelope(release, statementAbout(subject.digest, signPredicate))
+  const resultOf = (mediaType: string) =>
+    look(candidate('referrer', [bundle(release, { dsseEnvelope }, mediaType)]))[0]?.result
+  for (const version of ['0.1', '0.2', '0.3']) {
+    const type = `application/vnd.dev.sigstore.bundle+json;version=${version}`
+    expect(resultOf(type), type).toBe('verified')
+  }
+  expect(resultOf(bundleType)).toBe('verified')
+  expect(resultOf('application/vnd.dev.sigstore.bundle+json;version=0.9')).toBe('unreadable')
+})
+
+test('what is not signed, or not understood, is listed with why', () => {
+  const statement = statementAbout(subject.digest, 'https://spdx.dev/Document')
+  const layer = (mediaType: string, bytes: Uint8Array = Buffer.from('{}')): Layer => ({
+    mediaType,
+    annotations: {},
+    bytes: Buffer.from(bytes),
+  })
+  const cases: readonly (readonly [Candidate, object])[] = [
+    [
+      candidate('tag', [layer('text/spdx+json')]),
+      { scheme: 'cosign-tag', isSignature: false, result: 'unsigned' },
+    ],
+    [
+      candidate('member', [layer('application/vnd.in-toto+json', statement)]),
+      { scheme: 'buildkit', result: 'unsigned', predicateType: 'https://spdx.dev/Document' },
+    ],
+    [
+      candidate('referrer', [layer('application/vnd.cncf.helm.chart.provenance.v1.prov')]),
+      { scheme: 'openpgp', result: 'not checked' },
+    ],
+    [
+      candidate('referrer', [layer('application/octet-stream')], { artifactType: 'a/b' }),
+      { scheme: 'unknown', result: 'not checked', reason: expect.stringContaining('a/b') },
+    ],
+    [
+      candidate('referrer', [layer('application/jose+json')], {
+        artifactType: 'application/vnd.cncf.notary.signature',
+      }),
+      { scheme: 'notation', isSignature: true, result: 'unreadable' },
+    ],
+    [
+      { ...candidate('tag', [simpleSigning(release, subject.digest)]), blobs: new Map() },
+      { result: 'unreadable', reason: expect.stringContaining('not in this registry') },
+    ],
+    [
+      { ...candidate('referrer', []), bytes: undefined },
+      { scheme: 'unknown', result: 'unreadable' },
+    ],
+  ]
+  for (const [one, expected] of cases)
+    expect(look(one)).toEqual([expect.objectContaining(expected)])
+})
+
+test('envelopes that say less than they must are refused', () => {
+  const good = envelope(release, statementAbout(subject.digest, signPredicate))
+  const text = envelope(release, statementAbout(subject.digest, signPredicate), 'text/plain')
+  const two = { ...good, signatures: [...good.signatures, ...good.signatures] }
+  const none = { ...good, signatures: [] }
+  const empty = { ...good, signatures: [{ sig: '' }] }
+  const loose = { ...good, payload: `${good.payload} ` }
+  const noStatement = envelope(release, Buffer.from('{"_type":"other"}'))
+  const noPredicate = envelope(
+    release,
+    Buffer.from('{"_type":"https://in-toto.io/Statement/v1","subject":[]}'),
+  )
+  for (const dsseEnvelope of [text, two, none, empty, loose, noStatement, noPredicate]) {
+    const [finding] = look(candidate('referrer', [bundle(release, { dsseEnvelope })]))
+    expect(finding?.result, JSON.stringify(dsseEnvelope).slice(0, 80)).toBe('unreadable')
+  }
+  const both = bundle(release, { dsseEnvelope: good, messageSignature: {} })
+  expect(look(candidate('referrer', [both]))[0]?.result).toBe('unreadable')
+})
+
+test('no single byte of a signature can be changed', () => {
+  const layers = [
+    simpleSigning(release, subject.digest),
+    signedBundle(release, subject.digest),
+    messageBundle(release, image),
+    attestation(release, subject.digest, slsa),
+  ]
+  for (const layer of layers) {
+    // A hint of the key is covered by no signature: without it all keys are tried.
+    const text = layer.bytes.toString()
+    const hint = /"publicKey":\{"hint":"[^"]*"\}/.exec(text)
+    const from = hint?.index ?? text.length
+    const to = from + (hint?.[0].length ?? 0)
+    for (let at = 0; at < layer.bytes.length; at += 1) {
+      if (at >= from && at < to) continue
+      const bytes = Buffer.from(layer.bytes)
+      bytes[at]! ^= 1
+      const [finding] = look(candidate('referrer', [{ ...layer, bytes }]))
+      expect(finding?.result, `byte ${at} of ${layer.mediaType}`).not.toBe('verified')
+    }
+  }
+  const signed = simpleSigning(release, subject.digest)
+  const name = 'dev.cosignproject.cosign/signature'
+  const signature = Buffer.from(signed.annotations[name]!)
+  for (let at = 0; at < signature.length; at += 1) {
+    const changed = Buffer.from(signature)
+    changed[at]! ^= 1
+    const one = candidate('tag', [
+      { ...signed, annotations: { [name]: changed.toString('latin1') } },
+    ])
+    expect(look(one)[0]?.result, `byte ${at}`).not.toBe('verified')
+  }
+})
+
+test('a payload of another type is no signature of an image', () => {
+  const payload = Buffer.from(
+    payloadOf(subject.digest).toString().replace('cosign container image', 'something'),
+  )
+  const one = candidate('tag', [simpleSigning(release, subject.digest, payload)])
+  expect(look(one)[0]).toMatchObject({ result: 'unreadable' })
+})
+
+test('too many findings, or too little time, end the examination and say so', () => {
+  const many = candidate(
+    'tag',
+    Array.from({ length: 300 }, () => simpleSigning(release, subject.digest)),
+  )
+  const all = examine(subject, [many], keys, hasTime)
+  expect(all).toMatchObject({ isTruncated: true })
+  expect(all.findings).toHaveLength(256)
+  let turns = 0
+  const some = examine(subject, [many], keys, () => ++turns <= 2)
+  expect(some.findings).toHaveLength(2)
+  expect(some.isTruncated).toBe(true)
+})
+
+test('Notation is listed with its signer, for JWS and COSE', () => {
+  // A certificate that is nobody's: what is read from it is its name alone.
+  const payload = Buffer.from(JSON.stringify({ targetArtifact: { digest: subject.digest } }))
+  const jws = {
+    payload: payload.toString('base64url'),
+    protected: '',
+    header: { x5c: [base64(Buffer.from('no certificate'))] },
+    signature: '',
+  }
+  const artifactType = 'application/vnd.cncf.notary.signature'
+  const bytes = Buffer.from(JSON.stringify(jws))
+  const layer = { mediaType: 'application/jose+json', annotations: {}, bytes }
+  const [finding] = look(candidate('referrer', [layer], { artifactType }))
+  expect(finding).toMatchObject({
+    scheme: 'notation',
+    result: 'unreadable',
+    reason: 'the certificate cannot be read',
+  })
+})
