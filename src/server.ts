@@ -4,7 +4,6 @@
  */
 import { auditEndpoints } from './admin/audit-endpoints.ts'
 import type { Endpoint } from './admin/endpoint.ts'
-import { signatureEndpoints } from './admin/signature-endpoints.ts'
 import type { Config } from './config/config.ts'
 import type { HttpEngine } from './http/engine/port.ts'
 import { readTls } from './http/engine/tls-files.ts'
@@ -25,7 +24,7 @@ import { openFollowers } from './server/followers.ts'
 import { makeHttp } from './server/http.ts'
 import { mirroredBy } from './server/mirrors.ts'
 import { openAccess } from './server/open-access.ts'
-import { openSignatures } from './server/signatures.ts'
+import { endpointsOfSignatures, openSignatures } from './server/signatures.ts'
 import { makeHealth, makeMetrics, type StatusParts, statusEndpoints } from './server/status.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
 import { makeUseCases, type UseCases } from './server/use-cases.ts'
@@ -107,7 +106,9 @@ async function start(
   const manifests = life.opened('manifests', makeManifestReader(), (one) => one.close())
   const onFileInDoubt = () => reconciliation.doubt()
   const readManifest = manifests.read
-  const useCases: UseCases = makeUseCases(config, storage, { readManifest, onFileInDoubt, life })
+  const signed = await openSignatures(config, storage, logger, life)
+  const parts = { readManifest, onFileInDoubt, gate: signed.gate, life }
+  const useCases: UseCases = makeUseCases(config, storage, parts)
   useCases.writes.uploads.recover()
   const isMirrored = mirroredBy(config)
   const cleanup = makeCleanup(config, { storage, useCases, logger, isMirrored, life })
@@ -120,7 +121,6 @@ async function start(
   const answered = () => served.answers
   const shared = { storage, useCases, readManifest, isForAll, answered, logger, life }
   const { mirrors, syncs, syncCounters } = await openFollowers(config, shared)
-  const signatures = await openSignatures(config, useCases, logger, life)
   const health = makeHealth(storage)
   const shown: StatusParts = {
     storage,
@@ -131,6 +131,7 @@ async function start(
     mirrors,
     syncs: syncs?.engine,
     syncCounters,
+    signatureCounters: signed.counters,
     audit,
     logger,
   }
@@ -148,7 +149,7 @@ async function start(
         ...endpointsOfMirrors(config, mirrors, logger),
         ...endpointsOfSyncs(syncs?.engine),
         ...endpointsOfPrune(syncs?.prune, useCases.writes.jobs),
-        ...signatureEndpoints({ metadata, signatures }),
+        ...endpointsOfSignatures(metadata, signed),
         ...auditEndpoints({ file: config.auditFile, flush: async () => audit?.flush() }),
       ]
       return endpoints

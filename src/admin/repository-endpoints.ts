@@ -255,7 +255,7 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
       }),
       answer: v.object({ message: v.string(), repo: v.string(), job: jobSchema }),
       handle: async ({ params: { repository }, body: { to, wait } }, { actor }) => {
-        repositories.requireRenamable(repository, to)
+        await repositories.requireRenamable(repository, to)
         await repositories.requireDeletable(repository)
         const started = await jobs.start('rename-repository', actor, async (job) => {
           const isDone = await repositories.rename(repository, to, actor, job)

@@ -4,15 +4,27 @@
 import * as v from 'valibot'
 import { findManifest } from '../distribution/pull.ts'
 import type { MetadataReader } from '../metadata/port.ts'
-import type { Signatures } from '../signing/signatures.ts'
+import type { EventRow } from '../metadata/schema.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import type { SignatureReport, Signatures } from '../signing/signatures.ts'
 import { type Endpoint, endpoint } from './endpoint.ts'
+import type { EventTail } from './events/tail.ts'
 import { reference } from './image-endpoints.ts'
-import { notFound } from './problem.ts'
-import { defined, referenceSchema, repositorySchema } from './schemas.ts'
+import { badRequest, notFound } from './problem.ts'
+import {
+  cursorOf,
+  defined,
+  isoTime,
+  nextSchema,
+  pageQuery,
+  referenceSchema,
+  repositorySchema,
+} from './schemas.ts'
 
 export interface SignatureSources {
   readonly metadata: MetadataReader
-  readonly signatures: Pick<Signatures, 'report'>
+  readonly signatures: Pick<Signatures, 'report' | 'policy'>
+  readonly tail: EventTail
 }
 
 const signerSchema = v.object({
@@ -35,13 +47,27 @@ const findingSchema = v.object({
 
 const reportSchema = v.object({
   digest: v.string(),
-  state: v.picklist(['verified', 'untrusted', 'unsigned']),
+  state: v.picklist(['verified', 'incomplete', 'untrusted', 'unsigned']),
+  policy: v.optional(v.string()),
   by: v.array(v.string()),
   signatures: v.array(findingSchema),
   truncated: v.boolean(),
 })
 
-export function signatureEndpoints({ metadata, signatures }: SignatureSources): Endpoint[] {
+export function signatureEndpoints({ metadata, signatures, tail }: SignatureSources): Endpoint[] {
+  const report = async (repository: RepositoryName, wanted: string, policy?: string) => {
+    const { digest } = findManifest(metadata, repository, reference(wanted))
+    const named = policy === undefined ? undefined : signatures.policy(policy)
+    if (policy !== undefined && named === undefined) {
+      throw badRequest(
+        `body.policy: there is no policy "${policy.slice(0, 64)}" in signing.policies`,
+      )
+    }
+    const found = await signatures.report(repository, digest, named && { policy: named })
+    // Deleted since it was found.
+    if (found === undefined) throw notFound('there is no such manifest')
+    return shown(found)
+  }
   return [
     endpoint({
       method: 'GET',
@@ -51,29 +77,81 @@ export function signatureEndpoints({ metadata, signatures }: SignatureSources): 
       summary: 'signatures, attestations and SBOMs of an image, with who signed and what counts',
       params: v.object({ repository: repositorySchema, reference: referenceSchema }),
       answer: reportSchema,
-      handle: async ({ params: { repository, reference: wanted } }) => {
-        const { digest } = findManifest(metadata, repository, reference(wanted))
-        const report = await signatures.report(repository, digest)
-        // Deleted since it was found.
-        if (report === undefined) throw notFound('there is no such manifest')
-        const { state, by, findings, isTruncated } = report
-        return {
-          digest,
-          state,
-          by: [...by],
-          signatures: findings.map(({ isSignature, isInherited, signer, ...rest }) =>
-            defined({
-              ...rest,
-              signature: isSignature,
-              signer: signer && defined(signer),
-              predicateType: rest.predicateType,
-              reason: rest.reason,
-              inherited: isInherited,
-            }),
-          ),
-          truncated: isTruncated,
-        }
+      handle: ({ params }) => report(params.repository, params.reference),
+    }),
+    endpoint({
+      method: 'POST',
+      path: '/admin/signatures/verify',
+      group: 'signatures',
+      summary: 'the same by a policy that is named, as if it governed the repository',
+      body: v.strictObject({
+        repository: repositorySchema,
+        reference: referenceSchema,
+        policy: v.optional(v.pipe(v.string('expected the name of a policy'), v.maxLength(64))),
+      }),
+      answer: reportSchema,
+      handle: ({ body }) => report(body.repository, body.reference, body.policy),
+    }),
+    endpoint({
+      method: 'GET',
+      path: '/admin/signatures/violations',
+      group: 'signatures',
+      summary:
+        'tags that moved although a policy in the mode audit or warn was not met, newest first',
+      query: v.strictObject({
+        limit: pageQuery.limit,
+        after: cursorOf(/^\d{1,15}$/),
+        repository: v.optional(repositorySchema),
+      }),
+      answer: v.object({
+        violations: v.array(
+          v.object({
+            repository: v.string(),
+            tag: v.string(),
+            digest: v.string(),
+            at: v.string(),
+            by: v.string(),
+            message: v.string(),
+          }),
+        ),
+        next: nextSchema,
+      }),
+      handle: async ({ query: { limit, after, repository } }) => {
+        const fits = ({ action }: EventRow) => action === 'signature-missing'
+        const filter = { repository, since: undefined, until: undefined, fits }
+        const before = after === undefined ? undefined : Number(after)
+        const { events, last, hasMore } = await tail.backward(filter, before, limit)
+        const violations = events.map(({ row }) => ({
+          repository: row.repository,
+          tag: row.tag ?? '',
+          digest: row.digest ?? '',
+          at: isoTime(row.at),
+          by: row.by,
+          message: row.why ?? '',
+        }))
+        return defined({ violations, next: hasMore ? String(last) : undefined })
       },
     }),
   ]
+}
+
+function shown(report: SignatureReport): v.InferInput<typeof reportSchema> {
+  const { digest, state, policy, by, findings, isTruncated } = report
+  return defined({
+    digest,
+    state,
+    policy: policy?.name,
+    by: [...by],
+    signatures: findings.map(({ isSignature, isInherited, signer, ...rest }) =>
+      defined({
+        ...rest,
+        signature: isSignature,
+        signer: signer && defined(signer),
+        predicateType: rest.predicateType,
+        reason: rest.reason,
+        inherited: isInherited,
+      }),
+    ),
+    truncated: isTruncated,
+  })
 }

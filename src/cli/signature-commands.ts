@@ -22,10 +22,20 @@ export const SIGNATURE_COMMANDS: readonly Command[] = [
     operands: [image],
     flags: {},
     needs: 'running',
-    summary: 'report whether one of the keys in signing.keys has signed an image',
+    summary:
+      'report whether an image is signed as its policy asks, or by one of the keys in signing.keys',
     details:
       'Exit codes: 0 verified, 1 not verified or not known, 2 misuse, 3 there is no such image.',
     examples: ['signatures verify team/app:v1'],
     load: async () => (await import('./commands/signatures.ts')).signaturesVerify,
+  },
+  {
+    words: ['signatures', 'violations'],
+    operands: [],
+    flags: {},
+    needs: 'running',
+    summary: 'list tags that moved although a policy in the mode audit or warn was not met',
+    examples: ['signatures violations', 'signatures violations --json'],
+    load: async () => (await import('./commands/signatures.ts')).signaturesViolations,
   },
 ]

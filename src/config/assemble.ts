@@ -10,7 +10,7 @@ import { accessContradictions, accessPart } from './sections/access.ts'
 import { cleanupConfig, cleanupContradictions } from './sections/cleanup.ts'
 import { mirrorContradictions, mirrorPart } from './sections/mirrors.ts'
 import { serverContradictions, serverPart } from './sections/server.ts'
-import { signingPart } from './sections/signing.ts'
+import { signingContradictions, signingPart } from './sections/signing.ts'
 import { storagePart } from './sections/storage.ts'
 import { syncPart } from './sections/sync.ts'
 import type { Contradiction } from './setting.ts'
@@ -36,6 +36,7 @@ export function checkRelations(checked: CheckedSettings): readonly Problem[] {
     ...accessContradictions(values),
     ...mirrorContradictions(values),
     ...cleanupContradictions(values),
+    ...signingContradictions(values),
   ]
   return found
     .filter(({ unless = [] }) => !unless.some((key) => isRefused(checked, key)))

@@ -44,7 +44,7 @@ export type {
   TlsFiles,
   WorkersConfig,
 } from './sections/server.ts'
-export type { SigningConfig, SigningKeyConfig } from './sections/signing.ts'
+export type { SigningConfig, SigningKeyConfig, SigningPolicyConfig } from './sections/signing.ts'
 export type { PolicyConfig, ScrubConfig, StorageConfig } from './sections/storage.ts'
 export type {
   SyncAccount,

@@ -18,6 +18,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { type Admission, type TagGate, violationEvents } from '../signing/gate.ts'
 import { checkChildren } from './check-children.ts'
 import { isBuildCache, lifetimeOf, type ReadBlob } from './image-expiry.ts'
 import type { Policy } from './policy.ts'
@@ -45,6 +46,8 @@ export interface ManifestPush {
 export interface PushedManifest {
   readonly digest: Digest
   readonly subject: string | undefined
+  /** What the client is to be told although its tags moved. */
+  readonly warning: string | undefined
 }
 
 /** What a push shares with the other ways to change a repository: the very same objects. */
@@ -56,6 +59,8 @@ export interface PushParts {
   readonly readBlob: ReadBlob
   /** `readManifest` of `distribution/worker/read-manifest.ts`: on this thread. */
   readonly readManifest: (text: ManifestText) => ReadManifest | Promise<ReadManifest>
+  /** What has to be signed before a tag points at it. */
+  readonly gate: TagGate
 }
 
 /** What was looked up of a manifest before its lock was taken. */
@@ -84,7 +89,8 @@ export class ManifestPushes {
   /**
    * Stores a manifest and moves its tags. On disk and visible when it resolves. Throws
    * DIGEST_MISMATCH, MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN (one entry a missing digest),
-   * TAG_IMMUTABLE, and MANIFEST_CHANGED when a condition on the tag does not hold.
+   * TAG_IMMUTABLE, and MANIFEST_CHANGED when a condition on the tag does not hold. Throws SIGNATURE_REQUIRED
+   * when a signature is missing: the manifest is stored then, and its tags stay where they were.
    */
   async push(push: ManifestPush): Promise<PushedManifest> {
     const { digest, manifest } = await this.#parts.readManifest(textOf(push))
@@ -96,9 +102,28 @@ export class ManifestPushes {
       this.#parts.readBlob,
     )
     const imageBytes = await this.#sizeOf(push.repository, digest, manifest)
-    return this.#parts.tagLocks.run(push.repository, [digest, ...tags], () =>
-      this.#store(push, digest, manifest, tags, { lifetime, imageBytes }),
-    )
+    const store = (moved: readonly Tag[], admission?: Admission) =>
+      this.#parts.tagLocks.run(push.repository, [digest, ...moved], () =>
+        this.#store(push, digest, manifest, moved, { lifetime, imageBytes }, admission),
+      )
+    const { gate } = this.#parts
+    const move = {
+      repository: push.repository,
+      digest,
+      tags,
+      bytes: push.bytes,
+      gate: 'tag',
+    } as const
+    if (tags.length === 0 || !gate.governs(move)) return store(tags)
+    let admission: Admission
+    try {
+      admission = await gate.admit(move)
+    } catch (error) {
+      // Its signers need it before it can be verified: they find it by its digest.
+      if (error instanceof RegistryError && error.kind === 'SIGNATURE_REQUIRED') await store([])
+      throw error
+    }
+    return store(tags, admission)
   }
 
   /** An index may name ten thousand manifests; an image names a few layers. */
@@ -122,6 +147,7 @@ export class ManifestPushes {
     manifest: Manifest,
     tags: readonly Tag[],
     found: FoundFacts,
+    admission: Admission | undefined,
   ): Promise<PushedManifest> {
     const refusal = await commitRetrying(this.#metadata, () => {
       const now = this.#clock.now()
@@ -129,12 +155,18 @@ export class ManifestPushes {
       const checks = this.#checkChildren(push.repository, manifest, moves)
       const changes = this.#manifestChanges(push, digest, manifest, found, now)
       changes.push(...moves)
+      if (admission !== undefined) {
+        const { repository, by } = push
+        changes.push(...violationEvents({ repository, digest, tags }, admission, by, now))
+      }
       if (tags.length === 0) changes.push(this.#event(push, digest, now))
       changes.push(...this.#raises(manifest, now), ...(push.more ?? []))
-      return { checks, changes }
+      return { checks: [...checks, ...(admission?.checks ?? [])], changes }
     })
     if (refusal !== undefined) throw this.#refused(refusal)
-    return { digest, subject: manifest.subject?.digest.digest }
+    const { violation } = admission ?? {}
+    const warning = violation?.mode === 'warn' ? violation.message : undefined
+    return { digest, subject: manifest.subject?.digest.digest, warning }
   }
 
   /** Throws for a child that is not here; a client hears of a tag that would not move first. */

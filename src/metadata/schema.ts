@@ -180,6 +180,7 @@ export type EventAction =
   | 'pin'
   | 'unpin'
   | 'plan-applied'
+  | 'signature-missing'
   | SyncAction
 
 /** One line of the history, written with the change itself. */

@@ -1,8 +1,7 @@
 /**
- * @module The one table of errors. A kind names one case inside; code and status are what clients
- * see. The codes are those of the distribution specification (spec.md#error-codes), and two of ours
- * for answers of class 5xx, which it leaves open. Its TOOMANYREQUESTS is not here: load is answered
- * with 503, which every client repeats.
+ * @module The one table of errors. A kind names one case inside; code and status are what clients see. The codes are
+ * those of the distribution specification (spec.md#error-codes), and two of ours for answers of class 5xx, which it
+ * leaves open. Its TOOMANYREQUESTS is not here: load is answered with 503, which every client repeats.
  */
 
 export interface ErrorRow {
@@ -19,6 +18,7 @@ export interface ErrorRow {
     | 'cross-site'
     | 'unknown-host'
     | 'hook-secret'
+    | 'signature'
   /** Its word in the admin API, where that is not the code. */
   readonly word?: string
 }
@@ -162,6 +162,12 @@ export const ERRORS = {
     code: 'DENIED',
     status: 403,
     message: 'upstream refuses it to the mirror',
+  },
+  SIGNATURE_REQUIRED: {
+    code: 'DENIED',
+    status: 403,
+    message: 'the image is not signed as the policy of the repository requires',
+    auditWord: 'signature',
   },
   TAG_IMMUTABLE: {
     code: 'DENIED',

@@ -17,6 +17,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { TagGate } from '../signing/gate.ts'
 
 export interface CopyRequest {
   readonly from: RepositoryName
@@ -54,20 +55,25 @@ export class Copies {
   readonly #metadata: MetadataStore
   readonly #pushes: ManifestPushes
   readonly #clock: Clock
+  readonly #gate: TagGate
 
-  constructor(metadata: MetadataStore, pushes: ManifestPushes, clock: Clock) {
+  /** `gate`: that of `pushes`. */
+  constructor(metadata: MetadataStore, pushes: ManifestPushes, clock: Clock, gate: TagGate) {
     this.#metadata = metadata
     this.#pushes = pushes
     this.#clock = clock
+    this.#gate = gate
   }
 
   /**
    * On disk and visible when it resolves; the tag moves last. Throws MANIFEST_UNKNOWN, and what a push
-   * throws.
+   * throws. Throws SIGNATURE_REQUIRED before the first step where the policy of the target asks for signatures
+   * that are not on the source.
    */
   async copy(request: CopyRequest): Promise<Copied> {
     const { from, to, tag } = request
     const { digest } = findManifest(this.#metadata, from, request.reference)
+    if (tag !== undefined) await this.requireSigned(from, to, tag, digest)
     const all: Collected = { seen: new Set(), manifests: [], tags: new Map() }
     await this.#collect(from, digest, request.withReferrers, all)
     let blobs = 0
@@ -85,6 +91,33 @@ export class Copies {
     }
     await this.#push(request, digest, tag === undefined ? [] : [tag])
     return { digest, manifests: all.manifests.length, blobs, tags }
+  }
+
+  /** Whether a policy of signatures may have a say in a repository. */
+  isWatched(repository: RepositoryName): boolean {
+    return this.#gate.watches(repository)
+  }
+
+  /**
+   * Asks the policy of `to` whether the tag may point at an image there, by the signatures that it has in
+   * `from`. Throws SIGNATURE_REQUIRED.
+   */
+  async requireSigned(
+    from: RepositoryName,
+    to: RepositoryName,
+    tag: Tag,
+    digest: Digest,
+  ): Promise<void> {
+    if (!this.#gate.watches(to)) return
+    const bytes = await this.#bytesOf(digest)
+    if (bytes === undefined) throw changed()
+    const move = { repository: to, from, digest, tags: [tag], bytes, gate: 'copy' } as const
+    if (this.#gate.governs(move)) await this.#gate.admit(move)
+  }
+
+  async #bytesOf(digest: Digest): Promise<Uint8Array | undefined> {
+    await this.#metadata.pageIn('manifestBytes', digest)
+    return this.#metadata.getBytes('manifestBytes', digest)?.slice()
   }
 
   /**
@@ -167,8 +200,7 @@ export class Copies {
 
   async #push({ from, to, by }: CopyRequest, digest: Digest, tags: Tag[]): Promise<void> {
     const row = this.#metadata.get('manifests', [from, digest])
-    await this.#metadata.pageIn('manifestBytes', digest)
-    const bytes = this.#metadata.getBytes('manifestBytes', digest)?.slice()
+    const bytes = await this.#bytesOf(digest)
     if (row === undefined || bytes === undefined) throw changed()
     // The same manifest under the same name is not pushed again: its age is its own.
     const isThere = this.#metadata.get('manifests', [to, digest]) !== undefined

@@ -15,7 +15,7 @@ import {
 } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { commitRetrying } from '../metadata/retry.ts'
-import { listAll } from '../metadata/scan.ts'
+import { inTurns, listAll } from '../metadata/scan.ts'
 import type { TagRow } from '../metadata/schema.ts'
 import type { Change } from '../metadata/transaction.ts'
 import { RegistryError } from '../registry/errors.ts'
@@ -123,15 +123,22 @@ export class Repositories {
     return applied
   }
 
-  /** Throws NAME_UNKNOWN, and NAME_TAKEN when the new name is taken by something else. */
-  requireRenamable(from: RepositoryName, to: RepositoryName): void {
-    const { metadata } = this.#options
+  /**
+   * Throws NAME_UNKNOWN, NAME_TAKEN when the new name is taken by something else, and SIGNATURE_REQUIRED when a
+   * tag may not point there by the policy of the new name.
+   */
+  async requireRenamable(from: RepositoryName, to: RepositoryName): Promise<void> {
+    const { metadata, copies } = this.#options
     if (metadata.get('repositories', from) === undefined) {
       throw new RegistryError('NAME_UNKNOWN', { detail: { name: from } })
     }
     const isBegun = metadata.get('progress', renameKey(from)) === to
-    if (from !== to && (isBegun || metadata.get('repositories', to) === undefined)) return
-    throw new RegistryError('NAME_TAKEN')
+    const isFree = from !== to && (isBegun || metadata.get('repositories', to) === undefined)
+    if (!isFree) throw new RegistryError('NAME_TAKEN')
+    if (!copies.isWatched(to)) return
+    for await (const { key, row } of inTurns(metadata, 'tags', [from])) {
+      await copies.requireSigned(from, to, key[1], row.digest)
+    }
   }
 
   /** Everything under the new name, tags with their history; then the old one goes. */
@@ -195,6 +202,7 @@ export class Repositories {
       isTaken = row !== undefined && (there === undefined || isOlder(there, row))
       if (row === undefined || !isTaken) return { checks: [], changes: [] }
       const { digest } = row
+      await copies.requireSigned(from, to, tag, digest)
       if (metadata.get('manifests', [to, digest]) === undefined) {
         const reference = { kind: 'digest', digest } as const
         await copies.copy({ from, reference, to, tag: undefined, withReferrers: false, by })

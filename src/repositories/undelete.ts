@@ -18,6 +18,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import { parseTag, type Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
+import { type Admission, type TagGate, violationEvents } from '../signing/gate.ts'
 
 export interface UndeleteOptions {
   readonly metadata: MetadataStore
@@ -26,6 +27,8 @@ export interface UndeleteOptions {
   readonly clock: Clock
   readonly tagLocks: TagLocks
   readonly protection: Protection
+  /** What has to be signed before a tag points at it. */
+  readonly gate: TagGate
 }
 
 /** What came back. */
@@ -33,6 +36,12 @@ export interface Restored {
   readonly tags: string[]
   readonly manifests: string[]
   readonly blobs: string[]
+}
+
+/** What came back so far. */
+interface Restoring extends Restored {
+  /** Tags that a policy wants to judge once the signatures are back. */
+  readonly waiting: Tag[]
 }
 
 /** Indexes within indexes; deeper ones are nobody's image. */
@@ -48,7 +57,7 @@ export class Undelete {
   /**
    * Brings a deleted tag back, or moves one back to `digest` of its history. Throws
    * MANIFEST_UNKNOWN when there is nothing to bring back, UNDELETE_CONFLICT when the tag was pushed
-   * again or bytes are gone.
+   * again or bytes are gone, SIGNATURE_REQUIRED when a policy does not let the tag point there.
    */
   async tag(
     repository: RepositoryName,
@@ -60,10 +69,11 @@ export class Undelete {
     const deleted = metadata.get('deletedTags', [repository, tag])
     const target = digest ?? deleted?.row.digest
     if (target === undefined) throw unknown('this tag was not deleted within the window', { tag })
-    const restored: Restored = { tags: [], manifests: [], blobs: [] }
+    const restored: Restoring = { tags: [], manifests: [], blobs: [], waiting: [] }
     if (metadata.get('manifests', [repository, target]) === undefined) {
       await this.#manifest(repository, target, by, restored, 0)
     }
+    const admission = await this.#admit(repository, target, tag)
     await tagLocks.run(repository, [target, tag], async () => {
       const before = metadata.get('tags', [repository, tag])
       // It may have come back with its manifest.
@@ -85,29 +95,70 @@ export class Undelete {
           ? { check: 'absent', in: 'tags', key }
           : { check: 'unchanged', in: 'tags', key, row: before },
         { check: 'present', in: 'manifests', key: [repository, target] },
+        ...(admission?.checks ?? []),
       ]
       const changes: Change[] = [
         ...pointTag(repository, tag, row, before?.digest),
         recordEvent({ at, action: 'undelete-tag', repository, by, tag, digest: target }),
       ]
+      if (admission !== undefined) {
+        const move = { repository, digest: target, tags: [tag] }
+        changes.push(...violationEvents(move, admission, by, at))
+      }
       await this.#commit(checks, changes)
       restored.tags.push(tag)
     })
-    return restored
+    await this.#moveWaiting(repository, by, restored)
+    return shown(restored)
   }
 
   /** Brings a deleted manifest back with its tags that are free, its children and its referrers. */
   async manifest(repository: RepositoryName, digest: Digest, by: string): Promise<Restored> {
-    const restored: Restored = { tags: [], manifests: [], blobs: [] }
+    const restored: Restoring = { tags: [], manifests: [], blobs: [], waiting: [] }
     await this.#manifest(repository, digest, by, restored, 0)
-    return restored
+    await this.#moveWaiting(repository, by, restored)
+    return shown(restored)
+  }
+
+  /** Tags wait for the signatures of what they point at: by now all of it is back. */
+  async #moveWaiting(
+    repository: RepositoryName,
+    by: string,
+    { waiting, tags, manifests, blobs }: Restoring,
+  ): Promise<void> {
+    for (const tag of waiting.splice(0)) {
+      const more = await this.tag(repository, tag, undefined, by)
+      tags.push(...more.tags)
+      manifests.push(...more.manifests)
+      blobs.push(...more.blobs)
+    }
+  }
+
+  /** Undefined: no policy governs the tag. */
+  async #admit(
+    repository: RepositoryName,
+    digest: Digest,
+    tag: Tag,
+  ): Promise<Admission | undefined> {
+    const { gate } = this.#options
+    if (!gate.watches(repository)) return undefined
+    const bytes = await this.#bytesOf(digest)
+    if (bytes === undefined) throw conflict('the bytes of the manifest are gone', { digest })
+    const move = { repository, digest, tags: [tag], bytes, gate: 'tag' } as const
+    return gate.governs(move) ? gate.admit(move) : undefined
+  }
+
+  async #bytesOf(digest: Digest): Promise<Uint8Array | undefined> {
+    const { metadata } = this.#options
+    await metadata.pageIn('manifestBytes', digest)
+    return metadata.getBytes('manifestBytes', digest)?.slice()
   }
 
   async #manifest(
     repository: RepositoryName,
     digest: Digest,
     by: string,
-    restored: Restored,
+    restored: Restoring,
     depth: number,
   ): Promise<void> {
     const { metadata } = this.#options
@@ -117,8 +168,7 @@ export class Undelete {
     if (deleted === undefined || depth > depthMax) {
       throw unknown('this manifest was not deleted within the window', { digest })
     }
-    await metadata.pageIn('manifestBytes', digest)
-    if (metadata.getBytes('manifestBytes', digest) === undefined)
+    if ((await this.#bytesOf(digest)) === undefined)
       throw conflict('the bytes of the manifest are gone', { digest })
     const absent = new Set(deleted.absent)
     const missing: string[] = []
@@ -142,7 +192,7 @@ export class Undelete {
     repository: RepositoryName,
     digest: Digest,
     by: string,
-    restored: Restored,
+    restored: Restoring,
     depth: number,
   ): Promise<boolean> {
     const { metadata, clock } = this.#options
@@ -184,10 +234,15 @@ export class Undelete {
     digest: Digest,
     deleted: DeletedManifestRow,
     by: string,
-    restored: Restored,
+    restored: Restoring,
   ): Promise<void> {
     const { metadata, tagLocks, clock } = this.#options
-    const tags = await this.#tagsThatWentWith(repository, digest, deleted)
+    const all = await this.#tagsThatWentWith(repository, digest, deleted)
+    const bytes = (await this.#bytesOf(digest)) ?? new Uint8Array()
+    const isGated = (tag: Tag) =>
+      this.#options.gate.governs({ repository, digest, tags: [tag], bytes, gate: 'tag' })
+    const tags = all.filter((tag) => !isGated(tag))
+    restored.waiting.push(...all.filter(isGated))
     await tagLocks.run(repository, [digest, ...tags], async () => {
       const at = clock.now()
       const children = (await listAll(metadata, 'children', [digest])).map(([, child]) => child)
@@ -232,7 +287,7 @@ export class Undelete {
     repository: RepositoryName,
     subject: Digest,
     by: string,
-    restored: Restored,
+    restored: Restoring,
     depth: number,
   ): Promise<void> {
     const { metadata } = this.#options
@@ -252,6 +307,10 @@ export class Undelete {
     const { applied } = await this.#options.metadata.commit({ checks, changes })
     if (!applied) throw conflict('it changed in this very moment; try again', {})
   }
+}
+
+function shown({ tags, manifests, blobs }: Restoring): Restored {
+  return { tags, manifests, blobs }
 }
 
 function unknown(message: string, detail: object): RegistryError {

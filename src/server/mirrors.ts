@@ -13,6 +13,7 @@ import type { TagLocks } from '../distribution/tag-locks.ts'
 import { Mirrors } from '../mirror/mirrors.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { openGate } from '../signing/gate.ts'
 import type { Storage } from '../storage/open.ts'
 import type { Accounts } from '../upstream/account.ts'
 
@@ -55,6 +56,7 @@ export async function openMirrors(
     protection: new Protection(),
     readBlob: async () => undefined,
     readManifest,
+    gate: openGate,
   }
   return Mirrors.open(config.mirrors, {
     accounts,

@@ -13,6 +13,7 @@ import { openOffline } from '../storage/open-offline.ts'
 import { storeEndpoints } from './admin.ts'
 import { makeCleanup } from './cleanup.ts'
 import { mirroredBy } from './mirrors.ts'
+import { openSignatures } from './signatures.ts'
 import { makeUseCases } from './use-cases.ts'
 
 export interface OfflineAdmin {
@@ -35,14 +36,16 @@ async function open(config: Config, actor: string, life: LifeCycle): Promise<Off
   const { path, durability } = config.storage
   const storage = await openOffline({ path, durability, onQuarantined: () => undefined }, life)
   const onFileInDoubt = () => undefined
-  const useCases = makeUseCases(config, storage, { readManifest, onFileInDoubt, life })
+  const logger = createLogger('error', { write: () => undefined })
+  const { gate } = await openSignatures(config, storage, logger, life)
+  const useCases = makeUseCases(config, storage, { readManifest, onFileInDoubt, gate, life })
   const gc = { ...config.cleanup.gc, enabled: false }
   const cleanup = makeCleanup(
     { ...config, cleanup: { ...config.cleanup, gc } },
     {
       storage,
       useCases,
-      logger: createLogger('error', { write: () => undefined }),
+      logger,
       isMirrored: mirroredBy(config),
       life,
     },

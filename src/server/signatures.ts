@@ -1,22 +1,43 @@
 /**
- * @module The keys and the thread that signatures of images are verified with.
+ * @module The keys, the policies and the thread that signatures of images are verified with.
  */
+import type { Endpoint } from '../admin/endpoint.ts'
+import { EventTail } from '../admin/events/tail.ts'
+import { signatureEndpoints } from '../admin/signature-endpoints.ts'
 import type { Config } from '../config/config.ts'
+import type { MetadataStore } from '../metadata/port.ts'
 import type { Logger } from '../observability/logger.ts'
+import { SignatureCounters } from '../observability/metrics/signatures.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
 import { Examiner } from '../signing/examiner.ts'
+import { SignatureGate } from '../signing/gate.ts'
 import { Keyring } from '../signing/keys/keyring.ts'
+import { Policies } from '../signing/policies.ts'
 import { Signatures } from '../signing/signatures.ts'
-import type { UseCases } from './use-cases.ts'
+import type { Storage } from '../storage/open.ts'
+
+export interface OpenedSignatures {
+  readonly signatures: Signatures
+  readonly gate: SignatureGate
+  /** What the gate has said so far. */
+  readonly counters: SignatureCounters
+}
+
+export function endpointsOfSignatures(
+  metadata: MetadataStore,
+  { signatures }: OpenedSignatures,
+): Endpoint[] {
+  return signatureEndpoints({ metadata, signatures, tail: new EventTail(metadata) })
+}
 
 /** Follows the key files. The thread starts with the first question. Rejects when a key cannot be used. */
 export async function openSignatures(
   { signing }: Config,
-  { reads: { metadata }, writes: { readBlob } }: UseCases,
-  logger: Logger,
+  { metadata, blobs }: Pick<Storage, 'metadata' | 'blobs'>,
+  logger: Pick<Logger, 'error'>,
   life: LifeCycle,
-): Promise<Signatures> {
+): Promise<OpenedSignatures> {
   const keyring = new Keyring(signing.keys, (name, error) =>
     logger.error(
       { key: name, reason: error.message },
@@ -34,10 +55,14 @@ export async function openSignatures(
     await one.close()
     await pool?.close()
   })
-  return new Signatures({
+  const signatures = new Signatures({
     metadata,
-    readBlob,
+    readBlob: (digest, bytesMax) => blobs.read(digest, bytesMax),
     keys: () => keyring.keys,
+    policies: new Policies(signing.policies),
     examine: (request) => examiner.examine(request),
   })
+  const counters = new SignatureCounters()
+  const gate = new SignatureGate(signatures, (...verdict) => counters.count(...verdict))
+  return { signatures, gate, counters }
 }

@@ -11,6 +11,10 @@ import { Health, HealthProblem } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { Metrics } from '../observability/metrics/metrics.ts'
 import { declareMirrorMetrics } from '../observability/metrics/mirrors.ts'
+import {
+  declareSignatureMetrics,
+  type SignatureCounters,
+} from '../observability/metrics/signatures.ts'
 import { declareSyncMetrics, SyncCounters } from '../observability/metrics/sync.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { readVersion } from '../runtime/version.ts'
@@ -35,6 +39,7 @@ export interface StatusParts {
   /** Both undefined: no source is configured. */
   readonly syncs?: Syncs | undefined
   readonly syncCounters?: SyncCounters | undefined
+  readonly signatureCounters: SignatureCounters
   readonly audit: Audit | undefined
   readonly logger: Logger
 }
@@ -92,6 +97,7 @@ export function makeMetrics(
   const { syncs, syncCounters = new SyncCounters() } = parts
   const readings = () => (syncs === undefined ? [] : readingsOfSyncs(syncs))
   declareSyncMetrics(metrics, syncCounters, readings, systemClock.now)
+  declareSignatureMetrics(metrics, parts.signatureCounters)
   return metrics
 }
 

@@ -25,6 +25,7 @@ import { Undelete } from '../repositories/undelete.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
 import { randomHexId, systemRandom } from '../runtime/random.ts'
+import type { TagGate } from '../signing/gate.ts'
 import type { Storage } from '../storage/open.ts'
 
 /** What answers pulls. No lock and no session is in it: each thread that serves pulls may have its own. */
@@ -65,6 +66,8 @@ export interface UseCaseParts {
   readonly readManifest: ManifestReader['read']
   /** A blob's file may be in place without its row. */
   readonly onFileInDoubt: () => void
+  /** What has to be signed before a tag points at it. */
+  readonly gate: TagGate
   /** Everything that is opened here is closed with it. */
   readonly life: LifeCycle
 }
@@ -73,7 +76,7 @@ export interface UseCaseParts {
 export function makeUseCases(
   config: Config,
   storage: Storage,
-  { readManifest, onFileInDoubt, life }: UseCaseParts,
+  { readManifest, onFileInDoubt, gate, life }: UseCaseParts,
 ): UseCases {
   const { metadata } = storage
   const clock = systemClock
@@ -112,8 +115,9 @@ export function makeUseCases(
     protection,
     readManifest,
     readBlob,
+    gate,
   })
-  const copies = new Copies(metadata, pushes, clock)
+  const copies = new Copies(metadata, pushes, clock, gate)
   const { blobs, digestLock } = storage
   return {
     reads: {
@@ -132,7 +136,7 @@ export function makeUseCases(
       pushes,
       deletes: new Deletes(metadata, policy.allowsDelete, changing),
       copies,
-      undelete: new Undelete({ metadata, blobs, digestLock, ...changing }),
+      undelete: new Undelete({ metadata, blobs, digestLock, gate, ...changing }),
       repositories: new Repositories({ metadata, clock, protection, copies }),
       jobs: new Jobs(metadata, clock),
       readBlob,

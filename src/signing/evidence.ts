@@ -54,15 +54,17 @@ export interface Evidence {
 
 /**
  * Everything that is attached to a manifest of the repository: tags that are named after it, referrers, and
- * what the index that lists it, or that it is, says of it. Undefined: the manifest is not there.
+ * what the index that lists it, or that it is, says of it. Undefined: the manifest is not there. `known`: its
+ * bytes, where it is not stored yet.
  */
 export async function evidenceOf(
   sources: EvidenceSources,
   repository: RepositoryName,
   digest: Digest,
+  known?: Uint8Array,
 ): Promise<Evidence | undefined> {
   const { metadata } = sources
-  const bytes = await manifestBytes(metadata, digest)
+  const bytes = known ?? (await manifestBytes(metadata, digest))
   if (bytes === undefined) return undefined
   const found = await attachedTo(metadata, repository, digest)
   await addMembers(metadata, repository, { digest, bytes }, found)

@@ -5,14 +5,13 @@
 import { RegistryError } from '../registry/errors.ts'
 import { SupervisedTask } from '../runtime/supervised-task.ts'
 import type { LongTask } from '../runtime/worker-pool.ts'
-import type { Examination } from './verdicts/examine.ts'
-import type { ExamineReply, ExamineRequest } from './worker/messages.ts'
+import type { Examined, ExamineReply, ExamineRequest } from './worker/messages.ts'
 
 /** Images that wait or are being looked at: beyond it 503. Each holds up to 48 MiB, most some KiB. */
 const waitingMax = 8
 
 interface Waiting {
-  resolve(examination: Examination): void
+  resolve(examined: Examined): void
   reject(error: unknown): void
 }
 
@@ -29,7 +28,7 @@ export class Examiner {
   }
 
   /** Rejects with SIGNATURES_BUSY when too many wait or the thread has died. */
-  examine(request: Omit<ExamineRequest, 'id'>): Promise<Examination> {
+  examine(request: Omit<ExamineRequest, 'id'>): Promise<Examined> {
     if (this.#waiting.size >= waitingMax) return Promise.reject(busy())
     this.#task ??= new SupervisedTask(this.#start, {
       onReply: (reply) => this.#settle(reply),
@@ -46,10 +45,10 @@ export class Examiner {
     await this.#task?.close()
   }
 
-  #settle({ id, examination, fault }: ExamineReply): void {
+  #settle({ id, examined, fault }: ExamineReply): void {
     const waiting = this.#waiting.get(id)
     this.#waiting.delete(id)
-    if (examination !== undefined) waiting?.resolve(examination)
+    if (examined !== undefined) waiting?.resolve(examined)
     else waiting?.reject(new Error(`signatures could not be examined: ${fault}`))
   }
 

@@ -1,13 +1,15 @@
 /**
  * @module What is known of the signatures of an image: everything that is attached to it, and to the indexes
- * that list it, with who made it and whether that counts.
+ * that list it, with who made it and whether that counts; and what the policy of its repository says of that.
  */
+import type { MetadataReader } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import { type Evidence, type EvidenceSources, evidenceOf, indexesOf } from './evidence.ts'
-import type { Examination } from './verdicts/examine.ts'
+import { type EvidenceSources, evidenceOf, indexesOf } from './evidence.ts'
+import type { Policies, Policy } from './policies.ts'
 import type { Finding } from './verdicts/finding.ts'
-import type { ExamineRequest, NamedKey } from './worker/messages.ts'
+import type { PolicyState } from './verdicts/policy.ts'
+import type { Examined, ExamineRequest, NamedKey } from './worker/messages.ts'
 
 /** Indexes in indexes that an image inherits from, levels. */
 const levelsMax = 4
@@ -15,17 +17,20 @@ const levelsMax = 4
 /** Indexes that one image inherits from. */
 const parentsMax = 16
 
-/**
- * `verified`: a signature of a known key is on it, or on an index that lists it. `untrusted`: it is signed, by
- * nobody that is known here. `unsigned`: nothing on it is a signature.
- */
-export type SignatureState = 'verified' | 'untrusted' | 'unsigned'
-
 export interface SignatureReport {
   readonly digest: Digest
-  readonly state: SignatureState
+  /**
+   * By the policy of the repository where there is one. Without one, `verified`: a signature of a known key is on
+   * it, or on an index that lists it; `untrusted`: it is signed, by nobody that is known here; `unsigned`: nothing
+   * on it is a signature.
+   */
+  readonly state: PolicyState
+  /** Undefined: the repository is governed by none. */
+  readonly policy: Policy | undefined
   /** Names of the keys whose signatures count, in byte order. */
   readonly by: readonly string[]
+  /** Manifests of the repository that a verdict `verified` rests on. */
+  readonly rests: readonly Digest[]
   readonly findings: readonly ReportedFinding[]
   /** More is attached than was looked at: the state may be better than it says. */
   readonly isTruncated: boolean
@@ -38,7 +43,14 @@ export interface ReportedFinding extends Finding {
 
 export interface SignatureParts extends EvidenceSources {
   readonly keys: () => readonly NamedKey[]
-  readonly examine: (request: Omit<ExamineRequest, 'id'>) => Promise<Examination>
+  readonly policies: Policies
+  readonly examine: (request: Omit<ExamineRequest, 'id'>) => Promise<Examined>
+}
+
+/** An image, and the indexes that list it. */
+interface Judged {
+  readonly digest: Digest
+  readonly examined: Examined
 }
 
 export class Signatures {
@@ -48,38 +60,67 @@ export class Signatures {
     this.#parts = parts
   }
 
-  /**
-   * The report of a manifest of the repository, as it is now: nothing of it is kept. Undefined: there is no such
-   * manifest. Rejects with SIGNATURES_BUSY when too many are asked for at once.
-   */
-  async report(repository: RepositoryName, digest: Digest): Promise<SignatureReport | undefined> {
-    const own = await this.#examine(repository, digest)
-    if (own === undefined) return undefined
-    const findings = own.findings.map((it) => ({ ...it, isInherited: false }))
-    let { isTruncated } = own
-    const parents = this.#parentsOf(repository, digest)
-    for (const parent of parents) {
-      const inherited = await this.#examine(repository, parent)
-      if (inherited === undefined) continue
-      isTruncated ||= inherited.isTruncated
-      // What is not signed says nothing of a member of the index that was not said on it itself.
-      const counting = inherited.findings.filter(({ result }) => result !== 'unsigned')
-      findings.push(...counting.map((it) => ({ ...it, isInherited: true })))
-    }
-    const signatures = findings.filter(({ isSignature }) => isSignature)
-    const verified = signatures.filter(({ result }) => result === 'verified')
-    const by = [...new Set(verified.map(({ signer }) => signer?.key ?? ''))].sort()
-    return { digest, state: stateOf(signatures.length, verified.length), by, findings, isTruncated }
+  get metadata(): MetadataReader {
+    return this.#parts.metadata
   }
 
-  async #examine(repository: RepositoryName, digest: Digest): Promise<Examination | undefined> {
-    const evidence: Evidence | undefined = await evidenceOf(this.#parts, repository, digest)
+  /** The policy that decides about a repository; undefined: none does. */
+  governing(repository: RepositoryName): Policy | undefined {
+    return this.#parts.policies.governing(repository)
+  }
+
+  /** A policy by its name; undefined: there is none. */
+  policy(name: string): Policy | undefined {
+    return this.#parts.policies.named(name)
+  }
+
+  /**
+   * The report of a manifest, as its repository is now: nothing of it is kept. `bytes` where the manifest is not
+   * stored yet. `policy` instead of that of the repository. Undefined: there is no such manifest. Rejects with
+   * SIGNATURES_BUSY when too many are asked for at once.
+   */
+  async report(
+    repository: RepositoryName,
+    digest: Digest,
+    {
+      bytes,
+      policy = this.governing(repository),
+    }: { bytes?: Uint8Array; policy?: Policy | undefined } = {},
+  ): Promise<SignatureReport | undefined> {
+    const own = await this.#examine(repository, digest, policy, bytes)
+    if (own === undefined) return undefined
+    const all: Judged[] = [{ digest, examined: own }]
+    for (const parent of this.#parentsOf(repository, digest)) {
+      const examined = await this.#examine(repository, parent, policy)
+      if (examined !== undefined) all.push({ digest: parent, examined })
+    }
+    const findings = all.flatMap(({ digest: of, examined }) => {
+      const isInherited = of !== digest
+      // What is not signed says nothing of a member of the index that was not said on it itself.
+      const counting = examined.findings.filter(
+        ({ result }) => !isInherited || result !== 'unsigned',
+      )
+      return counting.map((it) => ({ ...it, isInherited }))
+    })
+    const isTruncated = all.some(({ examined }) => examined.isTruncated)
+    const said = policy === undefined ? withoutPolicy(findings) : byPolicy(all)
+    return { digest, policy, findings, isTruncated, ...said }
+  }
+
+  async #examine(
+    repository: RepositoryName,
+    digest: Digest,
+    policy: Policy | undefined,
+    bytes?: Uint8Array,
+  ): Promise<Examined | undefined> {
+    const evidence = await evidenceOf(this.#parts, repository, digest, bytes)
     if (evidence === undefined) return undefined
     const { subject, candidates, isTruncated } = evidence
-    if (candidates.length === 0) return { findings: [], isTruncated }
+    if (candidates.length === 0) return { findings: [], isTruncated, verdict: undefined }
     const keys = this.#parts.keys()
-    const examination = await this.#parts.examine({ subject, candidates, keys })
-    return { ...examination, isTruncated: isTruncated || examination.isTruncated }
+    const rules = policy?.rules
+    const examined = await this.#parts.examine({ subject, candidates, keys, rules })
+    return { ...examined, isTruncated: isTruncated || examined.isTruncated }
   }
 
   /** Indexes that list the manifest, directly or through others, the nearest first. */
@@ -95,7 +136,24 @@ export class Signatures {
   }
 }
 
-function stateOf(signatures: number, verified: number): SignatureState {
-  if (verified > 0) return 'verified'
-  return signatures > 0 ? 'untrusted' : 'unsigned'
+type Said = Pick<SignatureReport, 'state' | 'by' | 'rests'>
+
+function withoutPolicy(findings: readonly ReportedFinding[]): Said {
+  const signatures = findings.filter(({ isSignature }) => isSignature)
+  const verified = signatures.filter(({ result }) => result === 'verified')
+  const by = [...new Set(verified.map(({ signer }) => signer?.key ?? ''))].sort()
+  const rests = verified.map(({ manifest }) => manifest)
+  if (verified.length > 0) return { state: 'verified', by, rests }
+  return { state: signatures.length > 0 ? 'untrusted' : 'unsigned', by, rests }
+}
+
+/** An image is verified when it is itself, or when an index that lists it is. */
+function byPolicy([own, ...parents]: readonly Judged[]): Said {
+  for (const { digest, examined } of [own!, ...parents]) {
+    const { verdict } = examined
+    if (verdict?.state !== 'verified') continue
+    const inherited = digest === own!.digest ? [] : [digest]
+    return { ...verdict, rests: [...verdict.manifests, ...inherited] }
+  }
+  return { state: own!.examined.verdict?.state ?? 'unsigned', by: [], rests: [] }
 }

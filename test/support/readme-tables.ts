@@ -24,6 +24,10 @@ import { metadataFolder } from '../../src/metadata/lmdb/folder.ts'
 import { DATABASES } from '../../src/metadata/schema.ts'
 import { Metrics } from '../../src/observability/metrics/metrics.ts'
 import { declareMirrorMetrics } from '../../src/observability/metrics/mirrors.ts'
+import {
+  declareSignatureMetrics,
+  SignatureCounters,
+} from '../../src/observability/metrics/signatures.ts'
 import { declareSyncMetrics, SyncCounters } from '../../src/observability/metrics/sync.ts'
 import { ERRORS, type ErrorRow } from '../../src/registry/error-kinds.ts'
 import { commandsMarkdown } from './commands-markdown.ts'
@@ -143,6 +147,7 @@ async function metricsMarkdown(): Promise<string> {
     () => [],
     () => 0,
   )
+  declareSignatureMetrics(metrics, new SignatureCounters())
   const text = await metrics.render()
   metrics.stop()
   const rows = [...text.matchAll(/^# HELP (fastregistry_\w+) (.*)$/gm)].map(

@@ -3,6 +3,7 @@ import { Protection } from '../../src/distribution/protection.ts'
 import type { PushParts } from '../../src/distribution/push-manifest.ts'
 import { TagLocks } from '../../src/distribution/tag-locks.ts'
 import { readManifest } from '../../src/distribution/worker/read-manifest.ts'
+import { openGate } from '../../src/signing/gate.ts'
 
 /** Fresh ones: make them once and hand them to everything that works on the same store. */
 export function repositoryParts(): PushParts {
@@ -11,5 +12,6 @@ export function repositoryParts(): PushParts {
     protection: new Protection(),
     readBlob: async () => undefined,
     readManifest,
+    gate: openGate,
   }
 }

@@ -86,8 +86,8 @@ export async function openCopyScene(
     onFileReplaced: storage.forget,
     onFileInDoubt: () => undefined,
   })
-  const { tagLocks, protection, readBlob, readManifest } = repositoryParts()
-  const shared = { tagLocks, protection, readBlob, readManifest }
+  const { tagLocks, protection, readBlob, readManifest, gate } = repositoryParts()
+  const shared = { tagLocks, protection, readBlob, readManifest, gate }
   const journal = new SyncJournal(metadata)
   const parts: CopierParts = {
     ...shared,

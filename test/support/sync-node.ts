@@ -81,8 +81,8 @@ export class SyncNode {
     this.#http = http
     setMaxListeners(0, this.#died.signal)
     const metadata = withCommit(storage.metadata, (it) => this.#commit(it))
-    const { tagLocks, protection, readBlob, readManifest } = repositoryParts()
-    const shared = { tagLocks, protection, readBlob, readManifest }
+    const { tagLocks, protection, readBlob, readManifest, gate } = repositoryParts()
+    const shared = { tagLocks, protection, readBlob, readManifest, gate }
     this.journal = new SyncJournal(metadata)
     this.#jobs = new Jobs(metadata, clock)
     this.#flights = new BlobFlights({

@@ -25,6 +25,29 @@ export const signaturesVerify: RunCommand = (line, terminal) =>
     return report['state'] === 'verified' ? 0 : 1
   })
 
+export const signaturesViolations: RunCommand = (line, terminal) =>
+  withAdmin(line, terminal, async ({ ask, isJson }) => {
+    let after = ''
+    let isFirst = true
+    do {
+      const page = await ask('GET', `/admin/signatures/violations?limit=1000${after}`)
+      const violations = page['violations'] as Json[]
+      if (isJson) for (const one of violations) terminal.print(JSON.stringify(one))
+      else if (violations.length > 0 || isFirst) {
+        const rows = violations.map((it) => [
+          it['at'],
+          `${String(it['repository'])}:${String(it['tag'])}`,
+          it['by'],
+          it['message'],
+        ])
+        printTable(terminal, ['AT', 'TAG', 'BY', 'WHY'], rows)
+      }
+      isFirst = false
+      after = page['next'] === undefined ? '' : `&after=${String(page['next'])}`
+    } while (after !== '')
+    return 0
+  })
+
 /** Undefined: there is no such image; that is printed. */
 async function reportOf(
   { ask }: Admin,
@@ -50,7 +73,8 @@ function pathOf({ operands }: CommandLine): string {
 function print(terminal: Terminal, report: Json): void {
   const by = (report['by'] as string[]).join(', ')
   const state = String(report['state'])
-  terminal.print(`${String(report['digest'])}: ${state}${by === '' ? '' : ` by ${by}`}`)
+  const policy = report['policy'] === undefined ? '' : ` (policy ${String(report['policy'])})`
+  terminal.print(`${String(report['digest'])}: ${state}${by === '' ? '' : ` by ${by}`}${policy}`)
   const rows = (report['signatures'] as Json[]).map((it) => [
     it['scheme'],
     it['predicateType'] ?? (it['signature'] === true ? 'signature' : ''),

@@ -146,7 +146,12 @@ export class ManifestHandlers {
         },
         by: actorOf(request),
       })
-    const { digest, subject } = await withWhole(request, this.#bodies, manifestTooLarge, push)
+    const { digest, subject, warning } = await withWhole(
+      request,
+      this.#bodies,
+      manifestTooLarge,
+      push,
+    )
     request.change = { action: 'push', repository, reference: text, digest }
     const headers: [string, string][] = [
       ['Location', `/v2/${repository}/manifests/${digest}`],
@@ -154,6 +159,7 @@ export class ManifestHandlers {
     ]
     if (subject !== undefined) headers.push(['OCI-Subject', subject])
     if (tags.length > 0) headers.push(['OCI-Tag', tags.join(', ')])
+    if (warning !== undefined) headers.push(['Warning', `299 - "${quoted(warning)}"`])
     respondEmpty(response, 201, headers)
   }
 
@@ -169,6 +175,11 @@ export class ManifestHandlers {
     request.change = { action: 'delete', repository, reference: text }
     respondEmpty(response, 202, [])
   }
+}
+
+/** As a quoted string of a header (RFC 9110, 5.6.4). */
+function quoted(text: string): string {
+  return text.replaceAll(/["\\]/g, '\\$&')
 }
 
 export interface ManifestAnswer {

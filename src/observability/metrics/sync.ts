@@ -2,7 +2,8 @@
  * @module The metrics of synchronisation: names, what the runs count as they go, and what is read of each source at
  * a scrape. Labels are bounded by the configuration (sources) and by fixed lists (results, outcomes, reasons).
  */
-import type { LabelledRow, Metrics } from './metrics.ts'
+import { Counts } from './counts.ts'
+import type { Metrics } from './metrics.ts'
 
 export type SyncRequestClass = 'api' | 'list' | 'manifest' | 'blob' | 'token'
 
@@ -30,25 +31,6 @@ export interface SyncReading {
   readonly pendingTags: number
   /** The last run that ended was whole. */
   readonly isComplete: boolean
-}
-
-interface Series {
-  readonly labels: Readonly<Record<string, string>>
-  value: number
-}
-
-/** Values by their labels. Counts what the runs report, from the start of the process. */
-class Counts {
-  readonly #series = new Map<string, Series>()
-
-  add(labels: Readonly<Record<string, string>>, count = 1): void {
-    const key = Object.values(labels).join('\n')
-    const series = this.#series.get(key)
-    if (series === undefined) this.#series.set(key, { labels, value: count })
-    else series.value += count
-  }
-
-  rows = (): readonly LabelledRow[] => [...this.#series.values()]
 }
 
 export class SyncCounters implements SyncMetrics {

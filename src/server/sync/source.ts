@@ -8,6 +8,7 @@ import { systemClock } from '../../runtime/clock.ts'
 import { systemRandom } from '../../runtime/random.ts'
 import { Semaphore } from '../../runtime/semaphore.ts'
 import { Rate } from '../../runtime/token-bucket.ts'
+import { openGate } from '../../signing/gate.ts'
 import { TagCopier } from '../../sync/copy/copier.ts'
 import { rulesOf, type SourceParts } from '../../sync/runs/engine.ts'
 import { PruneRun } from '../../sync/runs/prune-step.ts'
@@ -67,7 +68,7 @@ export async function openSyncSource(
     },
   })
   const { readManifest } = shared
-  const writing = { clock, tagLocks, protection, readBlob, readManifest }
+  const writing = { clock, tagLocks, protection, readBlob, readManifest, gate: openGate }
   const common = { metadata, journal, clock, space: writer.room }
   const copier = new TagCopier({
     ...common,

@@ -25,6 +25,7 @@ import {
 } from '../formats/simple-signing.ts'
 import type { PublicKey } from '../keys/public-key.ts'
 import type { Finding, FindingResult, Scheme, Signer } from './finding.ts'
+import type { Evidence } from './policy.ts'
 
 /** Largest manifest of a signature, bytes: cosign puts up to a hundred signatures into one. */
 export const evidenceManifestBytesMax = 1024 * 1024
@@ -69,7 +70,8 @@ export interface Candidate {
 }
 
 export interface Examination {
-  readonly findings: readonly Finding[]
+  /** With the statements of attestations, for rules that look into them. */
+  readonly found: readonly Evidence[]
   /** Something was left out: too many, too long, or the time was up. */
   readonly isTruncated: boolean
 }
@@ -84,14 +86,14 @@ export function examine(
   keys: readonly PublicKey[],
   hasTime: () => boolean,
 ): Examination {
-  const findings: Finding[] = []
+  const found: Evidence[] = []
   for (const candidate of candidates) {
-    for (const finding of findingsOf({ subject, candidate, keys })) {
-      if (findings.length >= findingsMax || !hasTime()) return { findings, isTruncated: true }
-      findings.push(finding)
+    for (const one of evidenceIn({ subject, candidate, keys })) {
+      if (found.length >= findingsMax || !hasTime()) return { found, isTruncated: true }
+      found.push(one)
     }
   }
-  return { findings, isTruncated: false }
+  return { found, isTruncated: false }
 }
 
 interface Look {
@@ -101,16 +103,19 @@ interface Look {
 }
 
 /** What a layer turned out to be, before the manifest's own facts are added. */
-interface Found extends Omit<Finding, 'manifest'> {}
+interface Found extends Omit<Finding, 'manifest'> {
+  /** Of an attestation that could be read. */
+  readonly statement?: Loose
+}
 
-function* findingsOf(look: Look): Generator<Finding> {
+function* evidenceIn(look: Look): Generator<Evidence> {
   const { manifest, bytes } = look.candidate
   let json: Loose
   try {
     if (bytes === undefined) throw new Unreadable('the manifest is too long for a signature')
     json = fromJson(bytes, evidenceManifestBytesMax, 'the manifest')
   } catch (error) {
-    yield { manifest, scheme: 'unknown', isSignature: false, ...unreadable(error) }
+    yield { finding: { manifest, scheme: 'unknown', isSignature: false, ...unreadable(error) } }
     return
   }
   const artifactType =
@@ -121,11 +126,13 @@ function* findingsOf(look: Look): Generator<Finding> {
     const found = foundIn(look, layer, artifactType)
     if (found === undefined) continue
     isEmpty = false
-    yield { manifest, ...found }
+    const { statement, ...finding } = found
+    yield { finding: { manifest, ...finding }, statement }
   }
   if (!isEmpty) return
   const reason = `what is attached as ${(artifactType ?? 'no type').slice(0, 128)} is not understood`
-  yield { manifest, scheme: 'unknown', isSignature: false, result: 'not checked', reason }
+  const finding = { manifest, scheme: 'unknown', isSignature: false, reason } as const
+  yield { finding: { ...finding, result: 'not checked' } }
 }
 
 /** Undefined: the layer is of no type that belongs to a signature. */
@@ -146,7 +153,9 @@ function foundIn(look: Look, layer: Loose, artifactType: string | undefined): Fo
   }
 }
 
-type Part = Partial<Pick<Found, 'isSignature' | 'signer' | 'predicateType' | 'reason'>> &
+type Part = Partial<
+  Pick<Found, 'isSignature' | 'signer' | 'predicateType' | 'reason' | 'statement'>
+> &
   Pick<Found, 'result'>
 
 interface Kind {
@@ -212,8 +221,9 @@ function envelopePart(
   certificate: string | Uint8Array | undefined,
   hint: string | undefined,
 ): Part {
-  const { predicateType, subjects } = readStatement(envelope)
-  const about = { predicateType, isSignature: predicateType === signPredicateType }
+  const { predicateType, subjects, json } = readStatement(envelope)
+  const isSignature = predicateType === signPredicateType
+  const about = { predicateType, isSignature, statement: json }
   if (!subjects.has(subject.digest)) return { ...about, ...mismatch([...subjects]) }
   const signed = signedBytesOf(envelope)
   const made = { signed, signatures: envelope.signatures, certificate, hint }

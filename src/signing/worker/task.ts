@@ -3,26 +3,27 @@
  *
  * @apart Its entry in `workers/` has nothing but the port.
  */
+import { compileGlob } from '../../registry/glob.ts'
 import { type PublicKey, readPublicKey } from '../keys/public-key.ts'
 import { examine } from '../verdicts/examine.ts'
+import { judge } from '../verdicts/policy.ts'
 import type { ExamineReply, ExamineRequest, NamedKey } from './messages.ts'
 
 /** What the signatures of one image may take, ms: ten thousand of ECDSA P-256 take less. */
 const examineMsMax = 5_000
 
 /** Answers a request. Never throws: one image that fails must not end the examination of others. */
-export function answer({ id, subject, candidates, keys }: ExamineRequest): ExamineReply {
+export function answer(request: ExamineRequest): ExamineReply {
+  const { id, subject, candidates, keys, rules } = request
   const endsAt = performance.now() + examineMsMax
   try {
-    const examination = examine(
-      subject,
-      candidates,
-      readKeys(keys),
-      () => performance.now() < endsAt,
-    )
-    return { id, examination }
+    const hasTime = () => performance.now() < endsAt
+    const { found, isTruncated } = examine(subject, candidates, readKeys(keys), hasTime)
+    const verdict = rules && judge(rules, found, matches)
+    const findings = found.map(({ finding }) => finding)
+    return { id, examined: { findings, isTruncated, verdict } }
   } catch (error) {
-    return { id, examination: undefined, fault: String(error) }
+    return { id, examined: undefined, fault: String(error) }
   }
 }
 
@@ -32,4 +33,10 @@ function readKeys(keys: readonly NamedKey[]): PublicKey[] {
     if (!read.ok) throw new Error(`key ${name}: ${read.error}`)
     return read.value
   })
+}
+
+/** Rules were checked where they were read: a glob that cannot be compiled fits nothing. */
+function matches(glob: string, text: string): boolean {
+  const compiled = compileGlob(glob)
+  return compiled.ok && compiled.value(text)
 }

@@ -24,8 +24,8 @@ export const BREAKS = [
   {
     what: 'signing: any attestation is a signature',
     file: 'src/signing/verdicts/examine.ts',
-    find: 'isSignature: predicateType === signPredicateType',
-    replace: 'isSignature: true',
+    find: 'const isSignature = predicateType === signPredicateType',
+    replace: 'const isSignature = true',
     guard: unit('examine'),
   },
   {
@@ -69,5 +69,41 @@ export const BREAKS = [
     find: "if (SIGNED_TYPES.has(row.artifactType ?? '')) found.set(referrer, 'referrer')",
     replace: "if (SIGNED_TYPES.has('')) found.set(referrer, 'referrer')",
     guard: http,
+  },
+  {
+    what: 'signing: a tag moves although what its verdict rests on is gone',
+    file: 'src/distribution/push-manifest.ts',
+    find: 'checks: [...checks, ...(admission?.checks ?? [])]',
+    replace: 'checks',
+    guard: unit('gate'),
+  },
+  {
+    what: 'signing: an enforced policy lets pass what could not be verified',
+    file: 'src/signing/gate.ts',
+    find: "      if (policy.mode === 'enforce') throw error\n",
+    replace: '',
+    guard: unit('gate'),
+  },
+  {
+    what: 'signing: a runnable image passes under the name of a signature',
+    file: 'src/signing/gate.ts',
+    find: '    if (subject === undefined || subject === digest) return false\n',
+    replace:
+      '    if (subject !== undefined) return true\n    if (subject === undefined || subject === digest) return false\n',
+    guard: vitest('http', 'test/http/signing/gates.test.ts'),
+  },
+  {
+    what: 'signing: two signatures of one key are two signers',
+    file: 'src/signing/verdicts/policy.ts',
+    find: 'const isMet = new Set(fitting.map(keyOf)).size >=',
+    replace: 'const isMet = fitting.length >=',
+    guard: unit('policy'),
+  },
+  {
+    what: 'signing: an undelete moves a tag that no policy has judged',
+    file: 'src/repositories/undelete.ts',
+    find: 'const tags = all.filter((tag) => !isGated(tag))',
+    replace: 'const tags = all',
+    guard: vitest('http', 'test/http/signing/gates.test.ts'),
   },
 ]

@@ -9,17 +9,12 @@ import { afterAll, expect, test, vi } from 'vitest'
 import { main } from '../../../src/cli/main.ts'
 import type { Terminal } from '../../../src/cli/terminal.ts'
 import { admin, adminJson } from '../../support/admin.ts'
+import { attach, bundleManifest } from '../../support/attach-signatures.ts'
 import { image, named, put } from '../../support/attached.ts'
 import { describeRegistry } from '../../support/in-process.ts'
-import {
-  type Descriptor,
-  imageIndex,
-  type RegistryClient,
-  sha256,
-} from '../../support/registry-client.ts'
+import { imageIndex, type RegistryClient, sha256 } from '../../support/registry-client.ts'
 import {
   attestation,
-  type Layer,
   makeSigner,
   messageBundle,
   signedBundle,
@@ -68,27 +63,6 @@ const reportOf = (client: RegistryClient, repository: string, reference: string)
     'GET',
     `/admin/repositories/${repository}/manifests/${reference}/signatures`,
   )
-
-/** A manifest that holds layers of signatures, under a tag or with a subject. */
-async function attach(
-  client: RegistryClient,
-  repository: string,
-  layers: readonly Layer[],
-  to: { readonly tag: string } | { readonly subject: Descriptor; readonly artifactType: string },
-): Promise<Descriptor> {
-  const config = await client.pushBlob(repository, '{}')
-  const described = []
-  for (const { bytes, mediaType, annotations } of layers) {
-    const blob = await client.pushBlob(repository, bytes)
-    described.push({ ...blob, mediaType, annotations })
-  }
-  const { tag, ...fields } = 'tag' in to ? to : { tag: undefined, ...to }
-  const mediaType = 'application/vnd.oci.image.manifest.v1+json'
-  const body = { schemaVersion: 2, mediaType, config, layers: described, ...fields }
-  return put(client, repository, body, tag)
-}
-
-const bundleManifest = 'application/vnd.dev.sigstore.bundle.v0.3+json'
 
 describeRegistry('fastregistry signatures', { engines: ['uws'], config }, (registry) => {
   async function run(line: string) {

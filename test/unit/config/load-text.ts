@@ -93,5 +93,5 @@ export const defaults = {
   mirrors: [],
   mirrorMaxBytes: 0,
   sync: { concurrency: 10, sources: [] },
-  signing: { keys: [] },
+  signing: { keys: [], policies: [] },
 }

@@ -17,6 +17,7 @@ import { Authority } from '../../support/certificates.ts'
 import { runCli } from '../../support/cli.ts'
 import { type Fence, fencesOf, pageNames } from '../../support/documents.ts'
 import { adminEndpoints } from '../../support/readme-tables.ts'
+import { makeSigner } from '../../support/signing.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fastregistry-examples-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -43,6 +44,8 @@ const STAND_INS: readonly (readonly [string, string])[] = [
   ['/etc/fastregistry/tls/server.key', certificate.key],
   ['/etc/fastregistry/htpasswd', users],
   ['/etc/fastregistry/config.yaml', config],
+  ['/etc/fastregistry/release.pub', standIn('release.pub', makeSigner().pem)],
+  ['/etc/fastregistry/ci.pub', standIn('ci.pub', makeSigner().pem)],
   ['/run/secrets/hub', standIn('secret', 'secret')],
   ['/run/secrets/quay', standIn('quay', 'secret')],
   ['/var/log/fastregistry', standIn('log')],

@@ -45,6 +45,7 @@ import { parseTag } from '../../../src/registry/tag.ts'
 import { Copies } from '../../../src/repositories/copy.ts'
 import { Repositories } from '../../../src/repositories/delete-rename.ts'
 import { Undelete } from '../../../src/repositories/undelete.ts'
+import { openGate } from '../../../src/signing/gate.ts'
 import { type Failure, toRegistryError, UpstreamError } from '../../../src/upstream/error.ts'
 
 const repository = unwrap(parseRepositoryName('team/app'))
@@ -284,6 +285,7 @@ describe('too much at once', () => {
     const pushParts = {
       ...(parts as object),
       readBlob: () => undefined,
+      gate: openGate,
       readManifest: () => unpackVerdict(judgeManifest({ bytes, contentType, claimed: undefined })),
     } as never
     const pushesTo = (store: never) =>
@@ -391,7 +393,7 @@ describe('deletes and moves', () => {
 
   test('a copy that ends early', async () => {
     const rows = { tags: { digest }, manifests: manifestRow }
-    const copies = new Copies(storeOf(rows), {} as never, clock as never)
+    const copies = new Copies(storeOf(rows), {} as never, clock as never, openGate)
     const request = { from: repository, to: repository, reference, tag, by: 'x' }
     const aborted = AbortSignal.abort()
     const all = { ...request, withReferrers: false }

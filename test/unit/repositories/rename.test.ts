@@ -51,7 +51,7 @@ beforeEach(() => {
   clock = new FakeClock()
   const parts = { ...repositoryParts(), tagLocks: new TagLocks() }
   pushes = new ManifestPushes(metadata, policy, clock, parts)
-  const copies = new Copies(metadata, pushes, clock)
+  const copies = new Copies(metadata, pushes, clock, parts.gate)
   repositories = new Repositories({ ...parts, metadata, clock, copies })
 })
 

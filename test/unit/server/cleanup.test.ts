@@ -5,6 +5,7 @@ import { createLogger } from '../../../src/observability/logger.ts'
 import { LifeCycle } from '../../../src/runtime/life-cycle.ts'
 import { makeCleanup } from '../../../src/server/cleanup.ts'
 import { makeUseCases } from '../../../src/server/use-cases.ts'
+import { openGate } from '../../../src/signing/gate.ts'
 import { openStore, temporaryFolder } from '../../support/store.ts'
 
 test('the status reports the last collection as its job is now, not as it was last written', async () => {
@@ -15,6 +16,7 @@ test('the status reports the last collection as its job is now, not as it was la
   const useCases = makeUseCases(config, storage, {
     readManifest: () => Promise.reject(new Error('no manifest is read here')),
     onFileInDoubt: () => undefined,
+    gate: openGate,
     life,
   })
   const logger = createLogger('error', { write: () => undefined })

@@ -23,14 +23,21 @@ function file(content: string): string {
 
 const { pem } = makeSigner()
 
-/** The refusal without the name of the file, a line each. */
-async function judge(keys: readonly object[]): Promise<string[]> {
-  const path = file(stringify({ signing: { keys }, storage: { path: join(folder, 'store') } }))
-  const error = await judgeConfig({ file: path }).then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (error === undefined) return []
+/** The refusal without the name of the file, a line each; warnings where there is none. */
+async function judge(
+  keys: readonly object[],
+  policies: readonly object[] = [],
+  more: object = {},
+): Promise<string[]> {
+  const storage = { path: join(folder, 'store') }
+  const path = file(stringify({ signing: { keys, policies }, storage, ...more }))
+  let error: unknown
+  try {
+    const { warnings } = await judgeConfig({ file: path })
+    return warnings.map((line) => line.replace(`${path}:`, ''))
+  } catch (reason) {
+    error = reason
+  }
   expect(error).toBeInstanceOf(ConfigError)
   return (error as ConfigError).message.split('\n').map((line) => line.replace(`${path}:`, ''))
 }
@@ -63,4 +70,93 @@ test('two keys of one name are refused', async () => {
     { name: 'k', pem },
   ])
   expect(line).toContain('keys[1].name: "k" is the name of the key [0] too')
+})
+
+const key = { name: 'release', pem }
+const signed = { signature: { by: [{ key: 'release' }] } }
+const policy = { name: 'prod', repositories: ['prod/**'], require: [signed] }
+
+test('a policy that can be used is taken', async () => {
+  const where = [
+    { path: '/predicate/a~1b/0', equals: true },
+    { path: '/predicate/builder', matches: 'https://example.com/*' },
+    { path: '/predicate/level', at_least: 2 },
+  ]
+  const attestation = { type: ['spdx', 'https://example.com/own'], by: [{ key: 'release' }], where }
+  const full = {
+    ...policy,
+    tags: ['v*', '/\\d+/'],
+    mode: 'enforce',
+    gates: ['copy'],
+    require: [signed, { attestation }],
+  }
+  expect(await judge([key], [full])).toEqual([])
+})
+
+test.each([
+  [{ ...policy, require: [] }, 'require: expected a list of rules that is not empty'],
+  [{ ...policy, require: [{}] }, 'expected exactly one of signature and attestation'],
+  [{ ...policy, repositories: [] }, 'expected a list of patterns that is not empty'],
+  [{ ...policy, gates: ['pull'] }, 'expected tag or copy'],
+  [{ ...policy, mode: 'on' }, 'expected audit, warn or enforce'],
+  [{ ...policy, modus: 'audit' }, 'unknown key "modus"; did you mean "mode"?'],
+  [
+    { ...policy, require: [{ signature: { by: [] } }] },
+    'by: expected a list of signers that is not empty',
+  ],
+  [
+    { ...policy, require: [{ signature: { by: [{ key: 'release' }], at_least: 2 } }] },
+    'expected at most as many as there are signers in by',
+  ],
+  [
+    { ...policy, require: [{ signature: { by: [{ key: 'other' }] } }] },
+    'there is no key "other" in signing.keys',
+  ],
+  [{ ...policy, require: [{ attestation: { by: [{ key: 'release' }] } }] }, '"type" is missing'],
+  [
+    { ...policy, require: [{ attestation: { type: 'slsa', by: [{ key: 'release' }] } }] },
+    'expected a predicate type as a URI, or one of slsaprovenance1',
+  ],
+  [
+    {
+      ...policy,
+      require: [
+        {
+          attestation: { type: 'spdx', by: [{ key: 'release' }], where: [{ path: 'a', in: [1] }] },
+        },
+      ],
+    },
+    'expected a JSON pointer',
+  ],
+  [
+    {
+      ...policy,
+      require: [
+        { attestation: { type: 'spdx', by: [{ key: 'release' }], where: [{ path: '/a' }] } },
+      ],
+    },
+    'expected exactly one of equals, matches, in, at_least, at_most, exists',
+  ],
+])('a policy is refused: %j', async (one, message) => {
+  expect((await judge([key], [one])).join('\n')).toContain(message)
+})
+
+test('policies that are never asked, or have one name, are refused', async () => {
+  const all = { ...policy, name: 'all', repositories: ['**'] }
+  expect((await judge([key], [all, policy])).join('\n')).toContain(
+    'policies[1].repositories: earlier policies decide about all of these repositories',
+  )
+  expect(await judge([key], [policy, all])).toEqual([])
+  expect((await judge([key], [policy, policy])).join('\n')).toContain(
+    '"prod" is the name of the policy [0] too',
+  )
+})
+
+test('a policy over what a mirror or a source brings is taken with a warning', async () => {
+  const mirrors = [{ name: 'docker.io', upstream: 'https://m.test' }]
+  const over = { ...policy, repositories: ['docker.io/**'] }
+  const [line, ...more] = await judge([key], [over], { mirrors })
+  expect(more).toEqual([])
+  expect(line).toContain('warning: signing.policies[0].repositories: the mirror docker.io brings')
+  expect(await judge([key], [policy], { mirrors })).toEqual([])
 })

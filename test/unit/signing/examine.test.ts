@@ -61,7 +61,7 @@ const release = makeSigner()
 const keys = [keyOf('other', makeSigner('ed25519')), keyOf('release', release)]
 
 const look = (one: Candidate, known: readonly PublicKey[] = keys) =>
-  examine(subject, [one], known, hasTime).findings
+  examine(subject, [one], known, hasTime).found.map(({ finding }) => finding)
 
 const KINDS: readonly SignerKind[] = ['p256', 'p384', 'p521', 'rsa', 'ed25519']
 
@@ -269,10 +269,10 @@ test('too many findings, or too little time, end the examination and say so', ()
   )
   const all = examine(subject, [many], keys, hasTime)
   expect(all).toMatchObject({ isTruncated: true })
-  expect(all.findings).toHaveLength(256)
+  expect(all.found).toHaveLength(256)
   let turns = 0
   const some = examine(subject, [many], keys, () => ++turns <= 2)
-  expect(some.findings).toHaveLength(2)
+  expect(some.found).toHaveLength(2)
   expect(some.isTruncated).toBe(true)
 })
 

@@ -1,0 +1,41 @@
+/**
+ * @module The policies of signatures: which one governs a repository, and what it requires.
+ */
+import type { SigningPolicyConfig } from '../config/config.ts'
+import type { RepositoryName } from '../registry/name.ts'
+import { anyPattern, type Pattern } from '../registry/pattern.ts'
+import type { Rule } from './verdicts/policy.ts'
+
+export type Gate = 'tag' | 'copy'
+
+export interface Policy {
+  readonly name: string
+  /** `audit` notes what would be refused, `warn` tells the client as well, `enforce` refuses. */
+  readonly mode: 'audit' | 'warn' | 'enforce'
+  readonly gates: ReadonlySet<Gate>
+  /** Tags that it governs. */
+  readonly tags: Pattern
+  /** All of them. */
+  readonly rules: readonly Rule[]
+}
+
+export class Policies {
+  readonly #policies: readonly { readonly repositories: Pattern; readonly policy: Policy }[]
+
+  constructor(policies: readonly SigningPolicyConfig[]) {
+    this.#policies = policies.map(({ name, repositories, tags, mode, gates, rules }) => ({
+      repositories: anyPattern(repositories),
+      policy: { name, mode, gates: new Set(gates), tags: anyPattern(tags), rules },
+    }))
+  }
+
+  /** Undefined: there is none of this name. */
+  named(name: string): Policy | undefined {
+    return this.#policies.find(({ policy }) => policy.name === name)?.policy
+  }
+
+  /** The first whose repositories fit; undefined: the repository is governed by none. */
+  governing(repository: RepositoryName): Policy | undefined {
+    return this.#policies.find(({ repositories }) => repositories(repository))?.policy
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * @module The gate beside everything that may happen between its verdict and the move of the tag.
+ */
+import { beforeEach, expect, test } from 'vitest'
+import { ManifestPushes } from '../../../src/distribution/push-manifest.ts'
+import type { Digest } from '../../../src/registry/digest.ts'
+import { RegistryError } from '../../../src/registry/errors.ts'
+import type { Tag } from '../../../src/registry/tag.ts'
+import { type GatedMove, openGate, SignatureGate, type TagGate } from '../../../src/signing/gate.ts'
+import type { Policy } from '../../../src/signing/policies.ts'
+import type { SignatureReport, Signatures } from '../../../src/signing/signatures.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
+import { asName, asTag, imageIndex, sha256 } from '../../support/registry-client.ts'
+import { repositoryParts } from '../../support/repository-parts.ts'
+
+const repository = asName('prod/app')
+const policies = {
+  allowsSparseIndex: true,
+  allowsMissingBlobs: false,
+  checksSizes: true,
+  allowsDelete: true,
+}
+
+const bodyOf = (label: string) =>
+  Buffer.from(JSON.stringify(imageIndex([], { annotations: { label } })))
+const bytes = bodyOf('image')
+const digest = sha256(bytes.toString()) as Digest
+const move: GatedMove = { repository, digest, tags: [asTag('v1')], bytes, gate: 'tag' }
+const signatureTag = asTag(`${digest.replace(':', '-')}.sig`)
+
+let metadata: MemoryMetadataStore
+beforeEach(() => {
+  metadata = new MemoryMetadataStore()
+})
+
+async function push(tag: Tag, body: Buffer, gate: TagGate = openGate): Promise<Digest> {
+  const parts = { ...repositoryParts(), gate }
+  const pushed = await new ManifestPushes(metadata, policies, new FakeClock(), parts).push({
+    repository,
+    reference: { kind: 'tag', tag },
+    tags: [],
+    expected: undefined,
+    contentType: 'application/vnd.oci.image.index.v1+json',
+    bytes: body,
+    condition: { ifMatch: undefined, ifNoneMatch: undefined },
+    by: 'x',
+  })
+  return pushed.digest
+}
+
+function gateOf(mode: Policy['mode'], report: () => Promise<Partial<SignatureReport>>) {
+  const counted: unknown[] = []
+  const policy: Policy = {
+    name: 'prod',
+    mode,
+    gates: new Set(['tag']),
+    tags: () => true,
+    rules: [{ kind: 'signature', by: ['release'], atLeast: 1 }],
+  }
+  const nothing = { digest, state: 'unsigned', by: [], rests: [], findings: [] }
+  const signatures = {
+    metadata,
+    governing: () => policy,
+    report: async () => ({ ...nothing, ...(await report()) }),
+  } as unknown as Signatures
+  const gate = new SignatureGate(signatures, (...verdict) => counted.push(verdict))
+  return { gate, counted }
+}
+
+const busy = () => Promise.reject(new RegistryError('SIGNATURES_BUSY'))
+
+test('a signature that goes between the verdict and the move takes the move with it', async () => {
+  const evidence = await push(signatureTag, bodyOf('signature'))
+  const { gate } = gateOf('enforce', async () => ({ state: 'verified', rests: [evidence] }))
+  await push(asTag('v1'), bytes, gate)
+  expect(metadata.get('tags', [repository, asTag('v1')])?.digest).toBe(digest)
+  // The name of the signature leads to something else in the moment before the move.
+  const overtaken: TagGate = {
+    watches: () => true,
+    governs: () => true,
+    admit: async (it) => {
+      const admission = await gate.admit(it)
+      await push(signatureTag, bodyOf('another signature'))
+      return admission
+    },
+  }
+  await expect(push(asTag('v2'), bytes, overtaken)).rejects.toMatchObject({
+    kind: 'CHANGING_TOO_FAST',
+  })
+  expect(metadata.get('tags', [repository, asTag('v2')])).toBeUndefined()
+})
+
+test('what cannot be verified is refused where the policy is enforced, and noted elsewhere', async () => {
+  const enforced = gateOf('enforce', busy)
+  await expect(enforced.gate.admit(move)).rejects.toMatchObject({ kind: 'SIGNATURES_BUSY' })
+  expect(enforced.counted).toEqual([['prod', 'tag', 'error', true]])
+  for (const mode of ['audit', 'warn'] as const) {
+    const { violation, checks } = await gateOf(mode, busy).gate.admit(move)
+    expect(violation).toMatchObject({ state: 'error', mode })
+    expect(checks).toEqual([])
+  }
+})
+
+test('a push under enforcement that cannot be verified stores nothing', async () => {
+  const { gate } = gateOf('enforce', busy)
+  await expect(push(asTag('v1'), bytes, gate)).rejects.toMatchObject({ kind: 'SIGNATURES_BUSY' })
+  expect(metadata.get('manifests', [repository, digest])).toBeUndefined()
+})
