@@ -9,6 +9,7 @@
 import type { SyncSourceConfig } from '../../config/config.ts'
 import type { SyncPlanItemRow } from '../../metadata/upstream-rows.ts'
 import { atOnce } from '../copy/at-once.ts'
+import { retryMs } from '../copy/copier.ts'
 import { followedDigest } from '../selection/tags.ts'
 import {
   approvalOf,
@@ -136,8 +137,10 @@ export class Prune {
       const now = journal.tag(it)
       if (kind !== 'unknown' || now === undefined) return
       // No pass has missed it: its row says that it is to be asked for again.
-      const missing = now.missing ?? { since: this.#parts.clock.now(), passes: 0 }
-      await journal.noteTag(it, { ...now, missing })
+      const at = this.#parts.clock.now()
+      const attempts = now.attempts + 1
+      const missing = now.missing ?? { since: at, passes: 0 }
+      await journal.noteTag(it, { ...now, attempts, nextRetryAt: at + retryMs(attempts), missing })
     })
     return counts
   }

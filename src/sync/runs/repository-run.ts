@@ -211,6 +211,7 @@ export class RepositoryRun {
     const { parts, tally, soft } = this.#scope
     const told = this.#told
     if (told === undefined) return
+    this.#leaves(told.waitingDeletions)
     const gone = await goneTags(parts, this.#place, told, names)
     if (gone.size === 0) return
     soft.throwIfAborted()
@@ -220,11 +221,16 @@ export class RepositoryRun {
       const all = [...gone].map((tag) => ({ repository, tag }))
       const { deleted, unknown } = await prune.afterDeletions(all, soft)
       tally.add('pruned', deleted)
-      this.#tags.leave(unknown)
-      for (let left = 0; left < unknown; left += 1) tally.leftOut()
+      this.#leaves(unknown)
       return
     }
     for (const tag of gone) await this.#gone(tag, told.deleted.has(tag))
+  }
+
+  /** Deletions that could not be confirmed: the run is not whole. */
+  #leaves(count: number): void {
+    this.#tags.leave(count)
+    if (count > 0) this.#scope.tally.leftOut()
   }
 
   /** Upstream has deleted it. `isKnown`: its history says so; else it is asked. */

@@ -16,6 +16,8 @@ import type { TagList } from './tag-list.ts'
 export interface Told extends ChangedRepository {
   /** Tags that failed and may not be tried yet, with what upstream meant by them. */
   readonly waiting: ReadonlyMap<string, Digest | undefined>
+  /** Deletions that could not be confirmed, and may not be asked for yet. */
+  readonly waitingDeletions: number
 }
 
 const NOTHING: Omit<Told, 'name'> = {
@@ -24,6 +26,7 @@ const NOTHING: Omit<Told, 'name'> = {
   subjects: new Set(),
   isWhole: false,
   waiting: new Map(),
+  waitingDeletions: 0,
 }
 
 /** What is told of a repository, and what its rows say is left. Undefined: nothing at all. */
@@ -44,14 +47,17 @@ export async function withLeft(
   const tags = new Set(known.tags)
   const deleted = new Set(known.deleted)
   const waiting = new Map<string, Digest | undefined>()
+  let waitingDeletions = 0
   for await (const { tag, row } of journal.tags(config.name, name)) {
-    if (known.tags.has(tag) || known.deleted.has(tag)) continue
-    if (isLeftDeletion(row)) deleted.add(tag)
-    else if (row.outcome !== 'failed' || followedDigest(tag) !== undefined) continue
-    else if (isForced || isOver(row.nextRetryAt ?? 0, now)) tags.add(tag)
+    const isDeletion = isLeftDeletion(row)
+    const isLeft = isDeletion || (row.outcome === 'failed' && followedDigest(tag) === undefined)
+    if (!isLeft || known.tags.has(tag) || known.deleted.has(tag)) continue
+    const isDue = isForced || isOver(row.nextRetryAt ?? 0, now)
+    if (isDue) (isDeletion ? deleted : tags).add(tag)
+    else if (isDeletion) waitingDeletions += 1
     else waiting.set(tag, row.upstream)
   }
-  return { ...known, tags, deleted, waiting }
+  return { ...known, tags, deleted, waiting, waitingDeletions }
 }
 
 /** More than the longest wait: the clock was set back. */

@@ -173,6 +173,7 @@ const SETS: ReadonlySet<string> = new Set(['push', 'copy', 'undelete-tag'])
 /** Actions of a whole repository, or of a manifest with whatever tags it had. */
 const WHOLE: ReadonlySet<string> = new Set([
   'delete-manifest',
+  'delete-repository',
   'undelete-manifest',
   'copy',
   'rename-repository',

@@ -44,8 +44,8 @@ export const BREAKS = [
   {
     what: 'syncs: a deletion that could not be confirmed is forgotten',
     file: 'src/sync/runs/repository-run.ts',
-    find: 'this.#tags.leave(unknown)',
-    replace: 'this.#tags.leave(unknown * 0)',
+    find: 'this.#leaves(unknown)\n',
+    replace: 'this.#leaves(unknown * 0)\n',
     guard: history,
   },
   {

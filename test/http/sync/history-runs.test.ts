@@ -188,6 +188,22 @@ test('deletions are followed with prune alone', async () => {
   }
 })
 
+test('a repository that is deleted there is no failure, and stays here until a full pass has a plan', async () => {
+  const top = await new Node().start()
+  for (const path of ['team/app', 'team/tool']) await top.push(path, 'v1', 'one')
+  const node = await new Node().start([top], { prune: { enabled: true } })
+  await node.run()
+  const { client } = top.registry
+  await client.delete('/admin/repositories/team/tool')
+  await until(async () => (await client.get('/v2/team/tool/tags/list')).status === 404)
+  expect(await node.run()).toMatchObject({ lastResult: 'ok', counts: { gone: 1, pruned: 0 } })
+  expect(await node.digest('team/tool', 'v1')).toBeDefined()
+  // What is missed there now waits for two full passes, as anywhere.
+  await top.push('team/tool', 'v2', 'two')
+  expect(await node.run()).toMatchObject({ lastResult: 'ok', counts: { copied: 1 } })
+  expect(await node.run({ isFull: true })).toMatchObject({ lastResult: 'ok' })
+})
+
 test('a history that was cut lets everything be listed once', async () => {
   const top = await new Node().start()
   await top.push('team/app', 'v1', 'one')

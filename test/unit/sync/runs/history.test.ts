@@ -74,6 +74,7 @@ test('other filters, and a place that is too old, let everything be listed', asy
     journal: scene.journal,
     upstream: scene.upstream,
   })
+  scene.upstream.asked.length = 0
   await other.run()
   expect(scene.upstream.asked).toContain('list')
 })
@@ -223,6 +224,9 @@ describe('what the history says is deleted', () => {
     expect(scene.digestHere('app', 'v1')).toBe(imageOf(1))
     expect(scene.state.cursor).toBe('4')
     scene.upstream.fault = () => undefined
+    expect(await scene.run()).toMatchObject({ result: 'partial' })
+    expect(scene.upstream.asked).toEqual(['probe', 'changes 4'])
+    scene.clock.advance(60_000)
     expect(await scene.run()).toMatchObject({ result: 'ok' })
     expect(scene.here).toEqual(['app:v2', 'tool:v1'])
     await scene.run()
