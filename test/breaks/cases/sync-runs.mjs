@@ -15,8 +15,8 @@ export const BREAKS = [
   {
     what: 'syncs: a dry run says nothing of what a prune would miss',
     file: 'src/sync/runs/dry-run.ts',
-    find: 'if (!isFull || selection.verdicts.length === 0) return',
-    replace: 'if (isFull || selection.verdicts.length === 0) return',
+    find: 'if (!isFull || listed === undefined || listed.size === 0) return',
+    replace: 'if (isFull || listed === undefined || listed.size === 0) return',
     guard: runs,
   },
   {
