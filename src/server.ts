@@ -119,7 +119,8 @@ async function start(
   const isForAll = access?.isForAll ?? (() => true)
   const served = { answers: 0 }
   const answered = () => served.answers
-  const shared = { storage, useCases, readManifest, isForAll, answered, logger, life }
+  const { gate } = signed
+  const shared = { storage, useCases, readManifest, isForAll, answered, gate, logger, life }
   const { mirrors, syncs, syncCounters } = await openFollowers(config, shared)
   const health = makeHealth(storage)
   const shown: StatusParts = {

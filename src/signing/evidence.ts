@@ -8,6 +8,8 @@ import { inTurns } from '../metadata/scan.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { isImageIndex } from '../registry/media-type.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import { namesakeOf } from '../registry/named-tag.ts'
+import type { Tag } from '../registry/tag.ts'
 import { bundleType } from './formats/bundle.ts'
 import { attestationBytesMax } from './formats/dsse.ts'
 import { type Loose, listOf, objectOf, textOf } from './formats/encoding.ts'
@@ -45,6 +47,16 @@ export interface EvidenceSources {
   readonly readBlob: (digest: Digest, bytesMax: number) => Promise<Uint8Array | undefined>
 }
 
+/** What is to be in the repository in the moment when a tag moves, and is not there yet. */
+export interface EvidenceAhead {
+  /** The manifest itself. */
+  readonly bytes?: Uint8Array
+  /** Tags that move together with it. */
+  readonly coming?: ReadonlyMap<Tag, Digest>
+}
+
+const NONE: ReadonlyMap<Tag, Digest> = new Map()
+
 export interface Evidence {
   readonly subject: Subject
   readonly candidates: readonly Candidate[]
@@ -54,19 +66,18 @@ export interface Evidence {
 
 /**
  * Everything that is attached to a manifest of the repository: tags that are named after it, referrers, and
- * what the index that lists it, or that it is, says of it. Undefined: the manifest is not there. `known`: its
- * bytes, where it is not stored yet.
+ * what the index that lists it, or that it is, says of it. Undefined: the manifest is not there.
  */
 export async function evidenceOf(
   sources: EvidenceSources,
   repository: RepositoryName,
   digest: Digest,
-  known?: Uint8Array,
+  { bytes: known, coming = NONE }: EvidenceAhead = {},
 ): Promise<Evidence | undefined> {
   const { metadata } = sources
   const bytes = known ?? (await manifestBytes(metadata, digest))
   if (bytes === undefined) return undefined
-  const found = await attachedTo(metadata, repository, digest)
+  const found = await attachedTo(metadata, repository, digest, coming)
   await addMembers(metadata, repository, { digest, bytes }, found)
   const candidates: Candidate[] = []
   let roomBytes = evidenceBytesMax
@@ -87,10 +98,12 @@ async function attachedTo(
   metadata: MetadataReader,
   repository: RepositoryName,
   digest: Digest,
+  coming: ReadonlyMap<Tag, Digest>,
 ): Promise<Map<Digest, Candidate['via']>> {
   const found = new Map<Digest, Candidate['via']>()
-  for (const tag of tagsNamedAfter(metadata, repository, digest)) {
-    const target = metadata.get('tags', [repository, tag])?.digest
+  const named = [...coming.keys()].filter((tag) => namesakeOf(tag) === digest)
+  for (const tag of new Set([...tagsNamedAfter(metadata, repository, digest), ...named])) {
+    const target = coming.get(tag) ?? metadata.get('tags', [repository, tag])?.digest
     const row = target && metadata.get('manifests', [repository, target])
     // A fallback tag lists referrers that name their subject themselves; a tag of the image is no signature.
     if (target === undefined || row === undefined || target === digest) continue

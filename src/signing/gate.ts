@@ -23,12 +23,16 @@ export interface GatedMove {
   readonly gate: Gate
   /** Where its signatures are, when they are still in another repository. */
   readonly from?: RepositoryName
+  /** Tags of signatures that move in the same transaction. */
+  readonly coming?: ReadonlyMap<Tag, Digest>
 }
 
 /** What the gate says of a move that it lets through. */
 export interface Admission {
   /** What the verdict rests on: the transaction that moves the tag has to find it unchanged. */
   readonly checks: readonly Check[]
+  /** The manifests of that. */
+  readonly rests: readonly Digest[]
   /** What `enforce` would have refused; undefined: nothing. */
   readonly violation: Violation | undefined
 }
@@ -59,7 +63,7 @@ export interface TagGate {
 export const openGate: TagGate = {
   watches: () => false,
   governs: () => false,
-  admit: async () => ({ checks: [], violation: undefined }),
+  admit: async () => ({ checks: [], rests: [], violation: undefined }),
 }
 
 /** Asks the policies. */
@@ -98,11 +102,15 @@ export class SignatureGate implements TagGate {
    * is enforced and not met, and SIGNATURES_BUSY when that cannot be found out now.
    */
   async admit(move: GatedMove): Promise<Admission> {
-    const { repository, digest, bytes, gate, from = repository } = move
+    const { repository, digest, bytes, gate, from = repository, coming } = move
     const policy = this.#signatures.governing(repository)!
     let report: SignatureReport
     try {
-      report = (await this.#signatures.report(from, digest, { bytes, policy }))!
+      report = (await this.#signatures.report(from, digest, {
+        bytes,
+        policy,
+        ...(coming && { coming }),
+      }))!
     } catch (error) {
       this.#counts(policy.name, gate, 'error', policy.mode === 'enforce')
       if (policy.mode === 'enforce') throw error
@@ -115,16 +123,18 @@ export class SignatureGate implements TagGate {
         state: 'error',
         message,
       } as const
-      return { checks: [], violation }
+      return { checks: [], rests: [], violation }
     }
     const { state } = report
     const isRefused = state !== 'verified' && policy.mode === 'enforce'
     this.#counts(policy.name, gate, state, isRefused)
-    if (state === 'verified') return { checks: this.#checksOf(from, report), violation: undefined }
+    if (state === 'verified')
+      return { checks: this.#checksOf(from, report), rests: report.rests, violation: undefined }
     if (isRefused) throw refusal(policy, move, report)
     const message = messageOf(policy, report)
     return {
       checks: [],
+      rests: [],
       violation: { policy: policy.name, mode: policy.mode, gate, state, message },
     }
   }

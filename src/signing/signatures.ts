@@ -5,7 +5,7 @@
 import type { MetadataReader } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import { type EvidenceSources, evidenceOf, indexesOf } from './evidence.ts'
+import { type EvidenceAhead, type EvidenceSources, evidenceOf, indexesOf } from './evidence.ts'
 import type { Policies, Policy } from './policies.ts'
 import type { Finding } from './verdicts/finding.ts'
 import type { PolicyState } from './verdicts/policy.ts'
@@ -75,23 +75,20 @@ export class Signatures {
   }
 
   /**
-   * The report of a manifest, as its repository is now: nothing of it is kept. `bytes` where the manifest is not
-   * stored yet. `policy` instead of that of the repository. Undefined: there is no such manifest. Rejects with
+   * The report of a manifest, as its repository is now: nothing of it is kept. `policy` instead of that of the repository. Undefined: there is no such manifest. Rejects with
    * SIGNATURES_BUSY when too many are asked for at once.
    */
   async report(
     repository: RepositoryName,
     digest: Digest,
-    {
-      bytes,
-      policy = this.governing(repository),
-    }: { bytes?: Uint8Array; policy?: Policy | undefined } = {},
+    how: EvidenceAhead & { readonly policy?: Policy | undefined } = {},
   ): Promise<SignatureReport | undefined> {
-    const own = await this.#examine(repository, digest, policy, bytes)
+    const { policy = this.governing(repository) } = how
+    const own = await this.#examine(repository, digest, policy, how)
     if (own === undefined) return undefined
     const all: Judged[] = [{ digest, examined: own }]
     for (const parent of this.#parentsOf(repository, digest)) {
-      const examined = await this.#examine(repository, parent, policy)
+      const examined = await this.#examine(repository, parent, policy, {})
       if (examined !== undefined) all.push({ digest: parent, examined })
     }
     const findings = all.flatMap(({ digest: of, examined }) => {
@@ -111,9 +108,9 @@ export class Signatures {
     repository: RepositoryName,
     digest: Digest,
     policy: Policy | undefined,
-    bytes?: Uint8Array,
+    ahead: EvidenceAhead,
   ): Promise<Examined | undefined> {
-    const evidence = await evidenceOf(this.#parts, repository, digest, bytes)
+    const evidence = await evidenceOf(this.#parts, repository, digest, ahead)
     if (evidence === undefined) return undefined
     const { subject, candidates, isTruncated } = evidence
     if (candidates.length === 0) return { findings: [], isTruncated, verdict: undefined }

@@ -9,11 +9,7 @@ import { readText } from '../../runtime/text-file.ts'
 import { readPublicKey } from '../../signing/keys/public-key.ts'
 import type { Finding } from './finding.ts'
 
-export async function judgeSigning({
-  signing,
-  mirrors,
-  sync,
-}: Config): Promise<readonly Finding[]> {
+export async function judgeSigning({ signing, mirrors }: Config): Promise<readonly Finding[]> {
   const findings = await Promise.all(
     signing.keys.map(async ({ name, source }, index): Promise<readonly Finding[]> => {
       const path = [index, source.kind === 'file' ? 'path' : 'pem']
@@ -22,27 +18,20 @@ export async function judgeSigning({
       return problem === undefined ? [] : [{ key: 'signing.keys', path, message: problem }]
     }),
   )
-  return [...findings.flat(), ...judgePlaces(signing, mirrors, sync)]
+  return [...findings.flat(), ...judgePlaces(signing, mirrors)]
 }
 
-/** What mirrors and syncs bring is not gated: a policy that seems to govern it says so. */
+/** What mirrors bring is not gated: a policy that seems to govern it says so. */
 function judgePlaces(
   { policies }: Config['signing'],
   mirrors: Config['mirrors'],
-  { sources }: Config['sync'],
 ): readonly Finding[] {
-  const places = [
-    ...mirrors.map(({ name }) => ({ place: name, what: `the mirror ${name}` })),
-    ...sources.flatMap(({ name, destination }) =>
-      destination === '' ? [] : [{ place: destination, what: `the source ${name} of sync` }],
-    ),
-  ]
   return policies.flatMap(({ repositories }, index) => {
     const fits = anyPattern(repositories)
-    return places
-      .filter(({ place }) => fits(place) || fits(`${place}/any`) || fits(`${place}/any/any`))
-      .map(({ what }): Finding => {
-        const message = `${what} brings tags there, which no policy of signatures sees`
+    return mirrors
+      .filter(({ name }) => fits(name) || fits(`${name}/any`) || fits(`${name}/any/any`))
+      .map(({ name }): Finding => {
+        const message = `the mirror ${name} brings tags there, which no policy of signatures sees`
         return { key: 'signing.policies', path: [index, 'repositories'], message, isWarning: true }
       })
   })

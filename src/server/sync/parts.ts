@@ -7,6 +7,7 @@ import type { Logger } from '../../observability/logger.ts'
 import type { SyncMetrics } from '../../observability/metrics/sync.ts'
 import type { LifeCycle } from '../../runtime/life-cycle.ts'
 import type { Semaphore } from '../../runtime/semaphore.ts'
+import type { TagGate } from '../../signing/gate.ts'
 import type { Storage } from '../../storage/open.ts'
 import type { Courtesy } from '../../sync/copy/courtesy.ts'
 import type { SyncJournal } from '../../sync/journal.ts'
@@ -25,6 +26,8 @@ export interface SyncParts {
   /** Whether everybody may pull it. */
   readonly isForAll: (repository: string) => boolean
   readonly counters: SyncMetrics
+  /** What has to be signed before a tag points at it. */
+  readonly gate: TagGate
   /** Requests of clients that were answered so far. */
   readonly answered: () => number
   readonly logger: Logger

@@ -19,6 +19,7 @@ import { HttpClient } from '../../upstream/client.ts'
 import { sleep } from '../../upstream/sleep.ts'
 import type { Credential } from '../../upstream/tokens.ts'
 import { Upstream, type UpstreamOptions } from '../../upstream/upstream.ts'
+import { judgeBy } from './judge.ts'
 import type { SharedParts } from './parts.ts'
 
 /** What upstream itself lacks of an index may be missing here; nothing else may. */
@@ -81,6 +82,7 @@ export async function openSyncSource(
     slots: [new Semaphore(config.concurrency), shared.slots],
     byteRates: [new Rate(config.bytesPerSecond, clock, 'all')],
     mayLinkFrom: linksOf(config, registry.realm, shared),
+    judge: judgeBy(shared.gate, metadata, clock, by),
   })
   return {
     ...common,

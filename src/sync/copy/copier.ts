@@ -45,17 +45,19 @@ export const retryMsMax = Math.max(...RETRY_MS)
 
 /** What a signature policy is asked before a tag moves. */
 export interface JudgedTag {
-  readonly source: string
   readonly local: RepositoryName
   readonly tag: Tag
   readonly digest: Digest
-  /** What is attached could not all be brought. */
-  readonly attachedFailure: unknown
-  readonly signal: AbortSignal
+  /** Tags of signatures that move together with it. */
+  readonly attached: readonly AttachedTag[]
 }
 
 export type Verdict =
-  | { readonly isAllowed: true }
+  | {
+      readonly isAllowed: true
+      /** Manifests that it rests on: they have to be there in the moment when the tag moves. */
+      readonly rests?: readonly Digest[]
+    }
   | { readonly isAllowed: false; readonly message: string }
 
 export interface CopierParts
@@ -200,11 +202,13 @@ export class TagCopier {
     const { judge, source, clock, journal } = this.#parts
     const { local, tag, digest, signal } = it
     const { failure } = attached
+    let rests: readonly Digest[] = []
     if (this.#moves.decide(wantedOf(it), it).kind === 'move' && judge !== undefined) {
-      const verdict = await judge({ source, local, tag, digest, attachedFailure: failure, signal })
+      const verdict = await judge({ local, tag, digest, attached: attached.tags })
       if (!verdict.isAllowed) {
         return { outcome: 'rejected', reason: 'rejected', message: verdict.message }
       }
+      rests = verdict.rests ?? []
     }
     signal.throwIfAborted()
     const placed = await tree.placed()
@@ -219,7 +223,7 @@ export class TagCopier {
       rules: it,
       attached: attached.tags,
       empty: attached.empty,
-      placed: placed.map((one) => one.digest),
+      placed: [...placed.map((one) => one.digest), ...rests],
     })
     if (moved.kind === 'incomplete') return 'incomplete'
     counts.attachedConflicts += moved.conflicts

@@ -106,4 +106,18 @@ export const BREAKS = [
     replace: 'const tags = all',
     guard: vitest('http', 'test/http/signing/gates.test.ts'),
   },
+  {
+    what: 'signing: a sync brings tags that no policy has judged',
+    file: 'src/server/sync/judge.ts',
+    find: '    if (!gate.watches(local)) return allowed\n',
+    replace: '    if (gate.watches(local)) return allowed\n',
+    guard: vitest('http', 'test/http/signing/syncs.test.ts'),
+  },
+  {
+    what: 'signing: a sync judges a tag without the signatures that move along',
+    file: 'src/server/sync/judge.ts',
+    find: 'new Map(attached.map((one) => [one.tag, one.digest]))',
+    replace: 'new Map(attached.slice(0, 0).map((one) => [one.tag, one.digest]))',
+    guard: vitest('http', 'test/http/signing/syncs.test.ts'),
+  },
 ]

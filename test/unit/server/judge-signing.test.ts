@@ -152,7 +152,7 @@ test('policies that are never asked, or have one name, are refused', async () =>
   )
 })
 
-test('a policy over what a mirror or a source brings is taken with a warning', async () => {
+test('a policy over what a mirror brings is taken with a warning', async () => {
   const mirrors = [{ name: 'docker.io', upstream: 'https://m.test' }]
   const over = { ...policy, repositories: ['docker.io/**'] }
   const [line, ...more] = await judge([key], [over], { mirrors })
