@@ -143,13 +143,18 @@ function authorize(credentials: string): string {
     : `Bearer ${credentials}`
 }
 
+/** Without what moves the cursor or turns the direction: some of it strangers have written. */
+function shown(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, '?')
+}
+
 /** Rows under their heads, columns as wide as needed. */
 export function printTable(
   terminal: Terminal,
   heads: readonly string[],
   rows: readonly (readonly unknown[])[],
 ): void {
-  const cells = [heads, ...rows.map((row) => row.map((cell) => String(cell ?? '')))]
+  const cells = [heads, ...rows.map((row) => row.map((cell) => shown(String(cell ?? ''))))]
   const widths = heads.map((_, column) =>
     Math.max(...cells.map((row) => (row[column] ?? '').length)),
   )

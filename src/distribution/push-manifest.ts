@@ -70,6 +70,13 @@ interface FoundFacts {
   readonly imageBytes: number
 }
 
+/** What a policy said of a push; undefined: it was not asked. */
+interface Judged {
+  readonly admission: Admission | undefined
+  /** Tags that it was asked about. */
+  readonly governed: readonly Tag[]
+}
+
 /** Layers that are looked up at once: beyond it in turns. */
 const childrenAtOnce = 200
 
@@ -102,9 +109,16 @@ export class ManifestPushes {
       this.#parts.readBlob,
     )
     const imageBytes = await this.#sizeOf(push.repository, digest, manifest)
-    const store = (moved: readonly Tag[], admission?: Admission) =>
+    const store = (moved: readonly Tag[], admission?: Admission, governed: readonly Tag[] = []) =>
       this.#parts.tagLocks.run(push.repository, [digest, ...moved], () =>
-        this.#store(push, digest, manifest, moved, { lifetime, imageBytes }, admission),
+        this.#store(
+          push,
+          digest,
+          manifest,
+          moved,
+          { lifetime, imageBytes },
+          { admission, governed },
+        ),
       )
     const { gate } = this.#parts
     const move = {
@@ -114,7 +128,9 @@ export class ManifestPushes {
       bytes: push.bytes,
       gate: 'tag',
     } as const
-    if (tags.length === 0 || !gate.governs(move)) return store(tags)
+    if (tags.length === 0 || !gate.watches(push.repository)) return store(tags)
+    const governed = await gate.governed(move)
+    if (governed.length === 0) return store(tags)
     let admission: Admission
     try {
       admission = await gate.admit(move)
@@ -123,7 +139,7 @@ export class ManifestPushes {
       if (error instanceof RegistryError && error.kind === 'SIGNATURE_REQUIRED') await store([])
       throw error
     }
-    return store(tags, admission)
+    return store(tags, admission, governed)
   }
 
   /** An index may name ten thousand manifests; an image names a few layers. */
@@ -147,7 +163,7 @@ export class ManifestPushes {
     manifest: Manifest,
     tags: readonly Tag[],
     found: FoundFacts,
-    admission: Admission | undefined,
+    { admission, governed }: Judged,
   ): Promise<PushedManifest> {
     const refusal = await commitRetrying(this.#metadata, () => {
       const now = this.#clock.now()
@@ -157,7 +173,7 @@ export class ManifestPushes {
       changes.push(...moves)
       if (admission !== undefined) {
         const { repository, by } = push
-        changes.push(...violationEvents({ repository, digest, tags }, admission, by, now))
+        changes.push(...violationEvents({ repository, digest, tags: governed }, admission, by, now))
       }
       if (tags.length === 0) changes.push(this.#event(push, digest, now))
       changes.push(...this.#raises(manifest, now), ...(push.more ?? []))

@@ -24,12 +24,13 @@ export async function referrersOf(
   return keys.map(([, , referrer]) => referrer)
 }
 
-/** Tags that are named after a digest, in byte order: those that are there, or those deleted lately. */
+/** Tags that are named after a digest, in byte order: those that are there, or those deleted lately; at most `limit`. */
 export function tagsNamedAfter(
   metadata: MetadataReader,
   repository: RepositoryName,
   digest: Digest,
   database: 'tags' | 'deletedTags' = 'tags',
+  limit = Number.POSITIVE_INFINITY,
 ): Tag[] {
   const stem = parseTag(fallbackTagOf(digest))
   // A tag cannot be as long as a digest of SHA-512.
@@ -40,7 +41,7 @@ export function tagsNamedAfter(
   while (true) {
     const keys = metadata.keys(database, [repository], after, tagsAtOnce)
     for (const [, tag] of keys) {
-      if (!tag.startsWith(stem.value)) return found
+      if (!tag.startsWith(stem.value) || found.length >= limit) return found
       if (namesakeOf(tag) === digest) found.push(tag)
       after = tag
     }

@@ -17,7 +17,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { TagGate } from '../signing/gate.ts'
+import { type Admission, type TagGate, violationEvents } from '../signing/gate.ts'
 
 export interface CopyRequest {
   readonly from: RepositoryName
@@ -73,7 +73,7 @@ export class Copies {
   async copy(request: CopyRequest): Promise<Copied> {
     const { from, to, tag } = request
     const { digest } = findManifest(this.#metadata, from, request.reference)
-    if (tag !== undefined) await this.requireSigned(from, to, tag, digest)
+    const admission = tag && (await this.judge(from, to, tag, digest))
     const all: Collected = { seen: new Set(), manifests: [], tags: new Map() }
     await this.#collect(from, digest, request.withReferrers, all)
     let blobs = 0
@@ -89,7 +89,12 @@ export class Copies {
       await this.#push(request, target, [named])
       tags.push(named)
     }
-    await this.#push(request, digest, tag === undefined ? [] : [tag])
+    await this.#push(
+      request,
+      digest,
+      tag === undefined ? [] : [tag],
+      await this.#noted(request, digest, admission),
+    )
     return { digest, manifests: all.manifests.length, blobs, tags }
   }
 
@@ -100,19 +105,20 @@ export class Copies {
 
   /**
    * Asks the policy of `to` whether the tag may point at an image there, by the signatures that it has in
-   * `from`. Throws SIGNATURE_REQUIRED.
+   * `from`. Throws SIGNATURE_REQUIRED. Undefined: no policy governs the tag.
    */
-  async requireSigned(
+  async judge(
     from: RepositoryName,
     to: RepositoryName,
     tag: Tag,
     digest: Digest,
-  ): Promise<void> {
-    if (!this.#gate.watches(to)) return
+  ): Promise<Admission | undefined> {
+    if (!this.#gate.watches(to)) return undefined
     const bytes = await this.#bytesOf(digest)
     if (bytes === undefined) throw changed()
     const move = { repository: to, from, digest, tags: [tag], bytes, gate: 'copy' } as const
-    if (this.#gate.governs(move)) await this.#gate.admit(move)
+    const governed = await this.#gate.governed(move)
+    return governed.length === 0 ? undefined : this.#gate.admit(move)
   }
 
   async #bytesOf(digest: Digest): Promise<Uint8Array | undefined> {
@@ -198,7 +204,25 @@ export class Copies {
     return held.length
   }
 
-  async #push({ from, to, by }: CopyRequest, digest: Digest, tags: Tag[]): Promise<void> {
+  /** What the gate of copies would have refused, unless the gate of tags notes it as well. */
+  async #noted(
+    { to, tag, by }: CopyRequest,
+    digest: Digest,
+    admission: Admission | undefined,
+  ): Promise<Change[]> {
+    const bytes = await this.#bytesOf(digest)
+    if (admission?.violation === undefined || tag === undefined || bytes === undefined) return []
+    const move = { repository: to, digest, tags: [tag], bytes, gate: 'tag' } as const
+    const isNoted = (await this.#gate.governed(move)).length > 0
+    return isNoted ? [] : violationEvents(move, admission, by, this.#clock.now())
+  }
+
+  async #push(
+    { from, to, by }: CopyRequest,
+    digest: Digest,
+    tags: Tag[],
+    more: readonly Change[] = [],
+  ): Promise<void> {
     const row = this.#metadata.get('manifests', [from, digest])
     const bytes = await this.#bytesOf(digest)
     if (row === undefined || bytes === undefined) throw changed()
@@ -213,6 +237,7 @@ export class Copies {
       contentType: row.mediaType,
       bytes,
       condition: { ifMatch: undefined, ifNoneMatch: undefined },
+      more,
       by,
     })
   }

@@ -22,6 +22,7 @@ import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { violationEvents } from '../signing/gate.ts'
 import type { Copies } from './copy.ts'
 
 export interface RepositoriesOptions {
@@ -137,7 +138,7 @@ export class Repositories {
     if (!isFree) throw new RegistryError('NAME_TAKEN')
     if (!copies.isWatched(to)) return
     for await (const { key, row } of inTurns(metadata, 'tags', [from])) {
-      await copies.requireSigned(from, to, key[1], row.digest)
+      await copies.judge(from, to, key[1], row.digest)
     }
   }
 
@@ -194,7 +195,7 @@ export class Repositories {
     tag: Tag,
     by: string,
   ): Promise<boolean> {
-    const { metadata, copies } = this.#options
+    const { metadata, copies, clock } = this.#options
     let isTaken = false
     await commitRetrying(metadata, async () => {
       const row = metadata.get('tags', [from, tag])
@@ -202,7 +203,7 @@ export class Repositories {
       isTaken = row !== undefined && (there === undefined || isOlder(there, row))
       if (row === undefined || !isTaken) return { checks: [], changes: [] }
       const { digest } = row
-      await copies.requireSigned(from, to, tag, digest)
+      const admission = await copies.judge(from, to, tag, digest)
       if (metadata.get('manifests', [to, digest]) === undefined) {
         const reference = { kind: 'digest', digest } as const
         await copies.copy({ from, reference, to, tag: undefined, withReferrers: false, by })
@@ -216,8 +217,12 @@ export class Repositories {
           there === undefined
             ? { check: 'absent', in: 'tags', key }
             : { check: 'unchanged', in: 'tags', key, row: there },
+          ...(admission?.checks ?? []),
         ],
         changes: [
+          ...(admission === undefined
+            ? []
+            : violationEvents({ repository: to, digest, tags: [tag] }, admission, by, clock.now())),
           ...pointTag(to, tag, row, there?.digest),
           ...(pulledAt === undefined
             ? []

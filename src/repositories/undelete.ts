@@ -134,6 +134,18 @@ export class Undelete {
     }
   }
 
+  /** Of some tags those that a policy wants to judge. */
+  async #gated(
+    repository: RepositoryName,
+    digest: Digest,
+    tags: readonly Tag[],
+  ): Promise<readonly Tag[]> {
+    const { gate } = this.#options
+    if (!gate.watches(repository)) return []
+    const bytes = (await this.#bytesOf(digest)) ?? new Uint8Array()
+    return gate.governed({ repository, digest, tags, bytes, gate: 'tag' })
+  }
+
   /** Undefined: no policy governs the tag. */
   async #admit(
     repository: RepositoryName,
@@ -145,7 +157,7 @@ export class Undelete {
     const bytes = await this.#bytesOf(digest)
     if (bytes === undefined) throw conflict('the bytes of the manifest are gone', { digest })
     const move = { repository, digest, tags: [tag], bytes, gate: 'tag' } as const
-    return gate.governs(move) ? gate.admit(move) : undefined
+    return (await gate.governed(move)).length > 0 ? gate.admit(move) : undefined
   }
 
   async #bytesOf(digest: Digest): Promise<Uint8Array | undefined> {
@@ -238,11 +250,9 @@ export class Undelete {
   ): Promise<void> {
     const { metadata, tagLocks, clock } = this.#options
     const all = await this.#tagsThatWentWith(repository, digest, deleted)
-    const bytes = (await this.#bytesOf(digest)) ?? new Uint8Array()
-    const isGated = (tag: Tag) =>
-      this.#options.gate.governs({ repository, digest, tags: [tag], bytes, gate: 'tag' })
-    const tags = all.filter((tag) => !isGated(tag))
-    restored.waiting.push(...all.filter(isGated))
+    const gated = new Set(await this.#gated(repository, digest, all))
+    const tags = all.filter((tag) => !gated.has(tag))
+    restored.waiting.push(...gated)
     await tagLocks.run(repository, [digest, ...tags], async () => {
       const at = clock.now()
       const children = (await listAll(metadata, 'children', [digest])).map(([, child]) => child)

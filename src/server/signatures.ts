@@ -17,6 +17,9 @@ import { Policies } from '../signing/policies.ts'
 import { Signatures } from '../signing/signatures.ts'
 import type { Storage } from '../storage/open.ts'
 
+/** Bound of the heap of the thread, MiB: what strangers attach is parsed there. */
+const heapMiB = 512
+
 export interface OpenedSignatures {
   readonly signatures: Signatures
   readonly gate: SignatureGate
@@ -48,7 +51,14 @@ export async function openSignatures(
   await keyring.start()
   let pool: WorkerPool | undefined
   const examiner = new Examiner(() => {
-    pool ??= new WorkerPool({ worker: 'signature', threads: 1, tasksPerThread: 1 })
+    const onError = (error: Error) => logger.error({ error }, 'the thread of signatures has died')
+    pool ??= new WorkerPool({
+      worker: 'signature',
+      threads: 1,
+      tasksPerThread: 1,
+      heapMiB,
+      onError,
+    })
     return pool.start({})
   })
   life.opened('signatures', examiner, async (one) => {

@@ -10,6 +10,7 @@ import { isImageIndex } from '../registry/media-type.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { namesakeOf } from '../registry/named-tag.ts'
 import type { Tag } from '../registry/tag.ts'
+import { nextTurn } from '../runtime/next-turn.ts'
 import { bundleType } from './formats/bundle.ts'
 import { attestationBytesMax } from './formats/dsse.ts'
 import { type Loose, listOf, objectOf, textOf } from './formats/encoding.ts'
@@ -29,6 +30,9 @@ const SIGNED_TYPES: ReadonlySet<string> = new Set([
 
 /** Referrers of other types that are gone through in search of those, of one image. */
 const othersMax = 10_000
+
+/** Tags that are named after one image. */
+const namedMax = 128
 
 /** Layers of one manifest that are read: cosign puts each signature into one. */
 const layersMax = 128
@@ -60,8 +64,22 @@ const NONE: ReadonlyMap<Tag, Digest> = new Map()
 export interface Evidence {
   readonly subject: Subject
   readonly candidates: readonly Candidate[]
+  /** By which tag each was found that was found by one: a signature under a tag counts as long as it is there. */
+  readonly tags: ReadonlyMap<Digest, Tag>
   /** More is attached than is looked at. */
   readonly isTruncated: boolean
+}
+
+/** How something belongs to an image. */
+interface Way {
+  readonly via: Candidate['via']
+  readonly tag?: Tag
+}
+
+/** What was found so far, each manifest once, by the way that says most of it. */
+interface Found {
+  readonly ways: Map<Digest, Way>
+  isTruncated: boolean
 }
 
 /**
@@ -77,47 +95,63 @@ export async function evidenceOf(
   const { metadata } = sources
   const bytes = known ?? (await manifestBytes(metadata, digest))
   if (bytes === undefined) return undefined
-  const found = await attachedTo(metadata, repository, digest, coming)
-  await addMembers(metadata, repository, { digest, bytes }, found)
+  const subject = { digest, bytes }
+  const found: Found = { ways: new Map(), isTruncated: false }
+  addTags(metadata, repository, digest, coming, found)
+  await addReferrers(metadata, repository, digest, found)
+  await addMembers(metadata, repository, subject, found)
   const candidates: Candidate[] = []
+  const tags = new Map<Digest, Tag>()
   let roomBytes = evidenceBytesMax
-  for (const [manifest, via] of found) {
+  for (const [manifest, { via, tag }] of found.ways) {
     if (candidates.length >= candidatesMax || roomBytes <= 0) {
-      return { subject: { digest, bytes }, candidates, isTruncated: true }
+      return { subject, candidates, tags, isTruncated: true }
     }
-    const candidate = await read(sources, repository, { manifest, via }, roomBytes)
-    if (candidate === undefined) continue
-    candidates.push(candidate)
-    roomBytes -= sizeOf(candidate)
+    const it = await read(sources, repository, { manifest, via }, roomBytes)
+    if (it === undefined) continue
+    found.isTruncated ||= it.isCut
+    candidates.push(it.candidate)
+    if (tag !== undefined) tags.set(manifest, tag)
+    roomBytes -= sizeOf(it.candidate)
   }
-  return { subject: { digest, bytes }, candidates, isTruncated: false }
+  return { subject, candidates, tags, isTruncated: found.isTruncated }
 }
 
-/** Each manifest once, by the way that says most of it. */
-async function attachedTo(
+function addTags(
   metadata: MetadataReader,
   repository: RepositoryName,
   digest: Digest,
   coming: ReadonlyMap<Tag, Digest>,
-): Promise<Map<Digest, Candidate['via']>> {
-  const found = new Map<Digest, Candidate['via']>()
-  const named = [...coming.keys()].filter((tag) => namesakeOf(tag) === digest)
-  for (const tag of new Set([...tagsNamedAfter(metadata, repository, digest), ...named])) {
+  found: Found,
+): void {
+  const here = tagsNamedAfter(metadata, repository, digest, 'tags', namedMax + 1)
+  found.isTruncated ||= here.length > namedMax
+  const ahead = [...coming.keys()].filter((tag) => namesakeOf(tag) === digest)
+  for (const tag of new Set([...ahead, ...here.slice(0, namedMax)])) {
     const target = coming.get(tag) ?? metadata.get('tags', [repository, tag])?.digest
     const row = target && metadata.get('manifests', [repository, target])
     // A fallback tag lists referrers that name their subject themselves; a tag of the image is no signature.
     if (target === undefined || row === undefined || target === digest) continue
-    if (row.subject === undefined && !isImageIndex(row.mediaType)) found.set(target, 'tag')
+    if (row.subject === undefined && !isImageIndex(row.mediaType)) {
+      found.ways.set(target, { via: 'tag', tag })
+    }
   }
+}
+
+async function addReferrers(
+  metadata: MetadataReader,
+  repository: RepositoryName,
+  digest: Digest,
+  { ways }: Found,
+): Promise<void> {
   const others: Digest[] = []
   for await (const { key, row } of inTurns(metadata, 'referrers', [repository, digest])) {
     const [, , referrer] = key
-    if (SIGNED_TYPES.has(row.artifactType ?? '')) found.set(referrer, 'referrer')
+    if (SIGNED_TYPES.has(row.artifactType ?? '')) ways.set(referrer, { via: 'referrer' })
     else others.push(referrer)
-    if (others.length > othersMax || found.size > candidatesMax) break
+    if (others.length > othersMax || ways.size > candidatesMax) break
   }
-  for (const referrer of others) found.set(referrer, 'referrer')
-  return found
+  for (const referrer of others) ways.set(referrer, { via: 'referrer' })
 }
 
 /** The attestation manifests of BuildKit that the image's index lists beside it, or that it lists itself. */
@@ -125,45 +159,66 @@ async function addMembers(
   metadata: MetadataReader,
   repository: RepositoryName,
   { digest, bytes }: Subject,
-  found: Map<Digest, Candidate['via']>,
+  found: Found,
 ): Promise<void> {
   const add = (members: Iterable<Digest>) => {
-    for (const member of members) if (!found.has(member)) found.set(member, 'member')
+    for (const member of members)
+      if (!found.ways.has(member)) found.ways.set(member, { via: 'member' })
   }
-  add(attestationsIn(bytes, undefined))
-  for (const index of indexesOf(metadata, repository, digest)) {
-    const listing = await manifestBytes(metadata, index)
-    if (listing !== undefined) add(attestationsIn(listing, digest))
-  }
+  add(attestationsIn(membersOf(bytes), undefined))
+  const { indexes, isTruncated } = await indexesOf(metadata, repository, digest)
+  found.isTruncated ||= isTruncated
+  for (const { members } of indexes) add(attestationsIn(members, digest))
 }
 
-/** Indexes of the repository that list a manifest, some of them. */
-export function indexesOf(
-  metadata: MetadataReader,
-  repository: RepositoryName,
-  digest: Digest,
-): Digest[] {
-  const parents = metadata.keys('parents', [digest, repository], undefined, indexesMax)
-  return parents
-    .map(([, , parent]) => parent)
-    .filter((parent) =>
-      isImageIndex(metadata.get('manifests', [repository, parent])?.mediaType ?? ''),
-    )
+export interface ListingIndex {
+  readonly digest: Digest
+  readonly members: readonly Loose[]
 }
 
 /**
- * Members of an index that are attestations of `about`, or of any member where that is undefined (BuildKit's
- * storage of attestations). An index that is too long to be read at once has none.
+ * Indexes of the repository that list a manifest, some of them. A row says only that it is mentioned: the bytes say
+ * that it is listed.
  */
-function attestationsIn(bytes: Uint8Array, about: Digest | undefined): Digest[] {
+export async function indexesOf(
+  metadata: MetadataReader,
+  repository: RepositoryName,
+  digest: Digest,
+): Promise<{ readonly indexes: readonly ListingIndex[]; readonly isTruncated: boolean }> {
+  const keys = metadata.keys('parents', [digest, repository], undefined, indexesMax + 1)
+  const indexes: ListingIndex[] = []
+  let isTruncated = keys.length > indexesMax
+  for (const [, , parent] of keys.slice(0, indexesMax)) {
+    const row = metadata.get('manifests', [repository, parent])
+    if (row === undefined || !isImageIndex(row.mediaType)) continue
+    if (row.sizeBytes > indexBytesMax) {
+      isTruncated = true
+      continue
+    }
+    const bytes = await manifestBytes(metadata, parent)
+    const members = bytes === undefined ? [] : membersOf(bytes)
+    if (members.some((it) => it['digest'] === digest)) indexes.push({ digest: parent, members })
+    await nextTurn()
+  }
+  return { indexes, isTruncated }
+}
+
+/** What an index lists. One that is too long to be read at once lists nothing. */
+function membersOf(bytes: Uint8Array): readonly Loose[] {
   if (bytes.byteLength > indexBytesMax) return []
   const json = JSON.parse(Buffer.from(bytes).toString()) as Loose
-  return listOf(json['manifests']).flatMap((it) => {
-    const member = objectOf(it)
-    const annotations = objectOf(member?.['annotations'])
+  return listOf(json['manifests'])
+    .map(objectOf)
+    .filter((it) => it !== undefined)
+}
+
+/** Members that are attestations of `about`, or of any member where that is undefined (BuildKit's storage of attestations). */
+function attestationsIn(members: readonly Loose[], about: Digest | undefined): Digest[] {
+  return members.flatMap((member) => {
+    const annotations = objectOf(member['annotations'])
     if (annotations?.['vnd.docker.reference.type'] !== 'attestation-manifest') return []
     const isMeant = about === undefined || annotations['vnd.docker.reference.digest'] === about
-    const digest = isMeant ? parseDigest(textOf(member?.['digest']) ?? '') : undefined
+    const digest = isMeant ? parseDigest(textOf(member['digest']) ?? '') : undefined
     return digest?.ok === true ? [digest.value] : []
   })
 }
@@ -173,15 +228,18 @@ async function read(
   repository: RepositoryName,
   { manifest, via }: Pick<Candidate, 'manifest' | 'via'>,
   roomBytes: number,
-): Promise<Candidate | undefined> {
+): Promise<{ readonly candidate: Candidate; readonly isCut: boolean } | undefined> {
   const row = metadata.get('manifests', [repository, manifest])
   if (row === undefined) return undefined
   const blobs = new Map<string, Uint8Array>()
-  if (row.sizeBytes > evidenceManifestBytesMax) return { manifest, via, bytes: undefined, blobs }
+  if (row.sizeBytes > evidenceManifestBytesMax) {
+    return { candidate: { manifest, via, bytes: undefined, blobs }, isCut: false }
+  }
   const bytes = await manifestBytes(metadata, manifest)
   if (bytes === undefined) return undefined
   let room = Math.min(attestationBytesMax, roomBytes) - bytes.byteLength
-  for (const [, child] of metadata.keys('children', [manifest], undefined, layersMax)) {
+  const layers = metadata.keys('children', [manifest], undefined, layersMax + 1)
+  for (const [, child] of layers.slice(0, layersMax)) {
     const layer = parseDigest(child)
     if (!layer.ok || room <= 0) continue
     // What is not linked here is not of this repository, whoever else has it.
@@ -191,7 +249,8 @@ async function read(
     blobs.set(layer.value, blob)
     room -= blob.byteLength
   }
-  return { manifest, via, bytes, blobs }
+  const candidate = { manifest, via, bytes, blobs }
+  return { candidate, isCut: layers.length > layersMax }
 }
 
 function sizeOf({ bytes, blobs }: Candidate): number {

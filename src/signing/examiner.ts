@@ -7,7 +7,7 @@ import { SupervisedTask } from '../runtime/supervised-task.ts'
 import type { LongTask } from '../runtime/worker-pool.ts'
 import type { Examined, ExamineReply, ExamineRequest } from './worker/messages.ts'
 
-/** Images that wait or are being looked at: beyond it 503. Each holds up to 48 MiB, most some KiB. */
+/** Images that wait or are being looked at: as many as `Signatures` lets in, and some more. */
 const waitingMax = 8
 
 interface Waiting {
@@ -49,7 +49,8 @@ export class Examiner {
     const waiting = this.#waiting.get(id)
     this.#waiting.delete(id)
     if (examined !== undefined) waiting?.resolve(examined)
-    else waiting?.reject(new Error(`signatures could not be examined: ${fault}`))
+    // A fault of this program: what asks fails as it does when the thread is gone.
+    else waiting?.reject(new RegistryError('SIGNATURES_BUSY', { cause: new Error(fault) }))
   }
 
   #fail(): void {

@@ -4,14 +4,15 @@
  */
 import { recordEvent } from '../metadata/edits.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
-import { type Digest, parseDigest } from '../registry/digest.ts'
+import type { Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import { isAttached, namesakeOf } from '../registry/named-tag.ts'
+import { namesakeOf } from '../registry/named-tag.ts'
 import type { Tag } from '../registry/tag.ts'
+import { exemptibleOf, isExempt } from './exemption.ts'
 import type { Gate, Policy } from './policies.ts'
-import type { ReportedFinding, SignatureReport, Signatures } from './signatures.ts'
-import type { PolicyState, Rule } from './verdicts/policy.ts'
+import type { ReportedFinding, Rest, SignatureReport, Signatures } from './signatures.ts'
+import { isOfSigner, type PolicyState, type Rule } from './verdicts/policy.ts'
 
 /** A tag that is to point at an image. */
 export interface GatedMove {
@@ -31,8 +32,8 @@ export interface GatedMove {
 export interface Admission {
   /** What the verdict rests on: the transaction that moves the tag has to find it unchanged. */
   readonly checks: readonly Check[]
-  /** The manifests of that. */
-  readonly rests: readonly Digest[]
+  /** The same by names. */
+  readonly rests: readonly Rest[]
   /** What `enforce` would have refused; undefined: nothing. */
   readonly violation: Violation | undefined
 }
@@ -54,15 +55,15 @@ const triedMax = 8
 export interface TagGate {
   /** Whether a policy may have a say in this repository. Costs one pattern a policy. */
   watches(repository: RepositoryName): boolean
-  /** Whether a policy wants to see an image before these tags point at it. */
-  governs(move: GatedMove): boolean
+  /** The tags of a move that a policy wants to judge. */
+  governed(move: GatedMove): Promise<readonly Tag[]>
   admit(move: GatedMove): Promise<Admission>
 }
 
 /** For repositories whose tags follow another registry: what may come is decided there. */
 export const openGate: TagGate = {
   watches: () => false,
-  governs: () => false,
+  governed: async () => [],
   admit: async () => ({ checks: [], rests: [], violation: undefined }),
 }
 
@@ -89,12 +90,15 @@ export class SignatureGate implements TagGate {
     return this.#signatures.governing(repository) !== undefined
   }
 
-  governs({ repository, tags, digest, bytes, gate }: GatedMove): boolean {
+  async governed({ repository, tags, digest, bytes, gate }: GatedMove): Promise<readonly Tag[]> {
     const policy = this.#signatures.governing(repository)
-    if (policy === undefined || !policy.gates.has(gate)) return false
-    return tags.some(
-      (tag) => policy.tags(tag) && !this.#isSignature(repository, tag, digest, bytes),
-    )
+    if (policy === undefined || !policy.gates.has(gate)) return []
+    const wanted = tags.filter((tag) => policy.tags(tag))
+    const isNamed = (tag: Tag) => ![undefined, digest].includes(namesakeOf(tag))
+    if (!wanted.some(isNamed)) return wanted
+    const it = await exemptibleOf(this.#signatures.metadata, repository, bytes)
+    if (it === undefined) return wanted
+    return wanted.filter((tag) => !(isNamed(tag) && isExempt(it, namesakeOf(tag)!)))
   }
 
   /**
@@ -109,6 +113,7 @@ export class SignatureGate implements TagGate {
       report = (await this.#signatures.report(from, digest, {
         bytes,
         policy,
+        isGate: true,
         ...(coming && { coming }),
       }))!
     } catch (error) {
@@ -128,8 +133,10 @@ export class SignatureGate implements TagGate {
     const { state } = report
     const isRefused = state !== 'verified' && policy.mode === 'enforce'
     this.#counts(policy.name, gate, state, isRefused)
-    if (state === 'verified')
-      return { checks: this.#checksOf(from, report), rests: report.rests, violation: undefined }
+    if (state === 'verified') {
+      const { rests } = report
+      return { checks: checksOf(from, rests), rests, violation: undefined }
+    }
     if (isRefused) throw refusal(policy, move, report)
     const message = messageOf(policy, report)
     return {
@@ -138,39 +145,16 @@ export class SignatureGate implements TagGate {
       violation: { policy: policy.name, mode: policy.mode, gate, state, message },
     }
   }
-
-  /**
-   * A tag that is named after an image and points at nothing but what is signed: it has to be there before the
-   * image can be verified. An image that anybody can run is none, whatever its tag is called.
-   */
-  #isSignature(repository: RepositoryName, tag: Tag, digest: Digest, bytes: Uint8Array): boolean {
-    const subject = namesakeOf(tag)
-    if (subject === undefined || subject === digest) return false
-    const { metadata } = this.#signatures
-    return isAttached(bytes, subject, (listed) => {
-      const parsed = parseDigest(listed)
-      return parsed.ok ? metadata.get('manifests', [repository, parsed.value])?.subject : undefined
-    })
-  }
-
-  /** Everything that a verdict rests on has to be where it is still, in the moment when the tag moves. */
-  #checksOf(repository: RepositoryName, { rests }: SignatureReport): Check[] {
-    const { metadata } = this.#signatures
-    return rests.flatMap((manifest): Check[] => {
-      const present: Check = { check: 'present', in: 'manifests', key: [repository, manifest] }
-      // Of tags only their current target counts.
-      const tags = metadata.keys('tagsByDigest', [repository, manifest], undefined, tagsLookedAtMax)
-      const named = tags.filter(([, , tag]) => namesakeOf(tag) !== undefined)
-      const unmoved = named.map(([, , tag]): Check => {
-        return { check: 'present', in: 'tagsByDigest', key: [repository, manifest, tag] }
-      })
-      return [present, ...unmoved]
-    })
-  }
 }
 
-/** Tags of one signature. */
-const tagsLookedAtMax = 16
+/** Everything that a verdict rests on has to be where it was found, in the moment when the tag moves. */
+export function checksOf(repository: RepositoryName, rests: readonly Rest[]): Check[] {
+  return rests.map(({ manifest, tag }): Check => {
+    return tag === undefined
+      ? { check: 'present', in: 'manifests', key: [repository, manifest] }
+      : { check: 'present', in: 'tagsByDigest', key: [repository, manifest, tag] }
+  })
+}
 
 /** The events of what a policy would have refused, for its report. */
 export function violationEvents(
@@ -209,7 +193,7 @@ function triedOf({ manifest, scheme, signer, result, reason }: ReportedFinding):
 
 /** Begins so that a client that puts its own words before it still shows whose refusal it is. */
 function messageOf(policy: Policy, { digest, findings }: SignatureReport): string {
-  const signed = findings.filter(({ result }) => result !== 'unsigned').length
+  const signed = findings.filter(isOfSigner).length
   const missing = policy.rules.map(wordsOf).join('; ')
   const found = signed === 0 ? 'nothing is signed' : `${signed} signatures or attestations`
   return `signature policy "${policy.name}": ${found} on ${digest}, required: ${missing}`

@@ -4,7 +4,10 @@
  */
 import type { MetadataReader } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import type { Tag } from '../registry/tag.ts'
+import { Semaphore } from '../runtime/semaphore.ts'
 import { type EvidenceAhead, type EvidenceSources, evidenceOf, indexesOf } from './evidence.ts'
 import type { Policies, Policy } from './policies.ts'
 import type { Finding } from './verdicts/finding.ts'
@@ -16,6 +19,18 @@ const levelsMax = 4
 
 /** Indexes that one image inherits from. */
 const parentsMax = 16
+
+/** What the signatures of one image and of its indexes may take on the thread, ms. */
+const examineMsMax = 5_000
+
+/** Images that are looked at at a time, each with up to 48 MiB: before tags, and for people. */
+const gatesAtOnce = 4
+const reportsAtOnce = 2
+
+/** How many wait, and for how long at the most, ms. */
+const gatesWaitingMax = 1_000
+const reportsWaitingMax = 32
+const waitMsMax = 30_000
 
 export interface SignatureReport {
   readonly digest: Digest
@@ -29,11 +44,18 @@ export interface SignatureReport {
   readonly policy: Policy | undefined
   /** Names of the keys whose signatures count, in byte order. */
   readonly by: readonly string[]
-  /** Manifests of the repository that a verdict `verified` rests on. */
-  readonly rests: readonly Digest[]
+  /** What a verdict `verified` rests on. */
+  readonly rests: readonly Rest[]
   readonly findings: readonly ReportedFinding[]
   /** More is attached than was looked at: the state may be better than it says. */
   readonly isTruncated: boolean
+}
+
+/** A manifest of the repository that a verdict rests on. */
+export interface Rest {
+  readonly manifest: Digest
+  /** It counts as long as this tag points at it; undefined: as long as it is there. */
+  readonly tag: Tag | undefined
 }
 
 export interface ReportedFinding extends Finding {
@@ -47,14 +69,24 @@ export interface SignatureParts extends EvidenceSources {
   readonly examine: (request: Omit<ExamineRequest, 'id'>) => Promise<Examined>
 }
 
-/** An image, and the indexes that list it. */
+/** An image, or an index that lists it. */
 interface Judged {
   readonly digest: Digest
   readonly examined: Examined
+  readonly tags: ReadonlyMap<Digest, Tag>
+}
+
+export interface ReportHow extends EvidenceAhead {
+  /** Instead of that of the repository. */
+  readonly policy?: Policy | undefined
+  /** A tag waits for it: it has its own places. */
+  readonly isGate?: boolean
 }
 
 export class Signatures {
   readonly #parts: SignatureParts
+  readonly #gates = new Semaphore(gatesAtOnce)
+  readonly #reports = new Semaphore(reportsAtOnce)
 
   constructor(parts: SignatureParts) {
     this.#parts = parts
@@ -75,21 +107,48 @@ export class Signatures {
   }
 
   /**
-   * The report of a manifest, as its repository is now: nothing of it is kept. `policy` instead of that of the repository. Undefined: there is no such manifest. Rejects with
-   * SIGNATURES_BUSY when too many are asked for at once.
+   * The report of a manifest, as its repository is now: nothing of it is kept. Undefined: there is no such
+   * manifest. Waits for a place; rejects with SIGNATURES_BUSY when too many wait, or for too long.
    */
   async report(
     repository: RepositoryName,
     digest: Digest,
-    how: EvidenceAhead & { readonly policy?: Policy | undefined } = {},
+    how: ReportHow = {},
+  ): Promise<SignatureReport | undefined> {
+    const give = await this.#place(how.isGate === true)
+    try {
+      return await this.#report(repository, digest, how)
+    } finally {
+      give()
+    }
+  }
+
+  async #place(isGate: boolean): Promise<() => void> {
+    const places = isGate ? this.#gates : this.#reports
+    if (places.waiting >= (isGate ? gatesWaitingMax : reportsWaitingMax)) {
+      throw new RegistryError('SIGNATURES_BUSY')
+    }
+    try {
+      return await places.take(AbortSignal.timeout(waitMsMax))
+    } catch (error) {
+      throw new RegistryError('SIGNATURES_BUSY', { cause: error })
+    }
+  }
+
+  async #report(
+    repository: RepositoryName,
+    digest: Digest,
+    how: ReportHow,
   ): Promise<SignatureReport | undefined> {
     const { policy = this.governing(repository) } = how
-    const own = await this.#examine(repository, digest, policy, how)
+    const time = { leftMs: examineMsMax }
+    const own = await this.#examine(repository, digest, policy, time, how)
     if (own === undefined) return undefined
-    const all: Judged[] = [{ digest, examined: own }]
-    for (const parent of this.#parentsOf(repository, digest)) {
-      const examined = await this.#examine(repository, parent, policy, {})
-      if (examined !== undefined) all.push({ digest: parent, examined })
+    const all: Judged[] = [own]
+    const { parents, isTruncated } = await this.#parentsOf(repository, digest)
+    for (const parent of parents) {
+      const judged = await this.#examine(repository, parent, policy, time)
+      if (judged !== undefined) all.push(judged)
     }
     const findings = all.flatMap(({ digest: of, examined }) => {
       const isInherited = of !== digest
@@ -99,37 +158,64 @@ export class Signatures {
       )
       return counting.map((it) => ({ ...it, isInherited }))
     })
-    const isTruncated = all.some(({ examined }) => examined.isTruncated)
+    const isCut = isTruncated || all.some(({ examined }) => examined.isTruncated)
     const said = policy === undefined ? withoutPolicy(findings) : byPolicy(all)
-    return { digest, policy, findings, isTruncated, ...said }
+    return { digest, policy, findings, isTruncated: isCut, ...said }
   }
 
   async #examine(
     repository: RepositoryName,
     digest: Digest,
     policy: Policy | undefined,
-    ahead: EvidenceAhead,
-  ): Promise<Examined | undefined> {
+    time: { leftMs: number },
+    ahead: EvidenceAhead = {},
+  ): Promise<Judged | undefined> {
     const evidence = await evidenceOf(this.#parts, repository, digest, ahead)
     if (evidence === undefined) return undefined
-    const { subject, candidates, isTruncated } = evidence
-    if (candidates.length === 0) return { findings: [], isTruncated, verdict: undefined }
+    const { subject, candidates, tags, isTruncated } = evidence
+    if (candidates.length === 0 || time.leftMs <= 0) {
+      const isCut = isTruncated || candidates.length > 0
+      return {
+        digest,
+        tags,
+        examined: { findings: [], isTruncated: isCut, verdict: undefined, ms: 0 },
+      }
+    }
     const keys = this.#parts.keys()
     const rules = policy?.rules
-    const examined = await this.#parts.examine({ subject, candidates, keys, rules })
-    return { ...examined, isTruncated: isTruncated || examined.isTruncated }
+    const msMax = time.leftMs
+    const examined = await this.#parts.examine({ subject, candidates, keys, rules, msMax })
+    time.leftMs -= examined.ms
+    return {
+      digest,
+      tags,
+      examined: { ...examined, isTruncated: isTruncated || examined.isTruncated },
+    }
   }
 
   /** Indexes that list the manifest, directly or through others, the nearest first. */
-  #parentsOf(repository: RepositoryName, digest: Digest): readonly Digest[] {
+  async #parentsOf(
+    repository: RepositoryName,
+    digest: Digest,
+  ): Promise<{ readonly parents: readonly Digest[]; readonly isTruncated: boolean }> {
     const found = new Set<Digest>()
+    let isTruncated = false
     let level: readonly Digest[] = [digest]
     for (let depth = 0; depth < levelsMax && level.length > 0; depth += 1) {
-      const above = level.flatMap((it) => indexesOf(this.#parts.metadata, repository, it))
-      level = [...new Set(above)].filter((it) => it !== digest && !found.has(it))
-      for (const it of level) if (found.size < parentsMax) found.add(it)
+      const above: Digest[] = []
+      for (const it of level) {
+        const listing = await indexesOf(this.#parts.metadata, repository, it)
+        isTruncated ||= listing.isTruncated
+        for (const { digest: parent } of listing.indexes) {
+          if (parent === digest || found.has(parent)) continue
+          if (found.size >= parentsMax) return { parents: [...found], isTruncated: true }
+          found.add(parent)
+          above.push(parent)
+        }
+      }
+      level = above
     }
-    return [...found]
+    return { parents: [...found], isTruncated }
   }
 }
 
@@ -139,18 +225,18 @@ function withoutPolicy(findings: readonly ReportedFinding[]): Said {
   const signatures = findings.filter(({ isSignature }) => isSignature)
   const verified = signatures.filter(({ result }) => result === 'verified')
   const by = [...new Set(verified.map(({ signer }) => signer?.key ?? ''))].sort()
-  const rests = verified.map(({ manifest }) => manifest)
-  if (verified.length > 0) return { state: 'verified', by, rests }
-  return { state: signatures.length > 0 ? 'untrusted' : 'unsigned', by, rests }
+  if (verified.length > 0) return { state: 'verified', by, rests: [] }
+  return { state: signatures.length > 0 ? 'untrusted' : 'unsigned', by, rests: [] }
 }
 
 /** An image is verified when it is itself, or when an index that lists it is. */
 function byPolicy([own, ...parents]: readonly Judged[]): Said {
-  for (const { digest, examined } of [own!, ...parents]) {
+  for (const { digest, examined, tags } of [own!, ...parents]) {
     const { verdict } = examined
     if (verdict?.state !== 'verified') continue
-    const inherited = digest === own!.digest ? [] : [digest]
-    return { ...verdict, rests: [...verdict.manifests, ...inherited] }
+    const inherited: Rest[] = digest === own!.digest ? [] : [{ manifest: digest, tag: undefined }]
+    const rests = verdict.manifests.map((manifest) => ({ manifest, tag: tags.get(manifest) }))
+    return { state: 'verified', by: verdict.by, rests: [...rests, ...inherited] }
   }
   return { state: own!.examined.verdict?.state ?? 'unsigned', by: [], rests: [] }
 }

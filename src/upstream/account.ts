@@ -8,7 +8,7 @@
 import { BoundedMap } from '../runtime/bounded-map.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { Rate } from '../runtime/token-bucket.ts'
-import { REQUEST_CLASSES, type RequestClass } from './ask.ts'
+import { type Ask, type PathAsk, REQUEST_CLASSES, type RequestClass } from './ask.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
 import type { Answer, AnswerHeaders, HttpCall, HttpClient } from './client.ts'
 import { toUpstreamError, UpstreamError } from './error.ts'
@@ -387,4 +387,11 @@ function keyOf({ origin, credential, caFile, proxy }: AccountOwner): string {
   const { username, secret, isToken, tokenServer } = credential ?? {}
   const who = credential && [username, secret?.kind, secret?.value, isToken, tokenServer]
   return JSON.stringify([origin, caFile, proxy, who])
+}
+
+/** Which limits of registries it is counted for. */
+export function classOf(ask: Ask | PathAsk): RequestClass {
+  if ('path' in ask) return ask.class
+  if (ask.tail.startsWith('blobs/')) return 'blob'
+  return ask.tail.startsWith('tags/') ? 'list' : 'manifest'
 }

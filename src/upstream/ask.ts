@@ -52,25 +52,3 @@ export interface PathAsk extends AnyAsk {
   /** A 401 says nothing of the credential, `/v2/` neither: whoever asks finds that out itself. */
   readonly isJudgedByAsker?: boolean
 }
-
-/** Largest body that is sent, characters. */
-const bodyLengthMax = 64 * 1024
-
-/** Which limits of registries it is counted for. */
-export function classOf(ask: Ask | PathAsk): RequestClass {
-  if ('path' in ask) return ask.class
-  if (ask.tail.startsWith('blobs/')) return 'blob'
-  return ask.tail.startsWith('tags/') ? 'list' : 'manifest'
-}
-
-/** Where it goes; `repository`: with the path of the upstream's URL. Throws for what is no path. */
-export function urlOf(ask: Ask | PathAsk, origin: URL, repository: string): URL {
-  if (!('path' in ask)) return new URL(`/v2/${repository}/${ask.tail}`, origin)
-  // Two slashes would name a host.
-  const url = new URL(`${origin.origin}${ask.path}`)
-  if (!ask.path.startsWith('/') || url.origin !== origin.origin) {
-    throw new Error(`not a path of ${origin.host}`)
-  }
-  if ((ask.body?.length ?? 0) > bodyLengthMax) throw new Error('the body of a request is too large')
-  return url
-}

@@ -11,13 +11,19 @@ const hurryMs = 250
 
 export type PacedAsk = Pick<Ask, 'by' | 'deadline' | 'isHurried' | 'signal' | 'waitSignal'>
 
-export class Pace {
-  readonly #rate: Pick<Rate, 'take'> | undefined
+/** When something has to be done, and whose turn it is. */
+export interface Paced {
+  /** ms on the monotonic clock. */
+  readonly deadline: number
+  turn(): Promise<void> | undefined
+}
+
+export class Pace implements Paced {
+  readonly #rate: Pick<Rate, 'take'>
   readonly #ask: PacedAsk
   #waitedMs = 0
 
-  /** Undefined: as fast as it goes. */
-  constructor(rate: Pick<Rate, 'take'> | undefined, ask: PacedAsk) {
+  constructor(rate: Pick<Rate, 'take'>, ask: PacedAsk) {
     this.#rate = rate
     this.#ask = ask
   }
@@ -30,7 +36,7 @@ export class Pace {
   /** Waits for the turn of one request. Throws what the waiting was aborted with. */
   async turn(): Promise<void> {
     const { by, isHurried, signal, waitSignal = signal } = this.#ask
-    const waitMs = this.#rate?.take(1) ?? 0
+    const waitMs = this.#rate.take(1)
     // A pull counts, and waits for nothing.
     if (by !== 'sync') return
     const stepMs = isHurried === undefined ? waitMs : hurryMs
@@ -40,7 +46,7 @@ export class Pace {
       this.#waitedMs += ms
       if (waitSignal?.aborted !== true || isHurried?.() === true) continue
       // It is not sent: a debt for it would keep others waiting for nothing.
-      this.#rate?.take(-1)
+      this.#rate.take(-1)
       throw waitSignal.reason
     }
   }

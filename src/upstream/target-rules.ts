@@ -6,6 +6,7 @@
  */
 import { type LookupAddress, type LookupOptions, lookup } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
+import type { Ask, PathAsk } from './ask.ts'
 import { UpstreamError } from './error.ts'
 import { isOfSameDomain } from './registrable-domain.ts'
 
@@ -223,4 +224,19 @@ function listOf(networks: readonly string[]): BlockList {
     list.addSubnet(address, Number(bits), isIP(address) === 6 ? 'ipv6' : 'ipv4')
   }
   return list
+}
+
+/** Largest body that is sent, characters. */
+const bodyLengthMax = 64 * 1024
+
+/** Where it goes; `repository`: with the path of the upstream's URL. Throws for what is no path. */
+export function urlOf(ask: Ask | PathAsk, origin: URL, repository: string): URL {
+  if (!('path' in ask)) return new URL(`/v2/${repository}/${ask.tail}`, origin)
+  // Two slashes would name a host.
+  const url = new URL(`${origin.origin}${ask.path}`)
+  if (!ask.path.startsWith('/') || url.origin !== origin.origin) {
+    throw new Error(`not a path of ${origin.host}`)
+  }
+  if ((ask.body?.length ?? 0) > bodyLengthMax) throw new Error('the body of a request is too large')
+  return url
 }

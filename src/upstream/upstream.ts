@@ -11,18 +11,19 @@ import {
   type AccountLimits,
   type Accounts,
   type Budget,
+  classOf,
   patientMsMax,
   type Sending,
 } from './account.ts'
-import { type Ask, classOf, type PathAsk, urlOf } from './ask.ts'
+import type { Ask, PathAsk } from './ask.ts'
 import type { BreakerState } from './breaker.ts'
 import { type Answer, headerOf, readBody } from './client.ts'
 import { isOfLimit, toUpstreamError, UpstreamError } from './error.ts'
-import { Pace, type PacedAsk } from './pace.ts'
+import { Pace, type Paced, type PacedAsk } from './pace.ts'
 import { ratedBody } from './rated-body.ts'
 import { sleep } from './sleep.ts'
 import { judgeStatus, readWords } from './status.ts'
-import { judgeTarget, type Reach } from './target-rules.ts'
+import { judgeTarget, type Reach, urlOf } from './target-rules.ts'
 import type { Wanting } from './tokens.ts'
 import { type Credential, Credentials } from './tokens.ts'
 
@@ -184,8 +185,10 @@ export class Upstream {
     throw failure ?? new UpstreamError('timeout', 'no time left to ask upstream')
   }
 
-  #paceOf(ask: PacedAsk): Pace {
-    return new Pace(this.#options.requestRate, ask)
+  #paceOf(ask: PacedAsk): Paced {
+    const { requestRate } = this.#options
+    if (requestRate !== undefined) return new Pace(requestRate, ask)
+    return { deadline: ask.deadline, turn: () => undefined }
   }
 
   /** GET of a small resource: head and whole body. */
@@ -211,7 +214,7 @@ export class Upstream {
     throw failure!
   }
 
-  async #askOne(ask: Ask | PathAsk, base: Base, pace: Pace): Promise<Answer> {
+  async #askOne(ask: Ask | PathAsk, base: Base, pace: Paced): Promise<Answer> {
     const { url: origin, prefix } = base
     const isPath = 'path' in ask
     const own = isPath ? '' : ask.repository
@@ -351,7 +354,7 @@ export class Upstream {
     ask: Ask | PathAsk,
     attempt: number,
     failure: UpstreamError,
-    { deadline }: Pace,
+    { deadline }: Paced,
   ): Promise<void> {
     const { clock, random } = this.#options
     const left = deadline - clock.monotonic()

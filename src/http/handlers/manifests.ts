@@ -177,9 +177,13 @@ export class ManifestHandlers {
   }
 }
 
-/** As a quoted string of a header (RFC 9110, 5.6.4). */
+/** Longest text of a warning, characters. */
+const warningLengthMax = 512
+
+/** As a quoted string of a header (RFC 9110, 5.6.4), of printable ASCII. */
 function quoted(text: string): string {
-  return text.replaceAll(/["\\]/g, '\\$&')
+  const printable = text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, warningLengthMax)
+  return printable.replaceAll(/["\\]/g, '\\$&')
 }
 
 export interface ManifestAnswer {

@@ -18,7 +18,24 @@ export async function judgeSigning({ signing, mirrors }: Config): Promise<readon
       return problem === undefined ? [] : [{ key: 'signing.keys', path, message: problem }]
     }),
   )
-  return [...findings.flat(), ...judgePlaces(signing, mirrors)]
+  return [...findings.flat(), ...(await judgeTwins(signing)), ...judgePlaces(signing, mirrors)]
+}
+
+/** One key under two names would count for one of them alone. */
+async function judgeTwins({ keys }: Config['signing']): Promise<readonly Finding[]> {
+  const names = new Map<string, string>()
+  const findings: Finding[] = []
+  for (const [index, { name, source }] of keys.entries()) {
+    const pem = source.kind === 'pem' ? source.pem : await readText(source.path).catch(() => '')
+    const read = readPublicKey(name, pem)
+    if (!read.ok) continue
+    const twin = names.get(read.value.fingerprint)
+    names.set(read.value.fingerprint, name)
+    if (twin === undefined || twin === name) continue
+    const message = `"${name}" is the same key as "${twin}"; leave one of them out`
+    findings.push({ key: 'signing.keys', path: [index], message })
+  }
+  return findings
 }
 
 /** What mirrors bring is not gated: a policy that seems to govern it says so. */

@@ -16,10 +16,16 @@ export const envelopeType = 'application/vnd.dsse.envelope.v1+json'
 export const statementType = 'application/vnd.in-toto+json'
 
 /** Largest envelope and statement, bytes: an SBOM of a large image has some megabytes. */
-export const attestationBytesMax = 32 * 1024 * 1024
+export const attestationBytesMax = 16 * 1024 * 1024
 
 /** Signatures of one envelope that are looked at. */
 const signaturesMax = 16
+
+/** Largest payload of an envelope with several signatures, bytes: each is tried with each key. */
+const severalBytesMax = 1024 * 1024
+
+/** Longest predicate type, characters. */
+const predicateTypeLengthMax = 256
 
 /** Subjects of one statement that are looked at: a build may name each of its files. */
 const subjectsMax = 10_000
@@ -54,6 +60,9 @@ export function readEnvelope(json: Loose): Envelope {
   if (listed.length > signaturesMax) {
     throw new Unreadable(`the envelope has more than ${signaturesMax} signatures`)
   }
+  if (listed.length > 1 && payload.byteLength > severalBytesMax) {
+    throw new Unreadable('an envelope of this size has more than one signature')
+  }
   const signatures = listed.map((it) => fromBase64(objectOf(it)?.['sig'], 'a signature'))
   if (signatures.some(({ byteLength }) => byteLength === 0)) {
     throw new Unreadable('a signature is empty')
@@ -81,6 +90,9 @@ export function statementOf(json: Loose): Statement {
   if (!STATEMENTS.has(json['_type'])) throw new Unreadable('it is not an in-toto statement')
   const predicateType = textOf(json['predicateType'])
   if (predicateType === undefined) throw new Unreadable('the statement has no predicateType')
+  if (predicateType.length > predicateTypeLengthMax) {
+    throw new Unreadable('the predicateType of the statement is too long')
+  }
   const listed = listOf(json['subject'])
   if (listed.length > subjectsMax) {
     throw new Unreadable(`the statement has more than ${subjectsMax} subjects`)

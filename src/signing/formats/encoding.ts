@@ -8,6 +8,9 @@ import { checkDepth } from '../../registry/json-depth.ts'
 /** Deepest nesting of a JSON text, levels. */
 const depthMax = 64
 
+/** Values of one JSON text: each costs some hundred bytes of memory, however short it is. */
+const valuesMax = 1_000_000
+
 /** What JSON of others may hold: everything is looked at before it is believed. */
 export interface Loose {
   readonly [key: string]: unknown
@@ -50,6 +53,7 @@ export function fromJson(bytes: Uint8Array, bytesMax: number, what: string): Loo
   try {
     if (!isUtf8(bytes)) throw new SyntaxError('it is not UTF-8')
     checkDepth(bytes, depthMax)
+    checkValues(bytes)
     json = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString())
   } catch {
     throw new Unreadable(`${what} is not JSON`)
@@ -57,6 +61,13 @@ export function fromJson(bytes: Uint8Array, bytesMax: number, what: string): Loo
   const found = objectOf(json)
   if (found === undefined) throw new Unreadable(`${what} is not a JSON object`)
   return found
+}
+
+/** Counts what separates values, in texts as well: no text needs a million commas. */
+function checkValues(utf8: Uint8Array): void {
+  let values = 0
+  for (const code of utf8) if (code === 0x2c || code === 0x5b || code === 0x7b) values += 1
+  if (values > valuesMax) throw new SyntaxError(`more than ${valuesMax} values`)
 }
 
 /** The value as an object, or undefined. */

@@ -36,7 +36,7 @@ const findingsMax = 256
 /** The predicate type of a signature that is written as an attestation (cosign 3). */
 const signPredicateType = 'https://sigstore.dev/cosign/sign/v1'
 
-const SBOM_TYPES: ReadonlySet<string> = new Set([
+export const SBOM_TYPES: ReadonlySet<string> = new Set([
   'application/vnd.cyclonedx',
   'application/vnd.cyclonedx+json',
   'application/vnd.cyclonedx+xml',
@@ -88,7 +88,7 @@ export function examine(
 ): Examination {
   const found: Evidence[] = []
   for (const candidate of candidates) {
-    for (const one of evidenceIn({ subject, candidate, keys })) {
+    for (const one of evidenceIn({ subject, candidate, keys, hasTime })) {
       if (found.length >= findingsMax || !hasTime()) return { found, isTruncated: true }
       found.push(one)
     }
@@ -100,6 +100,7 @@ interface Look {
   readonly subject: Subject
   readonly candidate: Candidate
   readonly keys: readonly PublicKey[]
+  readonly hasTime: () => boolean
 }
 
 /** What a layer turned out to be, before the manifest's own facts are added. */
@@ -190,33 +191,33 @@ function kindOf(
   return undefined
 }
 
-function simpleSigning({ subject, keys }: Look, layer: Loose, bytes: Uint8Array): Part {
+function simpleSigning({ subject, ...how }: Look, layer: Loose, bytes: Uint8Array): Part {
   const { digest, signed, signature, certificate } = readSimpleSigning(layer, bytes)
   if (digest !== subject.digest) return mismatch([digest])
-  return bySigner(keys, { signed, signatures: [signature], certificate })
+  return bySigner(how, { signed, signatures: [signature], certificate })
 }
 
-function attestation({ subject, keys }: Look, layer: Loose, bytes: Uint8Array): Part {
+function attestation(look: Look, layer: Loose, bytes: Uint8Array): Part {
   const envelope = readEnvelope(fromJson(bytes, attestationBytesMax, 'the envelope'))
-  return envelopePart(subject, keys, envelope, certificateOfLayer(layer), undefined)
+  return envelopePart(look, envelope, certificateOfLayer(layer), undefined)
 }
 
-function bundle({ subject, keys }: Look, _layer: Loose, bytes: Uint8Array): Part {
+function bundle(look: Look, _layer: Loose, bytes: Uint8Array): Part {
+  const { subject } = look
   const read: Bundle = readBundle(fromJson(bytes, attestationBytesMax, 'the bundle'))
   const { content, certificate, hint } = read
   if (content.kind === 'envelope') {
-    return envelopePart(subject, keys, content.envelope, certificate, hint)
+    return envelopePart(look, content.envelope, certificate, hint)
   }
   const isSignature = true
   if (content.digest !== sha256Of(subject.bytes))
     return { isSignature, ...mismatch([content.digest]) }
   const made = { signed: subject.bytes, signatures: [content.signature], certificate, hint }
-  return { isSignature, ...bySigner(keys, made) }
+  return { isSignature, ...bySigner(look, made) }
 }
 
 function envelopePart(
-  subject: Subject,
-  keys: readonly PublicKey[],
+  look: Look,
   envelope: Envelope,
   certificate: string | Uint8Array | undefined,
   hint: string | undefined,
@@ -224,10 +225,10 @@ function envelopePart(
   const { predicateType, subjects, json } = readStatement(envelope)
   const isSignature = predicateType === signPredicateType
   const about = { predicateType, isSignature, statement: json }
-  if (!subjects.has(subject.digest)) return { ...about, ...mismatch([...subjects]) }
+  if (!subjects.has(look.subject.digest)) return { ...about, ...mismatch([...subjects]) }
   const signed = signedBytesOf(envelope)
   const made = { signed, signatures: envelope.signatures, certificate, hint }
-  return { ...about, ...bySigner(keys, made) }
+  return { ...about, ...bySigner(look, made) }
 }
 
 function notation({ subject }: Look, layer: Loose, bytes: Uint8Array): Part {
@@ -257,12 +258,15 @@ interface Made {
   readonly hint?: string | undefined
 }
 
+type Keys = Pick<Look, 'keys' | 'hasTime'>
+
 /**
  * A key counts whatever the signer says of himself; a certificate that lies beside the signature is not covered
  * by it.
  */
-function bySigner(keys: readonly PublicKey[], made: Made): Part {
-  const key = madeBy(keys, made)
+function bySigner(how: Keys, made: Made): Part {
+  const { keys } = how
+  const key = madeBy(how, made)
   if (key !== undefined) {
     const signer: Signer = { key: key.name, fingerprint: key.fingerprint }
     return { signer, result: 'verified' }
@@ -280,13 +284,16 @@ function bySigner(keys: readonly PublicKey[], made: Made): Part {
 
 /** Tries the key that the hint means first, then all others: a hint proves nothing. */
 function madeBy(
-  keys: readonly PublicKey[],
+  { keys, hasTime }: Keys,
   { signed, signatures, hint }: Made,
 ): PublicKey | undefined {
   const isMeant = ({ fingerprint }: PublicKey) =>
     hint !== undefined && Buffer.from(fingerprint, 'hex').toString('base64') === hint
   const ordered = [...keys.filter(isMeant), ...keys.filter((key) => !isMeant(key))]
-  return ordered.find((key) => signatures.some((signature) => key.verifies(signed, signature)))
+  // Each may hash megabytes.
+  return ordered.find((key) =>
+    signatures.some((signature) => hasTime() && key.verifies(signed, signature)),
+  )
 }
 
 /** Digests that are named in a reason. */

@@ -114,10 +114,14 @@ function attestationsOf(
 }
 
 function stateOf(found: readonly Evidence[], lacksSignature: boolean): PolicyState {
-  // An SBOM that nobody has signed is no step towards a signature.
-  const isSigned = found.some(({ finding }) => finding.result !== 'unsigned')
+  const isSigned = found.some(({ finding }) => isOfSigner(finding))
   if (!lacksSignature) return isSigned ? 'incomplete' : 'unsigned'
   return isSigned ? 'untrusted' : 'unsigned'
+}
+
+/** Whether somebody made it as a signature or attestation: an SBOM alone, or what is not understood, is none. */
+export function isOfSigner({ isSignature, predicateType, result }: Finding): boolean {
+  return result !== 'unsigned' && (isSignature || predicateType !== undefined)
 }
 
 const keyOf = ({ signer }: Finding): string => signer?.key ?? ''

@@ -24,6 +24,8 @@ export interface ExamineRequest {
   readonly keys: readonly NamedKey[]
   /** Of the policy that governs the image; undefined: none does. */
   readonly rules: readonly Rule[] | undefined
+  /** What it may take, ms. */
+  readonly msMax: number
 }
 
 export interface Examined {
@@ -32,6 +34,8 @@ export interface Examined {
   readonly isTruncated: boolean
   /** By the rules of the request. */
   readonly verdict: Verdict | undefined
+  /** What it took, ms. */
+  readonly ms: number
 }
 
 export interface ExamineReply {

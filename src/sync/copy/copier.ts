@@ -11,6 +11,7 @@ import { RegistryError } from '../../registry/errors.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Tag } from '../../registry/tag.ts'
 import type { Rate } from '../../runtime/token-bucket.ts'
+import type { Rest } from '../../signing/signatures.ts'
 import { UpstreamError } from '../../upstream/error.ts'
 import type { Upstream } from '../../upstream/upstream.ts'
 import { SyncError, type SyncReason } from '../port.ts'
@@ -48,15 +49,19 @@ export interface JudgedTag {
   readonly local: RepositoryName
   readonly tag: Tag
   readonly digest: Digest
-  /** Tags of signatures that move together with it. */
+  /** Whether the tag itself is to move, or only what is attached to it. */
+  readonly isMoving: boolean
+  /** Tags that are named after what it points at and move together with it, as things are now. */
   readonly attached: readonly AttachedTag[]
 }
 
 export type Verdict =
   | {
       readonly isAllowed: true
-      /** Manifests that it rests on: they have to be there in the moment when the tag moves. */
-      readonly rests?: readonly Digest[]
+      /** What it rests on: it has to be there in the moment when the tag moves. */
+      readonly rests?: readonly Rest[]
+      /** Tags beside it that may not move. */
+      readonly refused?: ReadonlySet<Tag>
     }
   | { readonly isAllowed: false; readonly message: string }
 
@@ -202,14 +207,13 @@ export class TagCopier {
     const { judge, source, clock, journal } = this.#parts
     const { local, tag, digest, signal } = it
     const { failure } = attached
-    let rests: readonly Digest[] = []
-    if (this.#moves.decide(wantedOf(it), it).kind === 'move' && judge !== undefined) {
-      const verdict = await judge({ local, tag, digest, attached: attached.tags })
-      if (!verdict.isAllowed) {
-        return { outcome: 'rejected', reason: 'rejected', message: verdict.message }
-      }
-      rests = verdict.rests ?? []
+    const isMoving = this.#moves.decide(wantedOf(it), it).kind === 'move'
+    const moving = attached.tags.filter((one) => this.#moves.isFree(wantedOf(it), one, it))
+    const verdict = await judge?.({ local, tag, digest, isMoving, attached: moving })
+    if (verdict?.isAllowed === false) {
+      return { outcome: 'rejected', reason: 'rejected', message: verdict.message }
     }
+    const { rests = [], refused } = verdict ?? {}
     signal.throwIfAborted()
     const placed = await tree.placed()
     const before = journal.tag({ source, repository: it.repository, tag })
@@ -221,9 +225,10 @@ export class TagCopier {
         return rowOf(it, ended, { before, wrote: decided.wrote, now: clock.now() })
       },
       rules: it,
-      attached: attached.tags,
+      attached: refused ? attached.tags.filter((one) => !refused.has(one.tag)) : attached.tags,
+      judged: judge && { isMoving, rests },
       empty: attached.empty,
-      placed: [...placed.map((one) => one.digest), ...rests],
+      placed: placed.map((one) => one.digest),
     })
     if (moved.kind === 'incomplete') return 'incomplete'
     counts.attachedConflicts += moved.conflicts

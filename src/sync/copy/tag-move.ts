@@ -15,6 +15,8 @@ import { commitAttemptsMax } from '../../registry/limits.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Tag } from '../../registry/tag.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { checksOf } from '../../signing/gate.ts'
+import type { Rest } from '../../signing/signatures.ts'
 import { isWriterOf, type SyncJournal } from '../journal.ts'
 import type { AttachedTag } from './attached.ts'
 import type { OnChange } from './outcome.ts'
@@ -61,6 +63,15 @@ export interface Move {
   readonly empty: readonly AttachedTag[]
   /** Manifests that have to be in the repository still. */
   readonly placed: readonly Digest[]
+  /** What a policy has said; undefined: none is asked. */
+  readonly judged?: Judged | undefined
+}
+
+export interface Judged {
+  /** It was asked about the tag itself. */
+  readonly isMoving: boolean
+  /** What its word rests on. */
+  readonly rests: readonly Rest[]
 }
 
 export interface Decided {
@@ -90,6 +101,12 @@ export class TagMoves {
     return this.#decide(it, row, rules)
   }
 
+  /** Whether a tag that is attached may move, or is there already, as things are now. */
+  isFree(main: WantedTag, { tag, digest }: AttachedTag, { overwrite }: TagRules): boolean {
+    const { kind } = this.decide({ ...main, tag, digest }, { onChange: 'follow', overwrite })
+    return kind === 'move' || kind === 'same'
+  }
+
   /** On disk and visible when it resolves. */
   move(it: Move): Promise<Moved> {
     // A delete of a manifest takes the tags that it saw: none may come to it meanwhile.
@@ -109,6 +126,8 @@ export class TagMoves {
         this.#decide(wanted, row, rules),
       )
       const decided = turn.decide()
+      // What was judged is not what would move: it is judged again.
+      if (turn.isOvertaken) return { kind: 'incomplete' }
       if (turn.changes.length === 0) {
         await journal.noteTag({ source, repository, tag }, it.row(decided))
         return { kind: 'done', ...decided }
@@ -119,7 +138,8 @@ export class TagMoves {
         turn.written()
         return { kind: 'done', ...decided }
       }
-      if (outcome.failed.in === 'manifests') return { kind: 'incomplete' }
+      const { in: where } = outcome.failed
+      if (where === 'manifests' || where === 'tagsByDigest') return { kind: 'incomplete' }
     }
     throw new RegistryError('CHANGING_TOO_FAST')
   }
@@ -176,6 +196,7 @@ class Turn implements Transaction {
   readonly #decide: Decide
   readonly #now: number
   readonly #written: (() => void)[] = []
+  #isOvertaken = false
 
   constructor(parts: TagMoveParts, it: Move, decide: Decide) {
     this.#parts = parts
@@ -188,6 +209,11 @@ class Turn implements Transaction {
       in: 'manifests',
       key: [local, digest],
     }))
+  }
+
+  /** Whether the word of a policy does not fit what would be done. */
+  get isOvertaken(): boolean {
+    return this.#isOvertaken
   }
 
   decide(): Decided {
@@ -214,7 +240,25 @@ class Turn implements Transaction {
       this.note(tag, its === undefined ? row : { ...row, wrote: its })
     }
     if (isFree) this.#noteEmpty()
+    this.#hold(decided, isFree ? attached : [])
     return { main: decided, wrote, moved, conflicts }
+  }
+
+  /** Holds the word of a policy against what is done: what it rests on is there, or comes with the tag. */
+  #hold({ kind }: TagDecision, attached: readonly AttachedTag[]): void {
+    const { judged, main, rules } = this.#it
+    if (judged === undefined || kind !== 'move') return
+    this.#isOvertaken = !judged.isMoving
+    const how: TagRules = { onChange: 'follow', overwrite: rules.overwrite }
+    for (const rest of judged.rests) {
+      const coming = attached.find((it) => it.tag === rest.tag && it.digest === rest.manifest)
+      const wanted = coming && { ...main, tag: coming.tag, digest: coming.digest }
+      const row = wanted && this.#parts.metadata.get('tags', [main.local, wanted.tag])
+      const decision = wanted && this.#decide(wanted, row, how).kind
+      if (decision === 'move') {
+        this.checks.push({ check: 'present', in: 'manifests', key: [main.local, rest.manifest] })
+      } else this.checks.push(...checksOf(main.local, [rest]))
+    }
   }
 
   #noteEmpty(): void {

@@ -6,7 +6,12 @@ import { admin, adminJson } from '../../support/admin.ts'
 import { attach, bundleManifest } from '../../support/attach-signatures.ts'
 import { image, named, put } from '../../support/attached.ts'
 import { describeRegistry } from '../../support/in-process.ts'
-import { imageIndex, imageManifest, type RegistryClient } from '../../support/registry-client.ts'
+import {
+  imageIndex,
+  imageManifest,
+  type RegistryClient,
+  sha256,
+} from '../../support/registry-client.ts'
 import { attestation, makeSigner, signedBundle, simpleSigning } from '../../support/signing.ts'
 
 const release = makeSigner()
@@ -47,6 +52,7 @@ const config = {
       },
       { name: 'prod', repositories: ['prod/**'], mode: 'enforce', require: bySignature },
       { name: 'warned', repositories: ['warned/**'], mode: 'warn', require: bySignature },
+      { name: 'copied', repositories: ['audited/copies'], gates: ['copy'], require: bySignature },
       { name: 'audited', repositories: ['audited/**'], require: bySignature },
     ],
   },
@@ -139,6 +145,84 @@ describeRegistry('the gate of a tag', { engines: ['uws'], config }, (registry) =
       artifactType: bundleManifest,
     })
     await put(client, 'prod/app', imageIndex([bundle]), named(app.digest))
+  })
+
+  test('nothing that can be run is exempt under the name of a signature', async () => {
+    const { client } = registry()
+    const app = await image(client, 'prod/app', 'exempt')
+    const attached = await attach(client, 'prod/app', [simpleSigning(release, app.digest)], {
+      subject: app,
+      artifactType: bundleManifest,
+    })
+    const layer = await client.pushBlob('prod/app', 'something that runs')
+    const config = await client.pushBlob('prod/app', '{"something":"that runs"}')
+    const signature = await client.pushBlob('prod/app', 'a signature')
+    const cosign = 'application/vnd.dev.cosign.simplesigning.v1+json'
+    const layers = [{ ...signature, mediaType: cosign }]
+    const runnable = imageManifest(config, [layer], { subject: app })
+    const second = await put(client, 'prod/app', runnable)
+    const index = 'application/vnd.oci.image.index.v1+json'
+    const gated: readonly object[] = [
+      runnable,
+      // The last of two names in another case counts for programs in Go.
+      { ...imageManifest(config, []), layers, Layers: [layer] },
+      { ...imageManifest(config, []), layers: [{ ...layers[0], MediaType: layer.mediaType }] },
+      imageIndex([second]),
+      imageIndex([attached, second]),
+      { ...imageIndex([attached]), mediaType: index, x: 'x'.repeat(300_000) },
+      // It is named after the image and is about another one.
+      { ...imageManifest(config, []), layers, subject: second },
+    ]
+    for (const suffix of ['', '.sig', '.tar']) {
+      const name = `${named(app.digest)}${suffix}`
+      for (const manifest of gated) {
+        const text = JSON.stringify(manifest)
+        const answer = await client.putManifest('prod/app', name, text, {
+          'Content-Type': (manifest as { mediaType: string }).mediaType,
+        })
+        expect(answer.status, `${name}: ${text.slice(0, 200)}`).toBe(403)
+      }
+      expect(await head(client, 'prod/app', name)).toBe(404)
+    }
+    await put(client, 'prod/app', imageIndex([attached]), named(app.digest))
+  })
+
+  test('many pushes at once are all judged', async () => {
+    const { client } = registry()
+    const texts = await Promise.all(
+      Array.from({ length: 50 }, async (_, at) => {
+        const text = await manifestOf(client, 'prod/many', `many ${at}`)
+        await sign(client, 'prod/many', sha256(text))
+        return text
+      }),
+    )
+    const pushed = await Promise.all(
+      texts.map((text, at) => client.putManifest('prod/many', `v${at}`, text, type)),
+    )
+    expect(pushed.map(({ status }) => status)).toEqual(texts.map(() => 201))
+  })
+
+  test('an index that only mentions an image lends it no signature', async () => {
+    const { client } = registry()
+    const base = await image(client, 'prod/app', 'mentioned')
+    const member = await image(client, 'prod/app', 'member')
+    const body = { ...imageIndex([member]), annotations: { 'base.digest': base.digest } }
+    const { mediaType, ...untyped } = body as { mediaType: string }
+    const text = JSON.stringify(untyped)
+    const unknown = { 'Content-Type': 'application/vnd.example.thing+json' }
+    const digest = sha256(text)
+    expect((await client.putManifest('prod/app', digest, text, unknown)).status).toBe(201)
+    const listed = await client.putManifest('prod/app', digest, text, { 'Content-Type': mediaType })
+    expect(listed.status).toBe(201)
+    await sign(client, 'prod/app', digest)
+    const state = async (of: string) =>
+      adminJson<{ state: string }>(
+        client,
+        'GET',
+        `/admin/repositories/prod/app/manifests/${of}/signatures`,
+      )
+    expect(await state(member.digest)).toMatchObject({ state: 'verified' })
+    expect(await state(base.digest)).toMatchObject({ state: 'unsigned' })
   })
 
   test('several tags of one push move together or not at all', async () => {
@@ -264,6 +348,30 @@ describeRegistry('the gate of a tag', { engines: ['uws'], config }, (registry) =
       'fastregistry_signature_checks_total{policy="audited",gate="tag",state="unsigned"} 1',
     )
     expect(metrics).toMatch(/fastregistry_signature_denied_total\{policy="prod",gate="tag"\} [1-9]/)
+  })
+
+  test('audit notes copies and renames too, once each', async () => {
+    const { client } = registry()
+    await image(client, 'dev/noted', 'noted', 'v1')
+    const copy = (to: string) =>
+      adminJson(client, 'POST', '/admin/copy', {
+        from: { repository: 'dev/noted', reference: 'v1' },
+        to: { repository: to, tag: 'v1' },
+      })
+    await copy('audited/copies')
+    await copy('audited/both')
+    await adminJson(client, 'POST', '/admin/repositories/dev%2Fnoted/rename', {
+      to: 'audited/renamed',
+      wait: true,
+    })
+    for (const repository of ['audited/copies', 'audited/both', 'audited/renamed']) {
+      const { violations } = await adminJson<{ violations: object[] }>(
+        client,
+        'GET',
+        `/admin/signatures/violations?repository=${encodeURIComponent(repository)}`,
+      )
+      expect(violations, repository).toEqual([expect.objectContaining({ repository, tag: 'v1' })])
+    }
   })
 
   test('another policy can be tried on an image', async () => {

@@ -93,6 +93,32 @@ test('a tag that upstream moves to an image without a signature stays where it i
   expect(await digestOf(here, 'v1')).toBe(first.digest)
 })
 
+test('a signature that was deleted here vouches for nothing', async () => {
+  const above = await start()
+  const app = await image(above.client, 'team/app', 'revoked', 'v1')
+  await sign(above, app.digest)
+  const here = await start(above)
+  await run(here)
+  const path = `/v2/team/app/manifests/${named(app.digest)}.sig`
+  expect((await here.client.delete(path)).status).toBe(202)
+  await image(above.client, 'team/app', 'revoked', 'latest')
+  expect((await run(here)).counts).toMatchObject({ rejected: 1 })
+  expect(await digestOf(here, 'latest')).toBeUndefined()
+  expect(await digestOf(here, 'v1')).toBe(app.digest)
+})
+
+test('an image that can be run does not come along under the name of a signature', async () => {
+  const above = await start()
+  const app = await image(above.client, 'team/app', 'honest', 'v1')
+  await sign(above, app.digest)
+  await image(above.client, 'team/app', 'runs', `${named(app.digest)}.att`)
+  const here = await start(above)
+  expect((await run(here)).counts).toMatchObject({ copied: 1 })
+  expect(await digestOf(here, 'v1')).toBe(app.digest)
+  expect(await digestOf(here, `${named(app.digest)}.sig`)).toBeDefined()
+  expect(await digestOf(here, `${named(app.digest)}.att`)).toBeUndefined()
+})
+
 test('audit lets it come, and lists it', async () => {
   const above = await start()
   const app = await image(above.client, 'team/app', 'audited', 'v1')

@@ -289,7 +289,7 @@ describe('a host that is asked too much', () => {
       return (refusals >= 0 ? limited({}) : json)(request, response, content)
     })
     const { upstream: client } = await clientOf(upstream.url)
-    await client.fetch(pathAsk('/x'), 100)
+    await client.fetch(pathAsk('/x', { deadline: within(30_000) }), 100)
     expect(upstream.asked).toHaveLength(5)
   })
 

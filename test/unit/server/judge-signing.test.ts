@@ -45,9 +45,11 @@ async function judge(
 test('keys that can be used are taken', async () => {
   const keys = [
     { name: 'release', pem },
-    { name: 'a-team.2', path: file(pem) },
+    { name: 'a-team.2', path: file(makeSigner('ed25519').pem) },
   ]
   expect(await judge(keys)).toEqual([])
+  const [line] = await judge([...keys, { name: 'twin', path: file(pem) }])
+  expect(line).toContain('signing.keys[2]: "twin" is the same key as "release"')
 })
 
 test.each([

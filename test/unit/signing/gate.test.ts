@@ -72,13 +72,16 @@ const busy = () => Promise.reject(new RegistryError('SIGNATURES_BUSY'))
 
 test('a signature that goes between the verdict and the move takes the move with it', async () => {
   const evidence = await push(signatureTag, bodyOf('signature'))
-  const { gate } = gateOf('enforce', async () => ({ state: 'verified', rests: [evidence] }))
+  const { gate } = gateOf('enforce', async () => ({
+    state: 'verified',
+    rests: [{ manifest: evidence, tag: signatureTag }],
+  }))
   await push(asTag('v1'), bytes, gate)
   expect(metadata.get('tags', [repository, asTag('v1')])?.digest).toBe(digest)
   // The name of the signature leads to something else in the moment before the move.
   const overtaken: TagGate = {
     watches: () => true,
-    governs: () => true,
+    governed: async ({ tags }) => tags,
     admit: async (it) => {
       const admission = await gate.admit(it)
       await push(signatureTag, bodyOf('another signature'))

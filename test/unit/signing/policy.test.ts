@@ -59,6 +59,8 @@ test('a signature of a key that is named is enough, whatever else is there', () 
   expect(stateOf([signature(['release'])], [found({ result: 'unknown key' })])).toBe('untrusted')
   expect(stateOf([signature(['release'])], [])).toBe('unsigned')
   const sbom = found({ isSignature: false, result: 'unsigned' })
+  const unknown = found({ isSignature: false, scheme: 'unknown', result: 'not checked' })
+  expect(stateOf([signature(['release'])], [unknown])).toBe('unsigned')
   expect(stateOf([signature(['release'])], [sbom])).toBe('unsigned')
 })
 
