@@ -254,10 +254,9 @@ describeRegistry('signatures of an image', { engines: ['uws'], config }, (regist
     }
     const signed = { subject: two, artifactType: bundleManifest }
     await attach(client, 'team/junk', [signedBundle(release, two.digest)], signed)
-    expect(await reportOf(client, 'team/junk', 'v2')).toMatchObject({
-      state: 'verified',
-      truncated: true,
-    })
+    const found = await reportOf(client, 'team/junk', 'v2')
+    expect(found).toMatchObject({ state: 'verified', truncated: true })
+    expect(found.signatures[0]).toMatchObject({ scheme: 'bundle', result: 'verified' })
   })
 
   test('of what is not there are not found', async () => {

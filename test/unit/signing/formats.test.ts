@@ -55,6 +55,7 @@ test('CBOR that is not understood to its last byte is refused', () => {
     ['61ff', 'text that is not UTF-8'],
     [`${'81'.repeat(100)}00`, 'deep nesting'],
     ['d2'.repeat(100), 'deep tags'],
+    [`994e20${'00'.repeat(20_000)}`, 'twenty thousand members'],
   ]
   for (const [text, what] of refused) expect(() => fromCbor(hex(text)), what).toThrow()
 })
