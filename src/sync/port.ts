@@ -64,8 +64,8 @@ export interface SyncUpstream {
 /** What happened to one repository of the source since a cursor. Names are the source's own, not yet checked. */
 export interface ChangedRepository {
   readonly name: string
-  /** Tags that were set: where they point by now, only asking tells. */
-  readonly tags: ReadonlySet<string>
+  /** Tags that were set, and to what the last time: where they point by now, only asking tells. */
+  readonly tags: ReadonlyMap<string, Digest | undefined>
   /** Tags whose last change was a deletion. */
   readonly deleted: ReadonlySet<string>
   /** Manifests to which something was attached: a tag that points there is looked at for what is attached. */

@@ -51,7 +51,12 @@ export class MadeUpstream implements SyncUpstream {
   pageSize = 1_000
   /** Events of its history; undefined: it has none. */
   #events:
-    | { readonly name: string; readonly tag?: string; readonly deleted?: boolean }[]
+    | {
+        readonly name: string
+        readonly tag?: string
+        readonly digest?: Digest
+        readonly deleted?: boolean
+      }[]
     | undefined
   /** The history reaches back to here. */
   oldest = 0
@@ -61,7 +66,7 @@ export class MadeUpstream implements SyncUpstream {
     const tags = this.has.get(name) ?? new Map<string, UpstreamTag>()
     const digest = imageOf(mark)
     this.has.set(name, tags.set(tag, pushedAt === undefined ? { digest } : { digest, pushedAt }))
-    this.#events?.push({ name, tag })
+    this.#events?.push({ name, tag, digest })
   }
 
   delete(name: string, tag: string): void {
@@ -118,13 +123,15 @@ export class MadeUpstream implements SyncUpstream {
       return { kind: 'full-pass', cursor: now, message: 'it does not reach back far enough' }
     }
     const found = new Map<string, ChangedRepository & { isWhole: boolean }>()
-    for (const { name, tag, deleted } of events.slice(Number(cursor))) {
+    for (const { name, tag, digest, deleted } of events.slice(Number(cursor))) {
       const nothing = { subjects: new Set<Digest>(), isWhole: false }
-      const of = found.get(name) ?? { name, tags: new Set(), deleted: new Set(), ...nothing }
+      const of = found.get(name) ?? { name, tags: new Map(), deleted: new Set(), ...nothing }
       found.set(name, of)
       if (tag === undefined) of.isWhole = true
       else {
-        ;(of.tags as Set<string>)[deleted ? 'delete' : 'add'](tag)
+        const tags = of.tags as Map<string, Digest | undefined>
+        if (deleted) tags.delete(tag)
+        else tags.set(tag, digest)
         ;(of.deleted as Set<string>)[deleted ? 'add' : 'delete'](tag)
       }
     }

@@ -96,7 +96,8 @@ export class TagRuns {
     const digest = work.listed.digest ?? this.#untold(work.tag)
     if (digest === undefined) return false
     const { parts, isForced } = this.#scope
-    const state = stateOf(parts, this.#place, work, digest, { isForced, isSet: this.#isSet(work) })
+    const how = { isForced, isSet: this.#isSet(work, digest) }
+    const state = stateOf(parts, this.#place, work, digest, how)
     if (state.kind !== 'settled') return false
     this.#end(work, UNCHANGED)
     return true
@@ -114,7 +115,7 @@ export class TagRuns {
       if (scope.hard.aborted || scope.soft.aborted) throw error
       const failure = await scope.refusals.judge(toSyncError(error))
       if (scope.soft.aborted) throw error
-      await this.#noteFailed(work.tag, undefined, failure)
+      await this.#noteFailed(work.tag, this.#told?.tags.get(work.tag), failure)
       const { reason, message, isPassing } = failure
       const counts = noCounts()
       this.#finish(work, { outcome: 'failed', reason, message, isPassing, counts }, isLast)
@@ -128,7 +129,7 @@ export class TagRuns {
       await this.#gone(work)
       return
     }
-    const how = { isForced: isForced || isLast, isSet: this.#isSet(work) }
+    const how = { isForced: isForced || isLast, isSet: this.#isSet(work, digest) }
     const state = stateOf(parts, this.#place, work, digest, how)
     if (state.kind === 'settled') return this.#end(work, UNCHANGED)
     if (state.kind === 'echo') return await this.#echo(work, digest)
@@ -146,9 +147,9 @@ export class TagRuns {
     if (result.outcome === 'conflict' && isNew) await this.#recordConflict(work.tag, digest)
   }
 
-  /** Whether upstream says that the tag was set since it was looked at last. */
-  #isSet({ tag }: TagWork): boolean {
-    return this.#told?.tags.has(tag) === true
+  /** Whether upstream says that the tag was set to this since it was looked at last: it may have moved on. */
+  #isSet({ tag }: TagWork, digest: Digest): boolean {
+    return this.#told?.tags.get(tag) === digest
   }
 
   /** What upstream meant by a tag of which its history says nothing since: no list says digests. */

@@ -21,7 +21,7 @@ export interface Told extends ChangedRepository {
 }
 
 const NOTHING: Omit<Told, 'name'> = {
-  tags: new Set(),
+  tags: new Map(),
   deleted: new Set(),
   subjects: new Set(),
   isWhole: false,
@@ -44,7 +44,7 @@ export async function withLeft(
     const isDue = isForced || told !== undefined || isOver(unfinished.retryAt, now)
     return isDue ? { ...known, isWhole: true } : undefined
   }
-  const tags = new Set(known.tags)
+  const tags = new Map(known.tags)
   const deleted = new Set(known.deleted)
   const waiting = new Map<string, Digest | undefined>()
   let waitingDeletions = 0
@@ -53,7 +53,8 @@ export async function withLeft(
     const isLeft = isDeletion || (row.outcome === 'failed' && followedDigest(tag) === undefined)
     if (!isLeft || known.tags.has(tag) || known.deleted.has(tag)) continue
     const isDue = isForced || isOver(row.nextRetryAt ?? 0, now)
-    if (isDue) (isDeletion ? deleted : tags).add(tag)
+    if (isDue && isDeletion) deleted.add(tag)
+    else if (isDue) tags.set(tag, row.upstream)
     else if (isDeletion) waitingDeletions += 1
     else waiting.set(tag, row.upstream)
   }
@@ -82,7 +83,7 @@ export function toldTags({ filter, clock, metadata }: RunParts, place: Place, to
       selected.push({ tag: parsed.value, listed })
     }
   }
-  for (const tag of told.tags) add(tag, undefined)
+  for (const tag of told.tags.keys()) add(tag, undefined)
   for (const [tag, digest] of told.waiting) if (digest !== undefined) add(tag, digest)
   const late = new Set<Tag>()
   for (const subject of told.subjects) addTags(metadata, place.local, subject, late)

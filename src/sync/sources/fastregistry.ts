@@ -114,8 +114,9 @@ export class FastRegistrySource extends RegistrySource implements TellsChanges {
     if (action === 'delete-tag') return of.noteDeleted(tag)
     if (!SETS.has(action)) return
     const isOfSync = textOf(event['by'])?.startsWith(syncPrefix) === true
-    if (isOfSync && this.#options.isEcho({ repository: of.name, tag, digest })) return
-    of.noteSet(tag)
+    // Where it pointed before, it does no longer: nothing is left to follow.
+    if (isOfSync && this.#options.isEcho({ repository: of.name, tag, digest })) of.noteEcho(tag)
+    else of.noteSet(tag, digest)
   }
 
   /** By the name below the path of the URL. */
@@ -181,7 +182,7 @@ const WHOLE: ReadonlySet<string> = new Set([
 
 class Changed {
   readonly name: string
-  readonly tags = new Set<string>()
+  readonly tags = new Map<string, Digest | undefined>()
   readonly deleted = new Set<string>()
   readonly subjects = new Set<Digest>()
   readonly untagged = new Set<Digest>()
@@ -195,11 +196,16 @@ class Changed {
     return this.isWhole || this.tags.size + this.deleted.size + this.subjects.size > 0
   }
 
-  noteSet(tag: string): void {
+  noteEcho(tag: string): void {
+    this.tags.delete(tag)
+    this.deleted.delete(tag)
+  }
+
+  noteSet(tag: string, digest: Digest | undefined): void {
     this.deleted.delete(tag)
     // What is attached by its name follows its subject.
     const subject = namesakeOf(tag)
-    if (subject === undefined) this.tags.add(tag)
+    if (subject === undefined) this.tags.set(tag, digest)
     else this.subjects.add(subject)
   }
 

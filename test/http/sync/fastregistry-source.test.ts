@@ -104,7 +104,7 @@ function shown(changes: Changes) {
   if (changes.kind !== 'changes') return changes
   return changes.repositories.map(({ name, tags, deleted, subjects, isWhole }) => ({
     name,
-    tags: [...tags],
+    tags: [...tags.keys()],
     deleted: [...deleted],
     subjects: [...subjects],
     isWhole,
@@ -259,7 +259,7 @@ class Follower {
         upstreamOf: () => source,
       })
       for (const { name: repository, tags, deleted } of changes.repositories) {
-        for (const tag of tags) {
+        for (const tag of tags.keys()) {
           const listed = await source.tag(repository, tag, signal)
           if (listed?.digest === undefined) continue
           const local = asName(repository)

@@ -166,6 +166,22 @@ test('pushes at both sides at once end as one of the two, on both sides', async 
   for (const node of [one, two]) expect(await node.run()).toMatchObject({ counts: { copied: 0 } })
 })
 
+test('a push here stands although the other side was set to something else before it took the one before', async () => {
+  const [one, two] = await loop({ overwrite: true })
+  await one.push('team/app', 'v1', 'zero')
+  await two.run()
+  await one.run()
+  await two.push('team/app', 'v1', 'first')
+  await one.push('team/app', 'v1', 'second')
+  await two.run()
+  // The other side tells of its own push, and then of the second one, which came from here.
+  const third = await one.push('team/app', 'v1', 'third')
+  expect(await one.run()).toMatchObject({ lastResult: 'ok', counts: { copied: 0 } })
+  expect(await one.digest('team/app', 'v1')).toBe(third)
+  await two.run()
+  expect(await two.digest('team/app', 'v1')).toBe(third)
+})
+
 test('deletions are followed with prune alone', async () => {
   const top = await new Node().start()
   for (const tag of ['v1', 'v2', 'v3']) await top.push('team/app', tag, tag)
