@@ -70,7 +70,9 @@ export interface ChangedRepository {
   readonly deleted: ReadonlySet<string>
   /** Manifests to which something was attached: a tag that points there is looked at for what is attached. */
   readonly subjects: ReadonlySet<Digest>
-  /** More happened than these say: all of its tags have to be listed. */
+  /** Manifests that were deleted, each with whatever tags it had. */
+  readonly removed: ReadonlySet<Digest>
+  /** More happened than these say: all of its tags have to be listed. So it is with `removed`. */
   readonly isWhole: boolean
 }
 

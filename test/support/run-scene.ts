@@ -78,6 +78,12 @@ export class MadeUpstream implements SyncUpstream {
   deleteManifest(name: string, mark: string | number): void {
     const tags = this.has.get(name)
     for (const [tag, { digest }] of tags ?? []) if (digest === imageOf(mark)) tags!.delete(tag)
+    this.#events?.push({ name, digest: imageOf(mark) })
+  }
+
+  /** All its tags go, and the history does not say how. */
+  empty(name: string): void {
+    this.has.get(name)?.clear()
     this.#events?.push({ name })
   }
 
@@ -124,11 +130,13 @@ export class MadeUpstream implements SyncUpstream {
     }
     const found = new Map<string, ChangedRepository & { isWhole: boolean }>()
     for (const { name, tag, digest, deleted } of events.slice(Number(cursor))) {
-      const nothing = { subjects: new Set<Digest>(), isWhole: false }
+      const nothing = { subjects: new Set<Digest>(), removed: new Set<Digest>(), isWhole: false }
       const of = found.get(name) ?? { name, tags: new Map(), deleted: new Set(), ...nothing }
       found.set(name, of)
-      if (tag === undefined) of.isWhole = true
-      else {
+      if (tag === undefined) {
+        of.isWhole = true
+        if (digest !== undefined) (of.removed as Set<Digest>).add(digest)
+      } else {
         const tags = of.tags as Map<string, Digest | undefined>
         if (deleted) tags.delete(tag)
         else tags.set(tag, digest)

@@ -109,7 +109,8 @@ export class RepositoryRun {
       this.#tags.knows(list)
       return list
     } catch (error) {
-      if (told?.isWhole !== true || toSyncError(error).reason !== 'suspicious-listing') throw error
+      const isTold = told !== undefined && told.removed.size + told.deleted.size > 0
+      if (!isTold || toSyncError(error).reason !== 'suspicious-listing') throw error
       await this.#deletions(new Set())
       if (await hasContent(parts, this.#place)) throw error
       return undefined

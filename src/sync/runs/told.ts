@@ -24,6 +24,7 @@ const NOTHING: Omit<Told, 'name'> = {
   tags: new Map(),
   deleted: new Set(),
   subjects: new Set(),
+  removed: new Set(),
   isWhole: false,
   waiting: new Map(),
   waitingDeletions: 0,
@@ -102,18 +103,25 @@ export function toldTags({ filter, clock, metadata }: RunParts, place: Place, to
   }
 }
 
-/** Tags that are gone: those of which the history says so, and, of a whole look, those that no list has. */
+/**
+ * Tags that are gone: those of which the history says so, and those that no list has while it says that their
+ * manifest was deleted. What else a list lacks is for the prune of a full pass.
+ */
 export async function goneTags(
-  { journal, config }: RunParts,
-  { repository }: Place,
+  { journal, config, prune }: RunParts,
+  { repository, local }: Place,
   told: Told,
   names: ReadonlySet<string> | undefined,
 ): Promise<ReadonlySet<string>> {
   const gone = new Set(told.deleted)
-  if (!told.isWhole || names === undefined) return gone
+  if (told.removed.size === 0 || names === undefined) return gone
   for await (const { tag, row } of journal.tags(config.name, repository)) {
-    const isHere = row.wrote !== undefined && row.outcome !== 'gone'
-    if (isHere && !names.has(tag) && followedDigest(tag) === undefined) gone.add(tag)
+    if (row.local !== local || row.wrote === undefined) continue
+    // What was noted before prune was switched on is here still.
+    if (prune === undefined && row.outcome === 'gone') continue
+    const digest = told.tags.get(tag) ?? row.upstream
+    const isRemoved = digest !== undefined && told.removed.has(digest)
+    if (isRemoved && !names.has(tag) && followedDigest(tag) === undefined) gone.add(tag)
   }
   return gone
 }

@@ -185,6 +185,7 @@ class Changed {
   readonly tags = new Map<string, Digest | undefined>()
   readonly deleted = new Set<string>()
   readonly subjects = new Set<Digest>()
+  readonly removed = new Set<Digest>()
   readonly untagged = new Set<Digest>()
   isWhole = false
 
@@ -215,6 +216,7 @@ class Changed {
   }
 
   noteWhole(action: string, digest: Digest | undefined): void {
+    if (action === 'delete-manifest' && digest !== undefined) this.removed.add(digest)
     if (WHOLE.has(action)) this.isWhole = true
     else if (action === 'push' && digest !== undefined && this.untagged.size <= untaggedMax) {
       this.untagged.add(digest)

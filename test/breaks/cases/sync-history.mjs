@@ -42,6 +42,20 @@ export const BREAKS = [
     guard: between,
   },
   {
+    what: 'syncs: what a list lacks goes without a plan, though the history does not say it',
+    file: 'src/sync/runs/told.ts',
+    find: 'digest !== undefined && told.removed.has(digest)',
+    replace: 'told.removed.size > 0',
+    guard: history,
+  },
+  {
+    what: 'syncs: a push here is undone by one that was replaced',
+    file: 'src/sync/runs/tag-run.ts',
+    find: 'return this.#told?.tags.get(tag) === digest',
+    replace: "return digest !== '' && this.#told?.tags.has(tag) === true",
+    guard: between,
+  },
+  {
     what: 'syncs: a deletion that could not be confirmed is forgotten',
     file: 'src/sync/runs/repository-run.ts',
     find: 'this.#leaves(unknown)\n',

@@ -102,16 +102,17 @@ async function cursorOf(source: FastRegistrySource): Promise<string> {
 /** Names of what changed. */
 function shown(changes: Changes) {
   if (changes.kind !== 'changes') return changes
-  return changes.repositories.map(({ name, tags, deleted, subjects, isWhole }) => ({
+  return changes.repositories.map(({ name, tags, deleted, subjects, removed, isWhole }) => ({
     name,
     tags: [...tags.keys()],
     deleted: [...deleted],
     subjects: [...subjects],
+    removed: [...removed],
     isWhole,
   }))
 }
 
-const nothing = { tags: [], deleted: [], subjects: [], isWhole: false }
+const nothing = { tags: [], deleted: [], subjects: [], removed: [], isWhole: false }
 
 test('tells pushes, moves and deletions since a cursor, each tag once as it is now', async () => {
   const peer = await registryOf()
@@ -138,7 +139,7 @@ test('tells pushes, moves and deletions since a cursor, each tag once as it is n
   const next = await source.changes(some.cursor, signal)
   expect(shown(next)).toEqual([
     { ...nothing, name: 'a', tags: ['v2'], subjects: [subject] },
-    { ...nothing, name: 'b', isWhole: true },
+    { ...nothing, name: 'b', removed: [subject], isWhole: true },
   ])
 })
 

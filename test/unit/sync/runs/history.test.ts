@@ -244,6 +244,45 @@ describe('what the history says is deleted', () => {
   })
 })
 
+describe('what a list lacks, and the history does not say', () => {
+  test('stays for a full pass to decide: an emptied repository', async () => {
+    await open(', prune: { enabled: true }')
+    scene.upstream.empty('app')
+    expect(await scene.run()).toMatchObject({ result: 'partial' })
+    expect(scene.here).toEqual(['app:v1', 'app:v2', 'tool:v1'])
+    // The list that is left to be done now proves as little.
+    expect(await scene.run({ isForced: true })).toMatchObject({ result: 'partial' })
+    expect(scene.upstream.asked).toEqual(['probe', 'changes 4', 'tags app', 'probe', 'tags app'])
+    expect(scene.here).toEqual(['app:v1', 'app:v2', 'tool:v1'])
+  })
+
+  test('stays while a manifest of another tag is deleted', async () => {
+    await open(', prune: { enabled: true }')
+    scene.upstream.has.get('app')!.delete('v2')
+    scene.upstream.deleteManifest('app', 1)
+    const { run } = await scene.run()
+    expect(run.tally.counts).toMatchObject({ pruned: 1 })
+    expect(scene.here).toEqual(['app:v2', 'tool:v1'])
+  })
+
+  test('goes with the manifest to which the history has moved it before', async () => {
+    await open(', prune: { enabled: true }')
+    scene.upstream.push('app', 'v1', 10)
+    scene.upstream.deleteManifest('app', 10)
+    await scene.run()
+    expect(scene.here).toEqual(['app:v2', 'tool:v1'])
+  })
+})
+
+test('a tag that was known to be gone without prune goes once its manifest is told with it', async () => {
+  await open(', prune: { enabled: true }')
+  const it = { source: 'one', repository: 'app', tag: 'v1' }
+  await scene.journal.noteTag(it, { ...scene.journal.tag(it)!, outcome: 'gone' })
+  scene.upstream.deleteManifest('app', 1)
+  const { run } = await scene.run()
+  expect(run.tally.counts).toMatchObject({ pruned: 1 })
+})
+
 test('a repository that is gone is no failure, and is not asked for again', async () => {
   scene.upstream.deleteManifest('tool', 3)
   scene.upstream.has.delete('tool')
