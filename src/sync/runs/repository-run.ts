@@ -70,6 +70,8 @@ export class RepositoryRun {
         local,
         fingerprint: known === undefined ? fingerprint : '',
         isListingComplete: false,
+        // What was left is left still, should this run be stopped.
+        ...(known?.unfinished === undefined ? {} : { unfinished: known.unfinished }),
       })
       // Whose its content is has to be known after a crash as well: what it holds is linked, not fetched again.
       if (known?.local !== local) await journal.flush()

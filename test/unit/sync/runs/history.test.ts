@@ -165,6 +165,26 @@ describe('what fails', () => {
     expect(scene.state.cursor).toBe('5')
   })
 
+  test('stays left when the run that tries it again is stopped', async () => {
+    scene.upstream.push('new', 'v1', 10)
+    scene.upstream.fault = (asked) => {
+      if (asked === 'tags new') throw new UpstreamError('server', 'no', { status: 500 })
+    }
+    await scene.run()
+    const key = ['one', 'new'] as const
+    const row = scene.journal.repository(...key)!
+    await scene.journal.noteRepository(...key, { ...row, fingerprint: 'of other rules' })
+    scene.clock.advance(60_000)
+    const stop = new AbortController()
+    scene.upstream.fault = (asked) => {
+      if (asked === 'tags new') stop.abort(new Error('stopped'))
+    }
+    expect(await scene.run({}, stop.signal)).toMatchObject({ result: 'cancelled' })
+    scene.upstream.fault = () => undefined
+    expect(await scene.run()).toMatchObject({ result: 'ok' })
+    expect(scene.digestHere('new', 'v1')).toBe(imageOf(10))
+  })
+
   test('of the first list leaves no place, and what is left is listed again', async () => {
     scene = new RunScene(await configOf())
     scene.upstream.hasHistory()
