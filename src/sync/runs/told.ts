@@ -20,6 +20,9 @@ export interface Told extends ChangedRepository {
   readonly waitingDeletions: number
 }
 
+/** Outcomes that another try may mend: a policy rejects an image until its signature comes. */
+const LEFT: ReadonlySet<string> = new Set(['failed', 'rejected'])
+
 const NOTHING: Omit<Told, 'name'> = {
   tags: new Map(),
   deleted: new Set(),
@@ -51,7 +54,7 @@ export async function withLeft(
   let waitingDeletions = 0
   for await (const { tag, row } of journal.tags(config.name, name)) {
     const isDeletion = isLeftDeletion(row)
-    const isLeft = isDeletion || (row.outcome === 'failed' && followedDigest(tag) === undefined)
+    const isLeft = isDeletion || (LEFT.has(row.outcome) && followedDigest(tag) === undefined)
     if (!isLeft || known.tags.has(tag) || known.deleted.has(tag)) continue
     const isDue = isForced || isOver(row.nextRetryAt ?? 0, now)
     if (isDue && isDeletion) deleted.add(tag)

@@ -14,10 +14,14 @@ afterEach(async () => {
   while (open.length > 0) await open.pop()!()
 })
 
-async function start(from?: InProcessRegistry, mode = 'enforce'): Promise<InProcessRegistry> {
+async function start(
+  from?: InProcessRegistry,
+  mode = 'enforce',
+  type = 'registry',
+): Promise<InProcessRegistry> {
   const source = from && {
     name: 'above',
-    type: 'registry',
+    type,
     url: `http://127.0.0.1:${from.port}`,
     repositories: ['team/app'],
     mode: 'manual',
@@ -38,8 +42,8 @@ async function start(from?: InProcessRegistry, mode = 'enforce'): Promise<InProc
   return registry
 }
 
-async function run({ syncs }: InProcessRegistry) {
-  const started = await syncs.trigger('above', { by: 'test', isForced: true })
+async function run({ syncs }: InProcessRegistry, isForced = true) {
+  const started = await syncs.trigger('above', { by: 'test', isForced })
   if (started.kind !== 'started') throw new Error(started.kind)
   await started.ended
   return syncs.status('above')!
@@ -80,6 +84,27 @@ test('a tag comes with its signature, by tag or by subject, and waits without on
   await sign(above, unsigned.digest)
   expect((await run(here)).counts).toMatchObject({ copied: 1, rejected: 0 })
   expect(await digestOf(here, 'v3')).toBe(unsigned.digest)
+})
+
+test('a tag that waits for its signature comes with it, where the source tells what changed', async () => {
+  const above = await start()
+  await image(above.client, 'team/app', 'other', 'v0')
+  const here = await start(above, 'enforce', 'fastregistry')
+  await run(here, false)
+  const [byTag, bySubject] = [
+    await image(above.client, 'team/app', 'by tag', 'v1'),
+    await image(above.client, 'team/app', 'by subject', 'v2'),
+  ]
+  const [v1, v2] = [byTag.digest, bySubject.digest]
+  expect((await run(here, false)).counts).toMatchObject({ rejected: 3 })
+  await sign(above, v1)
+  await attach(above.client, 'team/app', [signedBundle(release, v2)], {
+    subject: bySubject,
+    artifactType: bundleManifest,
+  })
+  expect((await run(here, false)).counts).toMatchObject({ copied: 2, rejected: 1 })
+  expect(await digestOf(here, 'v1')).toBe(v1)
+  expect(await digestOf(here, 'v2')).toBe(v2)
 })
 
 test('a tag that upstream moves to an image without a signature stays where it is', async () => {
