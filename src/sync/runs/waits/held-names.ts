@@ -1,21 +1,26 @@
 /**
  * @module How many names of lists a run holds at once. Repositories are listed beside each other, and each list is
  * held until its last tag has ended: with many large ones some wait for others. The one that came first never does,
- * so that all come to an end.
+ * so that all come to an end, and neither do small ones.
  */
 
 /** Names that are held before others wait. */
 const namesMax = 200_000
 
+/** Names that one list may hold without waiting for others. */
+const ownMax = 2_000
+
 export class HeldNames {
   readonly #max: number
+  readonly #ownMax: number
   /** Of each list, in the order in which they came. */
   readonly #held = new Map<object, number>()
   readonly #waiting = new Set<() => void>()
   #total = 0
 
-  constructor(max = namesMax) {
+  constructor(max = namesMax, own = ownMax) {
     this.#max = max
+    this.#ownMax = own
   }
 
   get total(): number {
@@ -30,12 +35,14 @@ export class HeldNames {
   ): AsyncGenerator<readonly T[]> {
     this.release(owner)
     this.#held.set(owner, 0)
+    let held = 0
     for await (const page of pages) {
-      const held = this.#held.get(owner) ?? 0
-      this.#held.set(owner, held + page.length)
+      // Behind the last page there is nothing to wait for.
+      if (held > this.#ownMax) await this.#room(owner, signal)
+      held += page.length
+      this.#held.set(owner, held)
       this.#total += page.length
       yield page
-      await this.#room(owner, signal)
     }
   }
 

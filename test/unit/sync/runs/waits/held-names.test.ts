@@ -19,7 +19,7 @@ async function readAll(pages: AsyncIterable<readonly number[]>): Promise<number>
 }
 
 test('lists beyond the bound wait for those that came before, and all of them end', async () => {
-  const names = new HeldNames(25)
+  const names = new HeldNames(25, 0)
   const owners = [{}, {}, {}]
   let most = 0
   const tell = () => {
@@ -32,7 +32,7 @@ test('lists beyond the bound wait for those that came before, and all of them en
     return count
   })
   expect(await Promise.all(all)).toEqual([50, 50, 50])
-  // The first list whole, and a page of each of the others.
+  // The first list whole, and a page of each of the others: another one is read, and not yet held.
   expect(most).toBeLessThanOrEqual(50 + 2 * 10)
   expect(names.total).toBe(0)
 })
@@ -44,8 +44,23 @@ test('a list that is begun again counts once', async () => {
   expect(names.total).toBe(20)
 })
 
+test('neither a list of one page nor a small one waits for a large one', async () => {
+  const names = new HeldNames(100, 20)
+  await readAll(names.through({}, pagesOf(50), signal))
+  for (const pages of [1, 2, 3]) {
+    const owner = {}
+    expect(await readAll(names.through(owner, pagesOf(pages), signal))).toBe(pages * 10)
+    names.release(owner)
+  }
+  const stop = new AbortController()
+  const waiting = readAll(names.through({}, pagesOf(4), stop.signal))
+  await turns()
+  stop.abort(new Error('stopped'))
+  await expect(waiting).rejects.toThrow('stopped')
+})
+
 test('who waits can be stopped', async () => {
-  const names = new HeldNames(5)
+  const names = new HeldNames(5, 0)
   await readAll(names.through({}, pagesOf(1), signal))
   const stop = new AbortController()
   const waiting = readAll(names.through({}, pagesOf(2), stop.signal))
