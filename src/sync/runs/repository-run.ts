@@ -131,7 +131,7 @@ export class RepositoryRun {
     const { repository, local, row, changedAt } = this.#place
     const listed = this.#listed
     if (listed === undefined || isAskedTag !== undefined) return
-    if (this.#tags.unfinished > 0) return await this.#leave('tags', 0)
+    if (this.#tags.unfinished > 0) return await this.#leave('tags')
     const now = clock.now()
     const { newest, isFull, count } = listed
     const watermark = watermarkOf(newest, row?.watermark, now)
@@ -162,9 +162,7 @@ export class RepositoryRun {
 
   /** Notes of a source that tells only what changed that this is not done. */
   async leave(why: SyncError): Promise<void> {
-    const { config, journal } = this.#scope.parts
-    const known = journal.repository(config.name, this.#place.repository)?.unfinished
-    await this.#leave('list', (known?.attempts ?? 0) + 1, why)
+    await this.#leave('list', why)
   }
 
   /** Upstream has no such repository: there is nothing to be tried again. */
@@ -176,25 +174,23 @@ export class RepositoryRun {
     await journal.noteRepository(config.name, this.#place.repository, rest)
   }
 
-  async #leave(kind: SyncUnfinished['kind'], attempts: number, why?: SyncError): Promise<void> {
+  async #leave(kind: SyncUnfinished['kind'], why?: SyncError): Promise<void> {
     const { upstream, config, journal, clock, fingerprint } = this.#scope.parts
     const { repository, local } = this.#place
     if (upstream.changes === undefined) return
     const known = journal.repository(config.name, repository)
     const row = known ?? { local, fingerprint: '', isListingComplete: false }
+    // Each tag of a full list was looked at by these rules: what failed says so in its own row.
+    const isListed = kind === 'tags' && this.#listed?.isFull === true
     // Rows of tags say what is left, where they are of these rules.
-    const isOfTags = kind === 'tags' && row.fingerprint === fingerprint
-    const retryAt = isOfTags ? 0 : clock.now() + retryMs(Math.max(1, attempts))
-    const isListed = isOfTags && this.#listed?.isFull === true
+    const isOfTags = isListed || (kind === 'tags' && row.fingerprint === fingerprint)
+    const attempts = isOfTags ? 0 : (known?.unfinished?.attempts ?? 0) + 1
+    const retryAt = isOfTags ? 0 : clock.now() + retryMs(attempts)
+    const reason = why?.reason ?? 'internal'
     await journal.noteRepository(config.name, repository, {
       ...row,
-      ...(isListed ? { fullPassAt: clock.now(), isListingComplete: true } : {}),
-      unfinished: {
-        kind: isOfTags ? 'tags' : 'list',
-        attempts,
-        retryAt,
-        reason: why?.reason ?? 'internal',
-      },
+      ...(isListed ? { fingerprint, fullPassAt: clock.now(), isListingComplete: true } : {}),
+      unfinished: { kind: isOfTags ? 'tags' : 'list', attempts, retryAt, reason },
     })
   }
 

@@ -150,6 +150,25 @@ describe('what fails', () => {
     expect(scene.digestHere('new', 'v1')).toBe(imageOf(10))
   })
 
+  test('of one tag, after other rules, lets no later run list all of its repository', async () => {
+    const key = ['one', 'app'] as const
+    const row = scene.journal.repository(...key)!
+    await scene.journal.noteRepository(...key, { ...row, fingerprint: 'of other rules' })
+    scene.copyFault = ({ tag }) => (tag === 'v1' ? { ...failed, isPassing: false } : undefined)
+    scene.upstream.push('app', 'v1', 10)
+    expect(await scene.run()).toMatchObject({ result: 'partial' })
+    expect(scene.upstream.asked).toContain('tags app')
+    for (let time = 0; time < 3; time += 1) {
+      scene.clock.advance(3_600_000)
+      expect(await scene.run()).toMatchObject({ result: 'partial' })
+      expect(scene.upstream.asked).toEqual(['probe', 'changes 4', 'tag app:v1'])
+    }
+    scene.copyFault = () => undefined
+    scene.clock.advance(3_600_000)
+    expect(await scene.run()).toMatchObject({ result: 'ok' })
+    expect(scene.digestHere('app', 'v1')).toBe(imageOf(10))
+  })
+
   test('of the run itself leaves the place where it was', async () => {
     scene.upstream.push('app', 'v1', 10)
     scene.upstream.push('tool', 'v1', 30)
