@@ -80,7 +80,13 @@ export class FastRegistrySource extends RegistrySource implements TellsChanges {
     let hasMore = true
     for (let pages = 0; hasMore && pages < pagesAtOnce; pages += 1) {
       const page = await this.#page(`after=${after}&limit=${eventsAtOnce}`, signal)
-      for await (const entry of page.list('events')) this.#note(found, fieldsOf(entry))
+      let events = 0
+      for await (const entry of page.list('events')) {
+        // All of one answer are held: a peer that sends more than it was asked for is not followed.
+        events += 1
+        if (events > eventsAtOnce) throw garbage('more events than it was asked for')
+        this.#note(found, fieldsOf(entry))
+      }
       const next = page.value('next')
       const last = numberOf(next ?? page.value('last'))
       if (last < after || (next !== undefined && last === after)) throw garbage()
@@ -229,6 +235,6 @@ function numberOf(value: unknown): number {
   return value
 }
 
-function garbage(): UpstreamError {
-  return new UpstreamError('garbage', 'upstream sends events without an order')
+function garbage(what = 'events without an order'): UpstreamError {
+  return new UpstreamError('garbage', `upstream sends ${what}`)
 }

@@ -199,6 +199,7 @@ test.each([
   ['goes back', { events: [], last: 3 }],
   ['stands still', { events: [], last: 7, next: 7 }],
   ['has no order', { events: [] }],
+  ['sends more than it was asked for', { events: Array(1_001).fill({}), last: 1_008 }],
 ])('believes no history that %s', async (_what, body) => {
   const upstream = new FaultyUpstream()
   await upstream.start()
