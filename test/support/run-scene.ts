@@ -60,6 +60,8 @@ export class MadeUpstream implements SyncUpstream {
     | undefined
   /** The history reaches back to here. */
   oldest = 0
+  /** Each answer of its history says that there is more. */
+  isEndless = false
   declare changes?: NonNullable<SyncUpstream['changes']>
 
   push(name: string, tag: string, mark: string | number, pushedAt?: number): void {
@@ -143,7 +145,7 @@ export class MadeUpstream implements SyncUpstream {
         ;(of.deleted as Set<string>)[deleted ? 'add' : 'delete'](tag)
       }
     }
-    return { kind: 'changes', repositories: [...found.values()], cursor: now, hasMore: false }
+    return { kind: 'changes', repositories: [...found.values()], cursor: now, hasMore: this.isEndless }
   }
 
   #ask(asked: string): void {

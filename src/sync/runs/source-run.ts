@@ -137,12 +137,12 @@ export class SourceRun {
     await this.#probe()
     const history = this.#history()
     const from = await history?.follow()
+    this.#message = from?.message
     if (from?.isFull === false) {
       this.tally.isListingComplete = true
       return
     }
     const startedAt = this.#parts.clock.now()
-    this.#message = from?.message
     this.tally.phase = 'listing'
     this.#seen.clear()
     await this.#repositories()

@@ -94,6 +94,19 @@ test('a full pass follows after its time, once the changes are done', async () =
   expect(scene.upstream.asked).toEqual(['probe', 'changes 4'])
 })
 
+test('a history without an end ends the run, and the next one goes on', async () => {
+  scene.upstream.push('app', 'v1', 10)
+  scene.upstream.isEndless = true
+  const { result, message } = await scene.run()
+  expect(result).toBe('partial')
+  expect(message).toContain('goes on')
+  expect(scene.upstream.asked.filter((asked) => asked.startsWith('changes'))).toHaveLength(500)
+  expect(scene.digestHere('app', 'v1')).toBe(imageOf(10))
+  scene.upstream.isEndless = false
+  expect(await scene.run()).toMatchObject({ result: 'ok' })
+  expect(scene.upstream.asked).toEqual(['probe', 'changes 4'])
+})
+
 describe('what fails', () => {
   test('of a tag is tried again by the next runs, and the place goes on', async () => {
     scene.upstream.push('app', 'v1', 10)
