@@ -102,6 +102,8 @@ export interface SyncTagRow {
   readonly message?: string
   readonly nextRetryAt?: Timestamp
   readonly referrersCheckedAt?: Timestamp
+  /** Of what failed since: upstream said that it lacks some of the index itself. */
+  readonly isSparse?: boolean
   readonly missing?: SyncMissing
 }
 

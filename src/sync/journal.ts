@@ -250,7 +250,7 @@ function runKey(startedAt: Timestamp): string {
 /** Fields in the order in which most rows have them: then they are stored without their names. */
 function ordered(row: SyncTagRow): SyncTagRow {
   const { local, outcome, at, attempts, upstream, wrote, pushedAt, referrersCheckedAt } = row
-  const { reason, message, nextRetryAt, missing } = row
+  const { reason, message, nextRetryAt, isSparse, missing } = row
   return {
     local,
     outcome,
@@ -263,6 +263,7 @@ function ordered(row: SyncTagRow): SyncTagRow {
     ...(reason === undefined ? {} : { reason }),
     ...(message === undefined ? {} : { message }),
     ...(nextRetryAt === undefined ? {} : { nextRetryAt }),
+    ...(isSparse === undefined ? {} : { isSparse }),
     ...(missing === undefined ? {} : { missing }),
   }
 }

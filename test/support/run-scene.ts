@@ -145,7 +145,12 @@ export class MadeUpstream implements SyncUpstream {
         ;(of.deleted as Set<string>)[deleted ? 'add' : 'delete'](tag)
       }
     }
-    return { kind: 'changes', repositories: [...found.values()], cursor: now, hasMore: this.isEndless }
+    return {
+      kind: 'changes',
+      repositories: [...found.values()],
+      cursor: now,
+      hasMore: this.isEndless,
+    }
   }
 
   #ask(asked: string): void {

@@ -146,9 +146,15 @@ export function* worksOf(
     const row = journal.tag({ source: config.name, repository: place.repository, tag })
     if (row?.local !== place.local || row.upstream === undefined) continue
     const pushed = row.pushedAt === undefined ? {} : { pushedAt: row.pushedAt }
-    const listed = { tag, digest: row.upstream, ...pushed }
+    // No list says it anew.
+    const sparse = isSparse(row) ? { isSparse: true } : {}
+    const listed = { tag, digest: row.upstream, ...pushed, ...sparse }
     yield { tag, listed, isLate: true, isTold, isExtra: true }
   }
+}
+
+function isSparse({ reason, isSparse }: SyncTagRow): boolean {
+  return reason === 'sparse' || isSparse === true
 }
 
 export type TagState =

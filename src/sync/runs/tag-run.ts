@@ -142,6 +142,10 @@ export class TagRuns {
     const before = this.#known(work.tag)
     const result = await this.#copy(work, digest, state.attached)
     if (result.outcome === 'gone') return await this.#gone(work, result)
+    const row = this.#known(work.tag)
+    // The reason of the failure stands where it was said.
+    const isSparse = work.listed.isSparse === true && row?.outcome === 'failed'
+    if (isSparse) await this.#note(work.tag, { ...row, isSparse })
     this.#finish(work, result, isLast)
     const isNew = before?.outcome !== 'conflict' || before.upstream !== digest
     if (result.outcome === 'conflict' && isNew) await this.#recordConflict(work.tag, digest)

@@ -310,3 +310,30 @@ describe('a run in which nothing is new, with prune', () => {
     expect(waiting()).toHaveLength(1)
   })
 })
+
+test('a sparse index that is signed later is taken as sparse, also after a failure', async () => {
+  await open(1)
+  scene.upstream.push('org/r0', 'v2', 'later', scene.clock.now() - 3_600_000)
+  await scene.run()
+  const it = { source: 'one', repository: 'org/r0', tag: 'v1' }
+  const key = ['org/r0', imageOf(0)] as never
+  const row = { mediaType: 'application/vnd.oci.image.index.v1+json', sizeBytes: 1, pushedAt: 1 }
+  await scene.metadata.commit({
+    checks: [],
+    changes: [{ change: 'put', in: 'manifests', key, row }],
+  })
+  await scene.journal.noteTag(it, { ...scene.journal.tag(it)!, reason: 'sparse' })
+  scene.clock.advance(3_600_000)
+  const signature = `${imageOf(0).replace(':', '-')}.sig`
+  scene.upstream.push('org/r0', signature, 'signature', scene.clock.now())
+  const seen: unknown[] = []
+  for (const fault of [{ isPassing: false }, undefined]) {
+    scene.copyFault = ({ tag, isSparse }) => {
+      if (tag === 'v1') seen.push(isSparse)
+      return fault
+    }
+    await scene.run()
+    scene.clock.advance(3_600_000)
+  }
+  expect(seen).toEqual([true, true])
+})
