@@ -58,6 +58,8 @@ export interface SyncMissing {
   readonly passes: number
   /** Undefined: the tag is not listed. A count of another kind begins again. */
   readonly kind?: 'unselected' | 'repository'
+  /** Upstream's history says that it was deleted, which could not be confirmed. */
+  readonly isTold?: true
 }
 
 /** What a sync knows of a repository of its source. Times of pushes are by upstream's clock. */

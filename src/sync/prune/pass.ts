@@ -258,7 +258,8 @@ export class PrunePass {
     if (before >= passesWanted) return before
     const since = isSame && missing !== undefined ? missing.since : clock.now()
     const passes = before + 1
-    const now = { since, passes, ...(kind === 'gone' ? {} : { kind }) }
+    const told = missing?.isTold === true ? { isTold: true as const } : {}
+    const now = { since, passes, ...(kind === 'gone' ? told : { kind }) }
     await journal.noteTag(it, { ...rest, missing: now })
     return passes
   }

@@ -135,12 +135,15 @@ export class Prune {
       const kind = await this.#application.deleteItem(source.name, item, asking, () => true, counts)
       const it = { source: source.name, repository, tag }
       const now = journal.tag(it)
-      if (kind !== 'unknown' || now === undefined) return
-      // No pass has missed it: its row says that it is to be asked for again.
+      if (now === undefined) return
       const at = this.#parts.clock.now()
-      const attempts = now.attempts + 1
-      const missing = now.missing ?? { since: at, passes: 0 }
-      await journal.noteTag(it, { ...now, attempts, nextRetryAt: at + retryMs(attempts), missing })
+      const { isTold, ...missing } = now.missing ?? { since: at, passes: 0 }
+      if (kind === 'unknown') {
+        // Its row says that it is to be asked for again, however many passes have missed it.
+        const attempts = now.attempts + 1
+        const again = { attempts, nextRetryAt: at + retryMs(attempts) }
+        await journal.noteTag(it, { ...now, ...again, missing: { ...missing, isTold: true } })
+      } else if (isTold === true) await journal.noteTag(it, { ...now, missing })
     })
     return counts
   }

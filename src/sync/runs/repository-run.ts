@@ -15,7 +15,7 @@ import { patiently, type RunScope } from './scope.ts'
 import { hasShrunk } from './shrinks.ts'
 import { hasContent, listTags, type TagList, type TagWork, worksOf } from './tag-list.ts'
 import { TagRuns } from './tag-run.ts'
-import { goneTags, type Told, toldTags } from './told.ts'
+import { goneTags, hasLeftDeletion, type Told, toldTags } from './told.ts'
 
 /** What is needed of the list once its tags have had their first try. */
 type Listed = Pick<TagList, 'newest' | 'isFull' | 'count'>
@@ -145,6 +145,7 @@ export class RepositoryRun {
       isListingComplete: isFull || row?.isListingComplete === true,
       ...(changedAt === undefined ? {} : { changedAt }),
       ...(tags === undefined ? {} : { tags }),
+      ...(await this.#deletionsLeft()),
     }
     // Sources without times have a full pass in every run: not each of them is worth a write.
     const sinceMs = now - (row?.fullPassAt ?? 0)
@@ -158,6 +159,16 @@ export class RepositoryRun {
       await journal.noteRepository(config.name, repository, next)
     }
     if (this.#pass !== undefined) prune?.afterRepository(this.#pass)
+  }
+
+  /** What a full pass leaves to the runs that go by the history. */
+  async #deletionsLeft(): Promise<Pick<SyncRepositoryRow, 'unfinished'>> {
+    const { parts } = this.#scope
+    const { repository } = this.#place
+    const { unfinished } = parts.journal.repository(parts.config.name, repository) ?? {}
+    if (this.#told !== undefined || unfinished === undefined) return {}
+    if (!(await hasLeftDeletion(parts, repository))) return {}
+    return { unfinished: { ...unfinished, kind: 'tags', attempts: 0, retryAt: 0 } }
   }
 
   /** Notes of a source that tells only what changed that this is not done. */

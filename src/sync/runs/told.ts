@@ -72,7 +72,13 @@ function isOver(at: number, now: number): boolean {
 
 /** The history said that upstream has deleted it, which could not be confirmed. */
 function isLeftDeletion({ missing }: SyncTagRow): boolean {
-  return missing !== undefined && missing.passes === 0 && missing.kind === undefined
+  return missing?.isTold === true
+}
+
+/** Whether rows of the repository say that a deletion is left to be confirmed: no list mends that. */
+export async function hasLeftDeletion({ journal, config }: RunParts, name: string) {
+  for await (const { row } of journal.tags(config.name, name)) if (isLeftDeletion(row)) return true
+  return false
 }
 
 /** The tags that are told, as a list of them would have them. */

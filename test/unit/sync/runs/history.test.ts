@@ -285,6 +285,42 @@ describe('what the history says is deleted', () => {
     expect(scene.upstream.asked).toEqual(['probe', 'changes 4'])
   })
 
+  test('is asked for again although full passes have missed it', async () => {
+    await open(', prune: { enabled: true }')
+    scene.upstream.has.get('app')!.delete('v1')
+    await scene.run({ isFull: true })
+    expect(row('v1')?.missing).toMatchObject({ passes: 1 })
+    scene.upstream.delete('app', 'v1')
+    scene.upstream.fault = (asked) => {
+      if (asked === 'tag app:v1') throw new UpstreamError('timeout', 'no')
+    }
+    scene.clock.advance(60_000)
+    expect(await scene.run()).toMatchObject({ result: 'partial' })
+    await scene.run({ isFull: true })
+    expect(row('v1')?.missing).toMatchObject({ passes: 2, isTold: true })
+    scene.upstream.fault = () => undefined
+    scene.clock.advance(3_600_000)
+    expect(await scene.run()).toMatchObject({ result: 'ok' })
+    expect(scene.here).toEqual(['app:v2', 'tool:v1'])
+  })
+
+  test('is no more asked for once it is known to be protected, or to be of another hand', async () => {
+    await open(', prune: { enabled: true }')
+    scene.upstream.delete('app', 'v1')
+    scene.upstream.fault = (asked) => {
+      if (asked === 'tag app:v1') throw new UpstreamError('timeout', 'no')
+    }
+    await scene.run()
+    scene.upstream.fault = () => undefined
+    await scene.push('app', 'v1', 'mine')
+    scene.clock.advance(3_600_000)
+    expect(await scene.run()).toMatchObject({ result: 'ok' })
+    expect(scene.upstream.asked).toContain('tag app:v1')
+    await scene.run()
+    expect(scene.upstream.asked).toEqual(['probe', 'changes 4'])
+    expect(scene.digestHere('app', 'v1')).toBe(imageOf('mine'))
+  })
+
   test('by a manifest takes the tags that it had, even the last ones', async () => {
     await open(', prune: { enabled: true }')
     scene.upstream.deleteManifest('app', 1)
