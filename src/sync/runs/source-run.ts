@@ -145,6 +145,8 @@ export class SourceRun {
     const startedAt = this.#parts.clock.now()
     this.tally.phase = 'listing'
     this.#seen.clear()
+    // What the history told of may be gone by now.
+    this.#selected.clear()
     await this.#repositories()
     await this.#shrinks()
     this.tally.isListingComplete = true
@@ -338,7 +340,7 @@ export class SourceRun {
 
   /** A repository may be looked at twice: by the history, and in a full pass. It counts once. */
   #count(name: string): void {
-    if (!this.#selected.has(name)) this.tally.repositories += 1
+    if (!this.#selected.has(name) && !this.#ends.has(name)) this.tally.repositories += 1
     this.#selected.add(name)
   }
 

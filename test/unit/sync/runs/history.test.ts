@@ -381,6 +381,24 @@ test('a repository that is gone is no failure, and is not asked for again', asyn
   expect(scene.upstream.asked).toEqual(['probe', 'changes 4'])
 })
 
+test('a list that lacks most of what the history told before has shrunk', async () => {
+  const names = Array.from({ length: 20 }, (_, number) => `more-${number}`)
+  for (const name of names) scene.upstream.push(name, 'v1', name)
+  await scene.run({ isFull: true })
+  for (const name of names) scene.upstream.push(name, 'v1', 'new')
+  scene.clock.advance(day)
+  scene.upstream.fault = (asked) => {
+    if (asked === 'list') for (const name of names) scene.upstream.has.delete(name)
+  }
+  const { run } = await scene.run()
+  expect(run.tally.progress.totalRepositories).toBe(22)
+  const shrunk = scene.metadata
+    .entries('events', [], undefined, 1_000)
+    .filter(({ row }) => row.action === 'sync-shrunk')
+  expect(shrunk).toHaveLength(1)
+  expect(scene.state.repositories).toBe(2)
+})
+
 test('a rule that looks at all tags has all of them listed, and asks for those that changed', async () => {
   await open(', tags: { min: 1 }')
   scene.upstream.push('app', 'v3', 7)
