@@ -142,7 +142,9 @@ export class Tokens {
     if (kept !== undefined && this.#clock.monotonic() < kept.usableUntil) return kept
     const refused = this.#refused.get(key)
     if (refused !== undefined && this.#clock.monotonic() < refused.until) throw refused.error
-    const running = this.#fetching.get(key)
+    // Whoever holds to limits of its own may wait for long: nobody who pulls joins that.
+    const flight = wanting.tellsApart === true ? `${key} later` : key
+    const running = this.#fetching.get(flight)
     if (running !== undefined) return running
     const scope = this.#scopes.get(key) ?? scopeFor(challenge, wanting)
     const request = { wanting, url: base, challenge, scope, credential }
@@ -150,8 +152,8 @@ export class Tokens {
       .catch(async (error: unknown) => {
         throw await this.#told(request, error)
       })
-      .finally(() => this.#fetching.delete(key))
-    this.#fetching.set(key, fetching)
+      .finally(() => this.#fetching.delete(flight))
+    this.#fetching.set(flight, fetching)
     try {
       const token = await fetching
       this.#tokens.set(key, token)

@@ -274,6 +274,40 @@ describe('the rate of requests', () => {
   })
 })
 
+test('a pull does not wait for the token for which a sync waits', async () => {
+  const upstream = await faulty((request, response, content) => {
+    if (request.url?.startsWith('/token') === true) {
+      response.writeHead(200).end('{"token":"t"}')
+      return true
+    }
+    if (request.headers.authorization === 'Bearer t') return json(request, response, content)
+    const challenge = `Bearer realm="http://${request.headers.host}/token"`
+    sendJson(response, 401, 'UNAUTHORIZED', 'who', { 'WWW-Authenticate': challenge })
+    return true
+  })
+  const waits = [0, 600_000]
+  let isWaiting = () => undefined as void
+  const waiting = new Promise<void>((resolve) => {
+    isWaiting = resolve
+  })
+  const take = () => {
+    const waitMs = waits.shift() ?? 0
+    if (waitMs > 0) isWaiting()
+    return waitMs
+  }
+  const requestRate = { take } as unknown as Rate
+  const { upstream: client } = await clientOf(upstream.url, { requestRate })
+  const stop = new AbortController()
+  const ask = { repository: 'app', tail: 'manifests/v1' } as const
+  const sync = { ...ask, by: 'sync', signal: stop.signal, deadline: within(5_000) } as const
+  const late = client.fetch(sync, 100).catch((error: unknown) => error)
+  await waiting
+  const pulled = await client.fetch({ ...ask, by: 'pull', deadline: within(5_000) }, 100)
+  expect(pulled.status).toBe(200)
+  stop.abort(new Error('stopped'))
+  expect(await late).toMatchObject({ message: 'stopped' })
+})
+
 describe('a host that is asked too much', () => {
   const limited =
     (headers: Record<string, string>, status = 429): Fault =>
