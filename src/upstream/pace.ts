@@ -15,16 +15,23 @@ export type PacedAsk = Pick<Ask, 'by' | 'deadline' | 'isHurried' | 'signal' | 'w
 export interface Paced {
   /** ms on the monotonic clock. */
   readonly deadline: number
-  turn(): Promise<void> | undefined
+  turn(isContent?: boolean): Promise<void> | undefined
+}
+
+export interface PaceRates {
+  /** Of every request; undefined: as fast as it goes. */
+  readonly requestRate?: Pick<Rate, 'take'>
+  /** Beside that of what fetches content; undefined: as fast as it goes. */
+  readonly contentRate?: Pick<Rate, 'take'>
 }
 
 export class Pace implements Paced {
-  readonly #rate: Pick<Rate, 'take'>
+  readonly #rates: PaceRates
   readonly #ask: PacedAsk
   #waitedMs = 0
 
-  constructor(rate: Pick<Rate, 'take'>, ask: PacedAsk) {
-    this.#rate = rate
+  constructor(rates: PaceRates, ask: PacedAsk) {
+    this.#rates = rates
     this.#ask = ask
   }
 
@@ -33,10 +40,10 @@ export class Pace implements Paced {
     return this.#ask.deadline + this.#waitedMs
   }
 
-  /** Waits for the turn of one request. Throws what the waiting was aborted with. */
-  async turn(): Promise<void> {
+  /** Waits for the turn of one request. Throws what the waiting was aborted with. `isContent`: it fetches some. */
+  async turn(isContent = false): Promise<void> {
     const { by, isHurried, signal, waitSignal = signal } = this.#ask
-    const waitMs = this.#rate.take(1)
+    const waitMs = this.#take(1, isContent)
     // A pull counts, and waits for nothing.
     if (by !== 'sync') return
     const stepMs = isHurried === undefined ? waitMs : hurryMs
@@ -46,8 +53,15 @@ export class Pace implements Paced {
       this.#waitedMs += ms
       if (waitSignal?.aborted !== true || isHurried?.() === true) continue
       // It is not sent: a debt for it would keep others waiting for nothing.
-      this.#rate.take(-1)
+      this.#take(-1, isContent)
       throw waitSignal.reason
     }
+  }
+
+  /** How long to wait for it, ms. */
+  #take(count: number, isContent: boolean): number {
+    const { requestRate, contentRate } = this.#rates
+    const ofAll = requestRate?.take(count) ?? 0
+    return Math.max(ofAll, (isContent && contentRate?.take(count)) || 0)
   }
 }

@@ -5,7 +5,6 @@
  */
 
 import type { Clock } from '../runtime/clock.ts'
-import type { Rate } from '../runtime/token-bucket.ts'
 import {
   type Account,
   type AccountLimits,
@@ -19,7 +18,7 @@ import type { Ask, PathAsk } from './ask.ts'
 import type { BreakerState } from './breaker.ts'
 import { type Answer, headerOf, readBody } from './client.ts'
 import { isOfLimit, toUpstreamError, UpstreamError } from './error.ts'
-import { Pace, type Paced, type PacedAsk } from './pace.ts'
+import { Pace, type Paced, type PacedAsk, type PaceRates } from './pace.ts'
 import { ratedBody } from './rated-body.ts'
 import { sleep } from './sleep.ts'
 import { judgeStatus, readWords } from './status.ts'
@@ -27,14 +26,12 @@ import { judgeTarget, type Reach, urlOf } from './target-rules.ts'
 import type { Wanting } from './tokens.ts'
 import { type Credential, Credentials } from './tokens.ts'
 
-export interface UpstreamOptions extends Sending {
+export interface UpstreamOptions extends Sending, PaceRates {
   readonly clock: Clock
   /** URLs, tried in order. A path in one is put before every repository's name. */
   readonly bases: readonly string[]
   readonly credentials: readonly Credential[]
   readonly limits: AccountLimits
-  /** Requests a second of whoever asks by this, tokens included; undefined: no limit of its own. */
-  readonly requestRate?: Pick<Rate, 'take'>
   /** The way there: part of whom an account is of. */
   readonly caFile: string | undefined
   readonly proxy: string | undefined
@@ -186,8 +183,8 @@ export class Upstream {
   }
 
   #paceOf(ask: PacedAsk): Paced {
-    const { requestRate } = this.#options
-    if (requestRate !== undefined) return new Pace(requestRate, ask)
+    const { requestRate, contentRate } = this.#options
+    if ((requestRate ?? contentRate) !== undefined) return new Pace(this.#options, ask)
     return { deadline: ask.deadline, turn: () => undefined }
   }
 
@@ -259,7 +256,7 @@ export class Upstream {
       const isBulk = ask.isBulk === true
       const body = isPath ? ask.body : undefined
       // What a redirect leads to is storage, which is not what requests are counted for.
-      if (isOwn) await pace.turn()
+      if (isOwn) await pace.turn(method === 'GET' && (of === 'manifest' || of === 'blob'))
       const { deadline } = pace
       const call = { method, url, headers, body, deadline, reach, slots, isBulk, signal }
       const answer = await account.send(

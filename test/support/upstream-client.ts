@@ -22,6 +22,7 @@ export interface TestUpstreamOptions {
   readonly accounts?: Accounts
   readonly clock?: Clock
   readonly requestRate?: Rate
+  readonly contentRate?: Pick<Rate, 'take'>
 }
 
 export async function openUpstream(
@@ -32,12 +33,13 @@ export async function openUpstream(
   const http = await HttpClient.open({ caFile: undefined, proxy: undefined, ...timeouts })
   const answers: string[] = []
   const failures: UpstreamError[] = []
-  const { credentials = [], clock = systemClock, limits, requestRate } = options
+  const { credentials = [], clock = systemClock, limits, requestRate, contentRate } = options
   const upstream = new Upstream({
     bases: [url],
     credentials,
     limits: { connections: 16, bytesPerSecond: 0, requestsPerSecond: 0, ...limits },
     ...(requestRate === undefined ? {} : { requestRate }),
+    ...(contentRate === undefined ? {} : { contentRate }),
     caFile: undefined,
     proxy: undefined,
     accounts: options.accounts ?? new Accounts(clock),

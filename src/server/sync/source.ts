@@ -51,10 +51,8 @@ export async function openSyncSource(
   const rules = rulesOf(config)
   // Of all that the source asks for: lists, tokens, manifests and blobs.
   const ownRate = new Rate(config.requestsPerSecond, clock, 'all')
-  const { courtesy } = shared
-  const requestRate = {
-    take: (count: number) => Math.max(ownRate.take(count), courtesy.take(count)),
-  }
+  // What lists and compares costs little, and would not come to its end at such a rate.
+  const rates = { requestRate: ownRate, contentRate: shared.courtesy }
   const by = `sync:${config.name}`
   const isEcho = (event: PeerEvent) =>
     isEchoOf({ metadata, mapping: config, source: config.name }, event)
@@ -64,7 +62,7 @@ export async function openSyncSource(
     clock,
     isEcho,
     open: (url, credential) => {
-      const sending = { http, requestRate }
+      const sending = { http, ...rates }
       return upstreamOf(config, url, credential, sending, shared)
     },
   })
@@ -108,7 +106,7 @@ function upstreamOf(
   { caFile, proxy, name }: SyncSourceConfig,
   url: string,
   credential: Credential | undefined,
-  { http, requestRate }: Pick<UpstreamOptions, 'http' | 'requestRate'>,
+  sending: Pick<UpstreamOptions, 'http' | 'requestRate' | 'contentRate'>,
   { accounts, logger, counters }: SharedParts,
 ): Upstream {
   return new Upstream({
@@ -118,8 +116,7 @@ function upstreamOf(
     caFile,
     proxy,
     accounts,
-    http,
-    ...(requestRate === undefined ? {} : { requestRate }),
+    ...sending,
     clock: systemClock,
     random: Math.random,
     onRequest: () => undefined,

@@ -1,6 +1,7 @@
 /**
  * @module What all copies together take of the main thread while clients ask much: a request of a copy costs it as
- * much as some of theirs. So copies make one request for so many that were answered, and at least a few a second.
+ * much as some of theirs. So copies fetch one manifest or blob for so many that were answered, and at least a few a
+ * second. What lists and compares goes on meanwhile.
  * The more a machine can do for clients, the more it does for copies; without clients nothing is held back.
  */
 import type { Clock } from '../../runtime/clock.ts'

@@ -53,8 +53,8 @@ export const BREAKS = [
   {
     what: 'sync: lists and repetitions are not held to the rate of requests',
     file: 'src/upstream/upstream.ts',
-    find: 'if (isOwn) await pace.turn()',
-    replace: 'if (!isOwn) await pace.turn()',
+    find: 'if (isOwn) await pace.turn(',
+    replace: 'if (!isOwn) await pace.turn(',
     guard: http('sync/upstream-client'),
   },
   {

@@ -274,6 +274,26 @@ describe('the rate of requests', () => {
   })
 })
 
+test('the rate of content counts manifests and blobs that are fetched, and nothing else', async () => {
+  const upstream = await faulty(json)
+  const taken: number[] = []
+  const take = (count: number) => {
+    taken.push(count)
+    return 0
+  }
+  const { upstream: client } = await clientOf(upstream.url, { contentRate: { take } })
+  const ask = { repository: 'app', by: 'sync', deadline: within(5_000) } as const
+  await client.fetch(pathAsk('/v2/_catalog', { class: 'list' }), 100)
+  await client.fetch({ ...ask, tail: 'tags/list' }, 100)
+  const head = await client.ask({ ...ask, method: 'HEAD', tail: 'manifests/v1' })
+  head.body.abort()
+  expect(taken).toEqual([])
+  await client.fetch({ ...ask, tail: 'manifests/v1' }, 100)
+  await client.fetch({ ...ask, tail: 'referrers/sha256:x' }, 100)
+  await client.fetch({ ...ask, tail: 'blobs/sha256:x' }, 100)
+  expect(taken).toEqual([1, 1, 1])
+})
+
 test('a pull does not wait for the token for which a sync waits', async () => {
   const upstream = await faulty((request, response, content) => {
     if (request.url?.startsWith('/token') === true) {

@@ -20,7 +20,7 @@ function spent(): Rate {
 
 test('moves the deadline on by what is waited for', async () => {
   const rate = new Rate(20, systemClock, 'nothing')
-  const pace = new Pace(rate, ask())
+  const pace = new Pace({ requestRate: rate }, ask())
   await pace.turn()
   expect(pace.deadline).toBeGreaterThan(1_000)
   expect(pace.deadline).toBeLessThan(1_100)
@@ -29,13 +29,13 @@ test('moves the deadline on by what is waited for', async () => {
 test('keeps no pull, which counts all the same', async () => {
   const rate = spent()
   const before = rate.take(0)
-  await new Pace(rate, ask({ by: 'pull' })).turn()
+  await new Pace({ requestRate: rate }, ask({ by: 'pull' })).turn()
   expect(rate.take(0)).toBe(before + 1_000)
 })
 
 test('keeps nothing for which a client waits by now', async () => {
   let isHurried = false
-  const turn = new Pace(spent(), ask({ isHurried: () => isHurried })).turn()
+  const turn = new Pace({ requestRate: spent() }, ask({ isHurried: () => isHurried })).turn()
   isHurried = true
   await turn
 })
@@ -47,9 +47,22 @@ test.each(['signal', 'waitSignal'] as const)(
     const before = rate.take(0)
     const controller = new AbortController()
     const more = { isHurried: () => false, [name]: controller.signal }
-    const turn = new Pace(rate, ask(more)).turn()
+    const turn = new Pace({ requestRate: rate }, ask(more)).turn()
     controller.abort(new Error('the server stops'))
     await expect(turn).rejects.toThrow('the server stops')
     expect(rate.take(0)).toBe(before)
   },
 )
+
+test('of content keeps nothing else', async () => {
+  const contentRate = spent()
+  const before = contentRate.take(0)
+  const controller = new AbortController()
+  const pace = new Pace({ contentRate }, ask({ signal: controller.signal }))
+  await pace.turn()
+  expect(contentRate.take(0)).toBe(before)
+  const turn = pace.turn(true)
+  controller.abort(new Error('the server stops'))
+  await expect(turn).rejects.toThrow('the server stops')
+  expect(contentRate.take(0)).toBe(before)
+})
