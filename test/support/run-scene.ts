@@ -43,6 +43,8 @@ export interface UpstreamTag {
 /** What upstream has, does, and says. */
 export class MadeUpstream implements SyncUpstream {
   tellsTimes = false
+  /** Lists say where tags point. */
+  tellsDigests = true
   readonly has = new Map<string, Map<string, UpstreamTag>>()
   /** What was asked: `probe`, `list`, `tags NAME`, `tag NAME:TAG`, `changes CURSOR`. */
   readonly asked: string[] = []
@@ -113,6 +115,7 @@ export class MadeUpstream implements SyncUpstream {
     const all = [...this.#tagsOf(name)]
       .map(([tag, it]) => ({ tag, ...it }))
       .filter(({ pushedAt = since }) => pushedAt >= since)
+      .map(({ digest, ...it }) => (this.tellsDigests ? { ...it, digest } : it))
     for (let at = 0; at < all.length; at += this.pageSize) yield all.slice(at, at + this.pageSize)
   }
 

@@ -15,7 +15,7 @@ import { patiently, type RunScope } from './scope.ts'
 import { hasShrunk } from './shrinks.ts'
 import { hasContent, listTags, type TagList, type TagWork, worksOf } from './tag-list.ts'
 import { TagRuns } from './tag-run.ts'
-import { goneTags, hasLeftDeletion, type Told, toldTags } from './told.ts'
+import { forgetUnselected, goneTags, hasLeftDeletion, type Told, toldTags } from './told.ts'
 
 /** What is needed of the list once its tags have had their first try. */
 type Listed = Pick<TagList, 'newest' | 'isFull' | 'count'>
@@ -78,6 +78,8 @@ export class RepositoryRun {
     }
     const list = await this.#list()
     if (list === undefined) return
+    const told = this.#isByHistory ? undefined : this.#told
+    if (told !== undefined) await forgetUnselected(parts, this.#place, told, list.selected)
     const { newest, isFull, count } = list
     if (list.isShort) {
       const message = `fewer than ${config.tags.min} tags of ${repository} are selected`

@@ -75,6 +75,26 @@ function isLeftDeletion({ missing }: SyncTagRow): boolean {
   return missing?.isTold === true
 }
 
+/**
+ * Forgets what upstream meant by the told tags that are not looked at now: another list may select them, when their
+ * news are read no more.
+ */
+export async function forgetUnselected(
+  { journal, config }: RunParts,
+  { repository }: Place,
+  told: Told,
+  selected: readonly SelectedTag[],
+): Promise<void> {
+  const looked = new Set<string>(selected.map(({ tag }) => tag))
+  for (const tag of told.tags.keys()) {
+    const it = { source: config.name, repository, tag }
+    const row = looked.has(tag) ? undefined : journal.tag(it)
+    if (row?.upstream === undefined) continue
+    const { upstream: _upstream, ...rest } = row
+    await journal.noteTag(it, rest)
+  }
+}
+
 /** Whether rows of the repository say that a deletion is left to be confirmed: no list mends that. */
 export async function hasLeftDeletion({ journal, config }: RunParts, name: string) {
   for await (const { row } of journal.tags(config.name, name)) if (isLeftDeletion(row)) return true

@@ -381,6 +381,21 @@ test('a repository that is gone is no failure, and is not asked for again', asyn
   expect(scene.upstream.asked).toEqual(['probe', 'changes 4'])
 })
 
+test('a tag that was set while no rule selected it is asked for once one does', async () => {
+  await open(', tags: { newest: 1, include: ["1.*"] }')
+  scene.upstream.tellsDigests = false
+  scene.upstream.push('app', '1.0.0', 'old')
+  await scene.run()
+  expect(scene.digestHere('app', '1.0.0')).toBe(imageOf('old'))
+  scene.upstream.push('app', '1.1.0', 'newer')
+  scene.upstream.push('app', '1.0.0', 'moved')
+  await scene.run()
+  expect(scene.digestHere('app', '1.0.0')).toBe(imageOf('old'))
+  scene.upstream.delete('app', '1.1.0')
+  await scene.run()
+  expect(scene.digestHere('app', '1.0.0')).toBe(imageOf('moved'))
+})
+
 test('a list that lacks most of what the history told before has shrunk', async () => {
   const names = Array.from({ length: 20 }, (_, number) => `more-${number}`)
   for (const name of names) scene.upstream.push(name, 'v1', name)
