@@ -58,6 +58,20 @@ export const BREAKS = [
     guard: http('sync/upstream-client'),
   },
   {
+    what: 'sync: lists and HEADs are held back for clients',
+    file: 'src/upstream/upstream.ts',
+    find: "pace.turn(method === 'GET' && (of === 'manifest' || of === 'blob'))",
+    replace: "pace.turn(of !== 'api')",
+    guard: http('sync/upstream-client'),
+  },
+  {
+    what: 'sync: pulls wait for the token for which a sync waits',
+    file: 'src/upstream/tokens.ts',
+    find: 'const flight = wanting.tellsApart === true ?',
+    replace: "const flight = key === '' ?",
+    guard: http('sync/upstream-client'),
+  },
+  {
     what: 'sync: a server that stops waits for the rate of requests',
     file: 'src/upstream/pace.ts',
     find: 'throw waitSignal.reason',

@@ -176,7 +176,7 @@ test('a push here stands although the other side was set to something else befor
   await two.run()
   // The other side tells of its own push, and then of the second one, which came from here.
   const third = await one.push('team/app', 'v1', 'third')
-  expect(await one.run()).toMatchObject({ lastResult: 'ok', counts: { copied: 0 } })
+  expect(await one.run()).toMatchObject({ lastResult: 'ok', progress: { totalTags: 0 } })
   expect(await one.digest('team/app', 'v1')).toBe(third)
   await two.run()
   expect(await two.digest('team/app', 'v1')).toBe(third)

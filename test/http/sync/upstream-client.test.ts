@@ -306,7 +306,7 @@ test('a pull does not wait for the token for which a sync waits', async () => {
     return true
   })
   const waits = [0, 600_000]
-  let isWaiting = () => undefined as void
+  let isWaiting: () => void = () => undefined
   const waiting = new Promise<void>((resolve) => {
     isWaiting = resolve
   })
@@ -326,7 +326,7 @@ test('a pull does not wait for the token for which a sync waits', async () => {
   expect(pulled.status).toBe(200)
   stop.abort(new Error('stopped'))
   expect(await late).toMatchObject({ message: 'stopped' })
-})
+}, 15_000)
 
 describe('a host that is asked too much', () => {
   const limited =

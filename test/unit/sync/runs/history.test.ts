@@ -107,6 +107,23 @@ test('a history without an end ends the run, and the next one goes on', async ()
   expect(scene.upstream.asked).toEqual(['probe', 'changes 4'])
 })
 
+test('news of a tag say nothing of an echo to which it has moved since', async () => {
+  scene = new RunScene(await configOf(', overwrite: true'), {
+    isEcho: ({ digest }) => digest === imageOf('ours'),
+  })
+  scene.upstream.hasHistory()
+  scene.upstream.push('app', 'v1', 1)
+  await scene.run()
+  scene.upstream.push('app', 'v1', 'theirs')
+  scene.upstream.has.get('app')!.set('v1', { digest: imageOf('ours') })
+  const { run } = await scene.run()
+  expect(run.tally.counts).toMatchObject({ kept: 1, copied: 0 })
+  // Told as a push of its own, it is none.
+  scene.upstream.push('app', 'v1', 'ours')
+  await scene.run()
+  expect(scene.digestHere('app', 'v1')).toBe(imageOf('ours'))
+})
+
 describe('what fails', () => {
   test('of a tag is tried again by the next runs, and the place goes on', async () => {
     scene.upstream.push('app', 'v1', 10)
