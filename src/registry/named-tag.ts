@@ -22,11 +22,8 @@ export function fallbackTagOf(digest: string): string {
   return digest.replace(':', '-')
 }
 
-/** Layers of what cosign attaches by tag (cosign, SIGNATURE_SPEC.md and SBOM_SPEC.md). */
-const ATTACHED_LAYERS: ReadonlySet<string> = new Set([
-  'application/vnd.dev.cosign.simplesigning.v1+json',
-  'application/vnd.dsse.envelope.v1+json',
-  'application/vnd.dev.sigstore.bundle.v0.3+json',
+/** Layers of SBOMs that nobody has signed (cosign, SBOM_SPEC.md). */
+export const SBOM_TYPES: ReadonlySet<string> = new Set([
   'application/vnd.cyclonedx',
   'application/vnd.cyclonedx+json',
   'application/vnd.cyclonedx+xml',
@@ -35,6 +32,14 @@ const ATTACHED_LAYERS: ReadonlySet<string> = new Set([
   'text/spdx',
   'text/spdx+json',
   'text/spdx+xml',
+])
+
+/** Layers of what cosign attaches by tag (cosign, SIGNATURE_SPEC.md and SBOM_SPEC.md). */
+const ATTACHED_LAYERS: ReadonlySet<string> = new Set([
+  'application/vnd.dev.cosign.simplesigning.v1+json',
+  'application/vnd.dsse.envelope.v1+json',
+  'application/vnd.dev.sigstore.bundle.v0.3+json',
+  ...SBOM_TYPES,
 ])
 
 /**

@@ -5,11 +5,11 @@
 import type { MetadataReader } from '../metadata/port.ts'
 import { parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import { SBOM_TYPES } from '../registry/named-tag.ts'
 import { bundleType, isBundleType } from './formats/bundle.ts'
 import { envelopeType, statementType } from './formats/dsse.ts'
 import { type Loose, listOf, objectOf, textOf } from './formats/encoding.ts'
 import { simpleSigningType } from './formats/simple-signing.ts'
-import { SBOM_TYPES } from './verdicts/examine.ts'
 
 /** Largest manifest that can be exempt, bytes: it is parsed on this thread, once a push. */
 const bytesMax = 256 * 1024

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Digest } from '../../registry/digest.ts'
+import { SBOM_TYPES } from '../../registry/named-tag.ts'
 import { type Bundle, isBundleType, readBundle } from '../formats/bundle.ts'
 import { signerFactsOf } from '../formats/certificate.ts'
 import {
@@ -35,17 +36,6 @@ const findingsMax = 256
 
 /** The predicate type of a signature that is written as an attestation (cosign 3). */
 const signPredicateType = 'https://sigstore.dev/cosign/sign/v1'
-
-export const SBOM_TYPES: ReadonlySet<string> = new Set([
-  'application/vnd.cyclonedx',
-  'application/vnd.cyclonedx+json',
-  'application/vnd.cyclonedx+xml',
-  'application/vnd.syft+json',
-  'application/spdx+json',
-  'text/spdx',
-  'text/spdx+json',
-  'text/spdx+xml',
-])
 
 const helmProvenanceType = 'application/vnd.cncf.helm.chart.provenance.v1.prov'
 
