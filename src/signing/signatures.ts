@@ -125,6 +125,8 @@ export class Signatures {
 
   async #place(isGate: boolean): Promise<() => void> {
     const places = isGate ? this.#gates : this.#reports
+    // Most have a place at once, and need no timer that outlives them.
+    if (places.taken < (isGate ? gatesAtOnce : reportsAtOnce)) return places.take()
     if (places.waiting >= (isGate ? gatesWaitingMax : reportsWaitingMax)) {
       throw new RegistryError('SIGNATURES_BUSY')
     }
