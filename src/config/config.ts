@@ -7,7 +7,7 @@ import type { AccessPart } from './sections/access.ts'
 import type { CleanupConfig } from './sections/cleanup.ts'
 import type { MirrorPart } from './sections/mirrors.ts'
 import type { ServerPart } from './sections/server.ts'
-import type { SigningConfig } from './sections/signing.ts'
+import type { SigningConfig } from './sections/signing/settings.ts'
 import type { StoragePart } from './sections/storage.ts'
 import type { SyncConfig } from './sections/sync.ts'
 
@@ -44,7 +44,11 @@ export type {
   TlsFiles,
   WorkersConfig,
 } from './sections/server.ts'
-export type { SigningConfig, SigningKeyConfig, SigningPolicyConfig } from './sections/signing.ts'
+export type {
+  SigningConfig,
+  SigningKeyConfig,
+  SigningPolicyConfig,
+} from './sections/signing/settings.ts'
 export type { PolicyConfig, ScrubConfig, StorageConfig } from './sections/storage.ts'
 export type {
   SyncAccount,
