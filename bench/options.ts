@@ -24,6 +24,8 @@ export interface BenchOptions {
   readonly engine: EngineName
   /** Where the JSON goes; undefined: `bench/results/latest.json` for a full run. */
   readonly jsonFile: string | undefined
+  /** Keeps each row as it ends, so that the run can go on after it was ended. */
+  readonly journalFile: string | undefined
   readonly runsMicro: boolean
   readonly runsMacro: boolean
   /** Multiplies sizes and counts of the large rows. */
@@ -45,6 +47,7 @@ export const USAGE = `Usage: npm run bench -- [options]
   --engine NAME      what serves ours: ${ENGINES.join(', ')} (default auto)
   --profile          run our server with a CPU profile for each row; print the top functions
   --json FILE        write the results there
+  --journal FILE     keep each row there as it ends; the same run goes on behind them
   --micro | --macro  only one of the two suites
   --scale N          multiply sizes and counts of the large rows (default 1)
   --rounds N         rounds of each row (default 3; medians are reported)
@@ -85,6 +88,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | string {
     before: values.get('--before'),
     engine: engine as EngineName,
     jsonFile: values.get('--json'),
+    journalFile: values.get('--journal'),
     runsMicro: !flags.has('--macro'),
     runsMacro: !flags.has('--micro'),
     scale: number('--scale', isShort ? 0.1 : 1),
@@ -104,6 +108,7 @@ const VALUES = new Set([
   '--before',
   '--engine',
   '--json',
+  '--journal',
   '--scale',
   '--rounds',
   '--seconds',

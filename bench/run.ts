@@ -46,7 +46,7 @@ async function main(args: readonly string[]): Promise<number> {
       ? await runMicro(options.dataFolder, options.isCi ? 100 : 500, say)
       : []
   const outcome = options.runsMacro
-    ? await runMacro(options, kinds, say)
+    ? await runMacro(options, kinds, say, runLine(options, facts, kinds))
     : { rows: [], failures: [], skipped: [] }
   const verdicts = judge(outcome.rows)
   const left = leftOut(options, kinds, outcome, verdicts)
@@ -84,6 +84,16 @@ function leftOut(
 function machineLine({ cores, cpu, node }: MachineFacts, kinds: readonly ServerKind[]): string {
   const ours = kinds.find(({ name }) => name === 'ours')?.version ?? ''
   return `${cores} cores (${cpu}), Node ${node}, ${ours}`
+}
+
+/** What the rows of one run have in common, in one line: a journal holds rows of one run only. */
+function runLine(
+  { scale, rounds, seconds, engine }: BenchOptions,
+  { commit, cpu, node }: MachineFacts,
+  kinds: readonly ServerKind[],
+): string {
+  const servers = kinds.map(({ name, version }) => [name, version ?? null])
+  return JSON.stringify({ commit, cpu, node, scale, rounds, seconds, engine, servers })
 }
 
 function saying(text: string, code: number): number {

@@ -7,6 +7,7 @@ import { type BenchOptions, isWanted } from '../options.ts'
 import { describeProfiles } from '../profile.ts'
 import { formatRow } from '../report.ts'
 import { Bench, type Row, type RowResult } from './bench.ts'
+import { RowJournal, type RowOutcome } from './journal.ts'
 import { accessRows } from './rows/access.ts'
 import { collectionRows } from './rows/collection.ts'
 import { coldBlobsRow, equalSharesRow } from './rows/large-reads.ts'
@@ -59,28 +60,41 @@ export async function runMacro(
   options: BenchOptions,
   kinds: readonly ServerKind[],
   say: (line: string) => void,
+  run: string,
 ): Promise<MacroOutcome> {
   const bench = new Bench(options, kinds, say)
+  const journal = new RowJournal(options.journalFile, run)
   const rows: RowResult[] = []
   const failures: { id: string; reason: string }[] = []
   const skipped: { id: string; reason: string }[] = []
   try {
     for (const row of wantedRows(options)) {
-      try {
-        const result = await (options.isProfile ? profiled(bench, row) : row.run(bench))
-        rows.push(result)
-        say(`${formatRow(result)}\n`)
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error)
-        const isSkipped = error instanceof Skipped
-        ;(isSkipped ? skipped : failures).push({ id: row.id, reason })
-        say(`${row.id}: ${isSkipped ? 'SKIPPED' : 'FAILED'}: ${reason}\n`)
+      const kept = journal.get(row.id)
+      const outcome = kept ?? (await measured(bench, row))
+      if (kept === undefined) journal.add(outcome)
+      if (outcome.kind === 'measured') {
+        rows.push(outcome.row)
+        say(`${formatRow(outcome.row)}\n`)
+      } else {
+        const { kind, id, reason } = outcome
+        ;(kind === 'skipped' ? skipped : failures).push({ id, reason })
+        say(`${id}: ${kind === 'skipped' ? 'SKIPPED' : 'FAILED'}: ${reason}\n`)
       }
     }
   } finally {
     await bench.close()
   }
   return { rows, failures, skipped }
+}
+
+async function measured(bench: Bench, row: Row): Promise<RowOutcome> {
+  try {
+    const result = await (bench.options.isProfile ? profiled(bench, row) : row.run(bench))
+    return { kind: 'measured', row: result }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    return { kind: error instanceof Skipped ? 'skipped' : 'failed', id: row.id, reason }
+  }
 }
 
 /** Runs a row with servers of its own, which write their profiles when they end. */
