@@ -86,6 +86,7 @@ export class AccessRules {
       decisions = {
         pull: new Map(),
         push: new Map(),
+        sign: new Map(),
         delete: new Map(),
         list: new Map(),
         admin: new Map(),

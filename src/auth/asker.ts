@@ -53,7 +53,9 @@ export const openAsker: Asker = {
     name: '',
     groups: [],
     via: 'none',
-    rights: [{ repositories: ['**'], actions: ['pull', 'push', 'delete', 'list', 'admin'] }],
+    rights: [
+      { repositories: ['**'], actions: ['pull', 'push', 'sign', 'delete', 'list', 'admin'] },
+    ],
     limits: undefined,
   }),
   renew: async () => openAsker,

@@ -3,7 +3,8 @@
  * once per set of credentials and shared by all of its requests.
  */
 
-export const ACTIONS = ['pull', 'push', 'delete', 'list', 'admin'] as const
+/** `sign` is a part of `push`: to attach signatures, attestations and SBOMs to images, and nothing else. */
+export const ACTIONS = ['pull', 'push', 'sign', 'delete', 'list', 'admin'] as const
 
 export type Action = (typeof ACTIONS)[number]
 

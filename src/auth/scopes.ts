@@ -44,7 +44,7 @@ export interface Judge {
   mayAnywhere(action: Action): boolean
 }
 
-const REPOSITORY_ACTIONS = ['pull', 'push', 'delete', 'list'] as const
+const REPOSITORY_ACTIONS = ['pull', 'push', 'sign', 'delete', 'list'] as const
 
 /** The part of what was asked for that is granted. Less than asked is no error. */
 export function grantScopes(wanted: readonly Scope[], judge: Judge): readonly Scope[] {
@@ -57,6 +57,16 @@ export function grantScopes(wanted: readonly Scope[], judge: Judge): readonly Sc
       const given: string[] = REPOSITORY_ACTIONS.filter(
         (action) => (isAll || asked.has(action)) && judge.may(action, name),
       )
+      // Nor `sign`: whoever asks to push may do that part of it.
+      const asksToPush = isAll || asked.has('push')
+      if (
+        asksToPush &&
+        !given.includes('sign') &&
+        !given.includes('push') &&
+        judge.may('sign', name)
+      ) {
+        given.push('sign')
+      }
       if (isAll && judge.may('delete', name)) given.push('*')
       if (given.length > 0) granted.push({ type, name, actions: given })
     } else if (type === 'registry' && name === 'catalog' && isAll && judge.mayAnywhere('list')) {
@@ -86,6 +96,7 @@ export function grantOfScopes(scopes: readonly Scope[]): Grant {
       const actions = byRepository.get(resource)
       if (actions === undefined || action === 'admin') return false
       if (action === 'delete') return actions.has('delete')
+      if (action === 'sign') return actions.has('sign') || actions.has('push')
       return actions.has(action) || (action === 'list' && actions.has('pull'))
     },
     describe: () =>

@@ -73,7 +73,7 @@ export const COMMANDS: readonly Command[] = [
     },
     needs: 'config',
     summary: 'report which access rule decides',
-    details: 'USER may be "anonymous"; ACTION is pull, push, delete, list or admin.',
+    details: 'USER may be "anonymous"; ACTION is pull, push, sign, delete, list or admin.',
     examples: [
       'check-config config.yaml --explain alice pull team/app',
       'check-config --config config.yaml --explain anonymous pull team/app --from 10.0.0.1',

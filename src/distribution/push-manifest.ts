@@ -18,6 +18,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { requireAttachment } from '../signing/attachment.ts'
 import { type Admission, type TagGate, violationEvents } from '../signing/gate.ts'
 import { checkChildren } from './check-children.ts'
 import { isBuildCache, lifetimeOf, type ReadBlob } from './image-expiry.ts'
@@ -39,6 +40,8 @@ export interface ManifestPush {
   readonly condition: TagCondition
   /** Applied in the same transaction. */
   readonly more?: readonly Change[]
+  /** It may attach signatures to images, and nothing else. */
+  readonly signsOnly?: boolean
   /** Who pushes, for the history: a user's name or a client's address. */
   readonly by: string
 }
@@ -97,7 +100,8 @@ export class ManifestPushes {
    * Stores a manifest and moves its tags. On disk and visible when it resolves. Throws
    * DIGEST_MISMATCH, MANIFEST_INVALID, MANIFEST_BLOB_UNKNOWN (one entry a missing digest),
    * TAG_IMMUTABLE, and MANIFEST_CHANGED when a condition on the tag does not hold. Throws SIGNATURE_REQUIRED
-   * when a signature is missing: the manifest is stored then, and its tags stay where they were.
+   * when a signature is missing: the manifest is stored then, and its tags stay where they were. Throws DENIED
+   * when the caller may only sign and it is no signature.
    */
   async push(push: ManifestPush): Promise<PushedManifest> {
     const { digest, manifest } = await this.#parts.readManifest(textOf(push))
@@ -165,6 +169,9 @@ export class ManifestPushes {
     found: FoundFacts,
     { admission, governed }: Judged,
   ): Promise<PushedManifest> {
+    if (push.signsOnly === true) {
+      await requireAttachment(this.#metadata, push.repository, { digest, bytes: push.bytes, tags })
+    }
     const refusal = await commitRetrying(this.#metadata, () => {
       const now = this.#clock.now()
       const moves = tags.map((tag) => this.#move(push, tag, digest, now))

@@ -6,7 +6,7 @@
 import type { Action } from '../auth/caller.ts'
 
 /** `none`: nothing at all. `login`: good credentials, with whatever rights. */
-export type RouteNeed = 'none' | 'login' | Exclude<Action, 'admin'>
+export type RouteNeed = 'none' | 'login' | Exclude<Action, 'admin' | 'sign'>
 
 export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS'
 

@@ -24,7 +24,7 @@ const pattern = type.textThat(
   isPattern,
   `expected a pattern in lower case such as "team/*", "**" or "home/${USER}/*"`,
 )
-const action = type.oneOf('pull', 'push', 'delete', 'list', 'admin')
+const action = type.oneOf('pull', 'push', 'sign', 'delete', 'list', 'admin')
 
 /** Whether it is a glob over repository names, in which `${user}` stands for the caller's name. */
 export function isPattern(text: string): boolean {
@@ -198,7 +198,7 @@ export const ACCESS_SETTINGS = {
   ...RULES,
 } as const
 
-export type AccessAction = 'pull' | 'push' | 'delete' | 'list' | 'admin'
+export type AccessAction = 'pull' | 'push' | 'sign' | 'delete' | 'list' | 'admin'
 
 /** One entry of `access:`. */
 export interface AccessRule {
@@ -275,7 +275,7 @@ function withMirrorRules(
 
 const forUsers: AccessRule = {
   repositories: ['**'],
-  actions: ['pull', 'push', 'delete', 'list', 'admin'],
+  actions: ['pull', 'push', 'sign', 'delete', 'list', 'admin'],
 }
 
 function foreignTokens(values: AccessValues): ForeignTokensConfig | undefined {

@@ -21,6 +21,25 @@ export interface UploadBody {
   readonly lend?: (bytesMin: number) => LentSocket | undefined
 }
 
+/** The same body, which throws what `onTooLarge` makes as soon as more than `bytesMax` have come. */
+export function bounded(body: UploadBody, bytesMax: number, onTooLarge: () => Error): UploadBody {
+  let received = 0
+  return {
+    bodyBytes: body.bodyBytes,
+    ...(body.signal === undefined ? {} : { signal: body.signal }),
+    readBody: (onChunk) => {
+      if ((body.bodyBytes ?? 0) > bytesMax) throw onTooLarge()
+      return body.readBody((bytes) => {
+        received += bytes.byteLength
+        if (received > bytesMax) throw onTooLarge()
+        onChunk(bytes)
+      })
+    },
+    pause: () => body.pause(),
+    resume: () => body.resume(),
+  }
+}
+
 /** What a body that is wanted whole may take: so long, and its size at so many bytes a second. */
 const wholeMs = 30_000
 const wholeBytesPerSecond = 16 * 1024

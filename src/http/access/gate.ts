@@ -91,7 +91,10 @@ export class Gate {
     this.require(request, pullOf(repository))
   }
 
-  /** Returns when the caller of the request may; throws 401 (or 403 outside of `/v2/`). */
+  /**
+   * Returns when the caller of the request may; throws 401 (or 403 outside of `/v2/`). A caller that may only
+   * sign passes for a push, with a mark that every handler of pushes looks at.
+   */
   require(request: HttpRequest, need: Need | 'login'): void {
     const { caller } = request
     if (need === 'login') {
@@ -110,6 +113,10 @@ export class Gate {
     // The metrics are open to whom a rule names them for, and to administrators.
     if (resource === '/metrics' && rules.may(caller, 'admin', resource, request)) return
     if (rules.may(caller, action, resource, request)) return
+    if (action === 'push' && rules.may(caller, 'sign', resource, request)) {
+      request.signsOnly = true
+      return
+    }
     const { rule } = rules.decide(caller, action, resource, request)
     this.#refuse(request, need, 'not-allowed', rule)
   }

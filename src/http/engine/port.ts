@@ -86,6 +86,8 @@ export interface HttpRequest {
   routeKind: string
   /** Who asks: anonymous until the gate has looked, and always where there is no gate. */
   caller: Caller
+  /** Set by the gate: of a push, the caller may attach signatures alone. */
+  signsOnly?: true
   /** What it has changed: set by the handler that did, for the audit trail. */
   change: RequestChange | undefined
   /** Names the request in the log and in refusals: unique across restarts. Made on first use. */

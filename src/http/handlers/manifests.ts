@@ -145,6 +145,7 @@ export class ManifestHandlers {
           ifNoneMatch: request.header('if-none-match'),
         },
         by: actorOf(request),
+        signsOnly: request.signsOnly === true,
       })
     const { digest, subject, warning } = await withWhole(
       request,

@@ -5,12 +5,14 @@
 import { actorOf } from '../../auth/caller.ts'
 import type { Room } from '../../blobs/port.ts'
 import type { Mounts } from '../../distribution/mount.ts'
+import { bounded, type UploadBody } from '../../distribution/upload/body.ts'
 import type { ChunkSpan, Uploads } from '../../distribution/uploads.ts'
 import { type Digest, parseAlgorithm, parseDigest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts'
 import { formatUploadRange, parseChunkRange } from '../../registry/range.ts'
 import { unwrap } from '../../registry/result.ts'
+import { attestationBytesMax } from '../../signing/formats/dsse.ts'
 import type { HttpRequest, HttpResponse } from '../engine/port.ts'
 import { Query } from '../query.ts'
 import { type HeaderList, respondEmpty } from '../respond.ts'
@@ -71,11 +73,13 @@ export class UploadHandlers {
     const whole = query.get('digest')
     if (whole !== undefined) {
       const digest = unwrap(parseDigest(whole))
-      await this.#uploads.pushWhole(repository, digest, client, request, actorOf(request))
+      const body = bodyOf(request, 0)
+      await this.#uploads.pushWhole(repository, digest, client, body, actorOf(request))
       request.change = { action: 'push', repository, digest }
       return respondCreated(response, repository, digest)
     }
-    const mount = query.get('mount')
+    // Signers have no use for what lies elsewhere: to them it is an ordinary session.
+    const mount = request.signsOnly === true ? undefined : query.get('mount')
     if (mount !== undefined && (await this.#mount(request, repository, mount, query.get('from')))) {
       const digest = unwrap(parseDigest(mount))
       request.change = { action: 'mount', repository, digest }
@@ -117,7 +121,8 @@ export class UploadHandlers {
   ): Promise<void> {
     this.#room.require()
     const span = chunkSpan(request)
-    const offset = await this.#uploads.append(repository, id, span, request, userOf(request))
+    const body = this.#bodyOf(repository, id, request)
+    const offset = await this.#uploads.append(repository, id, span, body, userOf(request))
     respondEmpty(response, 202, sessionHeaders(repository, id, offset))
   }
 
@@ -136,9 +141,15 @@ export class UploadHandlers {
     const digest = unwrap(parseDigest(text))
     const by = actorOf(request)
     const span = chunkSpan(request)
-    await this.#uploads.finish(repository, id, digest, span, request, by, userOf(request))
+    const body = request.bodyBytes === 0 ? request : this.#bodyOf(repository, id, request)
+    await this.#uploads.finish(repository, id, digest, span, body, by, userOf(request))
     request.change = { action: 'push', repository, digest }
     respondCreated(response, repository, digest)
+  }
+
+  #bodyOf(repository: RepositoryName, id: string, request: HttpRequest): UploadBody {
+    if (request.signsOnly !== true) return request
+    return bodyOf(request, this.#uploads.offset(repository, id, userOf(request)))
   }
 
   /** GET and HEAD: where the session stands. */
@@ -155,6 +166,15 @@ export class UploadHandlers {
     await this.#uploads.cancel(repository, id, userOf(request))
     respondEmpty(response, 204, [])
   }
+}
+
+/** The body of a request to a session that has so many bytes; what a signer sends is no image. */
+function bodyOf(request: HttpRequest, offsetBytes: number): UploadBody {
+  if (request.signsOnly !== true) return request
+  return bounded(request, attestationBytesMax - offsetBytes, () => {
+    const message = `accounts that may only sign upload at most ${attestationBytesMax} bytes a blob`
+    return new RegistryError('BODY_TOO_LARGE', { message })
+  })
 }
 
 /** Whose session it is; undefined: of one who has not said who he is. */

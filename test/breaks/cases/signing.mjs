@@ -6,7 +6,37 @@ import { vitest } from '../breaks.mjs'
 const unit = (file) => vitest('unit', `test/unit/signing/${file}.test.ts`)
 const http = vitest('http', 'test/http/signing/signatures.test.ts')
 
+const signers = vitest('http', 'test/http/signing/signers.test.ts')
+
 export const BREAKS = [
+  {
+    what: 'signing: who may only sign pushes images',
+    file: 'src/distribution/push-manifest.ts',
+    find: '    if (push.signsOnly === true) {\n',
+    replace: '    if (push.signsOnly === undefined) {\n',
+    guard: signers,
+  },
+  {
+    what: 'signing: who may only sign takes a tag from an image',
+    file: 'src/signing/attachment.ts',
+    find: "  return it === undefined ? 'an image' : 'signatures'",
+    replace: "  return 'signatures'",
+    guard: signers,
+  },
+  {
+    what: 'signing: who may only sign mounts layers',
+    file: 'src/http/handlers/uploads.ts',
+    find: "request.signsOnly === true ? undefined : query.get('mount')",
+    replace: "query.get('mount')",
+    guard: signers,
+  },
+  {
+    what: 'signing: who may only sign uploads without end',
+    file: 'src/http/handlers/uploads.ts',
+    find: '    return bodyOf(request, this.#uploads.offset(repository, id, userOf(request)))\n',
+    replace: '    return request\n',
+    guard: signers,
+  },
   {
     what: 'signing: a signature of another image counts',
     file: 'src/signing/verdicts/examine.ts',

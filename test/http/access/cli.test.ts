@@ -133,7 +133,9 @@ describe('token', () => {
       ])
     expect((await create('mallory', 'team/*', 'pull', '30d')).stderr).toContain('no user "mallory"')
     expect((await create('alice', 'TEAM', 'pull', '30d')).code).toBe(2)
-    expect((await create('alice', 'team/*', 'write', '30d')).stderr).toContain('pull, push, delete')
+    expect((await create('alice', 'team/*', 'write', '30d')).stderr).toContain(
+      'pull, push, sign, delete',
+    )
     expect((await create('alice', 'team/*', 'pull', '0s')).code).toBe(2)
   })
 })
