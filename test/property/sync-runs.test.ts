@@ -16,6 +16,7 @@ import type { Change, Transaction } from '../../src/metadata/transaction.ts'
 import type { Digest } from '../../src/registry/digest.ts'
 import type { RepositoryName } from '../../src/registry/name.ts'
 import { Semaphore } from '../../src/runtime/semaphore.ts'
+import { PlanRefusal } from '../../src/sync/prune/apply.ts'
 import { Seeded } from '../crash/support/seeded.ts'
 import { openTemporaryStorage, type TemporaryStorage } from '../support/open-store.ts'
 import { asDigest, asName, asTag, sha256 } from '../support/registry-client.ts'
@@ -89,6 +90,8 @@ class Copy {
   #steps = 0
   #kill: Kill = { at: undefined }
   #interlude: number | undefined
+  /** When the filters changed last, ms. */
+  #changedAt = 0
   readonly done: string[] = []
 
   constructor(seed: number, { storage }: TemporaryStorage) {
@@ -195,8 +198,14 @@ class Copy {
       .find(({ row }) => row.source === this.#source && row.state === 'ready')
     if (plan === undefined) return
     this.done.push('apply plan')
-    const { ended } = await node.prune.apply(plan.id, 'operator')
-    await ended
+    try {
+      const { ended } = await node.prune.apply(plan.id, 'operator')
+      await ended
+    } catch (error) {
+      // The pass that would have made another by the new filters was killed.
+      if (!(error instanceof PlanRefusal) || plan.row.createdAt > this.#changedAt) throw error
+      this.done.push(`refused: ${error.message}`)
+    }
   }
 
   /** Another configuration comes with a start. */
@@ -209,6 +218,7 @@ class Copy {
       onChange: chance.chance(0.8) ? 'follow' : 'keep',
     }
     this.#config = undefined
+    this.#changedAt = this.history.clock.now()
     this.done.push(`filter ${this.#rules.filter.yaml} ${this.#rules.onChange}`)
   }
 
