@@ -22,6 +22,18 @@ export function refusedOnceMore(
   return { refusals: refusals + 1, refusedUntil: now + ms }
 }
 
+/**
+ * What is left of that wait after a start, which may have brought another credential: as long as after a first refusal
+ * at the most, so that a process that starts again and again locks no account.
+ */
+export function refusedAtStart(
+  { refusedUntil, ...state }: SyncStateRow,
+  now: number,
+): SyncStateRow {
+  if (refusedUntil === undefined) return state
+  return { ...state, refusedUntil: Math.min(refusedUntil, now + refusedMs) }
+}
+
 /** Runs in a row in which no host answered. */
 export class RunOutages {
   readonly #clock: Clock

@@ -19,7 +19,7 @@ import {
 } from '../schedule.ts'
 import type { SyncRequest, SyncRunState, SyncTrigger } from '../syncs.ts'
 import { ActiveRun, endOf, jobStateOf, type WantedRun } from './active-run.ts'
-import { RunOutages, refusedOnceMore } from './back-off.ts'
+import { RunOutages, refusedAtStart, refusedOnceMore } from './back-off.ts'
 import type { RunParts } from './parts.ts'
 import type { RunEnd } from './source-run.ts'
 import type { Tally } from './tally.ts'
@@ -98,7 +98,7 @@ export class SyncRunner {
   /** Takes up what is stored, and runs what is due from now on. */
   start(): void {
     const { journal, config, fingerprint } = this.#parts
-    this.#state = journal.state(config.name) ?? this.#state
+    this.#state = refusedAtStart(journal.state(config.name) ?? this.#state, this.#now().wall)
     const [last] = journal.runs(config.name, 1)
     const times = last && { startedAt: last.startedAt, endedAt: last.endedAt ?? last.startedAt }
     const isDone = this.#state.lastOkAt !== undefined && this.#state.fingerprint === fingerprint

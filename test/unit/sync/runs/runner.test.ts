@@ -51,6 +51,20 @@ test('a hook asks nothing while a refused credential is left alone', async () =>
   expect(runner.isRunning).toBe(false)
 })
 
+test('a restart with another credential does not wait for hours', async () => {
+  scene.upstream.fault = () => {
+    throw new SyncError('credentials', 'refused')
+  }
+  for (let time = 0; time < 6; time += 1) await run()
+  expect(waitMs()).toBeGreaterThan(3_600_000)
+  await runner.stop()
+  const { metadata, clock, parts } = scene
+  runner = new SyncRunner({ ...parts, jobs: new Jobs(metadata, clock), random: systemRandom })
+  runner.start()
+  expect(waitMs()).toBe(300_000)
+  expect(runner.row.refusals).toBe(6)
+})
+
 test('an outage is told once, and runs begin later and later', async () => {
   scene.upstream.fault = () => {
     throw new UpstreamError('refused', 'connection refused')
