@@ -8,8 +8,11 @@ import { readText } from './text-file.ts'
 
 export interface WatchedFileOptions {
   readonly path: string
-  /** Takes the new content. A throw keeps what was there before, and is told to `onProblem`. */
-  readonly onContent: (text: string) => void
+  /**
+   * Takes the new content, and when it was written, ms since the epoch. A throw keeps what was there before, and is
+   * told to `onProblem`.
+   */
+  readonly onContent: (text: string, writtenAt: number) => void
   /** Told once for each state of the file that cannot be used. */
   readonly onProblem: (error: Error) => void
 }
@@ -28,10 +31,17 @@ export class WatchedFile {
     this.#options = options
   }
 
-  /** Reads the file for the first time; rejects when it cannot be used. Then watches it. */
-  async start(): Promise<void> {
-    this.#seen = await this.#identity()
-    this.#options.onContent(await readText(this.#options.path))
+  /**
+   * Reads the file for the first time, and then watches it. Rejects when it cannot be used; with `isOptional` it tells
+   * that to `onProblem` instead, and goes on looking.
+   */
+  async start({ isOptional = false } = {}): Promise<void> {
+    if (isOptional) await this.look()
+    else {
+      const { identity, writtenAt } = await this.#identity()
+      this.#seen = identity
+      this.#options.onContent(await readText(this.#options.path), writtenAt)
+    }
     // Stopped while it started: another part of the server could not.
     if (this.#isStopped) return
     this.#timer = setInterval(() => void this.look(), lookEveryMs)
@@ -53,24 +63,29 @@ export class WatchedFile {
 
   async #look(): Promise<void> {
     try {
-      const identity = await this.#identity()
+      const { identity, writtenAt } = await this.#identity()
       if (identity === this.#seen) return
       const text = await readText(this.#options.path)
       // Still being written: the next look sees it whole.
-      if ((await this.#identity()) !== identity) return
+      if ((await this.#identity()).identity !== identity) return
       this.#seen = identity
-      this.#options.onContent(text)
+      this.#options.onContent(text, writtenAt)
       this.#problem = ''
     } catch (error) {
       const problem = error instanceof Error ? error : new Error(String(error))
+      // A file that went and comes back the same is read again.
+      if ((error as NodeJS.ErrnoException).code !== undefined) this.#seen = ''
       if (problem.message === this.#problem) return
       this.#problem = problem.message
       this.#options.onProblem(problem)
     }
   }
 
-  async #identity(): Promise<string> {
-    const { ino, dev, size, mtimeNs, ctimeNs } = await stat(this.#options.path, { bigint: true })
-    return `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`
+  async #identity(): Promise<{ readonly identity: string; readonly writtenAt: number }> {
+    const { ino, dev, size, mtimeNs, ctimeNs, mtimeMs } = await stat(this.#options.path, {
+      bigint: true,
+    })
+    const identity = `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`
+    return { identity, writtenAt: Number(mtimeMs) }
   }
 }
