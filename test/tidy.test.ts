@@ -66,6 +66,7 @@ const OWNERS: readonly { readonly dependency: RegExp; readonly owners: RegExp }[
   { dependency: /^jose$/, owners: /^src\/auth\/jwt\.ts$/ },
   { dependency: /^re2js$/, owners: /^src\/registry\/expression\.ts$/ },
   { dependency: /^tldts$/, owners: /^src\/upstream\/registrable-domain\.ts$/ },
+  { dependency: /^@sigstore\//, owners: /^src\/signing\/keyless\/sigstore\.ts$/ },
   { dependency: /^croner$/, owners: /^src\/runtime\/schedule\.ts$/ },
   // Bounded caches live where the thing that they cache lives.
   {

@@ -11,6 +11,6 @@ announceLoaded()
 
 export default function examineSignatures({ port }: SignatureSetup) {
   lowerPriority()
-  port.on('message', (request: ExamineRequest) => port.postMessage(answer(request)))
+  port.on('message', async (request: ExamineRequest) => port.postMessage(await answer(request)))
   return new Promise<void>((resolve) => port.on('close', resolve))
 }

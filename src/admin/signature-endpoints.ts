@@ -6,7 +6,8 @@ import { findManifest } from '../distribution/pull.ts'
 import type { MetadataReader } from '../metadata/port.ts'
 import type { EventRow } from '../metadata/schema.ts'
 import type { RepositoryName } from '../registry/name.ts'
-import type { SignatureReport, Signatures } from '../signing/signatures.ts'
+import type { ReportedFinding, SignatureReport, Signatures } from '../signing/signatures.ts'
+import type { Signer } from '../signing/verdicts/finding.ts'
 import { type Endpoint, endpoint } from './endpoint.ts'
 import type { EventTail } from './events/tail.ts'
 import { reference } from './image-endpoints.ts'
@@ -28,8 +29,24 @@ export interface SignatureSources {
 }
 
 const signerSchema = v.object({
+  name: v.optional(v.string()),
   key: v.optional(v.string()),
   fingerprint: v.optional(v.string()),
+  identity: v.optional(
+    v.object({
+      issuer: v.string(),
+      subject: v.string(),
+      roots: v.array(v.string()),
+      claims: v.record(v.string(), v.string()),
+    }),
+  ),
+  store: v.optional(
+    v.object({
+      subject: v.string(),
+      stores: v.array(v.string()),
+      attributes: v.record(v.string(), v.string()),
+    }),
+  ),
   subject: v.optional(v.string()),
   certificate: v.optional(v.string()),
 })
@@ -42,6 +59,9 @@ const findingSchema = v.object({
   predicateType: v.optional(v.string()),
   result: v.string(),
   reason: v.optional(v.string()),
+  signedAt: v.optional(v.object({ at: v.string(), by: v.picklist(['trusted', 'claimed']) })),
+  logged: v.boolean(),
+  validUntil: v.optional(v.string()),
   inherited: v.boolean(),
 })
 
@@ -142,16 +162,38 @@ function shown(report: SignatureReport): v.InferInput<typeof reportSchema> {
     state,
     policy: policy?.name,
     by: [...by],
-    signatures: findings.map(({ isSignature, isInherited, signer, ...rest }) =>
-      defined({
-        ...rest,
-        signature: isSignature,
-        signer: signer && defined(signer),
-        predicateType: rest.predicateType,
-        reason: rest.reason,
-        inherited: isInherited,
-      }),
-    ),
+    signatures: findings.map(shownFinding),
     truncated: isTruncated,
+  })
+}
+
+function shownFinding(finding: ReportedFinding): v.InferInput<typeof findingSchema> {
+  const { scheme, manifest, isSignature, signer, predicateType, result, reason } = finding
+  const { signedAt, isLogged = false, validUntil, isInherited } = finding
+  return defined({
+    scheme,
+    manifest,
+    signature: isSignature,
+    signer: signer && shownSigner(signer),
+    predicateType,
+    result,
+    reason,
+    signedAt: signedAt && { at: isoTime(signedAt.at), by: signedAt.by },
+    logged: isLogged,
+    validUntil: validUntil === undefined ? undefined : isoTime(validUntil),
+    inherited: isInherited,
+  })
+}
+
+function shownSigner(signer: Signer): v.InferInput<typeof signerSchema> {
+  const { identity, store, ...rest } = signer
+  return defined({
+    ...rest,
+    identity: identity && {
+      ...identity,
+      roots: [...identity.roots],
+      claims: { ...identity.claims },
+    },
+    store: store && { ...store, stores: [...store.stores], attributes: { ...store.attributes } },
   })
 }

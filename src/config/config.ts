@@ -48,6 +48,9 @@ export type {
   SigningConfig,
   SigningKeyConfig,
   SigningPolicyConfig,
+  SigningRevokedConfig,
+  SigningRootConfig,
+  SigningStoreConfig,
 } from './sections/signing/settings.ts'
 export type { PolicyConfig, ScrubConfig, StorageConfig } from './sections/storage.ts'
 export type {

@@ -8,13 +8,15 @@ import type { Config } from '../config/config.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Logger } from '../observability/logger.ts'
 import { SignatureCounters } from '../observability/metrics/signatures.ts'
+import { systemClock } from '../runtime/clock.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
 import { Examiner } from '../signing/examiner.ts'
 import { SignatureGate } from '../signing/gate.ts'
-import { Keyring } from '../signing/keys/keyring.ts'
+import { isNeeded, isUsed } from '../signing/needs.ts'
 import { Policies } from '../signing/policies.ts'
 import { Signatures } from '../signing/signatures.ts'
+import { rootAgeDaysMax, TrustFiles } from '../signing/trust.ts'
 import type { Storage } from '../storage/open.ts'
 
 /** Bound of the heap of the thread, MiB: what strangers attach is parsed there. */
@@ -34,21 +36,17 @@ export function endpointsOfSignatures(
   return signatureEndpoints({ metadata, signatures, tail: new EventTail(metadata) })
 }
 
-/** Follows the key files. The thread starts with the first question. Rejects when a key cannot be used. */
+/**
+ * Follows the files of keys, roots and stores. The thread starts with the first question. Rejects when one of them
+ * cannot be used that an enforced policy rests on.
+ */
 export async function openSignatures(
   { signing }: Config,
   { metadata, blobs }: Pick<Storage, 'metadata' | 'blobs'>,
-  logger: Pick<Logger, 'error'>,
+  logger: Pick<Logger, 'error' | 'warn'>,
   life: LifeCycle,
 ): Promise<OpenedSignatures> {
-  const keyring = new Keyring(signing.keys, (name, error) =>
-    logger.error(
-      { key: name, reason: error.message },
-      'a signing key is not read again; the old one stays',
-    ),
-  )
-  life.opened('signing keys of images', keyring, (one) => one.stop())
-  await keyring.start()
+  const trust = await openTrust(signing, logger, life)
   let pool: WorkerPool | undefined
   const examiner = new Examiner(() => {
     const onError = (error: Error) => logger.error({ error }, 'the thread of signatures has died')
@@ -68,11 +66,39 @@ export async function openSignatures(
   const signatures = new Signatures({
     metadata,
     readBlob: (digest, bytesMax) => blobs.read(digest, bytesMax),
-    keys: () => keyring.keys,
+    trust: () => trust.now,
+    isBroken: (rules) => trust.broken.some((one) => isUsed(one, rules, signing.stores)),
     policies: new Policies(signing.policies),
     examine: (request) => examiner.examine(request),
   })
-  const counters = new SignatureCounters()
+  const counters = new SignatureCounters(() => trust.rootAges)
   const gate = new SignatureGate(signatures, (...verdict) => counters.count(...verdict))
   return { signatures, gate, counters }
+}
+
+async function openTrust(
+  signing: Config['signing'],
+  logger: Pick<Logger, 'error' | 'warn'>,
+  life: LifeCycle,
+): Promise<TrustFiles> {
+  const trust = new TrustFiles({
+    config: signing,
+    isNeeded: (one) => isNeeded(one, signing),
+    onProblem: ({ kind, name }, error) =>
+      logger.error(
+        { kind, name, reason: error.message },
+        'what signatures are verified with cannot be read; it counts for nothing until it can',
+      ),
+    now: () => systemClock.now(),
+  })
+  life.opened('signing keys of images', trust, (one) => one.stop())
+  await trust.start()
+  for (const [root, seconds] of trust.rootAges) {
+    if (seconds < rootAgeDaysMax * 86_400) continue
+    logger.warn(
+      { root, days: Math.floor(seconds / 86_400) },
+      'a trusted root is old; signatures of newer logs are not verified by it',
+    )
+  }
+  return trust
 }

@@ -187,8 +187,8 @@ function refusal(policy: Policy, move: GatedMove, report: SignatureReport): Regi
 }
 
 function triedOf({ manifest, scheme, signer, result, reason }: ReportedFinding): object {
-  const { key, subject } = signer ?? {}
-  return { signature: manifest, scheme, signer: key ?? subject, result, reason }
+  const { name, key, subject } = signer ?? {}
+  return { signature: manifest, scheme, signer: name ?? key ?? subject, result, reason }
 }
 
 /** Begins so that a client that puts its own words before it still shows whose refusal it is. */
@@ -200,11 +200,12 @@ function messageOf(policy: Policy, { digest, findings }: SignatureReport): strin
 }
 
 function wordsOf(rule: Rule): string {
-  const by = rule.by.join(' or ')
+  const by = rule.by.map(({ name }) => name).join(' or ')
   if (rule.kind === 'signature') {
     return rule.atLeast === 1 ? `a signature by ${by}` : `signatures by ${rule.atLeast} of ${by}`
   }
   const conditions = rule.where.map(({ path }) => `/${path.join('/')}`).join(', ')
   const about = conditions === '' ? '' : ` with the required ${conditions}`
-  return `an attestation of type ${rule.types.join(' or ')} by ${by}${about}`
+  const signed = rule.isSigned ? ` by ${by}` : ''
+  return `an attestation of type ${rule.types.join(' or ')}${signed}${about}`
 }

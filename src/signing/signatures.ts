@@ -12,7 +12,7 @@ import { type EvidenceAhead, type EvidenceSources, evidenceOf, indexesOf } from 
 import type { Policies, Policy } from './policies.ts'
 import type { Finding } from './verdicts/finding.ts'
 import type { PolicyState } from './verdicts/policy.ts'
-import type { Examined, ExamineRequest, NamedKey } from './worker/messages.ts'
+import type { Examined, ExamineRequest, Trust } from './worker/messages.ts'
 
 /** Indexes in indexes that an image inherits from, levels. */
 const levelsMax = 4
@@ -64,7 +64,9 @@ export interface ReportedFinding extends Finding {
 }
 
 export interface SignatureParts extends EvidenceSources {
-  readonly keys: () => readonly NamedKey[]
+  readonly trust: () => Trust
+  /** Whether a key, root or store that these rules rest on cannot be read in this moment. */
+  readonly isBroken: (rules: Policy['rules']) => boolean
   readonly policies: Policies
   readonly examine: (request: Omit<ExamineRequest, 'id'>) => Promise<Examined>
 }
@@ -162,7 +164,15 @@ export class Signatures {
     })
     const isCut = isTruncated || all.some(({ examined }) => examined.isTruncated)
     const said = policy === undefined ? withoutPolicy(findings) : byPolicy(all)
+    if (how.isGate === true && said.state !== 'verified') this.#checkFiles(policy)
     return { digest, policy, findings, isTruncated: isCut, ...said }
+  }
+
+  /** What cannot be read may be what an image is signed with: `enforce` does not refuse for good then. */
+  #checkFiles(policy: Policy | undefined): void {
+    if (policy?.mode !== 'enforce' || !this.#parts.isBroken(policy.rules)) return
+    const message = `a key, root or store that signature policy "${policy.name}" rests on cannot be read`
+    throw new RegistryError('SIGNATURES_BUSY', { message })
   }
 
   async #examine(
@@ -183,10 +193,10 @@ export class Signatures {
         examined: { findings: [], isTruncated: isCut, verdict: undefined, ms: 0 },
       }
     }
-    const keys = this.#parts.keys()
+    const trust = this.#parts.trust()
     const rules = policy?.rules
     const msMax = time.leftMs
-    const examined = await this.#parts.examine({ subject, candidates, keys, rules, msMax })
+    const examined = await this.#parts.examine({ subject, candidates, trust, rules, msMax })
     time.leftMs -= examined.ms
     return {
       digest,
@@ -226,7 +236,7 @@ type Said = Pick<SignatureReport, 'state' | 'by' | 'rests'>
 function withoutPolicy(findings: readonly ReportedFinding[]): Said {
   const signatures = findings.filter(({ isSignature }) => isSignature)
   const verified = signatures.filter(({ result }) => result === 'verified')
-  const by = [...new Set(verified.map(({ signer }) => signer?.key ?? ''))].sort()
+  const by = [...new Set(verified.map(({ signer }) => signer?.name ?? ''))].sort()
   if (verified.length > 0) return { state: 'verified', by, rests: [] }
   return { state: signatures.length > 0 ? 'untrusted' : 'unsigned', by, rests: [] }
 }

@@ -147,7 +147,7 @@ async function metricsMarkdown(): Promise<string> {
     () => [],
     () => 0,
   )
-  declareSignatureMetrics(metrics, new SignatureCounters())
+  declareSignatureMetrics(metrics, new SignatureCounters(() => new Map()))
   const text = await metrics.render()
   metrics.stop()
   const rows = [...text.matchAll(/^# HELP (fastregistry_\w+) (.*)$/gm)].map(

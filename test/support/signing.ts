@@ -1,5 +1,22 @@
 /** @module Makes signatures of every scheme with `node:crypto`: what cosign and others would attach. */
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
+import type { Verifiers } from '../../src/signing/verdicts/signed.ts'
+import { compiled, withoutCertificates } from '../../src/signing/worker/verifiers.ts'
+
+/** What signatures are verified with, where a test says no other. */
+export function verifiers(fields: Partial<Verifiers>): Verifiers {
+  return {
+    keys: [],
+    revokedKeys: [],
+    revoked: new Set(),
+    signers: [],
+    matches: compiled(),
+    certificates: withoutCertificates,
+    now: Date.now(),
+    hasTime: () => true,
+    ...fields,
+  }
+}
 
 export interface Signer {
   readonly pem: string

@@ -25,7 +25,7 @@ const WORKERS_MAY_LOAD = [
   // The worker's side of a part.
   /^src\/[a-z/]+\/worker\//,
   // What strangers have signed is read and verified on a thread of its own.
-  /^src\/signing\/(formats|keys|verdicts)\//,
+  /^src\/signing\/(formats|keys|keyless|notation|verdicts)\//,
   // Passwords are compared on a thread of their own.
   /^src\/auth\/bcrypt\.ts$/,
 ]

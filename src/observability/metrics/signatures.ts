@@ -1,13 +1,22 @@
 /**
- * @module The metrics of signatures: what the policies said of tags that were to move. Labels are bounded by the
- * configuration (policies) and by fixed lists (gates, states).
+ * @module The metrics of signatures: what the policies said of tags that were to move, and how old the trusted roots
+ * are. Labels are bounded by the configuration (policies, roots) and by fixed lists (gates, states).
  */
 import { Counts } from './counts.ts'
-import type { Metrics } from './metrics.ts'
+import type { LabelledRow, Metrics } from './metrics.ts'
 
 export class SignatureCounters {
   readonly checks = new Counts()
   readonly denied = new Counts()
+  readonly #rootAges: () => ReadonlyMap<string, number>
+
+  /** `rootAges`: seconds by the names of trusted roots. */
+  constructor(rootAges: () => ReadonlyMap<string, number>) {
+    this.#rootAges = rootAges
+  }
+
+  rootAges = (): readonly LabelledRow[] =>
+    [...this.#rootAges()].map(([root, value]) => ({ labels: { root }, value }))
 
   /** One verdict. */
   count(policy: string, gate: string, state: string, isRefused: boolean): void {
@@ -18,7 +27,7 @@ export class SignatureCounters {
 
 export function declareSignatureMetrics(
   metrics: Metrics,
-  { checks, denied }: SignatureCounters,
+  { checks, denied, rootAges }: SignatureCounters,
 ): void {
   metrics.table(
     'counter',
@@ -33,5 +42,12 @@ export function declareSignatureMetrics(
     'Tags that a signature policy did not let move.',
     ['policy', 'gate'],
     denied.rows,
+  )
+  metrics.table(
+    'gauge',
+    'fastregistry_signing_root_age_seconds',
+    'Time since a trusted root was written, or its newest key began, whichever is later.',
+    ['root'],
+    rootAges,
   )
 }

@@ -4,15 +4,24 @@
  */
 import { type Envelope, readEnvelope } from './dsse.ts'
 import { fromBase64, type Loose, listOf, objectOf, textOf, Unreadable } from './encoding.ts'
+import { type Proofs, readProofs } from './proofs.ts'
 
 export const bundleType = 'application/vnd.dev.sigstore.bundle.v0.3+json'
 
+/** The only version whose log entries need no proof of inclusion. */
+const firstType = 'application/vnd.dev.sigstore.bundle+json;version=0.1'
+
+/** Those whose certificate stands alone. */
+const LATEST: ReadonlySet<string> = new Set([
+  bundleType,
+  'application/vnd.dev.sigstore.bundle+json;version=0.3',
+])
+
 /** Every media type that bundles of these versions had. */
 const TYPES: ReadonlySet<string> = new Set([
-  bundleType,
-  'application/vnd.dev.sigstore.bundle+json;version=0.1',
+  ...LATEST,
+  firstType,
   'application/vnd.dev.sigstore.bundle+json;version=0.2',
-  'application/vnd.dev.sigstore.bundle+json;version=0.3',
 ])
 
 export interface Bundle {
@@ -20,6 +29,7 @@ export interface Bundle {
   readonly certificate: Buffer | undefined
   /** What the signer says of his key: base64 of the SHA-256 of its SPKI, mostly. It proves nothing. */
   readonly hint: string | undefined
+  readonly proofs: Proofs
   readonly content:
     | { readonly kind: 'envelope'; readonly envelope: Envelope }
     | {
@@ -53,7 +63,8 @@ export function readBundle(json: Loose): Bundle {
       ? messageOf(message!)
       : { kind: 'envelope' as const, envelope: one(envelope) }
   const hint = textOf(objectOf(material['publicKey'])?.['hint'])
-  return { certificate: certificateOf(material), hint, content }
+  const certificate = certificateOf(material, LATEST.has(type))
+  return { certificate, hint, content, proofs: readProofs(material, type !== firstType) }
 }
 
 /** A bundle has exactly one signature: of more it is not said which one the certificate made. */
@@ -65,15 +76,25 @@ function one(json: Loose): Envelope {
 
 function messageOf(message: Loose): Bundle['content'] {
   const { algorithm, digest } = objectOf(message['messageDigest']) ?? {}
-  if (algorithm !== 'SHA2_256') throw new Unreadable('messageDigest.algorithm is not SHA2_256')
+  const hash = /^SHA2_(256|384|512)$/.exec(textOf(algorithm) ?? '')?.[1]
+  if (hash === undefined) {
+    throw new Unreadable('messageDigest.algorithm is none of SHA2_256, SHA2_384, SHA2_512')
+  }
   const signature = fromBase64(message['signature'], 'the signature')
   if (signature.byteLength === 0) throw new Unreadable('the signature is empty')
   const hex = fromBase64(digest, 'messageDigest.digest').toString('hex')
-  return { kind: 'message', digest: `sha256:${hex}`, signature }
+  return { kind: 'message', digest: `sha${hash}:${hex}`, signature }
 }
 
-function certificateOf(material: Loose): Buffer | undefined {
-  const chain = listOf(objectOf(material['x509CertificateChain'])?.['certificates'])
-  const leaf = objectOf(material['certificate']) ?? objectOf(chain[0])
-  return leaf === undefined ? undefined : fromBase64(leaf['rawBytes'], 'the certificate')
+function certificateOf(material: Loose, isAlone: boolean): Buffer | undefined {
+  const chain = objectOf(material['x509CertificateChain'])
+  if (chain !== undefined && isAlone) {
+    throw new Unreadable('a bundle of version 0.3 has its certificate alone, without a chain')
+  }
+  const leaf = objectOf(material['certificate']) ?? objectOf(listOf(chain?.['certificates'])[0])
+  if (leaf === undefined) return undefined
+  if (material['publicKey'] !== undefined) {
+    throw new Unreadable('a bundle has either a certificate or a publicKey')
+  }
+  return fromBase64(leaf['rawBytes'], 'the certificate')
 }

@@ -6,7 +6,7 @@ import { X509Certificate } from 'node:crypto'
 import { Unreadable } from './encoding.ts'
 
 /** Largest certificate, bytes. Real ones have about one thousand. */
-const certificateBytesMax = 16 * 1024
+export const certificateBytesMax = 16 * 1024
 
 export interface SignerFacts {
   /** SHA-256 of the certificate, lower-case hex. */

@@ -4,6 +4,7 @@
  * signature.
  */
 import { fromBase64, fromJson, type Loose, objectOf, textOf, Unreadable } from './encoding.ts'
+import { type Proofs, readProofAnnotations } from './proofs.ts'
 
 export const simpleSigningType = 'application/vnd.dev.cosign.simplesigning.v1+json'
 
@@ -27,6 +28,7 @@ export interface SimpleSigning {
   readonly signature: Buffer
   /** PEM; undefined: it is signed with a key. */
   readonly certificate: string | undefined
+  readonly proofs: Proofs
 }
 
 /** Reads one layer with its blob. Throws `Unreadable`. */
@@ -40,11 +42,12 @@ export function readSimpleSigning(layer: Loose, payload: Uint8Array): SimpleSign
   if (digest === undefined) throw new Unreadable('the payload names no digest')
   const signature = fromBase64(annotations[ANNOTATIONS.signature], 'the signature')
   if (signature.byteLength === 0) throw new Unreadable('the signature is empty')
-  const certificate = textOf(annotations[ANNOTATIONS.certificate])
-  return { digest, signed: payload, signature, certificate }
+  return { digest, signed: payload, signature, ...signerOfLayer(layer) }
 }
 
-/** The certificate that a layer says it was signed with, as PEM: for attestations, whose blob has none. */
-export function certificateOfLayer(layer: Loose): string | undefined {
-  return textOf(objectOf(layer['annotations'])?.[ANNOTATIONS.certificate])
+/** What a layer says of its signer, beside the signature. Throws `Unreadable`. */
+export function signerOfLayer(layer: Loose): Pick<SimpleSigning, 'certificate' | 'proofs'> {
+  const annotations = objectOf(layer['annotations']) ?? {}
+  const certificate = textOf(annotations[ANNOTATIONS.certificate])
+  return { certificate, proofs: readProofAnnotations(annotations) }
 }

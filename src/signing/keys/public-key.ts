@@ -27,12 +27,19 @@ export interface PublicKey {
   readonly fingerprint: string
   /** `ECDSA P-256`, `RSA 3072`, `Ed25519`. */
   readonly kind: string
+  readonly key: KeyObject
+  /** Signatures of later do not count, ms since the epoch; undefined: it has no end. */
+  readonly untilMs: number | undefined
   /** Whether this key made `signature` over `signed`. Never throws. */
   verifies(signed: Uint8Array, signature: Uint8Array): boolean
 }
 
 /** Reads one public key in PEM. The error says what was expected. */
-export function readPublicKey(name: string, pem: string): Result<PublicKey, string> {
+export function readPublicKey(
+  name: string,
+  pem: string,
+  untilMs?: number,
+): Result<PublicKey, string> {
   const lines = pem.trim()
   if (lines.length > pemLengthMax) return fail('the file is too long for a public key')
   if (!/^-----BEGIN PUBLIC KEY-----\s[^-]+-----END PUBLIC KEY-----$/.test(lines)) {
@@ -48,6 +55,15 @@ export function readPublicKey(name: string, pem: string): Result<PublicKey, stri
   } catch {
     return fail('the public key cannot be read')
   }
+  return publicKeyOf(name, key, untilMs)
+}
+
+/** A key of one of the types that are taken, with the hash that belongs to it. */
+export function publicKeyOf(
+  name: string,
+  key: KeyObject,
+  untilMs?: number,
+): Result<PublicKey, string> {
   const kind = kindOf(key)
   if (kind === undefined) {
     return fail(
@@ -64,7 +80,7 @@ export function readPublicKey(name: string, pem: string): Result<PublicKey, stri
       return false
     }
   }
-  return ok({ name, fingerprint, kind: words, verifies })
+  return ok({ name, fingerprint, kind: words, key, untilMs, verifies })
 }
 
 function kindOf(

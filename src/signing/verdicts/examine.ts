@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto'
 import type { Digest } from '../../registry/digest.ts'
 import { SBOM_TYPES } from '../../registry/named-tag.ts'
 import { type Bundle, isBundleType, readBundle } from '../formats/bundle.ts'
-import { signerFactsOf } from '../formats/certificate.ts'
 import {
   attestationBytesMax,
   type Envelope,
@@ -18,15 +17,12 @@ import {
   statementType,
 } from '../formats/dsse.ts'
 import { fromJson, type Loose, listOf, objectOf, textOf, Unreadable } from '../formats/encoding.ts'
-import { notationType, readNotation } from '../formats/notation.ts'
-import {
-  certificateOfLayer,
-  readSimpleSigning,
-  simpleSigningType,
-} from '../formats/simple-signing.ts'
-import type { PublicKey } from '../keys/public-key.ts'
-import type { Finding, FindingResult, Scheme, Signer } from './finding.ts'
+import { notationType } from '../formats/notation.ts'
+import { readSimpleSigning, signerOfLayer, simpleSigningType } from '../formats/simple-signing.ts'
+import { claimedTimeOf } from './claimed-time.ts'
+import type { Finding, FindingResult, Scheme } from './finding.ts'
 import type { Evidence } from './policy.ts'
+import { byCertificateOf, bySigner, type Made, type SignedPart, type Verifiers } from './signed.ts'
 
 /** Largest manifest of a signature, bytes: cosign puts up to a hundred signatures into one. */
 export const evidenceManifestBytesMax = 1024 * 1024
@@ -38,8 +34,6 @@ const findingsMax = 256
 const signPredicateType = 'https://sigstore.dev/cosign/sign/v1'
 
 const helmProvenanceType = 'application/vnd.cncf.helm.chart.provenance.v1.prov'
-
-const certificateReason = 'it is signed with a certificate, and this registry verifies keys only'
 
 /** The image. */
 export interface Subject {
@@ -73,13 +67,12 @@ export interface Examination {
 export function examine(
   subject: Subject,
   candidates: readonly Candidate[],
-  keys: readonly PublicKey[],
-  hasTime: () => boolean,
+  verifiers: Verifiers,
 ): Examination {
   const found: Evidence[] = []
   for (const candidate of candidates) {
-    for (const one of evidenceIn({ subject, candidate, keys, hasTime })) {
-      if (found.length >= findingsMax || !hasTime()) return { found, isTruncated: true }
+    for (const one of evidenceIn({ subject, candidate, verifiers })) {
+      if (found.length >= findingsMax || !verifiers.hasTime()) return { found, isTruncated: true }
       found.push(one)
     }
   }
@@ -89,8 +82,7 @@ export function examine(
 interface Look {
   readonly subject: Subject
   readonly candidate: Candidate
-  readonly keys: readonly PublicKey[]
-  readonly hasTime: () => boolean
+  readonly verifiers: Verifiers
 }
 
 /** What a layer turned out to be, before the manifest's own facts are added. */
@@ -144,10 +136,7 @@ function foundIn(look: Look, layer: Loose, artifactType: string | undefined): Fo
   }
 }
 
-type Part = Partial<
-  Pick<Found, 'isSignature' | 'signer' | 'predicateType' | 'reason' | 'statement'>
-> &
-  Pick<Found, 'result'>
+type Part = SignedPart & Partial<Pick<Found, 'isSignature' | 'predicateType' | 'statement'>>
 
 interface Kind {
   readonly scheme: Scheme
@@ -172,7 +161,9 @@ function kindOf(
   if (type === statementType) return { scheme: 'buildkit', isSignature: false, read: statement }
   if (SBOM_TYPES.has(type)) {
     const reason = 'it is an SBOM without a signature'
-    return { scheme: cosign, isSignature: false, found: { result: 'unsigned', reason } }
+    const predicateType = predicateTypeOf(type)
+    const found = { result: 'unsigned', reason, ...(predicateType && { predicateType }) } as const
+    return { scheme: cosign, isSignature: false, found }
   }
   if (type === helmProvenanceType) {
     const reason = 'it is signed with OpenPGP, which this registry does not verify'
@@ -181,55 +172,58 @@ function kindOf(
   return undefined
 }
 
-function simpleSigning({ subject, ...how }: Look, layer: Loose, bytes: Uint8Array): Part {
-  const { digest, signed, signature, certificate } = readSimpleSigning(layer, bytes)
+/** What an SBOM of this type would be in an attestation. */
+function predicateTypeOf(type: string): string | undefined {
+  if (type.includes('spdx')) return 'https://spdx.dev/Document'
+  return type.includes('cyclonedx') ? 'https://cyclonedx.org/bom' : undefined
+}
+
+function simpleSigning({ subject, verifiers }: Look, layer: Loose, bytes: Uint8Array): Part {
+  const { digest, signed, signature, ...rest } = readSimpleSigning(layer, bytes)
   if (digest !== subject.digest) return mismatch([digest])
-  return bySigner(how, { signed, signatures: [signature], certificate })
+  return bySigner(verifiers, { signed, payload: signed, signatures: [signature], ...rest })
 }
 
 function attestation(look: Look, layer: Loose, bytes: Uint8Array): Part {
   const envelope = readEnvelope(fromJson(bytes, attestationBytesMax, 'the envelope'))
-  return envelopePart(look, envelope, certificateOfLayer(layer), undefined)
+  return envelopePart(look, envelope, signerOfLayer(layer))
 }
 
 function bundle(look: Look, _layer: Loose, bytes: Uint8Array): Part {
-  const { subject } = look
+  const { subject, verifiers } = look
   const read: Bundle = readBundle(fromJson(bytes, attestationBytesMax, 'the bundle'))
-  const { content, certificate, hint } = read
-  if (content.kind === 'envelope') {
-    return envelopePart(look, content.envelope, certificate, hint)
-  }
+  const { content, ...by } = read
+  if (content.kind === 'envelope') return envelopePart(look, content.envelope, by)
   const isSignature = true
-  if (content.digest !== sha256Of(subject.bytes))
+  if (content.digest !== digestOf(content.digest, subject.bytes)) {
     return { isSignature, ...mismatch([content.digest]) }
-  const made = { signed: subject.bytes, signatures: [content.signature], certificate, hint }
-  return { isSignature, ...bySigner(look, made) }
+  }
+  const { bytes: signed } = subject
+  const made = { signed, payload: signed, signatures: [content.signature], ...by }
+  return { isSignature, ...bySigner(verifiers, made) }
 }
 
 function envelopePart(
-  look: Look,
+  { subject, verifiers }: Look,
   envelope: Envelope,
-  certificate: string | Uint8Array | undefined,
-  hint: string | undefined,
+  by: Pick<Made, 'certificate' | 'hint' | 'proofs'>,
 ): Part {
   const { predicateType, subjects, json } = readStatement(envelope)
   const isSignature = predicateType === signPredicateType
   const about = { predicateType, isSignature, statement: json }
-  if (!subjects.has(look.subject.digest)) return { ...about, ...mismatch([...subjects]) }
-  const signed = signedBytesOf(envelope)
-  const made = { signed, signatures: envelope.signatures, certificate, hint }
-  return { ...about, ...bySigner(look, made) }
+  if (!subjects.has(subject.digest)) return { ...about, ...mismatch([...subjects]) }
+  const { signatures, payload } = envelope
+  const made = { signed: signedBytesOf(envelope), payload, signatures, ...by }
+  return { ...about, ...claimedTimeOf(json), ...bySigner(verifiers, made) }
 }
 
-function notation({ subject }: Look, layer: Loose, bytes: Uint8Array): Part {
-  const { digest, signer } = readNotation(textOf(layer['mediaType']) ?? '', bytes)
-  if (digest !== subject.digest) return { signer, ...mismatch([digest]) }
-  return { signer, result: 'not checked', reason: certificateReason }
+function notation({ subject, verifiers }: Look, layer: Loose, bytes: Uint8Array): Part {
+  return byCertificateOf(verifiers, textOf(layer['mediaType']) ?? '', bytes, subject)
 }
 
 /** A statement without an envelope, as BuildKit writes them. */
 function statement({ subject, candidate }: Look, _layer: Loose, bytes: Uint8Array): Part {
-  const { predicateType, subjects } = statementOf(
+  const { predicateType, subjects, json } = statementOf(
     fromJson(bytes, attestationBytesMax, 'the statement'),
   )
   // One in an index is about its neighbour; the index itself is in no statement.
@@ -237,53 +231,7 @@ function statement({ subject, candidate }: Look, _layer: Loose, bytes: Uint8Arra
     return { predicateType, ...mismatch([...subjects]) }
   }
   const reason = 'it is a statement without a signature'
-  return { predicateType, result: 'unsigned', reason }
-}
-
-/** What was signed, and what the signer says of himself. */
-interface Made {
-  readonly signed: Uint8Array
-  readonly signatures: readonly Uint8Array[]
-  readonly certificate?: string | Uint8Array | undefined
-  readonly hint?: string | undefined
-}
-
-type Keys = Pick<Look, 'keys' | 'hasTime'>
-
-/**
- * A key counts whatever the signer says of himself; a certificate that lies beside the signature is not covered
- * by it.
- */
-function bySigner(how: Keys, made: Made): Part {
-  const { keys } = how
-  const key = madeBy(how, made)
-  if (key !== undefined) {
-    const signer: Signer = { key: key.name, fingerprint: key.fingerprint }
-    return { signer, result: 'verified' }
-  }
-  if (made.certificate !== undefined) {
-    const signer = signerFactsOf(made.certificate)
-    return { signer, result: 'not checked', reason: certificateReason }
-  }
-  const reason =
-    keys.length === 0
-      ? 'no key is configured in signing.keys'
-      : 'none of the keys in signing.keys made it'
-  return { result: 'unknown key', reason }
-}
-
-/** Tries the key that the hint means first, then all others: a hint proves nothing. */
-function madeBy(
-  { keys, hasTime }: Keys,
-  { signed, signatures, hint }: Made,
-): PublicKey | undefined {
-  const isMeant = ({ fingerprint }: PublicKey) =>
-    hint !== undefined && Buffer.from(fingerprint, 'hex').toString('base64') === hint
-  const ordered = [...keys.filter(isMeant), ...keys.filter((key) => !isMeant(key))]
-  // Each may hash megabytes.
-  return ordered.find((key) =>
-    signatures.some((signature) => hasTime() && key.verifies(signed, signature)),
-  )
+  return { predicateType, statement: json, ...claimedTimeOf(json), result: 'unsigned', reason }
 }
 
 /** Digests that are named in a reason. */
@@ -301,6 +249,8 @@ function unreadable(error: unknown): { readonly result: FindingResult; readonly 
   throw error
 }
 
-function sha256Of(bytes: Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+/** The digest of the bytes by the algorithm that another digest names. */
+function digestOf(other: string, bytes: Uint8Array): string {
+  const algorithm = other.slice(0, other.indexOf(':'))
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`
 }

@@ -5,24 +5,38 @@
 import { assertNever } from '../../registry/assert-never.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { Loose } from '../formats/encoding.ts'
-import type { Finding } from './finding.ts'
+import type { Finding, FindingResult } from './finding.ts'
+import {
+  countSigners,
+  fits,
+  type Matches,
+  matchedLengthMax,
+  principalOf,
+  type WantedSigner,
+} from './signers.ts'
 
-/** Signatures of so many different keys. */
+/** Signatures of so many different signers. */
 export interface SignatureRule {
   readonly kind: 'signature'
-  /** Names of keys. */
-  readonly by: readonly string[]
+  readonly by: readonly WantedSigner[]
   readonly atLeast: number
+  /** Attestations count as well. */
+  readonly isAnyAttestation: boolean
 }
 
-/** An attestation of one of these types, by one of these keys, that says this. */
+/** An attestation of one of these types, by one of these signers, that says this. */
 export interface AttestationRule {
   readonly kind: 'attestation'
   /** Predicate types, as URIs. */
   readonly types: readonly string[]
-  readonly by: readonly string[]
+  /** Empty where it need not be signed. */
+  readonly by: readonly WantedSigner[]
+  /** Whether it has to be. */
+  readonly isSigned: boolean
   /** All of them. */
   readonly where: readonly Where[]
+  /** How old it may be; undefined: of any age. */
+  readonly maxAgeMs: number | undefined
 }
 
 export type Rule = SignatureRule | AttestationRule
@@ -54,63 +68,137 @@ export type PolicyState = 'verified' | 'incomplete' | 'untrusted' | 'unsigned'
 
 export interface Verdict {
   readonly state: PolicyState
-  /** Keys that it rests on, in byte order. */
+  /** Names of the signers that it rests on, in byte order. */
   readonly by: readonly string[]
   /** Manifests that it rests on: without one of them the verdict may be another. */
   readonly manifests: readonly Digest[]
+  /** From then on it has to be asked for again, ms since the epoch; undefined: it ends by a change only. */
+  readonly validUntil?: number
 }
 
-/** How a glob is matched: a compiled one for each. */
-export type Matches = (glob: string, text: string) => boolean
+/** What rules are judged with. */
+export interface JudgeHow {
+  readonly matches: Matches
+  /** ms since the epoch. */
+  readonly now: number
+}
 
-/** Longest text that a condition looks at, characters. */
-const textLengthMax = 2048
+/** A claimed time that is further ahead than clocks differ is no time, ms. */
+const aheadMsMax = 3_600_000
+
+/** Whose newest statement counts alone: an older one says what is known not to hold any more. */
+const NEWEST_ONLY = 'https://cosign.sigstore.dev/attestation/vuln/v1'
+
+/** Results of what is about this very image, whoever made it. */
+const ABOUT_IMAGE: ReadonlySet<FindingResult> = new Set([
+  'verified',
+  'unsigned',
+  'unknown key',
+  'wrong subject',
+  'not checked',
+])
+
+/** What meets a rule. */
+interface Met {
+  readonly findings: readonly Finding[]
+  /** When it does not any more. */
+  readonly validUntil: number
+}
 
 /** Judges what was found on one image by rules that are all required. Never throws. */
-export function judge(
-  rules: readonly Rule[],
-  found: readonly Evidence[],
-  matches: Matches,
-): Verdict {
+export function judge(rules: readonly Rule[], found: readonly Evidence[], how: JudgeHow): Verdict {
   const verified = found.filter(({ finding }) => finding.result === 'verified')
-  const rests: Finding[] = []
+  const rests = new Set<Finding>()
+  const by = new Set<string>()
+  let validUntil = Number.POSITIVE_INFINITY
   let lacksSignature = false
   let lacksAttestation = false
   for (const rule of rules) {
-    const fitting =
+    const met =
       rule.kind === 'signature'
-        ? signaturesBy(rule, verified)
-        : attestationsOf(rule, verified, matches)
-    const isMet = new Set(fitting.map(keyOf)).size >= (rule.kind === 'signature' ? rule.atLeast : 1)
-    if (isMet) rests.push(...fitting)
-    else if (rule.kind === 'signature') lacksSignature = true
-    else lacksAttestation = true
+        ? signaturesBy(rule, verified, how)
+        : attestationsOf(rule, rule.isSigned ? verified : found, how)
+    if (met === undefined) {
+      if (rule.kind === 'signature') lacksSignature = true
+      else lacksAttestation = true
+      continue
+    }
+    validUntil = Math.min(validUntil, met.validUntil)
+    for (const finding of met.findings) {
+      rests.add(finding)
+      for (const one of rule.by) if (fits(one, finding, how.matches)) by.add(one.name)
+    }
   }
-  const isVerified = !lacksSignature && !lacksAttestation
+  if (lacksSignature || lacksAttestation) {
+    return { state: stateOf(found, lacksSignature), by: [], manifests: [] }
+  }
   return {
-    state: isVerified ? 'verified' : stateOf(found, lacksSignature),
-    by: isVerified ? [...new Set(rests.map(keyOf))].sort() : [],
-    manifests: isVerified ? [...new Set(rests.map(({ manifest }) => manifest))] : [],
+    state: 'verified',
+    by: [...by].sort(),
+    manifests: [...new Set([...rests].map(({ manifest }) => manifest))],
+    ...(Number.isFinite(validUntil) && { validUntil }),
   }
 }
 
-function signaturesBy({ by }: SignatureRule, verified: readonly Evidence[]): Finding[] {
-  return verified
+const isBy = (by: readonly WantedSigner[], finding: Finding, matches: Matches) =>
+  by.some((one) => fits(one, finding, matches))
+
+const endOf = (findings: readonly Finding[]) =>
+  Math.min(...findings.map(({ validUntil = Number.POSITIVE_INFINITY }) => validUntil))
+
+function signaturesBy(
+  { by, atLeast, isAnyAttestation }: SignatureRule,
+  verified: readonly Evidence[],
+  { matches }: JudgeHow,
+): Met | undefined {
+  const findings = verified
     .map(({ finding }) => finding)
-    .filter((finding) => finding.isSignature && by.includes(keyOf(finding)))
+    .filter((finding) => finding.isSignature || isAnyAttestation)
+    .filter((finding) => isBy(by, finding, matches))
+  if (countSigners(by, findings, matches) < atLeast) return undefined
+  return { findings, validUntil: endOf(findings) }
 }
 
 function attestationsOf(
-  { types, by, where }: AttestationRule,
-  verified: readonly Evidence[],
-  matches: Matches,
-): Finding[] {
-  return verified
-    .filter(({ finding, statement }) => {
-      const isMeant = types.includes(finding.predicateType ?? '') && by.includes(keyOf(finding))
-      return isMeant && where.every((condition) => holds(condition, statement, matches))
-    })
+  rule: AttestationRule,
+  found: readonly Evidence[],
+  { matches, now }: JudgeHow,
+): Met | undefined {
+  const { types, by, isSigned, where, maxAgeMs } = rule
+  const meant = found.filter(({ finding }) => {
+    if (!types.includes(finding.predicateType ?? '')) return false
+    return isSigned ? isBy(by, finding, matches) : ABOUT_IMAGE.has(finding.result)
+  })
+  const isNewestOnly = maxAgeMs !== undefined || types.includes(NEWEST_ONLY)
+  const holding = (isNewestOnly ? newestOf(meant, now) : meant)
+    .filter(({ finding }) => maxAgeMs === undefined || ageOf(finding, now) < maxAgeMs)
+    .filter(({ statement }) => where.every((condition) => holds(condition, statement, matches)))
     .map(({ finding }) => finding)
+  if (holding.length === 0) return undefined
+  const ends = holding.map(({ signedAt }) => (signedAt?.at ?? 0) + (maxAgeMs ?? Infinity))
+  return { findings: holding, validUntil: Math.min(endOf(holding), ...ends) }
+}
+
+/** Of each signer and type the newest, and what has no time only where nothing has one. */
+function newestOf(found: readonly Evidence[], now: number): readonly Evidence[] {
+  const groups = new Map<string, Evidence[]>()
+  for (const one of found) {
+    const { finding } = one
+    const who = `${finding.result === 'unsigned' ? '' : principalOf(finding)} ${finding.predicateType}`
+    const group = groups.get(who)
+    const [first] = group ?? []
+    const age = ageOf(finding, now)
+    const firstAge = first === undefined ? Number.POSITIVE_INFINITY : ageOf(first.finding, now)
+    if (group === undefined || age < firstAge) groups.set(who, [one])
+    else if (age === firstAge) group.push(one)
+  }
+  return [...groups.values()].flat()
+}
+
+/** Infinite for what has no time that can be believed. */
+function ageOf({ signedAt }: Finding, now: number): number {
+  if (signedAt === undefined || signedAt.at > now + aheadMsMax) return Number.POSITIVE_INFINITY
+  return now - signedAt.at
 }
 
 function stateOf(found: readonly Evidence[], lacksSignature: boolean): PolicyState {
@@ -124,8 +212,6 @@ export function isOfSigner({ isSignature, predicateType, result }: Finding): boo
   return result !== 'unsigned' && (isSignature || predicateType !== undefined)
 }
 
-const keyOf = ({ signer }: Finding): string => signer?.key ?? ''
-
 function holds({ path, test }: Where, statement: Loose | undefined, matches: Matches): boolean {
   const value = valueAt(statement, path)
   switch (test.kind) {
@@ -136,7 +222,9 @@ function holds({ path, test }: Where, statement: Loose | undefined, matches: Mat
     case 'in':
       return test.values.some((one) => one === value)
     case 'matches':
-      return typeof value === 'string' && value.length <= textLengthMax && matches(test.glob, value)
+      return (
+        typeof value === 'string' && value.length <= matchedLengthMax && matches(test.glob, value)
+      )
     case 'at-least':
       return typeof value === 'number' && value >= test.value
     case 'at-most':

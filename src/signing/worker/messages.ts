@@ -5,6 +5,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Candidate, Subject } from '../verdicts/examine.ts'
 import type { Finding } from '../verdicts/finding.ts'
 import type { Rule, Verdict } from '../verdicts/policy.ts'
+import type { WantedSigner } from '../verdicts/signers.ts'
 
 /** The thread that looks at signatures: `workers/signature.ts`. */
 export interface SignatureSetup {
@@ -15,13 +16,46 @@ export interface SignatureSetup {
 export interface NamedKey {
   readonly name: string
   readonly pem: string
+  /** Signatures of later do not count, ms since the epoch; undefined: it has no end. */
+  readonly untilMs?: number | undefined
+}
+
+/** A trusted root of sigstore, checked at the start. */
+export interface NamedRoot {
+  readonly name: string
+  readonly json: string
+  /** When its file was written, or its newest key began, whichever is later, ms since the epoch. */
+  readonly renewedAt: number
+}
+
+/** A trust store of Notation, checked at the start. */
+export interface NamedStore {
+  readonly name: string
+  readonly type: 'ca' | 'signingAuthority' | 'tsa'
+  /** DER. */
+  readonly certificates: readonly Uint8Array[]
+}
+
+/** What signatures are verified with. */
+export interface Trust {
+  /** Another one whenever keys, roots or stores change: what the thread has read of them is kept until then. */
+  readonly version: number
+  readonly keys: readonly NamedKey[]
+  readonly roots: readonly NamedRoot[]
+  readonly stores: readonly NamedStore[]
+  /** All that the configuration names. */
+  readonly signers: readonly WantedSigner[]
+  /** Names or SHA-256 of keys, SHA-256 of certificates: lower-case hex. */
+  readonly revoked: { readonly keys: readonly string[]; readonly certificates: readonly string[] }
+  /** ms since the epoch. */
+  readonly now: number
 }
 
 export interface ExamineRequest {
   readonly id: number
   readonly subject: Subject
   readonly candidates: readonly Candidate[]
-  readonly keys: readonly NamedKey[]
+  readonly trust: Trust
   /** Of the policy that governs the image; undefined: none does. */
   readonly rules: readonly Rule[] | undefined
   /** What it may take, ms. */

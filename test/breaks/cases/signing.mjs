@@ -47,7 +47,7 @@ export const BREAKS = [
   {
     what: 'signing: an attestation about another image counts',
     file: 'src/signing/verdicts/examine.ts',
-    find: '  if (!subjects.has(look.subject.digest)) return { ...about, ...mismatch([...subjects]) }\n',
+    find: '  if (!subjects.has(subject.digest)) return { ...about, ...mismatch([...subjects]) }\n',
     replace: '',
     guard: unit('examine'),
   },
@@ -124,8 +124,8 @@ export const BREAKS = [
   {
     what: 'signing: two signatures of one key are two signers',
     file: 'src/signing/verdicts/policy.ts',
-    find: 'const isMet = new Set(fitting.map(keyOf)).size >=',
-    replace: 'const isMet = fitting.length >=',
+    find: 'if (countSigners(by, findings, matches) < atLeast)',
+    replace: 'if (findings.length < atLeast)',
     guard: unit('policy'),
   },
   {

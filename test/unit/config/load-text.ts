@@ -93,5 +93,12 @@ export const defaults = {
   mirrors: [],
   mirrorMaxBytes: 0,
   sync: { concurrency: 10, sources: [] },
-  signing: { keys: [], policies: [] },
+  signing: {
+    keys: [],
+    roots: [],
+    stores: [],
+    signers: [],
+    revoked: { keys: [], certificates: [], digests: [] },
+    policies: [],
+  },
 }

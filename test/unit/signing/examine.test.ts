@@ -5,7 +5,6 @@ import { type PublicKey, readPublicKey } from '../../../src/signing/keys/public-
 import { type Candidate, examine } from '../../../src/signing/verdicts/examine.ts'
 import {
   attestation,
-  base64,
   bundle,
   bundleType,
   envelope,
@@ -19,6 +18,7 @@ import {
   signPredicate,
   simpleSigning,
   statementAbout,
+  verifiers,
 } from '../../support/signing.ts'
 
 const digestOf = (bytes: Uint8Array) =>
@@ -56,12 +56,11 @@ function candidate(
   return { manifest: digestOf(bytes), via, bytes, blobs }
 }
 
-const hasTime = () => true
 const release = makeSigner()
 const keys = [keyOf('other', makeSigner('ed25519')), keyOf('release', release)]
 
 const look = (one: Candidate, known: readonly PublicKey[] = keys) =>
-  examine(subject, [one], known, hasTime).found.map(({ finding }) => finding)
+  examine(subject, [one], verifiers({ keys: known })).found.map(({ finding }) => finding)
 
 const KINDS: readonly SignerKind[] = ['p256', 'p384', 'p521', 'rsa', 'ed25519']
 
@@ -267,32 +266,12 @@ test('too many findings, or too little time, end the examination and say so', ()
     'tag',
     Array.from({ length: 300 }, () => simpleSigning(release, subject.digest)),
   )
-  const all = examine(subject, [many], keys, hasTime)
+  const all = examine(subject, [many], verifiers({ keys }))
   expect(all).toMatchObject({ isTruncated: true })
   expect(all.found).toHaveLength(256)
   // Asked before each try of a key, and before a finding counts.
   let turns = 0
-  const some = examine(subject, [many], keys, () => ++turns <= 6)
+  const some = examine(subject, [many], verifiers({ keys, hasTime: () => ++turns <= 6 }))
   expect(some.found.map(({ finding }) => finding.result)).toEqual(['verified', 'verified'])
   expect(some.isTruncated).toBe(true)
-})
-
-test('Notation is listed with its signer, for JWS and COSE', () => {
-  // A certificate that is nobody's: what is read from it is its name alone.
-  const payload = Buffer.from(JSON.stringify({ targetArtifact: { digest: subject.digest } }))
-  const jws = {
-    payload: payload.toString('base64url'),
-    protected: '',
-    header: { x5c: [base64(Buffer.from('no certificate'))] },
-    signature: '',
-  }
-  const artifactType = 'application/vnd.cncf.notary.signature'
-  const bytes = Buffer.from(JSON.stringify(jws))
-  const layer = { mediaType: 'application/jose+json', annotations: {}, bytes }
-  const [finding] = look(candidate('referrer', [layer], { artifactType }))
-  expect(finding).toMatchObject({
-    scheme: 'notation',
-    result: 'unreadable',
-    reason: 'the certificate cannot be read',
-  })
 })

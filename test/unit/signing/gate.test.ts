@@ -22,6 +22,8 @@ const policies = {
   allowsDelete: true,
 }
 
+const release = { name: 'release', kind: 'key', key: 'release', isLogged: false } as const
+
 const bodyOf = (label: string) =>
   Buffer.from(JSON.stringify(imageIndex([], { annotations: { label } })))
 const bytes = bodyOf('image')
@@ -56,7 +58,7 @@ function gateOf(mode: Policy['mode'], report: () => Promise<Partial<SignatureRep
     mode,
     gates: new Set(['tag']),
     tags: () => true,
-    rules: [{ kind: 'signature', by: ['release'], atLeast: 1 }],
+    rules: [{ kind: 'signature', by: [release], atLeast: 1, isAnyAttestation: false }],
   }
   const nothing = { digest, state: 'unsigned', by: [], rests: [], findings: [] }
   const signatures = {

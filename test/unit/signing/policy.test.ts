@@ -9,6 +9,7 @@ import {
   type Rule,
   type Where,
 } from '../../../src/signing/verdicts/policy.ts'
+import type { WantedSigner } from '../../../src/signing/verdicts/signers.ts'
 
 const slsa = 'https://slsa.dev/provenance/v1'
 const spdx = 'https://spdx.dev/Document'
@@ -36,21 +37,31 @@ const signedBy = (key: string) => found({ signer: { key } })
 const attestedBy = (key: string, predicateType: string, predicate: object = {}) =>
   found({ isSignature: false, signer: { key }, predicateType }, { predicateType, predicate })
 
-const signature = (by: readonly string[], atLeast = 1): Rule => ({ kind: 'signature', by, atLeast })
+const keyed = (key: string): WantedSigner => ({ name: key, kind: 'key', key, isLogged: false })
+const now = Date.parse('2026-06-01T00:00:00Z')
+
+const signature = (by: readonly string[], atLeast = 1): Rule => ({
+  kind: 'signature',
+  by: by.map(keyed),
+  atLeast,
+  isAnyAttestation: false,
+})
 const attestation = (by: string, where: readonly Where[] = []): AttestationRule => ({
   kind: 'attestation',
   types: [slsa],
-  by: [by],
+  by: [keyed(by)],
+  isSigned: true,
   where,
+  maxAgeMs: undefined,
 })
 
 const stateOf = (rules: readonly Rule[], all: readonly Evidence[]) =>
-  judge(rules, all, matches).state
+  judge(rules, all, { matches, now }).state
 
 test('a signature of a key that is named is enough, whatever else is there', () => {
   const mine = signedBy('release')
   const all = [signedBy('team'), found({ result: 'unknown key' }), mine]
-  expect(judge([signature(['release'])], all, matches)).toEqual({
+  expect(judge([signature(['release'])], all, { matches, now })).toEqual({
     state: 'verified',
     by: ['release'],
     manifests: [mine.finding.manifest],
@@ -67,7 +78,7 @@ test('a signature of a key that is named is enough, whatever else is there', () 
 test('two signatures of one key are one signer', () => {
   const rule = [signature(['release', 'team', 'other'], 2)]
   expect(stateOf(rule, [signedBy('release'), signedBy('release')])).toBe('untrusted')
-  const both = judge(rule, [signedBy('release'), signedBy('team')], matches)
+  const both = judge(rule, [signedBy('release'), signedBy('team')], { matches, now })
   expect(both).toMatchObject({ state: 'verified', by: ['release', 'team'] })
 })
 
@@ -83,7 +94,9 @@ test('all rules have to be met', () => {
   const rules = [signature(['release']), attestation('ci')]
   expect(stateOf(rules, [signedBy('release')])).toBe('incomplete')
   expect(stateOf(rules, [attestedBy('ci', slsa)])).toBe('untrusted')
-  expect(judge(rules, [signedBy('release'), attestedBy('ci', slsa)], matches)).toMatchObject({
+  expect(
+    judge(rules, [signedBy('release'), attestedBy('ci', slsa)], { matches, now }),
+  ).toMatchObject({
     state: 'verified',
     by: ['ci', 'release'],
   })

@@ -4,14 +4,7 @@
 import { compileGlob } from '../../../registry/glob.ts'
 import { fail, ok } from '../../../registry/result.ts'
 import * as type from '../../values.ts'
-
-/** Keys of one registry: each is tried on each signature that names none. */
-export const keysMax = 64
-
-export const name = type.textThat(
-  (value) => /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/.test(value),
-  'expected a name of lower-case letters, digits, dots, dashes and underscores, such as "release"',
-)
+import { type ByConfig, by, keysMax } from './signers.ts'
 
 /** Predicate types by the short names that cosign has for them. */
 const PREDICATE_TYPES: Readonly<Record<string, string>> = {
@@ -33,18 +26,24 @@ const predicateType = type.convert(
   (value) => PREDICATE_TYPES[value] ?? value,
 )
 
-const keyName = type.item({ key: name })
-const by = type.convert(type.list('list of signers', keyName, { lengthMin: 1 }), (all) =>
-  all.map(({ key }) => key),
-)
-
 const signature = type.convert(
-  type.inspect(type.item({ by, at_least: type.withDefault(type.integer(1, keysMax), 1) }), (it) =>
-    it.at_least > new Set(it.by).size
-      ? [{ path: ['at_least'], message: 'expected at most as many as there are signers in by' }]
-      : [],
+  type.inspect(
+    type.item({
+      by,
+      at_least: type.withDefault(type.integer(1, keysMax), 1),
+      any_attestation: type.withDefault(type.boolean(), false),
+    }),
+    (it) =>
+      it.at_least > new Set(it.by.map((one) => JSON.stringify(one))).size
+        ? [{ path: ['at_least'], message: 'expected at most as many as there are signers in by' }]
+        : [],
   ),
-  (it): SignatureRuleConfig => ({ kind: 'signature', by: it.by, atLeast: it.at_least }),
+  (it): SignatureRuleConfig => ({
+    kind: 'signature',
+    by: it.by,
+    atLeast: it.at_least,
+    isAnyAttestation: it.any_attestation,
+  }),
 )
 
 /** A value as YAML gives it. */
@@ -113,16 +112,28 @@ function testOf(it: {
 }
 
 const attestation = type.convert(
-  type.item({
-    type: type.oneOrMore('list of predicate types', predicateType),
-    by,
-    where: type.withDefault(type.list('list of conditions', where), []),
-  }),
+  type.refine(
+    type.item({
+      type: type.oneOrMore('list of predicate types', predicateType),
+      by: type.optional(by),
+      signed: type.withDefault(type.boolean(), true),
+      where: type.withDefault(type.list('list of conditions', where), []),
+      max_age: type.optional(type.duration('1m')),
+    }),
+    (it) => {
+      if (it.signed === (it.by !== undefined)) return undefined
+      return it.signed
+        ? '"by" is missing: who has to have signed it (or signed: false)'
+        : 'by is for what is signed; leave it out, or leave out signed: false'
+    },
+  ),
   (it): AttestationRuleConfig => ({
     kind: 'attestation',
     types: it.type,
-    by: it.by,
+    by: it.by ?? [],
+    isSigned: it.signed,
     where: it.where,
+    maxAgeMs: it.max_age,
   }),
 )
 
@@ -137,10 +148,13 @@ export const rule = type.convert(
   (it): SigningRuleConfig => it.signature ?? it.attestation!,
 )
 
-export interface SignatureRuleConfig {
+/** `By` is `ByConfig` as it is written, and `NamedSignerConfig` once names are looked up. */
+export interface SignatureRuleConfig<By = ByConfig> {
   readonly kind: 'signature'
-  readonly by: readonly string[]
+  readonly by: readonly By[]
   readonly atLeast: number
+  /** Attestations count as well. */
+  readonly isAnyAttestation: boolean
 }
 
 export interface WhereConfig {
@@ -154,12 +168,16 @@ export interface WhereConfig {
     | { readonly kind: 'exists'; readonly value: boolean }
 }
 
-export interface AttestationRuleConfig {
+export interface AttestationRuleConfig<By = ByConfig> {
   readonly kind: 'attestation'
   /** URIs. */
   readonly types: readonly string[]
-  readonly by: readonly string[]
+  /** Empty where it need not be signed. */
+  readonly by: readonly By[]
+  readonly isSigned: boolean
   readonly where: readonly WhereConfig[]
+  /** Undefined: it may be of any age. */
+  readonly maxAgeMs: number | undefined
 }
 
-export type SigningRuleConfig = SignatureRuleConfig | AttestationRuleConfig
+export type SigningRuleConfig<By = ByConfig> = SignatureRuleConfig<By> | AttestationRuleConfig<By>

@@ -1,40 +1,32 @@
 /**
- * @module Settings of signatures: the public keys that signatures of images are verified with.
+ * @module Settings of signatures: what they are verified with, who signs, and the policies that ask for them.
  */
+import { assertNever } from '../../../registry/assert-never.ts'
 import { type Contradiction, setting, type ValuesOf } from '../../setting.ts'
 import * as type from '../../values.ts'
-import { keysMax, name, rule, type SigningRuleConfig } from './rules.ts'
+import { rule, type SigningRuleConfig } from './rules.ts'
+import {
+  type ByConfig,
+  type NamedSignerConfig,
+  name,
+  namedSigner,
+  type SignerConfig,
+  signers,
+} from './signers.ts'
+import {
+  keys,
+  revokedCertificates,
+  revokedDigests,
+  revokedKeys,
+  roots,
+  type SigningKeyConfig,
+  type SigningRevokedConfig,
+  type SigningRootConfig,
+  type SigningStoreConfig,
+  stores,
+} from './trust.ts'
 
 const since = '1.0.0'
-
-const key = type.convert(
-  type.refine(
-    type.item({
-      name,
-      path: type.optional(type.path({ lengthMin: 1 })),
-      pem: type.optional(type.text({ lengthMin: 1 })),
-    }),
-    ({ path, pem }) =>
-      (path === undefined) === (pem === undefined)
-        ? 'expected exactly one of path (a file) and pem (the key itself)'
-        : undefined,
-  ),
-  ({ name, path, pem }): SigningKeyConfig => ({
-    name,
-    source: path === undefined ? { kind: 'pem', pem: pem! } : { kind: 'file', path },
-  }),
-)
-
-const keys = type.inspect(type.list('list of keys', key), (all) => {
-  if (all.length > keysMax) return [{ path: [], message: `expected at most ${keysMax} keys` }]
-  return all.flatMap((one, index) => {
-    const first = all.findIndex((other) => other.name === one.name)
-    if (first === index) return []
-    return [
-      { path: [index, 'name'], message: `"${one.name}" is the name of the key [${first}] too` },
-    ]
-  })
-})
 
 const patterns = type.list('list of patterns', type.pattern(), { lengthMin: 1 })
 
@@ -50,7 +42,7 @@ const policy = type.convert(
     ),
     require: type.list('list of rules', rule, { lengthMin: 1 }),
   }),
-  ({ require, ...rest }): SigningPolicyConfig => ({ ...rest, rules: require }),
+  ({ require, ...rest }): SigningPolicyConfig<ByConfig> => ({ ...rest, rules: require }),
 )
 
 const policies = type.inspect(type.list('list of policies', policy), (all) =>
@@ -78,6 +70,42 @@ export const SIGNING_SETTINGS = {
     doc: 'Public keys that signatures of images are verified with, each with a name.',
     since,
   }),
+  'signing.roots': setting({
+    type: roots,
+    default: [],
+    doc: 'Trusted roots of sigstore (`trusted_root.json`), each with a name: authorities and logs that keyless signatures are verified with.',
+    since,
+  }),
+  'signing.stores': setting({
+    type: stores,
+    default: [],
+    doc: 'Trust stores of Notation, each a folder of certificates (PEM or DER) with a name and a type: ca, signingAuthority or tsa.',
+    since,
+  }),
+  'signing.signers': setting({
+    type: signers,
+    default: [],
+    doc: 'Signers by names that rules can use: a key, an identity or a store with a subject.',
+    since,
+  }),
+  'signing.revoked.keys': setting({
+    type: revokedKeys,
+    default: [],
+    doc: 'Keys whose signatures count no more: names, or the SHA-256 of the public key (SPKI in DER).',
+    since,
+  }),
+  'signing.revoked.certificates': setting({
+    type: revokedCertificates,
+    default: [],
+    doc: 'Certificates that count no more, by their SHA-256: those of signers and of authorities.',
+    since,
+  }),
+  'signing.revoked.digests': setting({
+    type: revokedDigests,
+    default: [],
+    doc: 'Digests of images that are not verified any more, by any signature.',
+    since,
+  }),
   'signing.policies': setting({
     type: policies,
     default: [],
@@ -86,27 +114,31 @@ export const SIGNING_SETTINGS = {
   }),
 } as const
 
-/** A public key: its text, or the file that has it. */
-export interface SigningKeyConfig {
-  readonly name: string
-  readonly source:
-    | { readonly kind: 'pem'; readonly pem: string }
-    | { readonly kind: 'file'; readonly path: string }
-}
+export type {
+  SigningKeyConfig,
+  SigningRevokedConfig,
+  SigningRootConfig,
+  SigningStoreConfig,
+} from './trust.ts'
 
-export interface SigningPolicyConfig {
+export interface SigningPolicyConfig<By = NamedSignerConfig> {
   readonly name: string
   readonly repositories: readonly string[]
   readonly tags: readonly string[]
   readonly mode: 'audit' | 'warn' | 'enforce'
   readonly gates: readonly ('tag' | 'copy')[]
   /** All of them. */
-  readonly rules: readonly SigningRuleConfig[]
+  readonly rules: readonly SigningRuleConfig<By>[]
 }
 
 export interface SigningConfig {
   /** In the order of the file. */
   readonly keys: readonly SigningKeyConfig[]
+  readonly roots: readonly SigningRootConfig[]
+  readonly stores: readonly SigningStoreConfig[]
+  /** Those with names, and those that stand in rules. */
+  readonly signers: readonly NamedSignerConfig[]
+  readonly revoked: SigningRevokedConfig
   /** In the order of the file: the first whose repositories fit decides. */
   readonly policies: readonly SigningPolicyConfig[]
 }
@@ -114,21 +146,108 @@ export interface SigningConfig {
 type Values = ValuesOf<typeof SIGNING_SETTINGS>
 
 export function signingPart(values: Values): { readonly signing: SigningConfig } {
-  return { signing: { keys: values['signing.keys'], policies: values['signing.policies'] } }
+  const resolve = (one: ByConfig): NamedSignerConfig => {
+    if (one.kind !== 'named') return withRoot(namedSigner(one), values)
+    // `signingContradictions` has found it.
+    return withRoot({ ...values['signing.signers'][one.name]!, name: one.name }, values)
+  }
+  const policies = values['signing.policies'].map((policy) => ({
+    ...policy,
+    rules: policy.rules.map((one) => ({ ...one, by: one.by.map(resolve) })),
+  }))
+  const named = Object.keys(values['signing.signers']).map((called) =>
+    resolve({ kind: 'named', name: called }),
+  )
+  const inRules = policies.flatMap(({ rules }) => rules.flatMap(({ by }) => by))
+  const all = new Map([...named, ...inRules].map((one) => [JSON.stringify(one), one]))
+  return {
+    signing: {
+      keys: values['signing.keys'],
+      roots: values['signing.roots'],
+      stores: values['signing.stores'],
+      signers: [...all.values()],
+      revoked: {
+        keys: values['signing.revoked.keys'],
+        certificates: values['signing.revoked.certificates'],
+        digests: values['signing.revoked.digests'],
+      },
+      policies,
+    },
+  }
 }
 
-/** Policies that name keys which are none. */
+/** An identity that names no root is one of the only root. */
+function withRoot(signer: NamedSignerConfig, values: Values): NamedSignerConfig {
+  if (signer.kind !== 'identity' || signer.root !== undefined) return signer
+  return { ...signer, root: values['signing.roots'][0]?.name }
+}
+
+/** Signers that name what is not there. */
 export function signingContradictions(values: Values): readonly Contradiction[] {
-  const known = new Set(values['signing.keys'].map((one) => one.name))
-  return values['signing.policies'].flatMap(({ rules }, at) =>
+  const named = Object.entries(values['signing.signers']).flatMap(([called, signer]) => {
+    const problem = problemOf(signer, values) ?? nameProblem(called, signer, values)
+    return problem === undefined
+      ? []
+      : [{ key: 'signing.signers', message: `${called}: ${problem[0]}`, unless: [problem[1]] }]
+  })
+  const inRules = values['signing.policies'].flatMap(({ rules }, at) =>
     rules.flatMap((one, ruleAt) =>
-      one.by
-        .filter((key) => !known.has(key))
-        .map((key) => ({
-          key: 'signing.policies',
-          message: `[${at}].require[${ruleAt}].${one.kind}.by: there is no key "${key}" in signing.keys`,
-          unless: ['signing.keys'],
-        })),
+      one.by.flatMap((signer) => {
+        const problem = problemOf(signer, values)
+        if (problem === undefined) return []
+        const place = `[${at}].require[${ruleAt}].${one.kind}.by`
+        const message = `${place}: ${problem[0]}`
+        return [{ key: 'signing.policies', message, unless: [problem[1]] }]
+      }),
     ),
   )
+  const keyNames = new Set(values['signing.keys'].map((one) => one.name))
+  const revoked = values['signing.revoked.keys']
+    .filter((it) => !/^[0-9a-f]{64}$/.test(it) && !keyNames.has(it))
+    .map((it) => ({
+      key: 'signing.revoked.keys',
+      message: `there is no key "${it}" in signing.keys`,
+      unless: ['signing.keys'],
+    }))
+  return [...named, ...inRules, ...revoked]
+}
+
+/** What is wrong, and the setting that it depends on. */
+type Problem = readonly [message: string, key: string]
+
+function problemOf(signer: ByConfig, values: Values): Problem | undefined {
+  const has = (key: 'signing.keys' | 'signing.roots' | 'signing.stores', wanted: string) =>
+    values[key].some((one) => one.name === wanted)
+  switch (signer.kind) {
+    case 'named':
+      if (Object.hasOwn(values['signing.signers'], signer.name)) return undefined
+      return [`there is no signer "${signer.name}" in signing.signers`, 'signing.signers']
+    case 'key':
+      if (has('signing.keys', signer.key)) return undefined
+      return [`there is no key "${signer.key}" in signing.keys`, 'signing.keys']
+    case 'identity': {
+      const { root } = signer
+      if (root === undefined && values['signing.roots'].length === 1) return undefined
+      if (root === undefined) return ['root is missing: name one of signing.roots', 'signing.roots']
+      if (has('signing.roots', root)) return undefined
+      return [`there is no root "${root}" in signing.roots`, 'signing.roots']
+    }
+    case 'store': {
+      const store = values['signing.stores'].find((one) => one.name === signer.store)
+      if (store === undefined) {
+        return [`there is no store "${signer.store}" in signing.stores`, 'signing.stores']
+      }
+      if (store.type !== 'tsa') return undefined
+      return [`"${signer.store}" has authorities of timestamps, not of signers`, 'signing.stores']
+    }
+    default:
+      return assertNever(signer)
+  }
+}
+
+/** In verdicts both are names of who has signed. */
+function nameProblem(called: string, signer: SignerConfig, values: Values): Problem | undefined {
+  const isKey = values['signing.keys'].some((one) => one.name === called)
+  if (!isKey || (signer.kind === 'key' && signer.key === called)) return undefined
+  return [`it is the name of a key too, which is another signer`, 'signing.keys']
 }
