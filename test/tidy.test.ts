@@ -230,7 +230,12 @@ describe('files', () => {
       const strangers = imports
         .filter(({ isTypeOnly }) => !isTypeOnly)
         .map(({ target }) => target)
-        .filter((target) => !/^src\/(metadata\/(?!lmdb\/|port|scan|retry)|registry\/)/.test(target))
+        .filter(
+          (target) =>
+            !/^(?:node:assert\/strict$|src\/(?:metadata\/(?!lmdb\/|port|scan|retry)|registry\/))/.test(
+              target,
+            ),
+        )
       return [...(code.match(world) ?? []), ...strangers].map((what) => `uses ${what}`)
     })
     expect(found, 'every node must come to the same rows').toEqual([])

@@ -10,8 +10,8 @@
  */
 
 import type { RunningJob } from '../jobs/jobs.ts'
+import type { JobState } from '../metadata/job-rows.ts'
 import { listKeys } from '../metadata/scan.ts'
-import type { JobState } from '../metadata/schema.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { cutoffMs } from '../registry/grace.ts'
 import { type CollectorOptions, type RunRequest, RunState, type RunStateRow } from './run-state.ts'

@@ -11,6 +11,7 @@
  *   holders, blobs  → bytes of the repository, shared and alone
  *   trash           → bytes in the trash (the sums over the whole store stand in `totals`)
  *   repositories    → repositoryOrder
+ *   tags, referrers, parents, manifests → verdicts about signatures that rested on them (`verdicts/drops.ts`)
  *
  * What belongs to a manifest is kept once for it, not once for each of its tags: a pull by digest of
  * an image with ten thousand tags writes as much as one with a single tag. Sums of repositories are
@@ -22,6 +23,7 @@ import { orderedKey } from './ordered-key.ts'
 import { RepositorySumsChanges } from './repository-sums.ts'
 import type { RowAccess } from './row-access.ts'
 import type { DatabaseName, Databases, EventRow, Timestamp } from './schema.ts'
+import { type DroppedVerdict, VerdictDrops } from './verdicts/drops.ts'
 
 type Row<N extends DatabaseName> = Databases[N]['row'] | undefined
 type Repository = Databases['repositories']['key']
@@ -33,6 +35,7 @@ const stampsPerIndex = 65_536
 export class DerivedRows implements RowAccess {
   readonly #rows: RowAccess
   readonly #sums: RepositorySumsChanges
+  readonly #verdicts: VerdictDrops
   /** Manifests that came with this commit and have no tag yet: looking for one costs ten puts. */
   readonly #newManifests = new Set<string>()
   #index: number | undefined
@@ -43,6 +46,7 @@ export class DerivedRows implements RowAccess {
   constructor(rows: RowAccess) {
     this.#rows = rows
     this.#sums = new RepositorySumsChanges(rows)
+    this.#verdicts = new VerdictDrops(rows)
   }
 
   get(database: DatabaseName, key: unknown): unknown {
@@ -77,6 +81,7 @@ export class DerivedRows implements RowAccess {
   }
 
   put(database: DatabaseName, key: unknown, row: unknown): void {
+    this.#verdicts.before(database, key, row)
     this.#derive(database, key, row)
     this.#rows.put(database, key, row)
   }
@@ -87,8 +92,14 @@ export class DerivedRows implements RowAccess {
   }
 
   delete(database: DatabaseName, key: unknown): void {
+    this.#verdicts.before(database, key, undefined)
     this.#derive(database, key, undefined)
     this.#rows.delete(database, key)
+  }
+
+  /** Verdicts about signatures that lost their force since it was asked last. */
+  takeDropped(): readonly DroppedVerdict[] {
+    return this.#verdicts.take()
   }
 
   /** Writes the sums and the last numbers. The transactions before it are whole only with it. */

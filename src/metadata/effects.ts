@@ -7,6 +7,7 @@ import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Candidate, SweepBatch, Verdict } from './sweep.ts'
 import type { Check, CommitOutcome, MoveTag, SingleChange, Transaction } from './transaction.ts'
+import type { DroppedVerdict } from './verdicts/drops.ts'
 
 /** Called when reads see the change and before its caller hears of it; all of it is optional. */
 export interface EffectListener {
@@ -20,6 +21,12 @@ export interface EffectListener {
   bytesGone?(digest: Digest): void
   /** Something was written into the history. */
   event?(): void
+  /** What a policy says of the signatures of a manifest is another verdict now, or none. */
+  verdict?(repository: RepositoryName, digest: Digest): void
+  /** The same, because something changed that it rested on: it has to be worked out anew. */
+  unverified?(repository: RepositoryName, digest: Digest): void
+  /** What nobody may pull any more is another set of digests. */
+  revoked?(): void
   /** An upload session was opened or used; `repository` is undefined when it has ended. */
   session?(id: string, repository: RepositoryName | undefined): void
   /** Once for a transaction that changed more than this node's own numbers. */
@@ -29,7 +36,7 @@ export interface EffectListener {
 /** Tells `listener` what an applied transaction changed. */
 export function tellEffects(
   { checks, changes }: Transaction,
-  { verdicts = [] }: Extract<CommitOutcome, { applied: true }>,
+  { verdicts = [], dropped }: Extract<CommitOutcome, { applied: true }>,
   listener: EffectListener,
 ): void {
   for (const change of changes) {
@@ -37,8 +44,16 @@ export function tellEffects(
     else if (change.change === 'move-tag') tellMove(change, listener)
     else tellChange(change, checks, listener)
   }
+  if (dropped !== undefined) tellDropped(dropped, listener)
   if (listener.anything === undefined) return
   if (changes.some((it) => it.in !== 'system')) listener.anything()
+}
+
+function tellDropped(dropped: readonly DroppedVerdict[], listener: EffectListener): void {
+  for (const [repository, digest] of dropped) {
+    listener.verdict?.(repository, digest)
+    listener.unverified?.(repository, digest)
+  }
 }
 
 /** That the manifest which lost the tag was raised changes nothing that is seen. */
@@ -99,6 +114,10 @@ function tellChange(
       return
     case 'events':
       return listener.event?.()
+    case 'verdicts':
+      return listener.verdict?.(change.key[0], change.key[1])
+    case 'revoked':
+      return listener.revoked?.()
     case 'uploads':
       return listener.session?.(
         change.key,

@@ -6,6 +6,7 @@
 import type { Algorithm, Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
+import type { JobRow, PlanRow } from './job-rows.ts'
 import {
   type MirrorBlobRow,
   type MirrorSeenRow,
@@ -20,6 +21,12 @@ import {
   syncPlanItemShapes,
   syncTagShapes,
 } from './upstream-rows.ts'
+import {
+  type PullViolationRow,
+  type RevokedRow,
+  type VerdictRow,
+  verdictShapes,
+} from './verdicts/rows.ts'
 
 /** Raised by every migration; a store of a newer version is refused. */
 export const schemaVersion = 1
@@ -181,6 +188,11 @@ export type EventAction =
   | 'unpin'
   | 'plan-applied'
   | 'signature-missing'
+  | `signature-${'added' | 'removed'}`
+  | 'verdict-changed'
+  | 'pull-denied'
+  | 'revoke'
+  | 'unrevoke'
   | SyncAction
 
 /** One line of the history, written with the change itself. */
@@ -199,38 +211,6 @@ export interface EventRow {
    * a time can be looked for by halves (`event-log.ts`).
    */
   readonly clock?: Timestamp
-}
-
-export type JobState = 'running' | 'done' | 'failed' | 'cancelled' | 'stopped'
-
-export interface JobRow {
-  readonly kind: string
-  readonly state: JobState
-  readonly by: string
-  readonly createdAt: Timestamp
-  readonly endedAt?: Timestamp
-  readonly plan?: string
-  /** Free counters: candidates, items, bytes. */
-  readonly counts: Readonly<Record<string, number>>
-  readonly message?: string
-}
-
-/** A plan's summary; its items are lines of a file below `plans/`. */
-export interface PlanRow {
-  readonly createdAt: Timestamp
-  readonly by: string
-  readonly kind: 'collection' | 'bulk-delete'
-  readonly state: 'ready' | 'applying' | 'applied' | 'stopped'
-  readonly appliedAt?: Timestamp
-  /** Items by kind, and bytes that applying wins. */
-  readonly counts: Readonly<Record<string, number>>
-  readonly bytes: number
-  /** Rules that delete tags here and were never applied before. */
-  readonly unapproved: readonly string[]
-  /** Rules whose items the plan holds. */
-  readonly rules: readonly string[]
-  /** Why a run that made it did not apply it. */
-  readonly message?: string
 }
 
 /** Key and row of each database. `true` stands for "the key says it all". */
@@ -297,6 +277,12 @@ export interface Databases {
   readonly syncPlans: { key: string; row: SyncPlanRow }
   /** By plan and number. */
   readonly syncPlanItems: { key: readonly [string, string]; row: SyncPlanItemRow }
+  /** What the policy of a repository says of its manifests. Dropped with what it rests on (`verdicts/drops.ts`). */
+  readonly verdicts: { key: readonly [RepositoryName, Digest]; row: VerdictRow }
+  /** Digests that can be pulled no more. */
+  readonly revoked: { key: Digest; row: RevokedRow }
+  /** Pulls that a policy refused, or would refuse: one row a manifest. */
+  readonly pullViolations: { key: readonly [RepositoryName, Digest]; row: PullViolationRow }
 }
 
 export type DatabaseName = keyof Databases
@@ -394,4 +380,8 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
   syncStates: { scope: 'shared', values: 'msgpack' },
   syncPlans: { scope: 'shared', values: 'msgpack' },
   syncPlanItems: { scope: 'shared', values: 'msgpack', shapes: syncPlanItemShapes },
+  // Local: by the keys and policies of this node.
+  verdicts: { scope: 'local', values: 'msgpack', shapes: verdictShapes },
+  revoked: { scope: 'shared', values: 'msgpack' },
+  pullViolations: { scope: 'local', values: 'msgpack' },
 }

@@ -16,6 +16,7 @@ import {
   type Timestamp,
 } from './schema.ts'
 import type { SweepBatch, Verdict } from './sweep.ts'
+import type { DroppedVerdict } from './verdicts/drops.ts'
 
 type Key<N extends DatabaseName> = Databases[N]['key']
 type Row<N extends DatabaseName> = Databases[N]['row']
@@ -135,6 +136,8 @@ export type CommitOutcome =
       readonly applied: true
       /** Of its sweep: what stays, and what left bytes behind. Absent without a sweep. */
       readonly verdicts?: readonly Verdict[]
+      /** Verdicts about signatures that it took the force from. Absent: none. */
+      readonly dropped?: readonly DroppedVerdict[]
       /** How long the writer worked on a sweep, ms: measured around it, no part of what was decided. */
       readonly tookMs?: number
     }

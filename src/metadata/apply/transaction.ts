@@ -56,5 +56,10 @@ function applyTransaction(rows: DerivedRows, transaction: Transaction): CommitOu
     else if (change.change === 'move-tag') moveTag(rows, change)
     else applyChange(rows, change)
   }
-  return verdicts === undefined ? { applied: true } : { applied: true, verdicts }
+  const dropped = rows.takeDropped()
+  return {
+    applied: true,
+    ...(verdicts !== undefined && { verdicts }),
+    ...(dropped.length > 0 && { dropped }),
+  }
 }

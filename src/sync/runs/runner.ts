@@ -4,7 +4,8 @@
  */
 import type { Jobs, RunningJob } from '../../jobs/jobs.ts'
 import { recordEvent } from '../../metadata/edits.ts'
-import type { EventAction, JobState } from '../../metadata/schema.ts'
+import type { JobState } from '../../metadata/job-rows.ts'
+import type { EventAction } from '../../metadata/schema.ts'
 import type { SyncRunRow, SyncStateRow } from '../../metadata/upstream-rows.ts'
 import type { Random } from '../../runtime/random.ts'
 import {
