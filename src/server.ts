@@ -141,6 +141,7 @@ async function start(
     health,
     limits,
     access,
+    signed,
     served,
     makeMetrics: (itsEngine) => makeMetrics(config, shown, itsEngine),
     endpoints: (itsEngine) => {

@@ -25,6 +25,7 @@ export function cacheSuite(): MicroSuite {
     isTag: true,
     sizeBytes: 1,
     head,
+    unchanged: [],
     notedIn: 0,
     reliedAt: 0,
   } as const

@@ -67,7 +67,7 @@ const findingSchema = v.object({
 
 const reportSchema = v.object({
   digest: v.string(),
-  state: v.picklist(['verified', 'incomplete', 'untrusted', 'unsigned']),
+  state: v.picklist(['verified', 'incomplete', 'untrusted', 'unsigned', 'revoked']),
   policy: v.optional(v.string()),
   by: v.array(v.string()),
   signatures: v.array(findingSchema),

@@ -8,7 +8,9 @@ import type { EffectListener } from '../metadata/effects.ts'
 import type { BlobRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import type { Seal } from '../signing/pulls/standings.ts'
 import type { ResponseHead } from './engine/port.ts'
+import type { HeaderList } from './respond.ts'
 
 /** Told of every pull of what it hangs on. */
 export interface PullObserver {
@@ -19,6 +21,8 @@ export interface PullObserver {
 interface PreparedCommon {
   /** Until when it may be used without another look, on the monotonic clock; undefined: for ever. */
   validUntil?: number
+  /** What it was prepared by, where a policy of signatures has said that; it has a `validUntil` then. */
+  seal?: Seal
   observer?: PullObserver
 }
 
@@ -31,6 +35,8 @@ export interface PreparedManifest extends PreparedCommon {
   readonly isTag: boolean
   readonly sizeBytes: number
   readonly head: ResponseHead
+  /** Of the answer that the client has it already. */
+  readonly unchanged: HeaderList
   /** A copy of the bytes, while they are few. */
   bytes: Uint8Array | undefined
   /** See `pull-times.ts` and `distribution/head-promise.ts`. */
@@ -77,7 +83,9 @@ export class PreparedAnswers {
   /** `now` is on the monotonic clock. */
   get(path: string, now: number): Prepared | undefined {
     const prepared = this.#byPath.get(path)
-    if (prepared?.validUntil === undefined || now < prepared.validUntil) return prepared
+    if (prepared?.validUntil === undefined) return prepared
+    // The seal breaks before the writer hears that the change of a signature is done.
+    if (now < prepared.validUntil && prepared.seal?.isBroken !== true) return prepared
     return undefined
   }
 

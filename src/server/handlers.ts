@@ -5,7 +5,7 @@ import { AdminApi } from '../admin/admin-api.ts'
 import type { Endpoint } from '../admin/endpoint.ts'
 import type { Browsers } from '../http/browsers.ts'
 import type { Handlers } from '../http/dispatch.ts'
-import type { HttpEngine } from '../http/engine/port.ts'
+import type { HttpEngine, HttpRequest } from '../http/engine/port.ts'
 import { AdminHandlers } from '../http/handlers/admin.ts'
 import { BlobHandlers } from '../http/handlers/blobs.ts'
 import { DiscoveryHandlers } from '../http/handlers/discovery.ts'
@@ -23,6 +23,7 @@ import type { Storage } from '../storage/open.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
 import type { AccessControl } from './access.ts'
 import type { Audit } from './audit.ts'
+import type { OpenedSignatures } from './signatures.ts'
 import type { UseCases } from './use-cases.ts'
 
 /** What is running already when the front is built. */
@@ -38,6 +39,8 @@ export interface HttpParts {
   readonly audit: Audit | undefined
   /** Undefined: the registry is open. */
   readonly access: AccessControl | undefined
+  /** What policies of signatures say of pulls. */
+  readonly signed: Pick<OpenedSignatures, 'pullGate' | 'revoked'>
   /** Counts requests that were answered: what follows other registries leaves room for clients. */
   readonly served: { answers: number }
   /** The admin API; its status asks the engine, which is not there yet when the endpoints are made. */
@@ -56,7 +59,17 @@ export interface Late {
 }
 
 export function makeHandlers(
-  { storage, useCases, health, reconciliation, access, audit, endpoints, logger }: HttpParts,
+  {
+    storage,
+    useCases,
+    health,
+    reconciliation,
+    access,
+    audit,
+    endpoints,
+    logger,
+    signed,
+  }: HttpParts,
   answers: PreparedAnswers,
   browsers: Browsers,
   late: Late,
@@ -83,7 +96,18 @@ export function makeHandlers(
     (request) => browsers.isOtherSite(request),
   )
   return {
-    manifests: new ManifestHandlers(metadata, answers, pushes, deletes, room, pulls, headPromise),
+    manifests: new ManifestHandlers(
+      metadata,
+      answers,
+      pushes,
+      deletes,
+      room,
+      pulls,
+      headPromise,
+      signed.pullGate<HttpRequest>(
+        access && ((request, repository) => access.gate.isPusher(request, repository)),
+      ),
+    ),
     blobs: new BlobHandlers(metadata, answers, blobs, deletes, headPromise),
     uploads: new UploadHandlers(uploads, mounts, room, access?.sourceRights ?? (() => allSources)),
     discovery: new DiscoveryHandlers(discovery, access?.maySee),

@@ -20,12 +20,13 @@ import { tlsFilesOf } from './tls-watch.ts'
 
 /** Builds the engine (not listening yet) and everything between it and the use cases. */
 export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEngine> {
-  const { storage, mirrors, access, audit, logger, life } = parts
+  const { storage, mirrors, access, audit, logger, life, signed } = parts
   const late: Late = { engine: undefined, metrics: undefined }
   const browsers = makeBrowsers(config)
   const answers = new PreparedAnswers()
   storage.metadata.onApplied(answers.effects)
   storage.metadata.onDoubt(() => answers.clear())
+  signed.revoked.onChange(() => answers.clear())
   const handlers = makeHandlers(parts, answers, browsers, late)
   const onDenied = (request: HttpRequest) => audit?.refused(request, { reason: 'mirror' })
   const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers, onDenied)

@@ -10,13 +10,19 @@ import type { Logger } from '../observability/logger.ts'
 import { SignatureCounters } from '../observability/metrics/signatures.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
+import { systemRandom } from '../runtime/random.ts'
+import { readVersion } from '../runtime/version.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
 import { Examiner } from '../signing/examiner.ts'
-import { SignatureGate } from '../signing/gate.ts'
+import { type CountVerdict, SignatureGate } from '../signing/gate.ts'
 import { isNeeded, isUsed } from '../signing/needs.ts'
 import { Policies } from '../signing/policies.ts'
+import { type MayPush, PullGate } from '../signing/pulls/gate.ts'
+import { fingerprintOf, Standings } from '../signing/pulls/standings.ts'
+import { type Puller, PullViolations } from '../signing/pulls/violations.ts'
+import { Revoked } from '../signing/revoked.ts'
 import { Signatures } from '../signing/signatures.ts'
-import { rootAgeDaysMax, TrustFiles } from '../signing/trust.ts'
+import { factsOf, rootAgeDaysMax, TrustFiles } from '../signing/trust.ts'
 import type { Storage } from '../storage/open.ts'
 
 /** Bound of the heap of the thread, MiB: what strangers attach is parsed there. */
@@ -24,8 +30,13 @@ const heapMiB = 512
 
 export interface OpenedSignatures {
   readonly signatures: Signatures
+  readonly standings: Standings
+  readonly revoked: Revoked
+  readonly violations: PullViolations
   readonly gate: SignatureGate
-  /** What the gate has said so far. */
+  /** The gate before pulls; `mayPush` undefined: access control is off. */
+  readonly pullGate: <P extends Puller>(mayPush: MayPush<P>) => PullGate<P>
+  /** What the gates have said so far. */
   readonly counters: SignatureCounters
 }
 
@@ -46,7 +57,7 @@ export async function openSignatures(
   logger: Pick<Logger, 'error' | 'warn'>,
   life: LifeCycle,
 ): Promise<OpenedSignatures> {
-  const trust = await openTrust(signing, logger, life)
+  const trust = await openTrust(signing, logger, life, () => standings.renew())
   let pool: WorkerPool | undefined
   const examiner = new Examiner(() => {
     const onError = (error: Error) => logger.error({ error }, 'the thread of signatures has died')
@@ -63,23 +74,46 @@ export async function openSignatures(
     await one.close()
     await pool?.close()
   })
+  const revoked = new Revoked(metadata, signing.revoked.digests)
+  metadata.onApplied(revoked.effects)
   const signatures = new Signatures({
     metadata,
     readBlob: (digest, bytesMax) => blobs.read(digest, bytesMax),
     trust: () => trust.now,
     isBroken: (rules) => trust.broken.some((one) => isUsed(one, rules, signing.stores)),
     policies: new Policies(signing.policies),
+    isRevoked: (digest) => revoked.of(digest) !== undefined,
     examine: (request) => examiner.examine(request),
   })
   const counters = new SignatureCounters(() => trust.rootAges)
-  const gate = new SignatureGate(signatures, (...verdict) => counters.count(...verdict))
-  return { signatures, gate, counters }
+  const counts: CountVerdict = (...verdict) => counters.count(...verdict)
+  const clock = systemClock
+  const standings = new Standings({
+    metadata,
+    signatures,
+    fingerprint: (policy) => fingerprintOf(policy, factsOf(trust.now), readVersion()),
+    clock,
+    random: systemRandom,
+    counts: (result) => counters.looked(result),
+    took: (seconds) => counters.took(seconds),
+  })
+  metadata.onApplied(standings.effects)
+  life.opened('verdicts of signatures', standings, (one) => one.stop())
+  const violations = new PullViolations(metadata, clock)
+  life.opened('violations of pulls', violations, (one) => one.stop())
+  violations.start()
+  counters.waiting = () => standings.waiting
+  const gate = new SignatureGate(signatures, revoked, counts)
+  const parts = { signatures, standings, revoked, violations, clock, counts }
+  const pullGate: OpenedSignatures['pullGate'] = (mayPush) => new PullGate(parts, mayPush)
+  return { signatures, standings, revoked, violations, gate, pullGate, counters }
 }
 
 async function openTrust(
   signing: Config['signing'],
   logger: Pick<Logger, 'error' | 'warn'>,
   life: LifeCycle,
+  onChange: () => void,
 ): Promise<TrustFiles> {
   const trust = new TrustFiles({
     config: signing,
@@ -89,6 +123,7 @@ async function openTrust(
         { kind, name, reason: error.message },
         'what signatures are verified with cannot be read; it counts for nothing until it can',
       ),
+    onChange,
     now: () => systemClock.now(),
   })
   life.opened('signing keys of images', trust, (one) => one.stop())

@@ -5,14 +5,14 @@
 import { recordEvent } from '../metadata/edits.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
-import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { namesakeOf } from '../registry/named-tag.ts'
 import type { Tag } from '../registry/tag.ts'
 import { exemptibleOf, isExempt } from './exemption.ts'
 import type { Gate, Policy } from './policies.ts'
-import type { ReportedFinding, Rest, SignatureReport, Signatures } from './signatures.ts'
-import { isOfSigner, type PolicyState, type Rule } from './verdicts/policy.ts'
+import { messageOf, refusal, revokedRefusal, triedMax, triedOf, unknownMessage } from './refusal.ts'
+import type { Revoked } from './revoked.ts'
+import type { ReportState, Rest, SignatureReport, Signatures } from './signatures.ts'
 
 /** A tag that is to point at an image. */
 export interface GatedMove {
@@ -43,17 +43,14 @@ export interface Violation {
   readonly mode: Policy['mode']
   readonly gate: Gate
   /** `error`: it could not be found out. */
-  readonly state: PolicyState | 'error'
+  readonly state: ReportState | 'error'
   /** For the client, as a refusal would say it. */
   readonly message: string
 }
 
-/** Findings that a refusal lists. */
-const triedMax = 8
-
 /** What the use cases ask before a tag moves. */
 export interface TagGate {
-  /** Whether a policy may have a say in this repository. Costs one pattern a policy. */
+  /** Whether a policy or a revocation may have a say in this repository. Costs one pattern a policy. */
   watches(repository: RepositoryName): boolean
   /** The tags of a move that a policy wants to judge. */
   governed(move: GatedMove): Promise<readonly Tag[]>
@@ -67,30 +64,36 @@ export const openGate: TagGate = {
   admit: async () => ({ checks: [], rests: [], violation: undefined }),
 }
 
-/** Asks the policies. */
+/** Hears of every verdict. */
+export type CountVerdict = (
+  policy: string,
+  gate: Gate,
+  state: ReportState | 'error',
+  isRefused: boolean,
+) => void
+
+/** Asks the policies, and the list of what is revoked. */
 export class SignatureGate implements TagGate {
   readonly #signatures: Signatures
-  readonly #counts: (
-    policy: string,
-    gate: Gate,
-    state: PolicyState | 'error',
-    isRefused: boolean,
-  ) => void
+  readonly #revoked: Pick<Revoked, 'of' | 'isEmpty'>
+  readonly #counts: CountVerdict
 
-  /** `counts` hears of every verdict. */
   constructor(
     signatures: Signatures,
-    counts: (policy: string, gate: Gate, state: PolicyState | 'error', isRefused: boolean) => void,
+    revoked: Pick<Revoked, 'of' | 'isEmpty'>,
+    counts: CountVerdict,
   ) {
     this.#signatures = signatures
+    this.#revoked = revoked
     this.#counts = counts
   }
 
   watches(repository: RepositoryName): boolean {
-    return this.#signatures.governing(repository) !== undefined
+    return !this.#revoked.isEmpty || this.#signatures.governing(repository) !== undefined
   }
 
   async governed({ repository, tags, digest, bytes, gate }: GatedMove): Promise<readonly Tag[]> {
+    if (this.#revoked.of(digest) !== undefined) return tags
     const policy = this.#signatures.governing(repository)
     if (policy === undefined || !policy.gates.has(gate)) return []
     const wanted = tags.filter((tag) => policy.tags(tag))
@@ -103,11 +106,18 @@ export class SignatureGate implements TagGate {
 
   /**
    * Asks the policy of the repository. Resolves when the tag may move. Throws SIGNATURE_REQUIRED where the policy
-   * is enforced and not met, and SIGNATURES_BUSY when that cannot be found out now.
+   * is enforced and not met, or the image is revoked, and SIGNATURES_BUSY when that cannot be found out now.
    */
   async admit(move: GatedMove): Promise<Admission> {
     const { repository, digest, bytes, gate, from = repository, coming } = move
-    const policy = this.#signatures.governing(repository)!
+    const policy = this.#signatures.governing(repository)
+    const revocation = this.#revoked.of(digest)
+    if (revocation !== undefined) {
+      this.#counts(policy?.name ?? '', gate, 'revoked', true)
+      throw revokedRefusal(policy, move, revocation)
+    }
+    // Nothing else is governed without a policy.
+    if (policy === undefined) return openGate.admit(move)
     let report: SignatureReport
     try {
       report = (await this.#signatures.report(from, digest, {
@@ -119,8 +129,7 @@ export class SignatureGate implements TagGate {
     } catch (error) {
       this.#counts(policy.name, gate, 'error', policy.mode === 'enforce')
       if (policy.mode === 'enforce') throw error
-      const reason = error instanceof Error ? error.message : String(error)
-      const message = `signature policy "${policy.name}": not verified: ${reason}`
+      const message = unknownMessage(policy, error)
       const violation = {
         policy: policy.name,
         mode: policy.mode,
@@ -131,14 +140,19 @@ export class SignatureGate implements TagGate {
       return { checks: [], rests: [], violation }
     }
     const { state } = report
-    const isRefused = state !== 'verified' && policy.mode === 'enforce'
+    // Revoked since it was asked at the beginning.
+    const isRefused = state !== 'verified' && (policy.mode === 'enforce' || state === 'revoked')
     this.#counts(policy.name, gate, state, isRefused)
     if (state === 'verified') {
       const { rests } = report
-      return { checks: checksOf(from, rests), rests, violation: undefined }
+      const unrevoked = { check: 'absent', in: 'revoked', key: digest } as const
+      return { checks: [...checksOf(from, rests), unrevoked], rests, violation: undefined }
     }
-    if (isRefused) throw refusal(policy, move, report)
     const message = messageOf(policy, report)
+    if (isRefused) {
+      const tried = report.findings.slice(0, triedMax).map(triedOf)
+      throw refusal(policy, { repository, digest, gate, state, message, tried })
+    }
     return {
       checks: [],
       rests: [],
@@ -168,44 +182,4 @@ export function violationEvents(
   return tags.map((tag) =>
     recordEvent({ at, action: 'signature-missing', repository, by, tag, digest, why }),
   )
-}
-
-function refusal(policy: Policy, move: GatedMove, report: SignatureReport): RegistryError {
-  const { repository, digest, gate } = move
-  return new RegistryError('SIGNATURE_REQUIRED', {
-    message: messageOf(policy, report),
-    detail: {
-      policy: policy.name,
-      gate,
-      digest,
-      state: report.state,
-      required: policy.rules.map(wordsOf),
-      tried: report.findings.slice(0, triedMax).map(triedOf),
-      explain: `/admin/repositories/${repository}/manifests/${digest}/signatures`,
-    },
-  })
-}
-
-function triedOf({ manifest, scheme, signer, result, reason }: ReportedFinding): object {
-  const { name, key, subject } = signer ?? {}
-  return { signature: manifest, scheme, signer: name ?? key ?? subject, result, reason }
-}
-
-/** Begins so that a client that puts its own words before it still shows whose refusal it is. */
-function messageOf(policy: Policy, { digest, findings }: SignatureReport): string {
-  const signed = findings.filter(isOfSigner).length
-  const missing = policy.rules.map(wordsOf).join('; ')
-  const found = signed === 0 ? 'nothing is signed' : `${signed} signatures or attestations`
-  return `signature policy "${policy.name}": ${found} on ${digest}, required: ${missing}`
-}
-
-function wordsOf(rule: Rule): string {
-  const by = rule.by.map(({ name }) => name).join(' or ')
-  if (rule.kind === 'signature') {
-    return rule.atLeast === 1 ? `a signature by ${by}` : `signatures by ${rule.atLeast} of ${by}`
-  }
-  const conditions = rule.where.map(({ path }) => `/${path.join('/')}`).join(', ')
-  const about = conditions === '' ? '' : ` with the required ${conditions}`
-  const signed = rule.isSigned ? ` by ${by}` : ''
-  return `an attestation of type ${rule.types.join(' or ')}${signed}${about}`
 }

@@ -2,11 +2,21 @@
  * @module The policies of signatures: which one governs a repository, and what it requires.
  */
 import type { SigningPolicyConfig } from '../config/config.ts'
+import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { anyPattern, type Pattern } from '../registry/pattern.ts'
 import type { Rule } from './verdicts/policy.ts'
 
-export type Gate = 'tag' | 'copy'
+export type Gate = 'tag' | 'copy' | 'pull'
+
+/** Whom and what the gates of pulls let pass. */
+export interface Exempt {
+  /** Whoever may push to the repository, by the access rules. */
+  readonly pushers: boolean
+  readonly users: ReadonlySet<string>
+  readonly groups: ReadonlySet<string>
+  readonly digests: ReadonlySet<Digest>
+}
 
 export interface Policy {
   readonly name: string
@@ -15,6 +25,9 @@ export interface Policy {
   readonly gates: ReadonlySet<Gate>
   /** Tags that it governs. */
   readonly tags: Pattern
+  readonly exempt: Exempt
+  /** How long after its push an image may be pulled unverified, ms. */
+  readonly graceMs: number
   /** All of them. */
   readonly rules: readonly Rule[]
 }
@@ -23,9 +36,19 @@ export class Policies {
   readonly #policies: readonly { readonly repositories: Pattern; readonly policy: Policy }[]
 
   constructor(policies: readonly SigningPolicyConfig[]) {
-    this.#policies = policies.map(({ name, repositories, tags, mode, gates, rules }) => ({
+    this.#policies = policies.map(({ repositories, tags, gates, exempt, ...rest }) => ({
       repositories: anyPattern(repositories),
-      policy: { name, mode, gates: new Set(gates), tags: anyPattern(tags), rules },
+      policy: {
+        ...rest,
+        gates: new Set(gates),
+        tags: anyPattern(tags),
+        exempt: {
+          pushers: exempt.pushers,
+          users: new Set(exempt.users),
+          groups: new Set(exempt.groups),
+          digests: new Set(exempt.digests),
+        },
+      },
     }))
   }
 

@@ -3,6 +3,7 @@
  * that list it, with who made it and whether that counts; and what the policy of its repository says of that.
  */
 import type { MetadataReader } from '../metadata/port.ts'
+import { levelsMax } from '../metadata/verdicts/drops.ts'
 import type { Digest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
@@ -13,9 +14,6 @@ import type { Policies, Policy } from './policies.ts'
 import type { Finding } from './verdicts/finding.ts'
 import type { PolicyState } from './verdicts/policy.ts'
 import type { Examined, ExamineRequest, Trust } from './worker/messages.ts'
-
-/** Indexes in indexes that an image inherits from, levels. */
-const levelsMax = 4
 
 /** Indexes that one image inherits from. */
 const parentsMax = 16
@@ -32,6 +30,9 @@ const gatesWaitingMax = 1_000
 const reportsWaitingMax = 32
 const waitMsMax = 30_000
 
+/** `revoked`: nobody may pull it, whoever has signed it. */
+export type ReportState = PolicyState | 'revoked'
+
 export interface SignatureReport {
   readonly digest: Digest
   /**
@@ -39,7 +40,7 @@ export interface SignatureReport {
    * it, or on an index that lists it; `untrusted`: it is signed, by nobody that is known here; `unsigned`: nothing
    * on it is a signature.
    */
-  readonly state: PolicyState
+  readonly state: ReportState
   /** Undefined: the repository is governed by none. */
   readonly policy: Policy | undefined
   /** Names of the keys whose signatures count, in byte order. */
@@ -68,6 +69,8 @@ export interface SignatureParts extends EvidenceSources {
   /** Whether a key, root or store that these rules rest on cannot be read in this moment. */
   readonly isBroken: (rules: Policy['rules']) => boolean
   readonly policies: Policies
+  /** Whether nobody may pull it any more: then it lends nothing to what it lists. */
+  readonly isRevoked: (digest: Digest) => boolean
   readonly examine: (request: Omit<ExamineRequest, 'id'>) => Promise<Examined>
 }
 
@@ -163,8 +166,13 @@ export class Signatures {
       return counting.map((it) => ({ ...it, isInherited }))
     })
     const isCut = isTruncated || all.some(({ examined }) => examined.isTruncated)
-    const said = policy === undefined ? withoutPolicy(findings) : byPolicy(all)
-    if (how.isGate === true && said.state !== 'verified') this.#checkFiles(policy)
+    const said = this.#parts.isRevoked(digest)
+      ? ({ state: 'revoked', by: [], rests: [] } as const)
+      : policy === undefined
+        ? withoutPolicy(findings)
+        : byPolicy(all)
+    const isOpen = said.state !== 'verified' && said.state !== 'revoked'
+    if (how.isGate === true && isOpen) this.#checkFiles(policy)
     return { digest, policy, findings, isTruncated: isCut, ...said }
   }
 
@@ -220,6 +228,7 @@ export class Signatures {
         isTruncated ||= listing.isTruncated
         for (const { digest: parent } of listing.indexes) {
           if (parent === digest || found.has(parent)) continue
+          if (this.#parts.isRevoked(parent)) continue
           if (found.size >= parentsMax) return { parents: [...found], isTruncated: true }
           found.add(parent)
           above.push(parent)

@@ -18,8 +18,23 @@ export interface TrustParts {
   readonly isNeeded: (named: Needed) => boolean
   /** Hears of each that cannot be used, once for each of its states. */
   readonly onProblem: (named: Needed, error: Error) => void
+  /** Hears that something is another one now, or cannot be read any more; not of what the start reads. */
+  readonly onChange: () => void
   /** ms since the epoch. */
   readonly now: () => number
+}
+
+/** What a verdict depends on in it, as plain data: the same facts make the same verdicts, after a restart too. */
+export function factsOf({ keys, roots, stores, signers, revoked }: Trust): unknown {
+  return {
+    keys,
+    roots: roots.map(({ name, json }) => [name, json]),
+    stores: stores.map(({ name, type, certificates }) => {
+      return [name, type, certificates.map((one) => Buffer.from(one).toString('base64'))]
+    }),
+    signers,
+    revoked,
+  }
 }
 
 interface Watched extends Needed {
@@ -40,6 +55,7 @@ export class TrustFiles {
   /** Roots and stores are read by the functions that read them later; without any the libraries stay unloaded. */
   #libraries: Libraries | undefined
   #version = 0
+  #isStarted = false
 
   constructor(parts: TrustParts) {
     this.#parts = parts
@@ -92,6 +108,7 @@ export class TrustFiles {
     await Promise.all(
       this.#watched.map((one) => one.start({ isOptional: !this.#parts.isNeeded(one) })),
     )
+    this.#isStarted = true
   }
 
   stop(): void {
@@ -137,7 +154,7 @@ export class TrustFiles {
   #set<T>(all: Map<string, T>, { kind, name }: Needed, value: T): void {
     all.set(name, value)
     this.#broken.delete(`${kind} ${name}`)
-    this.#version += 1
+    this.#changed()
   }
 
   /** What cannot be read proves nothing: whoever replaced the file meant to replace what was in it. */
@@ -145,9 +162,14 @@ export class TrustFiles {
     return (error) => {
       all.delete(named.name)
       this.#broken.set(`${named.kind} ${named.name}`, named)
-      this.#version += 1
+      this.#changed()
       this.#parts.onProblem(named, error)
     }
+  }
+
+  #changed(): void {
+    this.#version += 1
+    if (this.#isStarted) this.#parts.onChange()
   }
 }
 

@@ -92,6 +92,19 @@ export class Gate {
   }
 
   /**
+   * Whether the user may push there or sign, whatever this request's token was asked for: clients that push read with
+   * a token for pulls before. What an access token was limited to holds all the same.
+   */
+  isPusher(request: HttpRequest, repository: string): boolean {
+    const { caller } = request
+    return (['push', 'sign'] as const).some(
+      (action) =>
+        caller.bounds?.allows(action, repository) !== false &&
+        this.#options.rules.decide(caller, action, repository, request).isAllowed,
+    )
+  }
+
+  /**
    * Returns when the caller of the request may; throws 401 (or 403 outside of `/v2/`). A caller that may only
    * sign passes for a push, with a mark that every handler of pushes looks at.
    */

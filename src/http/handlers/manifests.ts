@@ -19,7 +19,9 @@ import type { RepositoryName } from '../../registry/name.ts'
 import { parseReference, type Reference } from '../../registry/reference.ts'
 import { unwrap } from '../../registry/result.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
+import type { PulledManifest, PullGate, PullVerdict } from '../../signing/pulls/gate.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine/port.ts'
+import { HeaderAdder } from '../headed-response.ts'
 import {
   keptBodyBytesMax,
   type PreparedAnswers,
@@ -41,6 +43,7 @@ export class ManifestHandlers {
   readonly #room: Room
   readonly #pulls: PullTimes
   readonly #headPromise: HeadPromise
+  readonly #gate: Pick<PullGate<HttpRequest>, 'look'>
   readonly #bodies = new BodyPool(manifestBytesMax)
 
   constructor(
@@ -51,7 +54,9 @@ export class ManifestHandlers {
     room: Room,
     pulls: PullTimes,
     headPromise: HeadPromise,
+    gate: Pick<PullGate<HttpRequest>, 'look'>,
   ) {
+    this.#gate = gate
     this.#room = room
     this.#pulls = pulls
     this.#headPromise = headPromise
@@ -61,27 +66,41 @@ export class ManifestHandlers {
     this.#deletes = deletes
   }
 
-  /** GET and HEAD: the stored bytes and the stored type, whatever Accept says. */
+  /**
+   * GET and HEAD: the stored bytes and the stored type, whatever Accept says. `deadline`: of one that has waited for
+   * the verdict of a policy, on the monotonic clock.
+   */
   get(
     { repository, reference: text }: ManifestRoute,
     request: HttpRequest,
     response: HttpResponse,
+    deadline?: number,
   ): void | Promise<void> {
     const reference = parseForPull(text)
     const { digest, row } = findManifest(this.#metadata, repository, reference)
-    const { sizeBytes } = row
-    const prepared = prepareManifest({ repository, reference: text, digest, ...row })
-    prepared.reliedAt = Math.max(row.pushedAt, row.reliedAt ?? 0)
+    const { sizeBytes, pushedAt } = row
+    const again = (until?: number) =>
+      this.get({ repository, reference: text }, request, response, until)
     const paging = this.#metadata.pageIn('manifestBytes', digest)
-    if (paging !== undefined) {
-      return paging.then(() => this.get({ repository, reference: text }, request, response))
-    }
+    if (paging !== undefined) return paging.then(() => again(deadline))
+    const verdict = this.#gate.look({ repository, digest, pushedAt }, request, deadline)
+    if (verdict instanceof Promise) return verdict.then(again)
+    if (verdict?.refusal !== undefined && request.method === 'GET') throw verdict.refusal
+    const prepared = prepareManifest({ repository, reference: text, digest, ...row }, verdict)
+    prepared.reliedAt = Math.max(pushedAt, row.reliedAt ?? 0)
     const stored = this.#metadata.getBytes('manifestBytes', digest)
     // The row promises them; a scrub that found other bytes has taken them away.
     if (stored === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
     if (sizeBytes <= keptBodyBytesMax) prepared.bytes = stored.slice()
-    this.#answers.put(request.path, prepared)
-    return this.answer(prepared, request, response)
+    if (verdict === undefined || verdict.isFor === 'all') this.#answers.put(request.path, prepared)
+    return this.answer(prepared, request, warned(verdict, response))
+  }
+
+  /** Throws what the policies say of a pull that is answered with bytes which are not kept here. */
+  requirePassable(it: PulledManifest, request: HttpRequest): void {
+    const verdict = this.#gate.look(it, request, 0)
+    if (verdict instanceof Promise || request.method !== 'GET') return
+    if (verdict?.refusal !== undefined) throw verdict.refusal
   }
 
   /** Answers a pull whose meaning is known. */
@@ -101,7 +120,7 @@ export class ManifestHandlers {
     this.#pulls.note(prepared)
     const ifNoneMatch = request.header('if-none-match')
     if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
-      return respondEmpty(response, 304, cacheHeaders(digest, prepared.isTag))
+      return respondEmpty(response, 304, prepared.unchanged)
     }
     if (bytes !== undefined) return response.send(head, bytes)
     const send = () => {
@@ -114,12 +133,12 @@ export class ManifestHandlers {
   }
 
   #head(prepared: PreparedManifest, request: HttpRequest, response: HttpResponse): void {
-    const { digest, isTag, head, sizeBytes } = prepared
+    const { digest, isTag, head, sizeBytes, unchanged } = prepared
     // Clients that know the digest by now ask no further: to them the HEAD was the pull.
     if (isTag) this.#pulls.note(prepared)
     const ifNoneMatch = request.header('if-none-match')
     if (ifNoneMatch !== undefined && matchesEntityTag(ifNoneMatch, digest)) {
-      return respondEmpty(response, 304, cacheHeaders(digest, isTag))
+      return respondEmpty(response, 304, unchanged)
     }
     response.sendHead(head, sizeBytes)
   }
@@ -197,14 +216,18 @@ export interface ManifestAnswer {
 }
 
 /** The answer to a pull of a manifest, without its bytes; it promises nothing to collection. */
-export function prepareManifest(answer: ManifestAnswer): PreparedManifest {
+export function prepareManifest(answer: ManifestAnswer, verdict?: PullVerdict): PreparedManifest {
   const { repository, reference, digest, mediaType, sizeBytes } = answer
   const isTag = !reference.includes(':')
+  const unchanged = [
+    ...cacheHeaders(digest, cachingOf(isTag, verdict)),
+    ...signatureHeaders(verdict),
+  ]
   const head = new ResponseHead(200, [
     versionHeader,
     // A row of an older version, or an upstream, may name anything.
     ['Content-Type', servedType(mediaType)],
-    ...cacheHeaders(digest, isTag),
+    ...unchanged,
   ])
   return {
     kind: 'manifest',
@@ -216,8 +239,26 @@ export function prepareManifest(answer: ManifestAnswer): PreparedManifest {
     isTag,
     sizeBytes,
     head,
+    unchanged,
     bytes: undefined,
+    ...(verdict?.seal !== undefined && { seal: verdict.seal, validUntil: verdict.validUntil }),
   }
+}
+
+function warned(verdict: PullVerdict | undefined, response: HttpResponse): HttpResponse {
+  const warning = verdict?.warning
+  if (warning === undefined) return response
+  return new HeaderAdder([['Warning', `299 - "${quoted(warning)}"`]]).wrap(response)
+}
+
+function signatureHeaders(verdict: PullVerdict | undefined): HeaderList {
+  return verdict?.header === undefined ? [] : [['X-FastRegistry-Signature', verdict.header]]
+}
+
+/** What may be refused later is in no cache that does not ask each time. */
+function cachingOf(isTag: boolean, verdict: PullVerdict | undefined): string {
+  if (verdict?.isFor === 'caller') return 'no-store'
+  return isTag || verdict?.isGated === true ? 'no-cache' : 'max-age=31536000, immutable'
 }
 
 /** A tag that no push could have made is simply not there; a malformed digest is said so. */
@@ -228,11 +269,11 @@ export function parseForPull(text: string): Reference {
   throw new RegistryError('MANIFEST_UNKNOWN', { detail: reference.error.detail })
 }
 
-function cacheHeaders(digest: string, isTag: boolean): HeaderList {
+function cacheHeaders(digest: string, caching: string): HeaderList {
   return [
     ['Docker-Content-Digest', digest],
     ['ETag', `"${digest}"`],
-    ['Cache-Control', isTag ? 'no-cache' : 'max-age=31536000, immutable'],
+    ['Cache-Control', caching],
     sandboxHeader,
   ]
 }

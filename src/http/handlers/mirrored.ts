@@ -141,7 +141,8 @@ export class MirrorFront {
     const name = parseRepositoryName(path.slice(4, end))
     if (!name.ok) return false
     const repository = new MirroredRepository(mirror, name.value)
-    prepared.validUntil = this.#mirrors.tags.freshUntil(repository, tag.value)
+    const freshUntil = this.#mirrors.tags.freshUntil(repository, tag.value)
+    prepared.validUntil = Math.min(prepared.validUntil ?? freshUntil, freshUntil)
     return prepared.validUntil > performance.now()
   }
 
@@ -234,6 +235,8 @@ export class MirrorFront {
       }
       case 'bytes': {
         const { bytes, digest } = outcome.fetched
+        const passing = { repository: route.repository, digest, pushedAt: 0 }
+        this.#manifests.requirePassable(passing, request)
         const prepared = prepareManifest({
           ...route,
           digest,

@@ -58,6 +58,8 @@ function gateOf(mode: Policy['mode'], report: () => Promise<Partial<SignatureRep
     mode,
     gates: new Set(['tag']),
     tags: () => true,
+    exempt: { pushers: true, users: new Set(), groups: new Set(), digests: new Set() },
+    graceMs: 0,
     rules: [{ kind: 'signature', by: [release], atLeast: 1, isAnyAttestation: false }],
   }
   const nothing = { digest, state: 'unsigned', by: [], rests: [], findings: [] }
@@ -66,7 +68,9 @@ function gateOf(mode: Policy['mode'], report: () => Promise<Partial<SignatureRep
     governing: () => policy,
     report: async () => ({ ...nothing, ...(await report()) }),
   } as unknown as Signatures
-  const gate = new SignatureGate(signatures, (...verdict) => counted.push(verdict))
+  const gate = new SignatureGate(signatures, { of: () => undefined, isEmpty: true }, (...verdict) =>
+    counted.push(verdict),
+  )
   return { gate, counted }
 }
 

@@ -2,6 +2,7 @@
  * @module Settings of signatures: what they are verified with, who signs, and the policies that ask for them.
  */
 import { assertNever } from '../../../registry/assert-never.ts'
+import type { Digest } from '../../../registry/digest.ts'
 import { type Contradiction, setting, type ValuesOf } from '../../setting.ts'
 import * as type from '../../values.ts'
 import { rule, type SigningRuleConfig } from './rules.ts'
@@ -14,6 +15,7 @@ import {
   signers,
 } from './signers.ts'
 import {
+  digest,
   keys,
   revokedCertificates,
   revokedDigests,
@@ -30,6 +32,16 @@ const since = '1.0.0'
 
 const patterns = type.list('list of patterns', type.pattern(), { lengthMin: 1 })
 
+const exempt = type.withDefault(
+  type.item({
+    pushers: type.withDefault(type.boolean(), true),
+    users: type.withDefault(type.list('list of users', type.text({ lengthMin: 1 })), []),
+    groups: type.withDefault(type.list('list of groups', type.text({ lengthMin: 1 })), []),
+    digests: type.withDefault(type.list('list of digests', digest), []),
+  }),
+  {},
+)
+
 const policy = type.convert(
   type.item({
     name,
@@ -37,12 +49,18 @@ const policy = type.convert(
     tags: type.withDefault(patterns, ['**']),
     mode: type.withDefault(type.oneOf('audit', 'warn', 'enforce'), 'audit'),
     gates: type.withDefault(
-      type.list('list of gates', type.oneOf('tag', 'copy'), { lengthMin: 1 }),
+      type.list('list of gates', type.oneOf('tag', 'copy', 'pull'), { lengthMin: 1 }),
       ['tag', 'copy'],
     ),
+    exempt,
+    grace: type.withDefault(type.duration('0s', '30d'), '0s'),
     require: type.list('list of rules', rule, { lengthMin: 1 }),
   }),
-  ({ require, ...rest }): SigningPolicyConfig<ByConfig> => ({ ...rest, rules: require }),
+  ({ require, grace, ...rest }): SigningPolicyConfig<ByConfig> => ({
+    ...rest,
+    graceMs: grace,
+    rules: require,
+  }),
 )
 
 const policies = type.inspect(type.list('list of policies', policy), (all) =>
@@ -103,7 +121,7 @@ export const SIGNING_SETTINGS = {
   'signing.revoked.digests': setting({
     type: revokedDigests,
     default: [],
-    doc: 'Digests of images that are not verified any more, by any signature.',
+    doc: 'Digests of images that can be pulled no more, in any repository. The digest of an index stops what it lists as well.',
     since,
   }),
   'signing.policies': setting({
@@ -121,12 +139,24 @@ export type {
   SigningStoreConfig,
 } from './trust.ts'
 
+export interface SigningExemptConfig {
+  /** Whoever may push to the repository by the access rules. */
+  readonly pushers: boolean
+  readonly users: readonly string[]
+  readonly groups: readonly string[]
+  readonly digests: readonly Digest[]
+}
+
 export interface SigningPolicyConfig<By = NamedSignerConfig> {
   readonly name: string
   readonly repositories: readonly string[]
   readonly tags: readonly string[]
   readonly mode: 'audit' | 'warn' | 'enforce'
-  readonly gates: readonly ('tag' | 'copy')[]
+  readonly gates: readonly ('tag' | 'copy' | 'pull')[]
+  /** Whom and what the gates of pulls let pass. */
+  readonly exempt: SigningExemptConfig
+  /** How long after its push an image may be pulled unverified, ms. */
+  readonly graceMs: number
   /** All of them. */
   readonly rules: readonly SigningRuleConfig<By>[]
 }

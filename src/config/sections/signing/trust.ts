@@ -2,6 +2,8 @@
  * @module Settings of what signatures are verified with: public keys, trusted roots of sigstore, trust stores of
  * Notation, and what of it counts no more.
  */
+import { type Digest, parseDigest } from '../../../registry/digest.ts'
+import { unwrap } from '../../../registry/result.ts'
 import * as type from '../../values.ts'
 import { keysMax, name } from './signers.ts'
 
@@ -87,14 +89,22 @@ const keyOrFingerprint: type.ValueType<string> = {
   },
 }
 
-const digest = type.textThat(
-  (value) => /^sha256:[0-9a-f]{64}$|^sha512:[0-9a-f]{128}$/.test(value),
-  'expected a digest such as "sha256:…" of 64 digits',
+export const digest = type.convert(
+  type.textThat(
+    (value) => parseDigest(value).ok,
+    'expected a digest such as "sha256:" and 64 hexadecimal digits',
+  ),
+  (value) => unwrap(parseDigest(value)),
 )
+
+/** Digests of the configuration that nobody may pull: more belong into the API. */
+const revokedMax = 1_000
 
 export const revokedKeys = type.list('list of keys', keyOrFingerprint)
 export const revokedCertificates = type.list('list of certificates', fingerprint)
-export const revokedDigests = type.list('list of digests', digest)
+export const revokedDigests = type.inspect(type.list('list of digests', digest), (all) =>
+  all.length > revokedMax ? [{ path: [], message: `expected at most ${revokedMax} digests` }] : [],
+)
 
 /** A public key: its text, or the file that has it. */
 export interface SigningKeyConfig {
@@ -124,6 +134,6 @@ export interface SigningRevokedConfig {
   readonly keys: readonly string[]
   /** SHA-256 of certificates, lower-case hex. */
   readonly certificates: readonly string[]
-  /** Digests of images. */
-  readonly digests: readonly string[]
+  /** Of images that can be pulled no more. */
+  readonly digests: readonly Digest[]
 }
