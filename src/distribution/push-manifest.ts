@@ -143,7 +143,9 @@ export class ManifestPushes {
       if (error instanceof RegistryError && error.kind === 'SIGNATURE_REQUIRED') await store([])
       throw error
     }
-    return store(tags, admission, governed)
+    const pushed = await store(tags, admission, governed)
+    admission.onMoved?.()
+    return pushed
   }
 
   /** An index may name ten thousand manifests; an image names a few layers. */

@@ -197,6 +197,7 @@ export class Repositories {
   ): Promise<boolean> {
     const { metadata, copies, clock } = this.#options
     let isTaken = false
+    let onMoved: (() => void) | undefined
     await commitRetrying(metadata, async () => {
       const row = metadata.get('tags', [from, tag])
       const there = metadata.get('tags', [to, tag])
@@ -204,6 +205,7 @@ export class Repositories {
       if (row === undefined || !isTaken) return { checks: [], changes: [] }
       const { digest } = row
       const admission = await copies.judge(from, to, tag, digest)
+      onMoved = admission?.onMoved
       if (metadata.get('manifests', [to, digest]) === undefined) {
         const reference = { kind: 'digest', digest } as const
         await copies.copy({ from, reference, to, tag: undefined, withReferrers: false, by })
@@ -230,6 +232,7 @@ export class Repositories {
         ],
       }
     })
+    if (isTaken) onMoved?.()
     return isTaken
   }
 

@@ -107,6 +107,7 @@ export class Undelete {
       }
       await this.#commit(checks, changes)
       restored.tags.push(tag)
+      admission?.onMoved?.()
     })
     await this.#moveWaiting(repository, by, restored)
     return shown(restored)

@@ -8,6 +8,7 @@ import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { namesakeOf } from '../registry/named-tag.ts'
 import type { Tag } from '../registry/tag.ts'
+import type { Passed } from './attest/witness.ts'
 import { exemptibleOf, isExempt } from './exemption.ts'
 import type { Gate, Policy } from './policies.ts'
 import { messageOf, refusal, revokedRefusal, triedMax, triedOf, unknownMessage } from './refusal.ts'
@@ -36,6 +37,8 @@ export interface Admission {
   readonly rests: readonly Rest[]
   /** What `enforce` would have refused; undefined: nothing. */
   readonly violation: Violation | undefined
+  /** To be called when a tag points at the image. */
+  readonly onMoved?: (() => void) | undefined
 }
 
 export interface Violation {
@@ -77,15 +80,19 @@ export class SignatureGate implements TagGate {
   readonly #signatures: Signatures
   readonly #revoked: Pick<Revoked, 'of' | 'isEmpty'>
   readonly #counts: CountVerdict
+  readonly #passed: ((it: Passed) => void) | undefined
 
+  /** `passed` hears of every image that is verified and has its tag. */
   constructor(
     signatures: Signatures,
     revoked: Pick<Revoked, 'of' | 'isEmpty'>,
     counts: CountVerdict,
+    passed?: (it: Passed) => void,
   ) {
     this.#signatures = signatures
     this.#revoked = revoked
     this.#counts = counts
+    this.#passed = passed
   }
 
   watches(repository: RepositoryName): boolean {
@@ -146,7 +153,11 @@ export class SignatureGate implements TagGate {
     if (state === 'verified') {
       const { rests } = report
       const unrevoked = { check: 'absent', in: 'revoked', key: digest } as const
-      return { checks: [...checksOf(from, rests), unrevoked], rests, violation: undefined }
+      const checks = [...checksOf(from, rests), unrevoked]
+      const accepted = rests.map(({ manifest }) => manifest)
+      const onMoved =
+        this.#passed && (() => this.#passed?.({ repository, digest, policy, accepted }))
+      return { checks, rests, violation: undefined, onMoved }
     }
     const message = messageOf(policy, report)
     if (isRefused) {

@@ -30,6 +30,8 @@ export interface Policy {
   readonly graceMs: number
   /** All of them. */
   readonly rules: readonly Rule[]
+  /** Whether the registry signs as well what is verified. */
+  readonly countersign: boolean
 }
 
 export class Policies {

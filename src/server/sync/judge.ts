@@ -38,7 +38,8 @@ export function judgeBy(
     if ((await gate.governed(move)).length === 0) return { rests: [], changes: [] }
     try {
       const admission = await gate.admit(move)
-      return { rests: admission.rests, changes: violationEvents(move, admission, by, clock.now()) }
+      const { rests, onMoved } = admission
+      return { rests, onMoved, changes: violationEvents(move, admission, by, clock.now()) }
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error
       if (error.kind === 'SIGNATURE_REQUIRED') return error.message
@@ -60,11 +61,11 @@ export function judgeBy(
     const isShort = main.rests.some((rest) => rest.tag !== undefined && refused.has(rest.tag))
     if (isShort) return { isAllowed: false, message: `a signature of ${tag} may not come itself` }
     if (changes.length > 0) await metadata.commit({ checks: [], changes })
-    return { isAllowed: true, rests: main.rests, refused }
+    return { isAllowed: true, rests: main.rests, refused, onMoved: main.onMoved }
   }
 }
 
-interface Asked extends Pick<Admission, 'rests'> {
+interface Asked extends Pick<Admission, 'rests' | 'onMoved'> {
   readonly changes: readonly Change[]
 }
 

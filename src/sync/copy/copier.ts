@@ -62,6 +62,8 @@ export type Verdict =
       readonly rests?: readonly Rest[]
       /** Tags beside it that may not move. */
       readonly refused?: ReadonlySet<Tag>
+      /** To be called when the tag has moved. */
+      readonly onMoved?: (() => void) | undefined
     }
   | { readonly isAllowed: false; readonly message: string }
 
@@ -231,6 +233,7 @@ export class TagCopier {
       placed: placed.map((one) => one.digest),
     })
     if (moved.kind === 'incomplete') return 'incomplete'
+    if (moved.main.kind === 'move') verdict?.onMoved?.()
     counts.attachedConflicts += moved.conflicts
     counts.attached += moved.moved
     return { ...ended!, isNoted: true }

@@ -60,6 +60,7 @@ function gateOf(mode: Policy['mode'], report: () => Promise<Partial<SignatureRep
     tags: () => true,
     exempt: { pushers: true, users: new Set(), groups: new Set(), digests: new Set() },
     graceMs: 0,
+    countersign: false,
     rules: [{ kind: 'signature', by: [release], atLeast: 1, isAnyAttestation: false }],
   }
   const nothing = { digest, state: 'unsigned', by: [], rests: [], findings: [] }

@@ -55,6 +55,7 @@ const policy = type.convert(
     exempt,
     grace: type.withDefault(type.duration('0s', '30d'), '0s'),
     require: type.list('list of rules', rule, { lengthMin: 1 }),
+    countersign: type.withDefault(type.boolean(), false),
   }),
   ({ require, grace, ...rest }): SigningPolicyConfig<ByConfig> => ({
     ...rest,
@@ -159,6 +160,8 @@ export interface SigningPolicyConfig<By = NamedSignerConfig> {
   readonly graceMs: number
   /** All of them. */
   readonly rules: readonly SigningRuleConfig<By>[]
+  /** Whether the registry adds a signature of its own to what is verified, for podman and the like. */
+  readonly countersign: boolean
 }
 
 export interface SigningConfig {
