@@ -17,6 +17,7 @@ import {
   endpointsOfSyncs,
   storeEndpoints,
 } from './server/admin.ts'
+import { beginAttestor } from './server/attest.ts'
 import { startAudit } from './server/audit.ts'
 import { makeManifestReader, makeScrub } from './server/background.ts'
 import { makeCleanup } from './server/cleanup.ts'
@@ -88,18 +89,8 @@ async function start(
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
   const storage = await openStores(config, openDriver, logger, life)
-  const { metadata, driver, digestLock, quarantine } = storage
-  const reconciliation = new Reconciliation({
-    driver,
-    metadata,
-    digestLock,
-    quarantine,
-    setup: storage.setup,
-    sessions: { whenIdle: (...of) => useCases.writes.uploads.whenIdle(...of) },
-    clock: systemClock,
-    log: logger,
-    isRelaxed: config.storage.durability === 'relaxed',
-  })
+  const { metadata } = storage
+  const reconciliation = makeReconciliation(config, storage, () => useCases, logger)
   // Closed after the use cases: a stop is clean only when no upload writes any more.
   life.opened('reconciliation', reconciliation, (one) => one.stop())
   await reconciliation.begin()
@@ -107,9 +98,11 @@ async function start(
   const onFileInDoubt = () => reconciliation.doubt()
   const readManifest = manifests.read
   const signed = await openSignatures(config, storage, logger, life)
-  const parts = { readManifest, onFileInDoubt, gate: signed.gate, life }
+  const witness = signed.attest?.attestor
+  const parts = { readManifest, onFileInDoubt, gate: signed.gate, witness, life }
   const useCases: UseCases = makeUseCases(config, storage, parts)
   useCases.writes.uploads.recover()
+  beginAttestor(signed.attest, storage, useCases, life)
   const isMirrored = mirroredBy(config)
   const cleanup = makeCleanup(config, { storage, useCases, logger, isMirrored, life })
   const scrub = life.opened('scrub', makeScrub(config, storage, logger), (one) => one.stop())
@@ -120,7 +113,17 @@ async function start(
   const served = { answers: 0 }
   const answered = () => served.answers
   const { gate } = signed
-  const shared = { storage, useCases, readManifest, isForAll, answered, gate, logger, life }
+  const shared = {
+    storage,
+    useCases,
+    readManifest,
+    isForAll,
+    answered,
+    gate,
+    witness,
+    logger,
+    life,
+  }
   const { mirrors, syncs, syncCounters } = await openFollowers(config, shared)
   const health = makeHealth(storage)
   const shown: StatusParts = {
@@ -168,6 +171,25 @@ async function start(
   await syncs?.engine.start()
   health.started()
   return { engine, ports, syncs: syncs?.engine }
+}
+
+function makeReconciliation(
+  { storage: { durability } }: Config,
+  { driver, metadata, digestLock, quarantine, setup }: Storage,
+  useCases: () => UseCases,
+  logger: Logger,
+): Reconciliation {
+  return new Reconciliation({
+    driver,
+    metadata,
+    digestLock,
+    quarantine,
+    setup,
+    sessions: { whenIdle: (...of) => useCases().writes.uploads.whenIdle(...of) },
+    clock: systemClock,
+    log: logger,
+    isRelaxed: durability === 'relaxed',
+  })
 }
 
 function openStores(

@@ -167,7 +167,7 @@ export function imageEndpoints(sources: ImageSources): Endpoint[] {
         blobs: v.number(),
         tags: v.array(v.string()),
       }),
-      handle: ({ body: { from, to, referrers } }, { actor, signal }) => {
+      handle: ({ body: { from, to, referrers } }, { actor, signal, requestId }) => {
         const source = reference(from.reference)
         // Without a tag to give, the tag that was asked for goes along.
         const tag = to.tag ?? (source.kind === 'tag' ? source.tag : undefined)
@@ -178,6 +178,7 @@ export function imageEndpoints(sources: ImageSources): Endpoint[] {
           tag,
           withReferrers: referrers,
           by: actor,
+          requestId,
           signal,
         })
       },

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { readText } from '../runtime/text-file.ts'
 
-/** `auth/` below `storage.path`: only there with access control, for its owner only. */
+/** `auth/` below `storage.path`: there with access control or keys that sign, for its owner only. */
 export function secretFolder(storagePath: string): string {
   return join(storagePath, 'auth')
 }
@@ -17,12 +17,14 @@ export function secretFilePaths(storagePath: string): {
   readonly keys: string
   readonly accessTokens: string
   readonly revocations: string
+  readonly signingKeys: string
 } {
   const folder = secretFolder(storagePath)
   return {
     keys: join(folder, 'keys.json'),
     accessTokens: join(folder, 'access-tokens.json'),
     revocations: join(folder, 'revoked.json'),
+    signingKeys: join(folder, 'signing.json'),
   }
 }
 

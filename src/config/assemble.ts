@@ -23,7 +23,11 @@ export function assembleConfig(values: Values): Config {
     ...accessPart(values, values.mirrors),
     ...mirrorPart(values),
     ...syncPart(values),
-    ...signingPart(values),
+    ...signingPart(values, {
+      realm: values['auth.tokens.realm'],
+      hosts: values['server.hosts'],
+      addr: values['server.addr'],
+    }),
     cleanup: cleanupConfig(values),
   })
 }

@@ -68,6 +68,7 @@ function makeTable({
       POST: (_route, request, response) => orNone(token).post(request, response),
     },
     jwks: getAndHead((_route, request, response) => orNone(token).jwks(request, response)),
+    signingKeys: getAndHead((_route, request, response) => service.signingKeys(request, response)),
     base: getAndHead((_route, request, response) => discovery.base(request, response)),
     catalog: getAndHead((_route, request, response) => discovery.catalog(request, response)),
     extensions: getAndHead((_route, request, response) => discovery.extensions(request, response)),

@@ -40,6 +40,7 @@ export const ROUTES = {
   metrics: { path: '/metrics', of: 'metrics', methods: READ },
   token: { path: '/token', isOpen: true, methods: { GET: 'none', POST: 'none' } },
   jwks: { path: '/.well-known/jwks.json', isOpen: true, methods: OPEN },
+  signingKeys: { path: '/.well-known/fastregistry-signing.pem', isOpen: true, methods: OPEN },
   base: { path: '/v2/', also: ['/v2'], methods: LOGIN },
   catalog: { path: '/v2/_catalog', of: 'registry', methods: LIST },
   extensions: { path: '/v2/_oci/ext/discover', methods: LOGIN },

@@ -9,6 +9,7 @@ import type { MetadataStore } from '../metadata/port.ts'
 import type { Logger } from '../observability/logger.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
+import type { Witness } from '../signing/attest/witness.ts'
 
 export interface MirrorContext {
   readonly metadata: MetadataStore
@@ -19,6 +20,8 @@ export interface MirrorContext {
   readonly logger: Logger
   /** With a policy that accepts manifests before their blobs. */
   readonly pushes: ManifestPushes
+  /** Hears of every manifest that comes; undefined: the registry signs nothing itself. */
+  readonly witness?: Pick<Witness, 'fetched'> | undefined
 }
 
 /**

@@ -140,19 +140,31 @@ export class UpstreamManifests {
     reference: (Reference & { kind: 'tag' }) | undefined,
     more: readonly Change[],
   ): Promise<void> {
-    const { pushes, logger } = this.#context
+    const { pushes, logger, witness } = this.#context
     try {
-      await pushes.push({
+      const by = `mirror ${repository.mirror.name}`
+      const { subject } = await pushes.push({
         repository: repository.name,
         reference: reference ?? { kind: 'digest', digest: fetched.digest },
         tags: [],
         expected: reference === undefined ? undefined : fetched.digest,
         contentType: fetched.mediaType === '' ? undefined : fetched.mediaType,
         bytes: fetched.bytes,
-        by: `mirror ${repository.mirror.name}`,
+        by,
         condition: { ifMatch: undefined, ifNoneMatch: undefined },
         more: [...more, ...this.#cooldown.childChanges(repository, fetched)],
       })
+      // What is here already has only its tag moved.
+      if (!fetched.isStored) {
+        witness?.fetched({
+          repository: repository.name,
+          digest: fetched.digest,
+          tags: reference === undefined ? [] : [reference.tag],
+          upstream: `${new URL(repository.mirror.config.upstreams[0]!).host}/${repository.upstreamName}`,
+          by,
+          subject,
+        })
+      }
       fetched.isStored = true
     } catch (error) {
       if (!(error instanceof RegistryError)) throw error

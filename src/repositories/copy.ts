@@ -17,6 +17,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { Witness } from '../signing/attest/witness.ts'
 import { type Admission, type TagGate, violationEvents } from '../signing/gate.ts'
 
 export interface CopyRequest {
@@ -28,6 +29,8 @@ export interface CopyRequest {
   /** Whether signatures, SBOMs and the like come along. */
   readonly withReferrers: boolean
   readonly by: string
+  /** Of whom asked for this very copy; undefined: it is a step of something else. */
+  readonly requestId?: string
   readonly signal?: AbortSignal
 }
 
@@ -56,13 +59,21 @@ export class Copies {
   readonly #pushes: ManifestPushes
   readonly #clock: Clock
   readonly #gate: TagGate
+  readonly #witness: Pick<Witness, 'promoted'> | undefined
 
-  /** `gate`: that of `pushes`. */
-  constructor(metadata: MetadataStore, pushes: ManifestPushes, clock: Clock, gate: TagGate) {
+  /** `gate`: that of `pushes`. `witness` hears of every copy that was asked for. */
+  constructor(
+    metadata: MetadataStore,
+    pushes: ManifestPushes,
+    clock: Clock,
+    gate: TagGate,
+    witness?: Pick<Witness, 'promoted'>,
+  ) {
     this.#metadata = metadata
     this.#pushes = pushes
     this.#clock = clock
     this.#gate = gate
+    this.#witness = witness
   }
 
   /**
@@ -95,6 +106,12 @@ export class Copies {
       tag === undefined ? [] : [tag],
       await this.#noted(request, digest, admission),
     )
+    admission?.onMoved?.()
+    const { by, requestId } = request
+    if (requestId !== undefined) {
+      const moved = tag === undefined ? [] : [tag]
+      this.#witness?.promoted({ repository: to, digest, tags: moved, by, requestId, from })
+    }
     return { digest, manifests: all.manifests.length, blobs, tags }
   }
 

@@ -40,7 +40,7 @@ export interface HttpParts {
   /** Undefined: the registry is open. */
   readonly access: AccessControl | undefined
   /** What policies of signatures say of pulls. */
-  readonly signed: Pick<OpenedSignatures, 'pullGate' | 'revoked'>
+  readonly signed: Pick<OpenedSignatures, 'pullGate' | 'revoked' | 'attest'>
   /** Counts requests that were answered: what follows other registries leaves room for clients. */
   readonly served: { answers: number }
   /** The admin API; its status asks the engine, which is not there yet when the endpoints are made. */
@@ -59,21 +59,13 @@ export interface Late {
 }
 
 export function makeHandlers(
-  {
-    storage,
-    useCases,
-    health,
-    reconciliation,
-    access,
-    audit,
-    endpoints,
-    logger,
-    signed,
-  }: HttpParts,
+  parts: HttpParts,
   answers: PreparedAnswers,
   browsers: Browsers,
   late: Late,
 ): Handlers {
+  const { storage, useCases, health, reconciliation, access, audit, signed, logger } = parts
+  const { attest } = signed
   const { reads, writes } = useCases
   const { room } = storage.writer
   const { metadata, blobs, discovery, headPromise, pulls } = reads
@@ -90,13 +82,14 @@ export function makeHandlers(
     get metrics() {
       return late.metrics
     },
+    signingKeys: attest && (() => attest.keys.publicPem),
   })
   const admin = new AdminApi(
-    endpoints(() => late.engine!),
+    parts.endpoints(() => late.engine!),
     (request) => browsers.isOtherSite(request),
   )
   return {
-    manifests: new ManifestHandlers(
+    manifests: new ManifestHandlers({
       metadata,
       answers,
       pushes,
@@ -104,10 +97,11 @@ export function makeHandlers(
       room,
       pulls,
       headPromise,
-      signed.pullGate<HttpRequest>(
+      gate: signed.pullGate<HttpRequest>(
         access && ((request, repository) => access.gate.isPusher(request, repository)),
       ),
-    ),
+      witness: attest?.attestor,
+    }),
     blobs: new BlobHandlers(metadata, answers, blobs, deletes, headPromise),
     uploads: new UploadHandlers(uploads, mounts, room, access?.sourceRights ?? (() => allSources)),
     discovery: new DiscoveryHandlers(discovery, access?.maySee),

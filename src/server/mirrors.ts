@@ -13,6 +13,7 @@ import type { TagLocks } from '../distribution/tag-locks.ts'
 import { Mirrors } from '../mirror/mirrors.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
+import type { Witness } from '../signing/attest/witness.ts'
 import { openGate } from '../signing/gate.ts'
 import type { Storage } from '../storage/open.ts'
 import type { Accounts } from '../upstream/account.ts'
@@ -40,12 +41,14 @@ export interface MirrorParts {
   readonly flights: BlobFlights
   /** Shared with every other who asks other registries. */
   readonly accounts: Accounts
+  /** Hears of what comes; undefined: the registry signs nothing itself. */
+  readonly witness?: Witness | undefined
 }
 
 export async function openMirrors(
   config: Config,
   storage: Storage,
-  { logger, tagLocks, readManifest, flights, accounts }: MirrorParts,
+  { logger, tagLocks, readManifest, flights, accounts, witness }: MirrorParts,
 ): Promise<Mirrors | undefined> {
   if (config.mirrors.length === 0) return undefined
   const { metadata, writer, digestLock, blobs } = storage
@@ -66,6 +69,7 @@ export async function openMirrors(
     space: writer.room,
     clock: systemClock,
     logger,
+    witness,
     pushes: new ManifestPushes(metadata, mirrorPolicy, systemClock, parts),
     deletes: new Deletes(metadata, true, parts),
     maxBytesInAll: config.mirrorMaxBytes,

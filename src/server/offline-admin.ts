@@ -11,6 +11,7 @@ import { createLogger } from '../observability/logger.ts'
 import { LifeCycle, type OnOpened } from '../runtime/life-cycle.ts'
 import { openOffline } from '../storage/open-offline.ts'
 import { storeEndpoints } from './admin.ts'
+import { beginAttestor } from './attest.ts'
 import { makeCleanup } from './cleanup.ts'
 import { mirroredBy } from './mirrors.ts'
 import { openSignatures } from './signatures.ts'
@@ -37,8 +38,11 @@ async function open(config: Config, actor: string, life: LifeCycle): Promise<Off
   const storage = await openOffline({ path, durability, onQuarantined: () => undefined }, life)
   const onFileInDoubt = () => undefined
   const logger = createLogger('error', { write: () => undefined })
-  const { gate } = await openSignatures(config, storage, logger, life)
-  const useCases = makeUseCases(config, storage, { readManifest, onFileInDoubt, gate, life })
+  const { gate, attest } = await openSignatures(config, storage, logger, life)
+  const witness = attest?.attestor
+  const parts = { readManifest, onFileInDoubt, gate, witness, life }
+  const useCases = makeUseCases(config, storage, parts)
+  beginAttestor(attest, storage, useCases, life)
   const gc = { ...config.cleanup.gc, enabled: false }
   const cleanup = makeCleanup(
     { ...config, cleanup: { ...config.cleanup, gc } },

@@ -13,6 +13,7 @@ import type { LifeCycle } from '../runtime/life-cycle.ts'
 import { systemRandom } from '../runtime/random.ts'
 import { readVersion } from '../runtime/version.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
+import type { Passed } from '../signing/attest/witness.ts'
 import { Examiner } from '../signing/examiner.ts'
 import { type CountVerdict, SignatureGate } from '../signing/gate.ts'
 import { isNeeded, isUsed } from '../signing/needs.ts'
@@ -24,6 +25,7 @@ import { Revoked } from '../signing/revoked.ts'
 import { Signatures } from '../signing/signatures.ts'
 import { factsOf, rootAgeDaysMax, TrustFiles } from '../signing/trust.ts'
 import type { Storage } from '../storage/open.ts'
+import { type OpenedAttestor, openAttestor } from './attest.ts'
 
 /** Bound of the heap of the thread, MiB: what strangers attach is parsed there. */
 const heapMiB = 512
@@ -38,6 +40,8 @@ export interface OpenedSignatures {
   readonly pullGate: <P extends Puller>(mayPush: MayPush<P>) => PullGate<P>
   /** What the gates have said so far. */
   readonly counters: SignatureCounters
+  /** Undefined: the registry signs nothing itself. */
+  readonly attest: OpenedAttestor | undefined
 }
 
 export function endpointsOfSignatures(
@@ -52,11 +56,12 @@ export function endpointsOfSignatures(
  * cannot be used that an enforced policy rests on.
  */
 export async function openSignatures(
-  { signing }: Config,
+  config: Config,
   { metadata, blobs }: Pick<Storage, 'metadata' | 'blobs'>,
-  logger: Pick<Logger, 'error' | 'warn'>,
+  logger: Pick<Logger, 'info' | 'warn' | 'error'>,
   life: LifeCycle,
 ): Promise<OpenedSignatures> {
+  const { signing } = config
   const trust = await openTrust(signing, logger, life, () => standings.renew())
   let pool: WorkerPool | undefined
   const examiner = new Examiner(() => {
@@ -103,10 +108,13 @@ export async function openSignatures(
   life.opened('violations of pulls', violations, (one) => one.stop())
   violations.start()
   counters.waiting = () => standings.waiting
-  const gate = new SignatureGate(signatures, revoked, counts)
+  const attesting = { trust: () => trust.now, signatures }
+  const attest = await openAttestor(config, attesting, counters, logger, life)
+  const passed = attest && ((it: Passed) => attest.attestor.passed(it))
+  const gate = new SignatureGate(signatures, revoked, counts, passed)
   const parts = { signatures, standings, revoked, violations, clock, counts }
   const pullGate: OpenedSignatures['pullGate'] = (mayPush) => new PullGate(parts, mayPush)
-  return { signatures, standings, revoked, violations, gate, pullGate, counters }
+  return { signatures, standings, revoked, violations, gate, pullGate, counters, attest }
 }
 
 async function openTrust(

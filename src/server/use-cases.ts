@@ -25,6 +25,7 @@ import { Undelete } from '../repositories/undelete.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
 import { randomHexId, systemRandom } from '../runtime/random.ts'
+import type { Witness } from '../signing/attest/witness.ts'
 import type { TagGate } from '../signing/gate.ts'
 import type { Storage } from '../storage/open.ts'
 
@@ -68,6 +69,8 @@ export interface UseCaseParts {
   readonly onFileInDoubt: () => void
   /** What has to be signed before a tag points at it. */
   readonly gate: TagGate
+  /** Undefined: the registry signs nothing itself. */
+  readonly witness?: Witness | undefined
   /** Everything that is opened here is closed with it. */
   readonly life: LifeCycle
 }
@@ -76,7 +79,7 @@ export interface UseCaseParts {
 export function makeUseCases(
   config: Config,
   storage: Storage,
-  { readManifest, onFileInDoubt, gate, life }: UseCaseParts,
+  { readManifest, onFileInDoubt, gate, witness, life }: UseCaseParts,
 ): UseCases {
   const { metadata } = storage
   const clock = systemClock
@@ -117,7 +120,7 @@ export function makeUseCases(
     readBlob,
     gate,
   })
-  const copies = new Copies(metadata, pushes, clock, gate)
+  const copies = new Copies(metadata, pushes, clock, gate, witness)
   const { blobs, digestLock } = storage
   return {
     reads: {

@@ -17,7 +17,7 @@ type Rules = readonly { readonly by: readonly WantedSigner[] }[]
 export function isUsed(
   { kind, name }: Needed,
   rules: Rules,
-  stores: Pick<SigningConfig, 'stores'>['stores'],
+  stores: readonly Pick<SigningConfig['stores'][number], 'name' | 'type'>[],
 ): boolean {
   const isOfTimes = kind === 'store' && stores.some((it) => it.name === name && it.type === 'tsa')
   return rules.some(({ by }) =>

@@ -5,7 +5,8 @@
 import type { SigningConfig } from '../config/config.ts'
 import { WatchedFile } from '../runtime/watched-file.ts'
 import { readPublicKey } from './keys/public-key.ts'
-import type { Needed } from './needs.ts'
+import { isUsed, type Needed } from './needs.ts'
+import type { Policy } from './policies.ts'
 import { WatchedStore } from './stores/folder.ts'
 import type { NamedKey, NamedRoot, NamedStore, Trust } from './worker/messages.ts'
 
@@ -44,6 +45,20 @@ interface Watched extends Needed {
 
 type Libraries = Pick<typeof import('./keyless/sigstore.ts'), 'readRoot'> &
   Pick<typeof import('./notation/chain.ts'), 'linkOf'>
+
+/** The part of it that rules name; who may sign stands in the rules themselves. */
+export function usedBy(rules: Policy['rules'], trust: Trust): Trust {
+  const signers = rules.flatMap(({ by }) => by)
+  const has = (kind: Needed['kind'], name: string) =>
+    isUsed({ kind, name }, [{ by: signers }], trust.stores)
+  return {
+    ...trust,
+    keys: trust.keys.filter(({ name }) => has('key', name)),
+    roots: trust.roots.filter(({ name }) => has('root', name)),
+    stores: trust.stores.filter(({ name }) => has('store', name)),
+    signers: [],
+  }
+}
 
 export class TrustFiles {
   readonly #parts: TrustParts

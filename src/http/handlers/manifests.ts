@@ -19,6 +19,7 @@ import type { RepositoryName } from '../../registry/name.ts'
 import { parseReference, type Reference } from '../../registry/reference.ts'
 import { unwrap } from '../../registry/result.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
+import type { Witness } from '../../signing/attest/witness.ts'
 import type { PulledManifest, PullGate, PullVerdict } from '../../signing/pulls/gate.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine/port.ts'
 import { HeaderAdder } from '../headed-response.ts'
@@ -35,6 +36,20 @@ export interface ManifestRoute {
   readonly reference: string
 }
 
+export interface ManifestParts {
+  readonly metadata: MetadataReader
+  readonly answers: PreparedAnswers
+  readonly pushes: ManifestPushes
+  readonly deletes: Deletes
+  readonly room: Room
+  readonly pulls: PullTimes
+  readonly headPromise: HeadPromise
+  /** Asked before a pull. */
+  readonly gate: Pick<PullGate<HttpRequest>, 'look'>
+  /** Hears of every push; undefined: the registry signs nothing itself. */
+  readonly witness?: Pick<Witness, 'pushed'> | undefined
+}
+
 export class ManifestHandlers {
   readonly #metadata: MetadataReader
   readonly #answers: PreparedAnswers
@@ -44,26 +59,19 @@ export class ManifestHandlers {
   readonly #pulls: PullTimes
   readonly #headPromise: HeadPromise
   readonly #gate: Pick<PullGate<HttpRequest>, 'look'>
+  readonly #witness: Pick<Witness, 'pushed'> | undefined
   readonly #bodies = new BodyPool(manifestBytesMax)
 
-  constructor(
-    metadata: MetadataReader,
-    answers: PreparedAnswers,
-    pushes: ManifestPushes,
-    deletes: Deletes,
-    room: Room,
-    pulls: PullTimes,
-    headPromise: HeadPromise,
-    gate: Pick<PullGate<HttpRequest>, 'look'>,
-  ) {
-    this.#gate = gate
-    this.#room = room
-    this.#pulls = pulls
-    this.#headPromise = headPromise
-    this.#metadata = metadata
-    this.#answers = answers
-    this.#pushes = pushes
-    this.#deletes = deletes
+  constructor(parts: ManifestParts) {
+    this.#gate = parts.gate
+    this.#room = parts.room
+    this.#pulls = parts.pulls
+    this.#headPromise = parts.headPromise
+    this.#metadata = parts.metadata
+    this.#answers = parts.answers
+    this.#pushes = parts.pushes
+    this.#deletes = parts.deletes
+    this.#witness = parts.witness
   }
 
   /**
@@ -151,6 +159,7 @@ export class ManifestHandlers {
     this.#room.require()
     const reference = unwrap(parseReference(text))
     const { tags, expected } = parsePushQuery(request.query, reference)
+    const by = actorOf(request)
     const push = (bytes: Uint8Array) =>
       this.#pushes.push({
         repository,
@@ -163,7 +172,7 @@ export class ManifestHandlers {
           ifMatch: request.header('if-match'),
           ifNoneMatch: request.header('if-none-match'),
         },
-        by: actorOf(request),
+        by,
         signsOnly: request.signsOnly === true,
       })
     const { digest, subject, warning } = await withWhole(
@@ -173,6 +182,14 @@ export class ManifestHandlers {
       push,
     )
     request.change = { action: 'push', repository, reference: text, digest }
+    this.#witness?.pushed({
+      repository,
+      digest,
+      tags: reference.kind === 'tag' ? [reference.tag] : tags,
+      subject,
+      by,
+      requestId: request.id,
+    })
     const headers: [string, string][] = [
       ['Location', `/v2/${repository}/manifests/${digest}`],
       ['Docker-Content-Digest', digest],

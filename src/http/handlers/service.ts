@@ -12,7 +12,14 @@ export interface ServiceOptions {
   readonly lifeCycle: LifeCycle
   /** Undefined when metrics are switched off. */
   readonly metrics: Metrics | undefined
+  /** Public keys in PEM; undefined: the registry signs nothing itself. */
+  readonly signingKeys?: (() => string) | undefined
 }
+
+const KEYS = new ResponseHead(200, [
+  ['Content-Type', 'text/plain; charset=utf-8'],
+  ['Cache-Control', 'max-age=300'],
+])
 
 const TEXT = new ResponseHead(200, [['Content-Type', 'text/plain; charset=utf-8']])
 
@@ -66,6 +73,15 @@ export class ServiceHandlers {
     const report = await this.#options.health.report()
     const status = report.status === 'healthy' ? 200 : 503
     respondJson(request, response, status, report, NO_STORE)
+  }
+
+  /** The keys of what the registry signs: the one of now first, which is the only one that cosign reads. */
+  signingKeys(request: HttpRequest, response: HttpResponse): void {
+    const { signingKeys } = this.#options
+    if (signingKeys === undefined) {
+      throw new RegistryError('PATH_UNKNOWN', { detail: { path: request.path.slice(0, 512) } })
+    }
+    respondText(request, response, KEYS, signingKeys())
   }
 
   async metrics(request: HttpRequest, response: HttpResponse): Promise<void> {

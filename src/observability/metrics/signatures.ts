@@ -12,6 +12,8 @@ const tookBounds = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 5]
 export class SignatureCounters {
   readonly checks = new Counts()
   readonly denied = new Counts()
+  /** What the registry was to sign itself. */
+  readonly attested = new Counts()
   /** Where verdicts came from that pulls asked for. */
   readonly looks = new Counts()
   /** How many verdicts took at most each bound, and the last one all. */
@@ -54,7 +56,7 @@ export class SignatureCounters {
 }
 
 export function declareSignatureMetrics(metrics: Metrics, counters: SignatureCounters): void {
-  const { checks, denied, looks, rootAges } = counters
+  const { checks, denied, looks, rootAges, attested } = counters
   metrics.table(
     'counter',
     'fastregistry_signature_checks_total',
@@ -95,5 +97,12 @@ export function declareSignatureMetrics(metrics: Metrics, counters: SignatureCou
     'How long a verdict of a pull took.',
     tookBounds,
     counters.verifySeconds,
+  )
+  metrics.table(
+    'counter',
+    'fastregistry_signing_attestations_total',
+    'What the registry was to sign itself (vsa, push, promotion, mirror, countersignature), by what came of it (written, present, skipped, failed, dropped).',
+    ['kind', 'result'],
+    attested.rows,
   )
 }

@@ -8,6 +8,7 @@ import type { Config } from '../../config/config.ts'
 import { ConfigError, type Problem } from '../../config/explain.ts'
 import { type LoadOptions, loadPlacedConfig, type PlacedConfig } from '../../config/load.ts'
 import { judgeCredentials, judgeForeignKeys, judgeUsers } from './access.ts'
+import { judgeAttest } from './attest.ts'
 import type { Finding } from './finding.ts'
 import { judgeAudit, judgeStorage } from './folders.ts'
 import { judgeMirrors } from './mirrors.ts'
@@ -36,6 +37,7 @@ const JUDGES: readonly Judge[] = [
   judgeMirrors,
   judgeSync,
   judgeSigning,
+  judgeAttest,
 ]
 
 /**

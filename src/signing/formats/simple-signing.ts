@@ -51,3 +51,16 @@ export function signerOfLayer(layer: Loose): Pick<SimpleSigning, 'certificate' |
   const certificate = textOf(annotations[ANNOTATIONS.certificate])
   return { certificate, proofs: readProofAnnotations(annotations) }
 }
+
+/** The payload of a signature of an image, as cosign writes it: the same bytes each time. */
+export function payloadOfImage(reference: string, digest: string): Buffer {
+  const identity = { 'docker-reference': reference }
+  const image = { 'docker-manifest-digest': digest }
+  const critical = { identity, image, type: payloadType }
+  return Buffer.from(JSON.stringify({ critical, optional: null }))
+}
+
+/** The annotations of a layer whose payload this signature is over. */
+export function annotationsOfLayer(signature: Buffer): Readonly<Record<string, string>> {
+  return { [ANNOTATIONS.signature]: signature.toString('base64') }
+}

@@ -100,5 +100,12 @@ export const defaults = {
     signers: [],
     revoked: { keys: [], certificates: [], digests: [] },
     policies: [],
+    attest: {
+      enabled: false,
+      keyFile: undefined,
+      host: 'localhost:5000',
+      isHostGuessed: true,
+      facts: [],
+    },
   },
 }

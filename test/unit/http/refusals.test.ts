@@ -452,7 +452,16 @@ describe('requests for what may be had', () => {
 
   test('a manifest that If-Match does not name', async () => {
     const none = {} as never
-    const manifests = new ManifestHandlers(none, none, none, none, none, none, none, none)
+    const manifests = new ManifestHandlers({
+      metadata: none,
+      answers: none,
+      pushes: none,
+      deletes: none,
+      room: none,
+      pulls: none,
+      headPromise: none,
+      gate: none,
+    })
     const request = given({ 'if-match': '"sha256:other"' })
     const error = await thrownBy(() => manifests.answer({ digest } as never, request, {} as never))
     expect(seen(error)).toMatchObject({

@@ -5,6 +5,13 @@ import { assertNever } from '../../../registry/assert-never.ts'
 import type { Digest } from '../../../registry/digest.ts'
 import { type Contradiction, setting, type ValuesOf } from '../../setting.ts'
 import * as type from '../../values.ts'
+import {
+  ATTEST_SETTINGS,
+  type AttestConfig,
+  attestContradictions,
+  attestPart,
+  type KnownNames,
+} from './attest.ts'
 import { rule, type SigningRuleConfig } from './rules.ts'
 import {
   type ByConfig,
@@ -131,6 +138,7 @@ export const SIGNING_SETTINGS = {
     doc: 'What images need to be signed, and by whom, before a tag can point at them. The first policy whose repositories fit decides.',
     since,
   }),
+  ...ATTEST_SETTINGS,
 } as const
 
 export type {
@@ -174,11 +182,16 @@ export interface SigningConfig {
   readonly revoked: SigningRevokedConfig
   /** In the order of the file: the first whose repositories fit decides. */
   readonly policies: readonly SigningPolicyConfig[]
+  /** What the registry signs itself. */
+  readonly attest: AttestConfig
 }
 
 type Values = ValuesOf<typeof SIGNING_SETTINGS>
 
-export function signingPart(values: Values): { readonly signing: SigningConfig } {
+export function signingPart(
+  values: Values,
+  names: KnownNames,
+): { readonly signing: SigningConfig } {
   const resolve = (one: ByConfig): NamedSignerConfig => {
     if (one.kind !== 'named') return withRoot(namedSigner(one), values)
     // `signingContradictions` has found it.
@@ -205,6 +218,7 @@ export function signingPart(values: Values): { readonly signing: SigningConfig }
         digests: values['signing.revoked.digests'],
       },
       policies,
+      attest: attestPart(values, names),
     },
   }
 }
@@ -242,7 +256,8 @@ export function signingContradictions(values: Values): readonly Contradiction[] 
       message: `there is no key "${it}" in signing.keys`,
       unless: ['signing.keys'],
     }))
-  return [...named, ...inRules, ...revoked]
+  const attested = attestContradictions(values, values['signing.policies'])
+  return [...named, ...inRules, ...revoked, ...attested]
 }
 
 /** What is wrong, and the setting that it depends on. */
