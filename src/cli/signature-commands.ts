@@ -38,4 +38,50 @@ export const SIGNATURE_COMMANDS: readonly Command[] = [
     examples: ['signatures violations', 'signatures violations --json'],
     load: async () => (await import('./commands/signatures.ts')).signaturesViolations,
   },
+  {
+    words: ['signatures', 'key', 'create'],
+    operands: [],
+    flags: {},
+    needs: 'config',
+    summary:
+      'make the key that the registry signs with, which its first start would make, and print the public part',
+    examples: ['signatures key create --config config.yaml'],
+    load: async () => (await import('./commands/signing-keys.ts')).signingKeyCreate,
+  },
+  {
+    words: ['signatures', 'key', 'show'],
+    operands: [],
+    flags: { json: { type: 'switch', summary: 'one JSON line a key, with times and fingerprint' } },
+    needs: 'config',
+    summary: 'print the public keys of what the registry signs, the one of now first',
+    examples: ['signatures key show', 'signatures key show --json'],
+    load: async () => (await import('./commands/signing-keys.ts')).signingKeyShow,
+  },
+  {
+    words: ['signatures', 'key', 'rotate'],
+    operands: [],
+    flags: {
+      after: {
+        type: 'text',
+        value: 'DURATION',
+        example: '7d',
+        summary: 'how long the new key is published before it signs (7d)',
+      },
+    },
+    needs: 'config',
+    summary: 'replace the key that the registry signs with; the old one stays published',
+    examples: ['signatures key rotate', 'signatures key rotate --after 0s'],
+    load: async () => (await import('./commands/signing-keys.ts')).signingKeyRotate,
+  },
+  {
+    words: ['signatures', 'key', 'forget'],
+    operands: [
+      { name: 'FINGERPRINT', what: 'the fingerprint of a key, from signatures key show --json' },
+    ],
+    flags: {},
+    needs: 'config',
+    summary: 'publish a key no longer, so that what it signed is not trusted any more',
+    examples: ['signatures key forget 5f3c0a'],
+    load: async () => (await import('./commands/signing-keys.ts')).signingKeyForget,
+  },
 ]
