@@ -47,6 +47,8 @@ export interface SignatureReport {
   readonly by: readonly string[]
   /** What a verdict `verified` rests on. */
   readonly rests: readonly Rest[]
+  /** When such a verdict ends by itself, ms since the epoch; undefined: never. */
+  readonly validUntil?: number
   readonly findings: readonly ReportedFinding[]
   /** More is attached than was looked at: the state may be better than it says. */
   readonly isTruncated: boolean
@@ -240,7 +242,7 @@ export class Signatures {
   }
 }
 
-type Said = Pick<SignatureReport, 'state' | 'by' | 'rests'>
+type Said = Pick<SignatureReport, 'state' | 'by' | 'rests' | 'validUntil'>
 
 function withoutPolicy(findings: readonly ReportedFinding[]): Said {
   const signatures = findings.filter(({ isSignature }) => isSignature)
@@ -257,7 +259,13 @@ function byPolicy([own, ...parents]: readonly Judged[]): Said {
     if (verdict?.state !== 'verified') continue
     const inherited: Rest[] = digest === own!.digest ? [] : [{ manifest: digest, tag: undefined }]
     const rests = verdict.manifests.map((manifest) => ({ manifest, tag: tags.get(manifest) }))
-    return { state: 'verified', by: verdict.by, rests: [...rests, ...inherited] }
+    const { by, validUntil } = verdict
+    return {
+      state: 'verified',
+      by,
+      rests: [...rests, ...inherited],
+      ...(validUntil !== undefined && { validUntil }),
+    }
   }
   return { state: own!.examined.verdict?.state ?? 'unsigned', by: [], rests: [] }
 }

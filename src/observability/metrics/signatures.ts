@@ -1,5 +1,4 @@
 /**
-/**
  * @module The metrics of signatures: what the policies said of tags that were to move and of pulls, and how old the trusted
  * roots are. Labels are bounded by the configuration (policies, roots) and by fixed lists (gates, states).
  */

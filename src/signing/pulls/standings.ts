@@ -235,7 +235,9 @@ export class Standings {
     // What is revoked is judged by nobody: whoever asks hears that first.
     if (report.state === 'revoked') throw new RegistryError('SIGNATURES_BUSY')
     const row = { state: report.state, judgedBy, by, rests, at }
-    if (report.state === 'verified') return row
+    const { validUntil } = report
+    if (report.state === 'verified')
+      return { ...row, ...(validUntil !== undefined && { validUntil }) }
     const tried = findings.slice(0, triedMax).map((it) => clipped(triedOf(it)))
     const message = messageOf(policy, report).slice(0, textMax)
     return { ...row, validUntil: at + unverifiedMs, message, tried }
