@@ -11,6 +11,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import { namesakeOf } from '../registry/named-tag.ts'
 import type { Tag } from '../registry/tag.ts'
 import { nextTurn } from '../runtime/next-turn.ts'
+import { exemptibleOf, parse, plain } from './exemption.ts'
 import { bundleType } from './formats/bundle.ts'
 import { attestationBytesMax } from './formats/dsse.ts'
 import { type Loose, listOf, objectOf, textOf } from './formats/encoding.ts'
@@ -57,6 +58,8 @@ export interface EvidenceAhead {
   readonly bytes?: Uint8Array
   /** Tags that move together with it. */
   readonly coming?: ReadonlyMap<Tag, Digest>
+  /** An index that lists it and may not be stored yet. */
+  readonly beside?: Uint8Array
 }
 
 const NONE: ReadonlyMap<Tag, Digest> = new Map()
@@ -90,7 +93,7 @@ export async function evidenceOf(
   sources: EvidenceSources,
   repository: RepositoryName,
   digest: Digest,
-  { bytes: known, coming = NONE }: EvidenceAhead = {},
+  { bytes: known, coming = NONE, beside }: EvidenceAhead = {},
 ): Promise<Evidence | undefined> {
   const { metadata } = sources
   const bytes = known ?? (await manifestBytes(metadata, digest))
@@ -100,6 +103,7 @@ export async function evidenceOf(
   addTags(metadata, repository, digest, coming, found)
   await addReferrers(metadata, repository, digest, found)
   await addMembers(metadata, repository, subject, found)
+  if (beside !== undefined) addBeside(attestationsIn(membersOf(beside), digest), found)
   const candidates: Candidate[] = []
   const tags = new Map<Digest, Tag>()
   let roomBytes = evidenceBytesMax
@@ -161,14 +165,51 @@ async function addMembers(
   { digest, bytes }: Subject,
   found: Found,
 ): Promise<void> {
-  const add = (members: Iterable<Digest>) => {
-    for (const member of members)
-      if (!found.ways.has(member)) found.ways.set(member, { via: 'member' })
-  }
-  add(attestationsIn(membersOf(bytes), undefined))
+  addBeside(attestationsIn(membersOf(bytes), undefined), found)
   const { indexes, isTruncated } = await indexesOf(metadata, repository, digest)
   found.isTruncated ||= isTruncated
-  for (const { members } of indexes) add(attestationsIn(members, digest))
+  for (const { members } of indexes) addBeside(attestationsIn(members, digest), found)
+}
+
+function addBeside(members: Iterable<Digest>, { ways }: Found): void {
+  for (const member of members) if (!ways.has(member)) ways.set(member, { via: 'member' })
+}
+
+/**
+ * Images that an index (its bytes) lists: all but what holds attestations alone, whatever their entries say of
+ * themselves. Undefined: it is no index, lists more than `max`, or lists what is not here, of which nothing can be said.
+ */
+export async function imagesIn(
+  metadata: MetadataReader,
+  repository: RepositoryName,
+  index: Uint8Array,
+  max: number,
+): Promise<readonly Digest[] | undefined> {
+  const members = plainMembers(index)
+  if (members === undefined || members.length > 2 * max) return undefined
+  const images: Digest[] = []
+  for (const member of members) {
+    const digest = parseDigest(textOf(member['digest']) ?? '')
+    if (!digest.ok || metadata.get('manifests', [repository, digest.value]) === undefined) {
+      return undefined
+    }
+    const stored = await manifestBytes(metadata, digest.value)
+    if (stored === undefined) return undefined
+    if ((await exemptibleOf(metadata, repository, stored)) === undefined) images.push(digest.value)
+  }
+  return images.length > max ? undefined : images
+}
+
+/** Entries of an index that no program can take for an image or read otherwise; undefined: it is something else. */
+function plainMembers(bytes: Uint8Array): readonly Loose[] | undefined {
+  const index = bytes.byteLength > indexBytesMax ? undefined : plain(parse(bytes))
+  if (index === undefined || index['layers'] !== undefined || index['config'] !== undefined) {
+    return undefined
+  }
+  const { mediaType } = index
+  if (mediaType !== undefined && !isImageIndex(textOf(mediaType) ?? '')) return undefined
+  const members = listOf(index['manifests']).map((it) => plain(objectOf(it)))
+  return members.every((it) => it !== undefined) ? members : undefined
 }
 
 export interface ListingIndex {

@@ -100,7 +100,8 @@ function subjectOf(manifest: Loose): string | undefined {
   return textOf(objectOf(manifest['subject'])?.['digest'])
 }
 
-function parse(bytes: Uint8Array): Loose | undefined {
+/** Undefined: it is no JSON object. */
+export function parse(bytes: Uint8Array): Loose | undefined {
   try {
     return objectOf(JSON.parse(Buffer.from(bytes).toString()))
   } catch {
@@ -109,7 +110,7 @@ function parse(bytes: Uint8Array): Loose | undefined {
 }
 
 /** The object, where no name is another spelling of one that means something. */
-function plain(object: Loose | undefined): Loose | undefined {
+export function plain(object: Loose | undefined): Loose | undefined {
   const isPlain = (name: string) => {
     const folded = name.toLowerCase()
     return !FOLDED.has(folded) || name === (folded === 'mediatype' ? 'mediaType' : folded)

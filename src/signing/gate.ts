@@ -116,7 +116,7 @@ export class SignatureGate implements TagGate {
    * is enforced and not met, or the image is revoked, and SIGNATURES_BUSY when that cannot be found out now.
    */
   async admit(move: GatedMove): Promise<Admission> {
-    const { repository, digest, bytes, gate, from = repository, coming } = move
+    const { repository, digest, tags, bytes, gate, from = repository, coming } = move
     const policy = this.#signatures.governing(repository)
     const revocation = this.#revoked.of(digest)
     if (revocation !== undefined) {
@@ -126,13 +126,16 @@ export class SignatureGate implements TagGate {
     // Nothing else is governed without a policy.
     if (policy === undefined) return openGate.admit(move)
     let report: SignatureReport
+    let current: readonly CurrentTag[]
     try {
       report = (await this.#signatures.report(from, digest, {
         bytes,
         policy,
         isGate: true,
+        ...(policy.bindsTags && { tags: tags.filter((tag) => policy.tags(tag)) }),
         ...(coming && { coming }),
       }))!
+      current = await this.#current(policy, move)
     } catch (error) {
       this.#counts(policy.name, gate, 'error', policy.mode === 'enforce')
       if (policy.mode === 'enforce') throw error
@@ -146,20 +149,23 @@ export class SignatureGate implements TagGate {
       } as const
       return { checks: [], rests: [], violation }
     }
-    const { state } = report
+    const newer = report.state === 'verified' ? newerThan(report, current) : undefined
+    const state = newer === undefined ? report.state : 'untrusted'
     // Revoked since it was asked at the beginning.
     const isRefused = state !== 'verified' && (policy.mode === 'enforce' || state === 'revoked')
     this.#counts(policy.name, gate, state, isRefused)
     if (state === 'verified') {
       const { rests } = report
+      const unmoved = policy.mode === 'enforce' ? current.map(({ check }) => check) : []
       const unrevoked = { check: 'absent', in: 'revoked', key: digest } as const
-      const checks = [...checksOf(from, rests), unrevoked]
+      const checks = [...checksOf(from, rests), ...unmoved, unrevoked]
       const accepted = rests.map(({ manifest }) => manifest)
       const onMoved =
         this.#passed && (() => this.#passed?.({ repository, digest, policy, accepted }))
       return { checks, rests, violation: undefined, onMoved }
     }
-    const message = messageOf(policy, report)
+    const message =
+      newer === undefined ? messageOf(policy, report) : olderMessage(policy, report, newer)
     if (isRefused) {
       const tried = report.findings.slice(0, triedMax).map(triedOf)
       throw refusal(policy, { repository, digest, gate, state, message, tried })
@@ -170,6 +176,55 @@ export class SignatureGate implements TagGate {
       violation: { policy: policy.name, mode: policy.mode, gate, state, message },
     }
   }
+
+  /** What the tags point at that may not go back; each is still there when they move. */
+  async #current(policy: Policy, move: GatedMove): Promise<readonly CurrentTag[]> {
+    if (!policy.isNotOlder) return []
+    const { repository, digest, tags } = move
+    const found: CurrentTag[] = []
+    for (const tag of tags.filter((one) => policy.tags(one))) {
+      const key = [repository, tag] as const
+      const row = this.#signatures.metadata.get('tags', key)
+      if (row === undefined) {
+        found.push({ tag, signedAt: undefined, check: { check: 'absent', in: 'tags', key } })
+        continue
+      }
+      const check = { check: 'unchanged', in: 'tags', key, row } as const
+      const isOther = row.digest !== digest
+      const report = isOther
+        ? await this.#signatures.report(repository, row.digest, { policy, isGate: true })
+        : undefined
+      found.push({ tag, digest: row.digest, signedAt: report?.signedAt, check })
+    }
+    return found
+  }
+}
+
+/** A tag as it is before a move. */
+interface CurrentTag {
+  readonly tag: Tag
+  readonly digest?: Digest
+  /** By a trusted time, ms since the epoch; undefined: nothing that is verified has one, or it is the same image. */
+  readonly signedAt: number | undefined
+  readonly check: Check
+}
+
+/** The tag that points at what was signed later; undefined: none does. */
+function newerThan(
+  { signedAt = Number.NEGATIVE_INFINITY }: SignatureReport,
+  current: readonly CurrentTag[],
+): CurrentTag | undefined {
+  return current.find((it) => it.signedAt !== undefined && signedAt < it.signedAt)
+}
+
+function olderMessage(
+  { name }: Policy,
+  { digest, signedAt }: SignatureReport,
+  { tag, digest: current, signedAt: currentAt }: CurrentTag,
+): string {
+  const isoTime = (at: number) => new Date(at).toISOString()
+  const signed = signedAt === undefined ? 'has no trusted time' : `was signed ${isoTime(signedAt)}`
+  return `signature policy "${name}": ${digest} ${signed}, and ${tag} points at ${current}, signed ${isoTime(currentAt!)}: sign the image again to go back`
 }
 
 /** Everything that a verdict rests on has to be where it was found, in the moment when the tag moves. */

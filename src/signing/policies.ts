@@ -30,6 +30,14 @@ export interface Policy {
   readonly graceMs: number
   /** All of them. */
   readonly rules: readonly Rule[]
+  /** Whether an index is verified when every image that it lists is. */
+  readonly takesChildren: boolean
+  /** Whether the signature of its provenance in an index counts for an image. */
+  readonly takesProvenance: boolean
+  /** Whether a signature has to name the tag that moves, at the gates tag and copy. */
+  readonly bindsTags: boolean
+  /** Whether a tag never moves to what was signed before the image that it points at. */
+  readonly isNotOlder: boolean
   /** Whether the registry signs as well what is verified. */
   readonly countersign: boolean
 }

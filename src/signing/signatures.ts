@@ -9,11 +9,21 @@ import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 import { Semaphore } from '../runtime/semaphore.ts'
-import { type EvidenceAhead, type EvidenceSources, evidenceOf, indexesOf } from './evidence.ts'
+import {
+  type EvidenceAhead,
+  type EvidenceSources,
+  evidenceOf,
+  imagesIn,
+  indexesOf,
+} from './evidence.ts'
 import type { Policies, Policy } from './policies.ts'
 import type { Finding } from './verdicts/finding.ts'
 import type { PolicyState } from './verdicts/policy.ts'
 import type { Examined, ExamineRequest, Trust } from './worker/messages.ts'
+
+/** Manifests with provenance that are looked at for one image, and images of one index. */
+const holdersMax = 8
+const childrenMax = 64
 
 /** Indexes that one image inherits from. */
 const parentsMax = 16
@@ -49,6 +59,8 @@ export interface SignatureReport {
   readonly rests: readonly Rest[]
   /** When such a verdict ends by itself, ms since the epoch; undefined: never. */
   readonly validUntil?: number
+  /** When the newest signature was made that it rests on, by a trusted time, ms since the epoch. */
+  readonly signedAt?: number
   readonly findings: readonly ReportedFinding[]
   /** More is attached than was looked at: the state may be better than it says. */
   readonly isTruncated: boolean
@@ -79,6 +91,8 @@ export interface SignatureParts extends EvidenceSources {
 /** An image, or an index that lists it. */
 interface Judged {
   readonly digest: Digest
+  /** The manifest. */
+  readonly bytes: Uint8Array
   readonly examined: Examined
   readonly tags: ReadonlyMap<Digest, Tag>
 }
@@ -86,6 +100,8 @@ interface Judged {
 export interface ReportHow extends EvidenceAhead {
   /** Instead of that of the repository. */
   readonly policy?: Policy | undefined
+  /** Tags that every signature has to name, to count. */
+  readonly tags?: readonly Tag[]
   /** A tag waits for it: it has its own places. */
   readonly isGate?: boolean
 }
@@ -149,14 +165,14 @@ export class Signatures {
     digest: Digest,
     how: ReportHow,
   ): Promise<SignatureReport | undefined> {
-    const { policy = this.governing(repository) } = how
-    const time = { leftMs: examineMsMax }
-    const own = await this.#examine(repository, digest, policy, time, how)
+    const { policy = this.governing(repository), tags = [] } = how
+    const look: Look = { repository, policy, tags, time: { leftMs: examineMsMax } }
+    const own = await this.#examine(look, digest, how)
     if (own === undefined) return undefined
     const all: Judged[] = [own]
     const { parents, isTruncated } = await this.#parentsOf(repository, digest)
     for (const parent of parents) {
-      const judged = await this.#examine(repository, parent, policy, time)
+      const judged = await this.#examine(look, parent)
       if (judged !== undefined) all.push(judged)
     }
     const findings = all.flatMap(({ digest: of, examined }) => {
@@ -172,7 +188,7 @@ export class Signatures {
       ? ({ state: 'revoked', by: [], rests: [] } as const)
       : policy === undefined
         ? withoutPolicy(findings)
-        : byPolicy(all)
+        : await this.#byPolicy(look, policy, all)
     const isOpen = said.state !== 'verified' && said.state !== 'revoked'
     if (how.isGate === true && isOpen) this.#checkFiles(policy)
     return { digest, policy, findings, isTruncated: isCut, ...said }
@@ -185,11 +201,50 @@ export class Signatures {
     throw new RegistryError('SIGNATURES_BUSY', { message })
   }
 
+  /** By what is on the image and its indexes, then by its provenance, then by the images that it lists. */
+  async #byPolicy(look: Look, policy: Policy, all: readonly Judged[]): Promise<Said> {
+    const said = byPolicy(all)
+    if (said.state === 'verified') return said
+    const [own] = all
+    const provenance = policy.takesProvenance ? await this.#byProvenance(look, own!) : undefined
+    if (provenance !== undefined) return provenance
+    return (policy.takesChildren ? await this.#byChildren(look, policy, own!) : undefined) ?? said
+  }
+
+  /** A signature of the manifest that holds the provenance of the image vouches for the image. */
+  async #byProvenance(look: Look, own: Judged): Promise<Said | undefined> {
+    const holders = own.examined.findings.filter((it) => it.isProvenance === true)
+    for (const holder of new Set(holders.slice(0, holdersMax).map(({ manifest }) => manifest))) {
+      const judged = this.#parts.isRevoked(holder) ? undefined : await this.#examine(look, holder)
+      const said = judged && byPolicy([judged])
+      if (said?.state !== 'verified') continue
+      return { ...said, rests: [...said.rests, { manifest: holder, tag: undefined }] }
+    }
+    return undefined
+  }
+
+  /** An index is verified when every image that it lists is here and is verified by itself. */
+  async #byChildren(look: Look, policy: Policy, { bytes }: Judged): Promise<Said | undefined> {
+    const images = await imagesIn(this.#parts.metadata, look.repository, bytes, childrenMax)
+    if (images === undefined || images.length === 0) return undefined
+    const verified: Said[] = []
+    for (const image of images) {
+      if (this.#parts.isRevoked(image)) return undefined
+      const own = await this.#examine(look, image, { beside: bytes })
+      if (own === undefined) return undefined
+      const direct = byPolicy([own])
+      const isVerified = direct.state === 'verified'
+      const said =
+        isVerified || !policy.takesProvenance ? direct : await this.#byProvenance(look, own)
+      if (said?.state !== 'verified') return undefined
+      verified.push(said, { ...said, rests: [{ manifest: image, tag: undefined }] })
+    }
+    return joined(verified)
+  }
+
   async #examine(
-    repository: RepositoryName,
+    { repository, policy, tags: named, time }: Look,
     digest: Digest,
-    policy: Policy | undefined,
-    time: { leftMs: number },
     ahead: EvidenceAhead = {},
   ): Promise<Judged | undefined> {
     const evidence = await evidenceOf(this.#parts, repository, digest, ahead)
@@ -199,6 +254,7 @@ export class Signatures {
       const isCut = isTruncated || candidates.length > 0
       return {
         digest,
+        bytes: subject.bytes,
         tags,
         examined: { findings: [], isTruncated: isCut, verdict: undefined, ms: 0 },
       }
@@ -206,10 +262,12 @@ export class Signatures {
     const trust = this.#parts.trust()
     const rules = policy?.rules
     const msMax = time.leftMs
-    const examined = await this.#parts.examine({ subject, candidates, trust, rules, msMax })
+    const request = { subject, candidates, trust, rules, tags: named, msMax }
+    const examined = await this.#parts.examine(request)
     time.leftMs -= examined.ms
     return {
       digest,
+      bytes: subject.bytes,
       tags,
       examined: { ...examined, isTruncated: isTruncated || examined.isTruncated },
     }
@@ -242,7 +300,29 @@ export class Signatures {
   }
 }
 
-type Said = Pick<SignatureReport, 'state' | 'by' | 'rests' | 'validUntil'>
+/** What one report has in common for all that it looks at. */
+interface Look {
+  readonly repository: RepositoryName
+  readonly policy: Policy | undefined
+  /** Tags that every signature has to name, to count. */
+  readonly tags: readonly Tag[]
+  readonly time: { leftMs: number }
+}
+
+type Said = Pick<SignatureReport, 'state' | 'by' | 'rests' | 'validUntil' | 'signedAt'>
+
+/** What several verdicts `verified` say together: as old as the oldest, and as long as the shortest. */
+function joined(all: readonly Said[]): Said {
+  const validUntil = Math.min(...all.map((it) => it.validUntil ?? Number.POSITIVE_INFINITY))
+  const signedAt = Math.min(...all.map((it) => it.signedAt ?? Number.NEGATIVE_INFINITY))
+  return {
+    state: 'verified',
+    by: [...new Set(all.flatMap(({ by }) => by))].sort(),
+    rests: all.flatMap(({ rests }) => rests),
+    ...(Number.isFinite(validUntil) && { validUntil }),
+    ...(Number.isFinite(signedAt) && { signedAt }),
+  }
+}
 
 function withoutPolicy(findings: readonly ReportedFinding[]): Said {
   const signatures = findings.filter(({ isSignature }) => isSignature)
@@ -259,12 +339,13 @@ function byPolicy([own, ...parents]: readonly Judged[]): Said {
     if (verdict?.state !== 'verified') continue
     const inherited: Rest[] = digest === own!.digest ? [] : [{ manifest: digest, tag: undefined }]
     const rests = verdict.manifests.map((manifest) => ({ manifest, tag: tags.get(manifest) }))
-    const { by, validUntil } = verdict
+    const { by, validUntil, signedAt } = verdict
     return {
       state: 'verified',
       by,
       rests: [...rests, ...inherited],
       ...(validUntil !== undefined && { validUntil }),
+      ...(signedAt !== undefined && { signedAt }),
     }
   }
   return { state: own!.examined.verdict?.state ?? 'unsigned', by: [], rests: [] }

@@ -3,12 +3,12 @@
  * Whoever puts or deletes a row of these tables does so through `DerivedRows`, which asks here: no push, delete,
  * copy, collection or replay can forget it.
  *
- *   tags        a tag that is named after a manifest points elsewhere    → that manifest
- *   referrers   a manifest gains or loses a referrer                     → that manifest
+ *   tags        a tag that is named after a manifest points elsewhere    → that manifest, and the indexes that list it
+ *   referrers   a manifest gains or loses a referrer                     → that manifest, and the indexes that list it
  *   parents     an index lists a manifest, or does not any more          → that manifest
- *   manifests   it comes, goes or becomes something else                 → itself, and the indexes that list it:
- *                                                                          it may be an attestation of its neighbours
+ *   manifests   it comes, goes or becomes something else                 → itself, and the indexes that list it
  *
+ * Indexes, because a policy may take an index for verified by its images, and an image by the attestation beside it.
  * Always with everything that inherits: what an index lists, at most `levelsMax` deep. A verdict that is being worked
  * out loses its row as well, so what comes out of it finds another row than the one that it began with and is not
  * written.
@@ -28,7 +28,7 @@ export const levelsMax = 4
 /** Manifests that one transaction looks at; beyond it the whole repository loses its verdicts. */
 const looksMax = 10_000
 
-/** Indexes that list one manifest and are looked at. */
+/** Indexes that list one manifest and are looked at; with more the whole repository loses its verdicts. */
 const listsMax = 256
 
 /** A verdict that lost its force. */
@@ -79,7 +79,9 @@ export class VerdictDrops {
     const [repository, tag] = key
     const subject = namesakeOf(tag)
     if (subject === undefined || !this.#isWatched(repository)) return
-    if (this.#get('tags', key)?.digest !== row?.digest) this.#drop(repository, subject)
+    if (this.#get('tags', key)?.digest === row?.digest) return
+    this.#drop(repository, subject)
+    this.#dropLists(repository, subject)
   }
 
   #referrer(key: Databases['referrers']['key'], row: Row<'referrers'>): void {
@@ -89,6 +91,7 @@ export class VerdictDrops {
     const isSame = (before === undefined) === (row === undefined)
     if (!isSame || before?.artifactType !== row?.artifactType) {
       this.#drop(repository, subject)
+      this.#dropLists(repository, subject)
     }
   }
 
@@ -105,12 +108,7 @@ export class VerdictDrops {
     const before = this.#get('manifests', key)
     const isSame = before?.mediaType === row?.mediaType && before?.subject === row?.subject
     if (isSame && (before === undefined) === (row === undefined)) return
-    const lists = this.#rows.firstKeys(
-      'parents',
-      [digest, repository],
-      listsMax,
-    ) as Databases['parents']['key'][]
-    for (const [, , list] of lists) this.#drop(repository, list)
+    this.#dropLists(repository, digest)
     if (row !== undefined) return this.#drop(repository, digest)
     // What it lists is dropped with its edges.
     if (this.#get('verdicts', key) !== undefined) {
@@ -118,6 +116,13 @@ export class VerdictDrops {
       this.#dropped.push(key)
     }
     this.#rows.delete('pullViolations', key)
+  }
+
+  /** Indexes that list it, with all that they list: it may be an image of them, or hold what is attested of another. */
+  #dropLists(repository: RepositoryName, digest: string): void {
+    const lists = this.#rows.firstKeys('parents', [digest, repository], listsMax)
+    if (lists.length >= listsMax) return this.#dropAll(repository)
+    for (const [, , list] of lists as Databases['parents']['key'][]) this.#drop(repository, list)
   }
 
   #isWatched(repository: RepositoryName): boolean {

@@ -128,8 +128,10 @@ export function sameText({ subject, predicateType, predicate }: OwnStatement): s
  * What a policy required: its rules, and the keys, roots and stores that they name. SHA-256, lower-case hex. Another
  * key under the same name is another policy.
  */
-export function policyFingerprint({ name, rules }: Policy, trust: Trust): string {
-  const text = JSON.stringify([name, rules, factsOf(usedBy(rules, trust))])
+export function policyFingerprint(policy: Policy, trust: Trust): string {
+  const { name, rules, takesChildren, takesProvenance, bindsTags, isNotOlder } = policy
+  const options = [takesChildren, takesProvenance, bindsTags, isNotOlder]
+  const text = JSON.stringify([name, rules, options, factsOf(usedBy(rules, trust))])
   return createHash('sha256').update(text).digest('hex')
 }
 

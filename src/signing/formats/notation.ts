@@ -13,6 +13,7 @@ import {
   textOf,
   Unreadable,
 } from './encoding.ts'
+import { tagsOfTarget } from './named-tags.ts'
 
 export const notationType = 'application/vnd.cncf.notary.signature'
 
@@ -61,6 +62,8 @@ export interface NotationSignature {
     readonly digest: string
     readonly mediaType: string | undefined
     readonly size: unknown
+    /** That it names. */
+    readonly tags: readonly string[]
   }
   readonly algorithm: NotationAlgorithm
   /** What the signature covers. */
@@ -248,5 +251,6 @@ function targetOf(payload: Loose): NotationSignature['target'] {
   const target = objectOf(payload['targetArtifact'])
   const digest = textOf(target?.['digest'])
   if (digest === undefined) throw new Unreadable('the payload names no digest')
-  return { digest, mediaType: textOf(target?.['mediaType']), size: target?.['size'] }
+  const tags = tagsOfTarget(target ?? {})
+  return { digest, mediaType: textOf(target?.['mediaType']), size: target?.['size'], tags }
 }

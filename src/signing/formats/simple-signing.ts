@@ -4,6 +4,7 @@
  * signature.
  */
 import { fromBase64, fromJson, type Loose, objectOf, textOf, Unreadable } from './encoding.ts'
+import { tagsOfPayload } from './named-tags.ts'
 import { type Proofs, readProofAnnotations } from './proofs.ts'
 
 export const simpleSigningType = 'application/vnd.dev.cosign.simplesigning.v1+json'
@@ -29,12 +30,15 @@ export interface SimpleSigning {
   /** PEM; undefined: it is signed with a key. */
   readonly certificate: string | undefined
   readonly proofs: Proofs
+  /** That it names. */
+  readonly tags: readonly string[]
 }
 
 /** Reads one layer with its blob. Throws `Unreadable`. */
 export function readSimpleSigning(layer: Loose, payload: Uint8Array): SimpleSigning {
   const annotations = objectOf(layer['annotations']) ?? {}
-  const { critical } = fromJson(payload, payloadBytesMax, 'the payload') as { critical?: unknown }
+  const json = fromJson(payload, payloadBytesMax, 'the payload')
+  const { critical } = json
   const type = objectOf(critical)?.['type']
   if (type !== payloadType) throw new Unreadable(`the payload is not of type "${payloadType}"`)
   const image = objectOf(objectOf(critical)?.['image'])
@@ -42,7 +46,8 @@ export function readSimpleSigning(layer: Loose, payload: Uint8Array): SimpleSign
   if (digest === undefined) throw new Unreadable('the payload names no digest')
   const signature = fromBase64(annotations[ANNOTATIONS.signature], 'the signature')
   if (signature.byteLength === 0) throw new Unreadable('the signature is empty')
-  return { digest, signed: payload, signature, ...signerOfLayer(layer) }
+  const tags = tagsOfPayload(json)
+  return { digest, signed: payload, signature, tags, ...signerOfLayer(layer) }
 }
 
 /** What a layer says of its signer, beside the signature. Throws `Unreadable`. */

@@ -59,7 +59,9 @@ export function byStores(
   }
   const wrong = problemOf(made, leaf)
   if (wrong !== undefined) return { signer, result: 'invalid', reason: wrong }
-  return { signer, ...byChain({ how, made, chain, stores, store, signer }) }
+  const { tags } = made.target
+  const about = { signer, ...(tags.length > 0 && { tags }) }
+  return { ...about, ...byChain({ how, made, chain, stores, store, signer }) }
 }
 
 interface Look {

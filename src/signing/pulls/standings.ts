@@ -271,8 +271,10 @@ export class Standings {
  * One word for everything that a verdict depends on beside the evidence: the rules of a policy, the keys and whatever
  * else is trusted (plain data), and the version of the program, which may judge otherwise than the one before.
  */
-export function fingerprintOf({ name, rules }: Policy, trust: unknown, version: string): string {
-  const text = JSON.stringify([name, rules, trust, version], sorted)
+export function fingerprintOf(policy: Policy, trust: unknown, version: string): string {
+  const { name, rules, takesChildren, takesProvenance } = policy
+  const facts = [name, rules, takesChildren, takesProvenance, trust, version]
+  const text = JSON.stringify(facts, sorted)
   return createHash('sha256').update(text).digest('base64url')
 }
 

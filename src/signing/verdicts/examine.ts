@@ -17,6 +17,7 @@ import {
   statementType,
 } from '../formats/dsse.ts'
 import { fromJson, type Loose, listOf, objectOf, textOf, Unreadable } from '../formats/encoding.ts'
+import { tagsOfStatement } from '../formats/named-tags.ts'
 import { notationType } from '../formats/notation.ts'
 import { readSimpleSigning, signerOfLayer, simpleSigningType } from '../formats/simple-signing.ts'
 import { claimedTimeOf } from './claimed-time.ts'
@@ -32,6 +33,12 @@ const findingsMax = 256
 
 /** The predicate type of a signature that is written as an attestation (cosign 3). */
 const signPredicateType = 'https://sigstore.dev/cosign/sign/v1'
+
+/** Statements that say how the image was built. */
+const PROVENANCE: ReadonlySet<string> = new Set([
+  'https://slsa.dev/provenance/v1',
+  'https://slsa.dev/provenance/v0.2',
+])
 
 const helmProvenanceType = 'application/vnd.cncf.helm.chart.provenance.v1.prov'
 
@@ -136,7 +143,8 @@ function foundIn(look: Look, layer: Loose, artifactType: string | undefined): Fo
   }
 }
 
-type Part = SignedPart & Partial<Pick<Found, 'isSignature' | 'predicateType' | 'statement'>>
+type Part = SignedPart &
+  Partial<Pick<Found, 'isSignature' | 'predicateType' | 'statement' | 'isProvenance'>>
 
 interface Kind {
   readonly scheme: Scheme
@@ -179,9 +187,10 @@ function predicateTypeOf(type: string): string | undefined {
 }
 
 function simpleSigning({ subject, verifiers }: Look, layer: Loose, bytes: Uint8Array): Part {
-  const { digest, signed, signature, ...rest } = readSimpleSigning(layer, bytes)
+  const { digest, signed, signature, tags, ...rest } = readSimpleSigning(layer, bytes)
   if (digest !== subject.digest) return mismatch([digest])
-  return bySigner(verifiers, { signed, payload: signed, signatures: [signature], ...rest })
+  const made = { signed, payload: signed, signatures: [signature], ...rest }
+  return { ...named(tags), ...bySigner(verifiers, made) }
 }
 
 function attestation(look: Look, layer: Loose, bytes: Uint8Array): Part {
@@ -214,7 +223,8 @@ function envelopePart(
   if (!subjects.has(subject.digest)) return { ...about, ...mismatch([...subjects]) }
   const { signatures, payload } = envelope
   const made = { signed: signedBytesOf(envelope), payload, signatures, ...by }
-  return { ...about, ...claimedTimeOf(json), ...bySigner(verifiers, made) }
+  const tags = tagsOfStatement(json, subject.digest)
+  return { ...about, ...named(tags), ...claimedTimeOf(json), ...bySigner(verifiers, made) }
 }
 
 function notation({ subject, verifiers }: Look, layer: Loose, bytes: Uint8Array): Part {
@@ -231,8 +241,18 @@ function statement({ subject, candidate }: Look, _layer: Loose, bytes: Uint8Arra
     return { predicateType, ...mismatch([...subjects]) }
   }
   const reason = 'it is a statement without a signature'
-  return { predicateType, statement: json, ...claimedTimeOf(json), result: 'unsigned', reason }
+  const isProvenance = PROVENANCE.has(predicateType) && subjects.has(subject.digest)
+  return {
+    predicateType,
+    statement: json,
+    ...claimedTimeOf(json),
+    ...(isProvenance && { isProvenance }),
+    result: 'unsigned',
+    reason,
+  }
 }
+
+const named = (tags: readonly string[]) => (tags.length === 0 ? {} : { tags })
 
 /** Digests that are named in a reason. */
 const namedMax = 3

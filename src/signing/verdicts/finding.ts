@@ -96,6 +96,10 @@ export interface Finding {
   /** One sentence for a person, wherever the result is not `verified`, or where that has limits. */
   readonly reason?: string
   readonly signedAt?: SignedAt
+  /** Tags that the signer names in it. */
+  readonly tags?: readonly string[]
+  /** It is the provenance of the image in an index: who signs the manifest that holds it vouches for the image. */
+  readonly isProvenance?: true
   /** It is in a transparency log of one of the roots. */
   readonly isLogged?: true
   /** From then on it does not count any more by itself, ms since the epoch; undefined: it has no such end. */

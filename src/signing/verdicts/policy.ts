@@ -72,6 +72,8 @@ export interface Verdict {
   readonly by: readonly string[]
   /** Manifests that it rests on: without one of them the verdict may be another. */
   readonly manifests: readonly Digest[]
+  /** When the newest signature was made that it rests on, by a trusted time, ms since the epoch; undefined: no such time. */
+  readonly signedAt?: number
   /** From then on it has to be asked for again, ms since the epoch; undefined: it ends by a change only. */
   readonly validUntil?: number
 }
@@ -79,6 +81,8 @@ export interface Verdict {
 /** What rules are judged with. */
 export interface JudgeHow {
   readonly matches: Matches
+  /** Tags that every signature has to name, to count; empty: none. */
+  readonly tags: readonly string[]
   /** ms since the epoch. */
   readonly now: number
 }
@@ -111,6 +115,7 @@ export function judge(rules: readonly Rule[], found: readonly Evidence[], how: J
   const rests = new Set<Finding>()
   const by = new Set<string>()
   let validUntil = Number.POSITIVE_INFINITY
+  let signedAt = Number.NEGATIVE_INFINITY
   let lacksSignature = false
   let lacksAttestation = false
   for (const rule of rules) {
@@ -124,6 +129,7 @@ export function judge(rules: readonly Rule[], found: readonly Evidence[], how: J
       continue
     }
     validUntil = Math.min(validUntil, met.validUntil)
+    if (rule.kind === 'signature') signedAt = Math.max(signedAt, trustedTimeOf(met.findings))
     for (const finding of met.findings) {
       rests.add(finding)
       for (const one of rule.by) if (fits(one, finding, how.matches)) by.add(one.name)
@@ -136,9 +142,15 @@ export function judge(rules: readonly Rule[], found: readonly Evidence[], how: J
     state: 'verified',
     by: [...by].sort(),
     manifests: [...new Set([...rests].map(({ manifest }) => manifest))],
+    ...(Number.isFinite(signedAt) && { signedAt }),
     ...(Number.isFinite(validUntil) && { validUntil }),
   }
 }
+
+const trustedTimeOf = (findings: readonly Finding[]) =>
+  Math.max(
+    ...findings.map(({ signedAt }) => (signedAt?.by === 'trusted' ? signedAt.at : -Infinity)),
+  )
 
 const isBy = (by: readonly WantedSigner[], finding: Finding, matches: Matches) =>
   by.some((one) => fits(one, finding, matches))
@@ -149,11 +161,12 @@ const endOf = (findings: readonly Finding[]) =>
 function signaturesBy(
   { by, atLeast, isAnyAttestation }: SignatureRule,
   verified: readonly Evidence[],
-  { matches }: JudgeHow,
+  { matches, tags }: JudgeHow,
 ): Met | undefined {
   const findings = verified
     .map(({ finding }) => finding)
     .filter((finding) => finding.isSignature || isAnyAttestation)
+    .filter((finding) => tags.every((tag) => finding.tags?.includes(tag) === true))
     .filter((finding) => isBy(by, finding, matches))
   if (countSigners(by, findings, matches) < atLeast) return undefined
   return { findings, validUntil: endOf(findings) }

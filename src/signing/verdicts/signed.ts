@@ -13,7 +13,7 @@ import { fits, type Matches, type WantedSigner } from './signers.ts'
 /** What is said of a signature once it was looked at. */
 export type SignedPart = Pick<
   Finding,
-  'result' | 'reason' | 'signer' | 'signedAt' | 'isLogged' | 'validUntil'
+  'result' | 'reason' | 'signer' | 'signedAt' | 'tags' | 'isLogged' | 'validUntil'
 >
 
 /** One signature over some bytes, with what came along. */

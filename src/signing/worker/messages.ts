@@ -58,6 +58,8 @@ export interface ExamineRequest {
   readonly trust: Trust
   /** Of the policy that governs the image; undefined: none does. */
   readonly rules: readonly Rule[] | undefined
+  /** Tags that every signature has to name, to count; empty: none. */
+  readonly tags: readonly string[]
   /** What it may take, ms. */
   readonly msMax: number
 }

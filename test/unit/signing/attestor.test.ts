@@ -41,6 +41,10 @@ const policy: Policy = {
   tags: () => true,
   exempt: { pushers: true, users: new Set(), groups: new Set(), digests: new Set() },
   graceMs: 0,
+  takesChildren: false,
+  takesProvenance: false,
+  bindsTags: false,
+  isNotOlder: false,
   rules: [{ kind: 'signature', by: [release], atLeast: 1, isAnyAttestation: false }],
   countersign: false,
 }

@@ -51,7 +51,11 @@ async function push(tag: Tag, body: Buffer, gate: TagGate = openGate): Promise<D
   return pushed.digest
 }
 
-function gateOf(mode: Policy['mode'], report: () => Promise<Partial<SignatureReport>>) {
+function gateOf(
+  mode: Policy['mode'],
+  report: (of: Digest) => Promise<Partial<SignatureReport>>,
+  isNotOlder = false,
+) {
   const counted: unknown[] = []
   const policy: Policy = {
     name: 'prod',
@@ -60,6 +64,10 @@ function gateOf(mode: Policy['mode'], report: () => Promise<Partial<SignatureRep
     tags: () => true,
     exempt: { pushers: true, users: new Set(), groups: new Set(), digests: new Set() },
     graceMs: 0,
+    takesChildren: false,
+    takesProvenance: false,
+    bindsTags: false,
+    isNotOlder,
     countersign: false,
     rules: [{ kind: 'signature', by: [release], atLeast: 1, isAnyAttestation: false }],
   }
@@ -67,7 +75,11 @@ function gateOf(mode: Policy['mode'], report: () => Promise<Partial<SignatureRep
   const signatures = {
     metadata,
     governing: () => policy,
-    report: async () => ({ ...nothing, ...(await report()) }),
+    report: async (_repository: string, of: Digest) => ({
+      ...nothing,
+      digest: of,
+      ...(await report(of)),
+    }),
   } as unknown as Signatures
   const gate = new SignatureGate(signatures, { of: () => undefined, isEmpty: true }, (...verdict) =>
     counted.push(verdict),
@@ -116,4 +128,64 @@ test('a push under enforcement that cannot be verified stores nothing', async ()
   const { gate } = gateOf('enforce', busy)
   await expect(push(asTag('v1'), bytes, gate)).rejects.toMatchObject({ kind: 'SIGNATURES_BUSY' })
   expect(metadata.get('manifests', [repository, digest])).toBeUndefined()
+})
+
+test('a tag never moves back to what was signed before the image that it points at', async () => {
+  const times = new Map<Digest, number | undefined>()
+  const { gate } = gateOf(
+    'enforce',
+    async (of) => {
+      const signedAt = times.get(of)
+      return { state: 'verified', ...(signedAt !== undefined && { signedAt }) }
+    },
+    true,
+  )
+  const at = (tag: string) => metadata.get('tags', [repository, asTag(tag)])?.digest
+  const [old, current, unknown] = await Promise.all(
+    ['old', 'current', 'unknown'].map((seed) => push(asTag(`of-${seed}`), bodyOf(seed))),
+  )
+  times.set(old!, Date.UTC(2026, 0, 1)).set(current!, Date.UTC(2026, 5, 1))
+  const latest = asTag('latest')
+  await push(latest, bodyOf('current'), gate)
+  await push(latest, bodyOf('current'), gate)
+  const refused = { kind: 'SIGNATURE_REQUIRED', message: expect.stringContaining('2026-06-01') }
+  await expect(push(latest, bodyOf('old'), gate)).rejects.toMatchObject(refused)
+  await expect(push(latest, bodyOf('unknown'), gate)).rejects.toMatchObject({
+    message: expect.stringContaining('has no trusted time'),
+  })
+  expect(at('latest')).toBe(current)
+  // Signed again: somebody wants to go back.
+  times.set(old!, Date.UTC(2026, 5, 2))
+  await push(latest, bodyOf('old'), gate)
+  expect(at('latest')).toBe(old)
+  // What has no time holds no tag.
+  await push(asTag('other'), bodyOf('unknown'), gate)
+  await push(asTag('other'), bodyOf('old'), gate)
+  expect(at('other')).toBe(old)
+  expect(unknown).toBeDefined()
+})
+
+test('a tag that has moved since it was looked at does not move back', async () => {
+  const times = new Map<Digest, number>()
+  const { gate } = gateOf(
+    'enforce',
+    async (of) => ({ state: 'verified', signedAt: times.get(of) ?? 1 }),
+    true,
+  )
+  const newest = await push(asTag('of-newest'), bodyOf('newest'))
+  times.set(newest, 2)
+  const tag = asTag('raced')
+  const overtaken: TagGate = {
+    watches: () => true,
+    governed: async ({ tags }) => tags,
+    admit: async (it) => {
+      const admission = await gate.admit(it)
+      await push(tag, bodyOf('newest'))
+      return admission
+    },
+  }
+  await expect(push(tag, bodyOf('older'), overtaken)).rejects.toMatchObject({
+    kind: 'CHANGING_TOO_FAST',
+  })
+  expect(metadata.get('tags', [repository, tag])?.digest).toBe(newest)
 })

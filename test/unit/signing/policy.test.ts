@@ -55,13 +55,14 @@ const attestation = (by: string, where: readonly Where[] = []): AttestationRule 
   maxAgeMs: undefined,
 })
 
-const stateOf = (rules: readonly Rule[], all: readonly Evidence[]) =>
-  judge(rules, all, { matches, now }).state
+const how = { matches, now, tags: [] }
+
+const stateOf = (rules: readonly Rule[], all: readonly Evidence[]) => judge(rules, all, how).state
 
 test('a signature of a key that is named is enough, whatever else is there', () => {
   const mine = signedBy('release')
   const all = [signedBy('team'), found({ result: 'unknown key' }), mine]
-  expect(judge([signature(['release'])], all, { matches, now })).toEqual({
+  expect(judge([signature(['release'])], all, how)).toEqual({
     state: 'verified',
     by: ['release'],
     manifests: [mine.finding.manifest],
@@ -78,7 +79,7 @@ test('a signature of a key that is named is enough, whatever else is there', () 
 test('two signatures of one key are one signer', () => {
   const rule = [signature(['release', 'team', 'other'], 2)]
   expect(stateOf(rule, [signedBy('release'), signedBy('release')])).toBe('untrusted')
-  const both = judge(rule, [signedBy('release'), signedBy('team')], { matches, now })
+  const both = judge(rule, [signedBy('release'), signedBy('team')], how)
   expect(both).toMatchObject({ state: 'verified', by: ['release', 'team'] })
 })
 
@@ -94,9 +95,7 @@ test('all rules have to be met', () => {
   const rules = [signature(['release']), attestation('ci')]
   expect(stateOf(rules, [signedBy('release')])).toBe('incomplete')
   expect(stateOf(rules, [attestedBy('ci', slsa)])).toBe('untrusted')
-  expect(
-    judge(rules, [signedBy('release'), attestedBy('ci', slsa)], { matches, now }),
-  ).toMatchObject({
+  expect(judge(rules, [signedBy('release'), attestedBy('ci', slsa)], how)).toMatchObject({
     state: 'verified',
     by: ['ci', 'release'],
   })

@@ -62,12 +62,28 @@ const policy = type.convert(
     exempt,
     grace: type.withDefault(type.duration('0s', '30d'), '0s'),
     require: type.list('list of rules', rule, { lengthMin: 1 }),
+    children: type.optional(type.oneOf('all')),
+    via_attestation: type.withDefault(type.boolean(), false),
+    tag_binding: type.withDefault(type.boolean(), false),
+    not_older_than: type.optional(type.oneOf('current')),
     countersign: type.withDefault(type.boolean(), false),
   }),
-  ({ require, grace, ...rest }): SigningPolicyConfig<ByConfig> => ({
+  ({
+    require,
+    grace,
+    children,
+    via_attestation,
+    tag_binding,
+    not_older_than,
+    ...rest
+  }): SigningPolicyConfig<ByConfig> => ({
     ...rest,
     graceMs: grace,
     rules: require,
+    takesChildren: children === 'all',
+    takesProvenance: via_attestation,
+    bindsTags: tag_binding,
+    isNotOlder: not_older_than === 'current',
   }),
 )
 
@@ -168,6 +184,14 @@ export interface SigningPolicyConfig<By = NamedSignerConfig> {
   readonly graceMs: number
   /** All of them. */
   readonly rules: readonly SigningRuleConfig<By>[]
+  /** Whether an index is verified when every image that it lists is. */
+  readonly takesChildren: boolean
+  /** Whether the signature of its provenance in an index counts for an image. */
+  readonly takesProvenance: boolean
+  /** Whether a signature has to name the tag that moves. */
+  readonly bindsTags: boolean
+  /** Whether a tag never moves to what was signed before the image that it points at. */
+  readonly isNotOlder: boolean
   /** Whether the registry adds a signature of its own to what is verified, for podman and the like. */
   readonly countersign: boolean
 }
@@ -257,7 +281,17 @@ export function signingContradictions(values: Values): readonly Contradiction[] 
       unless: ['signing.keys'],
     }))
   const attested = attestContradictions(values, values['signing.policies'])
-  return [...named, ...inRules, ...revoked, ...attested]
+  return [...named, ...inRules, ...revoked, ...attested, ...ungatedOptions(values)]
+}
+
+/** Options of moves in a policy that judges none. */
+function ungatedOptions(values: Values): readonly Contradiction[] {
+  return values['signing.policies'].flatMap(({ gates, bindsTags, isNotOlder }, at) => {
+    const option = bindsTags ? 'tag_binding' : isNotOlder ? 'not_older_than' : undefined
+    if (option === undefined || gates.some((gate) => gate === 'tag' || gate === 'copy')) return []
+    const message = `[${at}].${option}: it reaches the gates tag and copy alone, and gates has neither`
+    return [{ key: 'signing.policies', message }]
+  })
 }
 
 /** What is wrong, and the setting that it depends on. */
