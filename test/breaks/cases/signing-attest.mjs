@@ -60,9 +60,9 @@ export const BREAKS = [
   {
     what: 'signing attest: a summary is made of what was only let pass',
     file: 'src/signing/gate.ts',
-    find: '      violation: { policy: policy.name, mode: policy.mode, gate, state, message },\n    }\n  }\n}',
+    find: '      violation: { policy: policy.name, mode: policy.mode, gate, state, message },\n    }\n  }\n',
     replace:
-      '      violation: { policy: policy.name, mode: policy.mode, gate, state, message },\n      onMoved: () => this.#passed?.({ repository, digest, policy, accepted: [] }),\n    }\n  }\n}',
+      '      violation: { policy: policy.name, mode: policy.mode, gate, state, message },\n      onMoved: () => this.#passed?.({ repository, digest, policy, accepted: [] }),\n    }\n  }\n',
     guard: http,
   },
   {

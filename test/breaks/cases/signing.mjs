@@ -85,8 +85,8 @@ export const BREAKS = [
   {
     what: 'signing: a signature of another image counts',
     file: 'src/signing/verdicts/examine.ts',
-    find: '  if (digest !== subject.digest) return mismatch([digest])\n  return bySigner',
-    replace: '  return bySigner',
+    find: '  if (digest !== subject.digest) return mismatch([digest])\n  const made',
+    replace: '  const made',
     guard: unit('examine'),
   },
   {
