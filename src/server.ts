@@ -154,7 +154,7 @@ async function start(
         ...endpointsOfMirrors(config, mirrors, logger),
         ...endpointsOfSyncs(syncs?.engine),
         ...endpointsOfPrune(syncs?.prune, useCases.writes.jobs),
-        ...endpointsOfSignatures(metadata, signed),
+        ...endpointsOfSignatures(config, metadata, useCases.writes.jobs, signed),
         ...auditEndpoints({ file: config.auditFile, flush: async () => audit?.flush() }),
       ]
       return endpoints

@@ -281,8 +281,8 @@ export interface Databases {
   readonly verdicts: { key: readonly [RepositoryName, Digest]; row: VerdictRow }
   /** Digests that can be pulled no more. */
   readonly revoked: { key: Digest; row: RevokedRow }
-  /** Pulls that a policy refused, or would refuse: one row a manifest. */
-  readonly pullViolations: { key: readonly [RepositoryName, Digest]; row: PullViolationRow }
+  /** Pulls that a policy refused, or would refuse, by `REPOSITORY@DIGEST`. */
+  readonly pullViolations: { key: string; row: PullViolationRow }
 }
 
 export type DatabaseName = keyof Databases

@@ -3,8 +3,9 @@
  */
 import type { Endpoint } from '../admin/endpoint.ts'
 import { EventTail } from '../admin/events/tail.ts'
-import { signatureEndpoints } from '../admin/signature-endpoints.ts'
+import { signatureEndpoints } from '../admin/signatures/endpoints.ts'
 import type { Config } from '../config/config.ts'
+import type { Jobs } from '../jobs/jobs.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Logger } from '../observability/logger.ts'
 import { SignatureCounters } from '../observability/metrics/signatures.ts'
@@ -19,6 +20,7 @@ import { type CountVerdict, SignatureGate } from '../signing/gate.ts'
 import { isNeeded, isUsed } from '../signing/needs.ts'
 import { Policies } from '../signing/policies.ts'
 import { type MayPush, PullGate } from '../signing/pulls/gate.ts'
+import { recheckWith } from '../signing/pulls/recheck.ts'
 import { fingerprintOf, Standings } from '../signing/pulls/standings.ts'
 import { type Puller, PullViolations } from '../signing/pulls/violations.ts'
 import { Revoked } from '../signing/revoked.ts'
@@ -45,10 +47,21 @@ export interface OpenedSignatures {
 }
 
 export function endpointsOfSignatures(
+  { signing }: Config,
   metadata: MetadataStore,
-  { signatures }: OpenedSignatures,
+  jobs: Jobs,
+  { signatures, standings, violations }: OpenedSignatures,
 ): Endpoint[] {
-  return signatureEndpoints({ metadata, signatures, tail: new EventTail(metadata) })
+  return signatureEndpoints({
+    metadata,
+    signatures,
+    violations,
+    jobs,
+    tail: new EventTail(metadata),
+    clock: systemClock,
+    configured: signing.revoked.digests,
+    recheck: recheckWith({ metadata, signatures, standings }),
+  })
 }
 
 /**

@@ -115,7 +115,7 @@ export class VerdictDrops {
       this.#rows.delete('verdicts', key)
       this.#dropped.push(key)
     }
-    this.#rows.delete('pullViolations', key)
+    this.#rows.delete('pullViolations', `${repository}@${digest}`)
   }
 
   /** Indexes that list it, with all that they list: it may be an image of them, or hold what is attested of another. */

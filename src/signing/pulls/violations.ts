@@ -39,11 +39,6 @@ export interface Violating {
   readonly tried: readonly TriedRow[]
 }
 
-interface Noted {
-  readonly key: readonly [RepositoryName, Digest]
-  readonly row: PullViolationRow
-}
-
 /** How often they are written down, ms. */
 const writeEveryMs = 10_000
 
@@ -56,9 +51,9 @@ const rowsAtOnce = 200
 export class PullViolations {
   readonly #metadata: MetadataStore
   readonly #clock: Clock
-  #noted = new Map<string, Noted>()
+  #noted = new Map<string, PullViolationRow>()
   /** On their way to the disk. */
-  #leaving = new Map<string, Noted>()
+  #leaving = new Map<string, PullViolationRow>()
   #writing: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
 
@@ -74,12 +69,10 @@ export class PullViolations {
 
   /** One pull. */
   note(policy: Policy, { repository, digest, state, message }: Violating, puller: Puller): void {
-    const name = `${repository}@${digest}`
-    const key = [repository, digest] as const
+    const key = `${repository}@${digest}`
     const before =
-      (this.#noted.get(name) ?? this.#leaving.get(name))?.row ??
-      this.#metadata.get('pullViolations', key)
-    if (!this.#noted.has(name) && this.#noted.size >= notedMax) return
+      this.#noted.get(key) ?? this.#leaving.get(key) ?? this.#metadata.get('pullViolations', key)
+    if (!this.#noted.has(key) && this.#noted.size >= notedMax) return
     const at = this.#clock.now()
     const isSame = before?.policy === policy.name && before.mode === policy.mode
     const since = isSame ? before : undefined
@@ -93,12 +86,12 @@ export class PullViolations {
       lastAt: at,
       pullers: withPuller(since?.pullers ?? [], puller, at),
     }
-    this.#noted.set(name, { key, row })
+    this.#noted.set(key, row)
     // Once a verdict: what follows is counted.
-    if (policy.mode === 'enforce' && since?.state !== state) this.#tell(key, row)
+    if (policy.mode === 'enforce' && since?.state !== state) this.#tell(repository, digest, row)
   }
 
-  #tell([repository, digest]: readonly [RepositoryName, Digest], row: PullViolationRow): void {
+  #tell(repository: RepositoryName, digest: Digest, row: PullViolationRow): void {
     const { user, address } = row.pullers[0]!
     const by = user === '' ? address : user
     const at = row.lastAt
@@ -113,17 +106,17 @@ export class PullViolations {
     this.#writing = this.#writing.then(async () => {
       this.#leaving = this.#noted
       this.#noted = new Map()
-      await this.#write([...this.#leaving.values()]).catch(() => undefined)
+      await this.#write([...this.#leaving]).catch(() => undefined)
       this.#leaving = new Map()
     })
     return this.#writing
   }
 
-  async #write(noted: readonly Noted[]): Promise<void> {
+  async #write(noted: readonly (readonly [string, PullViolationRow])[]): Promise<void> {
     for (let start = 0; start < noted.length; start += rowsAtOnce) {
       const changes = noted
         .slice(start, start + rowsAtOnce)
-        .map(({ key, row }): Change => ({ change: 'put', in: 'pullViolations', key, row }))
+        .map(([key, row]): Change => ({ change: 'put', in: 'pullViolations', key, row }))
       await this.#metadata.commit({ checks: [], changes })
     }
   }

@@ -2,31 +2,28 @@
  * @module What is attached to an image and signed, and by whom.
  */
 import * as v from 'valibot'
-import { findManifest } from '../distribution/pull.ts'
-import type { MetadataReader } from '../metadata/port.ts'
-import type { EventRow } from '../metadata/schema.ts'
-import type { RepositoryName } from '../registry/name.ts'
-import type { ReportedFinding, SignatureReport, Signatures } from '../signing/signatures.ts'
-import type { Signer } from '../signing/verdicts/finding.ts'
-import { type Endpoint, endpoint } from './endpoint.ts'
-import type { EventTail } from './events/tail.ts'
-import { reference } from './image-endpoints.ts'
-import { badRequest, notFound } from './problem.ts'
-import {
-  cursorOf,
-  defined,
-  isoTime,
-  nextSchema,
-  pageQuery,
-  referenceSchema,
-  repositorySchema,
-} from './schemas.ts'
+import { findManifest } from '../../distribution/pull.ts'
+import type { Jobs } from '../../jobs/jobs.ts'
+import type { RepositoryName } from '../../registry/name.ts'
+import type { Recheck } from '../../signing/pulls/recheck.ts'
+import type { ReportedFinding, SignatureReport, Signatures } from '../../signing/signatures.ts'
+import type { Signer } from '../../signing/verdicts/finding.ts'
+import { type Endpoint, endpoint, Reply } from '../endpoint.ts'
+import { reference } from '../image-endpoints.ts'
+import { jobSchema, toJob } from '../job-endpoints.ts'
+import { badRequest, conflict, notFound } from '../problem.ts'
+import { defined, isoTime, referenceSchema, repositorySchema } from '../schemas.ts'
+import { type RevocationSources, revocationEndpoints } from './revocations.ts'
+import { type ViolationSources, violationEndpoints } from './violations.ts'
 
-export interface SignatureSources {
-  readonly metadata: MetadataReader
+export interface SignatureSources extends Omit<ViolationSources, 'metadata'>, RevocationSources {
   readonly signatures: Pick<Signatures, 'report' | 'policy'>
-  readonly tail: EventTail
+  readonly jobs: Pick<Jobs, 'running' | 'start' | 'get'>
+  readonly recheck: Recheck
 }
+
+/** Only one job of it at a time. */
+const recheckKind = 'recheck-signatures'
 
 const signerSchema = v.object({
   name: v.optional(v.string()),
@@ -74,7 +71,8 @@ const reportSchema = v.object({
   truncated: v.boolean(),
 })
 
-export function signatureEndpoints({ metadata, signatures, tail }: SignatureSources): Endpoint[] {
+export function signatureEndpoints(sources: SignatureSources): Endpoint[] {
+  const { metadata, signatures, jobs, recheck } = sources
   const report = async (repository: RepositoryName, wanted: string, policy?: string) => {
     const { digest } = findManifest(metadata, repository, reference(wanted))
     const named = policy === undefined ? undefined : signatures.policy(policy)
@@ -113,45 +111,26 @@ export function signatureEndpoints({ metadata, signatures, tail }: SignatureSour
       handle: ({ body }) => report(body.repository, body.reference, body.policy),
     }),
     endpoint({
-      method: 'GET',
-      path: '/admin/signatures/violations',
+      method: 'POST',
+      path: '/admin/signatures/recheck',
       group: 'signatures',
-      summary:
-        'tags that moved although a policy in the mode audit or warn was not met, newest first',
-      query: v.strictObject({
-        limit: pageQuery.limit,
-        after: cursorOf(/^\d{1,15}$/),
+      summary: 'works out the verdict of every tagged image that a policy governs, as a job',
+      body: v.strictObject({
         repository: v.optional(repositorySchema),
+        wait: v.optional(v.boolean('expected true or false'), false),
       }),
-      answer: v.object({
-        violations: v.array(
-          v.object({
-            repository: v.string(),
-            tag: v.string(),
-            digest: v.string(),
-            at: v.string(),
-            by: v.string(),
-            message: v.string(),
-          }),
-        ),
-        next: nextSchema,
-      }),
-      handle: async ({ query: { limit, after, repository } }) => {
-        const fits = ({ action }: EventRow) => action === 'signature-missing'
-        const filter = { repository, since: undefined, until: undefined, fits }
-        const before = after === undefined ? undefined : Number(after)
-        const { events, last, hasMore } = await tail.backward(filter, before, limit)
-        const violations = events.map(({ row }) => ({
-          repository: row.repository,
-          tag: row.tag ?? '',
-          digest: row.digest ?? '',
-          at: isoTime(row.at),
-          by: row.by,
-          message: row.why ?? '',
-        }))
-        return defined({ violations, next: hasMore ? String(last) : undefined })
+      answer: v.object({ job: jobSchema }),
+      handle: async ({ body: { repository, wait } }, { actor }) => {
+        const running = jobs.running(recheckKind)
+        if (running !== undefined) throw conflict(`the job ${running} does that already`)
+        const started = await jobs.start(recheckKind, actor, (job) => recheck(repository, job))
+        if (wait) await started.ended
+        const job = toJob(started.id, jobs.get(started.id)!)
+        return new Reply(wait ? 200 : 202, { job })
       },
     }),
+    ...violationEndpoints(sources),
+    ...revocationEndpoints(sources),
   ]
 }
 

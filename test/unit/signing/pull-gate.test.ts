@@ -1,0 +1,173 @@
+/**
+ * @module What the gate before a pull says while a verdict cannot be had, and of what it is asked again.
+ */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { ManifestHandlers } from '../../../src/http/handlers/manifests.ts'
+import { PreparedAnswers, type PreparedManifest } from '../../../src/http/prepared-answers.ts'
+import type { Digest } from '../../../src/registry/digest.ts'
+import type { Policy } from '../../../src/signing/policies.ts'
+import { PullGate, type PullVerdict, pullWaitMs } from '../../../src/signing/pulls/gate.ts'
+import type { Standing } from '../../../src/signing/pulls/standings.ts'
+import { FakeClock } from '../../support/fake-clock.ts'
+import { asName, sha256 } from '../../support/registry-client.ts'
+
+const repository = asName('prod/app')
+const digest = sha256('{}') as Digest
+const it = { repository, digest, pushedAt: 0 }
+const puller = {
+  method: 'GET',
+  remoteAddress: '192.0.2.1',
+  caller: { kind: 'anonymous', name: '', groups: [] },
+  keepAddress: () => undefined,
+} as const
+
+let clock: FakeClock
+let known: Standing | undefined
+let find: () => Promise<void>
+let noted: string[]
+beforeEach(() => {
+  vi.useFakeTimers()
+  clock = new FakeClock()
+  known = undefined
+  find = async () => undefined
+  noted = []
+})
+afterEach(() => void vi.useRealTimers())
+
+const policyOf = (mode: Policy['mode'], more: Partial<Policy> = {}): Policy => ({
+  name: 'prod',
+  mode,
+  gates: new Set(['pull']),
+  tags: () => true,
+  exempt: { pushers: false, users: new Set(), groups: new Set(), digests: new Set() },
+  graceMs: 0,
+  rules: [{ kind: 'signature', by: ['release'], atLeast: 1 }],
+  ...more,
+})
+
+function gateOf(policy: Policy | undefined) {
+  const looks: string[] = []
+  const parts = {
+    signatures: {
+      governing: () => {
+        looks.push('policy')
+        return policy
+      },
+    },
+    standings: { known: () => known, find: () => find(), later: () => undefined },
+    revoked: { of: () => undefined },
+    violations: { note: (_policy: Policy, { state }: { state: string }) => noted.push(state) },
+    clock,
+    counts: () => undefined,
+  }
+  return { gate: new PullGate(parts, undefined), looks }
+}
+
+async function settled(gate: PullGate<typeof puller>): Promise<PullVerdict | undefined> {
+  const first = gate.look(it, puller, undefined)
+  if (!(first instanceof Promise)) return first
+  await vi.advanceTimersByTimeAsync(pullWaitMs)
+  return gate.look(it, puller, await first) as PullVerdict | undefined
+}
+
+test('a verdict that does not come in time is 503 where it is enforced, and noted elsewhere', async () => {
+  for (const never of [
+    () => new Promise<void>(() => undefined),
+    () => Promise.reject(new Error()),
+  ]) {
+    find = never
+    noted = []
+    const enforced = await settled(gateOf(policyOf('enforce')).gate)
+    expect(enforced?.refusal).toMatchObject({ kind: 'SIGNATURES_BUSY', status: 503 })
+    expect(enforced?.header).toBe('error; policy="prod"')
+    const audited = await settled(gateOf(policyOf('audit')).gate)
+    expect(audited).toMatchObject({ refusal: undefined, warning: undefined, isFor: 'asked' })
+    const warned = await settled(gateOf(policyOf('warn')).gate)
+    expect(warned?.warning).toMatch(/^signature policy "prod": not verified/)
+    expect(noted).toEqual(['error', 'error', 'error'])
+  }
+})
+
+test('a pull waits no longer than it may, however often it is asked again', async () => {
+  const { gate } = gateOf(policyOf('enforce'))
+  const deadline = await (gate.look(it, puller, undefined) as Promise<number>)
+  clock.advance(pullWaitMs - 1)
+  expect(gate.look(it, puller, deadline)).toBeInstanceOf(Promise)
+  clock.advance(1)
+  expect(gate.look(it, puller, deadline)).toMatchObject({ refusal: { kind: 'SIGNATURES_BUSY' } })
+})
+
+test('what is let through for a while is let through as long', async () => {
+  const seal = { isBroken: false }
+  const about = { repository, digest, seal, by: [], message: 'm', tried: [] }
+  const policy = policyOf('enforce', { graceMs: 60_000 })
+  known = { ...about, policy, state: 'unsigned', validUntil: clock.now() + 300_000 }
+  const { gate } = gateOf(policy)
+  const pushed = { ...it, pushedAt: clock.now() }
+  expect(gate.look(pushed, puller, undefined)).toMatchObject({
+    refusal: undefined,
+    isFor: 'all',
+    seal,
+    validUntil: clock.monotonic() + 60_000,
+  })
+  clock.advance(60_000)
+  expect(gate.look(pushed, puller, undefined)).toMatchObject({
+    refusal: { kind: 'SIGNATURE_REQUIRED' },
+    isFor: 'asked',
+    seal: undefined,
+  })
+})
+
+test('a verified image asks neither the gate nor the store again, until its seal breaks', () => {
+  const seal = { isBroken: false }
+  const policy = policyOf('enforce')
+  const about = { repository, digest, seal, by: ['release'], message: '', tried: [] }
+  known = { ...about, policy, state: 'verified', validUntil: Number.POSITIVE_INFINITY }
+  const { gate, looks } = gateOf(policy)
+  const reads: string[] = []
+  const metadata = {
+    get: (table: string) => {
+      reads.push(table)
+      return { mediaType: 'application/vnd.oci.image.manifest.v1+json', sizeBytes: 2, pushedAt: 1 }
+    },
+    getBytes: () => {
+      reads.push('bytes')
+      return Buffer.from('{}')
+    },
+    pageIn: () => undefined,
+  }
+  const answers = new PreparedAnswers()
+  const none = {} as never
+  const pulls = { note: () => undefined } as never
+  const handlers = new ManifestHandlers(
+    metadata as never,
+    answers,
+    none,
+    none,
+    none,
+    pulls,
+    none,
+    gate as never,
+  )
+  const path = `/v2/${repository}/manifests/${digest}`
+  const request = { ...puller, path, header: () => undefined } as never
+  const sent: number[] = []
+  const response = { send: (head: { status: number }) => sent.push(head.status) } as never
+  void handlers.get({ repository, reference: digest }, request, response)
+  expect(sent).toEqual([200])
+  expect(looks).toHaveLength(1)
+  const before = reads.length
+  for (let time = 0; time < 3; time += 1) {
+    const prepared = answers.get(path, performance.now()) as PreparedManifest
+    void handlers.answer(prepared, request, response)
+  }
+  expect(sent).toEqual([200, 200, 200, 200])
+  expect(looks).toHaveLength(1)
+  expect(reads).toHaveLength(before)
+  seal.isBroken = true
+  expect(answers.get(path, performance.now())).toBeUndefined()
+})
+
+test('where no policy governs, an answer has no seal and no end', () => {
+  expect(gateOf(undefined).gate.look(it, puller, undefined)).toBeUndefined()
+})
