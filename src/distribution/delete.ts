@@ -11,6 +11,7 @@ import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { signatureEvents } from '../signing/attached-events.ts'
 import { readManifestToRemove } from './manifest-to-remove.ts'
 import type { Protection } from './protection.ts'
 import type { TagLocks } from './tag-locks.ts'
@@ -52,7 +53,9 @@ export class Deletes {
         decision.changes.push({ change: 'raise', in: 'manifests', key: [repository, digest], at })
       }
       const event = { at, action: 'delete-tag', repository, by, tag, digest } as const
-      decision.changes.push(recordEvent(event))
+      const gone = { repository, digest, artifactType: undefined, subject: undefined, by, at }
+      const signed = signatureEvents('signature-removed', { ...gone, tags: [tag] })
+      decision.changes.push(recordEvent(event), ...signed)
       return decision
     }
     await tagLocks.run(repository, [tag], () => commitRetrying(this.#metadata, decide))
@@ -76,7 +79,11 @@ export class Deletes {
       // The lock keeps pushes from adding a tag, and the row's check any that passed it by.
       const decision = removeManifest(it, { at, by, why: 'deleted by a client' })
       const event = { at, action: 'delete-manifest', repository, by, digest } as const
-      decision.changes.push(recordEvent(event))
+      const { artifactType, subject } = row
+      const tags = it.tags.map(({ tag }) => tag)
+      const gone = { repository, digest, artifactType, subject, tags, by, at }
+      const signed = signatureEvents('signature-removed', gone)
+      decision.changes.push(recordEvent(event), ...signed)
       return decision
     }
     await tagLocks.run(repository, [digest], () => commitRetrying(this.#metadata, decide))

@@ -15,9 +15,11 @@ import type { TagCondition } from '../registry/entity-tag.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Manifest } from '../registry/manifest.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import { namesakeOf } from '../registry/named-tag.ts'
 import type { Reference } from '../registry/reference.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { signatureEvents } from '../signing/attached-events.ts'
 import { requireAttachment } from '../signing/attachment.ts'
 import { type Admission, type TagGate, violationEvents } from '../signing/gate.ts'
 import { checkChildren } from './check-children.ts'
@@ -185,6 +187,7 @@ export class ManifestPushes {
         changes.push(...violationEvents({ repository, digest, tags: governed }, admission, by, now))
       }
       if (tags.length === 0) changes.push(this.#event(push, digest, now))
+      changes.push(...this.#signed(push, digest, manifest, tags, now))
       changes.push(...this.#raises(manifest, now), ...(push.more ?? []))
       return { checks: [...checks, ...(admission?.checks ?? [])], changes }
     })
@@ -285,6 +288,25 @@ export class ManifestPushes {
       isImmutable: this.#parts.protection.isImmutable(repository, tag),
       ...(isConditional ? { condition } : {}),
     }
+  }
+
+  /** A signature that was there before, or under that tag, does not come. */
+  #signed(
+    { repository, by }: ManifestPush,
+    digest: Digest,
+    { subject, artifactType }: Manifest,
+    tags: readonly Tag[],
+    at: Timestamp,
+  ): Change[] {
+    const named = tags.filter((tag) => namesakeOf(tag) !== undefined)
+    if (subject === undefined && named.length === 0) return []
+    const isThere = this.#metadata.get('manifests', [repository, digest]) !== undefined
+    const moved = named.filter((tag) => {
+      return this.#metadata.get('tags', [repository, tag])?.digest !== digest
+    })
+    const about = isThere ? undefined : subject?.digest.digest
+    const it = { repository, digest, artifactType, subject: about, tags: moved, by, at }
+    return signatureEvents('signature-added', it)
   }
 
   #event({ repository, by }: ManifestPush, digest: Digest, at: Timestamp): Change {

@@ -22,7 +22,7 @@ import { type Candidate, evidenceManifestBytesMax, type Subject } from './verdic
 const candidatesMax = 128
 
 /** Artifact types of what is signed: looked at before everything else, which may be a lot. */
-const SIGNED_TYPES: ReadonlySet<string> = new Set([
+export const SIGNED_TYPES: ReadonlySet<string> = new Set([
   bundleType,
   notationType,
   'application/vnd.dev.cosign.artifact.sig.v1+json',

@@ -3,6 +3,7 @@
  * signatures, and that no answer outlives what it rests on.
  */
 import { expect, test } from 'vitest'
+import { adminJson } from '../../support/admin.ts'
 import { attach, bundleManifest } from '../../support/attach-signatures.ts'
 import { image, named, put } from '../../support/attached.ts'
 import { describeRegistry } from '../../support/in-process.ts'
@@ -207,6 +208,38 @@ describeRegistry('the gate before a pull', { config }, (registry) => {
     const ungoverned = await get(client, 'dev/app', other.digest)
     expect(ungoverned.headers[signatureHeader]).toBeUndefined()
     expect(ungoverned.headers['cache-control']).toContain('immutable')
+  })
+
+  test('the history tells of signatures that come and go, and of verdicts that change', async () => {
+    const { client } = registry()
+    const app = await image(client, 'prod/told', 'told', 'v1')
+    await statusOf(client, 'prod/told', 'v1')
+    await sign(client, 'prod/told', app.digest)
+    await statusOf(client, 'prod/told', 'v1')
+    const attached = { subject: app, artifactType: bundleManifest }
+    const layers = [signedBundle(release, app.digest)]
+    const bundle = await attach(client, 'prod/told', layers, attached)
+    // The same once more is none that comes.
+    await attach(client, 'prod/told', layers, attached)
+    await client.delete(path('prod/told', bundle.digest))
+    await client.delete(path('prod/told', `${named(app.digest)}.sig`))
+    await statusOf(client, 'prod/told', 'v1')
+    const { events } = await adminJson<{ events: { action: string; why?: string }[] }>(
+      client,
+      'GET',
+      `/admin/events?repository=prod/told&digest=${app.digest}`,
+    )
+    const told = events.map(({ action }) => action)
+    expect(told.filter((action) => action.startsWith('signature-'))).toEqual([
+      'signature-added',
+      'signature-added',
+      'signature-removed',
+      'signature-removed',
+    ])
+    const changes = events.filter(({ action }) => action === 'verdict-changed')
+    expect(changes.at(0)?.why).toBe('signature policy "prod": unsigned before, verified now')
+    expect(changes.at(-1)?.why).toBe('signature policy "prod": verified before, unsigned now')
+    expect(told.filter((action) => action === 'pull-denied').length).toBeGreaterThan(0)
   })
 
   test('a restart keeps what was found out', async () => {
