@@ -36,6 +36,7 @@ export async function judgeSigning(config: Config): Promise<readonly Finding[]> 
     ...judgeEnds(signing),
     ...(await judgeTwins(signing)),
     ...judgePlaces(signing, mirrors),
+    ...judgeExempt(config),
   ]
 }
 
@@ -149,6 +150,22 @@ function judgePlaces(
         const message = `the mirror ${name} brings tags there, which no policy of signatures sees`
         return { key: 'signing.policies', path: [index, 'repositories'], message, isWarning: true }
       })
+  })
+}
+
+/** Whoever may push is exempt from the gate of pulls: where that is all who may pull, it stops none of them. */
+function judgeExempt({ signing, auth, access }: Config): readonly Finding[] {
+  const isOpen = auth.type === 'none' && access.length === 0 && auth.foreign === undefined
+  const isForPulls = access.some(
+    ({ actions }) => actions.includes('pull') && !actions.includes('push'),
+  )
+  if (isOpen || isForPulls) return []
+  return signing.policies.flatMap(({ gates, exempt }, index): readonly Finding[] => {
+    if (!gates.includes('pull') || !exempt.pushers) return []
+    const message =
+      'every rule of access that allows pulls allows pushes as well, and who may push is exempt from the gate of pulls: give the credentials of deployments a rule for pulls alone'
+    const path = [index, 'exempt', 'pushers']
+    return [{ key: 'signing.policies', path, message, isWarning: true }]
   })
 }
 

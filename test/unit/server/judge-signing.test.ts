@@ -99,7 +99,7 @@ test.each([
   [{ ...policy, require: [] }, 'require: expected a list of rules that is not empty'],
   [{ ...policy, require: [{}] }, 'expected exactly one of signature and attestation'],
   [{ ...policy, repositories: [] }, 'expected a list of patterns that is not empty'],
-  [{ ...policy, gates: ['pull'] }, 'expected tag or copy'],
+  [{ ...policy, gates: ['blob'] }, 'expected tag, copy or pull'],
   [{ ...policy, mode: 'on' }, 'expected audit, warn or enforce'],
   [{ ...policy, modus: 'audit' }, 'unknown key "modus"; did you mean "mode"?'],
   [
@@ -161,4 +161,25 @@ test('a policy over what a mirror brings is taken with a warning', async () => {
   expect(more).toEqual([])
   expect(line).toContain('warning: signing.policies[0].repositories: the mirror docker.io brings')
   expect(await judge([key], [policy], { mirrors })).toEqual([])
+})
+
+test('a gate of pulls that stops none of those who may pull is taken with a warning', async () => {
+  const pulls = { ...policy, gates: ['pull'] }
+  const rule = { repositories: ['**'], anonymous: true, actions: ['pull', 'push'] }
+  const [line, ...more] = await judge([key], [pulls], { access: [rule] })
+  expect(more).toEqual([])
+  expect(line).toContain('warning: signing.policies[0].exempt.pushers: every rule of access')
+  const deploys = { ...rule, actions: ['pull'] }
+  expect(await judge([key], [pulls], { access: [rule, deploys] })).toEqual([])
+  expect(await judge([key], [pulls])).toEqual([])
+  const strict = { ...pulls, exempt: { pushers: false } }
+  expect(await judge([key], [strict], { access: [rule] })).toEqual([])
+})
+
+test.each([
+  [{ ...policy, exempt: { digests: ['sha256:1'] } }, 'expected a digest such as "sha256:"'],
+  [{ ...policy, exempt: { user: ['x'] } }, 'user'],
+  [{ ...policy, grace: '31d' }, 'expected a duration from 0s to 30d'],
+])('what is exempt is judged: %j', async (one, message) => {
+  expect((await judge([key], [one])).join('\n')).toContain(message)
 })
