@@ -147,6 +147,14 @@ export const TARGETS: readonly Target[] = [
   absolute('pressure', 'manifestTtfbP99Ms', '<=', 5, 'ms', 'first byte of a manifest, p99'),
   absolute('get-manifest-basic', 'ofOpen', '>=', 0.8, '', 'rate of the open registry'),
   absolute('get-manifest-bearer', 'ofOpen', '>=', 0.8, '', 'rate of the open registry'),
+  absolute(
+    'get-manifest-gated',
+    'ofUngated',
+    '>=',
+    0.97,
+    '',
+    'rate of a repository without a policy',
+  ),
   absolute('wrong-passwords', 'loopMsP99', '<=', 20, 'ms', 'event-loop delay, p99'),
   absolute(
     'wrong-passwords',

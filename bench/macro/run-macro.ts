@@ -18,6 +18,7 @@ import { pressureRow } from './rows/pressure.ts'
 import { nodePushRows, pushRows } from './rows/pushes.ts'
 import { nodeReadRows, readRows } from './rows/reads.ts'
 import { scaleRows } from './rows/scale.ts'
+import { signingRows } from './rows/signing.ts'
 import { syncRows } from './rows/syncs.ts'
 import { trafficRows } from './rows/traffic.ts'
 import type { ServerKind } from './server.ts'
@@ -37,6 +38,7 @@ export const ROWS: readonly Row[] = [
   ...collectionRows,
   pressureRow,
   ...accessRows,
+  ...signingRows,
   ...mirrorRows,
   ...syncRows,
   ...nodeReadRows,
