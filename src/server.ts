@@ -14,6 +14,7 @@ import { LifeCycle, type OnOpened } from './runtime/life-cycle.ts'
 import {
   endpointsOfMirrors,
   endpointsOfPrune,
+  endpointsOfSignatures,
   endpointsOfSyncs,
   storeEndpoints,
 } from './server/admin.ts'
@@ -25,7 +26,7 @@ import { openFollowers } from './server/followers.ts'
 import { makeHttp } from './server/http.ts'
 import { mirroredBy } from './server/mirrors.ts'
 import { openAccess } from './server/open-access.ts'
-import { endpointsOfSignatures, openSignatures } from './server/signatures.ts'
+import { openSignatures } from './server/signatures.ts'
 import { makeHealth, makeMetrics, type StatusParts, statusEndpoints } from './server/status.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
 import { makeUseCases, type UseCases } from './server/use-cases.ts'
@@ -120,11 +121,10 @@ async function start(
     isForAll,
     answered,
     gate,
-    witness,
     logger,
     life,
   }
-  const { mirrors, syncs, syncCounters } = await openFollowers(config, shared)
+  const { mirrors, syncs, syncCounters } = await openFollowers(config, shared, signed)
   const health = makeHealth(storage)
   const shown: StatusParts = {
     storage,

@@ -10,6 +10,7 @@ import type { Logger } from '../observability/logger.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import type { Witness } from '../signing/attest/witness.ts'
+import type { MirrorGate } from './verification.ts'
 
 export interface MirrorContext {
   readonly metadata: MetadataStore
@@ -22,6 +23,7 @@ export interface MirrorContext {
   readonly pushes: ManifestPushes
   /** Hears of every manifest that comes; undefined: the registry signs nothing itself. */
   readonly witness?: Pick<Witness, 'fetched'> | undefined
+  readonly gate: MirrorGate
 }
 
 /**

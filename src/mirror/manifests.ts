@@ -33,6 +33,35 @@ export interface ManifestHead {
   readonly sizeBytes: number
 }
 
+/** Where the answer to a pull of a manifest is. */
+export type ManifestOutcome =
+  /** In the metadata; `stale` says why it could not be checked. */
+  | { readonly kind: 'local'; readonly stale?: string; readonly isHit: boolean }
+  /** Only upstream's HEAD is known. */
+  | { readonly kind: 'head'; readonly head: ManifestHead }
+  /** Fetched, but the store did not take it. */
+  | { readonly kind: 'bytes'; readonly fetched: FetchedManifest }
+
+/** How a client asks for a manifest. */
+export interface PullHow {
+  readonly isHead: boolean
+  /** Latest time for an answer of upstream, ms on the monotonic clock. */
+  readonly deadline: number
+}
+
+/** What is here is the answer although upstream has a newer one. */
+export function held(why: string): ManifestOutcome {
+  return { kind: 'local', stale: why, isHit: true }
+}
+
+/** Upstream has deleted it, and it is not shown any more. */
+export function gone({ mirror }: MirroredRepository, tag: Tag): RegistryError {
+  return new RegistryError('MANIFEST_UNKNOWN', {
+    message: 'upstream does not have it',
+    detail: { mirror: mirror.name, tag },
+  })
+}
+
 export class UpstreamManifests {
   readonly #context: MirrorContext
   readonly #cooldown: Cooldown

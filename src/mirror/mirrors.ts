@@ -19,13 +19,13 @@ import { Cooldown, indexChildren } from './cooldown.ts'
 import { MirrorEviction } from './eviction.ts'
 import { MirrorLists } from './lists.ts'
 import { ManifestEviction } from './manifest-eviction.ts'
-import { UpstreamManifests } from './manifests.ts'
+import { type ManifestOutcome, type PullHow, UpstreamManifests } from './manifests.ts'
 import { Mirror } from './mirror.ts'
 import type { MirroredRepository } from './mirrored-repository.ts'
 import { NegativeCache } from './negative-cache.ts'
 import { OpenSessions } from './open-sessions.ts'
 import { Purge } from './purge.ts'
-import { type ManifestOutcome, MirrorTags, type PullHow } from './tags.ts'
+import { MirrorTags } from './tags.ts'
 import { Warming } from './warm.ts'
 
 export interface MirrorsOptions extends MirrorContext {
@@ -75,7 +75,9 @@ export class Mirrors {
     this.#cooldown = new Cooldown(options)
     this.#refused = new NegativeCache(options.clock)
     this.#manifests = new UpstreamManifests(options, this.#cooldown)
-    this.tags = new MirrorTags(options, this.#manifests, this.#cooldown)
+    this.tags = new MirrorTags(options, this.#manifests, this.#cooldown, (repository, digest) =>
+      this.warming.signed(repository, digest),
+    )
     this.blobs = new MirrorBlobs(options, this.eviction)
     this.lists = new MirrorLists(options)
     this.warming = new Warming({
@@ -83,6 +85,7 @@ export class Mirrors {
       blobs: this.blobs,
       fetchManifest: (repository, reference) =>
         this.manifest(repository, reference, this.unhurried()),
+      refreshTag: (repository, tag) => this.tags.refresh(repository, tag),
       listReferrers: (repository, subject) =>
         this.lists.referrers(repository, subject, this.unhurried().deadline),
     })
@@ -210,6 +213,18 @@ export class Mirrors {
       this.#refused.note(key, error)
       throw error
     }
+  }
+
+  /**
+   * Brings the signatures of a manifest that is here and about to be answered, as far as a policy wants them. Undefined:
+   * nothing has to be waited for.
+   */
+  verify(repository: MirroredRepository, reference: Reference): Promise<unknown> | undefined {
+    const digest =
+      reference.kind === 'digest'
+        ? reference.digest
+        : this.#context.metadata.get('tags', [repository.name, reference.tag])?.digest
+    return digest && this.tags.verification.prepare(repository, digest)
   }
 
   async #fetchByDigest(

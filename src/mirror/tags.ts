@@ -13,34 +13,30 @@
  *                         │ 404 / failure            │ 404 / 502, 504
  */
 
+import type { Change } from '../metadata/transaction.ts'
 import type { MirrorTagRow } from '../metadata/upstream-rows.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
+import { namesakeOf } from '../registry/named-tag.ts'
 import type { Tag } from '../registry/tag.ts'
 import { BoundedMap } from '../runtime/bounded-map.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
 import { isHeadUnknown, toUpstreamError, type UpstreamError } from '../upstream/error.ts'
 import { checkWaitMs, type MirrorContext, missMs } from './context.ts'
 import { type Cooldown, tooYoung } from './cooldown.ts'
-import type { FetchedManifest, ManifestHead, UpstreamManifests } from './manifests.ts'
+import {
+  gone,
+  held,
+  type ManifestHead,
+  type ManifestOutcome,
+  type PullHow,
+  type UpstreamManifests,
+} from './manifests.ts'
 import type { MirroredRepository } from './mirrored-repository.ts'
 import { NegativeCache } from './negative-cache.ts'
+import { type FetchSigned, Verification } from './verification.ts'
 
-/** Where the answer to a pull of a manifest is. */
-export type ManifestOutcome =
-  /** In the metadata; `stale` says why it could not be checked. */
-  | { readonly kind: 'local'; readonly stale?: string; readonly isHit: boolean }
-  /** Only upstream's HEAD is known. */
-  | { readonly kind: 'head'; readonly head: ManifestHead }
-  /** Fetched, but the store did not take it. */
-  | { readonly kind: 'bytes'; readonly fetched: FetchedManifest }
-
-/** How a client asks for a manifest. */
-export interface PullHow {
-  readonly isHead: boolean
-  /** Latest time for an answer of upstream, ms on the monotonic clock. */
-  readonly deadline: number
-}
+const cooling = held('the newer one has to wait for its cooldown')
 
 /** After a failed check nobody waits for this long, ms. */
 const failedForMs = 3_000
@@ -52,14 +48,21 @@ export class MirrorTags {
   readonly #context: MirrorContext
   readonly #manifests: UpstreamManifests
   readonly #cooldown: Cooldown
+  readonly verification: Verification
   readonly #checking = new SingleFlight<ManifestOutcome>()
   readonly #negative: NegativeCache
   readonly #failedUntil = new BoundedMap<string, { until: number; error: UpstreamError }>(failedMax)
 
-  constructor(context: MirrorContext, manifests: UpstreamManifests, cooldown: Cooldown) {
+  constructor(
+    context: MirrorContext,
+    manifests: UpstreamManifests,
+    cooldown: Cooldown,
+    fetchSigned: FetchSigned,
+  ) {
     this.#context = context
     this.#manifests = manifests
     this.#cooldown = cooldown
+    this.verification = new Verification({ ...context, fetchSigned })
     this.#negative = new NegativeCache(context.clock)
   }
 
@@ -209,8 +212,7 @@ export class MirrorTags {
       if (how.isHead) return this.#check(repository, tag, how)
       return this.#take(repository, tag, digest.value, how.deadline)
     }
-    await this.#point(repository, tag, digest.value, row.checkedAt)
-    return { kind: 'local', isHit: true }
+    return this.#pointed(repository, tag, digest.value, row.checkedAt, true)
   }
 
   #check(repository: MirroredRepository, tag: Tag, how: PullHow): Promise<ManifestOutcome> {
@@ -259,14 +261,13 @@ export class MirrorTags {
       return this.#take(repository, tag, undefined, deadline)
     }
     const digest = head?.digest ?? known!
-    if (await this.#isHeldBack(repository, tag, digest)) {
-      return { kind: 'local', stale: 'the newer one has to wait for its cooldown', isHit: true }
-    }
+    if (await this.#isHeldBack(repository, tag, digest)) return cooling
     if (this.#context.metadata.get('manifests', [repository.name, digest]) !== undefined) {
-      await this.#point(repository, tag, digest, clock.now())
-      return { kind: 'local', isHit: true }
+      return this.#pointed(repository, tag, digest, clock.now(), true)
     }
-    if (!isHead) return this.#take(repository, tag, digest, deadline)
+    // Whoever hears the digest asks for that next: it must be one that the tag may mean.
+    if (!isHead || this.verification.isEnforced(repository))
+      return this.#take(repository, tag, digest, deadline)
     await this.#remember(repository, tag, { digest: row?.digest ?? digest, next: digest })
     return { kind: 'head', head: head! }
   }
@@ -279,24 +280,22 @@ export class MirrorTags {
     deadline: number,
   ): Promise<ManifestOutcome> {
     const { clock } = this.#context
-    if (digest !== undefined) {
-      if (await this.#isHeldBack(repository, tag, digest)) {
-        return { kind: 'local', stale: 'the newer one has to wait for its cooldown', isHit: true }
-      }
-      const fetched = await this.#manifests.byDigest(repository, digest, deadline)
-      if (!fetched.isStored) return { kind: 'bytes', fetched }
-      await this.#point(repository, tag, digest, clock.now())
-      return { kind: 'local', isHit: false }
+    if (digest !== undefined && (await this.#isHeldBack(repository, tag, digest))) return cooling
+    const fetched =
+      digest === undefined
+        ? await this.#manifests.byTag(repository, tag, deadline)
+        : await this.#manifests.byDigest(repository, digest, deadline)
+    if (digest === undefined) {
+      if (await this.#isHeldBack(repository, tag, fetched.digest)) return cooling
+      // What is to be judged first is stored without its tag.
+      const isTagged = !this.verification.isEnforced(repository)
+      const note = noted(repository, tag, { digest: fetched.digest, checkedAt: clock.now() })
+      const reference = isTagged ? ({ kind: 'tag', tag } as const) : undefined
+      await this.#manifests.store(repository, fetched, reference, isTagged ? [note] : [])
+      if (fetched.isStored && isTagged) return { kind: 'local', isHit: false }
     }
-    const fetched = await this.#manifests.byTag(repository, tag, deadline)
-    if (await this.#isHeldBack(repository, tag, fetched.digest)) {
-      return { kind: 'local', stale: 'the newer one has to wait for its cooldown', isHit: true }
-    }
-    const row = { digest: fetched.digest, checkedAt: clock.now() }
-    await this.#manifests.store(repository, fetched, { kind: 'tag', tag }, [
-      { change: 'put', in: 'mirrorTags', key: [repository.name, tag], row },
-    ])
-    return fetched.isStored ? { kind: 'local', isHit: false } : { kind: 'bytes', fetched }
+    if (!fetched.isStored) return { kind: 'bytes', fetched }
+    return this.#pointed(repository, tag, fetched.digest, clock.now(), false)
   }
 
   /** Whether an older one is to be answered instead. Throws DENIED when there is none. */
@@ -309,19 +308,34 @@ export class MirrorTags {
     return true
   }
 
-  /** Lets the tag mean a stored manifest, and notes when upstream last said so. */
+  /** `#point`, and the answer that follows from it. */
+  async #pointed(
+    repository: MirroredRepository,
+    tag: Tag,
+    digest: Digest,
+    checkedAt: number,
+    isHit: boolean,
+  ): Promise<ManifestOutcome> {
+    const isPointed = await this.#point(repository, tag, digest, checkedAt)
+    return isPointed ? { kind: 'local', isHit } : held('the newer one is not verified')
+  }
+
+  /**
+   * Lets the tag mean a stored manifest, and notes when upstream last said so. False: a policy of signatures does not
+   * let it, and it goes on meaning what it meant.
+   */
   async #point(
     repository: MirroredRepository,
     tag: Tag,
     digest: Digest,
     checkedAt: number,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { metadata } = this.#context
     const now = metadata.get('tags', [repository.name, tag])?.digest
     const row = this.#row(repository, tag)
     if (now === digest) {
       const isSame = row?.digest === digest && row.next === undefined
-      if (isSame && row.checkedAt === checkedAt) return
+      if (isSame && row.checkedAt === checkedAt) return true
       const { goneAt } = row ?? {}
       const isStillGone = goneAt !== undefined && row?.checkedAt === checkedAt
       await this.#remember(
@@ -330,15 +344,22 @@ export class MirrorTags {
         { digest, ...(isStillGone ? { goneAt } : {}) },
         checkedAt,
       )
-      return
+      return true
+    }
+    // A tag of signatures is what others are verified by.
+    const isJudged = now !== undefined && namesakeOf(tag) === undefined
+    if (isJudged && !(await this.verification.mayMove(repository, now, digest))) {
+      await this.#remember(repository, tag, { digest: now, next: digest }, checkedAt)
+      return false
     }
     const manifest = metadata.get('manifests', [repository.name, digest])
     const bytes = metadata.getBytes('manifestBytes', digest)?.slice()
-    if (manifest === undefined || bytes === undefined) return
+    if (manifest === undefined || bytes === undefined) return true
     const fetched = { digest, mediaType: manifest.mediaType, bytes, isStored: true }
     await this.#manifests.store(repository, fetched, { kind: 'tag', tag }, [
-      { change: 'put', in: 'mirrorTags', key: [repository.name, tag], row: { digest, checkedAt } },
+      noted(repository, tag, { digest, checkedAt }),
     ])
+    return true
   }
 
   async #remember(
@@ -347,17 +368,8 @@ export class MirrorTags {
     row: Omit<MirrorTagRow, 'checkedAt'>,
     checkedAt = this.#context.clock.now(),
   ): Promise<void> {
-    await this.#context.metadata.commit({
-      checks: [],
-      changes: [
-        {
-          change: 'put',
-          in: 'mirrorTags',
-          key: [repository.name, tag],
-          row: { ...row, checkedAt },
-        },
-      ],
-    })
+    const changes = [noted(repository, tag, { ...row, checkedAt })]
+    await this.#context.metadata.commit({ checks: [], changes })
   }
 
   async #noteFailure(
@@ -380,9 +392,7 @@ export class MirrorTags {
   }
 }
 
-function gone({ mirror }: MirroredRepository, tag: Tag): RegistryError {
-  return new RegistryError('MANIFEST_UNKNOWN', {
-    message: 'upstream does not have it',
-    detail: { mirror: mirror.name, tag },
-  })
+/** What upstream's tag was, and when. */
+function noted({ name }: MirroredRepository, tag: Tag, row: MirrorTagRow): Change {
+  return { change: 'put', in: 'mirrorTags', key: [name, tag], row }
 }

@@ -9,13 +9,15 @@ import type { MetadataReader } from '../metadata/port.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { fallbackTagOf } from '../registry/named-tag.ts'
 import { parseReference, type Reference } from '../registry/reference.ts'
-import { parseTag } from '../registry/tag.ts'
+import { parseTag, type Tag } from '../registry/tag.ts'
+import { isSignedType } from '../signing/evidence.ts'
+import { attestationBytesMax } from '../signing/formats/dsse.ts'
 import { UpstreamError } from '../upstream/error.ts'
 import type { MirrorBlobs } from './blobs.ts'
 import { indexChildren } from './cooldown.ts'
+import type { ManifestOutcome } from './manifests.ts'
 import type { Mirror } from './mirror.ts'
 import { MirroredRepository } from './mirrored-repository.ts'
-import type { ManifestOutcome } from './tags.ts'
 
 /** Blobs fetched at a time. */
 const blobsAtOnce = 3
@@ -28,6 +30,10 @@ const attachedDepthMax = 2
 
 /** Referrers of one image that are fetched, and theirs: an upstream may list ten thousand. */
 const attachedMax = 100
+
+/** Referrers that are looked through for signatures, and signatures that are fetched, of one image. */
+const listedMax = 1_000
+const signedMax = 32
 
 /** Ends of the tags by which cosign attaches without the referrers API. */
 const attachedSuffixes = ['.sig', '.att', '.sbom']
@@ -47,6 +53,8 @@ export interface WarmingParts {
   readonly metadata: MetadataReader
   readonly blobs: MirrorBlobs
   readonly fetchManifest: FetchManifest
+  /** Asks upstream now what a tag means, however fresh it is here. */
+  readonly refreshTag: (repository: MirroredRepository, tag: Tag) => Promise<ManifestOutcome>
   /** Brings upstream's list of referrers of a manifest into the metadata. Throws an `UpstreamError`. */
   readonly listReferrers: (repository: MirroredRepository, subject: Digest) => Promise<unknown>
 }
@@ -76,6 +84,48 @@ export class Warming {
       }
     }
     return report
+  }
+
+  /** Signatures and attestations of a manifest, by each of the ways in which signers attach them. Never rejects. */
+  async signed(repository: MirroredRepository, subject: Digest): Promise<void> {
+    const byReferrers = async () => {
+      await this.#parts.listReferrers(repository, subject)
+      const rows = this.#parts.metadata.entries(
+        'referrers',
+        [repository.name, subject],
+        undefined,
+        listedMax,
+      )
+      const signed = rows.filter(({ row }) => isSignedType(row.artifactType)).slice(0, signedMax)
+      await Promise.allSettled(
+        signed.map(({ key }) => this.#signature(repository, { kind: 'digest', digest: key[2] })),
+      )
+    }
+    const byTag = async (suffix: string) => {
+      const tag = parseTag(`${fallbackTagOf(subject)}${suffix}`)
+      if (tag.ok) await this.#signature(repository, { kind: 'tag', tag: tag.value })
+    }
+    await Promise.allSettled([byReferrers(), ...['.sig', '.att'].map(byTag)])
+  }
+
+  /** A manifest of signatures with its blobs, as long as they are as short as those of signatures are. */
+  async #signature(repository: MirroredRepository, reference: Reference): Promise<void> {
+    const { metadata, fetchManifest, refreshTag, blobs } = this.#parts
+    // Signers add to what is under the tag.
+    const outcome = await (reference.kind === 'tag'
+      ? refreshTag(repository, reference.tag)
+      : fetchManifest(repository, reference))
+    if (outcome.kind !== 'local') return
+    const digest =
+      reference.kind === 'digest'
+        ? reference.digest
+        : metadata.get('tags', [repository.name, reference.tag])?.digest
+    const bytes = digest && metadata.getBytes('manifestBytes', digest)?.slice()
+    if (bytes === undefined) return
+    const wanted = blobsOf(bytes).slice(0, signedMax)
+    const sizes = sizesOf(bytes)
+    const short = wanted.filter((it) => (sizes.get(it) ?? 0) <= attestationBytesMax)
+    await Promise.allSettled(short.map((it) => blobs.fetch(repository, it)))
   }
 
   /** Resolves to the digests of the manifests that were fetched: an image, or an index and its own. */
@@ -181,6 +231,16 @@ function blobsOf(bytes: Uint8Array): Digest[] {
     const digest = parseDigest(it?.digest ?? '')
     return digest.ok ? [digest.value] : []
   })
+}
+
+/** Sizes by digest, as the manifest says them. */
+function sizesOf(bytes: Uint8Array): ReadonlyMap<string, number> {
+  const { config, layers } = JSON.parse(Buffer.from(bytes).toString('utf8')) as {
+    config?: { digest?: string; size?: number }
+    layers?: readonly { digest?: string; size?: number }[]
+  }
+  const all = [config, ...(layers ?? [])]
+  return new Map(all.map((it) => [it?.digest ?? '', Number(it?.size ?? 0)]))
 }
 
 /** Throws an Error that says what a reference looks like. */

@@ -10,6 +10,7 @@ import { jobEndpoints } from '../admin/job-endpoints.ts'
 import { mirrorEndpoints } from '../admin/mirror-endpoints.ts'
 import { pinEndpoints } from '../admin/pin-endpoints.ts'
 import { repositoryEndpoints } from '../admin/repository-endpoints.ts'
+import { signatureEndpoints } from '../admin/signatures/endpoints.ts'
 import { syncEndpoints } from '../admin/sync-endpoints.ts'
 import { syncPlanEndpoints } from '../admin/sync-plan-endpoints.ts'
 import type { Config } from '../config/config.ts'
@@ -19,9 +20,11 @@ import type { MetadataStore } from '../metadata/port.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { recheckWith } from '../signing/pulls/recheck.ts'
 import type { Prune } from '../sync/prune/prune.ts'
 import type { Syncs } from '../sync/syncs.ts'
 import type { Cleanup } from './cleanup.ts'
+import type { OpenedSignatures } from './signatures.ts'
 import type { UseCases } from './use-cases.ts'
 
 /** What works with and without a server. */
@@ -77,5 +80,23 @@ export function endpointsOfPrune(prune: Prune | undefined, jobs: Jobs): Endpoint
     jobs,
     plans: prune.plans,
     apply: (plan, by) => prune.apply(plan, by),
+  })
+}
+
+export function endpointsOfSignatures(
+  { signing }: Config,
+  metadata: MetadataStore,
+  jobs: Jobs,
+  { signatures, standings, violations }: OpenedSignatures,
+): Endpoint[] {
+  return signatureEndpoints({
+    metadata,
+    signatures,
+    violations,
+    jobs,
+    tail: new EventTail(metadata),
+    clock: systemClock,
+    configured: signing.revoked.digests,
+    recheck: recheckWith({ metadata, signatures, standings }),
   })
 }

@@ -7,7 +7,6 @@ import { SyncCounters } from '../observability/metrics/sync.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { systemRandom } from '../runtime/random.ts'
 import { Semaphore } from '../runtime/semaphore.ts'
-import type { Witness } from '../signing/attest/witness.ts'
 import { Courtesy } from '../sync/copy/courtesy.ts'
 import { SyncJournal } from '../sync/journal.ts'
 import { Prune } from '../sync/prune/prune.ts'
@@ -16,6 +15,7 @@ import { NameOwners } from '../sync/selection/names.ts'
 import { Accounts } from '../upstream/account.ts'
 import { sleep } from '../upstream/sleep.ts'
 import { openMirrors } from './mirrors.ts'
+import type { OpenedSignatures } from './signatures.ts'
 import type { SyncParts } from './sync/parts.ts'
 import { openSyncSource } from './sync/source.ts'
 
@@ -65,14 +65,22 @@ async function openSyncs(config: Config, parts: SyncParts): Promise<OpenedSyncs 
 /** Each is undefined where none is configured. */
 export async function openFollowers(
   config: Config,
-  shared: Omit<SyncParts, 'mirrors' | 'accounts' | 'counters'> & {
-    readonly witness: Witness | undefined
-  },
+  shared: Omit<SyncParts, 'mirrors' | 'accounts' | 'counters'>,
+  { mirrorGate, attest }: Pick<OpenedSignatures, 'mirrorGate' | 'attest'>,
 ) {
-  const { storage, useCases, readManifest, witness, logger, life } = shared
+  const { storage, useCases, readManifest, logger, life } = shared
   const { tagLocks, flights } = useCases.writes
   const accounts = new Accounts(systemClock)
-  const mirrorParts = { logger, tagLocks, readManifest, flights, accounts, witness }
+  const witness = attest?.attestor
+  const mirrorParts = {
+    logger,
+    tagLocks,
+    readManifest,
+    flights,
+    accounts,
+    gate: mirrorGate,
+    witness,
+  }
   const mirrors = await openMirrors(config, storage, mirrorParts)
   life.opened('mirrors', mirrors, (one) => one?.close())
   const syncCounters = new SyncCounters()

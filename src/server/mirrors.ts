@@ -11,6 +11,7 @@ import { Protection } from '../distribution/protection.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { TagLocks } from '../distribution/tag-locks.ts'
 import { Mirrors } from '../mirror/mirrors.ts'
+import type { MirrorGate } from '../mirror/verification.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { Witness } from '../signing/attest/witness.ts'
@@ -41,6 +42,8 @@ export interface MirrorParts {
   readonly flights: BlobFlights
   /** Shared with every other who asks other registries. */
   readonly accounts: Accounts
+  /** What policies of signatures say of what comes. */
+  readonly gate: MirrorGate
   /** Hears of what comes; undefined: the registry signs nothing itself. */
   readonly witness?: Witness | undefined
 }
@@ -48,7 +51,7 @@ export interface MirrorParts {
 export async function openMirrors(
   config: Config,
   storage: Storage,
-  { logger, tagLocks, readManifest, flights, accounts, witness }: MirrorParts,
+  { logger, tagLocks, readManifest, flights, accounts, gate, witness }: MirrorParts,
 ): Promise<Mirrors | undefined> {
   if (config.mirrors.length === 0) return undefined
   const { metadata, writer, digestLock, blobs } = storage
@@ -63,6 +66,7 @@ export async function openMirrors(
   }
   return Mirrors.open(config.mirrors, {
     accounts,
+    gate,
     metadata,
     flights,
     digestLock,

@@ -1,12 +1,7 @@
 /**
  * @module The keys, the policies and the thread that signatures of images are verified with.
  */
-import type { Endpoint } from '../admin/endpoint.ts'
-import { EventTail } from '../admin/events/tail.ts'
-import { signatureEndpoints } from '../admin/signatures/endpoints.ts'
 import type { Config } from '../config/config.ts'
-import type { Jobs } from '../jobs/jobs.ts'
-import type { MetadataStore } from '../metadata/port.ts'
 import type { Logger } from '../observability/logger.ts'
 import { SignatureCounters } from '../observability/metrics/signatures.ts'
 import { systemClock } from '../runtime/clock.ts'
@@ -20,7 +15,7 @@ import { type CountVerdict, SignatureGate } from '../signing/gate.ts'
 import { isNeeded, isUsed } from '../signing/needs.ts'
 import { Policies } from '../signing/policies.ts'
 import { type MayPush, PullGate } from '../signing/pulls/gate.ts'
-import { recheckWith } from '../signing/pulls/recheck.ts'
+import { MirroredImages } from '../signing/pulls/mirrored.ts'
 import { fingerprintOf, Standings } from '../signing/pulls/standings.ts'
 import { type Puller, PullViolations } from '../signing/pulls/violations.ts'
 import { Revoked } from '../signing/revoked.ts'
@@ -28,6 +23,7 @@ import { Signatures } from '../signing/signatures.ts'
 import { factsOf, rootAgeDaysMax, TrustFiles } from '../signing/trust.ts'
 import type { Storage } from '../storage/open.ts'
 import { type OpenedAttestor, openAttestor } from './attest.ts'
+import { mirroredBy } from './mirrors.ts'
 
 /** Bound of the heap of the thread, MiB: what strangers attach is parsed there. */
 const heapMiB = 512
@@ -40,28 +36,12 @@ export interface OpenedSignatures {
   readonly gate: SignatureGate
   /** The gate before pulls; `mayPush` undefined: access control is off. */
   readonly pullGate: <P extends Puller>(mayPush: MayPush<P>) => PullGate<P>
+  /** What policies say of what mirrors bring. */
+  readonly mirrorGate: MirroredImages
   /** What the gates have said so far. */
   readonly counters: SignatureCounters
   /** Undefined: the registry signs nothing itself. */
   readonly attest: OpenedAttestor | undefined
-}
-
-export function endpointsOfSignatures(
-  { signing }: Config,
-  metadata: MetadataStore,
-  jobs: Jobs,
-  { signatures, standings, violations }: OpenedSignatures,
-): Endpoint[] {
-  return signatureEndpoints({
-    metadata,
-    signatures,
-    violations,
-    jobs,
-    tail: new EventTail(metadata),
-    clock: systemClock,
-    configured: signing.revoked.digests,
-    recheck: recheckWith({ metadata, signatures, standings }),
-  })
 }
 
 /**
@@ -125,9 +105,12 @@ export async function openSignatures(
   const attest = await openAttestor(config, attesting, counters, logger, life)
   const passed = attest && ((it: Passed) => attest.attestor.passed(it))
   const gate = new SignatureGate(signatures, revoked, counts, passed)
-  const parts = { signatures, standings, revoked, violations, clock, counts }
+  const isMirrored = mirroredBy(config)
+  const parts = { signatures, standings, revoked, violations, isMirrored, clock, counts }
   const pullGate: OpenedSignatures['pullGate'] = (mayPush) => new PullGate(parts, mayPush)
-  return { signatures, standings, revoked, violations, gate, pullGate, counters, attest }
+  const mirrorGate = new MirroredImages({ metadata, signatures, standings, clock })
+  const gates = { gate, pullGate, mirrorGate }
+  return { signatures, standings, revoked, violations, ...gates, counters, attest }
 }
 
 async function openTrust(

@@ -7,7 +7,7 @@ import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { fallbackTagOf, namesakeOf } from '../registry/named-tag.ts'
 import type { Tag } from '../registry/tag.ts'
-import { SIGNED_TYPES } from './evidence.ts'
+import { isSignedType } from './evidence.ts'
 
 /** A manifest that comes or goes, with the tags that lead to it then or no more. */
 export interface AttachedManifest {
@@ -31,8 +31,7 @@ export function signatureEvents(
 ): SingleChange[] {
   const about = new Map<Digest, string>()
   const named = parseDigest(subject)
-  if (named.ok && SIGNED_TYPES.has(artifactType))
-    about.set(named.value, `${artifactType} ${digest}`)
+  if (named.ok && isSignedType(artifactType)) about.set(named.value, `${artifactType} ${digest}`)
   for (const tag of tags) {
     const image = namesakeOf(tag)
     if (image === undefined || image === digest) continue

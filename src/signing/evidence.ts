@@ -22,12 +22,17 @@ import { type Candidate, evidenceManifestBytesMax, type Subject } from './verdic
 const candidatesMax = 128
 
 /** Artifact types of what is signed: looked at before everything else, which may be a lot. */
-export const SIGNED_TYPES: ReadonlySet<string> = new Set([
+const SIGNED_TYPES: ReadonlySet<string> = new Set([
   bundleType,
   notationType,
   'application/vnd.dev.cosign.artifact.sig.v1+json',
   'application/vnd.dev.cosign.artifact.att.v1+json',
 ])
+
+/** Whether a referrer of this type is a signature or attestation. */
+export function isSignedType(artifactType: string | undefined): boolean {
+  return SIGNED_TYPES.has(artifactType ?? '')
+}
 
 /** Referrers of other types that are gone through in search of those, of one image. */
 const othersMax = 10_000
@@ -151,7 +156,7 @@ async function addReferrers(
   const others: Digest[] = []
   for await (const { key, row } of inTurns(metadata, 'referrers', [repository, digest])) {
     const [, , referrer] = key
-    if (SIGNED_TYPES.has(row.artifactType ?? '')) ways.set(referrer, { via: 'referrer' })
+    if (isSignedType(row.artifactType)) ways.set(referrer, { via: 'referrer' })
     else others.push(referrer)
     if (others.length > othersMax || ways.size > candidatesMax) break
   }

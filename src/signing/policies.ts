@@ -7,7 +7,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import { anyPattern, type Pattern } from '../registry/pattern.ts'
 import type { Rule } from './verdicts/policy.ts'
 
-export type Gate = 'tag' | 'copy' | 'pull'
+export type Gate = 'tag' | 'copy' | 'pull' | 'mirror'
 
 /** Whom and what the gates of pulls let pass. */
 export interface Exempt {

@@ -8,9 +8,9 @@ import type { Fill } from '../../blobs/fill/fill.ts'
 import type { BlobSource } from '../../blobs/port.ts'
 import type { May } from '../../mirror/addressing.ts'
 import { hardMs, missMs } from '../../mirror/context.ts'
+import type { ManifestOutcome } from '../../mirror/manifests.ts'
 import { MirroredRepository } from '../../mirror/mirrored-repository.ts'
 import type { Mirrors } from '../../mirror/mirrors.ts'
-import type { ManifestOutcome } from '../../mirror/tags.ts'
 import { assertNever } from '../../registry/assert-never.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/errors.ts'
@@ -218,6 +218,8 @@ export class MirrorFront {
     }
     switch (outcome.kind) {
       case 'local': {
+        const verifying = isHead ? undefined : this.#mirrors.verify(repository, reference)
+        if (verifying !== undefined) await verifying
         if (outcome.isHit) mirror.stats.hits += 1
         const { stale } = outcome
         const marked =

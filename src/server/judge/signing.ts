@@ -137,17 +137,18 @@ async function judgeTwins({ keys }: Config['signing']): Promise<readonly Finding
   return findings
 }
 
-/** What mirrors bring is not gated: a policy that seems to govern it says so. */
+/** What mirrors bring passes gates of its own: a policy that seems to govern it says so. */
 function judgePlaces(
   { policies }: Config['signing'],
   mirrors: Config['mirrors'],
 ): readonly Finding[] {
-  return policies.flatMap(({ repositories }, index) => {
+  return policies.flatMap(({ repositories, gates }, index) => {
+    if (gates.includes('mirror') || gates.includes('pull')) return []
     const fits = anyPattern(repositories)
     return mirrors
       .filter(({ name }) => fits(name) || fits(`${name}/any`) || fits(`${name}/any/any`))
       .map(({ name }): Finding => {
-        const message = `the mirror ${name} brings tags there, which no policy of signatures sees`
+        const message = `the mirror ${name} brings tags there, which only the gates mirror and pull see`
         return { key: 'signing.policies', path: [index, 'repositories'], message, isWarning: true }
       })
   })

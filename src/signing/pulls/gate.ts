@@ -8,7 +8,7 @@ import { RegistryError } from '../../registry/errors.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { CountVerdict } from '../gate.ts'
-import type { Policy } from '../policies.ts'
+import type { Gate, Policy } from '../policies.ts'
 import { refusal, revokedRefusal, unknownMessage } from '../refusal.ts'
 import type { Revoked } from '../revoked.ts'
 import type { Signatures } from '../signatures.ts'
@@ -58,6 +58,8 @@ export interface PullGateParts {
   readonly standings: Pick<Standings, 'known' | 'find' | 'later'>
   readonly revoked: Pick<Revoked, 'of'>
   readonly violations: Pick<PullViolations, 'note'>
+  /** Whether what is in it came from another registry. */
+  readonly isMirrored: (repository: RepositoryName) => boolean
   readonly clock: Clock
   readonly counts: CountVerdict
 }
@@ -86,14 +88,14 @@ export class PullGate<P extends Puller> {
     const policy = signatures.governing(repository)
     const revocation = revoked.of(digest)
     if (revocation !== undefined) {
-      this.#count(policy, puller, 'revoked', true)
+      this.#count(policy, 'pull', puller, 'revoked', true)
       const error = revokedRefusal(policy, { repository, digest, gate: 'pull' }, revocation)
       return { ...NOTHING, header: headerOf('revoked', policy?.name), refusal: error }
     }
     if (policy === undefined) return undefined
     const standing = standings.known(policy, repository, digest)
     if (standing !== undefined) return this.#judge(policy, it, standing, puller)
-    if (!policy.gates.has('pull')) {
+    if (this.#gateOf(policy, repository) === undefined) {
       // Nobody waits for a header.
       standings.later(repository, digest)
       return { ...NOTHING, isGated: false }
@@ -129,7 +131,8 @@ export class PullGate<P extends Puller> {
 
   #judge(policy: Policy, it: PulledManifest, standing: Standing, puller: P): PullVerdict {
     const { seal, state, by, validUntil } = standing
-    const isGated = policy.gates.has('pull')
+    const gate = this.#gateOf(policy, it.repository)
+    const isGated = gate !== undefined
     if (state === 'exempt') {
       return { ...NOTHING, isFor: 'all', seal, isGated: false }
     }
@@ -142,7 +145,7 @@ export class PullGate<P extends Puller> {
       header: headerOf(state, policy.name, by),
     } as const
     if (state === 'verified' || !isGated) {
-      if (isGated) this.#count(policy, puller, state, false)
+      if (isGated) this.#count(policy, gate, puller, state, false)
       return verdict
     }
     const openUntil = openUntilOf(policy, it)
@@ -176,10 +179,17 @@ export class PullGate<P extends Puller> {
     if (puller.method !== 'GET') return verdict
     if (this.#isExempt(policy, it.repository, puller)) return { ...verdict, isFor: 'caller' }
     const isRefused = policy.mode === 'enforce'
-    this.#count(policy, puller, it.state, isRefused)
+    const gate = this.#gateOf(policy, it.repository) ?? 'pull'
+    this.#count(policy, gate, puller, it.state, isRefused)
     this.#parts.violations.note(policy, it, puller)
-    if (isRefused) return { ...verdict, refusal: error ?? refusal(policy, { ...it, gate: 'pull' }) }
+    if (isRefused) return { ...verdict, refusal: error ?? refusal(policy, { ...it, gate }) }
     return policy.mode === 'warn' ? { ...verdict, warning: it.message } : verdict
+  }
+
+  /** The gate that a pull passes there; undefined: none. */
+  #gateOf({ gates }: Policy, repository: RepositoryName): 'pull' | 'mirror' | undefined {
+    if (gates.has('pull')) return 'pull'
+    return gates.has('mirror') && this.#parts.isMirrored(repository) ? 'mirror' : undefined
   }
 
   #monotonic(time: number): number {
@@ -197,16 +207,20 @@ export class PullGate<P extends Puller> {
 
   #count(
     policy: Policy | undefined,
+    gate: Gate,
     puller: P,
     state: Parameters<CountVerdict>[2],
     isRefused: boolean,
   ): void {
-    if (puller.method === 'GET') this.#parts.counts(policy?.name ?? '', 'pull', state, isRefused)
+    if (puller.method === 'GET') this.#parts.counts(policy?.name ?? '', gate, state, isRefused)
   }
 }
 
 /** Until when everybody may pull it, verified or not, ms since 1970. */
-function openUntilOf({ exempt, graceMs }: Policy, { digest, pushedAt }: PulledManifest): number {
+export function openUntilOf(
+  { exempt, graceMs }: Policy,
+  { digest, pushedAt }: Pick<PulledManifest, 'digest' | 'pushedAt'>,
+): number {
   return exempt.digests.has(digest) ? Number.POSITIVE_INFINITY : pushedAt + graceMs
 }
 

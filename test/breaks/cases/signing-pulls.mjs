@@ -97,8 +97,8 @@ export const BREAKS = [
   {
     what: 'pulls: a verdict that is late lets pass',
     file: 'src/signing/pulls/gate.ts',
-    find: "refusal: error ?? refusal(policy, { ...it, gate: 'pull' })",
-    replace: "refusal: error === undefined ? refusal(policy, { ...it, gate: 'pull' }) : undefined",
+    find: 'refusal: error ?? refusal(policy, { ...it, gate })',
+    replace: 'refusal: error === undefined ? refusal(policy, { ...it, gate }) : undefined',
     guard: gate,
   },
   {
@@ -114,6 +114,20 @@ export const BREAKS = [
     find: "return isTag || verdict?.isGated === true ? 'no-cache'",
     replace: "return isTag ? 'no-cache'",
     guard: http('pulls'),
+  },
+  {
+    what: 'mirrors: a tag follows upstream to what is not verified',
+    file: 'src/mirror/verification.ts',
+    find: '    if (!this.isEnforced(repository)) return true\n',
+    replace: '    if (repository !== undefined) return true\n',
+    guard: vitest('unit', 'test/unit/mirror/verification.test.ts'),
+  },
+  {
+    what: 'mirrors: a HEAD says a digest that the tag may not mean',
+    file: 'src/mirror/tags.ts',
+    find: 'if (!isHead || this.verification.isEnforced(repository)) return',
+    replace: 'if (!isHead) return',
+    guard: http('mirrors'),
   },
   {
     what: 'revoked: prepared answers stay',

@@ -141,8 +141,8 @@ export const BREAKS = [
   {
     what: 'signing: junk stands before what looks like a signature',
     file: 'src/signing/evidence.ts',
-    find: "if (SIGNED_TYPES.has(row.artifactType ?? ''))",
-    replace: "if (SIGNED_TYPES.has(''))",
+    find: 'if (isSignedType(row.artifactType))',
+    replace: 'if (isSignedType(undefined))',
     guard: http,
   },
   {

@@ -99,7 +99,7 @@ test.each([
   [{ ...policy, require: [] }, 'require: expected a list of rules that is not empty'],
   [{ ...policy, require: [{}] }, 'expected exactly one of signature and attestation'],
   [{ ...policy, repositories: [] }, 'expected a list of patterns that is not empty'],
-  [{ ...policy, gates: ['blob'] }, 'expected tag, copy or pull'],
+  [{ ...policy, gates: ['blob'] }, 'expected tag, copy, pull or mirror'],
   [{ ...policy, mode: 'on' }, 'expected audit, warn or enforce'],
   [{ ...policy, modus: 'audit' }, 'unknown key "modus"; did you mean "mode"?'],
   [
@@ -161,6 +161,7 @@ test('a policy over what a mirror brings is taken with a warning', async () => {
   expect(more).toEqual([])
   expect(line).toContain('warning: signing.policies[0].repositories: the mirror docker.io brings')
   expect(await judge([key], [policy], { mirrors })).toEqual([])
+  expect(await judge([key], [{ ...over, gates: ['mirror'] }], { mirrors })).toEqual([])
 })
 
 test('a gate of pulls that stops none of those who may pull is taken with a warning', async () => {

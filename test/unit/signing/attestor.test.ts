@@ -15,7 +15,6 @@ import { countersign } from '../../../src/signing/attest/countersign.ts'
 import { keptSigningKeys, noSigningKeys, SigningKeys } from '../../../src/signing/attest/keys.ts'
 import { policyFingerprint } from '../../../src/signing/attest/statements.ts'
 import type { AttestStore, NewManifest } from '../../../src/signing/attest/store.ts'
-import type { Policy } from '../../../src/signing/policies.ts'
 import type { Rule } from '../../../src/signing/verdicts/policy.ts'
 import type { Trust } from '../../../src/signing/worker/messages.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -24,6 +23,7 @@ import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { asName, asTag, imageIndex } from '../../support/registry-client.ts'
 import { repositoryParts } from '../../support/repository-parts.ts'
 import { makeSigner } from '../../support/signing.ts'
+import { policyOf } from '../../support/signing-policy.ts'
 
 const repository = asName('prod/app')
 const host = 'registry.example.com'
@@ -33,21 +33,7 @@ const rules = {
   checksSizes: false,
   allowsDelete: true,
 }
-const release = { name: 'release', kind: 'key', key: 'release', isLogged: false } as const
-const policy: Policy = {
-  name: 'prod',
-  mode: 'enforce',
-  gates: new Set(['tag']),
-  tags: () => true,
-  exempt: { pushers: true, users: new Set(), groups: new Set(), digests: new Set() },
-  graceMs: 0,
-  takesChildren: false,
-  takesProvenance: false,
-  bindsTags: false,
-  isNotOlder: false,
-  rules: [{ kind: 'signature', by: [release], atLeast: 1, isAnyAttestation: false }],
-  countersign: false,
-}
+const policy = policyOf()
 
 let metadata: MemoryMetadataStore
 let clock: FakeClock

@@ -13,6 +13,7 @@ import { FakeClock } from '../../support/fake-clock.ts'
 import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { asName, asTag, imageIndex, sha256 } from '../../support/registry-client.ts'
 import { repositoryParts } from '../../support/repository-parts.ts'
+import { policyOf } from '../../support/signing-policy.ts'
 
 const repository = asName('prod/app')
 const policies = {
@@ -21,8 +22,6 @@ const policies = {
   checksSizes: true,
   allowsDelete: true,
 }
-
-const release = { name: 'release', kind: 'key', key: 'release', isLogged: false } as const
 
 const bodyOf = (label: string) =>
   Buffer.from(JSON.stringify(imageIndex([], { annotations: { label } })))
@@ -57,20 +56,7 @@ function gateOf(
   isNotOlder = false,
 ) {
   const counted: unknown[] = []
-  const policy: Policy = {
-    name: 'prod',
-    mode,
-    gates: new Set(['tag']),
-    tags: () => true,
-    exempt: { pushers: true, users: new Set(), groups: new Set(), digests: new Set() },
-    graceMs: 0,
-    takesChildren: false,
-    takesProvenance: false,
-    bindsTags: false,
-    isNotOlder,
-    countersign: false,
-    rules: [{ kind: 'signature', by: [release], atLeast: 1, isAnyAttestation: false }],
-  }
+  const policy = policyOf({ mode, isNotOlder })
   const nothing = { digest, state: 'unsigned', by: [], rests: [], findings: [] }
   const signatures = {
     metadata,

@@ -10,6 +10,7 @@ import { PullGate, type PullVerdict, pullWaitMs } from '../../../src/signing/pul
 import type { Standing } from '../../../src/signing/pulls/standings.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { asName, sha256 } from '../../support/registry-client.ts'
+import { exemptNone, policyOf } from '../../support/signing-policy.ts'
 
 const repository = asName('prod/app')
 const digest = sha256('{}') as Digest
@@ -34,16 +35,8 @@ beforeEach(() => {
 })
 afterEach(() => void vi.useRealTimers())
 
-const policyOf = (mode: Policy['mode'], more: Partial<Policy> = {}): Policy => ({
-  name: 'prod',
-  mode,
-  gates: new Set(['pull']),
-  tags: () => true,
-  exempt: { pushers: false, users: new Set(), groups: new Set(), digests: new Set() },
-  graceMs: 0,
-  rules: [{ kind: 'signature', by: ['release'], atLeast: 1 }],
-  ...more,
-})
+const policyIn = (mode: Policy['mode'], more: Partial<Policy> = {}): Policy =>
+  policyOf({ mode, gates: new Set(['pull']), exempt: exemptNone, ...more })
 
 function gateOf(policy: Policy | undefined) {
   const looks: string[] = []
@@ -57,6 +50,7 @@ function gateOf(policy: Policy | undefined) {
     standings: { known: () => known, find: () => find(), later: () => undefined },
     revoked: { of: () => undefined },
     violations: { note: (_policy: Policy, { state }: { state: string }) => noted.push(state) },
+    isMirrored: () => false,
     clock,
     counts: () => undefined,
   }
@@ -77,19 +71,19 @@ test('a verdict that does not come in time is 503 where it is enforced, and note
   ]) {
     find = never
     noted = []
-    const enforced = await settled(gateOf(policyOf('enforce')).gate)
+    const enforced = await settled(gateOf(policyIn('enforce')).gate)
     expect(enforced?.refusal).toMatchObject({ kind: 'SIGNATURES_BUSY', status: 503 })
     expect(enforced?.header).toBe('error; policy="prod"')
-    const audited = await settled(gateOf(policyOf('audit')).gate)
+    const audited = await settled(gateOf(policyIn('audit')).gate)
     expect(audited).toMatchObject({ refusal: undefined, warning: undefined, isFor: 'asked' })
-    const warned = await settled(gateOf(policyOf('warn')).gate)
+    const warned = await settled(gateOf(policyIn('warn')).gate)
     expect(warned?.warning).toMatch(/^signature policy "prod": not verified/)
     expect(noted).toEqual(['error', 'error', 'error'])
   }
 })
 
 test('a pull waits no longer than it may, however often it is asked again', async () => {
-  const { gate } = gateOf(policyOf('enforce'))
+  const { gate } = gateOf(policyIn('enforce'))
   const deadline = await (gate.look(it, puller, undefined) as Promise<number>)
   clock.advance(pullWaitMs - 1)
   expect(gate.look(it, puller, deadline)).toBeInstanceOf(Promise)
@@ -100,7 +94,7 @@ test('a pull waits no longer than it may, however often it is asked again', asyn
 test('what is let through for a while is let through as long', async () => {
   const seal = { isBroken: false }
   const about = { repository, digest, seal, by: [], message: 'm', tried: [] }
-  const policy = policyOf('enforce', { graceMs: 60_000 })
+  const policy = policyIn('enforce', { graceMs: 60_000 })
   known = { ...about, policy, state: 'unsigned', validUntil: clock.now() + 300_000 }
   const { gate } = gateOf(policy)
   const pushed = { ...it, pushedAt: clock.now() }
@@ -120,7 +114,7 @@ test('what is let through for a while is let through as long', async () => {
 
 test('a verified image asks neither the gate nor the store again, until its seal breaks', () => {
   const seal = { isBroken: false }
-  const policy = policyOf('enforce')
+  const policy = policyIn('enforce')
   const about = { repository, digest, seal, by: ['release'], message: '', tried: [] }
   known = { ...about, policy, state: 'verified', validUntil: Number.POSITIVE_INFINITY }
   const { gate, looks } = gateOf(policy)
@@ -139,16 +133,16 @@ test('a verified image asks neither the gate nor the store again, until its seal
   const answers = new PreparedAnswers()
   const none = {} as never
   const pulls = { note: () => undefined } as never
-  const handlers = new ManifestHandlers(
-    metadata as never,
+  const handlers = new ManifestHandlers({
+    metadata: metadata as never,
     answers,
-    none,
-    none,
-    none,
+    pushes: none,
+    deletes: none,
+    room: none,
     pulls,
-    none,
-    gate as never,
-  )
+    headPromise: none,
+    gate: gate as never,
+  })
   const path = `/v2/${repository}/manifests/${digest}`
   const request = { ...puller, path, header: () => undefined } as never
   const sent: number[] = []

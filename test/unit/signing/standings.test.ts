@@ -5,27 +5,19 @@ import { beforeEach, expect, test } from 'vitest'
 import { addManifest } from '../../../src/metadata/edits.ts'
 import type { Digest } from '../../../src/registry/digest.ts'
 import { systemRandom } from '../../../src/runtime/random.ts'
-import type { Policy } from '../../../src/signing/policies.ts'
 import { fingerprintOf, Standings } from '../../../src/signing/pulls/standings.ts'
 import type { SignatureReport } from '../../../src/signing/signatures.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
 import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { asName, sha256 } from '../../support/registry-client.ts'
+import { exemptNone, policyOf } from '../../support/signing-policy.ts'
 import { digestOfText } from '../../support/store.ts'
 
 const repository = asName('prod/app')
 const text = JSON.stringify({ layers: [{ mediaType: 'something/runnable' }] })
 const digest = sha256(text) as Digest
 const mediaType = 'application/vnd.oci.image.manifest.v1+json'
-const policy: Policy = {
-  name: 'prod',
-  mode: 'enforce',
-  gates: new Set(['pull']),
-  tags: () => true,
-  exempt: { pushers: false, users: new Set(), groups: new Set(), digests: new Set() },
-  graceMs: 0,
-  rules: [{ kind: 'signature', by: ['release'], atLeast: 1 }],
-}
+const policy = policyOf({ gates: new Set(['pull']), exempt: exemptNone })
 
 let metadata: MemoryMetadataStore
 let clock: FakeClock

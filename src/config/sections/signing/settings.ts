@@ -56,7 +56,7 @@ const policy = type.convert(
     tags: type.withDefault(patterns, ['**']),
     mode: type.withDefault(type.oneOf('audit', 'warn', 'enforce'), 'audit'),
     gates: type.withDefault(
-      type.list('list of gates', type.oneOf('tag', 'copy', 'pull'), { lengthMin: 1 }),
+      type.list('list of gates', type.oneOf('tag', 'copy', 'pull', 'mirror'), { lengthMin: 1 }),
       ['tag', 'copy'],
     ),
     exempt,
@@ -177,7 +177,7 @@ export interface SigningPolicyConfig<By = NamedSignerConfig> {
   readonly repositories: readonly string[]
   readonly tags: readonly string[]
   readonly mode: 'audit' | 'warn' | 'enforce'
-  readonly gates: readonly ('tag' | 'copy' | 'pull')[]
+  readonly gates: readonly ('tag' | 'copy' | 'pull' | 'mirror')[]
   /** Whom and what the gates of pulls let pass. */
   readonly exempt: SigningExemptConfig
   /** How long after its push an image may be pulled unverified, ms. */
