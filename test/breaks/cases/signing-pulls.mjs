@@ -13,8 +13,8 @@ export const BREAKS = [
   {
     what: 'verdicts: a tag of signatures moves and the verdict stays',
     file: 'src/metadata/verdicts/drops.ts',
-    find: "if (this.#get('tags', key)?.digest !== row?.digest) this.#drop(repository, subject)",
-    replace: '',
+    find: "    if (this.#get('tags', key)?.digest === row?.digest) return\n    this.#drop(repository, subject)\n    this.#dropLists",
+    replace: "    if (this.#get('tags', key)?.digest === row?.digest) return\n    this.#dropLists",
     guard: drops,
   },
   {
@@ -90,8 +90,8 @@ export const BREAKS = [
   {
     what: 'pulls: a token for pushes makes a pusher',
     file: 'src/http/access/gate.ts',
-    find: "return this.#options.rules.decide(caller, 'push', repository, request).isAllowed",
-    replace: "return caller.grant?.allows('push', repository) === true",
+    find: 'this.#options.rules.decide(caller, action, repository, request).isAllowed,',
+    replace: 'caller.grant?.allows(action, repository) === true,',
     guard: http('exemptions'),
   },
   {
@@ -125,8 +125,8 @@ export const BREAKS = [
   {
     what: 'mirrors: a HEAD says a digest that the tag may not mean',
     file: 'src/mirror/tags.ts',
-    find: 'if (!isHead || this.verification.isEnforced(repository)) return',
-    replace: 'if (!isHead) return',
+    find: 'if (!isHead || this.verification.isEnforced(repository))',
+    replace: 'if (!isHead)',
     guard: http('mirrors'),
   },
   {
