@@ -8,12 +8,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { stringify } from 'yaml'
-import { image } from '../../support/attached.ts'
+import { admin } from '../../support/admin.ts'
+import { attach } from '../../support/attach-signatures.ts'
+import { image, named } from '../../support/attached.ts'
 import { runHere } from '../../support/cli.ts'
 import { FaultyUpstream } from '../../support/faulty-upstream.ts'
 import { dispose, startInProcess, until } from '../../support/in-process.ts'
 import { publishedKeys, waitForStatements } from '../../support/own-statements.ts'
 import { imageManifest, sha256 } from '../../support/registry-client.ts'
+import { makeSigner, simpleSigning } from '../../support/signing.ts'
 
 const attest = { enabled: true, host: 'registry.example.com', facts: ['push', 'mirror'] }
 
@@ -100,6 +103,73 @@ test('a key of the operator signs, is read again, and its predecessor stays publ
     await waitForStatements(client, 'team/app', digest, 1)
     const again = await image(client, 'team/app', 'again', 'v2')
     await waitForStatements(client, 'team/app', again.digest, 1)
+  } finally {
+    await dispose(registry)
+    await rm(folder, { recursive: true, force: true })
+  }
+})
+
+test('its own statements count where a policy names its key', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'fastregistry-keys-'))
+  const key = join(folder, 'key.pem')
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  await writeFile(key, privateKey.export({ type: 'pkcs8', format: 'pem' }))
+  const release = makeSigner()
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
+  const config = {
+    signing: {
+      keys: [
+        { name: 'release', pem: release.pem },
+        { name: 'registry', pem },
+      ],
+      policies: [
+        {
+          name: 'staging',
+          repositories: ['staging/**'],
+          require: [{ signature: { by: [{ key: 'release' }] } }],
+        },
+        {
+          name: 'prod',
+          repositories: ['prod/**'],
+          mode: 'enforce',
+          require: [
+            {
+              attestation: {
+                type: 'vsa',
+                by: [{ key: 'registry' }],
+                where: [{ path: '/predicate/policy/uri', matches: '**/staging' }],
+              },
+            },
+          ],
+        },
+      ],
+      attest: { ...attest, facts: [], key },
+    },
+  }
+  const registry = await startInProcess({ engine: 'node', config })
+  try {
+    const { client } = registry
+    const promote = (digest: string) => {
+      const from = { repository: 'staging/app', reference: digest }
+      return admin(client, 'POST', '/admin/copy', {
+        from,
+        to: { repository: 'prod/app', tag: 'v1' },
+      })
+    }
+    const { digest } = await image(client, 'staging/app', 'named', 'v1')
+    expect((await promote(digest)).status).toBe(403)
+    await attach(client, 'staging/app', [simpleSigning(release, digest)], {
+      tag: `${named(digest)}.sig`,
+    })
+    await image(client, 'staging/app', 'named', 'v1')
+    await waitForStatements(client, 'staging/app', digest, 1)
+    expect((await promote(digest)).status).toBe(200)
+    // The target says of itself what it has verified.
+    const all = await waitForStatements(client, 'prod/app', digest, 2)
+    const places = all.map(({ predicate }) => predicate['resourceUri'])
+    expect(new Set(places)).toEqual(
+      new Set(['staging/app', 'prod/app'].map((name) => `registry.example.com/${name}@${digest}`)),
+    )
   } finally {
     await dispose(registry)
     await rm(folder, { recursive: true, force: true })
