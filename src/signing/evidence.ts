@@ -11,6 +11,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import { namesakeOf } from '../registry/named-tag.ts'
 import type { Tag } from '../registry/tag.ts'
 import { nextTurn } from '../runtime/next-turn.ts'
+import { isMarked } from './attest/store.ts'
 import { exemptibleOf, parse, plain } from './exemption.ts'
 import { bundleType } from './formats/bundle.ts'
 import { attestationBytesMax } from './formats/dsse.ts'
@@ -153,14 +154,17 @@ async function addReferrers(
   digest: Digest,
   { ways }: Found,
 ): Promise<void> {
+  const own: Digest[] = []
   const others: Digest[] = []
   for await (const { key, row } of inTurns(metadata, 'referrers', [repository, digest])) {
     const [, , referrer] = key
-    if (isSignedType(row.artifactType)) ways.set(referrer, { via: 'referrer' })
+    // What registries like this one say of an image keeps no signature of its makers away.
+    if (isMarked(row)) own.push(referrer)
+    else if (isSignedType(row.artifactType)) ways.set(referrer, { via: 'referrer' })
     else others.push(referrer)
-    if (others.length > othersMax || ways.size > candidatesMax) break
+    if (own.length + others.length > othersMax || ways.size > candidatesMax) break
   }
-  for (const referrer of others) ways.set(referrer, { via: 'referrer' })
+  for (const referrer of [...own, ...others]) ways.set(referrer, { via: 'referrer' })
 }
 
 /** The attestation manifests of BuildKit that the image's index lists beside it, or that it lists itself. */

@@ -5,6 +5,7 @@
 
 import type { MetadataReader } from '../../metadata/port.ts'
 import { inTurns } from '../../metadata/scan.ts'
+import type { ReferrerRow } from '../../metadata/schema.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Tag } from '../../registry/tag.ts'
@@ -63,14 +64,22 @@ export async function placeFor(
   for await (const { key, row } of inTurns(store.metadata, 'referrers', [repository, digest])) {
     seen += 1
     if (seen > referrersMax) return 'full'
-    if (row.artifactType !== bundleType || row.annotationsJson === undefined) continue
-    const annotations = Buffer.from(row.annotationsJson)
-    if (!annotations.includes(ownAnnotation)) continue
+    if (row.artifactType !== bundleType || !isMarked(row)) continue
     own += 1
-    if (!annotations.includes(id)) continue
+    if (!has(row, id)) continue
     if (await isOwn(store, repository, key[2], says, publicKey)) return 'taken'
   }
   return own >= statementsMax ? 'full' : 'free'
+}
+
+/** Whether a referrer looks like a statement of a registry. It proves nothing. */
+export function isMarked(row: ReferrerRow): boolean {
+  return has(row, ownAnnotation)
+}
+
+/** Whether a text is in the annotations; they are not parsed for it. */
+function has({ annotationsJson }: ReferrerRow, text: string): boolean {
+  return annotationsJson !== undefined && Buffer.from(annotationsJson).includes(text)
 }
 
 async function isOwn(
