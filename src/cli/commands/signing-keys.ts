@@ -6,6 +6,7 @@ import { changeSecretFile, readIfThere, secretFilePaths } from '../../auth/secre
 import type { Config } from '../../config/config.ts'
 import { parseDuration } from '../../config/quantities.ts'
 import { systemClock } from '../../runtime/clock.ts'
+import { readText } from '../../runtime/text-file.ts'
 import {
   fingerprintOf,
   formatSigningKeys,
@@ -13,8 +14,10 @@ import {
   noSigningKeys,
   parseSigningKeys,
   publicKeysOf,
+  readPrivateKey,
   rotateSigningKeys,
   type SigningKeyFile,
+  withForeignKey,
   withoutKey,
 } from '../../signing/attest/keys.ts'
 import type { CommandLine, RunCommand } from '../command.ts'
@@ -50,7 +53,13 @@ export const signingKeyCreate = withConfig('create', async (config, _line, termi
 export const signingKeyShow = withConfig('show', async (config, line, terminal) => {
   const text = await readIfThere(pathOf(config))
   const now = systemClock.now()
-  const keys = publicKeysOf(text === undefined ? noSigningKeys : parseSigningKeys(text), now)
+  const { keyFile } = config.signing.attest
+  const own = text === undefined ? noSigningKeys : parseSigningKeys(text)
+  const file =
+    keyFile === undefined
+      ? own
+      : withForeignKey(own, readPrivateKey(await readText(keyFile)).publicKey, now)
+  const keys = publicKeysOf(file, now)
   if (keys.length === 0) {
     throw new Error('there is no key yet; the first start with signing.attest.enabled makes it')
   }

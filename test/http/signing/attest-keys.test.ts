@@ -87,6 +87,11 @@ test('a key of the operator signs, is read again, and its predecessor stays publ
     const { client } = registry
     await until(async () => (await publishedKeys(client)).length === 1)
     const [first] = await publishedKeys(client)
+    const file = join(folder, 'config.yaml')
+    await writeFile(file, stringify({ ...config, storage: { path: join(folder, 'store') } }))
+    const shown = await runHere(`signatures key show --config ${file}`)
+    expect(`${shown.out}\n`).toBe(first)
+    expect((await runHere(`signatures key rotate --config ${file}`)).errors).toContain(key)
     const { digest } = await image(client, 'team/app', 'own', 'v1')
     await waitForStatements(client, 'team/app', digest, 1)
     await writeFile(`${key}.next`, pkcs8())
