@@ -32,7 +32,7 @@ export interface OpenedAttestor {
 /** Undefined: the registry signs nothing. Rejects when it should, and has no key that it can use. */
 export async function openAttestor(
   config: Config,
-  parts: Pick<AttestorParts, 'trust' | 'signatures'>,
+  parts: Pick<AttestorParts, 'fingerprint' | 'signatures'>,
   { attested }: SignatureCounters,
   logger: Pick<Logger, 'info' | 'warn' | 'error'>,
   life: LifeCycle,

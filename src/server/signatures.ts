@@ -9,11 +9,12 @@ import type { LifeCycle } from '../runtime/life-cycle.ts'
 import { systemRandom } from '../runtime/random.ts'
 import { readVersion } from '../runtime/version.ts'
 import { WorkerPool } from '../runtime/worker-pool.ts'
+import { policyFingerprint } from '../signing/attest/statements.ts'
 import type { Passed } from '../signing/attest/witness.ts'
 import { Examiner } from '../signing/examiner.ts'
 import { type CountVerdict, SignatureGate } from '../signing/gate.ts'
 import { isNeeded, isUsed } from '../signing/needs.ts'
-import { Policies } from '../signing/policies.ts'
+import { Policies, type Policy } from '../signing/policies.ts'
 import { type MayPush, PullGate } from '../signing/pulls/gate.ts'
 import { MirroredImages } from '../signing/pulls/mirrored.ts'
 import { fingerprintOf, Standings } from '../signing/pulls/standings.ts'
@@ -101,7 +102,8 @@ export async function openSignatures(
   life.opened('violations of pulls', violations, (one) => one.stop())
   violations.start()
   counters.waiting = () => standings.waiting
-  const attesting = { trust: () => trust.now, signatures }
+  const fingerprint = (policy: Policy) => policyFingerprint(policy, trust.now)
+  const attesting = { fingerprint, signatures }
   const attest = await openAttestor(config, attesting, counters, logger, life)
   const passed = attest && ((it: Passed) => attest.attestor.passed(it))
   const gate = new SignatureGate(signatures, revoked, counts, passed)

@@ -10,8 +10,8 @@ import type { RepositoryName } from '../../registry/name.ts'
 import { namesakeOf } from '../../registry/named-tag.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { KeyedLock } from '../../runtime/keyed-lock.ts'
+import type { Policy } from '../policies.ts'
 import type { Signatures } from '../signatures.ts'
-import type { Trust } from '../worker/messages.ts'
 import { countersign, platformsOf } from './countersign.ts'
 import type { SigningKeys } from './keys.ts'
 import { emptyBytes, seal } from './sealed.ts'
@@ -48,8 +48,8 @@ export interface AttestorParts {
   /** Name of this registry in references. */
   readonly host: string
   readonly facts: ReadonlySet<FactKind>
-  /** The keys of `signing.keys`, as they are now. */
-  readonly trust: () => Trust
+  /** What a policy requires now: `policyFingerprint`. */
+  readonly fingerprint: (policy: Policy) => string
   readonly signatures: Pick<Signatures, 'governing' | 'report'>
   readonly clock: Clock
   readonly log: {
@@ -114,7 +114,8 @@ export class Attestor implements Witness {
   passed(it: Passed): void {
     const { repository, digest, policy } = it
     const at = this.#parts.clock.now()
-    const summary = (scene: Scene) => summaryOf(scene, it, this.#parts.trust())
+    const fingerprint = this.#parts.fingerprint(policy)
+    const summary = (scene: Scene) => summaryOf(scene, it, fingerprint)
     this.#add(`vsa ${policy.name}`, 'vsa', it, (store) => this.#write(store, it, summary, at))
     if (policy.countersign) this.#countersign({ repository, digest })
   }

@@ -59,11 +59,11 @@ function digestSet(digest: string): Record<string, string> {
   return { [digest.slice(0, colon)]: digest.slice(colon + 1) }
 }
 
-/** A policy let an image pass. */
+/** A policy of this fingerprint let an image pass. */
 export function summaryOf(
   scene: Scene,
   { repository, digest, policy, accepted }: Passed,
-  trust: Trust,
+  fingerprint: string,
 ): OwnStatement {
   const { host, at } = scene
   const name = `${host}/${repository}`
@@ -73,7 +73,7 @@ export function summaryOf(
     resourceUri: `${name}@${digest}`,
     policy: {
       uri: `https://${host}/#signing.policies/${policy.name}`,
-      digest: { sha256: policyFingerprint(policy, trust) },
+      digest: { sha256: fingerprint },
     },
     inputAttestations: accepted.map((one) => ({ uri: `${name}@${one}`, digest: digestSet(one) })),
     verificationResult: 'PASSED',

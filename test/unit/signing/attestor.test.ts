@@ -99,7 +99,7 @@ function make(parts: Partial<AttestorParts> = {}): Attestor {
     keys,
     host,
     facts: new Set(['push']),
-    trust: () => trustIn({ name: 'release', pem: 'one' }),
+    fingerprint: () => 'one',
     signatures: { governing: () => policy, report: async () => undefined },
     clock,
     log: {
@@ -221,8 +221,8 @@ test('what only looks like its own statement keeps none away', async () => {
 
 test('another key, or another fingerprint of the policy, says it anew', async () => {
   const store = new Store()
-  let pem = 'one'
-  const attestor = make({ trust: () => trustIn({ name: 'release', pem }) })
+  let fingerprint = 'one'
+  const attestor = make({ fingerprint: () => fingerprint })
   attestor.begin(store)
   const pass = async () => {
     attestor.passed(passed())
@@ -231,7 +231,7 @@ test('another key, or another fingerprint of the policy, says it anew', async ()
   }
   expect(await pass()).toBe('vsa written')
   expect(await pass()).toBe('vsa present')
-  pem = 'two'
+  fingerprint = 'two'
   expect(await pass()).toBe('vsa written')
   keys.take(await keptSigningKeys(noSigningKeys, clock.now(), false))
   expect(await pass()).toBe('vsa written')
