@@ -1,0 +1,234 @@
+/**
+ * @module The gates of signature policies before real clients: what a refusal looks like at the user's, and that the same
+ * push passes once the image is signed. And, where the registry has it, the gate of pulls.
+ */
+
+import { writeFile } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Daemon, startDaemon } from '../support/daemon.ts'
+import { writeDockerArchive } from '../support/docker-archive.ts'
+import { clientSession } from '../support/session.ts'
+import { makeKeys, signArgs, takes } from '../support/signing.ts'
+import { openTarget, type Target } from '../support/target.ts'
+import { need, obstacleTo, skipLoudly } from '../support/tools.ts'
+import { listTags, putLayout, statusOf } from '../support/wire.ts'
+
+const session = clientSession('cosign')
+const { own } = session
+let gated: Target
+let hasPullGate = false
+const daemons: Daemon[] = []
+
+const require = [{ signature: { by: [{ key: 'p256' }] } }]
+
+beforeAll(async () => {
+  if (obstacleTo('cosign')) return
+  const pems = await makeKeys(session)
+  const keys = [{ name: 'p256', pem: pems.get('p256') }]
+  const policies: object[] = [
+    { name: 'prod', repositories: ['prod/**'], tags: ['v*'], mode: 'enforce', require },
+  ]
+  // Whoever pushes may pull what is to be signed: only others are refused.
+  const pulls = {
+    name: 'pulls',
+    repositories: ['pulls/**'],
+    mode: 'enforce',
+    gates: ['pull'],
+    require,
+    exempt: { pushers: false },
+  }
+  hasPullGate = await takes({ signing: { keys, policies: [pulls] } })
+  if (hasPullGate) policies.push(pulls)
+  gated = await openTarget({ config: { signing: { keys, policies } } })
+})
+afterAll(async () => {
+  for (const daemon of daemons) await daemon.stop()
+  await gated?.stop()
+})
+
+const at = (name: string) => `${gated.address}/${name}`
+
+/** The digest that a refusal names, which is the way to the signature. */
+const digestIn = (text: string) => {
+  expect(text).toMatch(/signature policy "prod": nothing is signed on sha256:/)
+  return /sha256:[0-9a-f]{64}/.exec(text.slice(text.indexOf('signature policy')))![0]
+}
+
+const sign = (repository: string, digest: string) =>
+  session.run('cosign', 'sign', ...signArgs('cosign', 'p256'), `${at(repository)}@${digest}`)
+
+/** Push, refused, sign, push: the one command twice. */
+async function pushSignPush(repository: string, command: string, ...args: readonly string[]) {
+  const refused = await session.runFailing(command, ...args)
+  expect(await listTags(gated, repository)).toEqual([])
+  const digest = digestIn(refused)
+  await sign(repository, digest)
+  await session.run(command, ...args)
+  expect(await listTags(gated, repository)).toEqual(['v1'])
+}
+
+describe('push, refused, sign, the same push again', () => {
+  test('crane', async (context) => {
+    need(context, 'crane')
+    const { folder } = session.images.emptyLayer
+    await pushSignPush('prod/crane', 'crane', '--insecure', 'push', folder, at('prod/crane:v1'))
+  })
+
+  test('oras', async (context) => {
+    need(context, 'oras')
+    const from = `${session.images.emptyLayer.folder}:latest`
+    const args = ['cp', '--from-oci-layout', from, '--to-plain-http', at('prod/oras:v1')]
+    await pushSignPush('prod/oras', 'oras', ...args)
+  })
+
+  test('skopeo', async (context) => {
+    need(context, 'skopeo')
+    const from = `oci:${session.images.emptyLayer.folder}:latest`
+    const args = ['--insecure-policy', 'copy', '--dest-tls-verify=false', from]
+    await pushSignPush('prod/skopeo', 'skopeo', ...args, `docker://${at('prod/skopeo:v1')}`)
+  })
+
+  test('podman', async (context) => {
+    need(context, 'podman')
+    const podman = [
+      ...['--root', own('root'), '--runroot', own('run'), '--tmpdir', own('tmp')],
+      ...['--storage-driver', 'vfs', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none'],
+    ]
+    const archive = own('podman.tar')
+    await session.run('tar', '-C', session.images.emptyLayer.folder, '-cf', archive, '.')
+    await session.run('podman', ...podman, 'load', '-q', '-i', archive)
+    const reference = at('prod/podman:v1')
+    await session.run('podman', ...podman, 'tag', 'localhost/latest:latest', reference)
+    const args = ['push', '-q', '--tls-verify=false', reference]
+    await pushSignPush('prod/podman', 'podman', ...podman, ...args)
+  })
+
+  test('docker', async (context) => {
+    need(context, 'docker', 'dockerd', 'containerd')
+    const docker = await startDocker()
+    const reference = at('prod/docker:v1')
+    const archive = await writeDockerArchive(session, session.images.emptyLayer, reference)
+    await session.run('docker', ...docker, 'load', '--input', archive)
+    await pushSignPush('prod/docker', 'docker', ...docker, 'push', reference)
+  })
+
+  test('containerd', async (context) => {
+    need(context, 'ctr', 'containerd')
+    const ctr = await startContainerd()
+    const archive = own('ctr.tar')
+    await session.run('tar', '-C', session.images.emptyLayer.folder, '-cf', archive, '.')
+    const base = ['--base-name', at('prod/ctr')]
+    await session.run('ctr', ...ctr, 'images', 'import', '--no-unpack', ...base, archive)
+    await session.run('ctr', ...ctr, 'images', 'tag', at('prod/ctr:latest'), at('prod/ctr:v1'))
+    await pushSignPush(
+      'prod/ctr',
+      'ctr',
+      ...ctr,
+      'images',
+      'push',
+      '--plain-http',
+      at('prod/ctr:v1'),
+    )
+  })
+})
+
+test('a tag that is free, signed and then promoted with crane tag', async (context) => {
+  need(context, 'crane')
+  const { folder } = session.images.emptyLayer
+  await session.run('crane', '--insecure', 'push', folder, at('prod/staged:build-1'))
+  const promote = ['--insecure', 'tag', at('prod/staged:build-1'), 'v1']
+  const digest = digestIn(await session.runFailing('crane', ...promote))
+  await sign('prod/staged', digest)
+  await session.run('crane', ...promote)
+  expect(await statusOf(gated, '/v2/prod/staged/manifests/v1')).toBe(200)
+})
+
+describe('a pull of what is not signed', () => {
+  const pulls = async (repository: string, command: string, ...args: readonly string[]) => {
+    const { emptyLayer } = session.images
+    await putLayout(gated, repository, 'v1', emptyLayer)
+    const refused = await session.runFailing(command, ...args)
+    expect(refused).toMatch(/signature policy "pulls"/)
+    await sign(repository, emptyLayer.digest)
+    await session.run(command, ...args)
+  }
+
+  test('crane', async (context) => {
+    if (!hasPullGate) skipLoudly(context, 'this version has no gate of pulls')
+    need(context, 'crane')
+    await pulls('pulls/crane', 'crane', '--insecure', 'manifest', at('pulls/crane:v1'))
+  })
+
+  test('podman', async (context) => {
+    if (!hasPullGate) skipLoudly(context, 'this version has no gate of pulls')
+    need(context, 'podman')
+    const podman = [
+      ...['--root', own('root'), '--runroot', own('run'), '--tmpdir', own('tmp')],
+      ...['--storage-driver', 'vfs', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none'],
+    ]
+    const pull = ['pull', '-q', '--tls-verify=false', at('pulls/podman:v1')]
+    await pulls('pulls/podman', 'podman', ...podman, ...pull)
+  })
+
+  test('docker', async (context) => {
+    if (!hasPullGate) skipLoudly(context, 'this version has no gate of pulls')
+    need(context, 'docker', 'dockerd', 'containerd')
+    const docker = await startDocker()
+    await pulls('pulls/docker', 'docker', ...docker, 'pull', '--quiet', at('pulls/docker:v1'))
+  })
+
+  test('containerd', async (context) => {
+    if (!hasPullGate) skipLoudly(context, 'this version has no gate of pulls')
+    need(context, 'ctr', 'containerd')
+    const ctr = await startContainerd()
+    const pull = ['images', 'pull', '--plain-http', '--snapshotter', 'native', at('pulls/ctr:v1')]
+    await pulls('pulls/ctr', 'ctr', ...ctr, ...pull)
+  })
+})
+
+let dockerArgs: Promise<readonly string[]> | undefined
+
+/** A dockerd of its own; what to put before each command. */
+function startDocker(): Promise<readonly string[]> {
+  dockerArgs ??= (async () => {
+    await writeFile(own('daemon.json'), '{"features":{"containerd-snapshotter":false}}')
+    const socket = ['--host', `unix://${own('docker.sock')}`]
+    const folders = [
+      '--data-root',
+      own('data'),
+      '--exec-root',
+      own('exec'),
+      '--pidfile',
+      own('pid'),
+    ]
+    const network = ['--bridge', 'none', '--iptables=false', '--ip6tables=false']
+    const rest = ['--config-file', own('daemon.json'), '--storage-driver', 'vfs']
+    const args = [...socket, ...folders, ...network, ...rest]
+    const ready = ['docker', ...socket, 'version'] as const
+    daemons.push(await startDaemon(session, 'dockerd', args, [...ready]))
+    return socket
+  })()
+  return dockerArgs
+}
+
+let ctrArgs: Promise<readonly string[]> | undefined
+
+function startContainerd(): Promise<readonly string[]> {
+  ctrArgs ??= (async () => {
+    const config = [
+      'version = 2',
+      `root = "${own('ctr-root')}"`,
+      `state = "${own('ctr-state')}"`,
+      'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+      `grpc = { address = "${own('containerd.sock')}" }`,
+      `ttrpc = { address = "${own('containerd.sock.ttrpc')}" }`,
+    ]
+    await writeFile(own('containerd.toml'), config.join('\n'))
+    const socket = ['--address', own('containerd.sock')]
+    const ready = ['ctr', ...socket, 'version'] as const
+    const args = ['--config', own('containerd.toml')]
+    daemons.push(await startDaemon(session, 'containerd', args, [...ready]))
+    return socket
+  })()
+  return ctrArgs
+}
