@@ -3,6 +3,7 @@
  * configuration, without any network.
  */
 import { createHash } from 'node:crypto'
+import { assertNever } from '../../registry/assert-never.ts'
 import type { FindingResult, SignedAt, Signer } from '../verdicts/finding.ts'
 import type { Proven, SignedPart } from '../verdicts/signed.ts'
 import { identityIn } from './identity.ts'
@@ -27,6 +28,7 @@ const STEPS: readonly NotProven['step'][] = [
   'log key',
   'log',
   'signature',
+  'unreadable',
 ]
 
 /**
@@ -140,7 +142,11 @@ function wordsOf(
         return { result: 'invalid', reason: 'it is in no transparency log' }
       }
       return { result: 'invalid', reason: `its log entry does not prove it: ${message}` }
-    default:
+    case 'unreadable':
+      return { result: 'unreadable', reason: 'the proofs of the signature cannot be read' }
+    case 'signature':
       return { result: 'invalid', reason: 'the signature does not fit what it should cover' }
+    default:
+      return assertNever(step)
   }
 }

@@ -94,6 +94,7 @@ export class NotProven extends Error {
     | 'log key'
     | 'log'
     | 'signature'
+    | 'unreadable'
 
   constructor(step: NotProven['step'], message: string) {
     super(message)
@@ -258,7 +259,7 @@ function explained(
     case 'SIGNATURE_ERROR':
       return new NotProven('signature', message ?? '')
     default:
-      return new NotProven('signature', 'it cannot be read')
+      return new NotProven('unreadable', '')
   }
 }
 

@@ -2,7 +2,7 @@
  * @module Chains of certificates from a signer to an anchor of a trust store (notaryproject/specifications,
  * certificate requirements; RFC 5280).
  */
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash, type KeyObject, X509Certificate } from 'node:crypto'
 import { certificateBytesMax } from '../formats/certificate.ts'
 import type { CertificateParts } from '../formats/der.ts'
 import { Unreadable } from '../formats/encoding.ts'
@@ -13,6 +13,7 @@ export interface Link {
   /** SHA-256, lower-case hex. */
   readonly fingerprint: string
   readonly certificate: X509Certificate
+  readonly key: KeyObject
   readonly parts: CertificateParts
 }
 
@@ -46,23 +47,22 @@ const FOREIGN: ReadonlySet<string> = new Set([
 export function linkOf(der: Buffer): Link {
   if (der.byteLength > certificateBytesMax) throw new Unreadable('a certificate is too long')
   let certificate: X509Certificate
+  let key: KeyObject
   try {
     certificate = new X509Certificate(der)
+    key = certificate.publicKey
   } catch {
     throw new Unreadable('a certificate cannot be read')
   }
   if (!certificate.raw.equals(der)) throw new Unreadable('a certificate is not DER')
   const fingerprint = createHash('sha256').update(der).digest('hex')
-  return { der, fingerprint, certificate, parts: certificateParts(der) }
+  return { der, fingerprint, certificate, key, parts: certificateParts(der) }
 }
 
 function isIssuedBy(child: Link, parent: Link): boolean {
   try {
     const { certificate } = child
-    return (
-      certificate.checkIssued(parent.certificate) &&
-      certificate.verify(parent.certificate.publicKey)
-    )
+    return certificate.checkIssued(parent.certificate) && certificate.verify(parent.key)
   } catch {
     return false
   }

@@ -140,11 +140,10 @@ function timeOf(
 function problemOf(made: NotationSignature, leaf: Link): string | undefined {
   const problem = leafProblem(leaf, 'codeSigning')
   if (problem !== undefined) return `its certificate may not sign: ${problem}`
-  const { publicKey } = leaf.certificate
-  if (algorithmOf(publicKey) !== made.algorithm) {
+  if (algorithmOf(leaf.key) !== made.algorithm) {
     return `its algorithm ${made.algorithm} is not that of its key`
   }
-  return verifies(made, publicKey) ? undefined : 'the signature does not fit what it should cover'
+  return verifies(made, leaf.key) ? undefined : 'the signature does not fit what it should cover'
 }
 
 const ALGORITHM_OF: ReadonlyMap<unknown, NotationAlgorithm> = new Map<unknown, NotationAlgorithm>([

@@ -129,12 +129,7 @@ function checkSignature(signer: Der, info: Buffer, leaf: Link): void {
   }
   const covered = attributes!.bytes()
   covered[0] = TAG.set
-  const isGood = verify(
-    SIGNATURES.get(signatureOid) ?? hash,
-    covered,
-    leaf.certificate.publicKey,
-    signature!.value,
-  )
+  const isGood = verify(SIGNATURES.get(signatureOid) ?? hash, covered, leaf.key, signature!.value)
   if (!isGood) throw new Unreadable('the signature of its timestamp is wrong')
 }
 

@@ -87,7 +87,8 @@ export function bySigner(how: Verifiers, made: Made): SignedPart {
     if (signatures.length !== 1) {
       throw new Unreadable('it is not said which one of several signatures the certificate made')
     }
-    return judged(how, der, how.certificates.keyless(der, { ...made, signature: signatures[0]! }))
+    const proven = { ...made, signature: signatures[0]! }
+    return judged(how, der, () => how.certificates.keyless(der, proven))
   }
   const reason =
     how.keys.length === 0
@@ -103,7 +104,7 @@ export function byCertificateOf(
   bytes: Uint8Array,
   subject: SubjectBytes,
 ): SignedPart {
-  return judged(how, undefined, how.certificates.notation(layerType, bytes, subject))
+  return judged(how, undefined, () => how.certificates.notation(layerType, bytes, subject))
 }
 
 function byKey(how: Verifiers, key: PublicKey, proven: Proven): SignedPart {
@@ -118,11 +119,20 @@ function byKey(how: Verifiers, key: PublicKey, proven: Proven): SignedPart {
   return { signer: { key: name, fingerprint }, ...proof, result: 'expired', reason }
 }
 
-/** Whether a signature of a certificate that was proven counts: it is not revoked, and something names its signer. */
-function judged(how: Verifiers, leaf: Buffer | undefined, part: SignedPart): SignedPart {
-  if (part.result !== 'verified') return part
-  if (leaf !== undefined && isRevoked(how, leaf)) {
-    return { ...part, result: 'revoked', reason: 'its certificate is revoked' }
+/**
+ * Whether a signature of a certificate counts: it is proven, it is not revoked, and something names its signer. Errors
+ * of the libraries for what a stranger wrote into a certificate are no faults of this program.
+ */
+function judged(how: Verifiers, leaf: Buffer | undefined, prove: () => SignedPart): SignedPart {
+  let part: SignedPart
+  try {
+    part = prove()
+    if (part.result !== 'verified') return part
+    if (leaf !== undefined && isRevoked(how, leaf)) {
+      return { ...part, result: 'revoked', reason: 'its certificate is revoked' }
+    }
+  } catch (error) {
+    throw error instanceof Unreadable ? error : new Unreadable('its certificate cannot be read')
   }
   const wanted = how.signers.find((one) => fits(one, part, how.matches))
   if (wanted !== undefined) return { ...part, signer: { ...part.signer, name: wanted.name } }

@@ -54,10 +54,10 @@ export class Sigstore {
     this.#url = url
   }
 
-  static async open(host = 'rekor.example'): Promise<Sigstore> {
+  static async open({ laterMs = 0 } = {}): Promise<Sigstore> {
     // Its authorities begin now.
-    const time = new Date(Math.ceil(Date.now() / 1000) * 1000 + 60_000)
-    const url = `https://${host}`
+    const time = new Date(Math.ceil(Date.now() / 1000) * 1000 + 60_000 + laterMs)
+    const url = 'https://rekor.example'
     const ctlog = await initializeCTLog(pairOf(), time)
     return new Sigstore(
       {
@@ -168,8 +168,10 @@ function bytesOf(view: ArrayBufferView): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
 }
 
-export const pemOf = (der: Buffer, label = 'CERTIFICATE') =>
-  `-----BEGIN ${label}-----\n${der.toString('base64').replaceAll(/.{64}/g, '$&\n')}\n-----END ${label}-----\n`
+export function pemOf(der: Buffer, label = 'CERTIFICATE'): string {
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n')
+}
 
 export function paeOf(payload: Buffer, type = 'application/vnd.in-toto+json'): Buffer {
   return Buffer.concat([Buffer.from(`DSSEv1 ${type.length} ${type} ${payload.length} `), payload])
