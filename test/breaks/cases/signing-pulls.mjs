@@ -13,8 +13,8 @@ export const BREAKS = [
   {
     what: 'verdicts: a tag of signatures moves and the verdict stays',
     file: 'src/metadata/verdicts/drops.ts',
-    find: "    if (this.#get('tags', key)?.digest === row?.digest) return\n    this.#drop(repository, subject)\n    this.#dropLists",
-    replace: "    if (this.#get('tags', key)?.digest === row?.digest) return\n    this.#dropLists",
+    find: "    if (this.#get('tags', key)?.digest === row?.digest) return\n",
+    replace: '    return\n',
     guard: drops,
   },
   {

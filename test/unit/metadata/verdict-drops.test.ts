@@ -98,20 +98,23 @@ beforeEach(async () => {
 
 const tagRow = movedTag(undefined, digestOfText('signature'), 1, 'x')
 
+/** What an index lists may be verified by it, and the index by what it lists. */
+const besideImage = ['image', 'index', 'attested'] as const
+
 test('a tag that is named after it comes, moves and goes', async () => {
   await apply(pointTag(repository, signatureTag, tagRow, undefined))
-  expectDropped('image')
-  await judged('image')
+  expectDropped(...besideImage)
+  await judged(...besideImage)
   await apply(pointTag(repository, signatureTag, { ...tagRow, pushedAt: 2 }, tagRow.digest))
   expectDropped()
   const move = { change: 'move-tag', in: 'tags', at: 3, by: 'x', isImmutable: false } as const
   await apply([{ ...move, key: [repository, signatureTag], digest: other }])
-  expectDropped('image')
-  await judged('image')
+  expectDropped(...besideImage)
+  await judged(...besideImage)
   const row = metadata.get('tags', [repository, signatureTag])!
   const removal = { at: 4, by: 'x', why: 'test' }
   await metadata.commit(dropTag(repository, signatureTag, row, removal))
-  expectDropped('image')
+  expectDropped(...besideImage)
 })
 
 test('another tag, the same tag elsewhere and a tag of another image change nothing', async () => {
@@ -124,8 +127,8 @@ test('another tag, the same tag elsewhere and a tag of another image change noth
 
 test('a referrer comes, goes and comes back', async () => {
   await apply(added('referrer', { subject: image }))
-  expectDropped('image')
-  await judged('image')
+  expectDropped(...besideImage)
+  await judged(...besideImage)
   // Pushed again, nothing has changed.
   await apply(added('referrer', { subject: image }))
   expectDropped()
@@ -134,17 +137,17 @@ test('a referrer comes, goes and comes back', async () => {
   const referrer = metadata.get('referrers', [repository, image, digest])!
   const it = { repository, digest, row, tags: [], children: [], referrer, absent: [] }
   await metadata.commit(removeManifest(it, { at: 2, by: 'x', why: 'test' }))
-  expectDropped('image')
-  await judged('image')
+  expectDropped(...besideImage)
+  await judged(...besideImage)
   const deleted = metadata.get('deletedManifests', [repository, digest])!
   await metadata.commit(restoreManifest({ repository, digest, deleted, children: [] }, 3))
-  expectDropped('image')
+  expectDropped(...besideImage)
 })
 
 test('what an index gains or loses reaches everything that it lists', async () => {
   await apply(added('referrer', { subject: index }))
-  expectDropped('image', 'index', 'attested')
-  await judged('image', 'index', 'attested')
+  expectDropped('image', 'index', 'outer', 'attested')
+  await judged('image', 'index', 'outer', 'attested')
   await apply(added('referrer of the outer', { subject: digestOfText('outer') }))
   expectDropped('image', 'index', 'outer', 'attested')
 })
