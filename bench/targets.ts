@@ -143,6 +143,7 @@ export const TARGETS: readonly Target[] = [
   absolute('delete-tag', 'p50Ms', '<=', 5, 'ms', 'p50'),
   atLeast('gc-peer', 'distribution', 1),
   absolute('pressure', 'peakAnonMiB', '<=', 350, 'MiB', 'peak private memory (RssAnon)'),
+  absolute('push-bundles', 'loopMsP99', '<=', 10, 'ms', 'event-loop delay, p99'),
   absolute('pressure', 'loopMsP99', '<=', 10, 'ms', 'event-loop delay, p99'),
   absolute('pressure', 'manifestTtfbP99Ms', '<=', 5, 'ms', 'first byte of a manifest, p99'),
   absolute('get-manifest-basic', 'ofOpen', '>=', 0.8, '', 'rate of the open registry'),
