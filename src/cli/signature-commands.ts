@@ -23,7 +23,7 @@ export const SIGNATURE_COMMANDS: readonly Command[] = [
     flags: {},
     needs: 'running',
     summary:
-      'report whether an image is signed as its policy asks, or by one of the keys in signing.keys',
+      'report whether an image is signed as its policy asks, or by one of the signers of the configuration',
     details:
       'Exit codes: 0 verified, 1 not verified or not known, 2 misuse, 3 there is no such image.',
     examples: ['signatures verify team/app:v1'],

@@ -17,6 +17,8 @@ import { Authority } from '../../support/certificates.ts'
 import { runCli } from '../../support/cli.ts'
 import { type Fence, fencesOf, pageNames } from '../../support/documents.ts'
 import { adminEndpoints } from '../../support/readme-tables.ts'
+import { certificate as makeCertificate } from '../../support/signed/certificate.ts'
+import { pemOf, Sigstore } from '../../support/signed/keyless.ts'
 import { makeSigner } from '../../support/signing.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fastregistry-examples-'))
@@ -38,6 +40,13 @@ const config = standIn(
   `storage: { path: ${store} }\nauth: { type: htpasswd, htpasswd_file: ${users} }\n`,
 )
 
+const trustedRoot = JSON.stringify((await Sigstore.open()).root())
+const trustStore = standIn('notation')
+writeFileSync(
+  join(trustStore, 'root.pem'),
+  pemOf(makeCertificate({ subject: 'O=acme', isAuthority: true }).der),
+)
+
 /** What stands in for the paths of the examples, longest first. */
 const STAND_INS: readonly (readonly [string, string])[] = [
   ['/etc/fastregistry/tls/server.crt', certificate.cert],
@@ -46,6 +55,9 @@ const STAND_INS: readonly (readonly [string, string])[] = [
   ['/etc/fastregistry/config.yaml', config],
   ['/etc/fastregistry/release.pub', standIn('release.pub', makeSigner().pem)],
   ['/etc/fastregistry/ci.pub', standIn('ci.pub', makeSigner().pem)],
+  ['/etc/fastregistry/trusted_root.json', standIn('root.json', trustedRoot)],
+  ['/etc/fastregistry/notation/acme', trustStore],
+  ['/etc/fastregistry/notation/times', trustStore],
   ['/run/secrets/hub', standIn('secret', 'secret')],
   ['/run/secrets/quay', standIn('quay', 'secret')],
   ['/var/log/fastregistry', standIn('log')],
