@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Digest } from '../../../src/registry/digest.ts'
 import { compileGlob } from '../../../src/registry/glob.ts'
 import type { Finding } from '../../../src/signing/verdicts/finding.ts'
@@ -124,4 +124,181 @@ test.each<[string, Where['test'], unknown, unknown]>([
 test('what every object inherits is no part of a statement', () => {
   const where: Where = { path: ['predicate', 'constructor'], test: { kind: 'exists', value: true } }
   expect(stateOf([attestation('ci', [where])], [attestedBy('ci', slsa)])).toBe('incomplete')
+})
+
+const day = 86_400_000
+const vuln = 'https://cosign.sigstore.dev/attestation/vuln/v1'
+
+const identity = (name: string, subject: string): WantedSigner => ({
+  name,
+  kind: 'identity',
+  root: 'own',
+  issuer: 'https://issuer.test',
+  subject,
+  claims: {},
+})
+const signedAs = (subject: string, fields: Partial<Finding> = {}) =>
+  found({
+    signer: {
+      identity: { issuer: 'https://issuer.test', subject, roots: ['own'], claims: {} },
+    },
+    ...fields,
+  })
+const byAll = (by: readonly WantedSigner[], atLeast: number): Rule => ({
+  kind: 'signature',
+  by,
+  atLeast,
+  isAnyAttestation: false,
+})
+
+test('as many signers as are asked for are different ones, on both sides', () => {
+  const team = identity('team', 'https://git.test/team/*')
+  const app = identity('app', 'https://git.test/team/app')
+  const state = (by: readonly WantedSigner[], atLeast: number, ...subjects: readonly string[]) =>
+    stateOf(
+      [byAll(by, atLeast)],
+      subjects.map((one) => signedAs(`https://git.test/team/${one}`)),
+    )
+  expect(state([team, app], 1, 'app')).toBe('verified')
+  // Both fit one identity; one signer fits two identities.
+  expect(state([team, app], 2, 'app', 'app')).toBe('untrusted')
+  expect(state([team], 2, 'app', 'other')).toBe('untrusted')
+  expect(state([team, app], 2, 'one', 'two')).toBe('untrusted')
+  // Whichever comes first, each has a place.
+  expect(state([team, app], 2, 'app', 'other')).toBe('verified')
+  expect(state([app, team], 2, 'other', 'app')).toBe('verified')
+})
+
+test('one key under two names, or two certificates of one subject, are one signer', () => {
+  const twice = ['a', 'b'].map((key) => found({ signer: { key, fingerprint: '00' } }))
+  expect(stateOf([byAll([keyed('a'), keyed('b')], 2)], twice)).toBe('untrusted')
+  const subject = { stores: ['s'], subject: 'O=acme', attributes: { O: 'acme' } }
+  const certificates = ['1', '2'].map((it) =>
+    found({ signer: { store: subject, certificate: it } }),
+  )
+  const stores = ['x', 'y'].map((name): WantedSigner => {
+    return { name, kind: 'store', store: 's', attributes: {} }
+  })
+  expect(stateOf([byAll(stores, 2)], certificates)).toBe('untrusted')
+  expect(stateOf([byAll(stores, 1)], certificates)).toBe('verified')
+})
+
+test('a verdict names its signers', () => {
+  const team = identity('team', 'https://git.test/team/*')
+  const rules = [byAll([team, keyed('release')], 2)]
+  const all = [signedAs('https://git.test/team/app'), signedBy('release'), signedBy('other')]
+  expect(judge(rules, all, { matches, now }).by).toEqual(['release', 'team'])
+})
+
+test('a key that has to be logged counts with a log alone', () => {
+  const logged: WantedSigner = { name: 'release', kind: 'key', key: 'release', isLogged: true }
+  const state = (fields: Partial<Finding>) =>
+    stateOf([byAll([logged], 1)], [found({ signer: { key: 'release' }, ...fields })])
+  expect(state({})).toBe('untrusted')
+  expect(state({ isLogged: true })).toBe('verified')
+})
+
+test('any attestation is a signature where the rule says so', () => {
+  const rule = { ...signature(['ci']), isAnyAttestation: true } as Rule
+  expect(stateOf([rule], [attestedBy('ci', spdx)])).toBe('verified')
+  expect(stateOf([rule], [attestedBy('team', spdx)])).toBe('untrusted')
+})
+
+test('what need not be signed is met by what is about the image, signed or not', () => {
+  const rule: Rule = { ...attestation('ci'), types: [spdx], by: [], isSigned: false }
+  const state = (fields: Partial<Finding>) =>
+    stateOf([rule], [found({ isSignature: false, predicateType: spdx, ...fields })])
+  expect(state({ result: 'unsigned' })).toBe('verified')
+  expect(state({ result: 'verified' })).toBe('verified')
+  expect(state({ result: 'unknown key' })).toBe('verified')
+  for (const result of [
+    'digest mismatch',
+    'unreadable',
+    'revoked',
+    'invalid',
+    'expired',
+  ] as const) {
+    expect(state({ result }), result).not.toBe('verified')
+  }
+  expect(state({ result: 'unsigned', predicateType: slsa })).toBe('unsigned')
+  // What is not signed meets no other rule.
+  const unsigned = found({ isSignature: false, predicateType: slsa, result: 'unsigned' })
+  expect(stateOf([attestation('ci')], [unsigned])).toBe('unsigned')
+  expect(
+    judge([rule], [found({ predicateType: spdx, result: 'unsigned' })], { matches, now }).by,
+  ).toEqual([])
+})
+
+describe('the age of an attestation', () => {
+  const clean: Where = { path: ['predicate', 'findings'], test: { kind: 'at-most', value: 0 } }
+  const scanned = (ageDays: number | undefined, findings: number, key = 'ci') => {
+    const at = now - (ageDays ?? 0) * day
+    const signedAt = { at, by: 'claimed' } as const
+    return found(
+      {
+        isSignature: false,
+        signer: { key },
+        predicateType: vuln,
+        ...(ageDays !== undefined && { signedAt }),
+      },
+      { predicate: { findings } },
+    )
+  }
+  const rule = (maxAgeMs: number | undefined, by = ['ci']): Rule => ({
+    kind: 'attestation',
+    types: [vuln],
+    by: by.map(keyed),
+    isSigned: true,
+    where: [clean],
+    maxAgeMs,
+  })
+
+  test('is bounded by max_age, and says until when the verdict holds', () => {
+    const fresh = scanned(6, 0)
+    const verdict = judge([rule(7 * day)], [fresh], { matches, now })
+    expect(verdict).toMatchObject({ state: 'verified', validUntil: now + day })
+    expect(stateOf([rule(7 * day)], [scanned(7, 0)])).toBe('incomplete')
+    expect(stateOf([rule(7 * day)], [scanned(undefined, 0)])).toBe('incomplete')
+    // From a time that has not come.
+    expect(stateOf([rule(7 * day)], [scanned(-1, 0)])).toBe('incomplete')
+    expect(judge([rule(undefined)], [fresh], { matches, now }).validUntil).toBeUndefined()
+  })
+
+  test('lets the newest of a signer count alone', () => {
+    expect(stateOf([rule(30 * day)], [scanned(3, 0), scanned(1, 5)])).toBe('incomplete')
+    expect(stateOf([rule(undefined)], [scanned(3, 0), scanned(1, 5)])).toBe('incomplete')
+    expect(stateOf([rule(30 * day)], [scanned(3, 5), scanned(1, 0)])).toBe('verified')
+    // Another signer is another newest one.
+    const both = rule(30 * day, ['ci', 'scanner'])
+    expect(stateOf([both], [scanned(1, 5), scanned(3, 0, 'scanner')])).toBe('verified')
+    // What has no time is older than all that has one.
+    expect(stateOf([rule(undefined)], [scanned(undefined, 0), scanned(9, 5)])).toBe('incomplete')
+  })
+
+  test('does not matter for other types without max_age', () => {
+    const old = { ...attestation('ci', [clean]) }
+    const all = [3, 1].map((ageDays, index) =>
+      found(
+        {
+          isSignature: false,
+          signer: { key: 'ci' },
+          predicateType: slsa,
+          signedAt: { at: now - ageDays * day, by: 'claimed' },
+        },
+        { predicate: { findings: index * 5 } },
+      ),
+    )
+    expect(stateOf([old], all)).toBe('verified')
+  })
+})
+
+test('a verdict ends when the first signature that it rests on does', () => {
+  const all = [
+    found({ signer: { key: 'release' }, validUntil: now + 2 * day }),
+    found({ signer: { key: 'team' }, validUntil: now + day }),
+    found({ signer: { key: 'other' }, validUntil: now + 1 }),
+  ]
+  const verdict = judge([signature(['release', 'team'], 2)], all, { matches, now })
+  expect(verdict.validUntil).toBe(now + day)
+  expect(judge([signature(['ci'])], all, { matches, now }).validUntil).toBeUndefined()
 })
