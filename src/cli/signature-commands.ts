@@ -3,9 +3,20 @@
  *
  * @apart The table of commands is as long as a file may be; each of its parts has one subject.
  */
-import type { Command, Operand } from './command.ts'
+import type { Command, Flags, Operand } from './command.ts'
 
 const image: Operand = { name: 'NAME:TAG|NAME@DIGEST', what: 'an image' }
+
+const digest: Operand = { name: 'DIGEST', what: 'a digest such as sha256:…' }
+
+const reasonFlag: Flags = {
+  reason: {
+    type: 'text',
+    value: 'TEXT',
+    example: 'CVE-2026-1234',
+    summary: 'why, for who is refused',
+  },
+}
 
 export const SIGNATURE_COMMANDS: readonly Command[] = [
   {
@@ -34,9 +45,38 @@ export const SIGNATURE_COMMANDS: readonly Command[] = [
     operands: [],
     flags: {},
     needs: 'running',
-    summary: 'list tags that moved although a policy in the mode audit or warn was not met',
+    summary:
+      'list tags that moved although a policy in the mode audit or warn was not met, and pulls that a policy refused or would refuse',
     examples: ['signatures violations', 'signatures violations --json'],
     load: async () => (await import('./commands/signatures.ts')).signaturesViolations,
+  },
+  {
+    words: ['signatures', 'revoke'],
+    operands: [digest],
+    flags: reasonFlag,
+    needs: 'running',
+    summary:
+      'stop a digest, and what an index of it lists, in every repository: no pull, no tag, no copy',
+    examples: ['signatures revoke sha256:… --reason=CVE-2026-1234'],
+    load: async () => (await import('./commands/signatures.ts')).signaturesRevoke,
+  },
+  {
+    words: ['signatures', 'allow'],
+    operands: [digest],
+    flags: {},
+    needs: 'running',
+    summary: 'take the revocation of a digest back',
+    examples: ['signatures allow sha256:…'],
+    load: async () => (await import('./commands/signatures.ts')).signaturesAllow,
+  },
+  {
+    words: ['signatures', 'revoked'],
+    operands: [],
+    flags: {},
+    needs: 'running',
+    summary: 'list digests that are revoked',
+    examples: ['signatures revoked', 'signatures revoked --json'],
+    load: async () => (await import('./commands/signatures.ts')).signaturesRevoked,
   },
   {
     words: ['signatures', 'key', 'create'],

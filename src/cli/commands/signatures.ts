@@ -26,27 +26,79 @@ export const signaturesVerify: RunCommand = (line, terminal) =>
   })
 
 export const signaturesViolations: RunCommand = (line, terminal) =>
-  withAdmin(line, terminal, async ({ ask, isJson }) => {
-    let after = ''
-    let isFirst = true
-    do {
-      const page = await ask('GET', `/admin/signatures/violations?limit=1000${after}`)
-      const violations = page['violations'] as Json[]
-      if (isJson) for (const one of violations) terminal.print(JSON.stringify(one))
-      else if (violations.length > 0 || isFirst) {
-        const rows = violations.map((it) => [
-          it['at'],
-          `${String(it['repository'])}:${String(it['tag'])}`,
-          it['by'],
-          it['message'],
-        ])
-        printTable(terminal, ['AT', 'TAG', 'BY', 'WHY'], rows)
-      }
-      isFirst = false
-      after = page['next'] === undefined ? '' : `&after=${String(page['next'])}`
-    } while (after !== '')
+  withAdmin(line, terminal, async (admin) => {
+    await printPages(admin, terminal, '/admin/signatures/violations', 'violations', {
+      AT: (it) => it['at'],
+      TAG: (it) => `${String(it['repository'])}:${String(it['tag'])}`,
+      BY: (it) => it['by'],
+      WHY: (it) => it['message'],
+    })
+    await printPages(admin, terminal, '/admin/signatures/violations/pulls', 'pulls', {
+      'LAST PULL': (it) => it['lastAt'],
+      IMAGE: (it) => `${String(it['repository'])}@${String(it['digest'])}`,
+      PULLS: (it) => it['count'],
+      BY: (it) => lastPuller(it['pullers'] as Json[]),
+      WHY: (it) => it['message'],
+    })
     return 0
   })
+
+export const signaturesRevoke: RunCommand = (line, terminal) =>
+  withAdmin(line, terminal, async ({ ask, isJson }) => {
+    const [digest] = line.operands
+    const reason = line.text('reason') ?? ''
+    const revoked = await ask('POST', '/admin/signatures/revoke', { digest, reason })
+    terminal.print(isJson ? JSON.stringify(revoked) : `${digest} is revoked`)
+    return 0
+  })
+
+export const signaturesAllow: RunCommand = (line, terminal) =>
+  withAdmin(line, terminal, async ({ ask, isJson }) => {
+    const [digest = ''] = line.operands
+    const path = `/admin/signatures/revoke/${encodeURIComponent(digest)}`
+    const allowed = await ask('DELETE', path)
+    terminal.print(isJson ? JSON.stringify(allowed) : `${digest} is not revoked any more`)
+    return 0
+  })
+
+export const signaturesRevoked: RunCommand = (line, terminal) =>
+  withAdmin(line, terminal, async (admin) => {
+    await printPages(admin, terminal, '/admin/signatures/revoked', 'revoked', {
+      DIGEST: (it) => it['digest'],
+      AT: (it) => it['at'],
+      BY: (it) => it['by'],
+      WHY: (it) => it['reason'],
+    })
+    return 0
+  })
+
+/** A list to its end, in a table for each page. */
+async function printPages(
+  { ask, isJson }: Admin,
+  terminal: Terminal,
+  path: string,
+  name: string,
+  columns: Readonly<Record<string, (row: Json) => unknown>>,
+): Promise<void> {
+  let after = ''
+  let isFirst = true
+  do {
+    const page = await ask('GET', `${path}?limit=1000${after}`)
+    const found = page[name] as Json[]
+    if (isJson) for (const one of found) terminal.print(JSON.stringify(one))
+    else if (found.length > 0 || isFirst) {
+      const cells = found.map((it) => Object.values(columns).map((cell) => cell(it)))
+      printTable(terminal, Object.keys(columns), cells)
+    }
+    isFirst = false
+    after = page['next'] === undefined ? '' : `&after=${encodeURIComponent(String(page['next']))}`
+  } while (after !== '')
+}
+
+function lastPuller([last]: readonly Json[]): string {
+  const { user, address } = last ?? {}
+  return user === undefined ? String(address) : `${String(user)} (${String(address)})`
+}
 
 /** Undefined: there is no such image; that is printed. */
 async function reportOf(

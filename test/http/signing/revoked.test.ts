@@ -6,6 +6,7 @@ import { expect, test } from 'vitest'
 import { admin, adminJson } from '../../support/admin.ts'
 import { attach } from '../../support/attach-signatures.ts'
 import { image, named, put } from '../../support/attached.ts'
+import { runHere } from '../../support/cli.ts'
 import { describeRegistry } from '../../support/in-process.ts'
 import {
   imageIndex,
@@ -147,6 +148,24 @@ describeRegistry('what is revoked', { config }, (registry) => {
     await put(client, 'dev/multi', later)
     expect((await get(client, 'dev/multi', member.digest)).status).toBe(403)
     await allow(client, sha256(JSON.stringify(later)))
+  })
+
+  test('the command line revokes, lists and takes back', async () => {
+    const { client } = registry()
+    const app = await image(client, 'dev/cli', 'cli', 'v1')
+    await image(client, 'prod/cli', 'cli', 'v1')
+    expect((await get(client, 'prod/cli', 'v1')).status).toBe(200)
+    const run = async (line: string) => {
+      const { code, out, errors } = await runHere(line, registry().port)
+      expect(code, errors).toBe(0)
+      return out
+    }
+    expect(await run(`signatures revoke ${app.digest} --reason=CLI`)).toContain('is revoked')
+    expect(await run('signatures revoked')).toMatch(new RegExp(`${app.digest}.*CLI`))
+    expect((await get(client, 'dev/cli', 'v1')).status).toBe(403)
+    expect(await run(`signatures allow ${app.digest}`)).toContain('is not revoked any more')
+    expect((await get(client, 'dev/cli', 'v1')).status).toBe(200)
+    expect(await run('signatures violations')).toContain(`prod/cli@${app.digest}`)
   })
 
   test('a digest of the configuration stays revoked', async () => {
