@@ -97,6 +97,10 @@ export async function openSignatures(
     took: (seconds) => counters.took(seconds),
   })
   metadata.onApplied(standings.effects)
+  metadata.onDoubt(() => {
+    standings.clear()
+    revoked.renew()
+  })
   life.opened('verdicts of signatures', standings, (one) => one.stop())
   const violations = new PullViolations(metadata, clock)
   life.opened('violations of pulls', violations, (one) => one.stop())

@@ -34,10 +34,10 @@ export class Revoked {
   }
 
   readonly effects: EffectListener = {
-    revoked: () => this.#renew(),
+    revoked: () => this.renew(),
     // An index that was revoked before it came lists what it lists only now.
     manifest: (_repository, digest) => {
-      if (this.#all.size > 0 && this.#all.has(digest)) this.#renew()
+      if (this.#all.size > 0 && this.#all.has(digest)) this.renew()
     },
   }
 
@@ -56,7 +56,8 @@ export class Revoked {
     return this.#all.size === 0
   }
 
-  #renew(): void {
+  /** Reads the rows again. */
+  renew(): void {
     const before = this.#all
     this.#all = this.#read()
     const isSame =

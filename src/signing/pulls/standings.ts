@@ -146,8 +146,13 @@ export class Standings {
   renew(): void {
     this.#fingerprints.clear()
     const known = [...this.#known.values()]
-    for (const { repository, digest } of known) this.#forget(keyOf(repository, digest))
+    this.clear()
     for (const { repository, digest } of known.slice(-queueMax)) this.later(repository, digest)
+  }
+
+  /** Forgets what is in memory, and breaks every seal: what was committed is not known. */
+  clear(): void {
+    for (const key of [...this.#known.keys()]) this.#forget(key)
   }
 
   /** Waits for what is under way; nothing is begun any more. */
@@ -253,7 +258,7 @@ export class Standings {
   }
 
   #remember(key: string, standing: Standing): Standing {
-    if (this.#known.size >= knownMax) for (const one of [...this.#known.keys()]) this.#forget(one)
+    if (this.#known.size >= knownMax) this.clear()
     this.#forget(key)
     this.#known.set(key, standing)
     return standing

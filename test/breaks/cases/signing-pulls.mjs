@@ -146,7 +146,7 @@ export const BREAKS = [
   {
     what: 'revoked: an index that comes later takes nothing along',
     file: 'src/signing/revoked.ts',
-    find: 'if (this.#all.size > 0 && this.#all.has(digest)) this.#renew()',
+    find: 'if (this.#all.size > 0 && this.#all.has(digest)) this.renew()',
     replace: '',
     guard: http('revoked'),
   },

@@ -189,6 +189,16 @@ test('one that a crash left half-way is worked out again', async () => {
   expect(row()).toMatchObject({ state: 'verified' })
 })
 
+test('when it is not known what was committed, nothing in memory counts', async () => {
+  reports = [verified]
+  await find()
+  const { seal } = known()!
+  standings.clear()
+  expect(seal.isBroken).toBe(true)
+  // The row is asked again.
+  expect(known()).toMatchObject({ state: 'verified', seal: { isBroken: false } })
+})
+
 test('a signature needs none itself, and has no row', async () => {
   const bytes = Buffer.from(
     JSON.stringify({ layers: [{ mediaType: 'application/vnd.dsse.envelope.v1+json' }] }),
