@@ -27,6 +27,7 @@ afterEach(() => {
 
 function files(isNeeded: boolean, now = Date.now()) {
   const problems: string[] = []
+  const changes: number[] = []
   const config: TrustParts['config'] = {
     keys: [
       { name: 'release', source: { kind: 'file', path: path('key') }, untilMs: undefined },
@@ -41,10 +42,11 @@ function files(isNeeded: boolean, now = Date.now()) {
     config,
     isNeeded: () => isNeeded,
     onProblem: ({ kind, name }) => problems.push(`${kind} ${name}`),
+    onChange: () => changes.push(changes.length),
     now: () => now,
   })
   opened.push(trust)
-  return { trust, problems }
+  return { trust, problems, changes }
 }
 
 const names = ({ now: { keys, roots, stores } }: TrustFiles) =>
@@ -80,8 +82,9 @@ test('what is not needed may come later, go, and come again', async () => {
   writeAll()
   for (const gone of ['key', 'root']) unlinkSync(path(gone))
   rmSync(path('store'), { recursive: true })
-  const { trust, problems } = files(false)
+  const { trust, problems, changes } = files(false)
   await trust.start()
+  expect(changes).toEqual([])
   expect(names(trust)).toEqual(['inline'])
   expect(trust.broken).toHaveLength(3)
   expect(new Set(problems)).toEqual(new Set(['key release', 'root own', 'store acme']))
@@ -92,10 +95,12 @@ test('what is not needed may come later, go, and come again', async () => {
   })
   expect(trust.broken).toEqual([])
   expect(trust.now.version).toBeGreaterThan(before)
+  expect(changes).toHaveLength(3)
   writeFileSync(path('store/other.pem'), 'nonsense')
   writeFileSync(path('key'), 'nonsense')
   unlinkSync(path('root'))
   await vi.waitFor(() => expect(trust.broken).toHaveLength(3), { timeout: 10_000 })
+  expect(changes).toHaveLength(6)
   expect(names(trust)).toEqual(['inline'])
   unlinkSync(path('store/other.pem'))
   writeAll()
