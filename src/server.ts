@@ -150,7 +150,7 @@ async function start(
     endpoints: (itsEngine) => {
       const endpoints: Endpoint[] = [
         ...statusEndpoints(shown, itsEngine, () => endpoints),
-        ...storeEndpoints(metadata, useCases, cleanup),
+        ...storeEndpoints(metadata, useCases, cleanup, (...of) => signed.standings.shown(...of)),
         ...endpointsOfMirrors(config, mirrors, logger),
         ...endpointsOfSyncs(syncs?.engine),
         ...endpointsOfPrune(syncs?.prune, useCases.writes.jobs),

@@ -12,6 +12,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import { parseReference, type Reference } from '../registry/reference.ts'
 import type { Copies } from '../repositories/copy.ts'
 import type { Undelete } from '../repositories/undelete.ts'
+import type { Standings } from '../signing/pulls/standings.ts'
 import { type Endpoint, endpoint } from './endpoint.ts'
 import { sees, seesIt } from './needs.ts'
 import { badRequest, notFound } from './problem.ts'
@@ -23,7 +24,9 @@ import {
   pageQuery,
   referenceSchema,
   repositorySchema,
+  shownVerdict,
   tagSchema,
+  verdictSchema,
 } from './schemas.ts'
 
 export interface ImageSources {
@@ -31,6 +34,8 @@ export interface ImageSources {
   readonly copies: Copies
   readonly undelete: Undelete
   readonly readBlob: (digest: Digest, bytesMax: number) => Promise<Uint8Array | undefined>
+  /** What the policy of signatures says of a manifest, where that is known. */
+  readonly verdictOf: Standings['shown']
 }
 
 const platformSchema = v.object({
@@ -63,6 +68,7 @@ const imageSchema = v.object({
   layers: v.array(partSchema),
   manifests: v.array(partSchema),
   tags: v.array(v.string()),
+  signature: v.optional(verdictSchema),
 })
 
 const deletedSchema = v.object({
@@ -258,7 +264,7 @@ interface Loose {
 }
 
 async function describeImage(
-  { metadata, readBlob }: ImageSources,
+  { metadata, readBlob, verdictOf }: ImageSources,
   repository: RepositoryName,
   wanted: Reference,
 ): Promise<Image> {
@@ -292,6 +298,7 @@ async function describeImage(
     layers: list(manifest['layers']).map(toPart),
     manifests: list(manifest['manifests']).map(toPart),
     tags,
+    signature: shownVerdict(verdictOf(repository, digest)),
   })
 }
 

@@ -13,6 +13,7 @@ import {
   type RepositoryInfo,
 } from '../repositories/repository-list.ts'
 import { BadCursor, listTagsInOrder } from '../repositories/tag-list.ts'
+import type { Standings } from '../signing/pulls/standings.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { jobSchema, toJob } from './job-endpoints.ts'
 import { sees, seesIt } from './needs.ts'
@@ -25,7 +26,9 @@ import {
   pageQuery,
   repositorySchema,
   searchQuery,
+  shownVerdict,
   tagSchema,
+  verdictSchema,
 } from './schemas.ts'
 
 const repositoryAnswer = v.object({
@@ -46,6 +49,7 @@ const tagAnswer = v.object({
   pushedAt: v.string(),
   pulledAt: v.optional(v.string()),
   sizeBytes: v.number(),
+  signature: v.optional(verdictSchema),
 })
 
 const params = v.object({ repository: repositorySchema })
@@ -93,10 +97,12 @@ export interface RepositorySources {
   readonly metadata: MetadataReader
   readonly repositories: Repositories
   readonly jobs: Jobs
+  /** What the policy of signatures says of a manifest, where that is known. */
+  readonly verdictOf: Standings['shown']
 }
 
 export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
-  const { metadata, repositories, jobs } = sources
+  const { metadata, repositories, jobs, verdictOf } = sources
   const jobReply = async (
     started: { readonly id: string; readonly ended: Promise<void> },
     wait: boolean,
@@ -175,7 +181,12 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
         const request = toRequest(query)
         const { tags, next, total } = await atCursor(listTagsInOrder(metadata, repository, request))
         const shown = tags.map(({ pushedAt, pulledAt, ...rest }) =>
-          defined({ ...rest, pushedAt: isoTime(pushedAt), pulledAt: isoTime(pulledAt) }),
+          defined({
+            ...rest,
+            pushedAt: isoTime(pushedAt),
+            pulledAt: isoTime(pulledAt),
+            signature: shownVerdict(verdictOf(repository, rest.digest)),
+          }),
         )
         return defined({ tags: shown, next, total })
       },

@@ -8,6 +8,7 @@ import type { RegistryError } from '../registry/errors.ts'
 import { parseRepositoryName, type RepositoryName } from '../registry/name.ts'
 import type { Result } from '../registry/result.ts'
 import { parseTag, type Tag } from '../registry/tag.ts'
+import type { ShownVerdict } from '../signing/pulls/standings.ts'
 
 function parsed<T>(what: string, parse: (text: string) => Result<T, RegistryError>) {
   return v.pipe(
@@ -69,6 +70,13 @@ export const planParams = v.object({
 })
 
 /** The `after` of the next page; absent at the end. */
+/** What a policy says of the signatures of an image, as far as that is known. */
+export const verdictSchema = v.object({
+  state: v.string(),
+  by: v.array(v.string()),
+  policy: v.string(),
+})
+
 export const nextSchema = v.optional(v.string())
 
 /** Milliseconds as ISO 8601, which people and programs can both read. */
@@ -87,3 +95,9 @@ export function defined<T extends object>(fields: T): { [K in keyof T]: Exclude<
 }
 
 export const countsSchema = v.record(v.string(), v.number())
+
+export function shownVerdict(
+  verdict: ShownVerdict | undefined,
+): v.InferInput<typeof verdictSchema> | undefined {
+  return verdict && { ...verdict, by: [...verdict.by] }
+}

@@ -55,12 +55,17 @@ export async function withAdmin(
       await store.close()
     }
   }
-  const server = line.text('server') ?? environment['FASTREGISTRY_SERVER'] ?? defaultServer
+  const server = serverOf(line, environment)
   if (!URL.canParse(server)) throw new Misuse(`--server: "${server}" is not a URL`)
   const base = server.replace(/\/$/, '')
   const advice = needs === 'server' ? ' (for a stopped store use --storage or --config)' : ''
   const ask: Admin['ask'] = (...request) => askServer({ base, advice }, environment, ...request)
   return reportFailure(terminal, '', () => work({ isJson, isOffline, ask }))
+}
+
+/** The URL of the server that a command asks. */
+export function serverOf(line: CommandLine, environment: Environment): string {
+  return line.text('server') ?? environment['FASTREGISTRY_SERVER'] ?? defaultServer
 }
 
 const defaultServer = 'http://127.0.0.1:5000'

@@ -81,6 +81,18 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/explain.ts')).explain,
   },
   {
+    ...checkConfigWords,
+    chosenBy: 'explain-signing',
+    operands: [configFile, { name: 'REPOSITORY[:TAG]', what: 'a repository, or a tag of it' }],
+    flags: {
+      'explain-signing': { type: 'switch', summary: 'report which policy of signatures decides' },
+    },
+    needs: 'config',
+    summary: 'report which policy of signatures decides, and what it asks for',
+    examples: ['check-config config.yaml --explain-signing prod/app:v1'],
+    load: async () => (await import('./commands/explain-signing.ts')).explainSigning,
+  },
+  {
     words: ['verify'],
     operands: [],
     flags: {

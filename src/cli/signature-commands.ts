@@ -29,6 +29,18 @@ export const SIGNATURE_COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/signatures.ts')).signaturesList,
   },
   {
+    words: ['signatures', 'explain'],
+    operands: [image],
+    flags: {},
+    needs: 'running',
+    summary:
+      'report what the policy of an image asks for, why each part that is attached counts or not, and the command that shows the same',
+    details:
+      'Exit codes: 0 verified, 1 not verified or not known, 2 misuse, 3 there is no such image.',
+    examples: ['signatures explain team/app:v1'],
+    load: async () => (await import('./commands/signatures.ts')).signaturesExplain,
+  },
+  {
     words: ['signatures', 'verify'],
     operands: [image],
     flags: {},

@@ -32,6 +32,7 @@ export function storeEndpoints(
   metadata: MetadataStore,
   { writes }: UseCases,
   cleanup: Cleanup,
+  verdictOf: OpenedSignatures['standings']['shown'],
 ): Endpoint[] {
   const { copies, undelete, repositories, readBlob, jobs, protection } = writes
   const { collector, plans, status, explain, isMirrored } = cleanup
@@ -50,8 +51,8 @@ export function storeEndpoints(
     ...jobEndpoints(jobs, metadata),
     ...eventEndpoints({ tail: new EventTail(metadata) }),
     ...pinEndpoints({ metadata, clock }),
-    ...imageEndpoints({ metadata, copies, undelete, readBlob }),
-    ...repositoryEndpoints({ metadata, repositories, jobs }),
+    ...imageEndpoints({ metadata, copies, undelete, readBlob, verdictOf }),
+    ...repositoryEndpoints({ metadata, repositories, jobs, verdictOf }),
   ]
 }
 

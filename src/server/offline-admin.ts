@@ -55,7 +55,10 @@ async function open(config: Config, actor: string, life: LifeCycle): Promise<Off
     },
   )
   // No request comes from a browser.
-  const api = new AdminApi(storeEndpoints(storage.metadata, useCases, cleanup), () => false)
+  const api = new AdminApi(
+    storeEndpoints(storage.metadata, useCases, cleanup, () => undefined),
+    () => false,
+  )
   const signal = new AbortController().signal
   return {
     ask: async (method, target, body) => {

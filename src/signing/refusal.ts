@@ -80,7 +80,8 @@ export function messageOf(policy: Policy, { digest, findings }: SignatureReport)
   return `signature policy "${policy.name}": ${found} on ${digest}, required: ${missing}`
 }
 
-function wordsOf(rule: Rule): string {
+/** What a rule asks for, for a person. */
+export function wordsOf(rule: Rule): string {
   const by = rule.by.map(({ name }) => name).join(' or ')
   if (rule.kind === 'signature') {
     return rule.atLeast === 1 ? `a signature by ${by}` : `signatures by ${rule.atLeast} of ${by}`

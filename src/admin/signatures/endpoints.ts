@@ -6,6 +6,7 @@ import { findManifest } from '../../distribution/pull.ts'
 import type { Jobs } from '../../jobs/jobs.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Recheck } from '../../signing/pulls/recheck.ts'
+import { wordsOf } from '../../signing/refusal.ts'
 import type { ReportedFinding, SignatureReport, Signatures } from '../../signing/signatures.ts'
 import type { Signer } from '../../signing/verdicts/finding.ts'
 import { type Endpoint, endpoint, Reply } from '../endpoint.ts'
@@ -66,6 +67,7 @@ const reportSchema = v.object({
   digest: v.string(),
   state: v.picklist(['verified', 'incomplete', 'untrusted', 'unsigned', 'revoked']),
   policy: v.optional(v.string()),
+  required: v.optional(v.array(v.string())),
   by: v.array(v.string()),
   signatures: v.array(findingSchema),
   truncated: v.boolean(),
@@ -140,6 +142,7 @@ function shown(report: SignatureReport): v.InferInput<typeof reportSchema> {
     digest,
     state,
     policy: policy?.name,
+    required: policy?.rules.map(wordsOf),
     by: [...by],
     signatures: findings.map(shownFinding),
     truncated: isTruncated,

@@ -2,7 +2,14 @@
  * @module `fastregistry signatures`: what is attached to an image and who signed it, through the admin API of
  * a running server.
  */
-import { type Admin, AdminRefusal, type Json, printTable, withAdmin } from '../admin-client.ts'
+import {
+  type Admin,
+  AdminRefusal,
+  type Json,
+  printTable,
+  serverOf,
+  withAdmin,
+} from '../admin-client.ts'
 import type { CommandLine, RunCommand } from '../command.ts'
 import { Misuse } from '../command-line.ts'
 import type { Terminal } from '../terminal.ts'
@@ -14,6 +21,16 @@ export const signaturesList: RunCommand = (line, terminal) =>
     if (isJson) terminal.print(JSON.stringify(report))
     else print(terminal, report)
     return 0
+  })
+
+export const signaturesExplain: RunCommand = (line, terminal) =>
+  withAdmin(line, terminal, async (admin) => {
+    const report = await reportOf(admin, line, terminal)
+    if (report === undefined) return 3
+    const { repository } = splitImageName(line.operands[0]!)
+    if (admin.isJson) terminal.print(JSON.stringify(report))
+    else explained(terminal, report, `${hostOf(line, terminal)}/${repository}`)
+    return report['state'] === 'verified' ? 0 : 1
   })
 
 export const signaturesVerify: RunCommand = (line, terminal) =>
@@ -141,5 +158,74 @@ function print(terminal: Terminal, report: Json): void {
 }
 
 function nameOf(signer: Json | undefined): unknown {
-  return signer?.['key'] ?? signer?.['subject']
+  return signer?.['name'] ?? signer?.['key'] ?? signer?.['subject']
+}
+
+/** The registry as its clients name it. */
+function hostOf(line: CommandLine, { environment }: Terminal): string {
+  return new URL(serverOf(line, environment)).host
+}
+
+function explained(terminal: Terminal, report: Json, image: string): void {
+  const policy = report['policy']
+  const [state, digest] = [String(report['state']), String(report['digest'])]
+  terminal.print(`${digest}: ${state}${policy === undefined ? ', by no policy' : ''}`)
+  if (policy !== undefined) terminal.print(`policy ${String(policy)} asks for:`)
+  for (const one of (report['required'] as string[] | undefined) ?? []) terminal.print(`  ${one}`)
+  const found = report['signatures'] as Json[]
+  if (found.length === 0) terminal.print('nothing is attached to it')
+  for (const one of found) {
+    const what = one['predicateType'] ?? (one['signature'] === true ? 'signature' : 'attachment')
+    const who = nameOf(one['signer'] as Json | undefined)
+    const by = who === undefined ? '' : ` by ${String(who)}`
+    const where = one['inherited'] === true ? ', on the index' : ''
+    terminal.print(
+      `${String(one['scheme'])} ${String(what)}${by}${where}: ${String(one['result'])}`,
+    )
+    if (one['reason'] !== undefined) terminal.print(`  ${String(one['reason'])}`)
+    terminal.print(`  in ${String(one['manifest'])}`)
+    const command = commandFor(one, `${image}@${digest}`)
+    if (command !== undefined) terminal.print(`  try: ${command}`)
+  }
+}
+
+/** What shows the same with the signer's own tool; the caller knows the key. */
+function commandFor(finding: Json, image: string): string | undefined {
+  const {
+    scheme,
+    predicateType,
+    signature,
+    signer = {},
+  } = finding as Readonly<{
+    scheme: string
+    predicateType?: string
+    signature: boolean
+    signer?: Json
+  }>
+  switch (scheme) {
+    case 'cosign-tag':
+    case 'cosign-referrer':
+    case 'bundle': {
+      const identity = signer['identity'] as Json | undefined
+      const by =
+        identity === undefined
+          ? '--key KEY.pub --insecure-ignore-tlog'
+          : `--certificate-identity ${quoted(identity['subject'])} --certificate-oidc-issuer ${quoted(identity['issuer'])}`
+      if (signature) return `cosign verify ${by} ${image}`
+      return `cosign verify-attestation --type ${quoted(predicateType ?? 'custom')} ${by} ${image}`
+    }
+    case 'notation':
+      return `notation verify ${image}`
+    case 'buildkit':
+      return `docker buildx imagetools inspect ${image}`
+    case 'openpgp':
+      return undefined
+    default:
+      return `oras manifest fetch ${image.slice(0, image.indexOf('@'))}@${String(finding['manifest'])}`
+  }
+}
+
+/** For a shell: what a stranger wrote is no command. */
+function quoted(value: unknown): string {
+  return `'${String(value).replaceAll("'", "'\\''")}'`
 }

@@ -75,6 +75,13 @@ export interface StandingParts {
   readonly took: (seconds: number) => void
 }
 
+export interface ShownVerdict {
+  readonly state: string
+  /** Names of signers. */
+  readonly by: readonly string[]
+  readonly policy: string
+}
+
 export class Standings {
   readonly #parts: StandingParts
   readonly #known = new Map<string, Standing>()
@@ -122,6 +129,17 @@ export class Standings {
     }
     this.#parts.counts('hit')
     return this.#remember(key, standingOf({ repository, digest, policy }, row, row.state))
+  }
+
+  /** What is known of a manifest by now, for people: nothing is worked out. Undefined: no policy, or no verdict yet. */
+  shown(repository: RepositoryName, digest: Digest): ShownVerdict | undefined {
+    const policy = this.#parts.signatures.governing(repository)
+    const row = policy && this.#parts.metadata.get('verdicts', [repository, digest])
+    if (row === undefined || row.state === 'pending') return undefined
+    const { state, by, judgedBy, validUntil = Number.POSITIVE_INFINITY } = row
+    const isCurrent =
+      judgedBy === this.#fingerprint(policy!) && this.#parts.clock.now() < validUntil
+    return isCurrent ? { state, by, policy: policy!.name } : undefined
   }
 
   /**
