@@ -46,14 +46,14 @@ export type ReportState = PolicyState | 'revoked'
 export interface SignatureReport {
   readonly digest: Digest
   /**
-   * By the policy of the repository where there is one. Without one, `verified`: a signature of a known key is on
-   * it, or on an index that lists it; `untrusted`: it is signed, by nobody that is known here; `unsigned`: nothing
-   * on it is a signature.
+   * By the policy of the repository where there is one. Without one, `verified`: a signature of a signer that the
+   * configuration names is on it, or on an index that lists it; `untrusted`: it is signed, by none of them;
+   * `unsigned`: nothing on it is a signature.
    */
   readonly state: ReportState
   /** Undefined: the repository is governed by none. */
   readonly policy: Policy | undefined
-  /** Names of the keys whose signatures count, in byte order. */
+  /** Names of the signers whose signatures count, in byte order. */
   readonly by: readonly string[]
   /** What a verdict `verified` rests on. */
   readonly rests: readonly Rest[]

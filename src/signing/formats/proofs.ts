@@ -15,13 +15,13 @@ import {
 
 /** Entries and timestamps of one signature: real ones have one or two. */
 const entriesMax = 8
-const timestampsMax = 8
+const timestampsMax = 4
 
 /** Hashes of one proof: a log of 2^64 entries needs no more. */
 const hashesMax = 64
 
-/** Largest parts, bytes; the body of an old kind of entry holds a whole envelope. */
-const timestampBytesMax = 64 * 1024
+/** Largest parts, bytes; the body of an old kind of entry holds a whole envelope, and a timestamp its certificates. */
+const timestampBytesMax = 16 * 1024
 const checkpointBytesMax = 16 * 1024
 const bodyBytesMax = 4 * 1024 * 1024
 const annotationBytesMax = 1024 * 1024

@@ -9,8 +9,8 @@ import { chainLengthMax } from '../formats/notation.ts'
 import { readDer } from '../keyless/sigstore.ts'
 import { isValidAt, type Link, leafProblem, linkOf, ordered, pathProblem, pathTo } from './chain.ts'
 
-/** Largest token, bytes. */
-const tokenBytesMax = 64 * 1024
+/** Largest token, bytes: with three certificates of RSA real ones have about 7,000. */
+const tokenBytesMax = 16 * 1024
 
 const OID = {
   signedData: '1.2.840.113549.1.7.2',

@@ -281,19 +281,24 @@ export async function keylessAnnotations(
     'dev.cosignproject.cosign/signature': signature.toString('base64'),
     'dev.sigstore.cosign/certificate': pemOf(by.der),
     'dev.sigstore.cosign/chain': '',
-    'dev.sigstore.cosign/bundle': JSON.stringify({
-      SignedEntryTimestamp: entry.inclusionPromise.signedEntryTimestamp,
-      Payload: {
-        body: entry.canonicalizedBody,
-        integratedTime: Number(entry.integratedTime),
-        logIndex: Number(entry.logIndex),
-        logID: Buffer.from(entry.logId.keyId, 'base64').toString('hex'),
-      },
-    }),
+    'dev.sigstore.cosign/bundle': oldBundleOf(entry),
     ...(isStamped && {
       'dev.sigstore.cosign/rfc3161timestamp': JSON.stringify({
         SignedRFC3161Timestamp: stamps.rfc3161Timestamps[0].signedTimestamp,
       }),
     }),
   }
+}
+
+/** The entry of a log as cosign wrote it into an annotation. */
+export function oldBundleOf(entry: Json): string {
+  return JSON.stringify({
+    SignedEntryTimestamp: entry.inclusionPromise.signedEntryTimestamp,
+    Payload: {
+      body: entry.canonicalizedBody,
+      integratedTime: Number(entry.integratedTime),
+      logIndex: Number(entry.logIndex),
+      logID: Buffer.from(entry.logId.keyId, 'base64').toString('hex'),
+    },
+  })
 }

@@ -13,6 +13,7 @@ import {
   keylessBundle,
   keylessMessage,
   type LogKind,
+  oldBundleOf,
   paeOf,
   pemOf,
   Sigstore,
@@ -102,6 +103,27 @@ describe('what a certificate of a root has signed is verified', () => {
     const annotations = await keylessAnnotations(made({ payload }), isStamped)
     const layer = { mediaType: simpleSigningType, annotations, bytes: payload }
     expect(await look(layer)).toMatchObject(proven)
+  })
+
+  test('as an attestation under a tag', async () => {
+    const slsa = 'https://slsa.dev/provenance/v1'
+    const payload = statementAbout(subject.digest, slsa)
+    const { dsseEnvelope, verificationMaterial } = await keylessBundle(made({ payload }))
+    const [entry] = verificationMaterial.tlogEntries
+    const layer = {
+      mediaType: 'application/vnd.dsse.envelope.v1+json',
+      annotations: {
+        predicateType: slsa,
+        'dev.cosignproject.cosign/signature': '',
+        'dev.sigstore.cosign/certificate': pemOf(certified.der),
+        'dev.sigstore.cosign/bundle': oldBundleOf(entry),
+      },
+      bytes: Buffer.from(JSON.stringify(dsseEnvelope)),
+    }
+    const expected = { ...proven, isSignature: false, predicateType: slsa }
+    expect(await look(layer)).toMatchObject(expected)
+    const { 'dev.sigstore.cosign/bundle': _, ...bare } = layer.annotations
+    expect(await look({ ...layer, annotations: bare })).toMatchObject({ result: 'no time' })
   })
 
   test('in bundles of every version, with a chain where that may be', async () => {
