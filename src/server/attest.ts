@@ -20,7 +20,7 @@ import {
   SigningKeys,
   withForeignKey,
 } from '../signing/attest/keys.ts'
-import type { AttestStore } from '../signing/attest/store.ts'
+import { type AttestStore, conditionOf } from '../signing/attest/store.ts'
 import type { Storage } from '../storage/open.ts'
 import type { UseCases } from './use-cases.ts'
 
@@ -82,7 +82,6 @@ function storeOf({ metadata, writer }: Storage, { writes }: UseCases): AttestSto
     putManifest: async ({ repository, bytes, mediaType, by, tag }) => {
       requireRoom()
       const digest = digestOf('sha256', bytes)
-      const from = tag?.from
       await writes.pushes.push({
         repository,
         reference: { kind: 'digest', digest },
@@ -90,10 +89,7 @@ function storeOf({ metadata, writer }: Storage, { writes }: UseCases): AttestSto
         expected: undefined,
         contentType: mediaType,
         bytes,
-        condition: {
-          ifMatch: from === undefined ? undefined : `"${from}"`,
-          ifNoneMatch: tag !== undefined && from === undefined ? '*' : undefined,
-        },
+        condition: conditionOf(tag),
         by,
       })
     },

@@ -7,6 +7,7 @@ import type { MetadataReader } from '../../metadata/port.ts'
 import { inTurns } from '../../metadata/scan.ts'
 import type { ReferrerRow } from '../../metadata/schema.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
+import type { TagCondition } from '../../registry/entity-tag.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Tag } from '../../registry/tag.ts'
 import { bundleType, readBundle } from '../formats/bundle.ts'
@@ -32,6 +33,15 @@ export interface AttestStore {
   putBlob(repository: RepositoryName, bytes: Uint8Array, by: string): Promise<void>
   /** On disk and visible when it resolves. Throws MANIFEST_CHANGED where the tag points elsewhere. */
   putManifest(it: NewManifest): Promise<void>
+}
+
+/** What has to hold of the tag when the manifest is put: nobody else has moved it. */
+export function conditionOf(tag: NewManifest['tag']): TagCondition {
+  if (tag === undefined) return { ifMatch: undefined, ifNoneMatch: undefined }
+  const { from } = tag
+  return from === undefined
+    ? { ifMatch: undefined, ifNoneMatch: '*' }
+    : { ifMatch: `"${from}"`, ifNoneMatch: undefined }
 }
 
 /** The annotation by which the registry finds a statement of its own again. It proves nothing. */

@@ -31,9 +31,16 @@ export const BREAKS = [
   },
   {
     what: 'signing attest: a countersignature takes the place of what came in between',
+    file: 'src/signing/attest/store.ts',
+    find: '  if (tag === undefined) return { ifMatch',
+    replace: '  if (tag !== null) return { ifMatch',
+    guard: queue,
+  },
+  {
+    what: 'signing attest: a countersignature gives up where another signer was faster',
     file: 'src/signing/attest/countersign.ts',
-    find: 'tag: { name: tag, from } })',
-    replace: "tag: { name: tag, from: store.metadata.get('tags', [repository, tag])?.digest } })",
+    find: '      if (!isOvertaken || attempt >= attemptsMax) throw error',
+    replace: '      if (!isOvertaken || attempt > 0) throw error',
     guard: queue,
   },
   {

@@ -14,7 +14,11 @@ import { Attestor, type AttestorParts } from '../../../src/signing/attest/attest
 import { countersign } from '../../../src/signing/attest/countersign.ts'
 import { keptSigningKeys, noSigningKeys, SigningKeys } from '../../../src/signing/attest/keys.ts'
 import { policyFingerprint } from '../../../src/signing/attest/statements.ts'
-import type { AttestStore, NewManifest } from '../../../src/signing/attest/store.ts'
+import {
+  type AttestStore,
+  conditionOf,
+  type NewManifest,
+} from '../../../src/signing/attest/store.ts'
 import type { Rule } from '../../../src/signing/verdicts/policy.ts'
 import type { Trust } from '../../../src/signing/worker/messages.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
@@ -64,10 +68,6 @@ class Store implements AttestStore {
   async putManifest(it: NewManifest): Promise<void> {
     await this.beforeManifest?.(it)
     const { tag, bytes, by } = it
-    const condition = {
-      ifMatch: tag?.from,
-      ifNoneMatch: tag !== undefined && tag.from === undefined ? '*' : undefined,
-    }
     const reference = { kind: 'digest', digest: digestOf('sha256', bytes) } as const
     await this.#pushes.push({
       repository: it.repository,
@@ -76,7 +76,7 @@ class Store implements AttestStore {
       expected: undefined,
       contentType: it.mediaType,
       bytes,
-      condition,
+      condition: conditionOf(tag),
       by,
     })
   }
