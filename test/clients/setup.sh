@@ -19,7 +19,6 @@ declare -A modules=(
   [oras]=oras.land/oras/cmd/oras@v1.3.6
   [cosign]=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
   [cosign2]=github.com/sigstore/cosign/v2/cmd/cosign@v2.6.5
-  [notation]=github.com/notaryproject/notation/cmd/notation@v1.3.2
   [registry]=github.com/distribution/distribution/v3/cmd/registry@v3.1.2
   [dockerd]=github.com/moby/moby/v2/cmd/dockerd@v2.0.0-beta.7
 )
@@ -103,13 +102,18 @@ build_module() {
   rm -rf "$own"
 }
 
-# What podman asks before it pulls, from test/clients/policy-check.
-build_policy_check() {
-  local source=$PWD/test/clients/policy-check
-  [[ ! $bin/policy-check -nt $source/main.go || ! $bin/policy-check -nt $source/go.sum ]] || return 0
-  run_go policy-check build -C "$source" -trimpath -ldflags='-s -w' \
-    -tags=containers_image_openpgp,containers_image_storage_stub,containers_image_docker_daemon_stub \
-    -o "$bin/policy-check" .
+# build_here TOOL PACKAGE: a program whose versions are in test/clients/TOOL. What podman asks before it pulls
+# is a program of our own; of Notation the Go module proxy has one version, and no list of them, without which
+# `go install` does not begin.
+build_here() {
+  local tool=$1 package=$2 source=$PWD/test/clients/$1 file
+  for file in "$source"/*; do
+    [[ $bin/$tool -nt $file ]] && continue
+    run_go "$tool" build -C "$source" -trimpath -ldflags='-s -w' \
+      -tags=containers_image_openpgp,containers_image_storage_stub,containers_image_docker_daemon_stub \
+      -o "$bin/$tool" "$package"
+    return
+  done
 }
 
 version() {
@@ -126,10 +130,11 @@ version() {
 
 status=0
 install_packages
-for tool in crane oras cosign registry cosign2 notation; do
+for tool in crane oras cosign registry cosign2; do
   has "$tool" || build_module "$tool"
 done
-build_policy_check
+build_here policy-check .
+build_here notation github.com/notaryproject/notation/cmd/notation
 [[ ${FASTREGISTRY_NEW_DOCKERD:-} != 1 ]] || build_module dockerd
 for tool in skopeo podman buildah containerd ctr dockerd docker zstd crane oras cosign cosign2 \
   notation policy-check docker-registry registry; do

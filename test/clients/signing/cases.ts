@@ -22,7 +22,8 @@ export interface Case {
   /** Signs and spoils; the place to ask about, where it is another one. */
   readonly make: (scene: Scene, place: Place) => Promise<Place | undefined>
   readonly asks: { readonly key: string } | { readonly type: AttestationType }
-  readonly isGood: boolean
+  /** By the registry. */
+  readonly isVerified: boolean
   /** Why the tool says the opposite. */
   readonly toolDiffers?: string
   /** Asks the tool, where it has to be asked in another way. */
@@ -34,9 +35,8 @@ const FORMS: readonly Form[] = ['tag', 'bundle']
 const EACH = TOOLS.flatMap((tool) => FORMS.map((form) => ({ tool, form })))
 const words = ({ tool, form }: { tool: Cosign; form: Form }) => `${tool}, ${form}`
 
-/** cosign signs every curve with SHA-256, which makes a larger one as weak as the smallest. */
-const WEAK: ReadonlySet<string> = new Set(['p384', 'p521'])
-const weakCurve = 'it signs the larger curves with SHA-256, which this registry does not take'
+/** cosign signs with the hash of the curve, and verifies with SHA-256 unless it is told. */
+const HASHES: Readonly<Partial<Record<string, string>>> = { p384: 'sha384', p521: 'sha512' }
 
 const KEYS: readonly Case[] = EACH.flatMap(({ tool, form }) =>
   KEY_KINDS.map((key) => ({
@@ -48,8 +48,13 @@ const KEYS: readonly Case[] = EACH.flatMap(({ tool, form }) =>
       return undefined
     },
     asks: { key },
-    isGood: !WEAK.has(key),
-    ...(WEAK.has(key) ? { toolDiffers: weakCurve } : {}),
+    // cosign signs with Ed25519ph, and expects Ed25519 when it verifies: neither takes what it has made.
+    isVerified: key !== 'ed25519',
+    verifies: (scene: Scene, place: Place) => {
+      const hash = HASHES[key]
+      const more = hash === undefined ? [] : ['--signature-digest-algorithm', hash]
+      return scene.verifies(tool, form, place, key, more)
+    },
   })),
 )
 
@@ -68,7 +73,7 @@ const ATTESTATIONS: readonly Case[] = (Object.keys(TYPES) as AttestationType[]).
           return undefined
         },
         asks: { type },
-        isGood: true,
+        isVerified: true,
       }
     })
   },
@@ -87,14 +92,14 @@ const EXPERIMENTAL = 'COSIGN_EXPERIMENTAL=1'
 const nothing = async () => undefined
 
 const BAD: readonly Case[] = [
-  ...each('nothing at all', () => ({ make: nothing, asks: { key }, isGood: false })),
+  ...each('nothing at all', () => ({ make: nothing, asks: { key }, isVerified: false })),
   ...each('a signature of another key', ({ tool, form }) => ({
     make: async (scene, place) => {
       await scene.sign(tool, form, place, STRANGER)
       return undefined
     },
     asks: { key },
-    isGood: false,
+    isVerified: false,
   })),
   ...each('an attestation of another key', ({ tool, form }) => ({
     make: async (scene, place) => {
@@ -102,7 +107,7 @@ const BAD: readonly Case[] = [
       return undefined
     },
     asks: { type: 'custom' },
-    isGood: false,
+    isVerified: false,
   })),
   ...each('an attestation of another type', ({ tool, form }) => ({
     make: async (scene, place) => {
@@ -110,7 +115,7 @@ const BAD: readonly Case[] = [
       return undefined
     },
     asks: { type: 'vuln' },
-    isGood: false,
+    isVerified: false,
   })),
   ...each('a signature where an attestation is asked for', ({ tool, form }) => ({
     make: async (scene, place) => {
@@ -118,7 +123,7 @@ const BAD: readonly Case[] = [
       return undefined
     },
     asks: { type: 'custom' },
-    isGood: false,
+    isVerified: false,
   })),
   ...each('an attestation where a signature is asked for', ({ tool, form }) => ({
     make: async (scene, place) => {
@@ -126,7 +131,7 @@ const BAD: readonly Case[] = [
       return undefined
     },
     asks: { key },
-    isGood: false,
+    isVerified: false,
     ...(form === 'bundle'
       ? { toolDiffers: 'to it every bundle about the image is a signature, whatever it says' }
       : {}),
@@ -140,7 +145,7 @@ const BAD: readonly Case[] = [
       return undefined
     },
     asks: { key },
-    isGood: false,
+    isVerified: false,
   })),
   ...each('a signature whose words were changed', ({ tool, form }) => ({
     make: async (scene, place) => {
@@ -150,7 +155,7 @@ const BAD: readonly Case[] = [
       return undefined
     },
     asks: { key },
-    isGood: false,
+    isVerified: false,
   })),
   ...each('an image in a repository without its signatures', ({ tool, form }) => ({
     make: async (scene, place) => {
@@ -161,7 +166,7 @@ const BAD: readonly Case[] = [
       return { ...place, repository }
     },
     asks: { key },
-    isGood: false,
+    isVerified: false,
   })),
   ...each('a signature that was removed', ({ tool, form }) => ({
     make: async (scene, place) => {
@@ -171,7 +176,7 @@ const BAD: readonly Case[] = [
       return undefined
     },
     asks: { key },
-    isGood: false,
+    isVerified: false,
   })),
 ]
 
@@ -185,7 +190,7 @@ const INDEXES: readonly Case[] = [
       return undefined
     },
     asks: { key },
-    isGood: true,
+    isVerified: true,
   })),
   ...each('a platform of an index that is signed with what it lists', ({ tool, form }) => ({
     isIndex: true,
@@ -194,7 +199,7 @@ const INDEXES: readonly Case[] = [
       return { ...place, digest: place.platforms[1]! }
     },
     asks: { key },
-    isGood: true,
+    isVerified: true,
   })),
   ...each('a platform of an index that alone is signed', ({ tool, form }) => ({
     isIndex: true,
@@ -203,7 +208,7 @@ const INDEXES: readonly Case[] = [
       return { ...place, digest: place.platforms[0]! }
     },
     asks: { key },
-    isGood: true,
+    isVerified: true,
     toolDiffers: ofMember,
   })),
   ...each('an index of which a platform is signed', ({ tool, form }) => ({
@@ -213,7 +218,7 @@ const INDEXES: readonly Case[] = [
       return undefined
     },
     asks: { key },
-    isGood: false,
+    isVerified: false,
   })),
 ]
 
@@ -225,7 +230,7 @@ const COPIES: readonly Case[] = [
       return undefined
     },
     asks: { key },
-    isGood: true,
+    isVerified: true,
   })),
   ...TOOLS.map(
     (tool): Case => ({
@@ -239,7 +244,7 @@ const COPIES: readonly Case[] = [
         return { ...place, repository }
       },
       asks: { key },
-      isGood: true,
+      isVerified: true,
     }),
   ),
   ...TOOLS.map(
@@ -258,7 +263,7 @@ const COPIES: readonly Case[] = [
         return { ...place, repository }
       },
       asks: { key },
-      isGood: true,
+      isVerified: true,
     }),
   ),
   ...TOOLS.map(
@@ -275,7 +280,7 @@ const COPIES: readonly Case[] = [
         return { ...place, repository }
       },
       asks: { key },
-      isGood: true,
+      isVerified: true,
     }),
   ),
   ...each('a copy inside the registry', ({ tool, form }) => ({
@@ -289,7 +294,7 @@ const COPIES: readonly Case[] = [
       return { ...place, repository }
     },
     asks: { key },
-    isGood: true,
+    isVerified: true,
   })),
 ]
 
@@ -312,7 +317,7 @@ const REFERRERS: readonly Case[] = [key, STRANGER].map((signer) => ({
     return undefined
   },
   asks: { key },
-  isGood: signer === key,
+  isVerified: signer === key,
   verifies: (scene, place) =>
     scene.succeeds(
       'env',

@@ -104,7 +104,7 @@ interface Case {
   readonly name: string
   readonly make: (place: Place, format: Format) => Promise<Place | undefined>
   readonly isIndex?: true
-  readonly isGood: boolean
+  readonly isVerified: boolean
 }
 
 const CASES: readonly Case[] = [
@@ -114,16 +114,16 @@ const CASES: readonly Case[] = [
       await sign(place, format, nameOf(bits))
       return undefined
     },
-    isGood: true,
+    isVerified: true,
   })),
-  { name: 'nothing at all', make: async () => undefined, isGood: false },
+  { name: 'nothing at all', make: async () => undefined, isVerified: false },
   {
     name: 'a signature of a certificate that is not trusted',
     make: async (place, format) => {
       await sign(place, format, STRANGER)
       return undefined
     },
-    isGood: false,
+    isVerified: false,
   },
   {
     name: 'two signatures, of which one is trusted',
@@ -132,7 +132,7 @@ const CASES: readonly Case[] = [
       await sign(place, format)
       return undefined
     },
-    isGood: true,
+    isVerified: true,
   },
   {
     name: 'a signature of another image',
@@ -144,7 +144,7 @@ const CASES: readonly Case[] = [
       await put(client, place.repository, { ...manifest, subject })
       return undefined
     },
-    isGood: false,
+    isVerified: false,
   },
   {
     name: 'a signature of which a byte was changed',
@@ -160,7 +160,7 @@ const CASES: readonly Case[] = [
       await put(client, place.repository, { ...manifest, layers })
       return undefined
     },
-    isGood: false,
+    isVerified: false,
   },
   {
     name: 'a signature that was removed',
@@ -169,7 +169,7 @@ const CASES: readonly Case[] = [
       await client.delete((await signatureOf(place)).path)
       return undefined
     },
-    isGood: false,
+    isVerified: false,
   },
   {
     name: 'an index that is signed',
@@ -178,7 +178,7 @@ const CASES: readonly Case[] = [
       await sign(place, format)
       return undefined
     },
-    isGood: true,
+    isVerified: true,
   },
   {
     name: 'a copy inside the registry',
@@ -191,13 +191,13 @@ const CASES: readonly Case[] = [
       await client.request('POST', '/admin/copy', { headers, body })
       return { ...place, repository }
     },
-    isGood: true,
+    isVerified: true,
   },
 ]
 
 describe.each(FORMATS)('notation, %s', (format) => {
   const numbered = CASES.map((one, number) => ({ ...one, number }))
-  test.for(numbered)('$name', async ({ make, isGood, isIndex, number }, context) => {
+  test.for(numbered)('$name', async ({ make, isVerified, isIndex, number }, context) => {
     if (!hasStores) skipLoudly(context, 'this version verifies no certificates of Notation')
     const repository = `${format}/${number}`
     const member = await image(client, repository, `${format} ${number}`)
@@ -205,12 +205,12 @@ describe.each(FORMATS)('notation, %s', (format) => {
     const made = { repository, digest: top.digest }
     const place = (await make(made, format)) ?? made
     const verdict = await verdictOf(registry.url, place.repository, place.digest, 'own')
-    expect(verdict.state === 'verified', JSON.stringify(verdict)).toBe(isGood)
+    expect(verdict.state === 'verified', JSON.stringify(verdict)).toBe(isVerified)
     const verify = ['verify', '--insecure-registry', at(place)]
     const says = await session.run('notation', ...verify).then(
       () => true,
       () => false,
     )
-    expect(says).toBe(isGood)
+    expect(says).toBe(isVerified)
   })
 })

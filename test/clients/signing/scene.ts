@@ -16,6 +16,7 @@ import {
   makeKeys,
   PLAIN,
   signArgs,
+  VERIFY_BUNDLE,
   verifyArgs,
 } from '../support/signing.ts'
 
@@ -32,6 +33,12 @@ export const TYPES = {
 export type AttestationType = keyof typeof TYPES
 
 export type Form = 'tag' | 'bundle'
+
+/** What provenance has to have; other types take it as well. */
+const PREDICATE = {
+  buildDefinition: { buildType: 'https://example.com/ci', externalParameters: {} },
+  runDetails: { builder: { id: 'https://example.com/builder' } },
+}
 
 /** An image that is to be asked about. */
 export interface Place {
@@ -54,7 +61,7 @@ export class Scene {
 
   static async open(session: Session): Promise<Scene> {
     const pems = await makeKeys(session)
-    await writeFile(session.own('predicate.json'), '{}')
+    await writeFile(session.own('predicate.json'), JSON.stringify(PREDICATE))
     const policy = (name: string, rule: object) => ({
       name,
       repositories: [`policy/${name}`],
@@ -136,12 +143,12 @@ export class Scene {
 
   /** What the tool itself says. */
   verifies(tool: Cosign, form: Form, place: Place, key = 'p256', more: readonly string[] = []) {
-    const args = form === 'tag' ? AS_TAG[tool] : AS_BUNDLE[tool]
+    const args = form === 'tag' ? AS_TAG[tool] : VERIFY_BUNDLE[tool]
     return this.succeeds(tool, 'verify', ...verifyArgs(key), ...args, ...more, this.at(place))
   }
 
   verifiesAttestation(tool: Cosign, form: Form, place: Place, type: string, key = 'p256') {
-    const args = [...(form === 'tag' ? AS_TAG[tool] : AS_BUNDLE[tool]), '--type', type]
+    const args = [...(form === 'tag' ? AS_TAG[tool] : VERIFY_BUNDLE[tool]), '--type', type]
     return this.succeeds(tool, 'verify-attestation', ...verifyArgs(key), ...args, this.at(place))
   }
 

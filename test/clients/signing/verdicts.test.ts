@@ -33,13 +33,13 @@ describe('the registry and the tool say the same', () => {
     const policy =
       'key' in asks ? `signed.${asks.key}` : `attested.${Object.keys(TYPES).indexOf(asks.type)}`
     const verdict = await verdictOf(scene.url, place.repository, place.digest, policy)
-    context.expect(verdict.state === 'verified', JSON.stringify(verdict)).toBe(it.isGood)
+    context.expect(verdict.state === 'verified', JSON.stringify(verdict)).toBe(it.isVerified)
     const says = it.verifies
       ? await it.verifies(scene, place)
       : 'key' in asks
         ? await scene.verifies(tool, form, place, asks.key)
         : await scene.verifiesAttestation(tool, form, place, asks.type)
-    const isSame = says === it.isGood
+    const isSame = says === it.isVerified
     context.expect(isSame, `${tool} says ${says}`).toBe(it.toolDiffers === undefined)
   })
 })

@@ -45,6 +45,12 @@ export const AS_BUNDLE: Readonly<Record<Cosign, readonly string[]>> = {
   cosign2: ['--new-bundle-format'],
 }
 
+/** cosign 2 wants a trusted root for bundles: an empty one does for keys, and it asks no network then. */
+export const VERIFY_BUNDLE: Readonly<Record<Cosign, readonly string[]>> = {
+  cosign: [],
+  cosign2: ['--new-bundle-format', '--trusted-root', 'trusted-root.json'],
+}
+
 export function signArgs(tool: Cosign, key: string): readonly string[] {
   return ['--key', `${key}.key`, ...SIGN[tool]]
 }
@@ -77,8 +83,17 @@ function pairOf(kind: KeyKind | typeof STRANGER): Pair {
   }
 }
 
+const EMPTY_ROOT = {
+  mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
+  tlogs: [],
+  certificateAuthorities: [],
+  ctlogs: [],
+  timestampAuthorities: [],
+}
+
 /** Writes `KIND.key`, as cosign keeps it, and `KIND.pub` into the session's folder; the public keys in PEM. */
 export async function makeKeys(session: Session): Promise<ReadonlyMap<string, string>> {
+  await writeFile(session.own('trusted-root.json'), JSON.stringify(EMPTY_ROOT))
   const made = new Map<string, string>()
   for (const kind of [...KEY_KINDS, STRANGER] as const) {
     const { publicKey, privateKey } = pairOf(kind)
