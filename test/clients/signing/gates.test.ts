@@ -4,46 +4,51 @@
  */
 
 import { writeFile } from 'node:fs/promises'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest'
+import { htpasswd } from '../../support/access.ts'
 import { type Daemon, startDaemon } from '../support/daemon.ts'
 import { writeDockerArchive } from '../support/docker-archive.ts'
 import { clientSession } from '../support/session.ts'
 import { makeKeys, signArgs, takes } from '../support/signing.ts'
 import { openTarget, type Target } from '../support/target.ts'
 import { need, obstacleTo, skipLoudly } from '../support/tools.ts'
-import { listTags, putLayout, statusOf } from '../support/wire.ts'
+import { listTags, statusOf } from '../support/wire.ts'
 
 const session = clientSession('cosign')
 const { own } = session
 let gated: Target
-let hasPullGate = false
+/** Where it has the gate of pulls. Its pushers have passwords: who may push may pull what is to be signed. */
+let pulled: Target | undefined
 const daemons: Daemon[] = []
 
+const pusher = { name: 'ci', password: 'a-password' }
 const require = [{ signature: { by: [{ key: 'p256' }] } }]
 
 beforeAll(async () => {
   if (obstacleTo('cosign')) return
   const pems = await makeKeys(session)
   const keys = [{ name: 'p256', pem: pems.get('p256') }]
-  const policies: object[] = [
-    { name: 'prod', repositories: ['prod/**'], tags: ['v*'], mode: 'enforce', require },
-  ]
-  // Whoever pushes may pull what is to be signed: only others are refused.
-  const pulls = {
-    name: 'pulls',
-    repositories: ['pulls/**'],
-    mode: 'enforce',
-    gates: ['pull'],
-    require,
-    exempt: { pushers: false },
-  }
-  hasPullGate = await takes({ signing: { keys, policies: [pulls] } })
-  if (hasPullGate) policies.push(pulls)
-  gated = await openTarget({ config: { signing: { keys, policies } } })
+  const prod = { name: 'prod', repositories: ['prod/**'], tags: ['v*'], mode: 'enforce', require }
+  gated = await openTarget({ config: { signing: { keys, policies: [prod] } } })
+  const pulls = { ...prod, name: 'pulls', repositories: ['pulls/**'], gates: ['pull'] }
+  const signing = { keys, policies: [{ ...pulls, tags: ['**'] }] }
+  if (!(await takes({ signing }))) return
+  await writeFile(own('htpasswd'), htpasswd({ [pusher.name]: pusher.password }))
+  pulled = await openTarget({
+    config: {
+      signing,
+      auth: { type: 'htpasswd', htpasswd_file: own('htpasswd') },
+      access: [
+        { repositories: ['**'], users: [pusher.name], actions: ['pull', 'push', 'list'] },
+        { repositories: ['**'], anonymous: true, actions: ['pull'] },
+      ],
+    },
+  })
 })
 afterAll(async () => {
   for (const daemon of daemons) await daemon.stop()
   await gated?.stop()
+  await pulled?.stop()
 })
 
 const at = (name: string) => `${gated.address}/${name}`
@@ -148,46 +153,70 @@ test('a tag that is free, signed and then promoted with crane tag', async (conte
   expect(await statusOf(gated, '/v2/prod/staged/manifests/v1')).toBe(200)
 })
 
-describe('a pull of what is not signed', () => {
-  const pulls = async (repository: string, command: string, ...args: readonly string[]) => {
-    const { emptyLayer } = session.images
-    await putLayout(gated, repository, 'v1', emptyLayer)
-    const refused = await session.runFailing(command, ...args)
-    expect(refused).toMatch(/signature policy "pulls"/)
-    await sign(repository, emptyLayer.digest)
+describe('a pull of what is not signed, and once its index is signed', () => {
+  /** Says how the client is asked: by the name of the image. */
+  const pulls = async (
+    context: TestContext,
+    name: string,
+    ask: (reference: string) => Promise<readonly [command: string, ...string[]]>,
+    words = /signature policy \\*"pulls\\*": nothing is signed/,
+  ) => {
+    if (pulled === undefined) skipLoudly(context, 'this version has no gate of pulls')
+    need(context, 'oras')
+    const { folder, digest } = session.images.multiArch
+    const repository = `${pulled.address}/pulls/${name}`
+    const login = ['--to-username', pusher.name, '--to-password', pusher.password]
+    const from = ['--from-oci-layout', `${folder}:latest`]
+    const push = ['cp', ...from, '--to-plain-http', ...login, `${repository}:v1`]
+    await session.run('oras', ...push)
+    const [command, ...args] = await ask(`${repository}:v1`)
+    expect(await session.runFailing(command, ...args)).toMatch(words)
+    const user = ['--registry-username', pusher.name, '--registry-password', pusher.password]
+    await session.run(
+      'cosign',
+      'sign',
+      ...signArgs('cosign', 'p256'),
+      ...user,
+      `${repository}@${digest}`,
+    )
     await session.run(command, ...args)
   }
 
   test('crane', async (context) => {
-    if (!hasPullGate) skipLoudly(context, 'this version has no gate of pulls')
     need(context, 'crane')
-    await pulls('pulls/crane', 'crane', '--insecure', 'manifest', at('pulls/crane:v1'))
+    await pulls(context, 'crane', async (reference) => [
+      ...(['crane', '--insecure', 'pull', '--format=oci'] as const),
+      reference,
+      own('pulled'),
+    ])
   })
 
   test('podman', async (context) => {
-    if (!hasPullGate) skipLoudly(context, 'this version has no gate of pulls')
     need(context, 'podman')
     const podman = [
       ...['--root', own('root'), '--runroot', own('run'), '--tmpdir', own('tmp')],
       ...['--storage-driver', 'vfs', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none'],
     ]
-    const pull = ['pull', '-q', '--tls-verify=false', at('pulls/podman:v1')]
-    await pulls('pulls/podman', 'podman', ...podman, ...pull)
+    const pull = ['pull', '-q', '--tls-verify=false']
+    await pulls(context, 'podman', async (reference) => ['podman', ...podman, ...pull, reference])
   })
 
   test('docker', async (context) => {
-    if (!hasPullGate) skipLoudly(context, 'this version has no gate of pulls')
     need(context, 'docker', 'dockerd', 'containerd')
-    const docker = await startDocker()
-    await pulls('pulls/docker', 'docker', ...docker, 'pull', '--quiet', at('pulls/docker:v1'))
+    await pulls(context, 'docker', async (reference) => [
+      'docker',
+      ...(await startDocker()),
+      ...['pull', '--quiet', reference],
+    ])
   })
 
   test('containerd', async (context) => {
-    if (!hasPullGate) skipLoudly(context, 'this version has no gate of pulls')
     need(context, 'ctr', 'containerd')
-    const ctr = await startContainerd()
-    const pull = ['images', 'pull', '--plain-http', '--snapshotter', 'native', at('pulls/ctr:v1')]
-    await pulls('pulls/ctr', 'ctr', ...ctr, ...pull)
+    await pulls(context, 'ctr', async (reference) => [
+      'ctr',
+      ...(await startContainerd()),
+      ...['images', 'pull', '--plain-http', '--snapshotter', 'native', reference],
+    ])
   })
 })
 
