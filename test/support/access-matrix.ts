@@ -127,6 +127,7 @@ export const REGISTRY_ROWS: readonly EndpointRow[] = [
   ...rows('live', getAndHead(fixed('/livez'), 'open')),
   ...rows('ready', getAndHead(fixed('/readyz'), 'open')),
   ...rows('jwks', getAndHead(fixed('/.well-known/jwks.json'), 'open')),
+  ...rows('signingKeys', getAndHead(fixed('/.well-known/fastregistry-signing.pem'), 'open')),
   ...rows('token', {
     GET: { path: fixed('/token?service=registry.test'), needs: 'token', done: 200 },
     POST: {

@@ -92,7 +92,8 @@ describe.each(SUITES)('$name ($engine)', ({ engine, rules, challenge }) => {
   beforeAll(async () => {
     const tokens = { realm: 'http://registry.test/token', challenge }
     const auth = { type: 'htpasswd', htpasswd_file: file, groups, tokens }
-    registry = await startInProcess({ engine, config: { auth, access: rules } })
+    const signing = { attest: { enabled: true } }
+    registry = await startInProcess({ engine, config: { auth, access: rules, signing } })
     askers = await makeAskers(registry)
     adminRows = await readAdminRows(registry)
     for (const name of REPOSITORIES) {
