@@ -174,7 +174,8 @@ export class ManifestPushes {
     { admission, governed }: Judged,
   ): Promise<PushedManifest> {
     if (push.signsOnly === true) {
-      await requireAttachment(this.#metadata, push.repository, { digest, bytes: push.bytes, tags })
+      const sources = { metadata: this.#metadata, readBlob: this.#parts.readBlob }
+      await requireAttachment(sources, push.repository, { digest, bytes: push.bytes, tags })
     }
     const refusal = await commitRetrying(this.#metadata, () => {
       const now = this.#clock.now()

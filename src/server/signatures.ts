@@ -19,7 +19,7 @@ import { type MayPush, PullGate } from '../signing/pulls/gate.ts'
 import { MirroredImages } from '../signing/pulls/mirrored.ts'
 import { fingerprintOf, Standings } from '../signing/pulls/standings.ts'
 import { type Puller, PullViolations } from '../signing/pulls/violations.ts'
-import { Revoked } from '../signing/revoked.ts'
+import { Revoked, revocationsMax } from '../signing/revoked.ts'
 import { Signatures } from '../signing/signatures.ts'
 import { factsOf, rootAgeDaysMax, TrustFiles } from '../signing/trust.ts'
 import type { Storage } from '../storage/open.ts'
@@ -87,10 +87,16 @@ export async function openSignatures(
   const counters = new SignatureCounters(() => trust.rootAges)
   const counts: CountVerdict = (...verdict) => counters.count(...verdict)
   const clock = systemClock
+  // What is revoked lends nothing to an index that lists it, nor to what it lists.
+  const facts = () => [
+    factsOf(trust.now),
+    signing.revoked.digests,
+    metadata.keys('revoked', [], undefined, revocationsMax),
+  ]
   const standings = new Standings({
     metadata,
     signatures,
-    fingerprint: (policy) => fingerprintOf(policy, factsOf(trust.now), readVersion()),
+    fingerprint: (policy) => fingerprintOf(policy, facts(), readVersion()),
     clock,
     random: systemRandom,
     counts: (result) => counters.looked(result),
@@ -101,6 +107,7 @@ export async function openSignatures(
     standings.clear()
     revoked.renew()
   })
+  revoked.onChange(() => standings.renew())
   life.opened('verdicts of signatures', standings, (one) => one.stop())
   const violations = new PullViolations(metadata, clock)
   life.opened('violations of pulls', violations, (one) => one.stop())

@@ -2,13 +2,12 @@
  * @module What an account may push that may only sign: manifests of signatures, attestations and SBOMs, attached to
  * an image of the repository by their subject or by a tag that is named after it.
  */
-import type { MetadataReader } from '../metadata/port.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { namesakeOf } from '../registry/named-tag.ts'
 import type { Tag } from '../registry/tag.ts'
-import { type Exemptible, exemptibleOf, isExempt } from './exemption.ts'
+import { type Exemptible, type ExemptionSources, exemptibleOf, isExempt } from './exemption.ts'
 
 export interface Attachment {
   readonly digest: Digest
@@ -23,11 +22,12 @@ export interface Attachment {
  * DENIED. Nothing of what it looked at may move before it is stored: call it under the locks of the tags.
  */
 export async function requireAttachment(
-  metadata: MetadataReader,
+  sources: ExemptionSources,
   repository: RepositoryName,
   { digest, bytes, tags }: Attachment,
 ): Promise<void> {
-  const it = await exemptibleOf(metadata, repository, bytes)
+  const { metadata } = sources
+  const it = await exemptibleOf(sources, repository, bytes)
   if (it === undefined) {
     throw refused('what is pushed is something else than signatures, attestations and SBOMs')
   }
@@ -44,23 +44,24 @@ export async function requireAttachment(
     if (image === undefined || !isHere(image) || !isExempt(it, image)) {
       throw refused(`the tag ${tag} is not named after the image that is signed`)
     }
-    if ((await heldBy(metadata, repository, tag)) === 'an image') {
+    if ((await heldBy(sources, repository, tag)) === 'an image') {
       throw refused(`the tag ${tag} points at an image`)
     }
   }
 }
 
 async function heldBy(
-  metadata: MetadataReader,
+  sources: ExemptionSources,
   repository: RepositoryName,
   tag: Tag,
 ): Promise<'nothing' | 'signatures' | 'an image'> {
+  const { metadata } = sources
   const row = metadata.get('tags', [repository, tag])
   if (row === undefined) return 'nothing'
   await metadata.pageIn('manifestBytes', row.digest)
   const bytes = metadata.getBytes('manifestBytes', row.digest)?.slice()
   const it: Exemptible | undefined =
-    bytes === undefined ? undefined : await exemptibleOf(metadata, repository, bytes)
+    bytes === undefined ? undefined : await exemptibleOf(sources, repository, bytes)
   return it === undefined ? 'an image' : 'signatures'
 }
 

@@ -189,11 +189,12 @@ function addBeside(members: Iterable<Digest>, { ways }: Found): void {
  * themselves. Undefined: it is no index, lists more than `max`, or lists what is not here, of which nothing can be said.
  */
 export async function imagesIn(
-  metadata: MetadataReader,
+  sources: EvidenceSources,
   repository: RepositoryName,
   index: Uint8Array,
   max: number,
 ): Promise<readonly Digest[] | undefined> {
+  const { metadata } = sources
   const members = plainMembers(index)
   if (members === undefined || members.length > 2 * max) return undefined
   const images: Digest[] = []
@@ -204,7 +205,7 @@ export async function imagesIn(
     }
     const stored = await manifestBytes(metadata, digest.value)
     if (stored === undefined) return undefined
-    if ((await exemptibleOf(metadata, repository, stored)) === undefined) images.push(digest.value)
+    if ((await exemptibleOf(sources, repository, stored)) === undefined) images.push(digest.value)
   }
   return images.length > max ? undefined : images
 }

@@ -3,7 +3,7 @@
  * be there before the image can be verified. Nothing that can be run is exempt, whatever its tag and its types are.
  */
 import type { MetadataReader } from '../metadata/port.ts'
-import { parseDigest } from '../registry/digest.ts'
+import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { SBOM_TYPES } from '../registry/named-tag.ts'
 import { bundleType, isBundleType } from './formats/bundle.ts'
@@ -38,7 +38,30 @@ const FOLDED: ReadonlySet<string> = new Set([
   'subject',
   'mediatype',
   'digest',
+  // Of the first version of Docker's manifests: in no spelling.
+  'fslayers',
 ])
+
+/** Types of configs that clients take for those of images: only these they unpack. */
+const IMAGE_CONFIG = /^application\/vnd\.(?:oci\.image\.config|docker\.container\.image)\b/i
+
+/** Beginnings of what clients unpack: gzip, zstd, xz, bzip2. */
+const PACKED: readonly Uint8Array[] = [
+  Uint8Array.of(0x1f, 0x8b),
+  Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd),
+  Uint8Array.of(0xfd, 0x37, 0x7a, 0x58, 0x5a),
+  Uint8Array.of(0x42, 0x5a, 0x68),
+]
+
+/** Layers of one image that are looked at, and their bytes in all. */
+const layersMax = 128
+const layerBytesMax = 32 * 1024 * 1024
+
+export interface ExemptionSources {
+  readonly metadata: MetadataReader
+  /** A blob of at most so many bytes; undefined: it is not here, or has more. */
+  readonly readBlob: (digest: Digest, bytesMax: number) => Promise<Uint8Array | undefined>
+}
 
 /** What a manifest is, as far as an exemption asks. */
 export interface Exemptible {
@@ -50,16 +73,17 @@ export interface Exemptible {
 
 /** Undefined: it can never be exempt. */
 export async function exemptibleOf(
-  metadata: MetadataReader,
+  sources: ExemptionSources,
   repository: RepositoryName,
   bytes: Uint8Array,
 ): Promise<Exemptible | undefined> {
+  const { metadata } = sources
   if (bytes.byteLength > bytesMax) return undefined
   const manifest = plain(parse(bytes))
   if (manifest === undefined) return undefined
   const members = listOf(manifest['manifests'])
   if (members.length === 0) {
-    return isOfSignatures(manifest)
+    return isOfSignatures(manifest) && !(await isUnpacked(sources, manifest))
       ? { subject: subjectOf(manifest), subjects: undefined }
       : undefined
   }
@@ -75,6 +99,7 @@ export async function exemptibleOf(
     if (stored === undefined || stored.byteLength > memberBytesMax) return undefined
     const listed = plain(parse(stored))
     if (listed === undefined || !isOfSignatures(listed)) return undefined
+    if (await isUnpacked(sources, listed)) return undefined
     subjects.add(subjectOf(listed))
   }
   return { subject: subjectOf(manifest), subjects }
@@ -96,6 +121,35 @@ function isOfSignatures(manifest: Loose): boolean {
   })
 }
 
+/**
+ * Whether clients may find programs in it. They unpack what has the config of an image, whatever the types of its layers
+ * are. Signatures, attestations and SBOMs are text: what has no byte 0 and is not packed holds nothing that can be run.
+ * A layer that is not here (a mirror has not fetched it) says nothing.
+ */
+async function isUnpacked(
+  { metadata, readBlob }: ExemptionSources,
+  { config, layers }: Loose,
+): Promise<boolean> {
+  // Without a config no client takes it for an image; one without a type may be taken for any.
+  if (config === undefined) return false
+  const type = textOf(plain(objectOf(config))?.['mediaType'])
+  if (type !== undefined && !IMAGE_CONFIG.test(type)) return false
+  const all = listOf(layers)
+  if (all.length > layersMax) return true
+  let room = layerBytesMax
+  for (const it of all) {
+    const digest = parseDigest(textOf(objectOf(it)?.['digest']) ?? '')
+    if (!digest.ok) return true
+    const row = metadata.get('blobs', digest.value)
+    if (row === undefined) continue
+    const bytes = row.sizeBytes > room ? undefined : await readBlob(digest.value, room)
+    if (bytes === undefined || bytes.includes(0)) return true
+    if (PACKED.some((magic) => magic.every((byte, at) => bytes[at] === byte))) return true
+    room -= bytes.byteLength
+  }
+  return false
+}
+
 function subjectOf(manifest: Loose): string | undefined {
   return textOf(objectOf(manifest['subject'])?.['digest'])
 }
@@ -109,10 +163,15 @@ export function parse(bytes: Uint8Array): Loose | undefined {
   }
 }
 
-/** The object, where no name is another spelling of one that means something. */
+/**
+ * The object, where no name is another spelling of one that means something. Go folds letters that are not ASCII as well
+ * (U+017F is an s), and no manifest needs them.
+ */
 export function plain(object: Loose | undefined): Loose | undefined {
   const isPlain = (name: string) => {
+    if (!/^[\x20-\x7e]*$/.test(name)) return false
     const folded = name.toLowerCase()
+    if (folded === 'fslayers') return false
     return !FOLDED.has(folded) || name === (folded === 'mediatype' ? 'mediaType' : folded)
   }
   return object !== undefined && Object.keys(object).every(isPlain) ? object : undefined

@@ -106,7 +106,7 @@ export class SignatureGate implements TagGate {
     const wanted = tags.filter((tag) => policy.tags(tag))
     const isNamed = (tag: Tag) => ![undefined, digest].includes(namesakeOf(tag))
     if (!wanted.some(isNamed)) return wanted
-    const it = await exemptibleOf(this.#signatures.metadata, repository, bytes)
+    const it = await exemptibleOf(this.#signatures.sources, repository, bytes)
     if (it === undefined) return wanted
     return wanted.filter((tag) => !(isNamed(tag) && isExempt(it, namesakeOf(tag)!)))
   }

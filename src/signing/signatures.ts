@@ -119,6 +119,11 @@ export class Signatures {
     return this.#parts.metadata
   }
 
+  /** What evidence and exemptions are read from. */
+  get sources(): EvidenceSources {
+    return this.#parts
+  }
+
   /** The policy that decides about a repository; undefined: none does. */
   governing(repository: RepositoryName): Policy | undefined {
     return this.#parts.policies.governing(repository)
@@ -225,7 +230,7 @@ export class Signatures {
 
   /** An index is verified when every image that it lists is here and is verified by itself. */
   async #byChildren(look: Look, policy: Policy, { bytes }: Judged): Promise<Said | undefined> {
-    const images = await imagesIn(this.#parts.metadata, look.repository, bytes, childrenMax)
+    const images = await imagesIn(this.#parts, look.repository, bytes, childrenMax)
     if (images === undefined || images.length === 0) return undefined
     const verified: Said[] = []
     for (const image of images) {

@@ -91,7 +91,11 @@ export class ManifestHandlers {
       this.get({ repository, reference: text }, request, response, until)
     const paging = this.#metadata.pageIn('manifestBytes', digest)
     if (paging !== undefined) return paging.then(() => again(deadline))
-    const verdict = this.#gate.look({ repository, digest, pushedAt }, request, deadline)
+    const verdict = this.#gate.look(
+      pulledBy(reference, { repository, digest, pushedAt }),
+      request,
+      deadline,
+    )
     if (verdict instanceof Promise) return verdict.then(again)
     if (verdict?.refusal !== undefined && request.method === 'GET') throw verdict.refusal
     const prepared = prepareManifest({ repository, reference: text, digest, ...row }, verdict)
@@ -260,6 +264,10 @@ export function prepareManifest(answer: ManifestAnswer, verdict?: PullVerdict): 
     bytes: undefined,
     ...(verdict?.seal !== undefined && { seal: verdict.seal, validUntil: verdict.validUntil }),
   }
+}
+
+function pulledBy(reference: Reference, it: PulledManifest): PulledManifest {
+  return reference.kind === 'tag' ? { ...it, tag: reference.tag } : it
 }
 
 function warned(verdict: PullVerdict | undefined, response: HttpResponse): HttpResponse {

@@ -6,6 +6,8 @@
 import type { Digest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import type { RepositoryName } from '../../registry/name.ts'
+import { namesakeOf } from '../../registry/named-tag.ts'
+import type { Tag } from '../../registry/tag.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { CountVerdict } from '../gate.ts'
 import type { Gate, Policy } from '../policies.ts'
@@ -26,6 +28,8 @@ export interface PulledManifest {
   readonly digest: Digest
   /** When it was pushed to the repository, ms since 1970. */
   readonly pushedAt: number
+  /** That it is asked for by; undefined: by its digest. */
+  readonly tag?: Tag
 }
 
 /** What goes with the answer to a pull, whatever it is. */
@@ -134,7 +138,14 @@ export class PullGate<P extends Puller> {
     const gate = this.#gateOf(policy, it.repository)
     const isGated = gate !== undefined
     if (state === 'exempt') {
-      return { ...NOTHING, isFor: 'all', seal, isGated: false }
+      const { tag } = it
+      if (!isGated || tag === undefined || namesakeOf(tag) !== undefined) {
+        return { ...NOTHING, isFor: 'all', seal, isGated: false }
+      }
+      // Whoever deploys a tag gets an image, and what only calls itself a signature is none that is verified.
+      const message = `signature policy "${policy.name}": ${it.digest} is no image but signatures, and ${tag} is not named after what they sign`
+      const said = { state: 'unsigned', message, tried: [] } as const
+      return this.#missing(policy, { ...it, ...said }, puller, NOTHING)
     }
     const verdict = {
       ...NOTHING,

@@ -65,7 +65,7 @@ const textMax = 512
 
 export interface StandingParts {
   readonly metadata: MetadataStore
-  readonly signatures: Pick<Signatures, 'report' | 'governing'>
+  readonly signatures: Pick<Signatures, 'report' | 'governing' | 'sources'>
   readonly fingerprint: (policy: Policy) => string
   readonly clock: Clock
   readonly random: Random
@@ -198,7 +198,7 @@ export class Standings {
     await metadata.pageIn('manifestBytes', digest)
     const bytes = metadata.getBytes('manifestBytes', digest)?.slice()
     if (bytes === undefined) return
-    if ((await exemptibleOf(metadata, repository, bytes)) !== undefined) {
+    if ((await exemptibleOf(signatures.sources, repository, bytes)) !== undefined) {
       this.#remember(keyOf(repository, digest), exemptStanding({ repository, digest, policy }))
       return
     }

@@ -3,6 +3,7 @@
  * signature that has to name the tag.
  */
 import { expect, test } from 'vitest'
+import { adminJson } from '../../support/admin.ts'
 import { attach, bundleManifest } from '../../support/attach-signatures.ts'
 import { image, named, put } from '../../support/attached.ts'
 import { describeRegistry } from '../../support/in-process.ts'
@@ -218,5 +219,35 @@ describeRegistry('tag_binding', { engines: ['uws'], config }, (registry) => {
     await attach(client, 'bound/app', [signed], { subject: app, artifactType: bundleManifest })
     expect(await move('v2')).toBe(201)
     expect(await move('v3')).toBe(403)
+  })
+})
+
+describeRegistry('a revocation', { engines: ['uws'], config }, (registry) => {
+  const revoke = (client: RegistryClient, digest: string) =>
+    adminJson(client, 'POST', '/admin/signatures/revoke', { digest, reason: 'test' })
+  const allow = (client: RegistryClient, digest: string) =>
+    adminJson(client, 'DELETE', `/admin/signatures/revoke/${digest}`)
+
+  test('of the provenance takes the verdict of its image, and back', async () => {
+    const { client } = registry()
+    const { app, holder, body } = await built(client, 'provenance/revoked', 'built')
+    await put(client, 'provenance/revoked', body)
+    await signHolder(client, 'provenance/revoked', holder)
+    expect(await read(client, 'provenance/revoked', app.digest)).toBe(200)
+    await revoke(client, holder.digest)
+    expect(await read(client, 'provenance/revoked', app.digest)).toBe(403)
+    await allow(client, holder.digest)
+    expect(await read(client, 'provenance/revoked', app.digest)).toBe(200)
+  })
+
+  test('of an image takes the verdict of an index that rests on it', async () => {
+    const { client } = registry()
+    const app = await image(client, 'children/revoked', 'revoked')
+    await sign(client, 'children/revoked', app.digest)
+    const index = imageIndex([app])
+    expect((await putIndex(client, 'children/revoked', 'v1', index)).status).toBe(201)
+    expect(await read(client, 'children/revoked', 'v1')).toBe(200)
+    await revoke(client, app.digest)
+    expect(await read(client, 'children/revoked', 'v1')).toBe(403)
   })
 })

@@ -60,6 +60,7 @@ function gateOf(
   const nothing = { digest, state: 'unsigned', by: [], rests: [], findings: [] }
   const signatures = {
     metadata,
+    sources: { metadata, readBlob: async () => undefined },
     governing: () => policy,
     report: async (_repository: string, of: Digest) => ({
       ...nothing,

@@ -64,6 +64,7 @@ function makeStandings(): Standings {
   return new Standings({
     metadata,
     signatures: {
+      sources: { metadata, readBlob: async () => undefined },
       governing: () => policy,
       report: async () => {
         const next = reports.shift()
