@@ -91,19 +91,18 @@ export class ManifestHandlers {
       this.get({ repository, reference: text }, request, response, until)
     const paging = this.#metadata.pageIn('manifestBytes', digest)
     if (paging !== undefined) return paging.then(() => again(deadline))
-    const verdict = this.#gate.look(
-      pulledBy(reference, { repository, digest, pushedAt }),
-      request,
-      deadline,
-    )
+    const stored = this.#metadata.getBytes('manifestBytes', digest)
+    // The row promises them; a scrub that found other bytes has taken them away, and nothing can be judged then.
+    if (stored === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
+    // Of its own before anything else is read: a view is valid no longer.
+    const bytes = sizeBytes <= keptBodyBytesMax ? stored.slice() : undefined
+    const pulled = pulledBy(reference, { repository, digest, pushedAt })
+    const verdict = this.#gate.look(pulled, request, deadline)
     if (verdict instanceof Promise) return verdict.then(again)
     if (verdict?.refusal !== undefined && request.method === 'GET') throw verdict.refusal
     const prepared = prepareManifest({ repository, reference: text, digest, ...row }, verdict)
     prepared.reliedAt = Math.max(pushedAt, row.reliedAt ?? 0)
-    const stored = this.#metadata.getBytes('manifestBytes', digest)
-    // The row promises them; a scrub that found other bytes has taken them away.
-    if (stored === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })
-    if (sizeBytes <= keptBodyBytesMax) prepared.bytes = stored.slice()
+    prepared.bytes = bytes
     if (verdict === undefined || verdict.isFor === 'all') this.#answers.put(request.path, prepared)
     return this.answer(prepared, request, warned(verdict, response))
   }

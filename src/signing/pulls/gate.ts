@@ -123,7 +123,8 @@ export class PullGate<P extends Puller> {
       timer = setTimeout(resolve, until - now, OVER)
     })
     const found = this.#parts.standings.find(policy, repository, digest).then(
-      () => until,
+      // Of what cannot be judged nothing is ever known: who asked again at once would ask for ever.
+      (isJudged) => (isJudged ? until : OVER),
       () => OVER,
     )
     try {

@@ -85,7 +85,7 @@ export interface ShownVerdict {
 export class Standings {
   readonly #parts: StandingParts
   readonly #known = new Map<string, Standing>()
-  readonly #flights = new SingleFlight<void>()
+  readonly #flights = new SingleFlight<boolean>()
   readonly #queue = new Map<string, readonly [RepositoryName, Digest]>()
   readonly #fingerprints = new Map<Policy, string>()
   #working: Promise<void> | undefined
@@ -144,9 +144,9 @@ export class Standings {
 
   /**
    * Works out what the policy says, once for all who ask meanwhile; then `known` has it, unless it has changed since.
-   * Rejects with SIGNATURES_BUSY when that is not possible now.
+   * False: there is nothing that could be judged, so it is no use to ask again. Rejects with SIGNATURES_BUSY when that is not possible now.
    */
-  find(policy: Policy, repository: RepositoryName, digest: Digest): Promise<void> {
+  find(policy: Policy, repository: RepositoryName, digest: Digest): Promise<boolean> {
     const key = keyOf(repository, digest)
     return this.#flights.run(key, () => this.#find(policy, repository, digest))
   }
@@ -192,15 +192,15 @@ export class Standings {
     }
   }
 
-  async #find(policy: Policy, repository: RepositoryName, digest: Digest): Promise<void> {
+  async #find(policy: Policy, repository: RepositoryName, digest: Digest): Promise<boolean> {
     const { metadata, signatures, clock } = this.#parts
     const key = [repository, digest] as const
     await metadata.pageIn('manifestBytes', digest)
     const bytes = metadata.getBytes('manifestBytes', digest)?.slice()
-    if (bytes === undefined) return
+    if (bytes === undefined) return false
     if ((await exemptibleOf(signatures.sources, repository, bytes)) !== undefined) {
       this.#remember(keyOf(repository, digest), exemptStanding({ repository, digest, policy }))
-      return
+      return true
     }
     for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
       const judgedBy = this.#fingerprint(policy)
@@ -213,12 +213,12 @@ export class Standings {
           checks: [{ check: 'present', in: 'manifests', key }],
           changes: [{ change: 'put', in: 'verdicts', key, row: token }],
         })
-        if (!applied) return
+        if (!applied) return false
       }
       const begunAt = clock.monotonic()
       const report = await signatures.report(repository, digest, { policy, isGate: true })
       this.#parts.took((clock.monotonic() - begunAt) / 1000)
-      if (report === undefined) return
+      if (report === undefined) return false
       // Keys have changed since: what was said by the old ones is not written down as said by the new.
       if (judgedBy !== this.#fingerprint(policy)) continue
       const row = this.#rowOf(policy, report, judgedBy)
@@ -229,7 +229,7 @@ export class Standings {
           ...changedEvent(policy, key, token.state === 'pending' ? token.was : token.state, row),
         ],
       })
-      if (applied) return
+      if (applied) return true
     }
     throw new RegistryError('SIGNATURES_BUSY')
   }

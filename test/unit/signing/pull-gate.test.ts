@@ -24,13 +24,13 @@ const puller = {
 
 let clock: FakeClock
 let known: Standing | undefined
-let find: () => Promise<void>
+let find: () => Promise<boolean>
 let noted: string[]
 beforeEach(() => {
   vi.useFakeTimers()
   clock = new FakeClock()
   known = undefined
-  find = async () => undefined
+  find = async () => true
   noted = []
 })
 afterEach(() => void vi.useRealTimers())
@@ -57,6 +57,20 @@ function gateOf(policy: Policy | undefined) {
   return { gate: new PullGate(parts, undefined), looks }
 }
 
+function handlersOf(gate: object, metadata: object, answers: PreparedAnswers): ManifestHandlers {
+  const none = {} as never
+  return new ManifestHandlers({
+    metadata: metadata as never,
+    answers,
+    pushes: none,
+    deletes: none,
+    room: none,
+    pulls: { note: () => undefined } as never,
+    headPromise: none,
+    gate: gate as never,
+  })
+}
+
 async function settled(gate: PullGate<typeof puller>): Promise<PullVerdict | undefined> {
   const first = gate.look(it, puller, undefined)
   if (!(first instanceof Promise)) return first
@@ -66,7 +80,7 @@ async function settled(gate: PullGate<typeof puller>): Promise<PullVerdict | und
 
 test('a verdict that does not come in time is 503 where it is enforced, and noted elsewhere', async () => {
   for (const never of [
-    () => new Promise<void>(() => undefined),
+    () => new Promise<boolean>(() => undefined),
     () => Promise.reject(new Error()),
   ]) {
     find = never
@@ -89,6 +103,24 @@ test('a pull waits no longer than it may, however often it is asked again', asyn
   expect(gate.look(it, puller, deadline)).toBeInstanceOf(Promise)
   clock.advance(1)
   expect(gate.look(it, puller, deadline)).toMatchObject({ refusal: { kind: 'SIGNATURES_BUSY' } })
+})
+
+test('what cannot be judged is asked for once, and not for as long as a pull may wait', async () => {
+  find = async () => false
+  const { gate } = gateOf(policyIn('enforce'))
+  const deadline = await (gate.look(it, puller, undefined) as Promise<number>)
+  expect(gate.look(it, puller, deadline)).toMatchObject({ refusal: { kind: 'SIGNATURES_BUSY' } })
+})
+
+test('a manifest whose bytes are gone is unknown before the gate is asked', () => {
+  const { gate, looks } = gateOf(policyIn('enforce'))
+  const row = { mediaType: 'application/vnd.oci.image.manifest.v1+json', sizeBytes: 2, pushedAt: 1 }
+  const metadata = { get: () => row, getBytes: () => undefined, pageIn: () => undefined }
+  const handlers = handlersOf(gate, metadata, new PreparedAnswers())
+  const request = { ...puller, path: '', header: () => undefined } as never
+  const get = () => handlers.get({ repository, reference: digest }, request, {} as never)
+  expect(get).toThrow(expect.objectContaining({ kind: 'MANIFEST_UNKNOWN' }))
+  expect(looks).toEqual([])
 })
 
 test('what is let through for a while is let through as long', async () => {
@@ -131,18 +163,7 @@ test('a verified image asks neither the gate nor the store again, until its seal
     pageIn: () => undefined,
   }
   const answers = new PreparedAnswers()
-  const none = {} as never
-  const pulls = { note: () => undefined } as never
-  const handlers = new ManifestHandlers({
-    metadata: metadata as never,
-    answers,
-    pushes: none,
-    deletes: none,
-    room: none,
-    pulls,
-    headPromise: none,
-    gate: gate as never,
-  })
+  const handlers = handlersOf(gate, metadata, answers)
   const path = `/v2/${repository}/manifests/${digest}`
   const request = { ...puller, path, header: () => undefined } as never
   const sent: number[] = []

@@ -1,7 +1,7 @@
 /**
  * @module Verdicts that are kept, beside everything that may change while they are worked out.
  */
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test, vi } from 'vitest'
 import { addManifest } from '../../../src/metadata/edits.ts'
 import type { Digest } from '../../../src/registry/digest.ts'
 import { systemRandom } from '../../../src/runtime/random.ts'
@@ -91,6 +91,16 @@ test('a verdict is worked out once for all who ask, and kept', async () => {
   expect(known()).toMatchObject({ state: 'verified', by: ['release'] })
   expect(known()).toBe(known())
   expect(counted).toEqual(['miss', 'hit', 'hit', 'hit'])
+})
+
+test('what cannot be judged is said to be so: its bytes are gone, or all of it', async () => {
+  vi.spyOn(metadata, 'getBytes').mockReturnValueOnce(undefined)
+  expect(await find()).toBe(false)
+  const gone = sha256('gone') as Digest
+  vi.spyOn(metadata, 'getBytes').mockReturnValueOnce(Buffer.from(text))
+  expect(await standings.find(policy, repository, gone)).toBe(false)
+  reports = [verified]
+  expect(await find()).toBe(true)
 })
 
 test('what changes while it is worked out is not written over', async () => {
