@@ -107,11 +107,16 @@ export class ManifestHandlers {
     return this.answer(prepared, request, warned(verdict, response))
   }
 
-  /** Throws what the policies say of a pull that is answered with bytes which are not kept here. */
-  requirePassable(it: PulledManifest, request: HttpRequest): void {
+  /**
+   * What the policies say of a pull of something that is not kept here: it goes with the answer. Throws their refusal of
+   * a GET. Nothing is waited for.
+   */
+  verdictOfPassing(it: PulledManifest, request: HttpRequest): PullVerdict | undefined {
     const verdict = this.#gate.look(it, request, 0)
-    if (verdict instanceof Promise || request.method !== 'GET') return
-    if (verdict?.refusal !== undefined) throw verdict.refusal
+    // Its deadline is over.
+    if (verdict instanceof Promise) throw new RegistryError('SIGNATURES_BUSY')
+    if (verdict?.refusal !== undefined && request.method === 'GET') throw verdict.refusal
+    return verdict
   }
 
   /** Answers a pull whose meaning is known. */
@@ -269,7 +274,8 @@ function pulledBy(reference: Reference, it: PulledManifest): PulledManifest {
   return reference.kind === 'tag' ? { ...it, tag: reference.tag } : it
 }
 
-function warned(verdict: PullVerdict | undefined, response: HttpResponse): HttpResponse {
+/** With the warning that a policy has for the client. */
+export function warned(verdict: PullVerdict | undefined, response: HttpResponse): HttpResponse {
   const warning = verdict?.warning
   if (warning === undefined) return response
   return new HeaderAdder([['Warning', `299 - "${quoted(warning)}"`]]).wrap(response)

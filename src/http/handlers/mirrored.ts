@@ -28,7 +28,7 @@ import { parsePage } from '../query.ts'
 import type { Route } from '../router.ts'
 import { type BlobHandlers, blobHead, sendSource } from './blobs.ts'
 import { type DiscoveryHandlers, respondTags } from './discovery.ts'
-import { type ManifestHandlers, parseForPull, prepareManifest } from './manifests.ts'
+import { type ManifestHandlers, parseForPull, prepareManifest, warned } from './manifests.ts'
 import {
   blobAnswer,
   cacheHeader,
@@ -232,20 +232,19 @@ export class MirrorFront {
       }
       case 'head': {
         // Nothing is stored yet, so there is nothing that collection could be asked to keep.
-        const prepared = prepareManifest({ ...route, ...outcome.head })
+        const { head } = outcome
+        const passing = { repository: route.repository, digest: head.digest, pushedAt: 0 }
+        const verdict = this.#manifests.verdictOfPassing(passing, request)
+        const prepared = prepareManifest({ ...route, ...head }, verdict)
         return MISS.wrap(response).sendHead(prepared.head, prepared.sizeBytes)
       }
       case 'bytes': {
-        const { bytes, digest } = outcome.fetched
+        const { bytes, digest, mediaType } = outcome.fetched
         const passing = { repository: route.repository, digest, pushedAt: 0 }
-        this.#manifests.requirePassable(passing, request)
-        const prepared = prepareManifest({
-          ...route,
-          digest,
-          mediaType: outcome.fetched.mediaType,
-          sizeBytes: bytes.byteLength,
-        })
-        const passed = PASSED.wrap(response)
+        const verdict = this.#manifests.verdictOfPassing(passing, request)
+        const sizeBytes = bytes.byteLength
+        const prepared = prepareManifest({ ...route, digest, mediaType, sizeBytes }, verdict)
+        const passed = warned(verdict, PASSED.wrap(response))
         if (isHead) return passed.sendHead(prepared.head, prepared.sizeBytes)
         return passed.send(prepared.head, bytes)
       }
