@@ -3,7 +3,9 @@
  * nobody is asked and nothing is read.
  */
 import { recordEvent } from '../metadata/edits.ts'
+import type { MetadataReader } from '../metadata/port.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
+import { levelsMax } from '../metadata/verdicts/drops.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { namesakeOf } from '../registry/named-tag.ts'
@@ -59,6 +61,9 @@ export interface TagGate {
   governed(move: GatedMove): Promise<readonly Tag[]>
   admit(move: GatedMove): Promise<Admission>
 }
+
+/** Digests that one transaction finds to be not revoked. */
+const listsMax = 256
 
 /** For repositories whose tags follow another registry: what may come is decided there. */
 export const openGate: TagGate = {
@@ -147,18 +152,18 @@ export class SignatureGate implements TagGate {
         state: 'error',
         message,
       } as const
-      return { checks: [], rests: [], violation }
+      return { checks: unrevokedChecks(this.#signatures.metadata, digest), rests: [], violation }
     }
     const newer = report.state === 'verified' ? newerThan(report, current) : undefined
     const state = newer === undefined ? report.state : 'untrusted'
     // Revoked since it was asked at the beginning.
     const isRefused = state !== 'verified' && (policy.mode === 'enforce' || state === 'revoked')
     this.#counts(policy.name, gate, state, isRefused)
+    const unrevoked = isRefused ? [] : unrevokedChecks(this.#signatures.metadata, digest)
     if (state === 'verified') {
       const { rests } = report
       const unmoved = policy.mode === 'enforce' ? current.map(({ check }) => check) : []
-      const unrevoked = { check: 'absent', in: 'revoked', key: digest } as const
-      const checks = [...checksOf(from, rests), ...unmoved, unrevoked]
+      const checks = [...checksOf(from, rests), ...unmoved, ...unrevoked]
       const accepted = rests.map(({ manifest }) => manifest)
       const onMoved =
         this.#passed && (() => this.#passed?.({ repository, digest, policy, accepted }))
@@ -171,7 +176,7 @@ export class SignatureGate implements TagGate {
       throw refusal(policy, { repository, digest, gate, state, message, tried })
     }
     return {
-      checks: [],
+      checks: unrevoked,
       rests: [],
       violation: { policy: policy.name, mode: policy.mode, gate, state, message },
     }
@@ -234,6 +239,28 @@ export function checksOf(repository: RepositoryName, rests: readonly Rest[]): Ch
       ? { check: 'present', in: 'manifests', key: [repository, manifest] }
       : { check: 'present', in: 'tagsByDigest', key: [repository, manifest, tag] }
   })
+}
+
+/**
+ * Neither it nor an index that lists it, in any repository, may be revoked in the moment when the tag moves: what has
+ * been revoked since the gate was asked. Of more than `listsMax` indexes only the first are looked at.
+ */
+function unrevokedChecks(metadata: MetadataReader, digest: Digest): Check[] {
+  const found = new Set<Digest>([digest])
+  let level: readonly Digest[] = [digest]
+  for (let depth = 0; depth < levelsMax && level.length > 0; depth += 1) {
+    const above: Digest[] = []
+    for (const it of level) {
+      const left = listsMax - found.size
+      if (left <= 0) break
+      for (const [, , list] of metadata.keys('parents', [it], undefined, left)) {
+        if (!found.has(list)) above.push(list)
+        found.add(list)
+      }
+    }
+    level = above
+  }
+  return [...found].map((key): Check => ({ check: 'absent', in: 'revoked', key }))
 }
 
 /** The events of what a policy would have refused, for its report. */

@@ -107,7 +107,7 @@ test('what cannot be verified is refused where the policy is enforced, and noted
   for (const mode of ['audit', 'warn'] as const) {
     const { violation, checks } = await gateOf(mode, busy).gate.admit(move)
     expect(violation).toMatchObject({ state: 'error', mode })
-    expect(checks).toEqual([])
+    expect(checks).toEqual([{ check: 'absent', in: 'revoked', key: digest }])
   }
 })
 
@@ -176,3 +176,39 @@ test('a tag that has moved since it was looked at does not move back', async () 
   })
   expect(metadata.get('tags', [repository, tag])?.digest).toBe(newest)
 })
+
+test.each(['enforce', 'audit'] as const)(
+  'what is revoked between the verdict and the move gets no tag (%s), nor what an index of it lists',
+  async (mode) => {
+    const state = mode === 'enforce' ? 'verified' : 'unsigned'
+    const { gate } = gateOf(mode, async () => ({ state }))
+    await push(asTag('member'), bytes)
+    const listing = (it: Buffer) => {
+      const member = { mediaType: 'application/vnd.oci.image.index.v1+json', size: it.length }
+      return Buffer.from(JSON.stringify(imageIndex([{ ...member, digest: sha256(it.toString()) }])))
+    }
+    const index = await push(asTag('index'), listing(bytes))
+    const outer = await push(asTag('outer'), listing(listing(bytes)))
+    for (const [number, key] of [digest, index, outer].entries()) {
+      const overtaken: TagGate = {
+        watches: () => true,
+        governed: async ({ tags }) => tags,
+        admit: async (it) => {
+          const admission = await gate.admit(it)
+          const row = { at: 1, by: 'x', reason: '' }
+          await metadata.commit({
+            checks: [],
+            changes: [{ change: 'put', in: 'revoked', key, row }],
+          })
+          return admission
+        },
+      }
+      const tag = asTag(`v${number}`)
+      await expect(push(tag, bytes, overtaken)).rejects.toMatchObject({ kind: 'CHANGING_TOO_FAST' })
+      expect(metadata.get('tags', [repository, tag])).toBeUndefined()
+      await metadata.commit({ checks: [], changes: [{ change: 'delete', in: 'revoked', key }] })
+    }
+    await push(asTag('free'), bytes, gate)
+    expect(metadata.get('tags', [repository, asTag('free')])?.digest).toBe(digest)
+  },
+)
