@@ -17,7 +17,6 @@ import type { Change } from '../metadata/transaction.ts'
 import type { MirrorTagRow } from '../metadata/upstream-rows.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
-import { namesakeOf } from '../registry/named-tag.ts'
 import type { Tag } from '../registry/tag.ts'
 import { BoundedMap } from '../runtime/bounded-map.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
@@ -266,7 +265,7 @@ export class MirrorTags {
       return this.#pointed(repository, tag, digest, clock.now(), true)
     }
     // Whoever hears the digest asks for that next: it must be one that the tag may mean.
-    if (!isHead || this.verification.isEnforced(repository))
+    if (!isHead || this.verification.isJudged(repository, digest))
       return this.#take(repository, tag, digest, deadline)
     await this.#remember(repository, tag, { digest: row?.digest ?? digest, next: digest })
     return { kind: 'head', head: head! }
@@ -288,7 +287,7 @@ export class MirrorTags {
     if (digest === undefined) {
       if (await this.#isHeldBack(repository, tag, fetched.digest)) return cooling
       // What is to be judged first is stored without its tag.
-      const isTagged = !this.verification.isEnforced(repository)
+      const isTagged = !this.verification.isJudged(repository, fetched.digest)
       const note = noted(repository, tag, { digest: fetched.digest, checkedAt: clock.now() })
       const reference = isTagged ? ({ kind: 'tag', tag } as const) : undefined
       await this.#manifests.store(repository, fetched, reference, isTagged ? [note] : [])
@@ -316,26 +315,26 @@ export class MirrorTags {
     checkedAt: number,
     isHit: boolean,
   ): Promise<ManifestOutcome> {
-    const isPointed = await this.#point(repository, tag, digest, checkedAt)
-    return isPointed ? { kind: 'local', isHit } : held('the newer one is not verified')
+    const objection = await this.#point(repository, tag, digest, checkedAt)
+    return objection === undefined ? { kind: 'local', isHit } : held(objection)
   }
 
   /**
-   * Lets the tag mean a stored manifest, and notes when upstream last said so. False: a policy of signatures does not
-   * let it, and it goes on meaning what it meant.
+   * Lets the tag mean a stored manifest, and notes when upstream last said so. A text: why it may not, and
+   * goes on meaning what it meant.
    */
   async #point(
     repository: MirroredRepository,
     tag: Tag,
     digest: Digest,
     checkedAt: number,
-  ): Promise<boolean> {
+  ): Promise<string | undefined> {
     const { metadata } = this.#context
     const now = metadata.get('tags', [repository.name, tag])?.digest
     const row = this.#row(repository, tag)
     if (now === digest) {
       const isSame = row?.digest === digest && row.next === undefined
-      if (isSame && row.checkedAt === checkedAt) return true
+      if (isSame && row.checkedAt === checkedAt) return undefined
       const { goneAt } = row ?? {}
       const isStillGone = goneAt !== undefined && row?.checkedAt === checkedAt
       await this.#remember(
@@ -344,22 +343,21 @@ export class MirrorTags {
         { digest, ...(isStillGone ? { goneAt } : {}) },
         checkedAt,
       )
-      return true
+      return undefined
     }
-    // A tag of signatures is what others are verified by.
-    const isJudged = now !== undefined && namesakeOf(tag) === undefined
-    if (isJudged && !(await this.verification.mayMove(repository, now, digest))) {
-      await this.#remember(repository, tag, { digest: now, next: digest }, checkedAt)
-      return false
+    const objection = now && (await this.verification.objection(repository, tag, now, digest))
+    if (objection !== undefined) {
+      await this.#remember(repository, tag, { digest: now!, next: digest }, checkedAt)
+      return objection
     }
     const manifest = metadata.get('manifests', [repository.name, digest])
     const bytes = metadata.getBytes('manifestBytes', digest)?.slice()
-    if (manifest === undefined || bytes === undefined) return true
+    if (manifest === undefined || bytes === undefined) return undefined
     const fetched = { digest, mediaType: manifest.mediaType, bytes, isStored: true }
     await this.#manifests.store(repository, fetched, { kind: 'tag', tag }, [
       noted(repository, tag, { digest, checkedAt }),
     ])
-    return true
+    return undefined
   }
 
   async #remember(

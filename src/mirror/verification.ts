@@ -5,6 +5,8 @@
 import type { MetadataReader } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
+import { namesakeOf } from '../registry/named-tag.ts'
+import type { Tag } from '../registry/tag.ts'
 import { BoundedMap } from '../runtime/bounded-map.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { SingleFlight } from '../runtime/single-flight.ts'
@@ -19,6 +21,8 @@ export interface MirrorGate {
    * when it cannot be found out now.
    */
   isVerified(repository: RepositoryName, digest: Digest, isAnew: boolean): Promise<boolean>
+  /** Whether it may be pulled by no client, whatever the policies say. */
+  isRevoked(digest: Digest): boolean
 }
 
 /** What upstream has for signatures of one image, ms. */
@@ -54,12 +58,26 @@ export class Verification {
     return this.#parts.gate.modeOf(name) === 'enforce'
   }
 
-  /** Whether a tag that means `before` may mean `digest` instead. */
-  async mayMove(repository: MirroredRepository, before: Digest, digest: Digest): Promise<boolean> {
-    if (!this.isEnforced(repository)) return true
-    if (await this.#verified(repository, digest)) return true
-    // Nothing is won by keeping one that is not verified either.
-    return !(await this.#isVerified(repository, before))
+  /** Whether it is decided here if a tag may mean it, so that clients hear of it only then. */
+  isJudged(repository: MirroredRepository, digest: Digest): boolean {
+    return this.#parts.gate.isRevoked(digest) || this.isEnforced(repository)
+  }
+
+  /** Why a tag that means `before` may not mean `digest` instead; undefined: it may. */
+  async objection(
+    repository: MirroredRepository,
+    tag: Tag,
+    before: Digest,
+    digest: Digest,
+  ): Promise<string | undefined> {
+    if (this.#parts.gate.isRevoked(digest)) return 'the newer one is revoked'
+    // A tag of signatures is what others are verified by.
+    if (namesakeOf(tag) !== undefined) return undefined
+    if (!this.isEnforced(repository)) return undefined
+    if (await this.#verified(repository, digest)) return undefined
+    // Nothing is won by keeping one that is not verified either. One that may be verified stays.
+    const wasVerified = await this.#isVerified(repository, before)
+    return wasVerified === false ? undefined : 'the newer one is not verified'
   }
 
   /**
@@ -77,13 +95,13 @@ export class Verification {
   #verified(repository: MirroredRepository, digest: Digest): Promise<boolean> {
     const key = `${repository.name}@${digest}`
     return this.#flights.run(key, async () => {
-      if (await this.#isVerified(repository, digest)) return true
+      if ((await this.#isVerified(repository, digest)) === true) return true
       const { clock } = this.#parts
       const askedAt = this.#askedAt.get(key) ?? Number.NEGATIVE_INFINITY
       if (clock.monotonic() - askedAt < askedForMs) return false
       this.#askedAt.set(key, clock.monotonic())
       await this.#fetch(repository, digest)
-      return this.#isVerified(repository, digest, true)
+      return (await this.#isVerified(repository, digest, true)) === true
     })
   }
 
@@ -98,17 +116,18 @@ export class Verification {
     clearTimeout(timer)
   }
 
+  /** Undefined: it cannot be found out now. */
   async #isVerified(
     { name }: MirroredRepository,
     digest: Digest,
     isAnew = false,
-  ): Promise<boolean> {
+  ): Promise<boolean | undefined> {
     const { metadata, gate } = this.#parts
     if (metadata.get('manifests', [name, digest]) === undefined) return false
     try {
       return await gate.isVerified(name, digest, isAnew)
     } catch {
-      return false
+      return undefined
     }
   }
 }

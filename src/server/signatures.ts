@@ -121,7 +121,7 @@ export async function openSignatures(
   const isMirrored = mirroredBy(config)
   const parts = { signatures, standings, revoked, violations, isMirrored, clock, counts }
   const pullGate: OpenedSignatures['pullGate'] = (mayPush) => new PullGate(parts, mayPush)
-  const mirrorGate = new MirroredImages({ metadata, signatures, standings, clock })
+  const mirrorGate = new MirroredImages({ metadata, signatures, standings, revoked, clock })
   const gates = { gate, pullGate, mirrorGate }
   return { signatures, standings, revoked, violations, ...gates, counters, attest }
 }

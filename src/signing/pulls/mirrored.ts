@@ -3,9 +3,11 @@
  */
 import type { MetadataReader } from '../../metadata/port.ts'
 import type { Digest } from '../../registry/digest.ts'
+import { RegistryError } from '../../registry/errors.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Policy } from '../policies.ts'
+import type { Revoked } from '../revoked.ts'
 import type { Signatures } from '../signatures.ts'
 import { openUntilOf } from './gate.ts'
 import type { Standings } from './standings.ts'
@@ -14,6 +16,7 @@ export interface MirroredParts {
   readonly metadata: MetadataReader
   readonly signatures: Pick<Signatures, 'governing'>
   readonly standings: Pick<Standings, 'known' | 'find'>
+  readonly revoked: Pick<Revoked, 'of'>
   readonly clock: Clock
 }
 
@@ -40,17 +43,23 @@ export class MirroredImages {
     const row = metadata.get('manifests', [repository, digest])
     if (policy === undefined || row === undefined) return false
     if (clock.now() < openUntilOf(policy, { digest, pushedAt: row.pushedAt })) return true
-    const isIt = () => {
+    const known = () => {
       const state = standings.known(policy, repository, digest)?.state
-      return state === 'verified' || state === 'exempt'
+      return state && (state === 'verified' || state === 'exempt')
     }
-    if (isIt()) return true
-    const isKnown = standings.known(policy, repository, digest) !== undefined
-    if (isKnown && !isAnew) return false
-    await standings.find(policy, repository, digest)
-    if (isIt() || !isAnew) return isIt()
+    const before = known()
+    if (before === true || (before === false && !isAnew)) return before
+    let isJudged = await standings.find(policy, repository, digest)
     // One that was under way already may have begun before they came.
-    await standings.find(policy, repository, digest)
-    return isIt()
+    if (isAnew && known() !== true) isJudged = await standings.find(policy, repository, digest)
+    const found = known()
+    // It has changed again at once.
+    if (found === undefined && isJudged) throw new RegistryError('SIGNATURES_BUSY')
+    return found === true
+  }
+
+  /** Whether it may be pulled by no client, whatever the policies say. */
+  isRevoked(digest: Digest): boolean {
+    return this.#parts.revoked.of(digest) !== undefined
   }
 }

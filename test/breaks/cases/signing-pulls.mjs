@@ -7,6 +7,7 @@ import { vitest } from '../breaks.mjs'
 const drops = vitest('unit', 'test/unit/metadata/verdict-drops.test.ts')
 const standings = vitest('unit', 'test/unit/signing/standings.test.ts')
 const gate = vitest('unit', 'test/unit/signing/pull-gate.test.ts')
+const verification = vitest('unit', 'test/unit/mirror/verification.test.ts')
 const http = (file) => vitest('http', `test/http/signing/${file}.test.ts`)
 
 export const BREAKS = [
@@ -102,6 +103,27 @@ export const BREAKS = [
     guard: gate,
   },
   {
+    what: 'pulls: what cannot be judged is asked for again and again',
+    file: 'src/signing/pulls/gate.ts',
+    find: '(isJudged) => (isJudged ? until : OVER),',
+    replace: '() => until,',
+    guard: gate,
+  },
+  {
+    what: 'pulls: the gate is asked of a manifest whose bytes are gone',
+    file: 'src/http/handlers/manifests.ts',
+    find: "    if (stored === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { digest } })\n    // Of its own",
+    replace: '    // Of its own',
+    guard: gate,
+  },
+  {
+    what: 'verdicts: what has no bytes is said to be judged',
+    file: 'src/signing/pulls/standings.ts',
+    find: 'if (bytes === undefined) return false',
+    replace: 'if (bytes === undefined) return true',
+    guard: standings,
+  },
+  {
     what: 'pulls: whoever asks whether it is unchanged is not refused',
     file: 'src/signing/pulls/gate.ts',
     find: "if (puller.method !== 'GET') return verdict",
@@ -118,14 +140,63 @@ export const BREAKS = [
   {
     what: 'mirrors: a tag follows upstream to what is not verified',
     file: 'src/mirror/verification.ts',
-    find: '    if (!this.isEnforced(repository)) return true\n',
-    replace: '    if (repository !== undefined) return true\n',
-    guard: vitest('unit', 'test/unit/mirror/verification.test.ts'),
+    find: '    if (!this.isEnforced(repository)) return undefined\n',
+    replace: '    if (repository !== undefined) return undefined\n',
+    guard: verification,
+  },
+  {
+    what: 'mirrors: a tag leaves what cannot be verified now',
+    file: 'src/mirror/verification.ts',
+    find: 'return wasVerified === false ? undefined',
+    replace: 'return wasVerified !== true ? undefined',
+    guard: verification,
+  },
+  {
+    what: 'mirrors: a verdict that has changed again counts as a bad one',
+    file: 'src/signing/pulls/mirrored.ts',
+    find: 'if (found === undefined && isJudged) throw',
+    replace: 'if (found === undefined && !isJudged) throw',
+    guard: vitest('unit', 'test/unit/signing/mirrored.test.ts'),
+  },
+  {
+    what: 'mirrors: a tag follows upstream to what is revoked',
+    file: 'src/mirror/verification.ts',
+    find: "    if (this.#parts.gate.isRevoked(digest)) return 'the newer one is revoked'\n",
+    replace: '',
+    guard: verification,
+  },
+  {
+    what: 'mirrors: a HEAD says a digest that is revoked',
+    file: 'src/mirror/verification.ts',
+    find: 'return this.#parts.gate.isRevoked(digest) || this.isEnforced(repository)',
+    replace: 'return this.isEnforced(repository)',
+    guard: http('mirrors'),
+  },
+  {
+    what: 'mirrors: caches keep what is passed to one caller alone',
+    file: 'src/http/handlers/mirrored.ts',
+    find: 'prepareManifest({ ...route, digest, mediaType, sizeBytes }, verdict)',
+    replace: 'prepareManifest({ ...route, digest, mediaType, sizeBytes })',
+    guard: http('passed'),
+  },
+  {
+    what: 'mirrors: no client is warned of what is passed',
+    file: 'src/http/handlers/mirrored.ts',
+    find: 'warned(verdict, PASSED.wrap(response))',
+    replace: 'PASSED.wrap(response)',
+    guard: http('passed'),
+  },
+  {
+    what: 'mirrors: caches keep a HEAD of what may be refused',
+    file: 'src/http/handlers/mirrored.ts',
+    find: 'prepareManifest({ ...route, ...head }, verdict)',
+    replace: 'prepareManifest({ ...route, ...head })',
+    guard: http('passed'),
   },
   {
     what: 'mirrors: a HEAD says a digest that the tag may not mean',
     file: 'src/mirror/tags.ts',
-    find: 'if (!isHead || this.verification.isEnforced(repository))',
+    find: 'if (!isHead || this.verification.isJudged(repository, digest))',
     replace: 'if (!isHead)',
     guard: http('mirrors'),
   },
@@ -156,5 +227,19 @@ export const BREAKS = [
     find: '    if (this.#revoked.of(digest) !== undefined) return tags\n',
     replace: '',
     guard: http('revoked'),
+  },
+  {
+    what: 'revoked: a tag moves to what was revoked meanwhile',
+    file: 'src/signing/gate.ts',
+    find: 'const unrevoked = isRefused ? [] : unrevokedChecks(this.#signatures.metadata, digest)',
+    replace: 'const unrevoked: Check[] = []',
+    guard: vitest('unit', 'test/unit/signing/gate.test.ts'),
+  },
+  {
+    what: 'revoked: a tag moves to what an index lists that was revoked meanwhile',
+    file: 'src/signing/gate.ts',
+    find: 'if (!found.has(list)) above.push(list)\n        found.add(list)',
+    replace: '',
+    guard: vitest('unit', 'test/unit/signing/gate.test.ts'),
   },
 ]

@@ -3,6 +3,7 @@
  * and a tag that means something verified does not follow upstream to something that is not.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { adminJson } from '../../support/admin.ts'
 import { attach, bundleManifest } from '../../support/attach-signatures.ts'
 import { image, named, put } from '../../support/attached.ts'
 import {
@@ -111,6 +112,46 @@ describe.each(ENGINES)('a mirror under a policy (%s)', (engine) => {
     const moved = await pull('prod/moved', 'v1')
     expect(moved.headers['docker-content-digest']).toBe(last.digest)
     expect(moved.headers['warning']).toBeUndefined()
+  })
+
+  test.each(['prod', 'audited', 'free'])(
+    'a tag stays when upstream moves it to what is revoked (%s)',
+    async (policy) => {
+      const repository = `${policy}/revoked`
+      const old = await image(upstream.client, repository, `${policy} old`, 'v1')
+      await sign(repository, old.digest)
+      expect((await pull(repository, 'v1')).status).toBe(200)
+      const newer = await image(upstream.client, repository, `${policy} newer`, 'v1')
+      await sign(repository, newer.digest)
+      await adminJson(registry.client, 'POST', '/admin/signatures/revoke', {
+        digest: newer.digest,
+        reason: 'backdoor',
+      })
+      for (let time = 0; time < 2; time += 1) {
+        const head = await registry.client.head(`/v2/mirrored/${repository}/manifests/v1`)
+        expect(head.headers['docker-content-digest']).toBe(old.digest)
+        const stale = await pull(repository, 'v1')
+        expect(stale.status, stale.text).toBe(200)
+        expect(stale.headers['docker-content-digest']).toBe(old.digest)
+        expect(stale.headers['warning']).toContain('the newer one is revoked')
+      }
+      expect((await pull(repository, newer.digest)).status).toBe(403)
+      await adminJson(registry.client, 'DELETE', `/admin/signatures/revoke/${newer.digest}`)
+      const moved = await pull(repository, 'v1')
+      expect(moved.headers['docker-content-digest']).toBe(newer.digest)
+      expect(moved.headers['warning']).toBeUndefined()
+    },
+  )
+
+  test('a tag that comes with something revoked is refused', async () => {
+    const app = await image(upstream.client, 'free/first', 'revoked at first', 'v1')
+    await adminJson(registry.client, 'POST', '/admin/signatures/revoke', {
+      digest: app.digest,
+      reason: 'backdoor',
+    })
+    const refused = await pull('free/first', 'v1')
+    expect(refused.status).toBe(403)
+    expect(refused.text).toContain('is revoked: backdoor')
   })
 
   test('audit answers as ever, and finds out behind the answer', async () => {
