@@ -19,6 +19,9 @@ writeFileSync(file, htpasswd({ named: 'named-secret', puller: 'puller-secret' })
 // No push would be allowed to bring it.
 const body = '[]'
 const digest = sha256(body)
+/** It could be stored, but only a HEAD asks for it. */
+const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+const seen = JSON.stringify({ schemaVersion: 2, mediaType })
 
 const policy = (name: string, more: object) => ({
   name,
@@ -34,6 +37,7 @@ beforeAll(async () => {
   await upstream.start()
   for (const repository of ['strict/app', 'warned/app', 'free/app']) {
     upstream.addManifest(repository, 'v1', body)
+    upstream.addManifest(repository, 'seen', seen)
   }
   registry = await startInProcess({
     engine: 'uws',
@@ -84,10 +88,16 @@ test.each(['v1', digest])('a client is warned (%s)', async (reference) => {
 
 test('a HEAD says what a GET would, and is kept by no cache for long', async () => {
   for (const repository of ['strict', 'warned']) {
-    const head = await registry.client.head(path(repository, digest), as('puller'))
-    expect(head.status).toBe(200)
-    expect(head.headers['cache-control']).toBe('no-cache')
-    expect(head.headers['x-fastregistry-signature']).toBe(`error; policy="${repository}"`)
+    for (const [of, kept] of [
+      [digest, 'pass'],
+      [sha256(seen), 'miss'],
+    ] as const) {
+      const head = await registry.client.head(path(repository, of), as('puller'))
+      expect(head.status).toBe(200)
+      expect(head.headers['x-fastregistry-cache']).toBe(kept)
+      expect(head.headers['cache-control']).toBe('no-cache')
+      expect(head.headers['x-fastregistry-signature']).toBe(`error; policy="${repository}"`)
+    }
   }
 })
 

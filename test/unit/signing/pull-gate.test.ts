@@ -113,6 +113,7 @@ test('what cannot be judged is asked for once, and not for as long as a pull may
 })
 
 test('a manifest whose bytes are gone is unknown before the gate is asked', () => {
+  find = async () => false
   const { gate, looks } = gateOf(policyIn('enforce'))
   const row = { mediaType: 'application/vnd.oci.image.manifest.v1+json', sizeBytes: 2, pushedAt: 1 }
   const metadata = { get: () => row, getBytes: () => undefined, pageIn: () => undefined }
