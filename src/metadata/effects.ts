@@ -26,7 +26,7 @@ export interface EffectListener {
   /** The same, because something changed that it rested on: it has to be worked out anew. */
   unverified?(repository: RepositoryName, digest: Digest): void
   /** What nobody may pull any more is another set of digests. */
-  revoked?(): void
+  revoked?(digest: Digest): void
   /** An upload session was opened or used; `repository` is undefined when it has ended. */
   session?(id: string, repository: RepositoryName | undefined): void
   /** Once for a transaction that changed more than this node's own numbers. */
@@ -117,7 +117,7 @@ function tellChange(
     case 'verdicts':
       return listener.verdict?.(change.key[0], change.key[1])
     case 'revoked':
-      return listener.revoked?.()
+      return listener.revoked?.(change.key)
     case 'uploads':
       return listener.session?.(
         change.key,

@@ -73,7 +73,9 @@ export async function openSignatures(
     await one.close()
     await pool?.close()
   })
-  const revoked = new Revoked(metadata, signing.revoked.digests)
+  const revoked = new Revoked(metadata, signing.revoked.digests, (digest) =>
+    logger.warn({ digest }, 'what is revoked lists more than is followed; the rest can be pulled'),
+  )
   metadata.onApplied(revoked.effects)
   const signatures = new Signatures({
     metadata,

@@ -11,8 +11,9 @@ import type { Digest } from '../registry/digest.ts'
 /** Rows of `revoked`. */
 export const revocationsMax = 10_000
 
-/** Members of one index, and of all below one digest, that are followed. */
-const membersMax = 20_000
+/** Rows that are read of what one manifest refers to, and of all manifests together: layers among them. */
+const rowsMax = 20_000
+const allRowsMax = 250_000
 
 /** Why a digest may not be pulled. */
 export interface Revocation {
@@ -21,23 +22,51 @@ export interface Revocation {
   readonly reason: string
 }
 
+/** One in memory, with how far below what was revoked it is. */
+interface Entry extends Revocation {
+  readonly depth: number
+}
+
+/** What a manifest refers to. */
+interface List {
+  /** The manifests among it. */
+  readonly members: readonly string[]
+  /** How many rows were read. */
+  readonly rows: number
+  readonly isCut: boolean
+}
+
+type Lists = ReadonlyMap<string, List>
+
 export class Revoked {
   readonly #metadata: MetadataReader
   readonly #configured: readonly Digest[]
+  readonly #onCut: (root: Digest) => void
   readonly #listeners: (() => void)[] = []
-  #all: ReadonlyMap<string, Revocation>
+  #all = new Map<string, Entry>()
+  /** Of manifests that are revoked and were here: what one lists never changes, because a digest names it. */
+  #lists = new Map<string, List>()
+  /** What was revoked and lists more than is followed. */
+  readonly #cut = new Set<Digest>()
+  #rowsLeft = allRowsMax
 
-  constructor(metadata: MetadataReader, configured: readonly Digest[]) {
+  /** `onCut` hears of what was revoked and lists more than is followed: what is left over can be pulled. */
+  constructor(
+    metadata: MetadataReader,
+    configured: readonly Digest[],
+    onCut: (root: Digest) => void,
+  ) {
     this.#metadata = metadata
     this.#configured = configured
-    this.#all = this.#read()
+    this.#onCut = onCut
+    this.#read()
   }
 
   readonly effects: EffectListener = {
-    revoked: () => this.renew(),
+    revoked: (digest) => this.#renewOne(digest),
     // An index that was revoked before it came lists what it lists only now.
     manifest: (_repository, digest) => {
-      if (this.#all.size > 0 && this.#all.has(digest)) this.renew()
+      if (this.#all.size > 0) this.#cameIn(digest)
     },
   }
 
@@ -59,41 +88,90 @@ export class Revoked {
   /** Reads the rows again. */
   renew(): void {
     const before = this.#all
-    this.#all = this.#read()
+    this.#read()
     const isSame =
       before.size === this.#all.size && [...before.keys()].every((it) => this.#all.has(it))
-    if (isSame) return
+    if (!isSame) this.#tell()
+  }
+
+  /** What is revoked newly is added to the others; anything else is rare. */
+  #renewOne(digest: Digest): void {
+    const row = this.#metadata.get('revoked', digest)
+    if (row === undefined || this.#all.get(digest)?.depth === 0) return this.renew()
+    this.#cut.delete(digest)
+    this.#add({ digest, reason: row.reason })
+    this.#tell()
+  }
+
+  #cameIn(digest: Digest): void {
+    const entry = this.#all.get(digest)
+    if (entry === undefined || this.#lists.has(digest)) return
+    const size = this.#all.size
+    this.#follow(digest, entry)
+    if (this.#all.size > size) this.#tell()
+  }
+
+  #tell(): void {
     for (const listener of this.#listeners) listener()
   }
 
-  #read(): ReadonlyMap<string, Revocation> {
-    const all = new Map<string, Revocation>()
+  #read(): void {
+    const known = this.#lists
+    this.#all = new Map()
+    this.#lists = new Map()
+    this.#rowsLeft = allRowsMax
     for (const digest of this.#configured) {
-      this.#add(all, { digest, reason: 'by the configuration' })
+      this.#add({ digest, reason: 'by the configuration' }, known)
     }
     for (const { key, row } of this.#metadata.entries('revoked', [], undefined, revocationsMax)) {
-      this.#add(all, { digest: key, reason: row.reason })
+      this.#add({ digest: key, reason: row.reason }, known)
     }
-    return all
   }
 
-  /** With what it lists, as deep as members inherit from it. */
-  #add(all: Map<string, Revocation>, root: Revocation): void {
-    all.set(root.digest, root)
-    let level: readonly string[] = [root.digest]
-    let left = membersMax
-    for (let depth = 0; depth < levelsMax && level.length > 0; depth += 1) {
+  #add(root: Revocation, known?: Lists): void {
+    const entry = { ...root, depth: 0 }
+    this.#all.set(root.digest, entry)
+    this.#follow(root.digest, entry, known)
+  }
+
+  /** Adds what a manifest lists, as deep as members inherit from what was revoked. */
+  #follow(from: string, entry: Entry, known?: Lists): void {
+    let level: readonly string[] = [from]
+    for (let depth = entry.depth + 1; depth <= levelsMax && level.length > 0; depth += 1) {
       const below: string[] = []
-      for (const it of level) {
-        if (left <= 0) return
-        for (const { key, row } of this.#metadata.entries('children', [it], undefined, left)) {
-          if (row.kind !== 'manifest') continue
-          left -= 1
-          below.push(key[1])
-          if (!all.has(key[1])) all.set(key[1], root)
-        }
+      for (const member of level.flatMap((it) => this.#listOf(it, entry.digest, known))) {
+        const before = this.#all.get(member)
+        if (before !== undefined && before.depth <= depth) continue
+        this.#all.set(member, { ...(before ?? entry), depth })
+        below.push(member)
       }
       level = below
     }
+  }
+
+  /** Manifests that a manifest lists; none as long as it is not here. */
+  #listOf(digest: string, root: Digest, known: Lists | undefined): readonly string[] {
+    const read = this.#lists.get(digest)
+    if (read !== undefined) return read.members
+    const before = known?.get(digest)
+    // What was cut may have room by now.
+    const list = before === undefined || before.isCut ? this.#readList(digest) : before
+    if (list.rows === 0) return []
+    this.#lists.set(digest, list)
+    this.#rowsLeft -= list.rows
+    if (list.isCut && !this.#cut.has(root)) {
+      this.#cut.add(root)
+      this.#onCut(root)
+    }
+    return list.members
+  }
+
+  #readList(digest: string): List {
+    const max = Math.max(0, Math.min(rowsMax, this.#rowsLeft))
+    const rows = this.#metadata.entries('children', [digest], undefined, max + 1)
+    const members = rows
+      .slice(0, max)
+      .flatMap(({ key, row }) => (row.kind === 'manifest' ? key[1] : []))
+    return { members, rows: rows.length, isCut: rows.length > max }
   }
 }

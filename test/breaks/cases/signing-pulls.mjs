@@ -211,14 +211,14 @@ export const BREAKS = [
   {
     what: 'revoked: an index does not take along what it lists',
     file: 'src/signing/revoked.ts',
-    find: 'if (!all.has(key[1])) all.set(key[1], root)',
+    find: 'this.#all.set(member, { ...(before ?? entry), depth })',
     replace: '',
     guard: http('revoked'),
   },
   {
     what: 'revoked: an index that comes later takes nothing along',
     file: 'src/signing/revoked.ts',
-    find: 'if (this.#all.size > 0 && this.#all.has(digest)) this.renew()',
+    find: 'if (this.#all.size > 0) this.#cameIn(digest)',
     replace: '',
     guard: http('revoked'),
   },
@@ -242,5 +242,19 @@ export const BREAKS = [
     find: 'if (!found.has(list)) above.push(list)\n        found.add(list)',
     replace: '',
     guard: vitest('unit', 'test/unit/signing/gate.test.ts'),
+  },
+  {
+    what: 'revoked: each push of what is revoked reads again what it lists',
+    file: 'src/signing/revoked.ts',
+    find: 'if (entry === undefined || this.#lists.has(digest)) return',
+    replace: 'if (entry === undefined) return\n    this.#lists.delete(digest)',
+    guard: vitest('unit', 'test/unit/signing/revoked.test.ts'),
+  },
+  {
+    what: 'revoked: any number of layers is read',
+    file: 'src/signing/revoked.ts',
+    find: '    this.#rowsLeft -= list.rows\n',
+    replace: '',
+    guard: vitest('unit', 'test/unit/signing/revoked.test.ts'),
   },
 ]
