@@ -10,6 +10,7 @@ import {
   objectOf,
   textOf,
   Unreadable,
+  type ValueBudget,
 } from './encoding.ts'
 
 export const envelopeType = 'application/vnd.dsse.envelope.v1+json'
@@ -77,12 +78,12 @@ export function signedBytesOf({ payloadType, payload }: Envelope): Buffer {
   return Buffer.concat([Buffer.from(head), payload])
 }
 
-/** Reads the statement of an envelope. Throws `Unreadable` when it carries anything else. */
-export function readStatement({ payloadType, payload }: Envelope): Statement {
+/** Reads the statement of an envelope. Throws `Unreadable` when it carries anything else, or more than `budget` has left. */
+export function readStatement({ payloadType, payload }: Envelope, budget?: ValueBudget): Statement {
   if (payloadType !== statementType) {
     throw new Unreadable(`the envelope carries ${payloadType.slice(0, 128)}, not ${statementType}`)
   }
-  return statementOf(fromJson(payload, attestationBytesMax, 'the statement'))
+  return statementOf(fromJson(payload, attestationBytesMax, 'the statement', budget))
 }
 
 /** A statement from its JSON, signed or not. Throws `Unreadable`. */

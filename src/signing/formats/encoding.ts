@@ -41,11 +41,23 @@ function decode(value: unknown, encoding: 'base64' | 'base64url', what: string):
   return bytes
 }
 
+/** Values that several texts may have together: what is read of one may be kept while others are read. */
+export interface ValueBudget {
+  left: number
+  /** A text was refused because it has more than were left. */
+  isExceeded: boolean
+}
+
 /**
- * A JSON object of at most `bytesMax` bytes. Throws `Unreadable` for what is longer, not UTF-8, nested too
- * deep, not JSON, or no object.
+ * A JSON object of at most `bytesMax` bytes, that takes its values from `budget`. Throws `Unreadable` for what is
+ * longer, not UTF-8, nested too deep, not JSON, no object, or has more values than are left.
  */
-export function fromJson(bytes: Uint8Array, bytesMax: number, what: string): Loose {
+export function fromJson(
+  bytes: Uint8Array,
+  bytesMax: number,
+  what: string,
+  budget?: ValueBudget,
+): Loose {
   if (bytes.byteLength > bytesMax) {
     throw new Unreadable(`${what} has more than ${bytesMax} bytes`)
   }
@@ -53,9 +65,12 @@ export function fromJson(bytes: Uint8Array, bytesMax: number, what: string): Loo
   try {
     if (!isUtf8(bytes)) throw new SyntaxError('it is not UTF-8')
     checkDepth(bytes, depthMax)
-    checkValues(bytes)
+    const values = valuesIn(bytes)
+    if (values > valuesMax) throw new SyntaxError(`more than ${valuesMax} values`)
+    if (budget !== undefined) take(budget, values, what)
     json = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString())
-  } catch {
+  } catch (error) {
+    if (error instanceof Unreadable) throw error
     throw new Unreadable(`${what} is not JSON`)
   }
   const found = objectOf(json)
@@ -64,10 +79,19 @@ export function fromJson(bytes: Uint8Array, bytesMax: number, what: string): Loo
 }
 
 /** Counts what separates values, in texts as well: no text needs a million commas. */
-function checkValues(utf8: Uint8Array): void {
+function valuesIn(utf8: Uint8Array): number {
   let values = 0
   for (const code of utf8) if (code === 0x2c || code === 0x5b || code === 0x7b) values += 1
-  if (values > valuesMax) throw new SyntaxError(`more than ${valuesMax} values`)
+  return values
+}
+
+/** A text that is too long takes nothing: a shorter one after it is read. */
+function take(budget: ValueBudget, values: number, what: string): void {
+  if (values > budget.left) {
+    budget.isExceeded = true
+    throw new Unreadable(`${what} has more values than are looked at for one image`)
+  }
+  budget.left -= values
 }
 
 /** The value as an object, or undefined. */

@@ -16,13 +16,21 @@ import {
   statementOf,
   statementType,
 } from '../formats/dsse.ts'
-import { fromJson, type Loose, listOf, objectOf, textOf, Unreadable } from '../formats/encoding.ts'
+import {
+  fromJson,
+  type Loose,
+  listOf,
+  objectOf,
+  textOf,
+  Unreadable,
+  type ValueBudget,
+} from '../formats/encoding.ts'
 import { tagsOfStatement } from '../formats/named-tags.ts'
 import { notationType } from '../formats/notation.ts'
 import { readSimpleSigning, signerOfLayer, simpleSigningType } from '../formats/simple-signing.ts'
 import { claimedTimeOf } from './claimed-time.ts'
 import type { Finding, FindingResult, Scheme } from './finding.ts'
-import type { Evidence } from './policy.ts'
+import { type Evidence, isLookedInto, type Rule } from './policy.ts'
 import { byCertificateOf, bySigner, type Made, type SignedPart, type Verifiers } from './signed.ts'
 
 /** Largest manifest of a signature, bytes: cosign puts up to a hundred signatures into one. */
@@ -30,6 +38,12 @@ export const evidenceManifestBytesMax = 1024 * 1024
 
 /** Findings of one image: beyond it the rest is not looked at. */
 const findingsMax = 256
+
+/**
+ * Values of all envelopes, bundles and statements of one image. The thread's heap has room for them if rules look into
+ * all of them: the most that one was seen to take is 250 bytes.
+ */
+const valuesMax = 1_500_000
 
 /** The predicate type of a signature that is written as an attestation (cosign 3). */
 const signPredicateType = 'https://sigstore.dev/cosign/sign/v1'
@@ -61,7 +75,7 @@ export interface Candidate {
 }
 
 export interface Examination {
-  /** With the statements of attestations, for rules that look into them. */
+  /** With the statements of attestations that rules look into. */
   readonly found: readonly Evidence[]
   /** Something was left out: too many, too long, or the time was up. */
   readonly isTruncated: boolean
@@ -69,27 +83,32 @@ export interface Examination {
 
 /**
  * Examines the candidates in their order. `hasTime` is asked before each signature; once it says no, nothing more
- * is verified. Never throws for what strangers wrote.
+ * is verified. A statement is kept where one of `rules` looks into it. Never throws for what strangers wrote.
  */
 export function examine(
   subject: Subject,
   candidates: readonly Candidate[],
   verifiers: Verifiers,
+  rules: readonly Rule[] = [],
 ): Examination {
   const found: Evidence[] = []
+  const budget: ValueBudget = { left: valuesMax, isExceeded: false }
   for (const candidate of candidates) {
-    for (const one of evidenceIn({ subject, candidate, verifiers })) {
+    for (const one of evidenceIn({ subject, candidate, verifiers, budget })) {
       if (found.length >= findingsMax || !verifiers.hasTime()) return { found, isTruncated: true }
-      found.push(one)
+      // What is kept of all attachments together may be more than the heap has room for.
+      const { finding } = one
+      found.push(isLookedInto(rules, finding) ? one : { finding })
     }
   }
-  return { found, isTruncated: false }
+  return { found, isTruncated: budget.isExceeded }
 }
 
 interface Look {
   readonly subject: Subject
   readonly candidate: Candidate
   readonly verifiers: Verifiers
+  readonly budget: ValueBudget
 }
 
 /** What a layer turned out to be, before the manifest's own facts are added. */
@@ -194,13 +213,13 @@ function simpleSigning({ subject, verifiers }: Look, layer: Loose, bytes: Uint8A
 }
 
 function attestation(look: Look, layer: Loose, bytes: Uint8Array): Part {
-  const envelope = readEnvelope(fromJson(bytes, attestationBytesMax, 'the envelope'))
+  const envelope = readEnvelope(fromJson(bytes, attestationBytesMax, 'the envelope', look.budget))
   return envelopePart(look, envelope, signerOfLayer(layer))
 }
 
 function bundle(look: Look, _layer: Loose, bytes: Uint8Array): Part {
-  const { subject, verifiers } = look
-  const read: Bundle = readBundle(fromJson(bytes, attestationBytesMax, 'the bundle'))
+  const { subject, verifiers, budget } = look
+  const read: Bundle = readBundle(fromJson(bytes, attestationBytesMax, 'the bundle', budget))
   const { content, ...by } = read
   if (content.kind === 'envelope') return envelopePart(look, content.envelope, by)
   const isSignature = true
@@ -213,11 +232,11 @@ function bundle(look: Look, _layer: Loose, bytes: Uint8Array): Part {
 }
 
 function envelopePart(
-  { subject, verifiers }: Look,
+  { subject, verifiers, budget }: Look,
   envelope: Envelope,
   by: Pick<Made, 'certificate' | 'hint' | 'proofs'>,
 ): Part {
-  const { predicateType, subjects, json } = readStatement(envelope)
+  const { predicateType, subjects, json } = readStatement(envelope, budget)
   const isSignature = predicateType === signPredicateType
   const about = { predicateType, isSignature, statement: json }
   if (!subjects.has(subject.digest)) return { ...about, ...mismatch([...subjects]) }
@@ -232,9 +251,9 @@ function notation({ subject, verifiers }: Look, layer: Loose, bytes: Uint8Array)
 }
 
 /** A statement without an envelope, as BuildKit writes them. */
-function statement({ subject, candidate }: Look, _layer: Loose, bytes: Uint8Array): Part {
+function statement({ subject, candidate, budget }: Look, _layer: Loose, bytes: Uint8Array): Part {
   const { predicateType, subjects, json } = statementOf(
-    fromJson(bytes, attestationBytesMax, 'the statement'),
+    fromJson(bytes, attestationBytesMax, 'the statement', budget),
   )
   // One in an index is about its neighbour; the index itself is in no statement.
   if (candidate.via === 'referrer' && !subjects.has(subject.digest)) {

@@ -102,6 +102,18 @@ const ABOUT_IMAGE: ReadonlySet<FindingResult> = new Set([
   'not checked',
 ])
 
+/** Whether a rule looks into the statement of a finding: others need not be kept. */
+export function isLookedInto(
+  rules: readonly Rule[],
+  { predicateType = '', result }: Finding,
+): boolean {
+  return rules.some((rule) => {
+    if (rule.kind === 'signature' || rule.where.length === 0) return false
+    if (!rule.types.includes(predicateType)) return false
+    return rule.isSigned ? result === 'verified' : ABOUT_IMAGE.has(result)
+  })
+}
+
 /** What meets a rule. */
 interface Met {
   readonly findings: readonly Finding[]

@@ -16,7 +16,7 @@ export async function answer(request: ExamineRequest): Promise<ExamineReply> {
     let begunAt = performance.now()
     const verifiers = await verifiersOf(trust, () => performance.now() < begunAt + msMax)
     begunAt = performance.now()
-    const { found, isTruncated } = examine(subject, candidates, verifiers)
+    const { found, isTruncated } = examine(subject, candidates, verifiers, rules)
     const verdict = rules && judge(rules, found, { ...verifiers, tags })
     const findings = found.map(({ finding }) => finding)
     return { id, examined: { findings, isTruncated, verdict, ms: performance.now() - begunAt } }

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import type { Digest } from '../../../src/registry/digest.ts'
+import { envelopeType } from '../../../src/signing/formats/dsse.ts'
 import { type PublicKey, readPublicKey } from '../../../src/signing/keys/public-key.ts'
 import { type Candidate, examine } from '../../../src/signing/verdicts/examine.ts'
+import type { Rule } from '../../../src/signing/verdicts/policy.ts'
 import {
   attestation,
   bundle,
@@ -274,4 +276,77 @@ test('too many findings, or too little time, end the examination and say so', ()
   const some = examine(subject, [many], verifiers({ keys, hasTime: () => ++turns <= 6 }))
   expect(some.found.map(({ finding }) => finding.result)).toEqual(['verified', 'verified'])
   expect(some.isTruncated).toBe(true)
+})
+
+/** A statement with lists in it that hold nothing: two values each. */
+const statementWith = (lists: number, about: string = subject.digest): Layer => {
+  const empty = Array.from({ length: lists }, () => [])
+  const text = statementAbout(about, slsa).toString()
+  const bytes = JSON.stringify({ ...JSON.parse(text), predicate: empty })
+  return { mediaType: 'application/vnd.in-toto+json', annotations: {}, bytes: Buffer.from(bytes) }
+}
+
+const ruleOf = (isSigned: boolean): Rule => ({
+  kind: 'attestation',
+  types: [slsa],
+  by: [{ name: 'release', kind: 'key', key: 'release' }] as never,
+  isSigned,
+  where: [{ path: ['predicate'], test: { kind: 'exists', value: true } }],
+  maxAgeMs: undefined,
+})
+
+test('what is attached to one image has a bounded number of values, and what is short still counts', () => {
+  const long = [400_000, 300_000, 200_000].map((lists) =>
+    candidate('referrer', [statementWith(lists)]),
+  )
+  const signature = candidate('tag', [simpleSigning(release, subject.digest)])
+  const { found, isTruncated } = examine(subject, [...long, signature], verifiers({ keys }))
+  expect(found.map(({ finding }) => finding.result)).toEqual([
+    'unsigned',
+    'unsigned',
+    'unreadable',
+    'verified',
+  ])
+  expect(found[2]?.finding.reason).toMatch(/more values than are looked at for one image/)
+  expect(isTruncated).toBe(true)
+  expect(examine(subject, [...long.slice(1), signature], verifiers({ keys }))).toMatchObject({
+    isTruncated: false,
+  })
+})
+
+test('envelopes and bundles take from the same values', () => {
+  const payload = statementWith(400_000).bytes
+  const layers = [
+    { mediaType: envelopeType, bytes: Buffer.from(JSON.stringify(envelope(release, payload))) },
+    bundle(release, { dsseEnvelope: envelope(release, payload) }),
+  ]
+  const all = layers.map((layer) => candidate('referrer', [{ annotations: {}, ...layer }]))
+  for (const order of [all, all.toReversed()]) {
+    const { found, isTruncated } = examine(subject, order, verifiers({ keys }))
+    expect(found.map(({ finding }) => finding.result)).toEqual(['verified', 'unreadable'])
+    expect(isTruncated).toBe(true)
+  }
+})
+
+test('a statement is kept only where a rule looks into it', () => {
+  const [stranger, signed] = [makeSigner(), release].map((signer) =>
+    candidate('tag', [attestation(signer, subject.digest, slsa)]),
+  )
+  const strange = candidate('referrer', [signedBundle(release, other, slsa)])
+  const bare = candidate('referrer', [statementWith(1)])
+  const all = [stranger!, signed!, strange, bare]
+  const kept = (rules: readonly Rule[]) =>
+    examine(subject, all, verifiers({ keys }), rules).found.map(
+      ({ statement }) => statement !== undefined,
+    )
+  expect(kept([])).toEqual([false, false, false, false])
+  expect(kept([ruleOf(true)])).toEqual([false, true, false, false])
+  expect(kept([ruleOf(false)])).toEqual([true, true, false, true])
+  expect(kept([{ ...ruleOf(true), where: [] } as Rule])).toEqual([false, false, false, false])
+  expect(kept([{ ...ruleOf(false), types: ['https://other'] } as Rule])).toEqual([
+    false,
+    false,
+    false,
+    false,
+  ])
 })
