@@ -12,7 +12,7 @@ import { namesakeOf } from '../registry/named-tag.ts'
 import type { Tag } from '../registry/tag.ts'
 import { nextTurn } from '../runtime/next-turn.ts'
 import { isMarked } from './attest/store.ts'
-import { exemptibleOf, parse, plain } from './exemption.ts'
+import { isSignatures, listedBytesMax, parse, plain } from './exemption.ts'
 import { bundleType } from './formats/bundle.ts'
 import { attestationBytesMax } from './formats/dsse.ts'
 import { type Loose, listOf, objectOf, textOf } from './formats/encoding.ts'
@@ -185,8 +185,9 @@ function addBeside(members: Iterable<Digest>, { ways }: Found): void {
 }
 
 /**
- * Images that an index (its bytes) lists: all but what holds attestations alone, whatever their entries say of
- * themselves. Undefined: it is no index, lists more than `max`, or lists what is not here, of which nothing can be said.
+ * Images that an index (its bytes) lists, each once: all but what holds attestations alone, whatever their entries say
+ * of themselves. An index that it lists is one of them. Undefined: it is no index, lists more than `max`, more than
+ * `listedBytesMax`, or what is not here, of which nothing can be said.
  */
 export async function imagesIn(
   sources: EvidenceSources,
@@ -198,14 +199,21 @@ export async function imagesIn(
   const members = plainMembers(index)
   if (members === undefined || members.length > 2 * max) return undefined
   const images: Digest[] = []
+  const seen = new Set<Digest>()
+  let leftBytes = listedBytesMax
   for (const member of members) {
     const digest = parseDigest(textOf(member['digest']) ?? '')
     if (!digest.ok || metadata.get('manifests', [repository, digest.value]) === undefined) {
       return undefined
     }
+    if (seen.has(digest.value)) continue
+    seen.add(digest.value)
     const stored = await manifestBytes(metadata, digest.value)
-    if (stored === undefined) return undefined
-    if ((await exemptibleOf(sources, repository, stored)) === undefined) images.push(digest.value)
+    leftBytes -= stored?.byteLength ?? 0
+    if (stored === undefined || leftBytes < 0) return undefined
+    // Each is parsed on this thread.
+    await nextTurn()
+    if (!(await isSignatures(sources, stored))) images.push(digest.value)
   }
   return images.length > max ? undefined : images
 }

@@ -6,6 +6,7 @@ import type { MetadataReader } from '../metadata/port.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { SBOM_TYPES } from '../registry/named-tag.ts'
+import { nextTurn } from '../runtime/next-turn.ts'
 import { bundleType, isBundleType } from './formats/bundle.ts'
 import { envelopeType, statementType } from './formats/dsse.ts'
 import { type Loose, listOf, objectOf, textOf } from './formats/encoding.ts'
@@ -17,6 +18,9 @@ const bytesMax = 256 * 1024
 /** Largest manifest of a list, and how many of them there may be. */
 const memberBytesMax = 64 * 1024
 const membersMax = 128
+
+/** Manifests of one list together, bytes: what has more is not exempt. */
+export const listedBytesMax = 2 * 1024 * 1024
 
 /** Layers that nobody can run. */
 const LAYER_TYPES: ReadonlySet<string> = new Set([
@@ -89,20 +93,35 @@ export async function exemptibleOf(
   }
   if (members.length > membersMax || listOf(manifest['layers']).length > 0) return undefined
   const subjects = new Set<string | undefined>()
+  const seen = new Set<string>()
+  let leftBytes = listedBytesMax
   for (const member of members) {
     const digest = parseDigest(textOf(plain(objectOf(member))?.['digest']) ?? '')
     if (!digest.ok || metadata.get('manifests', [repository, digest.value]) === undefined) {
       return undefined
     }
+    if (seen.has(digest.value)) continue
+    seen.add(digest.value)
     await metadata.pageIn('manifestBytes', digest.value)
+    // Each is parsed on this thread.
+    await nextTurn()
     const stored = metadata.getBytes('manifestBytes', digest.value)
     if (stored === undefined || stored.byteLength > memberBytesMax) return undefined
+    leftBytes -= stored.byteLength
+    if (leftBytes < 0) return undefined
     const listed = plain(parse(stored))
     if (listed === undefined || !isOfSignatures(listed)) return undefined
     if (await isUnpacked(sources, listed)) return undefined
     subjects.add(subjectOf(listed))
   }
   return { subject: subjectOf(manifest), subjects }
+}
+
+/** Whether a manifest holds nothing but signatures, attestations, SBOMs itself: a list of such manifests is none. */
+export async function isSignatures(sources: ExemptionSources, bytes: Uint8Array): Promise<boolean> {
+  const manifest = bytes.byteLength > bytesMax ? undefined : plain(parse(bytes))
+  if (manifest === undefined || !isOfSignatures(manifest)) return false
+  return !(await isUnpacked(sources, manifest))
 }
 
 /** Whether it may be under a tag that is named after `subject`. */
