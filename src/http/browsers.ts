@@ -46,6 +46,7 @@ export const exposedHeaders = [
   'WWW-Authenticate',
   'X-FastRegistry-Cache',
   'X-Request-Id',
+  'X-FastRegistry-Signature',
 ] as const
 
 /** Headers of requests that mean something here. */

@@ -55,7 +55,8 @@ function makersIn({ spec = {} }: Nested): Buffer[] {
 }
 
 function derOf(pem: string): Buffer {
-  return Buffer.from(pem.trim().replaceAll(/-----[^-\n]+-----/g, ''), 'base64')
+  const lines = pem.split('\n').filter((line) => !line.startsWith('-----'))
+  return Buffer.from(lines.join(''), 'base64')
 }
 
 /** The library takes root and size from the checkpoint alone; what stands beside it has to agree. */

@@ -224,12 +224,14 @@ export class Standings {
       const row = this.#rowOf(policy, report, judgedBy)
       const { applied } = await metadata.commit({
         checks: [{ check: 'unchanged', in: 'verdicts', key, row: token }],
-        changes: [
-          { change: 'put', in: 'verdicts', key, row },
-          ...changedEvent(policy, key, token.state === 'pending' ? token.was : token.state, row),
-        ],
+        changes: [{ change: 'put', in: 'verdicts', key, row }],
       })
-      if (applied) return true
+      if (!applied) continue
+      // By itself: verdicts are rows of this node, and the history is the same on every one.
+      const was = token.state === 'pending' ? token.was : token.state
+      const changes = changedEvent(policy, key, was, row)
+      if (changes.length > 0) await metadata.commit({ checks: [], changes })
+      return true
     }
     throw new RegistryError('SIGNATURES_BUSY')
   }

@@ -13,7 +13,8 @@ const certificatesMax = 512
 
 const lookEveryMs = 1_000
 
-const PEM = /-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----/g
+const pemBegins = '-----BEGIN CERTIFICATE-----'
+const pemEnds = '-----END CERTIFICATE-----'
 
 /** The certificates of a folder in DER, in the order of its files. Throws with what is wrong. */
 export async function readStore(path: string): Promise<Buffer[]> {
@@ -40,7 +41,11 @@ function certificatesIn(bytes: Buffer): Buffer[] {
   if (text.includes('PRIVATE KEY-----')) {
     throw new Error('a store has certificates only; this is a private key, which belongs elsewhere')
   }
-  return [...text.matchAll(PEM)].map(([, base64]) => Buffer.from(base64!, 'base64'))
+  const [, ...parts] = text.split(pemBegins)
+  return parts.flatMap((part) => {
+    const end = part.indexOf(pemEnds)
+    return end < 0 ? [] : [Buffer.from(part.slice(0, end), 'base64')]
+  })
 }
 
 export interface WatchedStoreOptions {

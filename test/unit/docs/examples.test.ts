@@ -55,6 +55,7 @@ const STAND_INS: readonly (readonly [string, string])[] = [
   ['/etc/fastregistry/config.yaml', config],
   ['/etc/fastregistry/release.pub', standIn('release.pub', makeSigner().pem)],
   ['/etc/fastregistry/ci.pub', standIn('ci.pub', makeSigner().pem)],
+  ['/etc/fastregistry/scanner.pub', standIn('scanner.pub', makeSigner().pem)],
   ['/etc/fastregistry/trusted_root.json', standIn('root.json', trustedRoot)],
   ['/etc/fastregistry/notation/acme', trustStore],
   ['/etc/fastregistry/notation/times', trustStore],

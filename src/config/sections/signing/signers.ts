@@ -71,11 +71,12 @@ const ATTRIBUTES = new Set(['C', 'ST', 'L', 'O', 'OU', 'CN', 'STREET', 'SERIALNU
 export function parseSubject(text: string): Readonly<Record<string, string>> | undefined {
   const found = new Map<string, string>()
   for (const part of text.split(/(?<!\\),/)) {
-    const [, attribute = '', value = ''] =
-      /^\s*([A-Za-z]+)\s*=\s*((?:[^\\=]|\\[\\,=+])+)$/.exec(part) ?? []
-    const key = attribute.toUpperCase()
-    if (!ATTRIBUTES.has(key) || found.has(key) || value.trim() === '') return undefined
-    found.set(key, value.trim().replaceAll(/\\(.)/g, '$1'))
+    const at = part.indexOf('=')
+    const key = part.slice(0, Math.max(0, at)).trim().toUpperCase()
+    const value = part.slice(at + 1).trim()
+    const isValue = /^(?:[^\\=]|\\[\\,=+])+$/.test(value)
+    if (!ATTRIBUTES.has(key) || found.has(key) || !isValue) return undefined
+    found.set(key, value.replaceAll(/\\(.)/g, '$1'))
   }
   return Object.fromEntries(found)
 }
