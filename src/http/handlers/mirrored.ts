@@ -210,6 +210,8 @@ export class MirrorFront {
     const reference = parseForPull(route.reference)
     const isHead = request.method === 'HEAD'
     const how = { isHead, deadline: request.startedAt + missMs }
+    // A policy may note who pulled it, when upstream has answered.
+    request.keepAddress()
     let outcome: ManifestOutcome
     try {
       outcome = await this.#mirrors.manifest(repository, reference, how)
