@@ -136,7 +136,7 @@ export type CommitOutcome =
       readonly applied: true
       /** Of its sweep: what stays, and what left bytes behind. Absent without a sweep. */
       readonly verdicts?: readonly Verdict[]
-      /** Verdicts about signatures that it took the force from. Absent: none. */
+      /** Verdicts about signatures, rows of this node, that it took the force from: no part of what was decided. */
       readonly dropped?: readonly DroppedVerdict[]
       /** How long the writer worked on a sweep, ms: measured around it, no part of what was decided. */
       readonly tookMs?: number
