@@ -27,6 +27,12 @@ const signatureType = 'application/vnd.dev.cosign.simplesigning.v1+json'
 /** What a layer begins with: a name, and bytes that are 0 behind it. */
 const tar = Buffer.concat([Buffer.from('bin/sh'), Buffer.alloc(506), Buffer.alloc(1024)])
 
+/** As gzip begins, with a time and a name, so that no byte of it is 0. */
+const packed = Buffer.concat([
+  Uint8Array.of(0x1f, 0x8b, 8, 8, 1, 1, 1, 1, 2, 3),
+  Buffer.from('what is packed'),
+])
+
 /** The text of a manifest whose only layer has these bytes and this type. */
 async function disguised(
   client: RegistryClient,
@@ -51,6 +57,7 @@ const putText = (client: RegistryClient, repository: string, reference: string, 
 
 const CASES: readonly [string, Uint8Array, Parameters<typeof disguised>[3]][] = [
   ['a packed layer', gzipSync(tar), {}],
+  ['a packed layer without a byte 0', packed, {}],
   ['a plain layer', tar, {}],
   ['a plain layer of the empty type', tar, { layerType: 'application/vnd.oci.empty.v1+json' }],
   ['a layer in an envelope of Notation', tar, { layerType: 'application/cose' }],
