@@ -159,7 +159,7 @@ interface SignedImage {
 
 /** Images whose bundles a sigstore of the bench's own has made, and its trusted root. */
 async function signedImages(count: number) {
-  const { keylessBundle, Sigstore } = await import('../../../test/support/signed/keyless.ts')
+  const { keylessBundle, Sigstore } = await import('../../sigstore/keyless.ts')
   const sigstore = await Sigstore.open()
   const by = await sigstore.certify()
   const images: SignedImage[] = []

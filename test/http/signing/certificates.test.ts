@@ -5,6 +5,14 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test, vi } from 'vitest'
+import {
+  githubIssuer,
+  keylessAnnotations,
+  keylessBundle,
+  pemOf,
+  Sigstore,
+  workflow,
+} from '../../../bench/sigstore/keyless.ts'
 import { adminJson } from '../../support/admin.ts'
 import { attach, bundleManifest } from '../../support/attach-signatures.ts'
 import { named } from '../../support/attached.ts'
@@ -16,14 +24,6 @@ import {
   sha256,
 } from '../../support/registry-client.ts'
 import { certificate } from '../../support/signed/certificate.ts'
-import {
-  githubIssuer,
-  keylessAnnotations,
-  keylessBundle,
-  pemOf,
-  Sigstore,
-  workflow,
-} from '../../support/signed/keyless.ts'
 import { jws, notationManifest, targetOf } from '../../support/signed/notation.ts'
 import { payloadOf, signPredicate, statementAbout } from '../../support/signing.ts'
 

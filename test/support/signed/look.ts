@@ -2,13 +2,13 @@
  * @module Looks at one layer that is attached to an image, as the thread of signatures does, with what a test trusts.
  */
 import { createHash } from 'node:crypto'
+import type { Json } from '../../../bench/sigstore/keyless.ts'
 import type { Digest } from '../../../src/registry/digest.ts'
 import { type Candidate, examine } from '../../../src/signing/verdicts/examine.ts'
 import type { Finding } from '../../../src/signing/verdicts/finding.ts'
 import type { Evidence } from '../../../src/signing/verdicts/policy.ts'
 import type { Trust } from '../../../src/signing/worker/messages.ts'
 import { verifiersOf } from '../../../src/signing/worker/verifiers.ts'
-import type { Json } from './keyless.ts'
 
 export const digestOf = (bytes: Uint8Array) =>
   `sha256:${createHash('sha256').update(bytes).digest('hex')}` as Digest

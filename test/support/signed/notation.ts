@@ -3,6 +3,7 @@
  * timestamps of a public kind of authority (RFC 3161).
  */
 import { constants, createHash, type KeyObject, sign } from 'node:crypto'
+import type { Json } from '../../../bench/sigstore/keyless.ts'
 import {
   type Issued,
   integer,
@@ -14,7 +15,6 @@ import {
   time,
   tlv,
 } from './certificate.ts'
-import type { Json } from './keyless.ts'
 import { type AttachedLayer, image, subject } from './look.ts'
 
 export const payloadType = 'application/vnd.cncf.notary.payload.v1+json'

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
+import { githubIssuer, type Json, pemOf, Sigstore } from '../../../bench/sigstore/keyless.ts'
 import { ConfigError } from '../../../src/config/explain.ts'
 import { judgeConfig } from '../../../src/server/judge/judge.ts'
 import { certificate } from '../../support/signed/certificate.ts'
-import { githubIssuer, type Json, pemOf, Sigstore } from '../../support/signed/keyless.ts'
 import { makeSigner } from '../../support/signing.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fastregistry-judge-trust-'))

@@ -5,9 +5,9 @@ import { mkdirSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { pemOf, Sigstore } from '../../../bench/sigstore/keyless.ts'
 import { TrustFiles, type TrustParts } from '../../../src/signing/trust.ts'
 import { certificate } from '../../support/signed/certificate.ts'
-import { pemOf, Sigstore } from '../../support/signed/keyless.ts'
 import { makeSigner } from '../../support/signing.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fastregistry-trust-'))

@@ -1,8 +1,5 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { Finding } from '../../../../src/signing/verdicts/finding.ts'
-import type { WantedSigner } from '../../../../src/signing/verdicts/signers.ts'
-import type { Trust } from '../../../../src/signing/worker/messages.ts'
 import {
   type Certified,
   entryOfEnvelope,
@@ -18,7 +15,10 @@ import {
   pemOf,
   Sigstore,
   workflow,
-} from '../../../support/signed/keyless.ts'
+} from '../../../../bench/sigstore/keyless.ts'
+import type { Finding } from '../../../../src/signing/verdicts/finding.ts'
+import type { WantedSigner } from '../../../../src/signing/verdicts/signers.ts'
+import type { Trust } from '../../../../src/signing/worker/messages.ts'
 import {
   type AttachedLayer,
   bundleLayer,

@@ -3,9 +3,6 @@
  * where that byte means nothing.
  */
 import { beforeAll, expect, test } from 'vitest'
-import type { Finding } from '../../../../src/signing/verdicts/finding.ts'
-import type { WantedSigner } from '../../../../src/signing/verdicts/signers.ts'
-import type { Trust } from '../../../../src/signing/worker/messages.ts'
 import {
   type Certified,
   type Json,
@@ -13,7 +10,10 @@ import {
   keylessBundle,
   keylessMessage,
   Sigstore,
-} from '../../../support/signed/keyless.ts'
+} from '../../../../bench/sigstore/keyless.ts'
+import type { Finding } from '../../../../src/signing/verdicts/finding.ts'
+import type { WantedSigner } from '../../../../src/signing/verdicts/signers.ts'
+import type { Trust } from '../../../../src/signing/worker/messages.ts'
 import {
   bundleLayer,
   image,

@@ -1,5 +1,5 @@
 /**
- * @module A sigstore of the test's own, without any network: an authority, its certificate log, logs of both versions
+ * @module A sigstore of the benches' and tests' own, without any network: an authority, its certificate log, logs of both versions
  * and an authority of timestamps (@sigstore/mock), and bundles made with them.
  */
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'

@@ -1,5 +1,5 @@
 /**
- * @module The one file of the tests that imports @sigstore/mock, which names some of its types nowhere.
+ * @module The one file that imports @sigstore/mock, which names some of its types nowhere.
  */
 import { initializeCA, initializeCTLog, initializeTLog, initializeTSA } from '@sigstore/mock'
 
