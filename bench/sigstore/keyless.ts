@@ -33,6 +33,10 @@ export interface Certified {
   readonly hash: string
 }
 
+/** Its authorities begin now. */
+const timeFromNow = (laterMs: number) =>
+  new Date(Math.ceil(Date.now() / 1000) * 1000 + 60_000 + laterMs)
+
 export class Sigstore {
   /** The time of all that is signed. */
   readonly time: Date
@@ -54,9 +58,8 @@ export class Sigstore {
     this.#url = url
   }
 
-  static async open({ laterMs = 0 } = {}): Promise<Sigstore> {
-    // Its authorities begin now.
-    const time = new Date(Math.ceil(Date.now() / 1000) * 1000 + 60_000 + laterMs)
+  /** `time`: of all that it signs; else `laterMs` behind a minute from now. */
+  static async open({ laterMs = 0, time = timeFromNow(laterMs) } = {}): Promise<Sigstore> {
     const url = 'https://rekor.example'
     const ctlog = await initializeCTLog(pairOf(), time)
     return new Sigstore(
