@@ -32,6 +32,7 @@ export default defineConfig({
       suite('crash', ['test/crash/**/*.test.ts'], 600),
       suite('fault', ['test/fault/**/*.test.ts'], 60),
       suite('hostile', ['test/hostile/**/*.test.ts'], 120),
+      suite('mesh', ['test/mesh/**/*.test.ts'], 60),
       suite('solo', ['test/solo/**/*.test.ts']),
       suite('clients', ['test/clients/**/*.test.ts'], 600),
       suite('proxies', ['test/proxies/**/*.test.ts'], 120),
