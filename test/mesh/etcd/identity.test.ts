@@ -87,6 +87,7 @@ test('a key that an append made, and not `create`, is no log', async () => {
   // Nothing in the answer to a put tells: whoever follows or asks is told.
   await log.append(Buffer.from('void'))
   await expect(log.head()).rejects.toMatchObject({ code: 'changed' })
+  await expect(log.append(Buffer.from('refused'))).rejects.toMatchObject({ code: 'changed' })
   await expect(logOn(etcd).identity()).rejects.toMatchObject({ code: 'changed' })
 })
 

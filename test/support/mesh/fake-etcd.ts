@@ -27,6 +27,8 @@ export interface FakeWatch {
   readonly start: number
   readonly end: StreamEnd
   isOpen: boolean
+  /** What is put from now on is shown; what was put before was. */
+  isRunning: boolean
 }
 
 /** How an endpoint answers: as etcd does, never, or with this. */
@@ -223,7 +225,7 @@ export class FakeEtcd {
   #stream(at: number, request: Uint8Array, end: StreamEnd): () => void {
     const create = fieldsOf(fieldsOf(request).get(1)![0] as Uint8Array)
     assert.equal(numberOf(create, 8), 1, 'a watch without fragments')
-    const watch: FakeWatch = { at, start: numberOf(create, 3), end, isOpen: true }
+    const watch: FakeWatch = { at, start: numberOf(create, 3), end, isOpen: true, isRunning: false }
     const manner = this.manners[at]!
     this.watches.push(watch)
     setImmediate(() => {
@@ -235,10 +237,12 @@ export class FakeEtcd {
       }
       end.onMessage(this.watchAnswer({ isCreated: true }))
       if (watch.isOpen && watch.start < this.compacted) {
+        watch.isOpen = false
         end.onMessage(this.watchAnswer({ canceled: { compactRevision: this.compacted } }))
         return
       }
       const key = textOf(create, 1)
+      watch.isRunning = true
       this.#show(
         watch,
         this.history.filter((kv) => kv.key === key),
@@ -251,7 +255,13 @@ export class FakeEtcd {
 
   #show(watch: FakeWatch, kvs: readonly FakeKv[]): void {
     const events = kvs.filter(({ key, mod }) => key.endsWith('/log/0') && mod >= watch.start)
-    if (!watch.isOpen || this.isWatchSilent[watch.at] || this.manners[watch.at] !== 'well') return
+    if (
+      !watch.isOpen ||
+      !watch.isRunning ||
+      this.isWatchSilent[watch.at] ||
+      this.manners[watch.at] !== 'well'
+    )
+      return
     if (events.length > 0) this.send(watch, ...events)
   }
 

@@ -158,10 +158,10 @@ export class EtcdFollower {
   #entriesOf({ events }: WatchAnswer): readonly LogEntry[] | undefined {
     const entries: LogEntry[] = []
     let [index, revision] = [this.#index, this.#revision]
-    for (const { isDelete, kv } of events) {
+    for (const event of events) {
+      const { kv } = event
       if (!isSame(kv.key, this.#link.keys.log)) throw new EtcdError('malformed', 'a foreign key')
-      if (isDelete) throw new EtcdError('changed', 'the log was removed')
-      this.#link.origin.checkEntry(kv)
+      this.#link.origin.checkEntry(event)
       if (kv.version !== index + 1 || kv.modRevision <= revision) return undefined
       entries.push(entryOf(kv))
       index = kv.version
@@ -196,15 +196,13 @@ export class EtcdFollower {
       origin.checkHeader(header)
       const [kv] = kvs
       if (kv === undefined) throw new EtcdError('changed', 'the log was removed')
-      origin.checkEntry(kv)
+      origin.checkEntry({ kv, isDelete: false })
       if (kv.version > this.#index + 1) {
         this.stop()
         this.#follower.onCut()
         return
       }
       if (kv.version === this.#index + 1) this.#handOn([entryOf(kv)])
-      // Its caller may have stopped it.
-      if (this.#isOver) return
       this.#from = compactRevision + 1
       await this.#reach(generation)
     } catch (error) {

@@ -112,12 +112,13 @@ export class EtcdLog implements SequencedLog {
 
   /**
    * One try of one endpoint, for 1.5 s at most; the next append goes to another one when it fails. Rejects
-   * with `missing` before the log was created, and with `too-large` for more than ENTRY_BYTES_MAX.
+   * with `missing` before the log was created, with `changed` where another one was met and until this one
+   * is met again, and with `too-large` for more than ENTRY_BYTES_MAX.
    */
   async append(bytes: Uint8Array): Promise<void> {
     checkSize(bytes)
     // A put would create the key of a log that is not there.
-    if (!this.#origin.isMet && (await this.#state()) === undefined) {
+    if (!this.#origin.isSure && (await this.#state()) === undefined) {
       throw new EtcdError('missing', 'there is no log')
     }
     const answer = await this.#endpoints.once(METHODS.put, writePut(this.#keys.log, bytes))

@@ -5,7 +5,7 @@
  * revisions, and only the name tells it from the one that it replaced.
  */
 import { EtcdError } from './errors.ts'
-import type { Header, KeyValue } from './messages.ts'
+import type { Header, KeyValue, WatchEvent } from './messages.ts'
 
 const CLUSTER = /^[A-Za-z0-9_-]{1,64}$/
 const NAME = /^[0-9a-f]{32}$/
@@ -76,6 +76,8 @@ export class Origin {
   #clusterId: bigint | undefined
   #createRevision = 0
   #identity: string | undefined
+  /** Another one was met since. */
+  #isInDoubt = false
 
   constructor(expected?: string) {
     this.#expected = expected
@@ -86,9 +88,9 @@ export class Origin {
     return this.#identity ?? this.#expected
   }
 
-  /** Whether a log was met: then an append goes to it, or to nothing. */
-  get isMet(): boolean {
-    return this.#identity !== undefined
+  /** Whether the log was met, and no other one since. */
+  get isSure(): boolean {
+    return this.#identity !== undefined && !this.#isInDoubt
   }
 
   /** Takes the log for the one from now on. */
@@ -102,20 +104,26 @@ export class Origin {
   checkState(state: LogState | undefined): void {
     const known = this.identity
     if (known !== undefined && known !== state?.identity) {
-      throw new EtcdError('changed', `the log is ${state?.identity ?? 'gone'}, and was ${known}`)
+      throw this.#other(`the log is ${state?.identity ?? 'gone'}, and was ${known}`)
     }
+    this.#isInDoubt = false
     if (state !== undefined && this.#identity === undefined) this.pin(state)
   }
 
   /** Throws `changed` when the answer is of another etcd. Called after a state was met. */
   checkHeader({ clusterId }: Header): void {
     if (clusterId === this.#clusterId) return
-    throw new EtcdError('changed', `the cluster id is ${clusterId.toString(16)}, and was another`)
+    throw this.#other(`the cluster id is ${clusterId.toString(16)}, and was another`)
   }
 
   /** Throws `changed` when this is no entry of the log. Called after a state was met. */
-  checkEntry({ createRevision }: KeyValue): void {
-    if (createRevision === this.#createRevision) return
-    throw new EtcdError('changed', 'the log was created again')
+  checkEntry({ kv, isDelete }: WatchEvent): void {
+    if (isDelete) throw this.#other('the log was removed')
+    if (kv.createRevision !== this.#createRevision) throw this.#other('the log was created again')
+  }
+
+  #other(what: string): EtcdError {
+    this.#isInDoubt = true
+    return new EtcdError('changed', what)
   }
 }

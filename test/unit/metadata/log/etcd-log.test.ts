@@ -4,6 +4,7 @@
  */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { EtcdLog } from '../../../../src/metadata/log/etcd/log.ts'
+import { METHODS } from '../../../../src/metadata/log/etcd/messages.ts'
 import type { EtcdReport } from '../../../../src/metadata/log/etcd/report.ts'
 import { FakeEtcd, type FakeKv, REFUSED } from '../../../support/mesh/fake-etcd.ts'
 import { FakeTime, settled } from '../../../support/mesh/fake-time.ts'
@@ -358,7 +359,9 @@ describe('a follower', () => {
     const messages = [
       etcd.watchAnswer({ canceled: { reason: 'etcdserver: no leader' } }),
       Uint8Array.of(0x0a, 0x05, 1),
-      etcd.watchAnswer({ events: [{ ...etcd.at(KEY)!, key: 'another', version: 3 }] }),
+      etcd.watchAnswer({
+        events: [{ ...etcd.at(KEY)!, key: 'another', version: 3, mod: etcd.revision + 1 }],
+      }),
     ]
     for (const message of messages) {
       await time.advance(1000)
@@ -383,6 +386,12 @@ describe('a follower', () => {
     watch!.end.onMessage(message({ ...etcd.at(KEY)!, version: 3, mod: etcd.revision + 1 }))
     expect(watch!.isOpen).toBe(false)
     expect([textsOf(following), kinds()]).toEqual([['1', '2'], ['changed']])
+    // An append asks first which log it is now.
+    etcd.manners.fill(REFUSED)
+    etcd.calls.length = 0
+    await timed(log.append(Buffer.from('x')))
+    expect(new Set(etcd.calls.map(({ method }) => method))).toEqual(new Set([METHODS.range]))
+    etcd.manners.fill('well')
     await time.advance(1000)
     etcd.put(KEY, '3')
     expect(textsOf(following)).toEqual(['1', '2', '3'])
