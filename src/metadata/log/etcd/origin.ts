@@ -34,6 +34,8 @@ export function keysOf(cluster: string): LogKeys {
 /** The log at one moment. */
 export interface LogState {
   readonly identity: string
+  /** Whether `create` made it; an append to a log that was removed makes one without a name. */
+  readonly isNamed: boolean
   readonly clusterId: bigint
   readonly createRevision: number
   /** Of the last entry. */
@@ -41,10 +43,7 @@ export interface LogState {
   readonly revision: number
 }
 
-/**
- * The state in an answer to the range of all keys; undefined when there is no log. Throws `changed` when
- * the key was not made by `create`: an append to a log that was removed makes such a one.
- */
+/** The state in an answer to the range of all keys; undefined when there is no log. */
 export function stateOf(
   { header, kvs }: { readonly header: Header; readonly kvs: readonly KeyValue[] },
   keys: LogKeys,
@@ -54,12 +53,10 @@ export function stateOf(
   // Names of logs that were removed are still there.
   const named = kvs.find((kv) => kv !== log && kv.createRevision === log.createRevision)
   const name = named === undefined ? '' : Buffer.from(named.key).toString('latin1').slice(-32)
-  if (!NAME.test(name))
-    throw new EtcdError('changed', 'the key of the log was made by something else')
-  const { clusterId } = header
-  const identity = identityOf(clusterId, log.createRevision, name)
-  const { createRevision, version, modRevision } = log
-  return { identity, clusterId, createRevision, index: version, revision: modRevision }
+  const { createRevision, version: index, modRevision: revision } = log
+  const identity = identityOf(header.clusterId, createRevision, name)
+  const isNamed = NAME.test(name)
+  return { identity, isNamed, clusterId: header.clusterId, createRevision, index, revision }
 }
 
 export function identityOf(clusterId: bigint, createRevision: number, name: string): string {
@@ -94,7 +91,11 @@ export class Origin {
   }
 
   /** Takes the log for the one from now on. */
-  pin({ identity, clusterId, createRevision }: Omit<LogState, 'index' | 'revision'>): void {
+  pin({
+    identity,
+    clusterId,
+    createRevision,
+  }: Omit<LogState, 'index' | 'revision' | 'isNamed'>): void {
     this.#identity = identity
     this.#clusterId = clusterId
     this.#createRevision = createRevision
@@ -103,6 +104,7 @@ export class Origin {
   /** Throws `changed` for another log than before, and for none where there was one. */
   checkState(state: LogState | undefined): void {
     const known = this.identity
+    if (state?.isNamed === false) throw this.#other('the log was made by something else')
     if (known !== undefined && known !== state?.identity) {
       throw this.#other(`the log is ${state?.identity ?? 'gone'}, and was ${known}`)
     }

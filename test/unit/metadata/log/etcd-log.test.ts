@@ -517,6 +517,17 @@ describe('a log that is not there', () => {
     expect(textsOf(following)).toEqual(['1'])
   })
 
+  test('is none yet when something else has made its key', async () => {
+    etcd.put(KEY, 'foreign')
+    const log = logOn()
+    await expect(log.head()).rejects.toMatchObject({ code: 'changed' })
+    await expect(log.append(Buffer.from('x'))).rejects.toMatchObject({ code: 'changed' })
+    // A name of a log that was removed is not its name.
+    etcd.put(`${KEY}/name/${'0'.repeat(32)}`, '')
+    await expect(logOn().identity()).rejects.toMatchObject({ code: 'changed' })
+    expect(await log.create(Buffer.from('x')).catch(({ code }) => code)).toBe(false)
+  })
+
   test('cannot be given a name with other signs, nor no endpoint', () => {
     const { connect } = etcd
     for (const cluster of ['', 'a/b', 'a b', 'ä', 'x'.repeat(65)]) {
