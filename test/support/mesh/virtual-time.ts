@@ -145,13 +145,17 @@ export class VirtualTime {
     for (let count = 0; ; ) {
       if (until.when?.() === true) return 'condition'
       const timer = this.#queue.first()
+      if (timer?.isPending === false) {
+        this.#queue.shift()
+        continue
+      }
       if (timer === undefined || timer.dueMs > endMs) {
         if (endMs < Number.POSITIVE_INFINITY) this.#nowMs = Math.max(this.#nowMs, endMs)
         return timer === undefined ? 'idle' : 'time'
       }
       if (count >= eventsMax) return 'events'
       this.#queue.shift()
-      if (!timer.isPending || timer.owner?.takes(timer) === false) continue
+      if (timer.owner?.takes(timer) === false) continue
       // An event that was put off is late: time does not go back for it.
       if (timer.dueMs > this.#nowMs) this.#nowMs = timer.dueMs
       count += 1
@@ -213,9 +217,7 @@ export class NodeRun {
 
   /** Runs `run` after a delay, or later if the node is paused then, or never if it has crashed. */
   at(delayMs: number, run: () => void): VirtualTimer {
-    const timer = this.#time.schedule(delayMs, this, run)
-    if (this.#state === 'crashed') timer.cancel()
-    return timer
+    return this.#time.schedule(delayMs, this, run)
   }
 
   /** Resolves after a delay as `at` runs: never, if the node crashes before. */

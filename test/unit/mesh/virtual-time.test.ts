@@ -73,6 +73,15 @@ describe('events', () => {
     expect(seen).toEqual([])
   })
 
+  test('that are cancelled do not count, and time does not go on to them', async () => {
+    const time = new VirtualTime(1)
+    time.at(5, () => expect.unreachable()).cancel()
+    time.at(9, () => expect.unreachable()).cancel()
+    time.at(7, () => {})
+    expect(await time.run({ events: 1 })).toBe('idle')
+    expect(time.now()).toBe(7)
+  })
+
   test('refuse a delay that is none', () => {
     const time = new VirtualTime(1)
     for (const delayMs of [-1, Number.NaN, Number.POSITIVE_INFINITY]) {
