@@ -182,6 +182,28 @@ export function describeLog(
       expect(seen.entries, 'it was stopped').toHaveLength(length)
     })
 
+    test('hands nothing on once a follower was stopped, at whatever moment', async () => {
+      await insist(() => one.create(bytesOf('0')))
+      const all = follow(one)
+      const atOnce = follow(one)
+      atOnce.stop()
+      const inside = new Seen()
+      const stop = other.follow(START, {
+        onEntries: (entries) => {
+          inside.onEntries(entries)
+          stop()
+        },
+        onCut: () => inside.onCut(),
+      })
+      await append(other, '1', '2', '3')
+      await log.until(() => all.texts.includes('3') && inside.entries.length > 0)
+      const { length } = inside.entries
+      await append(other, '4')
+      await log.until(() => all.texts.includes('4'))
+      await log.rest()
+      expect([atOnce.entries, inside.entries.length]).toEqual([[], length])
+    })
+
     test('keeps the bytes as they were when they were handed in, short ones and long ones', async () => {
       await insist(() => one.create(bytesOf('first')))
       const seen = follow(other)

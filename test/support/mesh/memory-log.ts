@@ -50,6 +50,11 @@ export class MemoryLog {
     return this.#forgotten
   }
 
+  /** How many calls of `follow` are still served, for assertions. */
+  get followerCount(): number {
+    return this.#followers.size
+  }
+
   get hasMajority(): boolean {
     return this.#hasMajority
   }
@@ -111,7 +116,6 @@ export class MemoryLog {
     if (count <= 0) return undefined
     this.#entries.splice(0, count)
     this.#forgotten = place.index
-    for (const follower of this.#followers) follower.poke()
     return undefined
   }
 
@@ -170,9 +174,7 @@ export class Following {
   /** There may be something to hand on. One delivery at a time is under way. */
   poke(): void {
     if (!this.#client.node.isAlive) this.stop()
-    const { last, forgotten } = this.#log
-    if (this.#isUnderWay || this.#isStopped || this.#client.isCut) return
-    if (this.#handed >= last && this.#handed >= forgotten) return
+    if (this.#isUnderWay || this.#handed >= this.#log.last) return
     this.#isUnderWay = true
     const { random, faults } = this.#log
     const isStuck = random.chance(faults.stuck)
@@ -201,8 +203,6 @@ export class Following {
   #batch(): readonly LogEntry[] {
     const { random, faults, entries, forgotten, last } = this.#log
     const there = last - this.#handed
-    // An erased log has less than was handed on.
-    if (there <= 0) return []
     const count = random.chance(faults.split) ? 1 + random.below(there) : there
     const start = this.#handed - forgotten
     const batch = entries.slice(start, start + count)

@@ -121,8 +121,12 @@ describe('a follower', () => {
     const other = log.client(time.boot('b'))
     const batches = watch(other)
     await rest()
-    other.stick(5000)
-    for (let at = 2; at <= 9; at += 1) await settle(client.append(bytesOf('x')))
+    log.faults.deliveryMs = 1000
+    await settle(client.append(bytesOf('x')))
+    // One is under way already.
+    other.stick(20_000)
+    for (let at = 3; at <= 9; at += 1) await settle(client.append(bytesOf('x')))
+    await time.run({ ms: time.now() + 19_000 })
     expect(batches).toEqual([[1]])
     await rest()
     expect(batches).toEqual([[1], [2, 3, 4, 5, 6, 7, 8, 9]])
@@ -133,13 +137,15 @@ describe('a follower', () => {
     expect(pieces.flat()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
 
-  test('that is stuck by chance goes on later', async () => {
-    const { client, time, rest } = await scene(1, { stuck: 1, stuckMs: 50_000 })
+  test('that is stuck by chance goes on later, with all that came meanwhile', async () => {
+    const { log, client, time, settle, rest } = await scene(1, { stuck: 1, stuckMs: 50_000 })
     const batches = watch(client)
+    log.faults.stuck = 0
+    await settle(client.append(bytesOf('x')))
     await time.run({ ms: time.now() + 100 })
     expect(batches).toEqual([])
     for (let at = 0; at < 20; at += 1) await rest()
-    expect(batches).toEqual([[1]])
+    expect(batches).toEqual([[1, 2]])
   })
 
   test('on a node that is paused gets everything when it wakes, and nothing once it has crashed', async () => {
@@ -158,6 +164,7 @@ describe('a follower', () => {
     await settle(other.append(bytesOf('x')))
     await rest()
     expect(batches).toHaveLength(2)
+    expect(log.followerCount).toBe(0)
   })
 
   test('that is cut by a truncation while it is stuck hears so, once', async () => {
@@ -180,6 +187,7 @@ describe('a follower', () => {
       const indexes = watch(client)
       for (let at = 0; at < 300; at += 1) await settle(client.append(bytesOf('x')))
       await rest()
+      expect(indexes).not.toContainEqual([])
       const found = indexes.flat()
       expect(log.last).toBe(301)
       if (dropEntry === 0) expect(found).toHaveLength(301)
@@ -226,15 +234,32 @@ describe('a node that is cut from the log', () => {
     expect(await settle(client.head())).toBe(3)
   })
 
-  test('does not hear of what it had sent before', async () => {
+  test.each(['fails', 'hangs'] as const)('does not hear of what it had sent: %s', async (way) => {
     const { log, client, time, rest } = await scene(1, { requestMs: 0, replyMs: 20 })
     const results: string[] = []
     void outcome(client.append(bytesOf('x'))).then((it) => results.push(it))
     await time.run({ when: () => log.last === 2 })
-    client.cut('fails')
+    client.cut(way)
+    // Broken connections are heard of before the time-out.
+    await time.run({ ms: time.now() + 500 })
+    expect(results).toHaveLength(way === 'fails' ? 1 : 0)
+    await rest()
+    client.heal()
     await rest()
     expect(results).toHaveLength(1)
     expect(results).not.toContain('resolved')
+  })
+
+  test('sends nothing, and nothing that is on its way comes through', async () => {
+    const { log, client, rest } = await scene(1, { requestMs: 50 })
+    const calls = [outcome(client.append(bytesOf('before')))]
+    client.cut('hangs')
+    await rest()
+    calls.push(outcome(client.append(bytesOf('while'))))
+    client.heal()
+    await rest()
+    expect(await Promise.all(calls)).not.toContain('resolved')
+    expect(log.last).toBe(1)
   })
 })
 
@@ -269,45 +294,4 @@ describe('the log', () => {
     expect(await settle(client.identity())).not.toBe(identity)
     expect(batches).toEqual([[1]])
   })
-})
-
-/** Three nodes append and follow under every fault; the trace has all that they see. */
-async function trace(seed: number): Promise<string> {
-  const faults = {
-    loseRequest: 0.1,
-    loseReply: 0.1,
-    late: 0.1,
-    split: 0.3,
-    stuck: 0.02,
-    repeat: 0.05,
-  }
-  const { time, log, client, rest } = await scene(seed, faults)
-  const nodes = ['x', 'y', 'z'].map((name) => time.boot(name))
-  for (const node of nodes) {
-    const handle = log.client(node)
-    handle.follow(START, {
-      onEntries: (entries) => time.note(`${node.name} has ${entries.at(-1)!.index}`),
-      onCut: () => time.note(`${node.name} is cut`),
-    })
-    const work = async (): Promise<void> => {
-      for (let at = 0; at < 100; at += 1) {
-        time.note(`${node.name} ${await outcome(handle.append(bytesOf(`${node.name} ${at}`)))}`)
-        if (at === 50) await client.truncate(log.entries[10]!).catch(() => undefined)
-      }
-    }
-    void work()
-  }
-  for (let times = 0; times < 20; times += 1) await rest()
-  expect(log.last).toBeGreaterThan(200)
-  return time.traceHash()
-}
-
-test('the same seed gives the same run', async () => {
-  const hashes = new Set<string>()
-  for (let seed = 0; seed < 10; seed += 1) {
-    const hash = await trace(seed)
-    expect(await trace(seed)).toBe(hash)
-    hashes.add(hash)
-  }
-  expect(hashes.size).toBe(10)
 })
