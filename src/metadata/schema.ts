@@ -6,12 +6,13 @@
 import type { Algorithm, Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
+import type { EventRow } from './event-row.ts'
 import type { JobRow, PlanRow } from './job-rows.ts'
+import type { MemberRow, PlaceRow, SessionRow } from './mesh-rows.ts'
 import {
   type MirrorBlobRow,
   type MirrorSeenRow,
   type MirrorTagRow,
-  type SyncAction,
   type SyncPlanItemRow,
   type SyncPlanRow,
   type SyncRepositoryRow,
@@ -27,6 +28,8 @@ import {
   type VerdictRow,
   verdictShapes,
 } from './verdicts/rows.ts'
+
+export type { EventAction, EventRow } from './event-row.ts'
 
 /** Raised by every migration; a store of a newer version is refused. */
 export const schemaVersion = 1
@@ -176,43 +179,6 @@ export interface PinRow {
   readonly by: string
 }
 
-export type EventAction =
-  | 'push'
-  | 'push-blob'
-  | 'mount'
-  | `delete-${'tag' | 'manifest' | 'repository'}`
-  | `undelete-${'tag' | 'manifest'}`
-  | 'copy'
-  | 'rename-repository'
-  | 'pin'
-  | 'unpin'
-  | 'plan-applied'
-  | 'signature-missing'
-  | `signature-${'added' | 'removed'}`
-  | 'verdict-changed'
-  | 'pull-denied'
-  | 'revoke'
-  | 'unrevoke'
-  | SyncAction
-
-/** One line of the history, written with the change itself. */
-export interface EventRow {
-  readonly at: Timestamp
-  readonly action: EventAction
-  readonly repository: string
-  readonly by: string
-  readonly tag?: string
-  readonly digest?: Digest
-  /** What the tag pointed at before; the repository's other name. */
-  readonly from?: string
-  readonly why?: string
-  /**
-   * The latest time of all events up to this one, where its own is earlier: clocks are set back. So
-   * a time can be looked for by halves (`event-log.ts`).
-   */
-  readonly clock?: Timestamp
-}
-
 /** Key and row of each database. `true` stands for "the key says it all". */
 export interface Databases {
   readonly repositories: { key: RepositoryName; row: RepositoryRow }
@@ -283,6 +249,14 @@ export interface Databases {
   readonly revoked: { key: Digest; row: RevokedRow }
   /** Pulls that a policy refused, or would refuse, by `REPOSITORY@DIGEST`. */
   readonly pullViolations: { key: string; row: PullViolationRow }
+  /** By number. */
+  readonly members: { key: string; row: MemberRow }
+  /** By the member's number. */
+  readonly sessions: { key: string; row: SessionRow }
+  /** Pieces of a body that is too long for one entry: member, then the entry's number. */
+  readonly parts: { key: readonly [string, string]; row: Uint8Array }
+  /** Where this node stands in the log: `applied`. */
+  readonly places: { key: string; row: PlaceRow }
 }
 
 export type DatabaseName = keyof Databases
@@ -384,4 +358,12 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
   verdicts: { scope: 'local', values: 'msgpack', shapes: verdictShapes },
   revoked: { scope: 'shared', values: 'msgpack' },
   pullViolations: { scope: 'local', values: 'msgpack' },
+  members: { scope: 'shared', values: 'msgpack' },
+  sessions: {
+    scope: 'shared',
+    values: 'msgpack',
+    shapes: [['boot', 'seq', 'presentAt', 'reads', 'beat', 'visible', 'durable']],
+  },
+  parts: { scope: 'shared', values: 'binary' },
+  places: { scope: 'local', values: 'msgpack' },
 }

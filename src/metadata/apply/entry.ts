@@ -1,0 +1,156 @@
+/**
+ * @module Applies one entry of the log at its place. Depends on the entry and the shared rows alone: every node
+ * comes to the same rows and says the same of it.
+ *
+ * Exactly once: a sender has one entry under way and repeats it until it sees it here. So the next of a run has
+ * the next number, and what has an older one was applied before. What a run sends after it was put out, or
+ * after a newer run has begun, is void: a node that was cut off for an hour moves no tag back.
+ */
+import type { AppliedEntry, Control, Entry, EntryBody, EntryFate } from '../entry.ts'
+import type { SessionRow } from '../mesh-rows.ts'
+import type { RowAccess } from '../row-access.ts'
+import type { Databases } from '../schema.ts'
+import type { CommitOutcome, Transaction } from '../transaction.ts'
+import { type Around, applyTogether } from './transaction.ts'
+
+export interface EntryParts {
+  /** Reads a body. What it throws makes the entry poison. */
+  readonly decode: (pieces: readonly Uint8Array[]) => EntryBody
+  /** Adds the changes of this node's own tables to a transaction that it sent itself. */
+  readonly withLocal?: ((it: Transaction, place: number) => Transaction) | undefined
+  /** Runs around each transaction: for a writer that measures. */
+  readonly around?: Around | undefined
+  /** Leave out what the entry orders: it cannot be applied. Its place in the session is taken all the same. */
+  readonly isPoison?: boolean
+}
+
+const nothing: EntryBody = { controls: [], transactions: [] }
+
+/**
+ * The caller holds one write transaction of the store around it. Throws when the entry cannot be applied: then
+ * the caller abandons the write transaction, and applies it again as poison.
+ */
+export function applyEntry(
+  rows: RowAccess,
+  index: number,
+  entry: Entry,
+  parts: EntryParts,
+): AppliedEntry {
+  const { member, boot, seq } = entry
+  const session = rows.get('sessions', String(member)) as SessionRow | undefined
+  const said = (fate: EntryFate, body = nothing, rest = { outcomes: [], done: [] } as Results) => ({
+    index,
+    member,
+    boot,
+    seq,
+    fate,
+    body,
+    ...rest,
+  })
+  if (session !== undefined && boot < session.boot) return said('void')
+  const isNewRun = session === undefined || boot > session.boot
+  if (isNewRun ? seq !== 1 : seq !== session.seq + 1) {
+    return said(!isNewRun && seq <= session.seq ? 'repeated' : 'void')
+  }
+  // What an older run has left is no part of this one's.
+  if (isNewRun) dropPieces(rows, member)
+  const isPoison = parts.isPoison === true
+  const body = isPoison ? nothing : bodyOf(rows, entry, parts.decode)
+  const isPresent = !isNewRun && session.presentAt > 0
+  if (isPoison || !(isPresent || comesIn(rows, member, body))) {
+    if (!isNewRun) putSession(rows, member, { ...session, seq })
+    dropPieces(rows, member)
+    return said(isPoison ? 'poison' : 'void')
+  }
+  const run = isNewRun ? newRun(boot) : session
+  putSession(rows, member, { ...run, seq })
+  if (body === undefined) {
+    rows.put('parts', [String(member), orderOf(seq)], entry.body)
+    return said('kept')
+  }
+  dropPieces(rows, member)
+  const done = body.controls.map((control) => runControl(rows, index, entry, control))
+  const transactions =
+    parts.withLocal === undefined ? body.transactions : body.transactions.map(parts.withLocal)
+  const outcomes = applyTogether(rows, [transactions], parts.around)[0]!
+  return said('applied', { controls: body.controls, transactions }, { outcomes, done })
+}
+
+/** Whether a run that is not present says that it is: as a member, or as the one that it makes itself. */
+function comesIn(rows: RowAccess, member: number, body: EntryBody | undefined): boolean {
+  if (!(body?.controls.some(({ control }) => control === 'present') ?? false)) return false
+  if (rows.get('members', String(member)) !== undefined) return true
+  return body!.controls.some((it) => it.control === 'member' && it.member === member)
+}
+
+interface Results {
+  readonly outcomes: readonly CommitOutcome[]
+  readonly done: readonly boolean[]
+}
+
+/** Undefined: more pieces follow. */
+function bodyOf(
+  rows: RowAccess,
+  { member, piecesLeft, body }: Entry,
+  decode: EntryParts['decode'],
+): EntryBody | undefined {
+  if (piecesLeft > 0) return undefined
+  const kept = piecesOf(rows, member).map((key) => rows.get('parts', key) as Uint8Array)
+  return decode([...kept, body])
+}
+
+function piecesOf(rows: RowAccess, member: number): Databases['parts']['key'][] {
+  return rows.firstKeys('parts', [String(member)]) as Databases['parts']['key'][]
+}
+
+function dropPieces(rows: RowAccess, member: number): void {
+  for (const key of piecesOf(rows, member)) rows.delete('parts', key)
+}
+
+/** Sorts by number. */
+function orderOf(seq: number): string {
+  return String(seq).padStart(16, '0')
+}
+
+function newRun(boot: number): SessionRow {
+  return { boot, seq: 0, presentAt: 0, reads: 'barrier', beat: 0, visible: 0, durable: 0 }
+}
+
+function putSession(rows: RowAccess, member: number, row: SessionRow): void {
+  rows.put('sessions', String(member), row)
+}
+
+/** Whether it was done. */
+function runControl(rows: RowAccess, index: number, { member }: Entry, it: Control): boolean {
+  const session = rows.get('sessions', String(member)) as SessionRow
+  switch (it.control) {
+    case 'member': {
+      const key = String(it.member)
+      if (rows.get('members', key) !== undefined) return false
+      rows.put('members', key, { name: it.name, since: index })
+      return true
+    }
+    case 'present': {
+      const presentAt = session.presentAt > 0 ? session.presentAt : index
+      // It serves from here on, so all that is older is visible there.
+      const seen = { beat: index, visible: index }
+      putSession(rows, member, { ...session, presentAt, reads: it.reads, ...seen })
+      return true
+    }
+    case 'beat': {
+      const visible = Math.max(session.visible, it.visible)
+      putSession(rows, member, { ...session, beat: index, visible, durable: it.durable })
+      return true
+    }
+    case 'absent': {
+      const other = rows.get('sessions', String(it.member)) as SessionRow | undefined
+      if (other === undefined || other.boot !== it.boot || other.beat !== it.beat) return false
+      if (other.presentAt === 0) return false
+      putSession(rows, it.member, { ...other, presentAt: 0 })
+      dropPieces(rows, it.member)
+      return true
+    }
+    default:
+      throw new TypeError(`no such control: ${String((it as Control).control)}`)
+  }
+}

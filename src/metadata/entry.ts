@@ -1,0 +1,92 @@
+/**
+ * @module One entry of the log as data: who sent it, what it says of the runs of members, and the transactions
+ * that it orders. `log/codec.ts` makes bytes of it, `apply/entry.ts` rows.
+ */
+import type { CommitOutcome, Transaction } from './transaction.ts'
+
+/** Who sent an entry, and as which of its own: what makes a repeated one known. */
+export interface EntryHead {
+  /** A member's number, given once and never again. */
+  readonly member: number
+  /** Number of the member's run. */
+  readonly boot: number
+  /** 1, 2, 3 … within the run. */
+  readonly seq: number
+  /** Entries of the same body that follow. */
+  readonly piecesLeft: number
+}
+
+export interface Entry extends EntryHead {
+  /** Bytes of the body, or of a piece of it. */
+  readonly body: Uint8Array
+}
+
+export interface EntryBody {
+  readonly controls: readonly Control[]
+  /** Shared changes only. */
+  readonly transactions: readonly Transaction[]
+}
+
+/** How a member answers for rows that change: it is waited for by every write, or it asks the log for each read. */
+export type ReadMode = 'strict' | 'barrier'
+
+/**
+ * What a member says in the log, of its own run but for `member` and `absent`. `signal` numbers the signs of life
+ * of a run: a lease hangs on which of them was seen.
+ */
+export type Control =
+  /** A member joins under a number of its own. Undone when the number was given before. */
+  | { readonly control: 'member'; readonly member: number; readonly name: string }
+  /** The run is here: it takes part from this index on. Its older runs, and what they sent late, count no more. */
+  | { readonly control: 'present'; readonly signal: number; readonly reads: ReadMode }
+  /** Still here, once a second. `visible`: the index that its reads show; `durable`: what a power loss cannot take. */
+  | {
+      readonly control: 'beat'
+      readonly signal: number
+      readonly visible: number
+      readonly durable: number
+    }
+  /**
+   * A run was silent since its beat at that index: it is put out, and what it sends is void until it is present
+   * again. Undone when there is a newer beat.
+   */
+  | {
+      readonly control: 'absent'
+      readonly member: number
+      readonly boot: number
+      readonly beat: number
+    }
+
+/** What became of an entry; the same on every node. */
+export type EntryFate =
+  | 'applied'
+  /** A piece of a longer body: it waits for the others. */
+  | 'kept'
+  /** Applied before: its answer was lost, and it was sent again. */
+  | 'repeated'
+  /** Of a run that is over, or was put out: nothing of it was done, nor will be. */
+  | 'void'
+  /** The program cannot apply it: it is left out everywhere. */
+  | 'poison'
+
+export interface AppliedEntry {
+  readonly index: number
+  readonly member: number
+  readonly boot: number
+  readonly seq: number
+  readonly fate: EntryFate
+  /** As it was applied: with the changes of the node's own tables, where it sent it. Else empty, like the outcomes. */
+  readonly body: EntryBody
+  /** One for each transaction. */
+  readonly outcomes: readonly CommitOutcome[]
+  /** For each control whether it was done. */
+  readonly done: readonly boolean[]
+}
+
+/** What a node's front end has to know of an entry that was applied. */
+export interface SeenEntry
+  extends Pick<AppliedEntry, 'index' | 'member' | 'boot' | 'fate' | 'done'> {
+  readonly controls: readonly Control[]
+  /** What it changed for readers (`paths.ts`). */
+  readonly paths: readonly string[]
+}

@@ -1,0 +1,35 @@
+/**
+ * @module Rows of the mesh: who its members are, how far their runs have come in the log, and where this node
+ * stands in it. Numbers of entries are indexes of the log.
+ */
+/** A member of the mesh, by its number. */
+export interface MemberRow {
+  readonly name: string
+  /** Index of the entry with which it joined. */
+  readonly since: number
+}
+
+/** What the log knows of a member's last run (`apply/entry.ts`). Numbers of entries are indexes of the log. */
+export interface SessionRow {
+  readonly boot: number
+  /** The last entry of the run that counted. */
+  readonly seq: number
+  /** Since when it takes part; 0: it was put out, or has not come in yet. */
+  readonly presentAt: number
+  /** Whether writes wait for its reads, or its reads ask the log. */
+  readonly reads: 'strict' | 'barrier'
+  /** Its last sign of life. */
+  readonly beat: number
+  /** What its reads show, at least, and what a loss of power cannot take from it. */
+  readonly visible: number
+  readonly durable: number
+}
+
+/** The last entry of the log that this node has applied. */
+export interface PlaceRow {
+  readonly index: number
+  /** Where to follow on (`log/port.ts`). */
+  readonly token: string
+  /** Hash over all entries up to it and what they came to (`log/chain.ts`). */
+  readonly chain: Uint8Array
+}
