@@ -1,0 +1,203 @@
+/**
+ * @module One node's end of the log: puts what the node wants to change into it, and applies what stands in it,
+ * whoever sent it. Runs in the thread that writes the metadata.
+ */
+import { type Around, applyTogether } from '../apply/transaction.ts'
+import type { AppliedEntry } from '../entry.ts'
+import { isShared, type Transaction } from '../transaction.ts'
+import { Applier, type ReplicaStore } from './applier.ts'
+import type { LogEntry, SequencedLog } from './port.ts'
+import { type Order, Sender, type Settled } from './sender.ts'
+
+/** Until a store that refused is tried again, ms. */
+const stuckMs = 1_000
+
+export interface ReplicaListener {
+  /** Entries were applied, and reads of the store show them. Own orders among them are settled right behind. */
+  onApplied(entries: readonly AppliedEntry[]): void
+  onSettled(settled: Settled): void
+  /** The log has forgotten what comes next: a peer has the tail or a snapshot. Nothing more is applied. */
+  onCut(): void
+  /** The store refuses; the same entries are tried again. */
+  onStuck(error: unknown): void
+  /** An entry that the program cannot apply was left out, here and everywhere. */
+  onPoison(index: number, error: unknown): void
+  /** The run may not take part: it is of no member, or another run has its number or a later one. It has ended. */
+  onRefused(): void
+  /** Entries came that do not follow on the last one: they were dropped, and are asked for again. */
+  onGap(index: number): void
+}
+
+export interface ReplicaParts {
+  readonly log: SequencedLog
+  readonly store: ReplicaStore
+  readonly member: number
+  /** Greater than that of every earlier run of the member, whatever of it was lost. */
+  readonly boot: number
+  readonly listener: ReplicaListener
+  /** Monotonic, ms. */
+  readonly now: () => number
+  readonly around?: Around
+}
+
+export class Replica {
+  readonly #parts: ReplicaParts
+  readonly #applier: Applier
+  readonly #sender: Sender
+  #nextId = 1
+  #unfollow: (() => void) | undefined
+  #followAt: number | undefined
+  #isFollowing = false
+  #isClosed = false
+
+  constructor(parts: ReplicaParts) {
+    this.#parts = parts
+    const { log, store, member, boot, listener, now, around } = parts
+    this.#sender = new Sender({
+      append: (bytes) => log.append(bytes),
+      member,
+      boot,
+      onSettled: (settled) => listener.onSettled(settled),
+      onRefused: () => {
+        this.#end()
+        listener.onRefused()
+      },
+      now,
+    })
+    this.#applier = new Applier({
+      store,
+      now,
+      around,
+      onPoison: (index, error) => listener.onPoison(index, error),
+      withLocal: (entry) => {
+        const local = this.#sender.localOf(entry)
+        return local && ((it, place) => withChanges(it, local.get(place) ?? []))
+      },
+    })
+  }
+
+  /** Begins to follow the log. */
+  start(): void {
+    this.#follow()
+  }
+
+  /** The last entry that was applied here. */
+  get applied(): number {
+    return this.#applier.place.index
+  }
+
+  /** The last entry that a loss of power cannot take from the store. */
+  get durable(): number {
+    return this.#applier.durable
+  }
+
+  /** The chain behind an entry; undefined when that is too long ago, or not applied yet. */
+  chainAt(index: number): Uint8Array | undefined {
+    return this.#applier.chainAt(index)
+  }
+
+  /** Whether an entry of this node is on its way through the log for longer than usual: the log does not answer. */
+  get isSilent(): boolean {
+    return this.#sender.isSilent
+  }
+
+  /**
+   * Takes an order; it is settled under the returned id when it was applied or is void, and never when the
+   * process ends before. Changes of this node's own tables alone are applied here and now, and settled before it
+   * returns; it throws what the store throws then.
+   */
+  submit(order: Order): number {
+    const id = this.#nextId++
+    const { controls, transactions } = order
+    if (controls.length > 0 || transactions.some(isShared)) this.#sender.submit(id, order)
+    else this.#applyLocal(id, transactions)
+    return id
+  }
+
+  /** Takes an order back that was not sent yet: then nothing of it will be done. False: it was sent, or settled. */
+  withdraw(id: number): boolean {
+    return this.#sender.withdraw(id)
+  }
+
+  /** To be called some twenty times a second: what has to be tried again is. */
+  tick(): void {
+    if (this.#isClosed) return
+    this.#sender.tick()
+    if (this.#followAt !== undefined && this.#parts.now() >= this.#followAt) this.#follow()
+    this.#guarded(() => this.#applier.tick())
+  }
+
+  /** Follows and sends no more, and writes what was applied in memory only. Throws what the store throws. */
+  close(): void {
+    this.#end()
+    this.#applier.flush()
+  }
+
+  #end(): void {
+    this.#isClosed = true
+    this.#sender.close()
+    this.#stopFollowing()
+  }
+
+  #stopFollowing(): void {
+    this.#isFollowing = false
+    this.#unfollow?.()
+    this.#unfollow = undefined
+  }
+
+  #applyLocal(id: number, transactions: readonly Transaction[]): void {
+    const { store, around, listener } = this.#parts
+    const [outcomes] = store.writeSync(() => applyTogether(store, [transactions], around))
+    listener.onSettled({ id, index: this.applied, fate: 'applied', outcomes: outcomes!, done: [] })
+  }
+
+  #follow(): void {
+    this.#followAt = undefined
+    this.#isFollowing = true
+    this.#unfollow = this.#parts.log.follow(this.#applier.place, {
+      onEntries: (entries) => this.#onEntries(entries),
+      onCut: () => {
+        this.#end()
+        this.#parts.listener.onCut()
+      },
+    })
+  }
+
+  #onEntries(entries: readonly LogEntry[]): void {
+    const first = entries[0]
+    if (first !== undefined && this.#isFollowing && !continues(entries, this.applied)) {
+      this.#stopFollowing()
+      this.#followAt = this.#parts.now()
+      this.#parts.listener.onGap(first.index)
+    }
+    let left = entries
+    while (left.length > 0 && this.#isFollowing) {
+      this.#guarded(() => {
+        const applied = this.#applier.apply(left)
+        left = left.slice(applied.length)
+        this.#parts.listener.onApplied(applied)
+        for (const it of applied) this.#sender.onApplied(it)
+      })
+    }
+  }
+
+  /** While the store refuses, nothing is applied; it all comes again. */
+  #guarded(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#stopFollowing()
+      this.#followAt = this.#parts.now() + stuckMs
+      this.#parts.listener.onStuck(error)
+    }
+  }
+}
+
+/** Whether the entries follow on the last one, without holes. */
+function continues(entries: readonly LogEntry[], last: number): boolean {
+  return entries.every(({ index }, at) => index === last + 1 + at)
+}
+
+function withChanges(it: Transaction, changes: Transaction['changes']): Transaction {
+  return changes.length === 0 ? it : { ...it, changes: [...it.changes, ...changes] }
+}

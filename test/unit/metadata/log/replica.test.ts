@@ -1,0 +1,353 @@
+/**
+ * @module One node's end of the log: what it sends, how often, and what it applies, with a store that refuses, a
+ * program that is at fault, and a log that leaves things out.
+ */
+import { describe, expect, test } from 'vitest'
+import type { AppliedEntry, Control } from '../../../../src/metadata/entry.ts'
+import {
+  decodeBody,
+  decodeEntry,
+  encodeBody,
+  encodeEntry,
+} from '../../../../src/metadata/log/codec.ts'
+import type {
+  LogEntry,
+  LogFollower,
+  LogPlace,
+  SequencedLog,
+} from '../../../../src/metadata/log/port.ts'
+import { Replica } from '../../../../src/metadata/log/replica.ts'
+import type { Settled } from '../../../../src/metadata/log/sender.ts'
+import type { Transaction } from '../../../../src/metadata/transaction.ts'
+import { SeededRandom } from '../../../support/mesh/seeded-random.ts'
+import { SimDisk } from '../../../support/mesh/sim-disk.ts'
+
+/** A log in the test's hands: what is appended waits, and comes when it says so. */
+class HeldLog implements SequencedLog {
+  readonly sent: Uint8Array[] = []
+  readonly entries: LogEntry[] = []
+  readonly places: LogPlace[] = []
+  follower: LogFollower | undefined
+  #reject: ((error: Error) => void)[] = []
+
+  append(bytes: Uint8Array): Promise<void> {
+    this.sent.push(bytes)
+    return new Promise((_, reject) => this.#reject.push(reject))
+  }
+
+  /** All that waits for an answer hears that there is none. */
+  async fail(): Promise<void> {
+    for (const reject of this.#reject.splice(0)) reject(new Error('no answer'))
+    for (let turn = 0; turn < 5; turn += 1) await null
+  }
+
+  /** The last that was sent stands in the log. */
+  order(bytes: Uint8Array = this.sent.at(-1)!): LogEntry {
+    const index = this.entries.length + 1
+    const entry = { index, bytes, token: String(index) }
+    this.entries.push(entry)
+    return entry
+  }
+
+  deliver(...entries: readonly LogEntry[]): void {
+    this.follower?.onEntries(entries)
+  }
+
+  follow(after: LogPlace, follower: LogFollower): () => void {
+    this.places.push(after)
+    this.follower = follower
+    return () => {
+      this.follower = undefined
+    }
+  }
+
+  create = async () => true
+  identity = async () => 'log'
+  head = async () => this.entries.length
+  truncate = async () => undefined
+  close = async () => undefined
+}
+
+const present: Control = { control: 'present', signal: 1, reads: 'strict' }
+
+function put(name: string): Transaction {
+  return { checks: [], changes: [{ change: 'put', in: 'approvals', key: name, row: 1 }] }
+}
+
+function node(disk = new SimDisk(), boot = 1) {
+  const log = new HeldLog()
+  const heard = {
+    applied: [] as AppliedEntry[],
+    settled: [] as Settled[],
+    faults: [] as string[],
+    nowMs: 0,
+  }
+  const replica = new Replica({
+    log,
+    store: disk,
+    member: 1,
+    boot,
+    now: () => heard.nowMs,
+    listener: {
+      onApplied: (entries) => heard.applied.push(...entries),
+      onSettled: (settled) => heard.settled.push(settled),
+      onCut: () => heard.faults.push('cut'),
+      onStuck: () => heard.faults.push('stuck'),
+      onPoison: (index) => heard.faults.push(`poison ${index}`),
+      onRefused: () => heard.faults.push('refused'),
+      onGap: (index) => heard.faults.push(`gap ${index}`),
+    },
+  })
+  replica.start()
+  return { log, replica, disk, heard }
+}
+
+/** One that takes part. */
+function presentNode() {
+  const it = node()
+  const joins: Control = { control: 'member', member: 1, name: 'n1' }
+  it.replica.submit({ controls: [joins, present], transactions: [] })
+  it.log.deliver(it.log.order())
+  it.heard.settled.length = 0
+  return it
+}
+
+const order = (...transactions: Transaction[]) => ({ controls: [], transactions })
+
+describe('sending', () => {
+  test('nothing before the run says that it takes part; what waited follows in its order', () => {
+    const { log, replica, heard } = node()
+    replica.submit(order(put('a')))
+    replica.submit(order(put('b')))
+    expect(log.sent).toHaveLength(0)
+    const joins: Control = { control: 'member', member: 1, name: 'n1' }
+    replica.submit({ controls: [joins, present], transactions: [] })
+    log.deliver(log.order())
+    expect(log.sent).toHaveLength(1)
+    expect(heard.settled.map(({ id, fate }) => [id, fate])).toEqual([
+      [3, 'applied'],
+      [1, 'applied'],
+      [2, 'applied'],
+    ])
+  })
+
+  test('one at a time; what comes meanwhile shares the next', () => {
+    const { log, replica, heard } = presentNode()
+    replica.submit(order(put('a')))
+    replica.submit(order(put('b'), put('c')))
+    replica.submit(order(put('d')))
+    expect(log.sent).toHaveLength(2)
+    log.deliver(log.order())
+    expect(log.sent).toHaveLength(3)
+    expect(decodeBody([decodeEntry(log.sent[2]!).body]).transactions).toHaveLength(3)
+    log.deliver(log.order())
+    expect(heard.settled.map(({ id, outcomes }) => [id, outcomes.length])).toEqual([
+      [2, 1],
+      [3, 2],
+      [4, 1],
+    ])
+  })
+
+  test('the same bytes again until they are seen, and no more then', async () => {
+    const { log, replica, heard } = presentNode()
+    replica.submit(order(put('a')))
+    await log.fail()
+    replica.tick()
+    expect(log.sent).toHaveLength(2)
+    heard.nowMs += 25
+    replica.tick()
+    expect(log.sent).toHaveLength(3)
+    expect(Buffer.compare(log.sent[2]!, log.sent[1]!)).toBe(0)
+    log.deliver(log.order())
+    await log.fail()
+    heard.nowMs += 10_000
+    replica.tick()
+    expect(log.sent).toHaveLength(3)
+    log.deliver(log.order(log.sent[1]!))
+    expect(heard.applied.at(-1)!.fate).toBe('repeated')
+    expect(heard.settled).toHaveLength(1)
+  })
+
+  test('what was not sent can be taken back, and only that', () => {
+    const { log, replica } = presentNode()
+    const first = replica.submit(order(put('a')))
+    const second = replica.submit(order(put('b')))
+    expect([replica.withdraw(first), replica.withdraw(second)]).toEqual([false, true])
+    log.deliver(log.order())
+    expect(log.sent).toHaveLength(2)
+  })
+
+  test('says when the log does not answer', () => {
+    const { log, replica, heard } = presentNode()
+    replica.submit(order(put('a')))
+    expect(replica.isSilent).toBe(false)
+    heard.nowMs += 301
+    expect(replica.isSilent).toBe(true)
+    log.deliver(log.order())
+    expect(replica.isSilent).toBe(false)
+  })
+
+  test('its own tables change here alone, with the entry and only if it is applied', () => {
+    const { log, replica, disk, heard } = presentNode()
+    const local = { change: 'put', in: 'system', key: 'n', row: 5 } as const
+    const shared = put('a')
+    replica.submit(order({ ...shared, changes: [...shared.changes, local] }))
+    expect(disk.get('system', 'n')).toBeUndefined()
+    const sent = decodeBody([decodeEntry(log.sent.at(-1)!).body])
+    expect(sent.transactions[0]!.changes).toHaveLength(1)
+    log.deliver(log.order())
+    expect(disk.get('system', 'n')).toBe(5)
+    const fails: Transaction = {
+      checks: [{ check: 'absent', in: 'approvals', key: 'a' }],
+      changes: [...shared.changes, { ...local, row: 6 }],
+    }
+    replica.submit(order(fails))
+    log.deliver(log.order())
+    expect(disk.get('system', 'n')).toBe(5)
+    expect(heard.settled.at(-1)!.outcomes[0]!.applied).toBe(false)
+  })
+
+  test('its own tables alone need no log', () => {
+    const { log, replica, disk, heard } = presentNode()
+    const count = log.sent.length
+    const local = { change: 'put', in: 'system', key: 'n', row: 5 } as const
+    replica.submit(order({ checks: [], changes: [local] }))
+    expect(disk.get('system', 'n')).toBe(5)
+    expect(log.sent).toHaveLength(count)
+    expect(heard.settled).toHaveLength(1)
+  })
+
+  test('a long body goes piece by piece', () => {
+    const { log, replica, disk, heard } = presentNode()
+    const row = Buffer.from(new SeededRandom(1).bytes(1_200_000))
+    const change = { change: 'put', in: 'manifestBytes', key: 'sha256:a', row } as const
+    replica.submit(order({ checks: [], changes: [change] } as unknown as Transaction))
+    let count = 0
+    while (heard.settled.length === 0 && count < 10) {
+      count += 1
+      log.deliver(log.order())
+    }
+    expect(count).toBeGreaterThan(2)
+    expect(Buffer.compare(disk.get('manifestBytes', 'sha256:a') as Buffer, row)).toBe(0)
+  })
+
+  test('a run whose number another one has is refused, and ends', () => {
+    const disk = new SimDisk()
+    const one = node(disk)
+    const joins: Control = { control: 'member', member: 1, name: 'n1' }
+    one.replica.submit({ controls: [joins, present], transactions: [] })
+    const entry = one.log.order()
+    one.log.deliver(entry)
+    const other = node(disk)
+    other.replica.submit({ controls: [present], transactions: [] })
+    other.log.entries.push(entry)
+    other.log.deliver(other.log.order())
+    expect(other.heard.faults).toEqual(['refused'])
+    expect(other.log.follower).toBeUndefined()
+  })
+})
+
+describe('applying', () => {
+  test('entries that do not follow are dropped, and asked for again', () => {
+    const { log, replica, heard } = presentNode()
+    const entries = ['a', 'b', 'c'].map((name) => {
+      replica.submit(order(put(name)))
+      const entry = log.order()
+      return entry
+    })
+    log.deliver(entries[1]!)
+    expect(heard.faults).toEqual(['gap 3'])
+    expect(replica.applied).toBe(1)
+    replica.tick()
+    expect(log.places.at(-1)).toMatchObject({ index: 1, token: '1' })
+  })
+
+  test('a store that refuses is asked again, and nothing is lost or done twice', () => {
+    const { log, replica, disk, heard } = presentNode()
+    replica.submit(order(put('a')))
+    const entry = log.order()
+    disk.failure = new Error('no room')
+    log.deliver(entry)
+    expect([heard.faults, replica.applied, log.follower]).toEqual([['stuck'], 1, undefined])
+    disk.failure = undefined
+    heard.nowMs += 1_000
+    replica.tick()
+    log.deliver(entry)
+    expect([replica.applied, disk.get('approvals', 'a')]).toEqual([2, 1])
+  })
+
+  test('what the program cannot apply is left out, and what stands around it is not', () => {
+    const { log, replica, disk, heard } = presentNode()
+    replica.submit(order(put('a')))
+    log.order()
+    const at = (seq: number, transactions: readonly unknown[]) => {
+      const [body] = encodeBody({ controls: [], transactions: transactions as Transaction[] })
+      return log.order(encodeEntry({ member: 1, boot: 1, seq, piecesLeft: 0, body: body! }))
+    }
+    at(3, [{ checks: null, changes: null }])
+    at(4, [put('b')])
+    log.deliver(...log.entries.slice(1))
+    expect(heard.faults).toEqual(['poison 3'])
+    expect(heard.applied.slice(1).map(({ fate }) => fate)).toEqual(['applied', 'poison', 'applied'])
+    expect([disk.get('approvals', 'a'), disk.get('approvals', 'b')]).toEqual([1, 1])
+  })
+
+  test('what is no entry at all is void, and has its place in the chain', () => {
+    const { log, replica, heard } = presentNode()
+    const before = replica.chainAt(1)
+    log.deliver(log.order(Buffer.from('no entry')))
+    expect(heard.applied.at(-1)!.fate).toBe('void')
+    expect(replica.applied).toBe(2)
+    expect(Buffer.compare(replica.chainAt(2)!, before!)).not.toBe(0)
+  })
+
+  test('beats are written with what comes next, or after a second', () => {
+    const { log, replica, disk, heard } = presentNode()
+    const beat: Control = { control: 'beat', signal: 2, visible: 1, durable: 1 }
+    const stored = () => (disk.get('places', 'applied') as { index: number }).index
+    replica.submit({ controls: [beat], transactions: [] })
+    log.deliver(log.order())
+    expect([replica.applied, stored()]).toEqual([2, 1])
+    heard.nowMs += 999
+    replica.tick()
+    expect(stored()).toBe(1)
+    heard.nowMs += 1
+    replica.tick()
+    expect(stored()).toBe(2)
+    replica.submit({ controls: [beat], transactions: [] })
+    log.deliver(log.order())
+    replica.submit(order(put('a')))
+    log.deliver(log.order())
+    expect(stored()).toBe(4)
+  })
+
+  test('the same entries make the same chain, however they come together', () => {
+    const { log, replica } = presentNode()
+    for (const name of ['a', 'b', 'c']) {
+      replica.submit(order(put(name)))
+      log.deliver(log.order())
+    }
+    const other = node(new SimDisk(), 9)
+    other.log.deliver(...log.entries.slice(0, 3))
+    other.log.deliver(...log.entries.slice(3))
+    expect(Buffer.from(other.replica.chainAt(4)!)).toEqual(Buffer.from(replica.chainAt(4)!))
+    const restarted = node(other.disk, 10)
+    expect(restarted.log.places[0]).toMatchObject({ index: 4, token: '4' })
+  })
+
+  test('a row that differs makes another chain', () => {
+    const { log, replica } = presentNode()
+    replica.submit(
+      order({
+        checks: [{ check: 'absent', in: 'approvals', key: 'a' }],
+        changes: put('a').changes,
+      }),
+    )
+    log.deliver(log.order())
+    const disk = new SimDisk()
+    disk.writeSync(() => disk.put('approvals', 'a', 7))
+    const other = node(disk, 9)
+    other.log.deliver(...log.entries)
+    expect(Buffer.from(other.replica.chainAt(2)!)).not.toEqual(Buffer.from(replica.chainAt(2)!))
+  })
+})
