@@ -132,3 +132,37 @@ function tellChange(
 function isNone(checks: readonly Check[], database: 'holders' | 'manifestHolders'): boolean {
   return checks.some((check) => check.check === 'none' && check.in === database)
 }
+
+/** One call of a listener, as data: for another thread. */
+export type Effect = {
+  [K in keyof EffectListener]-?: readonly [K, ...Parameters<NonNullable<EffectListener[K]>>]
+}[keyof EffectListener]
+
+/** What an applied transaction changed, in the order in which `tellEffects` tells it. */
+export function effectsOf(
+  it: Transaction,
+  outcome: Extract<CommitOutcome, { applied: true }>,
+): Effect[] {
+  const effects: Effect[] = []
+  tellEffects(it, outcome, {
+    tag: (...words) => effects.push(['tag', ...words]),
+    manifest: (...words) => effects.push(['manifest', ...words]),
+    link: (...words) => effects.push(['link', ...words]),
+    bytesGone: (...words) => effects.push(['bytesGone', ...words]),
+    event: () => effects.push(['event']),
+    verdict: (...words) => effects.push(['verdict', ...words]),
+    unverified: (...words) => effects.push(['unverified', ...words]),
+    revoked: (...words) => effects.push(['revoked', ...words]),
+    session: (...words) => effects.push(['session', ...words]),
+    anything: () => effects.push(['anything']),
+  })
+  return effects
+}
+
+/** Tells a listener what `effectsOf` has noted. */
+export function retellEffects(effects: readonly Effect[], listener: EffectListener): void {
+  for (const [kind, ...words] of effects) {
+    const hear = listener[kind] as ((...words: readonly unknown[]) => void) | undefined
+    hear?.apply(listener, words)
+  }
+}

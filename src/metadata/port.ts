@@ -4,6 +4,7 @@
  */
 import type { Digest } from '../registry/digest.ts'
 import type { EffectListener } from './effects.ts'
+import type { SeenEntry } from './entry.ts'
 import type { DatabaseName, Databases } from './schema.ts'
 import type { CommitOutcome, Transaction } from './transaction.ts'
 
@@ -81,4 +82,27 @@ export interface MetadataStore extends MetadataReader {
   onApplied(listener: EffectListener): void
   /** Calls back when transactions may have been applied whose outcome nobody learned. */
   onDoubt(listener: () => void): void
+  /**
+   * Where other nodes change the rows too. To be called before a read of a row that changes. Undefined: the rows
+   * here are as new as any answer that was given anywhere. Else when they are; rejects with LOG_SILENT when that
+   * cannot be found out.
+   */
+  fresh?(): Promise<void> | undefined
+  /**
+   * To be called after the read, before the answer, with what it rests on (`paths.ts`). Undefined: no node gives an
+   * older answer. Else resolves when none does any more; rejects with LOG_SILENT.
+   */
+  settled?(path: string): Promise<void> | undefined
+}
+
+/** Which nodes show which entries of the log, as the front end of one of them has to know it. */
+export interface ReadGate {
+  fresh(): Promise<void> | undefined
+  settled(path: string): Promise<void> | undefined
+  /** Resolves when reads of all nodes that answer on their own show the entry; undefined: they do. */
+  whenStable(index: number): Promise<void> | undefined
+  /** Entries were applied, and reads here show them. */
+  onSeen(entries: readonly SeenEntry[]): void
+  /** Ends all waiting: it rejects. */
+  close(): void
 }

@@ -4,24 +4,7 @@
  * leaves open. Its TOOMANYREQUESTS is not here: load is answered with 503, which every client repeats.
  */
 
-export interface ErrorRow {
-  readonly code: string
-  readonly status: number
-  /** What to do, where the place that throws has no better words. */
-  readonly message: string
-  /** When the same request may succeed; `facts` of an error say it better where they know it. */
-  readonly retryAfterSeconds?: number
-  /** Its word in the audit trail, where a client asks for more than it is given. */
-  readonly auditWord?:
-    | 'limited'
-    | 'too-many-uploads'
-    | 'cross-site'
-    | 'unknown-host'
-    | 'hook-secret'
-    | 'signature'
-  /** Its word in the admin API, where that is not the code. */
-  readonly word?: string
-}
+import type { ErrorRow } from './error-row.ts'
 
 /** Every kind. Those of one code stand together, the usual one first. */
 export const ERRORS = {
@@ -221,11 +204,7 @@ export const ERRORS = {
   },
   PLAN_UNKNOWN: { code: 'UNSUPPORTED', status: 404, message: 'there is no such plan' },
   PLAN_SPENT: { code: 'UNSUPPORTED', status: 409, message: 'the plan is taken already' },
-  COLLECTION_RUNS: {
-    code: 'UNSUPPORTED',
-    status: 409,
-    message: 'a collection is running already',
-  },
+  COLLECTION_RUNS: { code: 'UNSUPPORTED', status: 409, message: 'a collection is running already' },
   CLOCK_IN_DOUBT: {
     code: 'UNSUPPORTED',
     status: 409,
@@ -238,11 +217,30 @@ export const ERRORS = {
     status: 500,
     message: 'internal error; the request id leads to the log entry',
   },
+  OUTCOME_UNKNOWN: {
+    code: 'UNKNOWN',
+    status: 503,
+    message:
+      'the change may have been made or not: the other nodes do not answer; look, or send it again',
+    retryAfterSeconds: 1,
+  },
 
   BUSY: {
     code: 'UNAVAILABLE',
     status: 503,
     message: 'temporarily unavailable; try again later',
+    retryAfterSeconds: 1,
+  },
+  NOT_DONE: {
+    code: 'UNAVAILABLE',
+    status: 503,
+    message: 'the change was not made: this node is cut off from the others; send it again',
+    retryAfterSeconds: 1,
+  },
+  LOG_SILENT: {
+    code: 'UNAVAILABLE',
+    status: 503,
+    message: 'the other nodes do not answer, so what is here may be old; try again in a moment',
     retryAfterSeconds: 1,
   },
   MANIFESTS_BUSY: {

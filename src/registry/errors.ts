@@ -3,7 +3,8 @@
  * message. `http/respond-error.ts` alone turns an error into an answer, and `http/error-headers.ts`
  * makes the headers.
  */
-import { ERRORS, type ErrorCode, type ErrorKind, type ErrorRow } from './error-kinds.ts'
+import { ERRORS, type ErrorCode, type ErrorKind } from './error-kinds.ts'
+import type { ErrorRow } from './error-row.ts'
 
 /** The table with every column: most rows have none of the optional ones. */
 const ROWS: Readonly<Record<ErrorKind, ErrorRow & { readonly code: ErrorCode }>> = ERRORS

@@ -29,7 +29,8 @@ import {
   SignatureCounters,
 } from '../../src/observability/metrics/signatures.ts'
 import { declareSyncMetrics, SyncCounters } from '../../src/observability/metrics/sync.ts'
-import { ERRORS, type ErrorRow } from '../../src/registry/error-kinds.ts'
+import { ERRORS } from '../../src/registry/error-kinds.ts'
+import type { ErrorRow } from '../../src/registry/error-row.ts'
 import { commandsMarkdown } from './commands-markdown.ts'
 import { settingsMarkdown } from './settings-markdown.ts'
 

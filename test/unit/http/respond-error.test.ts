@@ -7,7 +7,8 @@ import {
 } from '../../../src/http/engine/port.ts'
 import { engineRefusal, respondError } from '../../../src/http/respond-error.ts'
 import { createLogger } from '../../../src/observability/logger.ts'
-import { ERRORS, type ErrorKind, type ErrorRow } from '../../../src/registry/error-kinds.ts'
+import { ERRORS, type ErrorKind } from '../../../src/registry/error-kinds.ts'
+import type { ErrorRow } from '../../../src/registry/error-row.ts'
 import { RegistryError } from '../../../src/registry/errors.ts'
 
 function answer(error: unknown, state: HttpResponse['state'] = 'open', method = 'GET') {

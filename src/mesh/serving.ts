@@ -1,0 +1,366 @@
+/**
+ * @module The serving set: which members answer reads on their own, and until when. Reads stay local and
+ * linearizable: a write is acknowledged when all of the set show it, and a member answers only under a lease that
+ * the log itself carries.
+ *
+ *   present   it takes part from that entry on                      ─┐ its lease runs from the time when it
+ *   beat      once a second, the next when the last was applied     ─┘ sent the last that it saw in the log
+ *   absent    who was silent for longer than any lease is put out; undone by a newer beat
+ *
+ * The others begin to count when they apply a beat, later than it was sent: so when they stop waiting for a
+ * member, its lease is over. Monotonic clocks only, of which none is compared with another.
+ */
+import type { Control, ReadMode, SeenEntry } from '../metadata/entry.ts'
+import type { SessionRow } from '../metadata/mesh-rows.ts'
+import type { ReadGate } from '../metadata/port.ts'
+import { RegistryError } from '../registry/errors.ts'
+import { Barrier } from './barrier.ts'
+import { DirtyPaths } from './dirty-paths.ts'
+import { Lag } from './lag.ts'
+import { Waiters } from './waiters.ts'
+
+/** Between two beats, ms. */
+const beatMs = 1_000
+
+export interface ServingParts {
+  readonly member: number
+  readonly boot: number
+  /** `strict`: answers reads on its own, and all writes wait for it. */
+  readonly reads: ReadMode
+  /** How long a beat allows reads, ms, and what the others wait beyond it. */
+  readonly leaseMs: number
+  readonly marginMs: number
+  /** Monotonic, ms. */
+  readonly now: () => number
+  /** Sends controls through the log. */
+  readonly submit: (controls: readonly Control[]) => void
+  /** Whether an own entry waits for an answer of the log for longer than usual. */
+  readonly isSilent: () => boolean
+  /** The log's last entry (`SequencedLog.head`). */
+  readonly head: () => Promise<number>
+  /** The last entry that a loss of power cannot take from this node. */
+  readonly durable: () => number
+  /** Tells the other members what reads show here. */
+  readonly report: (visible: number) => void
+}
+
+interface Peer {
+  readonly boot: number
+  readonly presentAt: number
+  readonly reads: ReadMode
+  readonly beat: number
+  /** What its reads show, at least. */
+  readonly visible: number
+  /** When its last sign of life was applied here. */
+  readonly seenAt: number
+  /** Its beat for which it was said to be absent. */
+  readonly saidAbsent: number
+}
+
+export class ServingSet implements ReadGate {
+  readonly #parts: ServingParts
+  readonly #peers = new Map<number, Peer>()
+  readonly #dirty = new DirtyPaths()
+  readonly #stableWaiters = new Waiters()
+  readonly #visibleWaiters = new Waiters()
+  readonly #barrier: Barrier
+  readonly #lag = new Lag()
+  /** How reads are answered, and asked to be: `barrier` for a while, too, when this node is slow. */
+  #mode: ReadMode
+  #visible = 0
+  #stable = 0
+  #leaseUntil = Number.NEGATIVE_INFINITY
+  /** The sign of life that is under way, and when it was sent; undefined: none is. */
+  #sent: { readonly signal: number; readonly at: number } | undefined
+  #signal = 0
+  #lastBeatAt = Number.NEGATIVE_INFINITY
+  #isComing = false
+  #tickedAt: number
+  #isClosed = false
+  #closed: () => void = () => undefined
+
+  /** `visible`: what the node has applied before it follows the log; `sessions`: the rows of it, by member. */
+  constructor(
+    parts: ServingParts,
+    visible: number,
+    sessions: Iterable<readonly [number, SessionRow]>,
+  ) {
+    this.#parts = parts
+    this.#mode = parts.reads
+    this.#visible = visible
+    this.#tickedAt = parts.now()
+    for (const [member, row] of sessions) {
+      const { boot, presentAt, reads, beat } = row
+      const seenAt = this.#tickedAt
+      const peer = { boot, presentAt, reads, beat, visible: row.visible, seenAt, saidAbsent: 0 }
+      this.#peers.set(member, peer)
+    }
+    this.#barrier = new Barrier({
+      head: parts.head,
+      whenVisible: (index) => this.#whenVisible(index),
+      now: parts.now,
+    })
+  }
+
+  /** The last entry that reads here show. */
+  get visible(): number {
+    return this.#visible
+  }
+
+  /** The last entry that reads of all the set show. */
+  get stable(): number {
+    return this.#stable
+  }
+
+  /** Whether reads are answered without asking the log. */
+  get isServing(): boolean {
+    return this.#parts.now() < this.#leaseUntil
+  }
+
+  /** Members whose reads writes wait for. */
+  get servingMembers(): readonly number[] {
+    return [...this.#peers].filter(([, peer]) => isServing(peer)).map(([member]) => member)
+  }
+
+  /**
+   * To be called before a read of a row that changes. Undefined: the rows here are as new as any answer that was
+   * given anywhere. Else when they are; rejects with LOG_SILENT when that cannot be found out.
+   */
+  fresh(): Promise<void> | undefined {
+    return this.#parts.now() < this.#leaseUntil ? undefined : this.#barrier.pass()
+  }
+
+  /**
+   * To be called after the read, before the answer. Undefined: no member can give an older one. Else resolves
+   * when none can any more; rejects with LOG_SILENT.
+   */
+  settled(path: string): Promise<void> | undefined {
+    if (this.#dirty.isClean) return undefined
+    const index = this.#dirty.indexOf(path)
+    return index === undefined ? undefined : this.whenStable(index)
+  }
+
+  /** Resolves when reads of all the set show the entry; undefined: they do. Rejects with LOG_SILENT. */
+  whenStable(index: number): Promise<void> | undefined {
+    if (index <= this.#stable) return undefined
+    return this.#stableWaiters.add(index, this.#parts.now())
+  }
+
+  /** Entries were applied, and reads here show them. */
+  onSeen(entries: readonly SeenEntry[]): void {
+    for (const entry of entries) {
+      for (const path of entry.paths) this.#dirty.mark(path, entry.index)
+      this.#readControls(entry)
+      this.#visible = entry.index
+    }
+    this.#visibleWaiters.reach(this.#visible)
+    this.#parts.report(this.#visible)
+    this.#findStable()
+  }
+
+  /** A peer says what its reads show, beside the log and sooner. */
+  onReport(member: number, boot: number, visible: number): void {
+    const peer = this.#peers.get(member)
+    if (peer === undefined || peer.boot !== boot || visible <= peer.visible) return
+    this.#peers.set(member, { ...peer, visible })
+    this.#findStable()
+  }
+
+  /** To be called ten times a second or more: says that this node lives, and who does not. */
+  tick(): void {
+    const now = this.#parts.now()
+    const silence = this.#silence(now)
+    for (const [member, peer] of this.#peers) {
+      if (silence > 0) this.#peers.set(member, { ...peer, seenAt: peer.seenAt + silence })
+    }
+    this.#tickedAt = now
+    this.#stableWaiters.expire(now)
+    this.#visibleWaiters.expire(now)
+    if ((this.#own()?.presentAt ?? 0) === 0) this.#comeIn()
+    else if (silence === 0) {
+      this.#keepPace(now)
+      this.#beat(now)
+      this.#putOut(now)
+    }
+  }
+
+  /** Goes out of the set in an orderly way: answers nothing more on its own, and lets no write wait for it. */
+  leave(): void {
+    this.#isClosed = true
+    this.#leaseUntil = Number.NEGATIVE_INFINITY
+    const own = this.#own()
+    if (own === undefined || own.presentAt === 0) return
+    const { member, boot } = this.#parts
+    this.#parts.submit([{ control: 'absent', member, boot, beat: own.beat }])
+  }
+
+  /** Calls back when the set is closed. */
+  onClosed(closed: () => void): void {
+    this.#closed = closed
+  }
+
+  /** Ends all waiting: it rejects with LOG_SILENT. */
+  close(): void {
+    this.#isClosed = true
+    this.#closed()
+    this.#leaseUntil = Number.NEGATIVE_INFINITY
+    this.#stableWaiters.refuse(new RegistryError('LOG_SILENT'))
+    this.#visibleWaiters.refuse(new RegistryError('LOG_SILENT'))
+  }
+
+  #own(): Peer | undefined {
+    const own = this.#peers.get(this.#parts.member)
+    return own?.boot === this.#parts.boot ? own : undefined
+  }
+
+  #whenVisible(index: number): Promise<void> | undefined {
+    if (index <= this.#visible) return undefined
+    return this.#visibleWaiters.add(index, this.#parts.now())
+  }
+
+  /**
+   * For how long the log did not answer, since the last tick: others could not be heard then, so their time
+   * stands still. Else all would put out all when it answers again.
+   */
+  #silence(now: number): number {
+    return this.#parts.isSilent() ? now - this.#tickedAt : 0
+  }
+
+  #readControls(entry: SeenEntry): void {
+    const { index, member, boot, fate, controls, done } = entry
+    const isOwn = member === this.#parts.member && boot === this.#parts.boot
+    if (isOwn && fate === 'void') this.#goOut()
+    for (const [at, it] of controls.entries()) {
+      if (done[at] !== true) continue
+      switch (it.control) {
+        case 'present':
+          this.#onPresent(entry, it.reads)
+          if (isOwn) this.#renewLease(it.signal, it.reads)
+          break
+        case 'beat':
+          this.#onBeat(index, member, it.visible)
+          if (isOwn) this.#renewLease(it.signal, this.#own()?.reads)
+          break
+        case 'absent':
+          this.#onAbsent(it.member, it.boot)
+          break
+        default:
+          // Who becomes a member serves nothing yet.
+          break
+      }
+    }
+  }
+
+  #onPresent({ index, member, boot }: SeenEntry, reads: ReadMode): void {
+    const seen = { presentAt: index, beat: index, visible: index, seenAt: this.#parts.now() }
+    this.#peers.set(member, { boot, reads, saidAbsent: 0, ...seen })
+  }
+
+  #onBeat(index: number, member: number, said: number): void {
+    const peer = this.#peers.get(member)
+    if (peer === undefined) return
+    const visible = Math.max(peer.visible, said)
+    this.#peers.set(member, { ...peer, beat: index, visible, seenAt: this.#parts.now() })
+  }
+
+  #onAbsent(member: number, boot: number): void {
+    const peer = this.#peers.get(member)
+    if (peer === undefined || peer.boot !== boot) return
+    this.#peers.set(member, { ...peer, presentAt: 0 })
+    if (member === this.#parts.member && boot === this.#parts.boot) this.#goOut()
+  }
+
+  /** From the time when it was sent: the others count from later. */
+  #renewLease(signal: number, reads: ReadMode | undefined): void {
+    if (this.#sent?.signal !== signal) return
+    if (reads === 'strict' && this.#mode === 'strict' && !this.#isClosed)
+      this.#leaseUntil = this.#sent.at + this.#parts.leaseMs
+    this.#sent = undefined
+    this.#isComing = false
+  }
+
+  #goOut(): void {
+    this.#leaseUntil = Number.NEGATIVE_INFINITY
+    this.#sent = undefined
+    this.#isComing = false
+  }
+
+  #sayPresent(): void {
+    const signal = this.#nextSignal()
+    this.#parts.submit([{ control: 'present', signal, reads: this.#mode }])
+  }
+
+  /** A node that is slow answers nothing on its own before it says so: the others may stop waiting for it sooner. */
+  #keepPace(now: number): void {
+    if (this.#parts.reads === 'barrier' || this.#isClosed || this.#sent !== undefined) return
+    const mode = this.#lag.judge(this.#mode, this.#visible, now)
+    if (mode === this.#mode) return
+    this.#mode = mode
+    this.#leaseUntil = Number.NEGATIVE_INFINITY
+    this.#sayPresent()
+  }
+
+  #nextSignal(): number {
+    this.#signal += 1
+    this.#sent = { signal: this.#signal, at: this.#parts.now() }
+    this.#lastBeatAt = this.#sent.at
+    return this.#signal
+  }
+
+  /** Comes in with all that is in the log: else writes would wait until it had caught up. */
+  #comeIn(): void {
+    if (this.#isComing || this.#isClosed) return
+    this.#isComing = true
+    const caughtUp = this.#barrier.pass()
+    caughtUp.then(
+      () => {
+        if (!this.#isComing || this.#isClosed) return
+        this.#sayPresent()
+      },
+      () => {
+        this.#isComing = false
+      },
+    )
+  }
+
+  #beat(now: number): void {
+    if (this.#isClosed || this.#sent !== undefined || now - this.#lastBeatAt < beatMs) return
+    const said = { visible: this.#visible, durable: this.#parts.durable() }
+    this.#parts.submit([{ control: 'beat', signal: this.#nextSignal(), ...said }])
+  }
+
+  #putOut(now: number): void {
+    for (const [member, peer] of this.#peers) {
+      if (member === this.#parts.member || peer.presentAt === 0) continue
+      if (peer.saidAbsent === peer.beat) continue
+      if (now - peer.seenAt <= this.#parts.leaseMs + this.#parts.marginMs) continue
+      this.#peers.set(member, { ...peer, saidAbsent: peer.beat })
+      const { boot, beat } = peer
+      this.#parts.submit([{ control: 'absent', member, boot, beat }])
+    }
+  }
+
+  #findStable(): void {
+    let stable = this.#visible
+    const others: number[] = []
+    for (const [member, peer] of this.#peers) {
+      if (member === this.#parts.member || !isServing(peer)) continue
+      others.push(peer.visible)
+      stable = Math.min(stable, peer.visible)
+    }
+    if (others.length > 0) this.#lag.hear(lowerMedian(others), this.#parts.now())
+    if (stable <= this.#stable) return
+    this.#stable = stable
+    this.#dirty.settle(stable)
+    this.#stableWaiters.reach(stable)
+  }
+}
+
+function isServing({ presentAt, reads }: Peer): boolean {
+  return presentAt > 0 && reads === 'strict'
+}
+
+function lowerMedian(all: number[]): number {
+  all.sort((one, other) => one - other)
+  return all[(all.length - 1) >> 1]!
+}

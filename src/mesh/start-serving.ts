@@ -1,0 +1,48 @@
+/**
+ * @module Starts the serving set of a run of this node, with the clock that keeps it going.
+ */
+import type { ReadMode } from '../metadata/entry.ts'
+import type { RunOfLog } from '../metadata/lmdb/log-commits.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { ServingSet } from './serving.ts'
+
+const tickMs = 100
+
+export interface ServingOptions {
+  readonly member: number
+  readonly reads: ReadMode
+  readonly leaseMs: number
+  readonly clock: Clock
+  /** Tells the other members which entries the reads of this run show. */
+  readonly report: (boot: number, visible: number) => void
+}
+
+/** What the others wait beyond a lease, ms: clocks run apart by less in that time. */
+const marginMs = 500
+
+/** Ends with `close` of the set. */
+export function startServing(run: RunOfLog, options: ServingOptions): ServingSet {
+  const { member, reads, leaseMs, clock, report } = options
+  const { boot, submit, isSilent, head, durable, applied, sessions } = run
+  const set = new ServingSet(
+    {
+      member,
+      boot,
+      reads,
+      leaseMs,
+      marginMs,
+      now: () => clock.monotonic(),
+      submit,
+      isSilent,
+      head,
+      durable,
+      report: (visible) => report(boot, visible),
+    },
+    applied,
+    sessions,
+  )
+  const timer = setInterval(() => set.tick(), tickMs)
+  set.onClosed(() => clearInterval(timer))
+  set.tick()
+  return set
+}
