@@ -10,6 +10,7 @@ import { Piscina } from 'piscina'
 export type WorkerName =
   | 'gc'
   | 'ingest'
+  | 'log-writer'
   | 'manifest'
   | 'metadata-writer'
   | 'pager'

@@ -11,6 +11,7 @@ import { Pager } from '../blobs/files/pager.ts'
 import { ReadSlots } from '../blobs/files/slots.ts'
 import { Quarantine } from '../blobs/quarantine.ts'
 import { BlobStore } from '../blobs/store.ts'
+import { DirectCommits, type StartCommits } from '../metadata/lmdb/commits.ts'
 import { LmdbEnvironment } from '../metadata/lmdb/environment.ts'
 import { metadataFolder } from '../metadata/lmdb/folder.ts'
 import { LmdbMetadataStore } from '../metadata/lmdb/store.ts'
@@ -125,7 +126,8 @@ async function openLocked(
   life.opened('pager', pager, (one) => one.close())
   const environment = new LmdbEnvironment(metadataPath, isRelaxed)
   const startWriter = () => writers.start({ path: metadataPath, isRelaxed })
-  const metadata = new LmdbMetadataStore(environment, startWriter, pager)
+  const startCommits: StartCommits = (listener) => new DirectCommits(startWriter, listener)
+  const metadata = new LmdbMetadataStore(environment, startCommits, pager)
   life.opened('metadata', metadata, (one) => one.close())
   // The first answer of the writer: by then a thread that cannot start has said so.
   await Promise.race([starting.failed, checkSchemaVersion(metadata).catch(starting.explain)])

@@ -6,7 +6,7 @@
  * disk; the event loop only ever reads the memory map. (lmdb-js's own asynchronous transactions
  * never call back under Node 20 with the prebuilt binary; see native-notes.md.)
  */
-import { type Database, open, type RootDatabase } from 'lmdb'
+import { type Database, type GetOptions, open, type RootDatabase, type Transaction } from 'lmdb'
 import { justAfter, lastText } from '../key-order.ts'
 import { DATABASES, type DatabaseName, type Table } from '../schema.ts'
 
@@ -29,6 +29,8 @@ export class LmdbEnvironment {
   readonly #root: RootDatabase
   readonly #databases: Record<string, Database>
   #mayWriteMuch = false
+  /** What reads are given to show one state of the store; undefined: that of the event loop's turn. */
+  #pinned: { readonly transaction: Transaction } | undefined
 
   /** Creates the folder's databases where they are missing. `isRelaxed`: see `writeSync`. */
   constructor(path: string, isRelaxed: boolean) {
@@ -46,20 +48,28 @@ export class LmdbEnvironment {
   }
 
   get(database: DatabaseName, key: unknown): unknown {
-    return this.#databases[database]!.get(key as string)
+    return this.#databases[database]!.get(key as string, this.#pinned)
   }
 
   /** Bytes of a binary row, valid only until the next read: use them before any await. */
   getBytes(database: DatabaseName, key: string): Uint8Array | undefined {
-    const shared = this.#databases[database]!.getBinaryFast(key)
+    const shared = this.#binaryFast(database, key)
     // lmdb-js hands out its one read buffer with `length` overwritten: only that can be believed.
     return shared && new Uint8Array(shared.buffer, shared.byteOffset, shared.length)
   }
 
   /** Bytes of a value as it is stored; 0 where there is none. Decodes nothing. */
   valueLength(database: DatabaseName, key: unknown): number {
-    const shared = this.#databases[database]!.getBinaryFast(key as string)
+    const shared = this.#binaryFast(database, key as string)
     return shared === undefined ? 0 : shared.length
+  }
+
+  /** Its types leave out the options, which `get` hands on to it. */
+  #binaryFast(database: DatabaseName, key: string): Buffer | undefined {
+    const table = this.#databases[database] as {
+      getBinaryFast(key: string, options?: GetOptions): Buffer | undefined
+    }
+    return table.getBinaryFast(key, this.#pinned)
   }
 
   put(database: DatabaseName, key: unknown, row: unknown): void {
@@ -71,24 +81,24 @@ export class LmdbEnvironment {
   }
 
   firstKeys(database: DatabaseName, prefix: readonly string[], limit?: number): unknown[] {
-    const range = { start: [...prefix], end: [...prefix, lastText] }
+    const range = { start: [...prefix], end: [...prefix, lastText], ...this.#pinned }
     const options = limit === undefined ? range : { ...range, limit }
     return [...this.#databases[database]!.getKeys(options)]
   }
 
   keysFrom(database: DatabaseName, start: readonly string[], limit: number): (readonly string[])[] {
-    const range = mutable({ start, end: lastText, limit })
+    const range = { ...mutable({ start, end: lastText, limit }), ...this.#pinned }
     return [...this.#databases[database]!.getKeys(range)] as unknown as string[][]
   }
 
   /** Keys in byte order. Iterate to the end at once: the cursor lives in this turn's snapshot. */
   keys(database: DatabaseName, range: RangeOptions): Iterable<unknown> {
-    return this.#databases[database]!.getKeys(mutable(range))
+    return this.#databases[database]!.getKeys({ ...mutable(range), ...this.#pinned })
   }
 
   /** Keys and rows in byte order. */
   entries(database: DatabaseName, range: RangeOptions): Iterable<{ key: unknown; value: unknown }> {
-    return this.#databases[database]!.getRange(mutable(range))
+    return this.#databases[database]!.getRange({ ...mutable(range), ...this.#pinned })
   }
 
   /**
@@ -118,7 +128,17 @@ export class LmdbEnvironment {
 
   /** Makes reads of this thread see what other threads have committed. */
   refresh(): void {
+    this.#pinned?.transaction.done()
     this.#root.resetReadTxn()
+    if (this.#pinned !== undefined) this.pin()
+  }
+
+  /**
+   * From now on reads of this thread show one state of the store, until the next `refresh`. The writer keeps the
+   * pages of that state meanwhile.
+   */
+  pin(): void {
+    this.#pinned = { transaction: this.#root.useReadTransaction() }
   }
 
   count(database: DatabaseName): number {
@@ -134,6 +154,8 @@ export class LmdbEnvironment {
   }
 
   async close(): Promise<void> {
+    this.#pinned?.transaction.done()
+    this.#pinned = undefined
     await this.#root.close()
   }
 }

@@ -1,30 +1,14 @@
 /**
  * @module The metadata on LMDB: reads from the memory map on this thread, writes as data to the
- * writer thread. Transactions of one turn of the event loop travel together and share one flush.
+ * writer thread.
  */
-
 import type { Digest } from '../../registry/digest.ts'
-import { storageFault } from '../../registry/disk-fault.ts'
-import { RegistryError } from '../../registry/errors.ts'
-import { nextTurn } from '../../runtime/next-turn.ts'
-import { SupervisedTask } from '../../runtime/supervised-task.ts'
-import { WorkerError, type WorkerFailure } from '../../runtime/worker-failure.ts'
-import type { LongTask } from '../../runtime/worker-pool.ts'
-import { type EffectListener, tellEffects } from '../effects.ts'
+import { type EffectListener, retellEffects, tellEffects } from '../effects.ts'
 import type { MetadataStore } from '../port.ts'
 import type { DatabaseName, Databases } from '../schema.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
+import type { Commits, StartCommits } from './commits.ts'
 import { backwardRange, type LmdbEnvironment, prefixRange } from './environment.ts'
-import type { MetadataWriterReply, MetadataWriterRequest } from './worker/messages.ts'
-
-/** Transactions between the callers and the disk; beyond it callers hear 503. */
-const waitingTransactionsMax = 20_000
-
-interface Waiting {
-  readonly transaction: Transaction
-  readonly resolve: (outcome: CommitOutcome) => void
-  readonly reject: (error: unknown) => void
-}
 
 /** What brings rows into memory on another thread. */
 export interface RowPager {
@@ -34,23 +18,29 @@ export interface RowPager {
 
 export class LmdbMetadataStore implements MetadataStore {
   readonly #environment: LmdbEnvironment
-  readonly #writer: SupervisedTask<MetadataWriterRequest, MetadataWriterReply>
+  readonly #commits: Commits
   readonly #pager: RowPager
-  readonly #sent = new Map<number, readonly Waiting[]>()
   readonly #listeners: EffectListener[] = []
   readonly #doubtListeners: (() => void)[] = []
-  #queue: Waiting[] = []
-  #waitingCount = 0
-  #nextBatchId = 1
   #commitCount = 0
 
-  /** `startWriter` runs `workers/metadata-writer.ts` on the same path; it is run again if it dies. */
-  constructor(environment: LmdbEnvironment, startWriter: () => LongTask, pager: RowPager) {
+  /** `startCommits` starts what takes transactions to the writer of the same environment. */
+  constructor(environment: LmdbEnvironment, startCommits: StartCommits, pager: RowPager) {
     this.#environment = environment
     this.#pager = pager
-    this.#writer = new SupervisedTask(startWriter, {
-      onReply: (reply) => this.#onReply(reply),
-      onDown: (error) => this.#onWriterDown(error),
+    this.#commits = startCommits({
+      refresh: () => environment.refresh(),
+      tell: (it, outcome) => {
+        for (const listener of this.#listeners) tellEffects(it, outcome, listener)
+      },
+      retell: (effects) => {
+        for (const listener of this.#listeners) retellEffects(effects, listener)
+      },
+      doubt: () => {
+        // It may have committed before it died.
+        environment.refresh()
+        for (const listener of this.#doubtListeners) listener()
+      },
     })
   }
 
@@ -137,15 +127,16 @@ export class LmdbMetadataStore implements MetadataStore {
   }
 
   commit(transaction: Transaction): Promise<CommitOutcome> {
-    if (!this.#writer.isUp || this.#waitingCount >= waitingTransactionsMax) {
-      return Promise.reject(new RegistryError('BUSY'))
-    }
-    this.#waitingCount += 1
     this.#commitCount += 1
-    return new Promise((resolve, reject) => {
-      if (this.#queue.length === 0) setImmediate(() => this.#send())
-      this.#queue.push({ transaction, resolve, reject })
-    })
+    return this.#commits.commit(transaction)
+  }
+
+  fresh(): Promise<void> | undefined {
+    return this.#commits.gate?.fresh()
+  }
+
+  settled(path: string): Promise<void> | undefined {
+    return this.#commits.gate?.settled(path)
   }
 
   count(database: DatabaseName): number {
@@ -156,32 +147,6 @@ export class LmdbMetadataStore implements MetadataStore {
     return this.#commitCount
   }
 
-  #send(): void {
-    const batch = this.#queue
-    const id = this.#nextBatchId++
-    this.#queue = []
-    if (batch.length === 0) return
-    this.#sent.set(id, batch)
-    const isSent = this.#writer.post({ id, transactions: batch.map((it) => it.transaction) })
-    if (!isSent) this.#onWriterDown(new Error('metadata writer is down'))
-  }
-
-  #onReply(reply: MetadataWriterReply): void {
-    if (reply.kind === 'ready') return
-    const batch = this.#sent.get(reply.id)!
-    this.#sent.delete(reply.id)
-    this.#waitingCount -= batch.length
-    if (reply.kind === 'failed') return this.#refuse(batch, reply.failure)
-    this.#environment.refresh()
-    const outcomes = reply.outcomes
-    for (const [index, { transaction }] of batch.entries()) {
-      const outcome = outcomes[index]!
-      if (!outcome.applied) continue
-      for (const listener of this.#listeners) tellEffects(transaction, outcome, listener)
-    }
-    for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index]!)
-  }
-
   onApplied(listener: EffectListener): void {
     this.#listeners.push(listener)
   }
@@ -190,33 +155,14 @@ export class LmdbMetadataStore implements MetadataStore {
     this.#doubtListeners.push(listener)
   }
 
-  #refuse(batch: readonly Waiting[], failure: WorkerFailure): void {
-    const error = storageFault(new WorkerError(failure))
-    for (const waiting of batch) waiting.reject(error)
-  }
-
-  /** What was under way may or may not be stored; nobody is told that it is. */
-  #onWriterDown(error: Error): void {
-    const failure = { errno: undefined, message: error.message }
-    for (const batch of [...this.#sent.values(), this.#queue]) this.#refuse(batch, failure)
-    this.#sent.clear()
-    this.#queue = []
-    this.#waitingCount = 0
-    // It may have committed before it died.
-    this.#environment.refresh()
-    for (const listener of this.#doubtListeners) listener()
-  }
-
   /** Whether writes are taken: for the health check. */
   get isHealthy(): boolean {
-    return this.#writer.isUp
+    return this.#commits.isUp
   }
 
   /** Lets the writer finish what it was given, then closes both sides. */
   async close(): Promise<void> {
-    this.#send()
-    while (this.#sent.size > 0) await nextTurn()
-    await this.#writer.close()
+    await this.#commits.close()
     await this.#environment.close()
   }
 }

@@ -33,6 +33,7 @@ import { TokenHandlers } from '../../../src/http/handlers/token.ts'
 import { allSources } from '../../../src/http/handlers/uploads.ts'
 import { RequestLimits } from '../../../src/http/request-limits.ts'
 import { respondError } from '../../../src/http/respond-error.ts'
+import { DirectCommits, type StartCommits } from '../../../src/metadata/lmdb/commits.ts'
 import { LmdbMetadataStore } from '../../../src/metadata/lmdb/store.ts'
 import { tooYoung } from '../../../src/mirror/cooldown.ts'
 import { createLogger } from '../../../src/observability/logger.ts'
@@ -252,7 +253,8 @@ describe('too much at once', () => {
   const busy = { answer: '503 UNAVAILABLE', headers: { 'Retry-After': '1' }, isLogged: false }
 
   test('transactions', async () => {
-    const store = new LmdbMetadataStore({} as never, mute, {} as never)
+    const commits: StartCommits = (listener) => new DirectCommits(mute, listener)
+    const store = new LmdbMetadataStore({} as never, commits, {} as never)
     const error = await thrownBy(async () => {
       const all = Array.from({ length: 20_001 }, () => store.commit({ checks: [], changes: [] }))
       for (const one of all) one.catch(() => undefined)

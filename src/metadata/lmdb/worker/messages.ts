@@ -3,6 +3,10 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import type { WorkerFailure } from '../../../runtime/worker-failure.ts'
+import type { Effect } from '../../effects.ts'
+import type { Control, SeenEntry } from '../../entry.ts'
+import type { EtcdLogOptions } from '../../log/etcd/log.ts'
+import type { SessionRow } from '../../mesh-rows.ts'
 import type { CommitOutcome, Transaction } from '../../transaction.ts'
 
 /** The one writer of the metadata: `workers/metadata-writer.ts`. */
@@ -22,3 +26,68 @@ export type MetadataWriterReply =
   /** One outcome each, in order; all of it is on disk. */
   | { readonly kind: 'committed'; readonly id: number; readonly outcomes: readonly CommitOutcome[] }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: WorkerFailure }
+
+/** Which log it is. */
+export type LogSettings = Pick<
+  EtcdLogOptions,
+  'endpoints' | 'cluster' | 'identity' | 'tls' | 'compact'
+>
+
+/** The writer of a node of a mesh: what it commits goes through the log. */
+export interface LogWriterSetup {
+  readonly port: MessagePort
+  readonly path: string
+  readonly log: LogSettings
+  readonly member: number
+  /** Where the number of the last run is kept. */
+  readonly bootFile: string
+}
+
+export type LogWriterRequest =
+  | { readonly kind: 'commit'; readonly id: number; readonly transactions: readonly Transaction[] }
+  /** The caller has waited long enough. */
+  | { readonly kind: 'withdraw'; readonly id: number }
+  | { readonly kind: 'say'; readonly controls: readonly Control[] }
+  /** Asks for the last entry of the log. */
+  | { readonly kind: 'head'; readonly id: number }
+
+export type LogWriterReply =
+  /** Follows the log from `applied` on. `sessions` by member, as they are stored. */
+  | {
+      readonly kind: 'ready'
+      readonly boot: number
+      readonly applied: number
+      readonly sessions: readonly (readonly [number, SessionRow])[]
+    }
+  /** Entries were applied, in order; `effects` of all of them. */
+  | {
+      readonly kind: 'seen'
+      readonly entries: readonly SeenEntry[]
+      readonly effects: readonly Effect[]
+      /** The last entry that a loss of power cannot take. */
+      readonly durable: number
+    }
+  /** One outcome each, in order. `index`: the last entry that any of them rests on. */
+  | {
+      readonly kind: 'settled'
+      readonly id: number
+      readonly index: number
+      readonly outcomes: readonly CommitOutcome[]
+      /** What changes of this node's own tables alone came to; all else was told with its entry. */
+      readonly effects: readonly Effect[]
+    }
+  /** Nothing of it was done, nor will be. */
+  | { readonly kind: 'not-done'; readonly id: number }
+  | { readonly kind: 'failed'; readonly id: number; readonly failure: WorkerFailure }
+  /** Undefined: the log cannot be asked. */
+  | { readonly kind: 'head'; readonly id: number; readonly index: number | undefined }
+  /** Whether the log leaves an own entry unanswered for longer than usual. */
+  | { readonly kind: 'silent'; readonly isSilent: boolean }
+  | { readonly kind: 'fault'; readonly fault: LogFault }
+
+/** What the person on call has to know of the log. */
+export type LogFault =
+  | { readonly is: 'cut' | 'refused' }
+  | { readonly is: 'gap'; readonly index: number }
+  | { readonly is: 'stuck'; readonly message: string }
+  | { readonly is: 'poison'; readonly index: number; readonly message: string }

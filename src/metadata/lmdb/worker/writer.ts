@@ -55,7 +55,7 @@ export function takeWaiting(
 }
 
 /** A collection paces itself by how long its sweeps keep others waiting. */
-function timed(it: Transaction, apply: () => CommitOutcome): CommitOutcome {
+export function timed(it: Transaction, apply: () => CommitOutcome): CommitOutcome {
   if (!hasSweep(it)) return apply()
   const startedAt = performance.now()
   const outcome = apply()

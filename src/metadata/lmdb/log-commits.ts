@@ -1,0 +1,247 @@
+/**
+ * @module The way of transactions through the log of a mesh, on this thread. A caller hears of its own when reads of
+ * all nodes show it: acknowledged by one, seen on every other.
+ */
+import { RegistryError } from '../../registry/errors.ts'
+import { nextTurn } from '../../runtime/next-turn.ts'
+import { SupervisedTask } from '../../runtime/supervised-task.ts'
+import type { LongTask } from '../../runtime/worker-pool.ts'
+import type { Control } from '../entry.ts'
+import type { SessionRow } from '../mesh-rows.ts'
+import type { ReadGate } from '../port.ts'
+import type { CommitOutcome, Transaction } from '../transaction.ts'
+import {
+  type CommitListener,
+  type Commits,
+  refuse,
+  type WaitingCommit,
+  waitingTransactionsMax,
+} from './commits.ts'
+import type { LogFault, LogWriterReply, LogWriterRequest } from './worker/messages.ts'
+
+/** Until a caller hears that the outcome is not known, ms. */
+const waitMsMax = 5_000
+
+/** What the gate of a run stands on. */
+export interface RunOfLog {
+  readonly boot: number
+  readonly applied: number
+  readonly sessions: readonly (readonly [number, SessionRow])[]
+  readonly submit: (controls: readonly Control[]) => void
+  readonly head: () => Promise<number>
+  readonly isSilent: () => boolean
+  readonly durable: () => number
+}
+
+export interface LogCommitsParts {
+  /** Runs `workers/log-writer.ts`; it is run again if it dies, as another run of the node. */
+  readonly startWriter: () => LongTask
+  readonly startGate: (run: RunOfLog) => ReadGate
+  readonly onFault: (fault: LogFault) => void
+}
+
+interface Batch {
+  readonly commits: readonly WaitingCommit[]
+  readonly timer: NodeJS.Timeout
+  isLate: boolean
+}
+
+export class LogCommits implements Commits {
+  readonly #parts: LogCommitsParts
+  readonly #listener: CommitListener
+  readonly #writer: SupervisedTask<LogWriterRequest, LogWriterReply>
+  readonly #sent = new Map<number, Batch>()
+  readonly #heads = new Map<number, (index: number | undefined) => void>()
+  #gate: ReadGate = closedGate
+  #queue: WaitingCommit[] = []
+  #waitingCount = 0
+  #nextId = 1
+  #isSilent = false
+  #durable = 0
+
+  constructor(parts: LogCommitsParts, listener: CommitListener) {
+    this.#parts = parts
+    this.#listener = listener
+    this.#writer = new SupervisedTask(parts.startWriter, {
+      onReply: (reply) => this.#onReply(reply),
+      onDown: (error) => this.#onWriterDown(error),
+    })
+  }
+
+  get gate(): ReadGate {
+    return this.#gate
+  }
+
+  get isUp(): boolean {
+    return this.#writer.isUp
+  }
+
+  /**
+   * Resolves when the transaction is in the log, on the disks of a majority, and reads of all nodes show it; a
+   * refusal, too, when they show what it rests on. Rejects with NOT_DONE, and with OUTCOME_UNKNOWN after five
+   * seconds.
+   */
+  commit(transaction: Transaction): Promise<CommitOutcome> {
+    if (!this.#writer.isUp || this.#waitingCount >= waitingTransactionsMax) {
+      return Promise.reject(new RegistryError('BUSY'))
+    }
+    this.#waitingCount += 1
+    return new Promise((resolve, reject) => {
+      if (this.#queue.length === 0) setImmediate(() => this.#send())
+      this.#queue.push({ transaction, resolve, reject })
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#send()
+    while (this.#sent.size > 0) await nextTurn()
+    this.#gate.close()
+    await this.#writer.close()
+  }
+
+  #send(): void {
+    const commits = this.#queue
+    if (commits.length === 0) return
+    this.#queue = []
+    const id = this.#nextId++
+    const timer = setTimeout(() => this.#onLate(id), waitMsMax)
+    this.#sent.set(id, { commits, timer, isLate: false })
+    this.#writer.post({ kind: 'commit', id, transactions: commits.map((it) => it.transaction) })
+  }
+
+  #onReply(reply: LogWriterReply): void {
+    switch (reply.kind) {
+      case 'ready':
+        this.#startGate(reply)
+        break
+      case 'seen':
+        this.#durable = reply.durable
+        this.#listener.refresh()
+        this.#listener.retell(reply.effects)
+        this.#gate.onSeen(reply.entries)
+        break
+      case 'settled':
+        this.#listener.refresh()
+        this.#listener.retell(reply.effects)
+        this.#onSettled(reply.id, reply.index, reply.outcomes)
+        break
+      case 'not-done':
+        this.#take(reply.id)?.forEach(({ reject }) => {
+          reject(new RegistryError('NOT_DONE', { detail: { outcome: 'not done' } }))
+        })
+        break
+      case 'failed':
+        refuse(this.#take(reply.id) ?? [], reply.failure)
+        break
+      case 'head':
+        this.#heads.get(reply.id)?.(reply.index)
+        this.#heads.delete(reply.id)
+        break
+      case 'silent':
+        this.#isSilent = reply.isSilent
+        break
+      case 'fault':
+        this.#parts.onFault(reply.fault)
+        break
+      default:
+        throw new TypeError(`no such reply: ${JSON.stringify(reply)}`)
+    }
+  }
+
+  #startGate({ boot, applied, sessions }: Extract<LogWriterReply, { kind: 'ready' }>): void {
+    this.#listener.refresh()
+    this.#durable = applied
+    this.#isSilent = false
+    this.#gate = this.#parts.startGate({
+      boot,
+      applied,
+      sessions,
+      submit: (controls) => {
+        this.#writer.post({ kind: 'say', controls })
+      },
+      head: () => this.#head(),
+      isSilent: () => this.#isSilent,
+      durable: () => this.#durable,
+    })
+  }
+
+  #head(): Promise<number> {
+    const id = this.#nextId++
+    return new Promise((resolve, reject) => {
+      const answer = (index: number | undefined): void => {
+        if (index === undefined) reject(new RegistryError('LOG_SILENT'))
+        else resolve(index)
+      }
+      this.#heads.set(id, answer)
+      if (this.#writer.post({ kind: 'head', id })) return
+      this.#heads.delete(id)
+      answer(undefined)
+    })
+  }
+
+  #onSettled(id: number, index: number, outcomes: readonly CommitOutcome[]): void {
+    const commits = this.#take(id)
+    if (commits === undefined) return
+    const settle = (): void => {
+      for (const [at, { resolve }] of commits.entries()) resolve(outcomes[at]!)
+    }
+    const stable = this.#gate.whenStable(index)
+    if (stable === undefined) settle()
+    else stable.then(settle, () => refuseUnknown(commits))
+  }
+
+  /** Undefined: its callers have heard. */
+  #take(id: number): readonly WaitingCommit[] | undefined {
+    const batch = this.#sent.get(id)
+    if (batch === undefined) return undefined
+    this.#sent.delete(id)
+    clearTimeout(batch.timer)
+    if (batch.isLate) return undefined
+    this.#waitingCount -= batch.commits.length
+    return batch.commits
+  }
+
+  /** What was not sent yet is taken back; of the rest nothing can be said. */
+  #onLate(id: number): void {
+    const batch = this.#sent.get(id)
+    if (batch === undefined) return
+    this.#writer.post({ kind: 'withdraw', id })
+    // The answer to that comes at once, if it comes: the writer's thread is not the log.
+    const timer = setTimeout(() => {
+      const commits = this.#take(id)
+      if (commits !== undefined) refuseUnknown(commits)
+    }, tookBackMs)
+    this.#sent.set(id, { ...batch, timer })
+  }
+
+  /** What was under way may or may not be in the log. */
+  #onWriterDown(error: Error): void {
+    this.#gate.close()
+    this.#gate = closedGate
+    for (const id of [...this.#sent.keys()]) refuseUnknown(this.#take(id) ?? [])
+    this.#waitingCount -= this.#queue.length
+    refuse(this.#queue, { errno: undefined, message: error.message })
+    this.#queue = []
+    for (const answer of this.#heads.values()) answer(undefined)
+    this.#heads.clear()
+    this.#listener.doubt()
+  }
+}
+
+/** Until the writer has said whether it could take something back, ms. */
+const tookBackMs = 500
+
+function refuseUnknown(commits: readonly WaitingCommit[]): void {
+  if (commits.length === 0) return
+  const error = new RegistryError('OUTCOME_UNKNOWN', { detail: { outcome: 'unknown' } })
+  for (const { reject } of commits) reject(error)
+}
+
+/** Before the writer has said where it stands: nothing can be read that may be old. */
+const closedGate: ReadGate = {
+  fresh: () => Promise.reject(new RegistryError('LOG_SILENT')),
+  settled: () => undefined,
+  whenStable: () => Promise.reject(new RegistryError('LOG_SILENT')),
+  onSeen: () => undefined,
+  close: () => undefined,
+}

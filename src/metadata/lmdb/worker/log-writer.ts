@@ -1,0 +1,219 @@
+/**
+ * @module The thread that writes the metadata of a node of a mesh. What callers commit goes through the log; what
+ * stands in the log, whoever sent it, is applied. Changes of this node's own tables alone are applied at once.
+ */
+import type { MessagePort } from 'node:worker_threads'
+import { systemClock } from '../../../runtime/clock.ts'
+import { toWorkerFailure } from '../../../runtime/worker-failure.ts'
+import { applyTogether } from '../../apply/transaction.ts'
+import { type Effect, effectsOf } from '../../effects.ts'
+import type { AppliedEntry, SeenEntry } from '../../entry.ts'
+import type { SequencedLog } from '../../log/port.ts'
+import { Replica, type ReplicaListener } from '../../log/replica.ts'
+import type { Settled } from '../../log/sender.ts'
+import type { SessionRow } from '../../mesh-rows.ts'
+import { pathsOf } from '../../paths.ts'
+import { type CommitOutcome, isShared, type Transaction, withOwnBytes } from '../../transaction.ts'
+import { nextBoot } from '../boot-number.ts'
+import { LmdbEnvironment } from '../environment.ts'
+import type { LogFault, LogWriterReply, LogWriterRequest, LogWriterSetup } from './messages.ts'
+import { timed } from './writer.ts'
+
+const tickMs = 50
+
+/** Writes until the port closes. `openLog` makes the log of the settings. */
+export async function writeThroughLog(
+  setup: Omit<LogWriterSetup, 'log'>,
+  log: SequencedLog,
+): Promise<void> {
+  const { port } = setup
+  const writer = new LogWriter(setup, log)
+  const timer = setInterval(() => writer.tick(), tickMs)
+  port.on('message', (request: LogWriterRequest) => writer.take(request))
+  await new Promise<void>((resolve) => {
+    port.once('close', resolve)
+  })
+  clearInterval(timer)
+  await writer.close()
+}
+
+/** A request, and where its shared transactions stand among all of it. */
+interface Waiting {
+  readonly id: number
+  readonly outcomes: (CommitOutcome | undefined)[]
+  readonly effects: readonly Effect[]
+}
+
+class LogWriter {
+  readonly #port: MessagePort
+  readonly #log: SequencedLog
+  readonly #environment: LmdbEnvironment
+  readonly #replica: Replica
+  /** By the number of the order. */
+  readonly #waiting = new Map<number, Waiting>()
+  /** Numbers of orders by request. */
+  readonly #orders = new Map<number, number>()
+  #isSilent = false
+
+  constructor({ port, path, member, bootFile }: Omit<LogWriterSetup, 'log'>, log: SequencedLog) {
+    this.#port = port
+    this.#log = log
+    // The log has what a loss of power takes from this view.
+    this.#environment = new LmdbEnvironment(path, true)
+    const sessions = this.#sessions()
+    const known = sessions.find(([number]) => number === member)?.[1].boot ?? 0
+    const boot = nextBoot(bootFile, known)
+    this.#replica = new Replica({
+      log,
+      store: this.#environment,
+      member,
+      boot,
+      now: () => systemClock.monotonic(),
+      around: timed,
+      listener: this.#listener(),
+    })
+    this.#say({ kind: 'ready', boot, applied: this.#replica.applied, sessions })
+    this.#replica.start()
+  }
+
+  take(request: LogWriterRequest): void {
+    switch (request.kind) {
+      case 'commit':
+        this.#commit(request.id, request.transactions.map(withOwnBytes))
+        break
+      case 'withdraw':
+        this.#withdraw(request.id)
+        break
+      case 'say':
+        this.#replica.submit({ controls: request.controls, transactions: [] })
+        break
+      case 'head':
+        this.#askHead(request.id)
+        break
+      default:
+        throw new TypeError(`no such request: ${JSON.stringify(request)}`)
+    }
+  }
+
+  tick(): void {
+    this.#replica.tick()
+    const { isSilent } = this.#replica
+    if (isSilent === this.#isSilent) return
+    this.#isSilent = isSilent
+    this.#say({ kind: 'silent', isSilent })
+  }
+
+  async close(): Promise<void> {
+    try {
+      this.#replica.close()
+    } finally {
+      await this.#log.close()
+      await this.#environment.close()
+    }
+  }
+
+  #sessions(): (readonly [number, SessionRow])[] {
+    const keys = this.#environment.firstKeys('sessions', []) as string[]
+    return keys.map(
+      (key) => [Number(key), this.#environment.get('sessions', key) as SessionRow] as const,
+    )
+  }
+
+  #commit(id: number, all: readonly Transaction[]): void {
+    const outcomes: Waiting['outcomes'] = all.map(() => undefined)
+    const effects: Effect[] = []
+    const local = all.filter((it) => !isShared(it))
+    try {
+      if (local.length > 0) {
+        const [applied] = this.#environment.writeSync(() =>
+          applyTogether(this.#environment, [local]),
+        )
+        for (const [at, it] of local.entries()) {
+          const outcome = applied![at]!
+          outcomes[all.indexOf(it)] = outcome
+          if (outcome.applied) effects.push(...effectsOf(it, outcome))
+        }
+      }
+    } catch (error) {
+      this.#say({ kind: 'failed', id, failure: toWorkerFailure(error) })
+      return
+    }
+    const waiting = { id, outcomes, effects }
+    if (local.length === all.length) return this.#settle(waiting, this.#replica.applied)
+    const order = this.#replica.submit({ controls: [], transactions: all.filter(isShared) })
+    this.#waiting.set(order, waiting)
+    this.#orders.set(id, order)
+  }
+
+  #onSettled({ id: order, index, fate, outcomes }: Settled): void {
+    const waiting = this.#waiting.get(order)
+    if (waiting === undefined) return
+    this.#waiting.delete(order)
+    this.#orders.delete(waiting.id)
+    if (fate !== 'applied') return this.#say({ kind: 'not-done', id: waiting.id })
+    let next = 0
+    for (const [at, outcome] of waiting.outcomes.entries()) {
+      if (outcome !== undefined) continue
+      waiting.outcomes[at] = outcomes[next]!
+      next += 1
+    }
+    this.#settle(waiting, index)
+  }
+
+  #settle({ id, outcomes, effects }: Waiting, index: number): void {
+    this.#say({ kind: 'settled', id, index, outcomes: outcomes as CommitOutcome[], effects })
+  }
+
+  #withdraw(id: number): void {
+    const order = this.#orders.get(id)
+    if (order === undefined || !this.#replica.withdraw(order)) return
+    this.#waiting.delete(order)
+    this.#orders.delete(id)
+    this.#say({ kind: 'not-done', id })
+  }
+
+  #askHead(id: number): void {
+    this.#log.head().then(
+      (index) => this.#say({ kind: 'head', id, index }),
+      () => this.#say({ kind: 'head', id, index: undefined }),
+    )
+  }
+
+  #listener(): ReplicaListener {
+    return {
+      onApplied: (entries) => this.#onApplied(entries),
+      onSettled: (settled) => this.#onSettled(settled),
+      onCut: () => this.#report({ is: 'cut' }),
+      onRefused: () => this.#report({ is: 'refused' }),
+      onGap: (index) => this.#report({ is: 'gap', index }),
+      onStuck: (error) => this.#report({ is: 'stuck', message: String(error) }),
+      onPoison: (index, error) => this.#report({ is: 'poison', index, message: String(error) }),
+    }
+  }
+
+  #onApplied(applied: readonly AppliedEntry[]): void {
+    const effects: Effect[] = []
+    const entries: SeenEntry[] = applied.map((entry) => {
+      const own = effectsIn(entry)
+      effects.push(...own)
+      const { index, member, boot, fate, done, body } = entry
+      return { index, member, boot, fate, done, controls: body.controls, paths: pathsOf(own) }
+    })
+    this.#say({ kind: 'seen', entries, effects, durable: this.#replica.durable })
+  }
+
+  #report(fault: LogFault): void {
+    this.#say({ kind: 'fault', fault })
+  }
+
+  #say(reply: LogWriterReply): void {
+    this.#port.postMessage(reply)
+  }
+}
+
+function effectsIn({ body, outcomes }: AppliedEntry): Effect[] {
+  return body.transactions.flatMap((it, at) => {
+    const outcome = outcomes[at]!
+    return outcome.applied ? effectsOf(it, outcome) : []
+  })
+}

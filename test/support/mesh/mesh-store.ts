@@ -1,0 +1,118 @@
+/**
+ * @module Nodes of a mesh as far as their rows go, in one process: real LMDB, real threads that write, a real log.
+ * Their words to each other are calls.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ServingSet } from '../../../src/mesh/serving.ts'
+import { startServing } from '../../../src/mesh/start-serving.ts'
+import { LmdbEnvironment } from '../../../src/metadata/lmdb/environment.ts'
+import { LogCommits } from '../../../src/metadata/lmdb/log-commits.ts'
+import { LmdbMetadataStore } from '../../../src/metadata/lmdb/store.ts'
+import type { LogFault, LogSettings } from '../../../src/metadata/lmdb/worker/messages.ts'
+import { encodeBody, encodeEntry } from '../../../src/metadata/log/codec.ts'
+import { EtcdLog } from '../../../src/metadata/log/etcd/log.ts'
+import { DATABASES, type DatabaseName } from '../../../src/metadata/schema.ts'
+import { systemClock } from '../../../src/runtime/clock.ts'
+import { WorkerPool } from '../../../src/runtime/worker-pool.ts'
+
+/** Creates the log with so many members. */
+export async function foundLog(settings: LogSettings, members: number): Promise<void> {
+  const controls = Array.from({ length: members }, (_, at) => ({
+    control: 'member' as const,
+    member: at + 1,
+    name: `n${at + 1}`,
+  }))
+  const present = { control: 'present', signal: 0, reads: 'barrier' } as const
+  const [body] = encodeBody({ controls: [...controls, present], transactions: [] })
+  const log = new EtcdLog(settings)
+  const head = { member: 1, boot: 0, seq: 1, piecesLeft: 0 }
+  if (!(await log.create(encodeEntry({ ...head, body: body! })))) throw new Error('there is one')
+  await log.close()
+}
+
+export class MeshStore {
+  readonly member: number
+  readonly folder: string
+  readonly faults: LogFault[] = []
+  readonly environment: LmdbEnvironment
+  readonly store: LmdbMetadataStore
+  readonly #all: MeshStore[]
+  readonly #pool: WorkerPool
+  serving: ServingSet | undefined
+  boot = 0
+
+  /** `all`: the nodes that hear of it; it joins them. */
+  constructor(member: number, log: LogSettings, all: MeshStore[], folder?: string) {
+    this.member = member
+    this.folder = folder ?? mkdtempSync(join(tmpdir(), 'fastregistry-mesh-'))
+    this.#all = all
+    all.push(this)
+    const path = join(this.folder, 'meta')
+    mkdirSync(path, { recursive: true })
+    const bootFile = join(this.folder, 'boot')
+    this.#pool = new WorkerPool({ worker: 'log-writer', threads: 1, tasksPerThread: 1 })
+    this.environment = new LmdbEnvironment(path, true)
+    this.environment.pin()
+    const startCommits = (listener: ConstructorParameters<typeof LogCommits>[1]) =>
+      new LogCommits(
+        {
+          startWriter: () => this.#pool.start({ path, log, member, bootFile }),
+          startGate: (run) => {
+            this.boot = run.boot
+            this.serving = startServing(run, {
+              member,
+              reads: 'strict',
+              leaseMs: 3_000,
+              clock: systemClock,
+              report: (boot, visible) => this.#report(boot, visible),
+            })
+            return this.serving
+          },
+          onFault: (fault) => {
+            this.faults.push(fault)
+          },
+        },
+        listener,
+      )
+    this.store = new LmdbMetadataStore(this.environment, startCommits, {
+      pageIn: () => undefined,
+    })
+  }
+
+  /** Resolves when reads are answered here without asking the log. */
+  async serves(): Promise<void> {
+    while (this.serving?.isServing !== true) await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+
+  /** Every shared row as it is stored. */
+  *rows(): Generator<string> {
+    this.environment.refresh()
+    for (const name of Object.keys(DATABASES) as DatabaseName[]) {
+      if (DATABASES[name].scope !== 'shared' || name === 'sessions') continue
+      for (const key of [...this.environment.keys(name, { start: '', end: '\u{10ffff}' })]) {
+        const bytes = this.environment.getBytes(name, key as string)!
+        yield `${name} ${JSON.stringify(key)} ${Buffer.from(bytes).toString('base64')}`
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#all.splice(this.#all.indexOf(this), 1)
+    await this.store.close()
+    await this.#pool.close()
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  #report(boot: number, visible: number): void {
+    setImmediate(() => {
+      for (const other of this.#all) {
+        if (other !== this) other.serving?.onReport(this.member, boot, visible)
+      }
+    })
+  }
+}
