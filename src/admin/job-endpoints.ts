@@ -3,8 +3,8 @@
  */
 import * as v from 'valibot'
 import type { Jobs } from '../jobs/jobs.ts'
-import type { JobRow } from '../metadata/job-rows.ts'
 import type { MetadataReader } from '../metadata/port.ts'
+import type { JobRow } from '../metadata/rows/jobs.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { conflict, notFound } from './problem.ts'
 import { countsSchema, cursorOf, defined, isoTime, nextSchema, pageQuery } from './schemas.ts'

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot'
 import type { Jobs } from '../jobs/jobs.ts'
-import type { SyncPlanRow } from '../metadata/upstream-rows.ts'
+import type { SyncPlanRow } from '../metadata/rows/upstream.ts'
 import { PlanRefusal } from '../sync/prune/apply.ts'
 import type { PrunePlans } from '../sync/prune/plans.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'

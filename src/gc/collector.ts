@@ -10,7 +10,7 @@
  */
 
 import type { RunningJob } from '../jobs/jobs.ts'
-import type { JobState } from '../metadata/job-rows.ts'
+import type { JobState } from '../metadata/rows/jobs.ts'
 import { listKeys } from '../metadata/scan.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { cutoffMs } from '../registry/grace.ts'

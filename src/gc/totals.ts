@@ -1,7 +1,7 @@
 /**
  * @module What the collections of this process did together, for the metrics.
  */
-import type { JobState } from '../metadata/job-rows.ts'
+import type { JobState } from '../metadata/rows/jobs.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 /** What one sweep or purge removed. */

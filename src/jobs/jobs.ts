@@ -3,9 +3,9 @@
  * beginning and end are rows, so that the history survives a restart.
  */
 
-import type { JobRow, JobState } from '../metadata/job-rows.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { RowIds } from '../metadata/row-ids.ts'
+import type { JobRow, JobState } from '../metadata/rows/jobs.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 /** Jobs that are remembered after their end. */

@@ -11,8 +11,8 @@
  * member, its lease is over. Monotonic clocks only, of which none is compared with another.
  */
 import type { Control, ReadMode, SeenEntry } from '../metadata/entry.ts'
-import type { SessionRow } from '../metadata/mesh-rows.ts'
 import type { ReadGate } from '../metadata/port.ts'
+import type { SessionRow } from '../metadata/rows/mesh.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { Barrier } from './barrier.ts'
 import { DirtyPaths } from './dirty-paths.ts'

@@ -1,4 +1,6 @@
-/** @module Callers that wait until an index is reached, in the order of the indexes, for a bounded time. */
+/**
+ * @module Callers that wait until an index is reached, in the order of the indexes, for a bounded time.
+ */
 import { RegistryError } from '../registry/errors.ts'
 
 /** Longest wait, ms: a dead member is put out sooner. */

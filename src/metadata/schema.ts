@@ -6,9 +6,9 @@
 import type { Algorithm, Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
-import type { EventRow } from './event-row.ts'
-import type { JobRow, PlanRow } from './job-rows.ts'
-import type { MemberRow, PlaceRow, SessionRow } from './mesh-rows.ts'
+import type { EventRow } from './rows/events.ts'
+import type { JobRow, PlanRow } from './rows/jobs.ts'
+import type { MemberRow, PlaceRow, SessionRow } from './rows/mesh.ts'
 import {
   type MirrorBlobRow,
   type MirrorSeenRow,
@@ -21,7 +21,7 @@ import {
   type SyncTagRow,
   syncPlanItemShapes,
   syncTagShapes,
-} from './upstream-rows.ts'
+} from './rows/upstream.ts'
 import {
   type PullViolationRow,
   type RevokedRow,
@@ -29,7 +29,7 @@ import {
   verdictShapes,
 } from './verdicts/rows.ts'
 
-export type { EventAction, EventRow } from './event-row.ts'
+export type { EventAction, EventRow } from './rows/events.ts'
 
 /** Raised by every migration; a store of a newer version is refused. */
 export const schemaVersion = 1

@@ -5,10 +5,10 @@
  */
 
 import { dropBlob, unlinkBlob } from '../metadata/edits.ts'
+import type { MirrorBlobRow } from '../metadata/rows/upstream.ts'
 import { inTurns } from '../metadata/scan.ts'
 import type { BlobRow } from '../metadata/schema.ts'
 import type { Change, Check } from '../metadata/transaction.ts'
-import type { MirrorBlobRow } from '../metadata/upstream-rows.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { MirrorContext } from './context.ts'

@@ -13,8 +13,8 @@
  *                         │ 404 / failure            │ 404 / 502, 504
  */
 
+import type { MirrorTagRow } from '../metadata/rows/upstream.ts'
 import type { Change } from '../metadata/transaction.ts'
-import type { MirrorTagRow } from '../metadata/upstream-rows.ts'
 import { type Digest, parseDigest } from '../registry/digest.ts'
 import { RegistryError } from '../registry/errors.ts'
 import type { Tag } from '../registry/tag.ts'

@@ -1,4 +1,6 @@
-/** @module A row of the table of errors. */
+/**
+ * @module A row of the table of errors.
+ */
 
 export interface ErrorRow {
   readonly code: string

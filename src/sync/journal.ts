@@ -3,15 +3,15 @@
  * far a run is may be written a second late; what a tag's move rests on is written with the move.
  */
 import type { MetadataReader, MetadataStore } from '../metadata/port.ts'
-import { keyPages } from '../metadata/scan.ts'
-import type { Databases, Timestamp } from '../metadata/schema.ts'
-import type { Change } from '../metadata/transaction.ts'
 import type {
   SyncRepositoryRow,
   SyncRunRow,
   SyncStateRow,
   SyncTagRow,
-} from '../metadata/upstream-rows.ts'
+} from '../metadata/rows/upstream.ts'
+import { keyPages } from '../metadata/scan.ts'
+import type { Databases, Timestamp } from '../metadata/schema.ts'
+import type { Change } from '../metadata/transaction.ts'
 
 /** Longest time that a note waits to be written, ms; and most of them that wait. */
 const flushMs = 1_000

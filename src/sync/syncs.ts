@@ -2,7 +2,7 @@
  * @module What an operator can see of the syncs and ask of them. The admin API, the command line and the metrics
  * know this and nothing else of `sync/`.
  */
-import type { SyncRunRow } from '../metadata/upstream-rows.ts'
+import type { SyncRunRow } from '../metadata/rows/upstream.ts'
 import type { TagOutcome } from './copy/outcome.ts'
 
 export type SyncRunState = 'idle' | 'running' | 'waiting' | 'paused' | 'cancelled'

@@ -2,7 +2,7 @@
  * @module Syncs that do what a test tells them, and remember what they were asked for: for what stands on the
  * interface alone (admin API, commands, metrics).
  */
-import type { SyncRunRow } from '../../src/metadata/upstream-rows.ts'
+import type { SyncRunRow } from '../../src/metadata/rows/upstream.ts'
 import type {
   SyncExplanation,
   SyncPlan,

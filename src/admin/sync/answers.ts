@@ -3,7 +3,7 @@
  * numbers, and beside them what it did not say.
  */
 import * as v from 'valibot'
-import type { SyncRunRow } from '../../metadata/upstream-rows.ts'
+import type { SyncRunRow } from '../../metadata/rows/upstream.ts'
 import type { SyncExplanation, SyncFailure, SyncPlan, SyncStatus } from '../../sync/syncs.ts'
 import { countsSchema, defined, isoTime } from '../schemas.ts'
 

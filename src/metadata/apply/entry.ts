@@ -7,8 +7,8 @@
  * after a newer run has begun, is void: a node that was cut off for an hour moves no tag back.
  */
 import type { AppliedEntry, Control, Entry, EntryBody, EntryFate } from '../entry.ts'
-import type { SessionRow } from '../mesh-rows.ts'
 import type { RowAccess } from '../row-access.ts'
+import type { SessionRow } from '../rows/mesh.ts'
 import type { Databases } from '../schema.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import { type Around, applyTogether } from './transaction.ts'

@@ -7,8 +7,8 @@ import { nextTurn } from '../../runtime/next-turn.ts'
 import { SupervisedTask } from '../../runtime/supervised-task.ts'
 import type { LongTask } from '../../runtime/worker-pool.ts'
 import type { Control } from '../entry.ts'
-import type { SessionRow } from '../mesh-rows.ts'
 import type { ReadGate } from '../port.ts'
+import type { SessionRow } from '../rows/mesh.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import {
   type CommitListener,

@@ -2,8 +2,9 @@
  * @module The rows of a store with those of the sessions in memory: they change with every entry, and once a
  * second with each member's beat. They are written with the next entry that changes more.
  */
-import type { PlaceRow, SessionRow } from '../mesh-rows.ts'
+
 import type { RowAccess } from '../row-access.ts'
+import type { PlaceRow, SessionRow } from '../rows/mesh.ts'
 import type { DatabaseName } from '../schema.ts'
 
 export class HeldSessions implements RowAccess {

@@ -4,8 +4,8 @@
  * nothing can be written at all.
  */
 import type { BlobFlights, FlightOwner } from '../../distribution/blob-flights.ts'
+import type { SyncTagRow } from '../../metadata/rows/upstream.ts'
 import type { Timestamp } from '../../metadata/schema.ts'
-import type { SyncTagRow } from '../../metadata/upstream-rows.ts'
 import type { Digest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import type { RepositoryName } from '../../registry/name.ts'

@@ -5,7 +5,7 @@
 import type { SyncSourceConfig } from '../../config/config.ts'
 import type { Jobs } from '../../jobs/jobs.ts'
 import { recordEvent } from '../../metadata/edits.ts'
-import type { SyncPlanItemRow, SyncPlanRow } from '../../metadata/upstream-rows.ts'
+import type { SyncPlanItemRow, SyncPlanRow } from '../../metadata/rows/upstream.ts'
 import { atOnce } from '../copy/at-once.ts'
 import { writerOf } from '../journal.ts'
 import type { SyncUpstream } from '../port.ts'

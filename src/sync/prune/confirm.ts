@@ -2,7 +2,7 @@
  * @module Asks upstream whether something really is gone. Only a plain "there is none" counts: whatever else
  * comes, or does not come, keeps the tag.
  */
-import type { SyncPlanItemRow } from '../../metadata/upstream-rows.ts'
+import type { SyncPlanItemRow } from '../../metadata/rows/upstream.ts'
 import { UpstreamError } from '../../upstream/error.ts'
 import type { SyncUpstream } from '../port.ts'
 

@@ -3,8 +3,8 @@
  * @apart Passes and deletes both rest on it, and must mean the same.
  */
 import type { MetadataReader } from '../../metadata/port.ts'
+import type { SyncTagRow } from '../../metadata/rows/upstream.ts'
 import type { TagRow } from '../../metadata/schema.ts'
-import type { SyncTagRow } from '../../metadata/upstream-rows.ts'
 import { parseRepositoryName, type RepositoryName } from '../../registry/name.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
 import { isWriterOf } from '../journal.ts'

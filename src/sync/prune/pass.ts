@@ -4,7 +4,7 @@
  */
 import type { SyncSourceConfig } from '../../config/config.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
-import type { SyncMissing, SyncPlanItemRow, SyncTagRow } from '../../metadata/upstream-rows.ts'
+import type { SyncMissing, SyncPlanItemRow, SyncTagRow } from '../../metadata/rows/upstream.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { SyncJournal } from '../journal.ts'

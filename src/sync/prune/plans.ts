@@ -4,8 +4,8 @@
  */
 import type { MetadataStore } from '../../metadata/port.ts'
 import { RowIds } from '../../metadata/row-ids.ts'
+import type { SyncPlanItemRow, SyncPlanRow } from '../../metadata/rows/upstream.ts'
 import type { Change } from '../../metadata/transaction.ts'
-import type { SyncPlanItemRow, SyncPlanRow } from '../../metadata/upstream-rows.ts'
 import { BoundedMap } from '../../runtime/bounded-map.ts'
 import type { Clock } from '../../runtime/clock.ts'
 

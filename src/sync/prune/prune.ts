@@ -7,7 +7,7 @@
  *                                       └──────► many, or the first ──► plan ──► operator ──┘
  */
 import type { SyncSourceConfig } from '../../config/config.ts'
-import type { SyncPlanItemRow } from '../../metadata/upstream-rows.ts'
+import type { SyncPlanItemRow } from '../../metadata/rows/upstream.ts'
 import { atOnce } from '../copy/at-once.ts'
 import { retryMs } from '../copy/copier.ts'
 import { followedDigest } from '../selection/tags.ts'

@@ -3,7 +3,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import type { RunningJob } from '../../jobs/jobs.ts'
-import type { JobState } from '../../metadata/job-rows.ts'
+import type { JobState } from '../../metadata/rows/jobs.ts'
 import type { SyncRequest, SyncResult } from '../syncs.ts'
 import type { RunParts } from './parts.ts'
 import { type RunEnd, type RunHow, SourceRun } from './source-run.ts'

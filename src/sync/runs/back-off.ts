@@ -1,7 +1,7 @@
 /**
  * @module When a source runs again after a run that could not begin: its credential was refused, or no host answered.
  */
-import type { SyncStateRow } from '../../metadata/upstream-rows.ts'
+import type { SyncStateRow } from '../../metadata/rows/upstream.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { RunEnd } from './source-run.ts'
 

@@ -2,7 +2,7 @@
  * @module All sources of the configuration, as the rest of the program sees them.
  */
 import type { SyncSourceConfig } from '../../config/config.ts'
-import type { SyncRunRow } from '../../metadata/upstream-rows.ts'
+import type { SyncRunRow } from '../../metadata/rows/upstream.ts'
 import { type Random, randomHexId } from '../../runtime/random.ts'
 import type { Budget } from '../../upstream/account.ts'
 import { fingerprintOf } from '../selection/fingerprint.ts'

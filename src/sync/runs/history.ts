@@ -6,7 +6,7 @@
  *   place ──► changes ──► repositories, and those that are unfinished ──► all ended, written ──► place
  *     └─────► too old, or there is none: the place of now ──► all is listed ──► all ended ──► place
  */
-import type { SyncStateRow } from '../../metadata/upstream-rows.ts'
+import type { SyncStateRow } from '../../metadata/rows/upstream.ts'
 import type { ChangedRepository } from '../port.ts'
 import { patiently, type RunScope } from './scope.ts'
 

@@ -2,7 +2,7 @@
  * @module Whether a repository of a source is looked at in a run, how much of it, and where it lies here.
  * One read of the journal a repository, no write: most have not changed.
  */
-import type { SyncRepositoryRow } from '../../metadata/upstream-rows.ts'
+import type { SyncRepositoryRow } from '../../metadata/rows/upstream.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { ListedRepository } from '../port.ts'
 import { mapName } from '../selection/names.ts'

@@ -2,7 +2,7 @@
  * @module One repository in a run: its tags are listed, filtered and copied, some at a time. What is known
  * of it is written down once all of them have ended.
  */
-import type { SyncRepositoryRow, SyncUnfinished } from '../../metadata/upstream-rows.ts'
+import type { SyncRepositoryRow, SyncUnfinished } from '../../metadata/rows/upstream.ts'
 import { nextTurn } from '../../runtime/next-turn.ts'
 import { retryMs } from '../copy/copier.ts'
 import { SyncError } from '../port.ts'

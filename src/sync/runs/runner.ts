@@ -4,9 +4,9 @@
  */
 import type { Jobs, RunningJob } from '../../jobs/jobs.ts'
 import { recordEvent } from '../../metadata/edits.ts'
-import type { JobState } from '../../metadata/job-rows.ts'
+import type { JobState } from '../../metadata/rows/jobs.ts'
+import type { SyncRunRow, SyncStateRow } from '../../metadata/rows/upstream.ts'
 import type { EventAction } from '../../metadata/schema.ts'
-import type { SyncRunRow, SyncStateRow } from '../../metadata/upstream-rows.ts'
 import type { Random } from '../../runtime/random.ts'
 import {
   drawShare,

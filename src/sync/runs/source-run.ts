@@ -5,7 +5,7 @@
  */
 
 import { setMaxListeners } from 'node:events'
-import type { SyncStateRow } from '../../metadata/upstream-rows.ts'
+import type { SyncStateRow } from '../../metadata/rows/upstream.ts'
 import { isLiteral } from '../../registry/literal.ts'
 import { nextTurn } from '../../runtime/next-turn.ts'
 import { Semaphore } from '../../runtime/semaphore.ts'

@@ -3,7 +3,7 @@
  * written.
  */
 
-import type { SyncTagRow } from '../../metadata/upstream-rows.ts'
+import type { SyncTagRow } from '../../metadata/rows/upstream.ts'
 import type { Digest } from '../../registry/digest.ts'
 import { namesakeOf } from '../../registry/named-tag.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'

@@ -2,7 +2,7 @@
  * @module The tags of one repository in a run, one by one: each is asked for, copied, and counted by what it came to.
  */
 import { recordEvent } from '../../metadata/edits.ts'
-import type { SyncTagRow } from '../../metadata/upstream-rows.ts'
+import type { SyncTagRow } from '../../metadata/rows/upstream.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
 import { isToWait, retryMs } from '../copy/copier.ts'

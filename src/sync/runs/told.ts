@@ -2,7 +2,7 @@
  * @module What the history of a source has told of one repository, as work: tags that were set, tags to which
  * something was attached, tags that were deleted, and what an earlier run could not finish of these. Nothing is listed.
  */
-import type { SyncTagRow } from '../../metadata/upstream-rows.ts'
+import type { SyncTagRow } from '../../metadata/rows/upstream.ts'
 import type { Digest } from '../../registry/digest.ts'
 import { parseTag, type Tag } from '../../registry/tag.ts'
 import { addTags } from '../copy/late.ts'

@@ -86,7 +86,7 @@ export class SimDisk implements ReplicaStore {
       if (DATABASES[database].scope !== 'shared') continue
       for (const { key, row } of table.values()) lines.push(JSON.stringify([database, key, row]))
     }
-    return lines.sort().join('\n')
+    return lines.sort((one, other) => (one < other ? -1 : 1)).join('\n')
   }
 
   #table(database: DatabaseName) {

@@ -1,6 +1,6 @@
 /** @module The journal of the syncs: what is noted is read at once, and written soon, once and in order. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { SyncTagRow } from '../../../src/metadata/upstream-rows.ts'
+import type { SyncTagRow } from '../../../src/metadata/rows/upstream.ts'
 import { SyncJournal } from '../../../src/sync/journal.ts'
 import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { asDigest, sha256 } from '../../support/registry-client.ts'

@@ -6,7 +6,7 @@ import type { WorkerFailure } from '../../../runtime/worker-failure.ts'
 import type { Effect } from '../../effects.ts'
 import type { Control, SeenEntry } from '../../entry.ts'
 import type { EtcdLogOptions } from '../../log/etcd/log.ts'
-import type { SessionRow } from '../../mesh-rows.ts'
+import type { SessionRow } from '../../rows/mesh.ts'
 import type { CommitOutcome, Transaction } from '../../transaction.ts'
 
 /** The one writer of the metadata: `workers/metadata-writer.ts`. */

@@ -15,7 +15,7 @@ import {
   MalformedEntry,
   pieceBytesMax,
 } from '../../../../src/metadata/log/codec.ts'
-import type { SessionRow } from '../../../../src/metadata/mesh-rows.ts'
+import type { SessionRow } from '../../../../src/metadata/rows/mesh.ts'
 import type { Transaction } from '../../../../src/metadata/transaction.ts'
 import { SeededRandom } from '../../../support/mesh/seeded-random.ts'
 import { SimDisk } from '../../../support/mesh/sim-disk.ts'

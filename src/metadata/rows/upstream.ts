@@ -2,7 +2,7 @@
  * @module Rows of what is known of other registries: what mirrors have seen there, what syncs have copied
  * from there.
  */
-import type { Digest } from '../registry/digest.ts'
+import type { Digest } from '../../registry/digest.ts'
 
 /** Milliseconds since the epoch, by our clock where nothing else is said. */
 type Timestamp = number

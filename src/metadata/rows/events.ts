@@ -1,8 +1,8 @@
 /**
  * @module A line of the history. Times are milliseconds since the epoch.
  */
-import type { Digest } from '../registry/digest.ts'
-import type { SyncAction } from './upstream-rows.ts'
+import type { Digest } from '../../registry/digest.ts'
+import type { SyncAction } from './upstream.ts'
 
 export type EventAction =
   | 'push'
