@@ -335,19 +335,32 @@ describe('applying', () => {
     expect(restarted.log.places[0]).toMatchObject({ index: 4, token: '4' })
   })
 
-  test('a row that differs makes another chain', () => {
-    const { log, replica } = presentNode()
-    replica.submit(
-      order({
-        checks: [{ check: 'absent', in: 'approvals', key: 'a' }],
-        changes: put('a').changes,
-      }),
-    )
-    log.deliver(log.order())
-    const disk = new SimDisk()
-    disk.writeSync(() => disk.put('approvals', 'a', 7))
-    const other = node(disk, 9)
-    other.log.deliver(...log.entries)
-    expect(Buffer.from(other.replica.chainAt(2)!)).not.toEqual(Buffer.from(replica.chainAt(2)!))
+  test('an outcome or a row that differs makes another chain', () => {
+    const absent = { check: 'absent', in: 'approvals', key: 'a' } as const
+    const moves = {
+      change: 'move-tag',
+      in: 'tags',
+      key: ['r', 'latest'],
+      digest: 'd2',
+      at: 1,
+      by: 'c',
+      isImmutable: false,
+    }
+    const tag = { digest: 'd1', pushedAt: 0, previous: [] }
+    for (const [transaction, table, key, row] of [
+      [{ checks: [absent], changes: put('a').changes }, 'approvals', 'a', 7],
+      // Moved on both, from another place on one.
+      [{ checks: [], changes: [moves] }, 'tags', ['r', 'latest'], tag],
+    ] as const) {
+      const { log, replica } = presentNode()
+      replica.submit(order(transaction as unknown as Transaction))
+      log.deliver(log.order())
+      const disk = new SimDisk()
+      disk.writeSync(() => disk.put(table, key, row))
+      const other = node(disk, 9)
+      other.log.deliver(...log.entries)
+      expect(other.replica.applied).toBe(2)
+      expect(Buffer.from(other.replica.chainAt(2)!)).not.toEqual(Buffer.from(replica.chainAt(2)!))
+    }
   })
 })

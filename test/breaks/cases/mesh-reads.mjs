@@ -1,0 +1,128 @@
+/**
+ * @module The breaks of what a mesh promises of its log and of reads: once, in one order, never older than what
+ * another node has said.
+ */
+import { vitest } from '../breaks.mjs'
+
+const simulation = vitest('unit', 'test/unit/mesh/simulation.test.ts', { MESH_SEEDS: '60' })
+const entry = vitest('unit', 'test/unit/metadata/log/entry.test.ts')
+const replica = vitest('unit', 'test/unit/metadata/log/replica.test.ts')
+
+const serving = 'src/mesh/serving.ts'
+const applyEntry = 'src/metadata/apply/entry.ts'
+
+export const BREAKS = [
+  {
+    what: 'mesh: an answer does not wait until all nodes give it',
+    file: serving,
+    find: 'const index = this.#dirty.indexOf(path)',
+    replace: 'const index = this.#dirty.isClean ? this.#dirty.indexOf(path) : undefined',
+    guard: simulation,
+  },
+  {
+    what: 'mesh: a write is acknowledged when one node shows it',
+    file: serving,
+    find: 'if (index <= this.#stable) return undefined',
+    replace: 'if (index <= this.#visible) return undefined',
+    guard: simulation,
+  },
+  {
+    what: 'mesh: reads need no lease',
+    file: serving,
+    find: 'return this.#parts.now() < this.#leaseUntil ? undefined : this.#barrier.pass()',
+    replace: 'return undefined',
+    guard: simulation,
+  },
+  {
+    what: 'mesh: a lease runs from when its beat was seen',
+    file: serving,
+    find: 'this.#leaseUntil = this.#sent.at + this.#parts.leaseMs',
+    replace: 'this.#leaseUntil = this.#parts.now() + this.#parts.leaseMs',
+    guard: vitest('unit', 'test/unit/mesh/serving.test.ts'),
+  },
+  {
+    what: 'mesh: a silent member is put out before its lease has ended',
+    file: serving,
+    find: '<= this.#parts.leaseMs + this.#parts.marginMs',
+    replace: '<= this.#parts.leaseMs / 2',
+    guard: simulation,
+  },
+  {
+    what: 'mesh: a slow member answers on its own until it is heard to step out',
+    file: serving,
+    find: `    this.#mode = mode
+    this.#leaseUntil = Number.NEGATIVE_INFINITY`,
+    replace: '    this.#mode = mode',
+    guard: simulation,
+  },
+  {
+    what: 'mesh: a barrier does not wait for what stands in the log',
+    file: 'src/mesh/barrier.ts',
+    find: '.then((index) => this.#parts.whenVisible(index))',
+    replace: '.then(() => undefined)',
+    guard: simulation,
+  },
+  {
+    what: 'mesh: a barrier is shared with one that was asked before',
+    file: 'src/mesh/barrier.ts',
+    find: 'this.#waiting ??= this.#underWay.catch(() => undefined).then(() => this.#next())',
+    replace: 'this.#waiting ??= this.#underWay',
+    guard: simulation,
+  },
+  {
+    what: 'mesh: news of an old beat puts a member out',
+    file: applyEntry,
+    find: ' || other.beat !== it.beat',
+    replace: '',
+    guard: entry,
+  },
+  {
+    what: 'mesh: an entry that is sent again counts again',
+    file: applyEntry,
+    find: "return said(!isNewRun && seq <= session.seq ? 'repeated' : 'void')",
+    replace: "if (isNewRun) return said('void')",
+    guard: simulation,
+  },
+  {
+    what: 'mesh: what a run sends after it was put out counts',
+    file: applyEntry,
+    find: 'const isPresent = !isNewRun && session.presentAt > 0',
+    replace: 'const isPresent = !isNewRun',
+    guard: entry,
+  },
+  {
+    what: 'mesh: what an older run has sent counts',
+    file: applyEntry,
+    find: "if (session !== undefined && boot < session.boot) return said('void')",
+    replace: '',
+    guard: entry,
+  },
+  {
+    what: 'mesh: what an older run has left becomes part of a newer one',
+    file: applyEntry,
+    find: 'if (isNewRun) dropPieces(rows, member)',
+    replace: '',
+    guard: entry,
+  },
+  {
+    what: 'mesh: entries with a hole are applied',
+    file: 'src/metadata/log/replica.ts',
+    find: 'if (first !== undefined && this.#isFollowing && !continues(entries, this.applied)) {',
+    replace: 'if (first !== undefined && first.index < 0) {',
+    guard: replica,
+  },
+  {
+    what: 'mesh: changes of a node of its own go into the log',
+    file: 'src/metadata/log/sender.ts',
+    find: 'const own = it.changes.filter(isLocal)',
+    replace: 'const own = it.changes.slice(0, 0)',
+    guard: replica,
+  },
+  {
+    what: 'mesh: the chain leaves the rows out',
+    file: 'src/metadata/log/chain.ts',
+    find: "if (DATABASES[database].scope === 'shared') this.#add([database, key, row])",
+    replace: '',
+    guard: replica,
+  },
+]
