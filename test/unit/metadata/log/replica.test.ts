@@ -337,30 +337,26 @@ describe('applying', () => {
 
   test('an outcome or a row that differs makes another chain', () => {
     const absent = { check: 'absent', in: 'approvals', key: 'a' } as const
-    const moves = {
-      change: 'move-tag',
-      in: 'tags',
-      key: ['r', 'latest'],
-      digest: 'd2',
-      at: 1,
-      by: 'c',
-      isImmutable: false,
-    }
-    const tag = { digest: 'd1', pushedAt: 0, previous: [] }
-    for (const [transaction, table, key, row] of [
-      [{ checks: [absent], changes: put('a').changes }, 'approvals', 'a', 7],
-      // Moved on both, from another place on one.
-      [{ checks: [], changes: [moves] }, 'tags', ['r', 'latest'], tag],
+    const key = 'sha256:b'
+    const raise = { change: 'raise', in: 'blobs', key, at: 9 }
+    const blob = { sizeBytes: 1, place: 'file', createdAt: 1, linkedAt: 1 }
+    for (const [transaction, table, row, other] of [
+      [{ checks: [absent], changes: put('a').changes }, 'approvals', undefined, 7],
+      // The same is done on both, to rows that are not the same.
+      [{ checks: [], changes: [raise] }, 'blobs', blob, { ...blob, createdAt: 2 }],
     ] as const) {
-      const { log, replica } = presentNode()
-      replica.submit(order(transaction as unknown as Transaction))
-      log.deliver(log.order())
+      const name = table === 'blobs' ? key : 'a'
+      const one = presentNode()
+      if (row !== undefined) one.disk.writeSync(() => one.disk.put(table, name, row))
+      one.replica.submit(order(transaction as unknown as Transaction))
+      one.log.deliver(one.log.order())
       const disk = new SimDisk()
-      disk.writeSync(() => disk.put(table, key, row))
-      const other = node(disk, 9)
-      other.log.deliver(...log.entries)
-      expect(other.replica.applied).toBe(2)
-      expect(Buffer.from(other.replica.chainAt(2)!)).not.toEqual(Buffer.from(replica.chainAt(2)!))
+      disk.writeSync(() => disk.put(table, name, other))
+      const two = node(disk, 9)
+      two.log.deliver(...one.log.entries)
+      expect(two.replica.applied).toBe(2)
+      const [first, second] = [one, two].map(({ replica }) => Buffer.from(replica.chainAt(2)!))
+      expect(second).not.toEqual(first)
     }
   })
 })
