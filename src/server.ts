@@ -30,7 +30,7 @@ import { openSignatures } from './server/signatures.ts'
 import { makeHealth, makeMetrics, type StatusParts, statusEndpoints } from './server/status.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
 import { makeUseCases, type UseCases } from './server/use-cases.ts'
-import { type OpenDriver, openStorage, type Storage } from './storage/open.ts'
+import { type MeshOfStore, type OpenDriver, openStorage, type Storage } from './storage/open.ts'
 import { Reconciliation } from './storage/reconcile.ts'
 import type { Syncs } from './sync/syncs.ts'
 
@@ -49,6 +49,8 @@ export interface ServerOptions {
   readonly onOpened?: OnOpened
   /** Opens another driver for the bytes of blobs than files; for tests, as no setting chooses one. */
   readonly openDriver?: OpenDriver
+  /** Makes it a node of a mesh, as far as its rows go; for tests, as no setting chooses it yet. */
+  readonly mesh?: MeshOfStore
 }
 
 /** How often idle upload sessions are looked for, ms. */
@@ -65,7 +67,7 @@ export async function startServer(
   const logger = options.logger ?? createLogger(config.log.level)
   const life = new LifeCycle(options.onOpened)
   return life.guard(async () => {
-    const { engine, ports, syncs } = await start(config, logger, life, options.openDriver)
+    const { engine, ports, syncs } = await start(config, logger, life, options)
     logger.info({ event: 'listening', ports, engine: engine.kind }, 'listening')
     return {
       ports,
@@ -84,12 +86,12 @@ async function start(
   config: Config,
   logger: Logger,
   life: LifeCycle,
-  openDriver: OpenDriver | undefined,
+  options: Pick<ServerOptions, 'openDriver' | 'mesh'>,
 ): Promise<Pick<RunningServer, 'ports' | 'syncs'> & { readonly engine: HttpEngine }> {
   // Before anything is opened that would have to be closed again.
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
-  const storage = await openStores(config, openDriver, logger, life)
+  const storage = await openStores(config, options, logger, life)
   const { metadata } = storage
   const reconciliation = makeReconciliation(config, storage, () => useCases, logger)
   // Closed after the use cases: a stop is clean only when no upload writes any more.
@@ -194,7 +196,7 @@ function makeReconciliation(
 
 function openStores(
   { storage, workers }: Config,
-  openDriver: OpenDriver | undefined,
+  { openDriver, mesh }: Pick<ServerOptions, 'openDriver' | 'mesh'>,
   logger: Logger,
   life: LifeCycle,
 ): Promise<Storage> {
@@ -209,6 +211,7 @@ function openStores(
     onQuarantined: (digest: string, reason: string) =>
       logger.error({ digest, reason }, 'blob quarantined'),
     ...(openDriver !== undefined && { openDriver }),
+    ...(mesh !== undefined && { mesh }),
   }
   return openStorage(settings, life)
 }

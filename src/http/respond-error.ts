@@ -38,13 +38,14 @@ export function respondError(
  * Somebody asks for more than there is for him, and is told when to come back: no fault, and a line
  * for each would be one more thing to flood us with. The metrics count them.
  */
-function isLoad({ code, cause, retryAfterSeconds }: RegistryError): boolean {
+function isLoad({ kind, code, cause, retryAfterSeconds }: RegistryError): boolean {
+  if (kind === 'OUTCOME_UNKNOWN') return true
   return code === 'UNAVAILABLE' && cause === undefined && retryAfterSeconds !== undefined
 }
 
 function errorBody(error: RegistryError, requestId: string) {
   const { code } = error
-  const isOurs = code === 'UNKNOWN'
+  const isOurs = error.kind === 'UNKNOWN'
   const first = isOurs
     ? { code, message: ERRORS.UNKNOWN.message, detail: null }
     : { code, message: error.message, detail: error.detail ?? null }

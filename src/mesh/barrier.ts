@@ -48,9 +48,9 @@ export class Barrier {
     const asked = this.#parts
       .head()
       .then((index) => this.#parts.whenVisible(index))
-      .catch((error: unknown) => {
+      .catch(() => {
         this.#restsUntil = this.#parts.now() + restMs
-        throw new RegistryError('LOG_SILENT', { cause: error })
+        throw new RegistryError('LOG_SILENT')
       })
       .finally(() => {
         this.#underWay = undefined

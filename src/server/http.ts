@@ -9,6 +9,7 @@ import { createDispatcher } from '../http/dispatch.ts'
 import { loadEngine } from '../http/engine/load.ts'
 import type { EngineOptions, HttpEngine, HttpRequest } from '../http/engine/port.ts'
 import { readTls } from '../http/engine/tls-files.ts'
+import { freshly } from '../http/freshness.ts'
 import { MirrorFront } from '../http/handlers/mirrored.ts'
 import { PreparedAnswers } from '../http/prepared-answers.ts'
 import { RequestLog } from '../http/request-log.ts'
@@ -31,7 +32,9 @@ export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEn
   const onDenied = (request: HttpRequest) => audit?.refused(request, { reason: 'mirror' })
   const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers, onDenied)
   if (front !== undefined) answers.inspector = (path, prepared) => front.inspect(path, prepared)
-  const gated = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
+  const dispatch = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
+  const { metadata } = storage
+  const gated = metadata.isShared ? freshly(dispatch, metadata) : dispatch
   const { engine, notice, isFallback } = await loadEngine(
     config.server.engine,
     engineOptions(config, parts, browsers, late, browsers.before(gated)),

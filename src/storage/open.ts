@@ -4,6 +4,7 @@
  */
 import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
 import type { BlobDriver, DriverWriter } from '../blobs/driver.ts'
 import { openFileDriver } from '../blobs/files/driver.ts'
 import { fileFolders } from '../blobs/files/open.ts'
@@ -14,7 +15,9 @@ import { BlobStore } from '../blobs/store.ts'
 import { DirectCommits, type StartCommits } from '../metadata/lmdb/commits.ts'
 import { LmdbEnvironment } from '../metadata/lmdb/environment.ts'
 import { metadataFolder } from '../metadata/lmdb/folder.ts'
+import { LogCommits, type LogCommitsParts } from '../metadata/lmdb/log-commits.ts'
 import { LmdbMetadataStore } from '../metadata/lmdb/store.ts'
+import type { LogSettings } from '../metadata/lmdb/worker/messages.ts'
 import { checkSchemaVersion } from '../metadata/migrations.ts'
 import type { Digest } from '../registry/digest.ts'
 import { adoptedSessionsMax } from '../registry/limits.ts'
@@ -26,6 +29,13 @@ import { WorkerError } from '../runtime/worker-failure.ts'
 import { boundedHeapMiB, WorkerPool } from '../runtime/worker-pool.ts'
 import { lockStore } from './lock.ts'
 import type { StoreSetup } from './setup.ts'
+
+/** How the rows of a store are those of a mesh. */
+export interface MeshOfStore extends Omit<LogCommitsParts, 'startWriter'> {
+  /** The number of this node. */
+  readonly member: number
+  readonly log: LogSettings
+}
 
 /** Opens the driver of a store, which closes it. */
 export type OpenDriver = () => BlobDriver | Promise<BlobDriver>
@@ -43,6 +53,8 @@ export interface StorageOptions {
   readonly onQuarantined: (digest: Digest, reason: string) => void
   /** Opens another driver for the bytes of blobs than files below `path`. */
   readonly openDriver?: OpenDriver
+  /** Undefined: the rows are this node's own. */
+  readonly mesh?: MeshOfStore
 }
 
 export interface Storage {
@@ -97,12 +109,14 @@ async function openLocked(
   loaded: ReturnType<typeof loadLibc>,
   life: LifeCycle,
 ): Promise<Storage> {
+  const { mesh } = options
   const metadataPath = metadataFolder(options.path)
-  const isRelaxed = options.durability === 'relaxed'
+  // The log of a mesh has what a loss of power takes from one node.
+  const isRelaxed = options.durability === 'relaxed' || mesh !== undefined
   const starting = watchStart()
   const { onError } = starting
   const writers = new WorkerPool({
-    worker: 'metadata-writer',
+    worker: mesh === undefined ? 'metadata-writer' : 'log-writer',
     threads: 1,
     tasksPerThread: 1,
     // Transactions come and go, and little of them stays: more room would only take memory (measured
@@ -125,8 +139,9 @@ async function openLocked(
   const pager = new Pager(() => pagers.start({ metadataPath, slots: slots.memory }))
   life.opened('pager', pager, (one) => one.close())
   const environment = new LmdbEnvironment(metadataPath, isRelaxed)
-  const startWriter = () => writers.start({ path: metadataPath, isRelaxed })
-  const startCommits: StartCommits = (listener) => new DirectCommits(startWriter, listener)
+  const startCommits = commitsOf(options, writers, metadataPath)
+  // Reads show what the front end has heard of, and nothing newer.
+  if (mesh !== undefined) environment.pin()
   const metadata = new LmdbMetadataStore(environment, startCommits, pager)
   life.opened('metadata', metadata, (one) => one.close())
   // The first answer of the writer: by then a thread that cannot start has said so.
@@ -136,7 +151,7 @@ async function openLocked(
   const openFiles = () =>
     openFileDriver({
       ...options,
-      isFlushed: !isRelaxed,
+      isFlushed: options.durability !== 'relaxed',
       libc: loaded,
       pager,
       slots,
@@ -163,6 +178,26 @@ async function openLocked(
     close: () => life.close(),
   }
 }
+
+/** How transactions reach the thread that writes them. */
+function commitsOf(
+  { path, durability, mesh }: StorageOptions,
+  writers: WorkerPool,
+  metadataPath: string,
+): StartCommits {
+  if (mesh === undefined) {
+    const setup = { path: metadataPath, isRelaxed: durability === 'relaxed' }
+    return (listener) => new DirectCommits(() => writers.start(setup), listener)
+  }
+  const { member, log, ...parts } = mesh
+  const setup = { path: metadataPath, log, member, bootFile: join(path, bootFileName) }
+  return (listener) => {
+    return new LogCommits({ ...parts, startWriter: () => writers.start(setup) }, listener)
+  }
+}
+
+/** Holds the number of a node's last run. */
+const bootFileName = 'run'
 
 /** How `SupervisedTask` begins the sentence. */
 const workerDied = 'worker died: Error: '

@@ -12,7 +12,7 @@ import { loadConfigText } from '../../src/config/load.ts'
 import { loadUws } from '../../src/http/engine/uws/loader.ts'
 import { createLogger } from '../../src/observability/logger.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
-import type { OpenDriver } from '../../src/storage/open.ts'
+import type { MeshOfStore, OpenDriver } from '../../src/storage/open.ts'
 import type { Syncs } from '../../src/sync/syncs.ts'
 import { RawClient } from './raw-http.ts'
 import { RegistryClient } from './registry-client.ts'
@@ -29,6 +29,7 @@ export interface InProcessOptions {
   /** A folder of an earlier registry; a new one otherwise. */
   readonly folder?: string
   readonly openDriver?: OpenDriver
+  readonly mesh?: MeshOfStore
   readonly mirrors?: readonly Readonly<Record<string, unknown>>[]
 }
 
@@ -63,7 +64,7 @@ export class InProcessRegistry {
   }
 
   async start(): Promise<void> {
-    const { engine, config = {}, mirrors = [], openDriver } = this.#options
+    const { engine, config = {}, mirrors = [], openDriver, mesh } = this.#options
     const text = stringify({
       metrics: {},
       ...config,
@@ -79,6 +80,7 @@ export class InProcessRegistry {
     this.#server = await startServer(parsed, {
       logger,
       ...(openDriver !== undefined && { openDriver }),
+      ...(mesh !== undefined && { mesh }),
     })
     this.#client = new RegistryClient(this.port)
   }

@@ -131,6 +131,11 @@ export class LmdbMetadataStore implements MetadataStore {
     return this.#commits.commit(transaction)
   }
 
+  /** Whether other nodes change the rows, too. */
+  get isShared(): boolean {
+    return this.#commits.gate !== undefined
+  }
+
   fresh(): Promise<void> | undefined {
     return this.#commits.gate?.fresh()
   }

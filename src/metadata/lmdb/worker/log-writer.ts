@@ -139,7 +139,8 @@ class LogWriter {
       return
     }
     const waiting = { id, outcomes, effects }
-    if (local.length === all.length) return this.#settle(waiting, this.#replica.applied)
+    // No other node has them.
+    if (local.length === all.length) return this.#settle(waiting, 0)
     const order = this.#replica.submit({ controls: [], transactions: all.filter(isShared) })
     this.#waiting.set(order, waiting)
     this.#orders.set(id, order)
