@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { publint } from 'publint'
 import { describe, expect, test } from 'vitest'
 import { deadLinks, pageNames } from '../support/documents.ts'
+import { type Exceptions, notListed } from '../support/exceptions.ts'
 import { inByteOrder } from '../support/registry-client.ts'
 import { readSourceFiles } from '../support/source-tree.ts'
 
@@ -112,6 +113,15 @@ describe('a production install', () => {
   })
 })
 
+/** Files that nothing loads yet. */
+const NOT_LOADED: Exceptions = {
+  'src/metadata/log/port.ts': 'the mesh is simulated before it meets a network',
+  'src/metadata/log/tail/format.ts': 'the mesh is simulated before it meets a network',
+  'src/metadata/log/tail/reader.ts': 'the mesh is simulated before it meets a network',
+  'src/metadata/log/tail/segments.ts': 'the mesh is simulated before it meets a network',
+  'src/metadata/log/tail/tail.ts': 'the mesh is simulated before it meets a network',
+}
+
 describe('the package', () => {
   const files = readSourceFiles('src', 'workers')
   const byPath = new Map(files.map((file) => [file.path, file]))
@@ -125,7 +135,8 @@ describe('the package', () => {
       reached.add(path)
       for (const { target, isOwn } of byPath.get(path)?.imports ?? []) if (isOwn) open.push(target)
     }
-    expect(files.map(({ path }) => path).filter((path) => !reached.has(path))).toEqual([])
+    const strays = files.map(({ path }) => path).filter((path) => !reached.has(path))
+    expect(notListed(strays, NOT_LOADED)).toEqual([])
   })
 
   test('keeps what its manifest promises to programs and tools', async () => {
