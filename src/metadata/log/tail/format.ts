@@ -30,7 +30,7 @@ export const tokenBytesMax = 1_024
 /** Longest entry, bytes: many times what a node writes at once. */
 export const entryBytesMax = 16 * 1024 * 1024
 /** Longest record, bytes. */
-export const recordBytesMax = recordStartBytes + bodyStartBytes + tokenBytesMax + entryBytesMax
+const recordBytesMax = recordStartBytes + bodyStartBytes + tokenBytesMax + entryBytesMax
 
 /** Whose a tail is: the identity of its log and the name of its cluster, each at most 1,024 bytes. */
 export interface TailOwner {

@@ -4,7 +4,7 @@
  */
 import { closeSync, fstatSync } from 'node:fs'
 import type { LogEntry } from '../port.ts'
-import { decodeRecord, recordBytesMax, type TailOwner } from './format.ts'
+import { decodeRecord, type TailOwner } from './format.ts'
 import { headerOf, openSegment, readAt, readHeader, segmentsIn } from './segments.ts'
 
 /** Most bytes of one answer of `read`, unless a single entry is longer. */
@@ -150,7 +150,6 @@ function collectHere(place: Place, bytesMax: number, before: number): LogEntry[]
     place.position += used
     if (entries.length > 0 || found.is !== 'short' || bytes.length < wanted) return entries
     // One that is longer than what was read: once more, for it alone.
-    if (found.sizeBytes > recordBytesMax) return entries
     wanted = found.sizeBytes
   }
 }

@@ -228,18 +228,10 @@ export class Tail {
     segment.sizeBytes += bytes
   }
 
-  /** The tail ends before what could not be kept; it begins again with what comes next. */
+  /** The tail ends before what is half written, and begins again with what comes next. */
   #leave(error: unknown): void {
     const wasFaulty = this.#isFaulty
     this.#isFaulty = true
-    try {
-      // For readers: what is half written would look like something that comes yet.
-      if (this.#descriptor !== undefined) {
-        ftruncateSync(this.#descriptor, this.#segments.at(-1)!.sizeBytes)
-      }
-    } catch {
-      // They find it by its checksum.
-    }
     if (!wasFaulty) this.#options.onFault(error)
   }
 

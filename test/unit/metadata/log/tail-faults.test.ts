@@ -8,7 +8,11 @@ import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync, writevS
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { encodeRecord } from '../../../../src/metadata/log/tail/format.ts'
+import {
+  decodeRecord,
+  encodeRecord,
+  entryBytesMax,
+} from '../../../../src/metadata/log/tail/format.ts'
 import { nextTurn } from '../../../../src/runtime/next-turn.ts'
 import { entries, entry, readAll, readerOf, tailIn, temporaryFolder } from './tail-entries.ts'
 
@@ -40,7 +44,15 @@ describe('the end that a power loss tears', () => {
     tailIn(folder).append(entries(1, 25))
     const path = newestOf(folder)
     const whole = readFileSync(path)
-    for (const rest of [Buffer.alloc(5_000), whole.subarray(200, 900), Buffer.alloc(300, 0xff)]) {
+    const { head, bytes } = encodeRecord(entry(27))
+    const rests = [
+      Buffer.alloc(5_000),
+      whole.subarray(200, 900),
+      Buffer.alloc(300, 0xff),
+      // Right but for its place.
+      Buffer.concat([head, bytes]),
+    ]
+    for (const rest of rests) {
       writeFileSync(path, Buffer.concat([whole, rest]))
       expect(readAll(readerOf(folder), 0)).toBe(25)
       expect(tailIn(folder).lastIndex).toBe(25)
@@ -115,6 +127,25 @@ describe('a flipped bit', () => {
       reader.close()
     }
   })
+
+  test('is forgotten with the segments that it was in', () => {
+    const folder = temporaryFolder()
+    const tail = tailIn(folder, SMALL)
+    tail.append(entries(50, 90))
+    truncateSync(join(folder, filesOf(folder)[1]!), 400)
+    const reader = readerOf(folder)
+    expect(readAll(reader, 49)).toBe('cut')
+    tail.append(entries(1, 30))
+    expect(readAll(reader, 0)).toBe(30)
+  })
+})
+
+test('a length beyond every entry is no record, not one that is still to come', () => {
+  const start = Buffer.alloc(16)
+  start.writeUInt32BE(entryBytesMax + 2_000, 0)
+  expect(decodeRecord(start, 1)).toEqual({ is: 'bad' })
+  start.writeUInt32BE(entryBytesMax, 0)
+  expect(decodeRecord(start, 1)).toMatchObject({ is: 'short' })
 })
 
 describe('a full disk', () => {
@@ -196,7 +227,10 @@ describe('two writers', () => {
     const folder = temporaryFolder()
     const tail = tailIn(folder, SMALL)
     tail.append(entries(1, 25))
+    const reader = readerOf(folder)
+    expect(readAll(reader, 0)).toBe(25)
     for (const name of filesOf(folder)) rmSync(join(folder, name))
+    expect(reader.read(25, 100)).toBe('cut')
     tail.append(entries(26, 27))
     expect(readAll(tail, 25)).toBe(27)
     expect(tailIn(folder, SMALL).firstIndex).toBe(26)
