@@ -227,7 +227,7 @@ describe('the receiver', () => {
       'what is no view',
       'view',
       (it) => {
-        it.fill(7, 24, 24 + 64)
+        it.fill(7, 24 + 24, 24 + 28)
         return hashedAgain(it)
       },
     ],
@@ -313,9 +313,11 @@ describe('the receiver', () => {
     const metadata = metadataPath()
     mkdirSync(`${metadata}.part`)
     writeFileSync(`${metadata}.part/data.mdb`, Buffer.alloc(9_000_000, 1))
+    writeFileSync(`${metadata}.part/lock.mdb`, 'old')
     await receiveSnapshot(inPieces(stream), target(metadata))
     await receiveSnapshot(inPieces(other), target(metadata))
     expect(besides(metadata)).toEqual(['meta.new'])
+    expect(readdirSync(`${metadata}.new`)).toEqual(['data.mdb'])
     expectReceived(metadata, other)
   })
 

@@ -135,8 +135,8 @@ describe('a flipped bit', () => {
     truncateSync(join(folder, filesOf(folder)[1]!), 400)
     const reader = readerOf(folder)
     expect(readAll(reader, 49)).toBe('cut')
-    tail.append(entries(1, 30))
-    expect(readAll(reader, 0)).toBe(30)
+    tail.append(entries(1, 90))
+    expect(readAll(reader, 0)).toBe(90)
   })
 })
 
@@ -184,6 +184,38 @@ describe('a full disk', () => {
     expect(faults, 'and again, when some were kept in between').toHaveLength(2)
     const again = tailIn(folder, SMALL)
     expect([again.firstIndex, again.lastIndex]).toEqual([32, 50])
+  })
+
+  test('may refuse any write, also the header of a segment: the same entry may come again', () => {
+    const folder = temporaryFolder()
+    let isFull = false
+    const write: typeof writevSync = (descriptor, parts, position) => {
+      if (isFull) throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
+      return writevSync(descriptor, parts, position)
+    }
+    let faults = 0
+    const onFault = () => {
+      faults += 1
+    }
+    const tail = tailIn(folder, { ...SMALL, onFault, write })
+    for (let index = 1; index <= 60; index += 1) {
+      isFull = index > 20 && index % 11 === 0
+      tail.append([entry(index)])
+      isFull = false
+      tail.append([entry(index)])
+      expect(readAll(tail, tail.firstIndex! - 1)).toBe(index)
+      expect(tailIn(folder, SMALL).lastIndex).toBe(index)
+    }
+    expect(faults).toBe(4)
+    for (let first = 2; first <= 12; first += 1) {
+      const rolled = tailIn(join(folder, String(first)), { ...SMALL, onFault, write })
+      rolled.append(entries(1, first - 1))
+      isFull = true
+      rolled.append([entry(first)])
+      isFull = false
+      rolled.append([entry(first)])
+      expect(readAll(rolled, rolled.firstIndex! - 1)).toBe(first)
+    }
   })
 
   test('that is really full does the same', (context) => {
