@@ -150,6 +150,13 @@ test('TLS: the own authority and certificate are needed, and used', async () => 
   await log.append(Buffer.from('second'))
   await following.until(2)
 
+  // A name that the certificate does not have; connected to, it is the same server.
+  const named = etcd.endpoints[0]!.replace('127.0.0.1', 'localhost')
+  const misnamed = logOn(etcd, { tls: right, endpoints: [named] })
+  // `localhost` may be an address more, on which nothing listens.
+  const code = expect.stringMatching(/^(denied|no-quorum)$/)
+  await expect(misnamed.create(Buffer.from('x'))).rejects.toMatchObject({ code })
+
   const wrong: readonly (EtcdTls | undefined)[] = [
     { ca: read(authority.cert) },
     { cert: right.cert!, key: right.key! },
@@ -157,6 +164,13 @@ test('TLS: the own authority and certificate are needed, and used', async () => 
   for (const tls of wrong) {
     await expect(logOn(etcd, { tls: tls! }).head()).rejects.toMatchObject({ code: 'denied' })
   }
+  // An address that the certificate does not have.
+  const elsewhere = authority.issue('elsewhere', 'IP:127.0.0.2,DNS:etcd')
+  const other = await single({
+    scheme: 'https',
+    flags: ['--cert-file', elsewhere.cert, '--key-file', elsewhere.key],
+  })
+  await expect(logOn(other, { tls: right }).head()).rejects.toMatchObject({ code: 'denied' })
   const plain = new EtcdLog({ endpoints: etcd.endpoints, cluster: 'test' })
   ends.push(() => plain.close())
   await expect(plain.create(Buffer.from('x'))).rejects.toMatchObject({ code: 'no-quorum' })

@@ -3,6 +3,8 @@
  * bytes: the messages are `messages.ts`, so that no loader of protobuf files runs. Time-outs, other
  * endpoints and further tries are the business of who calls.
  */
+import { isIP } from 'node:net'
+import { checkServerIdentity, type PeerCertificate } from 'node:tls'
 import {
   type ChannelCredentials,
   Client,
@@ -39,6 +41,9 @@ const OPTIONS: ClientOptions = {
   'grpc.use_local_subchannel_pool': 1,
 }
 
+/** Sent in TLS where the endpoint is an address. */
+const NAME_OF_ADDRESS = 'etcd'
+
 /** Members that have lost their leader end such a stream instead of keeping it silent. */
 const NEEDS_LEADER = { hasleader: 'true' } as const
 
@@ -51,7 +56,18 @@ class GrpcConnection implements EtcdConnection {
   readonly #client: Client
 
   constructor(endpoint: string, tls: EtcdTls | undefined) {
-    this.#client = new Client(`dns:${endpoint}`, credentialsOf(tls), OPTIONS)
+    const target = `dns:${endpoint}`
+    const address = addressIn(endpoint)
+    if (tls === undefined) {
+      this.#client = new Client(target, credentials.createInsecure(), OPTIONS)
+    } else if (address === undefined) {
+      this.#client = new Client(target, credentialsOf(tls), OPTIONS)
+    } else {
+      // grpc-js sends an address as the server's name, which is none: Node 26 refuses that. With another
+      // name in its place, the certificate is still compared with the address.
+      const options = { ...OPTIONS, 'grpc.ssl_target_name_override': NAME_OF_ADDRESS }
+      this.#client = new Client(target, credentialsOf(tls, address), options)
+    }
   }
 
   call(method: string, request: Uint8Array, end: CallEnd): () => void {
@@ -106,9 +122,22 @@ class GrpcConnection implements EtcdConnection {
   }
 }
 
-function credentialsOf(tls: EtcdTls | undefined): ChannelCredentials {
-  if (tls === undefined) return credentials.createInsecure()
-  return credentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.cert))
+/** `address`: what the server's certificate has to be for, when that is no name. */
+function credentialsOf({ ca, key, cert }: EtcdTls, address?: string): ChannelCredentials {
+  const verify =
+    address === undefined
+      ? {}
+      : {
+          checkServerIdentity: (_: string, peer: PeerCertificate) =>
+            checkServerIdentity(address, peer),
+        }
+  return credentials.createSsl(pem(ca), pem(key), pem(cert), verify)
+}
+
+/** The IP address of `address:port`; undefined for a name. */
+function addressIn(endpoint: string): string | undefined {
+  const host = endpoint.slice(0, endpoint.lastIndexOf(':')).replace(/^\[|\]$/g, '')
+  return isIP(host) === 0 ? undefined : host
 }
 
 function pem(value: string | Uint8Array | undefined): Buffer | null {

@@ -395,6 +395,10 @@ describe('a follower', () => {
     await time.advance(1000)
     etcd.put(KEY, '3')
     expect(textsOf(following)).toEqual(['1', '2', '3'])
+    // It is the right one again: an append is a put alone.
+    etcd.calls.length = 0
+    await log.append(Buffer.from('4'))
+    expect(etcd.calls.map(({ method }) => method)).toEqual([METHODS.put])
   })
 
   test('takes nothing while all endpoints are another etcd, whose log is longer', async () => {
