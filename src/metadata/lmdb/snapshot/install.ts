@@ -25,7 +25,10 @@ import { lockFile, SnapshotError, snapshotFolders, viewFile } from './format.ts'
 const rowsPerStep = 500
 
 /** Rows of local tables that describe the copy itself. */
-const KEPT: Partial<Record<DatabaseName, readonly string[]>> = { system: ['schemaVersion'] }
+const KEPT: Partial<Record<DatabaseName, readonly string[]>> = {
+  system: ['schemaVersion'],
+  places: ['applied'],
+}
 
 /** Each step that changes something, so that a test can end the process before any of them. */
 export interface InstallDisk {
