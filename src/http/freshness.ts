@@ -5,7 +5,7 @@
  */
 import { pathOf, pathOfAll, pathOfLists } from '../metadata/paths.ts'
 import type { MetadataStore } from '../metadata/port.ts'
-import type { Digest } from '../registry/digest.ts'
+import { parseDigest } from '../registry/digest.ts'
 import { isOpenPath } from './access/needs.ts'
 import type { ByteSource, Handler, HttpRequest, HttpResponse, ResponseHead } from './engine/port.ts'
 import { parseRoute, type Route } from './router.ts'
@@ -75,10 +75,12 @@ function pathOfRoute(route: Route | undefined): string | undefined {
 
 function isHere(store: Store, route: Route | undefined): boolean {
   if (route?.kind === 'blob') {
-    return store.get('links', [route.repository, route.digest as Digest]) !== undefined
+    const digest = parseDigest(route.digest)
+    return digest.ok && store.get('links', [route.repository, digest.value]) !== undefined
   }
-  if (route?.kind !== 'manifest' || !route.reference.includes(':')) return false
-  return store.get('manifests', [route.repository, route.reference as Digest]) !== undefined
+  if (route?.kind !== 'manifest') return false
+  const digest = parseDigest(route.reference)
+  return digest.ok && store.get('manifests', [route.repository, digest.value]) !== undefined
 }
 
 /** Sends nothing before all nodes show what it was made of. */

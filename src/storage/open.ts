@@ -4,7 +4,6 @@
  */
 import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import type { BlobDriver, DriverWriter } from '../blobs/driver.ts'
 import { openFileDriver } from '../blobs/files/driver.ts'
 import { fileFolders } from '../blobs/files/open.ts'
@@ -12,12 +11,9 @@ import { Pager } from '../blobs/files/pager.ts'
 import { ReadSlots } from '../blobs/files/slots.ts'
 import { Quarantine } from '../blobs/quarantine.ts'
 import { BlobStore } from '../blobs/store.ts'
-import { DirectCommits, type StartCommits } from '../metadata/lmdb/commits.ts'
 import { LmdbEnvironment } from '../metadata/lmdb/environment.ts'
 import { metadataFolder } from '../metadata/lmdb/folder.ts'
-import { LogCommits, type LogCommitsParts } from '../metadata/lmdb/log-commits.ts'
 import { LmdbMetadataStore } from '../metadata/lmdb/store.ts'
-import type { LogSettings } from '../metadata/lmdb/worker/messages.ts'
 import { checkSchemaVersion } from '../metadata/migrations.ts'
 import type { Digest } from '../registry/digest.ts'
 import { adoptedSessionsMax } from '../registry/limits.ts'
@@ -27,15 +23,11 @@ import { loadLibc } from '../runtime/libc.ts'
 import { LifeCycle } from '../runtime/life-cycle.ts'
 import { WorkerError } from '../runtime/worker-failure.ts'
 import { boundedHeapMiB, WorkerPool } from '../runtime/worker-pool.ts'
+import { commitsOf, type MeshOfStore } from './commits.ts'
 import { lockStore } from './lock.ts'
 import type { StoreSetup } from './setup.ts'
 
-/** How the rows of a store are those of a mesh. */
-export interface MeshOfStore extends Omit<LogCommitsParts, 'startWriter'> {
-  /** The number of this node. */
-  readonly member: number
-  readonly log: LogSettings
-}
+export type { MeshOfStore } from './commits.ts'
 
 /** Opens the driver of a store, which closes it. */
 export type OpenDriver = () => BlobDriver | Promise<BlobDriver>
@@ -178,26 +170,6 @@ async function openLocked(
     close: () => life.close(),
   }
 }
-
-/** How transactions reach the thread that writes them. */
-function commitsOf(
-  { path, durability, mesh }: StorageOptions,
-  writers: WorkerPool,
-  metadataPath: string,
-): StartCommits {
-  if (mesh === undefined) {
-    const setup = { path: metadataPath, isRelaxed: durability === 'relaxed' }
-    return (listener) => new DirectCommits(() => writers.start(setup), listener)
-  }
-  const { member, log, ...parts } = mesh
-  const setup = { path: metadataPath, log, member, bootFile: join(path, bootFileName) }
-  return (listener) => {
-    return new LogCommits({ ...parts, startWriter: () => writers.start(setup) }, listener)
-  }
-}
-
-/** Holds the number of a node's last run. */
-const bootFileName = 'run'
 
 /** How `SupervisedTask` begins the sentence. */
 const workerDied = 'worker died: Error: '

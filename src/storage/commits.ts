@@ -1,0 +1,41 @@
+/**
+ * @module How transactions reach the thread that writes them: on this node's disk, or through the log of a mesh.
+ */
+import { join } from 'node:path'
+import { DirectCommits, type StartCommits } from '../metadata/lmdb/commits.ts'
+import { LogCommits, type LogCommitsParts } from '../metadata/lmdb/log-commits.ts'
+import type { LogSettings } from '../metadata/lmdb/worker/messages.ts'
+import type { WorkerPool } from '../runtime/worker-pool.ts'
+
+/** How the rows of a store are those of a mesh. */
+export interface MeshOfStore extends Omit<LogCommitsParts, 'startWriter'> {
+  /** The number of this node. */
+  readonly member: number
+  readonly log: LogSettings
+}
+
+interface CommitOptions {
+  readonly path: string
+  readonly durability: 'full' | 'relaxed'
+  readonly mesh?: MeshOfStore
+}
+
+/** How transactions reach the thread that writes them. */
+export function commitsOf(
+  { path, durability, mesh }: CommitOptions,
+  writers: WorkerPool,
+  metadataPath: string,
+): StartCommits {
+  if (mesh === undefined) {
+    const setup = { path: metadataPath, isRelaxed: durability === 'relaxed' }
+    return (listener) => new DirectCommits(() => writers.start(setup), listener)
+  }
+  const { member, log, ...parts } = mesh
+  const setup = { path: metadataPath, log, member, bootFile: join(path, bootFileName) }
+  return (listener) => {
+    return new LogCommits({ ...parts, startWriter: () => writers.start(setup) }, listener)
+  }
+}
+
+/** Holds the number of a node's last run. */
+const bootFileName = 'run'
