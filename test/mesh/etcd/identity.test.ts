@@ -84,7 +84,7 @@ test('a key that an append made, and not `create`, is no log', async () => {
   const log = logOn(etcd)
   await log.create(Buffer.from('first'))
   await remove(etcd.endpoints[0]!, 'fastregistry/test/log/0')
-  // Nothing in the answer to a put tells: whoever follows or asks is told.
+  // Nothing in the answer to a put tells: a follower is told, and a question.
   await log.append(Buffer.from('void'))
   await expect(log.head()).rejects.toMatchObject({ code: 'changed' })
   await expect(log.append(Buffer.from('refused'))).rejects.toMatchObject({ code: 'changed' })

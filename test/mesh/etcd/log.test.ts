@@ -140,7 +140,7 @@ describe('a log in etcd', () => {
 })
 
 describe('truncation', () => {
-  test('cuts who is behind it, and nobody else', async () => {
+  test('cuts a follower that is behind it, and no other', async () => {
     const { log } = await created()
     const running = followFrom(log)
     for (let at = 2; at <= 20; at += 1) await log.append(text(`${at}`))

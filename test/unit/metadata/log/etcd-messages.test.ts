@@ -73,7 +73,7 @@ describe('requests', () => {
 })
 
 describe('answers', () => {
-  test('of a range have keys at their place; fields that nobody knows are skipped', () => {
+  test('of a range have keys at their place; unknown fields are skipped', () => {
     const answer = readRange(bytes(RANGE))
     expect(answer.header).toEqual(header)
     expect(answer.kvs.map((kv) => ({ ...kv, key: hex(kv.key), value: hex(kv.value) }))).toEqual([
@@ -146,6 +146,7 @@ describe('answers', () => {
     ['a length without end', `${HEADER}12ffffffffffffffffffff`],
     ['a length above the message', `${HEADER}12ffffffff0f`],
     ['a number of eleven bytes', `${HEADER}10ffffffffffffffffffff01`],
+    ['a zero of eleven bytes', `${HEADER}10${'80'.repeat(10)}00`],
     ['a number of 65 bits', `${HEADER}10ffffffffffffffffff02`],
     ['field 0', `${HEADER}0000`],
     ['a field number above 2^29', `${HEADER}8080808080010a`],
@@ -168,7 +169,7 @@ describe('answers', () => {
     }
   })
 
-  test('fixed fields that nobody knows are skipped', () => {
+  test('fixed unknown fields are skipped', () => {
     expect(readHeaderOnly(bytes(`790000000000000000${HEADER}7d00000000`))).toEqual(header)
   })
 
