@@ -2,7 +2,7 @@
  * @module The log of the mesh in etcd, which is used as a sequencer and as nothing else: the log is the
  * history of one key. An append is a plain put, so that nodes never contend; etcd counts the versions of
  * the key, and that count is the index of an entry; the revision of an entry is its token. Compaction is
- * truncation. Nothing is ever deleted, and no further keys are made.
+ * truncation. Nothing is ever deleted; one empty key beside it names the log (`origin.ts`).
  */
 import { type Random, randomHexId, systemRandom } from '../../../runtime/random.ts'
 import type { LogFollower, LogPlace, SequencedLog } from '../port.ts'
