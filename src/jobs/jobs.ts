@@ -51,9 +51,11 @@ export class Jobs {
     return this.#running.get(id)?.row ?? this.#unwritten.get(id) ?? this.#metadata.get('jobs', id)
   }
 
-  /** Whether a job of this kind runs, and which. */
+  /** Whether a job of this kind runs, and which. One that says that it has ended does not, written or not. */
   running(kind: string): string | undefined {
-    for (const [id, { row }] of this.#running) if (row.kind === kind) return id
+    for (const [id, { row }] of this.#running) {
+      if (row.kind === kind && row.state === 'running') return id
+    }
     return undefined
   }
 
