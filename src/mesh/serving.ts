@@ -22,6 +22,9 @@ import { Waiters } from './waiters.ts'
 /** Between two beats, ms. */
 const beatMs = 1_000
 
+/** What a node waits for its own leave at most, ms. */
+const leaveMsMax = 1_000
+
 export interface ServingParts {
   readonly member: number
   readonly boot: number
@@ -67,7 +70,10 @@ export class ServingSet implements ReadGate {
   readonly #lag = new Lag()
   /** How reads are answered, and asked to be: `barrier` for a while, too, when this node is slow. */
   #mode: ReadMode
+  /** The last entry that was heard of, and that reads show. */
   #visible = 0
+  /** The last that reads show: they may be ahead of what was heard. */
+  #shown = 0
   #stable = 0
   #leaseUntil = Number.NEGATIVE_INFINITY
   /** The sign of life that is under way, and when it was sent; undefined: none is. */
@@ -78,6 +84,7 @@ export class ServingSet implements ReadGate {
   #tickedAt: number
   #isClosed = false
   #closed: () => void = () => undefined
+  #leaving: { readonly resolve: () => void; readonly until: number } | undefined
 
   /** `visible`: what the node has applied before it follows the log; `sessions`: the rows of it, by member. */
   constructor(
@@ -135,9 +142,16 @@ export class ServingSet implements ReadGate {
    * when none can any more; rejects with LOG_SILENT.
    */
   settled(path: string): Promise<void> | undefined {
+    if (this.#shown > this.#visible) return this.#settledBehind(path)
     if (this.#dirty.isClean) return undefined
     const index = this.#dirty.indexOf(path)
     return index === undefined ? undefined : this.whenStable(index)
+  }
+
+  /** What was read may rest on an entry that was not heard of yet: which paths that changes is not known. */
+  async #settledBehind(path: string): Promise<void> {
+    await this.#whenVisible(this.#shown)
+    await this.settled(path)
   }
 
   /** Resolves when reads of all the set show the entry; undefined: they do. Rejects with LOG_SILENT. */
@@ -158,6 +172,11 @@ export class ServingSet implements ReadGate {
     this.#findStable()
   }
 
+  /** Reads here show an entry, which may not have been heard of yet. */
+  onShown(index: number): void {
+    this.#shown = index
+  }
+
   /** A peer says what its reads show, beside the log and sooner. */
   onReport(member: number, boot: number, visible: number): void {
     const peer = this.#peers.get(member)
@@ -174,6 +193,7 @@ export class ServingSet implements ReadGate {
       if (silence > 0) this.#peers.set(member, { ...peer, seenAt: peer.seenAt + silence })
     }
     this.#tickedAt = now
+    if (this.#leaving !== undefined && now >= this.#leaving.until) this.#leaving.resolve()
     this.#stableWaiters.expire(now)
     this.#visibleWaiters.expire(now)
     if ((this.#own()?.presentAt ?? 0) === 0) this.#comeIn()
@@ -184,14 +204,20 @@ export class ServingSet implements ReadGate {
     }
   }
 
-  /** Goes out of the set in an orderly way: answers nothing more on its own, and lets no write wait for it. */
-  leave(): void {
+  /**
+   * Goes out of the set in an orderly way: answers nothing more on its own. Resolves when no write waits for reads
+   * here any more, or after a second: then the others find it out themselves.
+   */
+  leave(): Promise<void> {
     this.#isClosed = true
     this.#leaseUntil = Number.NEGATIVE_INFINITY
     const own = this.#own()
-    if (own === undefined || own.presentAt === 0) return
+    if (own === undefined || own.presentAt === 0) return Promise.resolve()
     const { member, boot } = this.#parts
     this.#parts.submit([{ control: 'absent', member, boot, beat: own.beat }])
+    return new Promise((resolve) => {
+      this.#leaving = { resolve, until: this.#parts.now() + leaveMsMax }
+    })
   }
 
   /** Calls back when the set is closed. */
@@ -203,6 +229,7 @@ export class ServingSet implements ReadGate {
   close(): void {
     this.#isClosed = true
     this.#closed()
+    this.#leaving?.resolve()
     this.#leaseUntil = Number.NEGATIVE_INFINITY
     this.#stableWaiters.refuse(new RegistryError('LOG_SILENT'))
     this.#visibleWaiters.refuse(new RegistryError('LOG_SILENT'))
@@ -280,6 +307,7 @@ export class ServingSet implements ReadGate {
   }
 
   #goOut(): void {
+    this.#leaving?.resolve()
     this.#leaseUntil = Number.NEGATIVE_INFINITY
     this.#sent = undefined
     this.#isComing = false

@@ -103,6 +103,10 @@ export interface ReadGate {
   whenStable(index: number): Promise<void> | undefined
   /** Entries were applied, and reads here show them. */
   onSeen(entries: readonly SeenEntry[]): void
+  /** Reads here show an entry, which may not have been heard of yet. */
+  onShown(index: number): void
+  /** Goes out of the set in an orderly way: resolves when no write waits for reads here, or after a second. */
+  leave(): Promise<void>
   /** Ends all waiting: it rejects. */
   close(): void
 }

@@ -144,8 +144,9 @@ function runControl(rows: RowAccess, index: number, { member }: Entry, it: Contr
     }
     case 'absent': {
       const other = rows.get('sessions', String(it.member)) as SessionRow | undefined
-      if (other === undefined || other.boot !== it.boot || other.beat !== it.beat) return false
-      if (other.presentAt === 0) return false
+      if (other === undefined || other.boot !== it.boot || other.presentAt === 0) return false
+      // Who says so of itself needs no proof; of another, there may be newer news.
+      if (it.member !== member && other.beat !== it.beat) return false
       putSession(rows, it.member, { ...other, presentAt: 0 })
       dropPieces(rows, it.member)
       return true

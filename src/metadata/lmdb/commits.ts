@@ -31,6 +31,8 @@ export interface Commits {
 export interface CommitListener {
   /** Makes reads show what is committed. */
   refresh(): void
+  /** The last entry of the log that reads show, as far as it is written; 0 before the first. */
+  shown(): number
   tell(it: Transaction, outcome: Extract<CommitOutcome, { applied: true }>): void
   retell(effects: readonly Effect[]): void
   /** Transactions may have been applied whose outcome is not known. */

@@ -95,6 +95,7 @@ export class LogCommits implements Commits {
   async close(): Promise<void> {
     this.#send()
     while (this.#sent.size > 0) await nextTurn()
+    await this.#gate.leave()
     this.#gate.close()
     await this.#writer.close()
   }
@@ -116,12 +117,12 @@ export class LogCommits implements Commits {
         break
       case 'seen':
         this.#durable = reply.durable
-        this.#listener.refresh()
+        this.#refresh()
         this.#listener.retell(reply.effects)
         this.#gate.onSeen(reply.entries)
         break
       case 'settled':
-        this.#listener.refresh()
+        this.#refresh()
         this.#listener.retell(reply.effects)
         this.#onSettled(reply.id, reply.index, reply.outcomes)
         break
@@ -148,6 +149,12 @@ export class LogCommits implements Commits {
     }
   }
 
+  /** Reads may be ahead of what the writer has said: it goes on meanwhile. */
+  #refresh(): void {
+    this.#listener.refresh()
+    this.#gate.onShown(this.#listener.shown())
+  }
+
   #startGate({ boot, applied, sessions }: Extract<LogWriterReply, { kind: 'ready' }>): void {
     this.#listener.refresh()
     this.#durable = applied
@@ -163,6 +170,7 @@ export class LogCommits implements Commits {
       isSilent: () => this.#isSilent,
       durable: () => this.#durable,
     })
+    this.#gate.onShown(this.#listener.shown())
   }
 
   #head(): Promise<number> {
@@ -243,5 +251,7 @@ const closedGate: ReadGate = {
   settled: () => undefined,
   whenStable: () => Promise.reject(new RegistryError('LOG_SILENT')),
   onSeen: () => undefined,
+  onShown: () => undefined,
+  leave: () => Promise.resolve(),
   close: () => undefined,
 }

@@ -5,6 +5,7 @@
 import type { Digest } from '../../registry/digest.ts'
 import { type EffectListener, retellEffects, tellEffects } from '../effects.ts'
 import type { MetadataStore } from '../port.ts'
+import type { PlaceRow } from '../rows/mesh.ts'
 import type { DatabaseName, Databases } from '../schema.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import type { Commits, StartCommits } from './commits.ts'
@@ -30,6 +31,7 @@ export class LmdbMetadataStore implements MetadataStore {
     this.#pager = pager
     this.#commits = startCommits({
       refresh: () => environment.refresh(),
+      shown: () => (environment.get('places', 'applied') as PlaceRow | undefined)?.index ?? 0,
       tell: (it, outcome) => {
         for (const listener of this.#listeners) tellEffects(it, outcome, listener)
       },

@@ -4,7 +4,7 @@
  */
 import { type Around, applyTogether } from '../apply/transaction.ts'
 import type { AppliedEntry } from '../entry.ts'
-import { isShared, type Transaction } from '../transaction.ts'
+import type { CommitOutcome, Transaction } from '../transaction.ts'
 import { Applier, type ReplicaStore } from './applier.ts'
 import type { LogEntry, SequencedLog } from './port.ts'
 import { type Order, Sender, type Settled } from './sender.ts'
@@ -102,16 +102,19 @@ export class Replica {
   }
 
   /**
-   * Takes an order; it is settled under the returned id when it was applied or is void, and never when the
-   * process ends before. Changes of this node's own tables alone are applied here and now, and settled before it
-   * returns; it throws what the store throws then.
+   * Takes an order of shared changes, with such of this node's own tables among them at most. It is settled under
+   * the returned id when it was applied or is void, and never when the process ends before.
    */
   submit(order: Order): number {
     const id = this.#nextId++
-    const { controls, transactions } = order
-    if (controls.length > 0 || transactions.some(isShared)) this.#sender.submit(id, order)
-    else this.#applyLocal(id, transactions)
+    this.#sender.submit(id, order)
     return id
+  }
+
+  /** Applies transactions that change this node's own tables alone, here and now. Throws what the store throws. */
+  applyLocal(transactions: readonly Transaction[]): readonly CommitOutcome[] {
+    const { store, around } = this.#parts
+    return store.writeSync(() => applyTogether(store, [transactions], around))[0]!
   }
 
   /** Takes an order back that was not sent yet: then nothing of it will be done. False: it was sent, or settled. */
@@ -143,12 +146,6 @@ export class Replica {
     this.#isFollowing = false
     this.#unfollow?.()
     this.#unfollow = undefined
-  }
-
-  #applyLocal(id: number, transactions: readonly Transaction[]): void {
-    const { store, around, listener } = this.#parts
-    const [outcomes] = store.writeSync(() => applyTogether(store, [transactions], around))
-    listener.onSettled({ id, index: this.applied, fate: 'applied', outcomes: outcomes!, done: [] })
   }
 
   #follow(): void {

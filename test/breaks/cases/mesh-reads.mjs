@@ -20,6 +20,13 @@ export const BREAKS = [
     guard: simulation,
   },
   {
+    what: 'mesh: an answer may rest on what was not heard of',
+    file: serving,
+    find: 'if (this.#shown > this.#visible) return this.#settledBehind(path)',
+    replace: '',
+    guard: simulation,
+  },
+  {
     what: 'mesh: a write is acknowledged when one node shows it',
     file: serving,
     find: 'if (index <= this.#stable) return undefined',

@@ -8,7 +8,7 @@ import { ServingSet } from '../../../src/mesh/serving.ts'
 import type { AppliedEntry, SeenEntry } from '../../../src/metadata/entry.ts'
 import { Replica } from '../../../src/metadata/log/replica.ts'
 import type { Order, Settled } from '../../../src/metadata/log/sender.ts'
-import type { SessionRow } from '../../../src/metadata/rows/mesh.ts'
+import type { PlaceRow, SessionRow } from '../../../src/metadata/rows/mesh.ts'
 import type { TagRow } from '../../../src/metadata/schema.ts'
 import type { Transaction } from '../../../src/metadata/transaction.ts'
 import type { MemoryLog } from './memory-log.ts'
@@ -75,9 +75,6 @@ export class SimNode {
     this.#callers = new Map()
     this.#front = new Map()
     this.#lastToFront = 0
-    for (const key of disk.firstKeys('tags', [repository]) as (readonly string[])[]) {
-      this.#front.set(key[1]!, (disk.get('tags', key) as TagRow).digest)
-    }
     const now = () => run.clock.monotonic()
     const { boot } = disk
     this.replica = new Replica({
@@ -124,6 +121,7 @@ export class SimNode {
       this.replica.applied,
       sessions,
     )
+    this.#refresh()
     this.replica.start()
     const tick = () => {
       this.replica.tick()
@@ -131,6 +129,12 @@ export class SimNode {
       run.at(tickMs, tick)
     }
     run.at(time.random.between(0, tickMs), tick)
+    // A commit of this node's own tables makes reads show all that is there.
+    const local = () => {
+      this.#toFrontInOrder(() => this.#refresh())
+      run.at(time.random.exponential(40), local)
+    }
+    run.at(time.random.exponential(40), local)
   }
 
   crash(lostCommits: number): void {
@@ -178,22 +182,20 @@ export class SimNode {
     caller?.resolve(settled)
   }
 
-  /** The front end hears of it later; what its reads show is what was there when the writer had applied it. */
+  /** The front end hears of it later, and its reads show what is there by then: more, perhaps, than it has heard. */
   #toFront(entries: readonly AppliedEntry[]): void {
-    const now: [string, string | undefined][] = []
-    for (const entry of entries) {
-      for (const tag of tagsOf(entry)) {
-        const row = this.disk.get('tags', [repository, tag]) as TagRow | undefined
-        now.push([tag, row?.digest])
-      }
-    }
     this.#toFrontInOrder(() => {
-      for (const [tag, digest] of now) {
-        if (digest === undefined) this.#front.delete(tag)
-        else this.#front.set(tag, digest)
-      }
+      this.#refresh()
       this.serving.onSeen(entries.map(seen))
     })
+  }
+
+  #refresh(): void {
+    this.#front.clear()
+    for (const key of this.disk.firstKeys('tags', [repository]) as (readonly string[])[]) {
+      this.#front.set(key[1]!, (this.disk.get('tags', key) as TagRow).digest)
+    }
+    this.serving.onShown((this.disk.get('places', 'applied') as PlaceRow | undefined)?.index ?? 0)
   }
 
   #toFrontInOrder(run: () => void): void {

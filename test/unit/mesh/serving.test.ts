@@ -134,11 +134,26 @@ describe('the lease', () => {
   })
 
   test('is given up before the others hear of it', async () => {
-    const { set, sent, comeIn } = member()
+    const { state, set, sent, see, comeIn } = member()
     await comeIn()
-    set.leave()
+    const left = set.leave()
     expect(set.isServing).toBe(false)
     expect(sent.at(-1)).toEqual({ control: 'absent', member: 1, boot: 5, beat: 2 })
+    see(1, sent.at(-1))
+    await left
+    const count = sent.length
+    state.now = 10_000
+    set.tick()
+    expect([set.isServing, sent.length]).toEqual([false, count])
+  })
+
+  test('is not waited for longer than a second when a node leaves', async () => {
+    const { state, set, comeIn } = member()
+    await comeIn()
+    const left = set.leave()
+    state.now = 1_000
+    set.tick()
+    await left
   })
 })
 
@@ -187,6 +202,23 @@ describe('others', () => {
     expect([set.stable, set.settled('r:a')]).toEqual([index, undefined])
     expect(set.whenStable(index)).toBeUndefined()
     expect(set.whenStable(beat)).toBeInstanceOf(Promise)
+  })
+
+  test('an answer that may rest on what was not heard of waits for that', async () => {
+    const { set, see, comeIn } = member()
+    await comeIn()
+    set.onReport(2, 1, 99)
+    set.onShown(set.visible + 2)
+    let isSettled = false
+    const settled = set.settled('r:b')!.then(() => {
+      isSettled = true
+    })
+    see(2, undefined, ['r:a'])
+    for (let turn = 0; turn < 10; turn += 1) await null
+    expect(isSettled).toBe(false)
+    see(2, undefined, ['r:b'])
+    await settled
+    expect(set.settled('r:b')).toBeUndefined()
   })
 
   test('that ask the log for each read are waited for by none', async () => {

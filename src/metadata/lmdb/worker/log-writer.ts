@@ -5,7 +5,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import { systemClock } from '../../../runtime/clock.ts'
 import { toWorkerFailure } from '../../../runtime/worker-failure.ts'
-import { applyTogether } from '../../apply/transaction.ts'
 import { type Effect, effectsOf } from '../../effects.ts'
 import type { AppliedEntry, SeenEntry } from '../../entry.ts'
 import type { SequencedLog } from '../../log/port.ts'
@@ -124,15 +123,11 @@ class LogWriter {
     const effects: Effect[] = []
     const local = all.filter((it) => !isShared(it))
     try {
-      if (local.length > 0) {
-        const [applied] = this.#environment.writeSync(() =>
-          applyTogether(this.#environment, [local]),
-        )
-        for (const [at, it] of local.entries()) {
-          const outcome = applied![at]!
-          outcomes[all.indexOf(it)] = outcome
-          if (outcome.applied) effects.push(...effectsOf(it, outcome))
-        }
+      const applied = local.length === 0 ? [] : this.#replica.applyLocal(local)
+      for (const [at, outcome] of applied.entries()) {
+        const it = local[at]!
+        outcomes[all.indexOf(it)] = outcome
+        if (outcome.applied) effects.push(...effectsOf(it, outcome))
       }
     } catch (error) {
       this.#say({ kind: 'failed', id, failure: toWorkerFailure(error) })

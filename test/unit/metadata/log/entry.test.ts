@@ -190,6 +190,14 @@ describe('of runs that take part', () => {
     expect(log.session(1).presentAt).toBeGreaterThan(0)
   })
 
+  test('a run goes out by its own word, whatever beat of it is under way', () => {
+    const log = meshLog()
+    const own: Control = { control: 'absent', member: 1, boot: 1, beat: 0 }
+    log.apply([1, 1, 2], { controls: [{ control: 'beat', signal: 2, visible: 1, durable: 1 }] })
+    expect(log.apply([1, 1, 3], { controls: [own] }).done).toEqual([true])
+    expect(log.session(1).presentAt).toBe(0)
+  })
+
   test('a number is given to one member only', () => {
     const log = meshLog()
     expect(log.apply([1, 1, 2], { controls: [joins(2), joins(3)] }).done).toEqual([false, true])
