@@ -20,8 +20,9 @@ export class Lag {
   #behindSince: number | undefined
   #keptUpSince: number | undefined
 
-  /** The others show an entry: the middle one of them, or the one before it. */
-  hear(index: number, now: number): void {
+  /** What the others show, in any order; the middle one of them counts, or the one before it. */
+  hear(shown: number[], now: number): void {
+    const index = lowerMedian(shown)
     if (index > (this.#heard.at(-1)?.index ?? 0)) this.#heard.push({ index, at: now })
   }
 
@@ -52,4 +53,9 @@ export class Lag {
   #hasKeptUp(now: number): boolean {
     return this.#keptUpSince !== undefined && now - this.#keptUpSince > keptUpMs
   }
+}
+
+function lowerMedian(all: number[]): number {
+  all.sort((one, other) => one - other)
+  return all[(all.length - 1) >> 1]!
 }

@@ -72,6 +72,8 @@ export class ServingSet implements ReadGate {
   #mode: ReadMode
   /** The last entry that was heard of, and that reads show. */
   #visible = 0
+  /** The last entry that an earlier run has applied. */
+  readonly #before: number
   /** The last that reads show: they may be ahead of what was heard. */
   #shown = 0
   #stable = 0
@@ -95,6 +97,7 @@ export class ServingSet implements ReadGate {
     this.#parts = parts
     this.#mode = parts.reads
     this.#visible = visible
+    this.#before = visible
     this.#tickedAt = parts.now()
     for (const [member, row] of sessions) {
       const { boot, presentAt, reads, beat } = row
@@ -142,15 +145,20 @@ export class ServingSet implements ReadGate {
    * when none can any more; rejects with LOG_SILENT.
    */
   settled(path: string): Promise<void> | undefined {
-    if (this.#shown > this.#visible) return this.#settledBehind(path)
+    // What was read may rest on entries whose paths are not known: not heard of yet, or before this run.
+    if (this.#shown > this.#visible) {
+      return this.#settledAfter(this.#whenVisible(this.#shown), path)
+    }
+    if (this.#stable < this.#before) {
+      return this.#settledAfter(this.whenStable(this.#before), path)
+    }
     if (this.#dirty.isClean) return undefined
     const index = this.#dirty.indexOf(path)
     return index === undefined ? undefined : this.whenStable(index)
   }
 
-  /** What was read may rest on an entry that was not heard of yet: which paths that changes is not known. */
-  async #settledBehind(path: string): Promise<void> {
-    await this.#whenVisible(this.#shown)
+  async #settledAfter(wait: Promise<void> | undefined, path: string): Promise<void> {
+    await wait
     await this.settled(path)
   }
 
@@ -376,7 +384,7 @@ export class ServingSet implements ReadGate {
       others.push(peer.visible)
       stable = Math.min(stable, peer.visible)
     }
-    if (others.length > 0) this.#lag.hear(lowerMedian(others), this.#parts.now())
+    if (others.length > 0) this.#lag.hear(others, this.#parts.now())
     if (stable <= this.#stable) return
     this.#stable = stable
     this.#dirty.settle(stable)
@@ -386,9 +394,4 @@ export class ServingSet implements ReadGate {
 
 function isServing({ presentAt, reads }: Peer): boolean {
   return presentAt > 0 && reads === 'strict'
-}
-
-function lowerMedian(all: number[]): number {
-  all.sort((one, other) => one - other)
-  return all[(all.length - 1) >> 1]!
 }

@@ -22,8 +22,15 @@ export const BREAKS = [
   {
     what: 'mesh: an answer may rest on what was not heard of',
     file: serving,
-    find: 'if (this.#shown > this.#visible) return this.#settledBehind(path)',
-    replace: '',
+    find: 'if (this.#shown > this.#visible) {',
+    replace: 'if (this.#shown < 0) {',
+    guard: simulation,
+  },
+  {
+    what: 'mesh: what an earlier run has applied is taken for shown by all',
+    file: serving,
+    find: 'if (this.#stable < this.#before) {',
+    replace: 'if (this.#stable < 0) {',
     guard: simulation,
   },
   {
@@ -79,7 +86,7 @@ export const BREAKS = [
   {
     what: 'mesh: news of an old beat puts a member out',
     file: applyEntry,
-    find: ' || other.beat !== it.beat',
+    find: 'if (it.member !== member && other.beat !== it.beat) return false',
     replace: '',
     guard: entry,
   },

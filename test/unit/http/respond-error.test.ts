@@ -40,7 +40,7 @@ describe('an error', () => {
       requestId: string
     }
     expect(requestId).toBe('id-1')
-    expect(errors).toEqual([{ code, message, detail: code === 'UNKNOWN' ? null : { a: 1 } }])
+    expect(errors).toEqual([{ code, message, detail: kind === 'UNKNOWN' ? null : { a: 1 } }])
     expect(new Map(sent?.head.headers).get('X-Request-Id')).toBe('id-1')
   })
 
