@@ -56,6 +56,11 @@ export type Control =
       readonly boot: number
       readonly beat: number
     }
+  /**
+   * Pins of the run are over: these, and all whose number is below `below`. A transaction behind it that names one
+   * is refused. The member may remove a file only behind this entry: so no clock decides about a copy.
+   */
+  | { readonly control: 'revoke'; readonly pins: readonly number[]; readonly below: number }
 
 /** What became of an entry; the same on every node. */
 export type EntryFate =

@@ -8,7 +8,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { EventRow } from './rows/events.ts'
 import type { JobRow, PlanRow } from './rows/jobs.ts'
-import type { MemberRow, PlaceRow, SessionRow } from './rows/mesh.ts'
+import type { EndedPinsRow, MemberRow, PlaceRow, SessionRow } from './rows/mesh.ts'
 import {
   type MirrorBlobRow,
   type MirrorSeenRow,
@@ -253,6 +253,8 @@ export interface Databases {
   readonly members: { key: string; row: MemberRow }
   /** By the member's number. */
   readonly sessions: { key: string; row: SessionRow }
+  /** By the member's number: promises to keep a copy that it has taken back. */
+  readonly endedPins: { key: string; row: EndedPinsRow }
   /** Pieces of a body that is too long for one entry: member, then the entry's number. */
   readonly parts: { key: readonly [string, string]; row: Uint8Array }
   /** Where this node stands in the log: `applied`. */
@@ -364,6 +366,7 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
     values: 'msgpack',
     shapes: [['boot', 'seq', 'presentAt', 'reads', 'beat', 'visible', 'durable']],
   },
+  endedPins: { scope: 'shared', values: 'msgpack' },
   parts: { scope: 'shared', values: 'binary' },
   places: { scope: 'local', values: 'msgpack' },
 }

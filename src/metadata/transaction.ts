@@ -21,7 +21,34 @@ import type { DroppedVerdict } from './verdicts/drops.ts'
 type Key<N extends DatabaseName> = Databases[N]['key']
 type Row<N extends DatabaseName> = Databases[N]['row']
 
-export type Check = {
+/** A copy of a blob on a member's disk, whole and flushed, and the pin by which that member keeps it. */
+export interface HeldCopy {
+  readonly member: number
+  /** The member's run that gave the pin. */
+  readonly boot: number
+  /** 1, 2, 3 … within the run. */
+  readonly pin: number
+}
+
+/**
+ * So many members keep a copy: none of these pins is over, and each is of the last run of its member that came in.
+ * Whether the member takes part now is no matter: one that was put out keeps its files and its pins, and can end
+ * none before it is back; its next run removes nothing before it has come in (`mesh/copies.ts`).
+ *
+ * A pin stands for one transaction. It may be named again only when that one was refused or void: after an
+ * outcome that the sender does not know, each holder is asked for a new one.
+ */
+export interface HeldCheck {
+  readonly check: 'held'
+  readonly in: 'sessions'
+  readonly copies: readonly HeldCopy[]
+  /** Distinct members among them, at least. */
+  readonly atLeast: number
+}
+
+export type Check = RowCheck | HeldCheck
+
+type RowCheck = {
   [N in DatabaseName]:
     | { readonly check: 'absent'; readonly in: N; readonly key: Key<N> }
     | { readonly check: 'present'; readonly in: N; readonly key: Key<N> }

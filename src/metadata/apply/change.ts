@@ -14,6 +14,7 @@ import type { DerivedRows } from '../derived-rows.ts'
 import type { RowAccess } from '../row-access.ts'
 import type { Databases } from '../schema.ts'
 import type { Check, SingleChange } from '../transaction.ts'
+import { isHeld } from './held.ts'
 
 export function holds(rows: RowAccess, check: Check): boolean {
   switch (check.check) {
@@ -25,6 +26,8 @@ export function holds(rows: RowAccess, check: Check): boolean {
       return isSame(rows.get(check.in, check.key), check.row)
     case 'none':
       return rows.firstKeys(check.in, check.prefix, 1).length === 0
+    case 'held':
+      return isHeld(rows, check)
     default:
       return assertNever(check)
   }

@@ -11,6 +11,7 @@ import type { RowAccess } from '../row-access.ts'
 import type { SessionRow } from '../rows/mesh.ts'
 import type { Databases } from '../schema.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
+import { dropEndedPins, endPins } from './held.ts'
 import { type Around, applyTogether } from './transaction.ts'
 
 export interface EntryParts {
@@ -64,6 +65,7 @@ export function applyEntry(
   }
   const run = isNewRun ? newRun(boot) : session
   putSession(rows, member, { ...run, seq })
+  if (isNewRun) dropEndedPins(rows, member)
   if (body === undefined) {
     rows.put('parts', [String(member), orderOf(seq)], entry.body)
     return said('kept')
@@ -151,6 +153,9 @@ function runControl(rows: RowAccess, index: number, { member }: Entry, it: Contr
       dropPieces(rows, it.member)
       return true
     }
+    case 'revoke':
+      endPins(rows, member, it)
+      return true
     default:
       throw new TypeError(`no such control: ${String((it as Control).control)}`)
   }

@@ -25,6 +25,16 @@ export interface SessionRow {
   readonly durable: number
 }
 
+/**
+ * Pins of a member's last run that are over (`apply/held.ts`): all numbers below one, and some from there on. A
+ * pin without a word here may be used by one transaction more.
+ */
+export interface EndedPinsRow {
+  readonly below: number
+  /** In order, at most `endedPinsMax`. */
+  readonly pins: readonly number[]
+}
+
 /** The last entry of the log that this node has applied. */
 export interface PlaceRow {
   readonly index: number

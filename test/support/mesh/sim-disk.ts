@@ -75,8 +75,12 @@ export class SimDisk implements ReplicaStore {
     return found.sort(byBytes).slice(0, limit)
   }
 
-  keysFrom(): never {
-    throw new Error('no sweep is simulated here')
+  keysFrom(database: DatabaseName, start: readonly string[], limit: number): (readonly string[])[] {
+    const found: (readonly string[])[] = []
+    for (const { key } of this.#table(database).values()) {
+      if (typeof key !== 'string' && byComponents(key, start) >= 0) found.push(key)
+    }
+    return found.sort(byComponents).slice(0, limit)
   }
 
   /** Every shared row, in order: equal for equal nodes. */
@@ -115,4 +119,15 @@ export class SimDisk implements ReplicaStore {
 
 function byBytes(one: Key, other: Key): number {
   return Buffer.compare(Buffer.from(JSON.stringify(one)), Buffer.from(JSON.stringify(other)))
+}
+
+/** Components in the order of their bytes, a key before those that begin with it. */
+function byComponents(one: readonly string[], other: readonly string[]): number {
+  for (const [at, component] of one.entries()) {
+    const next = other[at]
+    if (next === undefined) return 1
+    const order = Buffer.compare(Buffer.from(component), Buffer.from(next))
+    if (order !== 0) return order
+  }
+  return one.length - other.length
 }
