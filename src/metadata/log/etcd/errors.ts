@@ -12,6 +12,8 @@
  * `malformed`: an answer that is none of etcd's: something else listens there.
  * `compacted`: etcd has forgotten the revision that was asked for. Nothing to do; the engine deals with it.
  * `broken`: etcd says of itself that it cannot go on, as with corrupt data.
+ * `refused`: a change of the members that etcd does not make, or not yet: a learner is behind, a voter is
+ * down, or the change is made already.
  * `closed`: the log was closed here.
  */
 export type EtcdErrorCode =
@@ -24,6 +26,7 @@ export type EtcdErrorCode =
   | 'malformed'
   | 'compacted'
   | 'broken'
+  | 'refused'
   | 'closed'
 
 export class EtcdError extends Error {
@@ -52,6 +55,10 @@ const BY_DETAILS: readonly (readonly [RegExp, EtcdErrorCode])[] = [
   [/required revision has been compacted/, 'compacted'],
   [/required revision is a future revision/, 'changed'],
   [/corrupt/, 'broken'],
+  [
+    /re-configuration failed|unhealthy cluster|too many learner|promote a learner|member not found|(?:ID|URLs) already exist|not leader|leader transferee/,
+    'refused',
+  ],
 ]
 
 const BY_STATUS: Readonly<Record<string, EtcdErrorCode>> = {

@@ -150,6 +150,17 @@ export class WireWriter {
     return this
   }
 
+  /** `value`: 64 bits without a sign. */
+  uint64(field: number, value: bigint): this {
+    this.#varint(field * 8 + WIRE.varint)
+    const bytes: number[] = []
+    let rest = BigInt.asUintN(64, value)
+    for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 127n) + 128)
+    bytes.push(Number(rest))
+    this.#push(Uint8Array.from(bytes))
+    return this
+  }
+
   boolean(field: number, value: boolean): this {
     return this.number(field, value ? 1 : 0)
   }
