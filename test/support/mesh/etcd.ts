@@ -14,7 +14,7 @@ import { beforeEach, type TestContext } from 'vitest'
 import { EtcdLog, type EtcdLogOptions } from '../../../src/metadata/log/etcd/log.ts'
 import { skipLoudly } from '../../clients/support/tools.ts'
 
-const PROGRAM = process.env['FASTREGISTRY_ETCD'] ?? 'etcd'
+export const PROGRAM = process.env['FASTREGISTRY_ETCD'] ?? 'etcd'
 const READY_MS = 15_000
 
 /** The version of the program, as `3.4.23`; undefined when it is not installed. */
@@ -222,7 +222,7 @@ async function isListening({ ports }: EtcdMember): Promise<boolean> {
 }
 
 /** Ports that nothing listens on: all are held until the last one is known. */
-async function freePorts(members: number): Promise<readonly MemberPorts[]> {
+export async function freePorts(members: number): Promise<readonly MemberPorts[]> {
   const servers = await Promise.all(
     Array.from({ length: members * 2 }, async () => {
       const server = createServer()
