@@ -55,6 +55,7 @@ const SAME_PART: readonly (readonly string[])[] = [
 const OWNERS: readonly { readonly dependency: RegExp; readonly owners: RegExp }[] = [
   { dependency: /^uWebSockets\.js/, owners: /^src\/http\/engine\/uws\/loader\.ts$/ },
   { dependency: /^@grpc\/grpc-js$/, owners: /^src\/metadata\/log\/etcd\/client\.ts$/ },
+  { dependency: /^@peculiar\//, owners: /^src\/mesh\/identity\/x509\.ts$/ },
   { dependency: /^lmdb$/, owners: /^src\/metadata\/lmdb\/[a-z-]+\.ts$/ },
   { dependency: /^piscina$/, owners: /^src\/runtime\/worker-pool\.ts$/ },
   { dependency: /^koffi$/, owners: /^src\/runtime\/libc\.ts$/ },
