@@ -179,6 +179,8 @@ const NOT_LOADED: Exceptions = {
   'src/mesh/etcd/voters.ts': 'the mesh is simulated before it meets a network',
   'src/mesh/identity/authority.ts': 'the mesh is simulated before it meets a network',
   'src/mesh/identity/problem.ts': 'the mesh is simulated before it meets a network',
+  'src/mesh/identity/seals.ts': 'the mesh is simulated before it meets a network',
+  'src/mesh/identity/secret.ts': 'the mesh is simulated before it meets a network',
   'src/mesh/identity/x509.ts': 'the mesh is simulated before it meets a network',
   'src/metadata/lmdb/snapshot/format.ts': 'the mesh is simulated before it meets a network',
   'src/metadata/lmdb/snapshot/install.ts': 'the mesh is simulated before it meets a network',
