@@ -178,6 +178,7 @@ const NOT_LOADED: Exceptions = {
   'src/mesh/etcd/steps.ts': 'the mesh is simulated before it meets a network',
   'src/mesh/etcd/voters.ts': 'the mesh is simulated before it meets a network',
   'src/mesh/identity/authority.ts': 'the mesh is simulated before it meets a network',
+  'src/mesh/identity/handshake.ts': 'the mesh is simulated before it meets a network',
   'src/mesh/identity/problem.ts': 'the mesh is simulated before it meets a network',
   'src/mesh/identity/seals.ts': 'the mesh is simulated before it meets a network',
   'src/mesh/identity/secret.ts': 'the mesh is simulated before it meets a network',
