@@ -194,6 +194,7 @@ const NOT_LOADED: Exceptions = {
   'src/mesh/peers/listener.ts': 'the mesh is simulated before it meets a network',
   'src/mesh/peers/messages.ts': 'the mesh is simulated before it meets a network',
   'src/mesh/peers/records.ts': 'the mesh is simulated before it meets a network',
+  'src/mesh/peers/transfers.ts': 'the mesh is simulated before it meets a network',
   'src/metadata/lmdb/snapshot/format.ts': 'the mesh is simulated before it meets a network',
   'src/metadata/lmdb/snapshot/install.ts': 'the mesh is simulated before it meets a network',
   'src/metadata/lmdb/snapshot/receive.ts': 'the mesh is simulated before it meets a network',
