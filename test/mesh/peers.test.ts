@@ -250,6 +250,8 @@ describe('a listener', () => {
     const unknowing = clientOf(other, { member: 1, port }, { log: () => undefined })
     expect(await textOf(await unknowing.get('/internal/v1/echo'))).toBe('2')
     expect(await textOf(await client.get('/internal/v1/echo'))).toBe('2')
+    const head = 'GET /internal/v1/echo HTTP/1.1\r\nHost: a\r\nFastRegistry-Log: log%202\r\n\r\n'
+    expect(await raw(port, head, other)).toMatch(/^HTTP\/1\.1 409 /)
     // The client looks too.
     let log: string | undefined
     const later = clientOf(other, { member: 1, port }, { log: () => log })
