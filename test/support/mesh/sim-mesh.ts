@@ -4,7 +4,7 @@
  */
 import { encodeBody, encodeEntry } from '../../../src/metadata/log/codec.ts'
 import type { Transaction } from '../../../src/metadata/transaction.ts'
-import type { LogFaults } from './log-faults.ts'
+import { type LogFaults, NO_FAULTS } from './log-faults.ts'
 import { MemoryLog } from './memory-log.ts'
 import { HistoryRecorder } from './register-history.ts'
 import { NotDone, repository, type SimNetwork, SimNode } from './sim-node.ts'
@@ -254,6 +254,7 @@ export class SimMesh implements SimNetwork {
   }
 
   #heal(): void {
+    Object.assign(this.log.faults, NO_FAULTS)
     this.log.setMajority(true)
     this.#cutStreams.clear()
     for (const node of this.nodes) {
