@@ -19,6 +19,8 @@ export function freshly(handler: Handler, store: Store): Handler {
     const route = routeOf(request.path)
     const path = pathOfRoute(route)
     const isRead = request.method === 'GET' || request.method === 'HEAD'
+    // Metrics, log-ins, keys and the node's own sessions are no other node's.
+    if (path === undefined && isRead) return handler(request, response)
     const wait = isRead && isHere(store, route) ? undefined : store.fresh()
     const act = () => {
       if (path === undefined) return handler(request, response)

@@ -8,6 +8,8 @@ const simulation = vitest('unit', 'test/unit/mesh/simulation.test.ts', { MESH_SE
 const entry = vitest('unit', 'test/unit/metadata/log/entry.test.ts')
 const replica = vitest('unit', 'test/unit/metadata/log/replica.test.ts')
 
+const freshness = vitest('unit', 'test/unit/http/freshness.test.ts')
+
 const serving = 'src/mesh/serving.ts'
 const applyEntry = 'src/metadata/apply/entry.ts'
 
@@ -82,6 +84,27 @@ export const BREAKS = [
     find: 'this.#waiting ??= this.#underWay.catch(() => undefined).then(() => this.#next())',
     replace: 'this.#waiting ??= this.#underWay',
     guard: simulation,
+  },
+  {
+    what: 'mesh: an answer is sent before all nodes show what it rests on',
+    file: 'src/http/freshness.ts',
+    find: 'if (wait === undefined) return this.#response.send(head, body)',
+    replace: 'if (wait !== null) return this.#response.send(head, body)',
+    guard: freshness,
+  },
+  {
+    what: 'mesh: a refusal waits for nothing',
+    file: 'src/http/freshness.ts',
+    find: '    await response.settled()\n',
+    replace: '',
+    guard: freshness,
+  },
+  {
+    what: 'mesh: what is named by its digest is said to be absent by old rows',
+    file: 'src/http/freshness.ts',
+    find: 'isRead && isHere(store, route) ? undefined',
+    replace: "isRead && (isHere(store, route) || route?.kind === 'blob') ? undefined",
+    guard: freshness,
   },
   {
     what: 'mesh: news of an old beat puts a member out',
