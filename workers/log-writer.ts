@@ -9,5 +9,8 @@ import { announceLoaded } from '../src/runtime/worker-thread.ts'
 announceLoaded()
 
 export default function write({ log, ...setup }: LogWriterSetup): Promise<void> {
-  return writeThroughLog(setup, new EtcdLog(log))
+  const { cluster } = log
+  return writeThroughLog({ ...setup, cluster }, (identity) => {
+    return new EtcdLog(identity === undefined ? log : { ...log, identity })
+  })
 }

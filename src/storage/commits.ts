@@ -31,7 +31,13 @@ export function commitsOf(
     return (listener) => new DirectCommits(() => writers.start(setup), listener)
   }
   const { member, log, ...parts } = mesh
-  const setup = { path: metadataPath, log, member, bootFile: join(path, bootFileName) }
+  const setup = {
+    path: metadataPath,
+    log,
+    member,
+    bootFile: join(path, bootFileName),
+    tail: join(path, 'tail'),
+  }
   return (listener) => {
     return new LogCommits({ ...parts, startWriter: () => writers.start(setup) }, listener)
   }

@@ -1,10 +1,16 @@
 /**
  * @module Three nodes on one log, with real disks, threads and etcd: what one acknowledges, all show.
  */
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { cpSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { LogSettings } from '../../src/metadata/lmdb/worker/messages.ts'
+import { EtcdLog } from '../../src/metadata/log/etcd/log.ts'
+import type { LogEntry } from '../../src/metadata/log/port.ts'
+import { openTailReader } from '../../src/metadata/log/tail/reader.ts'
 import { pathOf } from '../../src/metadata/paths.ts'
 import type { Transaction } from '../../src/metadata/transaction.ts'
+import { until } from '../support/in-process.ts'
 import { EtcdCluster, etcdVersion, needEtcd } from '../support/mesh/etcd.ts'
 import { checkLinearizable } from '../support/mesh/linearizable.ts'
 import { foundLog, MeshStore } from '../support/mesh/mesh-store.ts'
@@ -171,4 +177,81 @@ test('measures commits', async () => {
     rates[together] = `${Math.round(times.length / 1.5)}/s p50 ${p(0.5)} p99 ${p(0.99)} ms`
   }
   console.log(`MEASURED tag moves of three nodes: ${JSON.stringify(rates)}`)
+})
+
+test('what was applied is kept for peers that the log leaves behind', async () => {
+  const settings = await start()
+  for (let turn = 0; turn < 30; turn += 1) {
+    await nodes[turn % 3]!.store.commit(moveTag('t', `v${turn}`))
+  }
+  const log = new EtcdLog(settings)
+  const identity = (await log.identity())!
+  const head = await log.head()
+  await log.close()
+  const folder = join(nodes[1]!.folder, 'tail')
+  const reader = openTailReader({ folder, identity, cluster: settings.cluster })
+  const entries: LogEntry[] = []
+  while (entries.length < head - 1) {
+    const next = reader.read(entries.at(-1)?.index ?? 0, 1024 * 1024)
+    expect(next).not.toBe('cut')
+    entries.push(...(next as LogEntry[]))
+  }
+  reader.close()
+  expect(entries.map(({ index }) => index)).toEqual(entries.map((_, at) => at + 1))
+  expect(entries.at(-1)!.index).toBeGreaterThanOrEqual(head - 1)
+})
+
+describe('a log that is not the one that was followed', () => {
+  test('is followed no further: it was set back, or made again', async () => {
+    const own = await EtcdCluster.start({ members: 1 })
+    const member = own.members[0]!
+    try {
+      const settings = { endpoints: own.endpoints, cluster: 'back' }
+      await foundLog(settings, 1)
+      const node = new MeshStore(1, settings, nodes)
+      await node.serves()
+      await node.store.commit(moveTag('t', 'v1'))
+      await member.kill()
+      const copy = `${member.data}.copy`
+      cpSync(member.data, copy, { recursive: true })
+      member.start()
+      await own.ready()
+      await until(() => node.serving!.isServing)
+      await node.store.commit(moveTag('t', 'v2'))
+      await node.close()
+      await member.kill()
+      rmSync(member.data, { recursive: true })
+      cpSync(copy, member.data, { recursive: true })
+      member.start()
+      await own.ready()
+      const back = new MeshStore(1, settings, nodes, node.folder)
+      await until(() => back.faults.length > 0)
+      expect(back.faults).toEqual([expect.objectContaining({ is: 'went-back' })])
+      expect(back.serving!.isServing).toBe(false)
+      expect(back.store.get('tags', [repository, 't' as never])?.digest).toBe('v2')
+      await back.close()
+
+      // Another log under the same name: nothing of it is taken, nothing is written into it.
+      await member.kill()
+      rmSync(member.data, { recursive: true })
+      member.start()
+      await own.ready()
+      await foundLog(settings, 1)
+      const other = new MeshStore(1, settings, nodes, node.folder)
+      const error = await other.store.commit(moveTag('t', 'v3')).then(
+        () => undefined,
+        (refused: { kind: string }) => refused.kind,
+      )
+      expect(error).toMatch(/NOT_DONE|OUTCOME_UNKNOWN/)
+      expect(other.serving!.isServing).toBe(false)
+      expect(other.store.get('tags', [repository, 't' as never])?.digest).toBe('v2')
+      const log = own.log({ cluster: 'back' })
+      expect(await log.head()).toBe(1)
+      await log.close()
+      await other.close()
+      node.remove()
+    } finally {
+      await own.stop()
+    }
+  })
 })

@@ -199,10 +199,6 @@ const NOT_LOADED: Exceptions = {
   'src/metadata/lmdb/snapshot/install.ts': 'the mesh is simulated before it meets a network',
   'src/metadata/lmdb/snapshot/receive.ts': 'the mesh is simulated before it meets a network',
   'src/metadata/lmdb/snapshot/send.ts': 'the mesh is simulated before it meets a network',
-  'src/metadata/log/tail/format.ts': 'the mesh is simulated before it meets a network',
-  'src/metadata/log/tail/reader.ts': 'the mesh is simulated before it meets a network',
-  'src/metadata/log/tail/segments.ts': 'the mesh is simulated before it meets a network',
-  'src/metadata/log/tail/tail.ts': 'the mesh is simulated before it meets a network',
 }
 
 describe('the package', () => {

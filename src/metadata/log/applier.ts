@@ -30,6 +30,8 @@ export interface ReplicaStore extends RowAccess {
 
 export interface ApplierParts {
   readonly store: ReplicaStore
+  /** Which log the entries are of. */
+  readonly identity: string
   /** Monotonic, ms. */
   readonly now: () => number
   /** The changes of this node's own tables that belong to a transaction which it sent itself. */
@@ -63,7 +65,7 @@ export class Applier {
     this.#parts = parts
     this.#rows = new HeldSessions(parts.store)
     const stored = parts.store.get('places', 'applied') as PlaceRow | undefined
-    this.#place = stored ?? { index: 0, token: '', chain: chainStart }
+    this.#place = stored ?? { log: parts.identity, index: 0, token: '', chain: chainStart }
     this.#written = this.#place.index
     this.#durable = this.#written
   }
@@ -166,7 +168,8 @@ export class Applier {
             around: this.#parts.around,
             isPoison: one.isPoison === true,
           })
-    chains.push({ index: it.index, token: it.token, chain: rows.end(applied) })
+    const log = this.#parts.identity
+    chains.push({ log, index: it.index, token: it.token, chain: rows.end(applied) })
     return applied
   }
 

@@ -30,6 +30,8 @@ export interface ReplicaListener {
 
 export interface ReplicaParts {
   readonly log: SequencedLog
+  /** Which log it is: the one that the store has followed so far. */
+  readonly identity: string
   readonly store: ReplicaStore
   readonly member: number
   /** Greater than that of every earlier run of the member, whatever of it was lost. */
@@ -38,6 +40,8 @@ export interface ReplicaParts {
   /** Monotonic, ms. */
   readonly now: () => number
   readonly around?: Around
+  /** Takes entries that were applied, for peers that the log leaves behind. */
+  readonly keep?: (entries: readonly LogEntry[]) => void
 }
 
 export class Replica {
@@ -52,7 +56,7 @@ export class Replica {
 
   constructor(parts: ReplicaParts) {
     this.#parts = parts
-    const { log, store, member, boot, listener, now, around } = parts
+    const { log, identity, store, member, boot, listener, now, around } = parts
     this.#sender = new Sender({
       append: (bytes) => log.append(bytes),
       member,
@@ -66,6 +70,7 @@ export class Replica {
     })
     this.#applier = new Applier({
       store,
+      identity,
       now,
       around,
       onPoison: (index, error) => listener.onPoison(index, error),
@@ -171,6 +176,7 @@ export class Replica {
     while (left.length > 0 && this.#isFollowing) {
       this.#guarded(() => {
         const applied = this.#applier.apply(left)
+        this.#parts.keep?.(left.slice(0, applied.length))
         left = left.slice(applied.length)
         this.#parts.listener.onApplied(applied)
         for (const it of applied) this.#sender.onApplied(it)

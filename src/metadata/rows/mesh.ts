@@ -37,6 +37,8 @@ export interface EndedPinsRow {
 
 /** The last entry of the log that this node has applied. */
 export interface PlaceRow {
+  /** Which log it is of (`SequencedLog.identity`). */
+  readonly log: string
   readonly index: number
   /** Where to follow on (`log/port.ts`). */
   readonly token: string

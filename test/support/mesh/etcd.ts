@@ -60,9 +60,13 @@ export class EtcdMember {
   constructor(name: string, ports: MemberPorts, folder: string, flags: readonly string[]) {
     this.name = name
     this.ports = ports
+    this.data = join(folder, name)
     this.#log = join(folder, `${name}.log`)
-    this.#command = ['--name', name, '--data-dir', join(folder, name), ...flags]
+    this.#command = ['--name', name, '--data-dir', this.data, ...flags]
   }
+
+  /** Where its data is. */
+  readonly data: string
 
   /** `host:port` of its clients. */
   get endpoint(): string {

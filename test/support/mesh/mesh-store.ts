@@ -52,13 +52,14 @@ export class MeshStore {
     const path = join(this.folder, 'meta')
     mkdirSync(path, { recursive: true })
     const bootFile = join(this.folder, 'boot')
+    const tail = join(this.folder, 'tail')
     this.#pool = new WorkerPool({ worker: 'log-writer', threads: 1, tasksPerThread: 1 })
     this.environment = new LmdbEnvironment(path, true)
     this.environment.pin()
     const startCommits = (listener: ConstructorParameters<typeof LogCommits>[1]) =>
       new LogCommits(
         {
-          startWriter: () => this.#pool.start({ path, log, member, bootFile }),
+          startWriter: () => this.#pool.start({ path, log, member, bootFile, tail }),
           startGate: (run) => {
             this.boot = run.boot
             this.serving = startServing(run, {

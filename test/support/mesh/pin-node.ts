@@ -78,6 +78,7 @@ export class PinNode {
     const { boot } = disk
     const now = () => run.clock.monotonic()
     this.replica = new Replica({
+      identity: 'log',
       log: this.log,
       store: disk,
       member: number,

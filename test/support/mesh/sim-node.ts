@@ -79,6 +79,7 @@ export class SimNode {
     const { boot } = disk
     this.replica = new Replica({
       log: this.log,
+      identity: 'log',
       store: disk,
       member: number,
       boot,

@@ -10,8 +10,9 @@ import type { AppliedEntry, SeenEntry } from '../../entry.ts'
 import type { SequencedLog } from '../../log/port.ts'
 import { Replica, type ReplicaListener } from '../../log/replica.ts'
 import type { Settled } from '../../log/sender.ts'
+import { openTail, type Tail } from '../../log/tail/tail.ts'
 import { pathsOf } from '../../paths.ts'
-import type { SessionRow } from '../../rows/mesh.ts'
+import type { PlaceRow, SessionRow } from '../../rows/mesh.ts'
 import { type CommitOutcome, isShared, type Transaction, withOwnBytes } from '../../transaction.ts'
 import { nextBoot } from '../boot-number.ts'
 import { LmdbEnvironment } from '../environment.ts'
@@ -20,20 +21,62 @@ import { timed } from './writer.ts'
 
 const tickMs = 50
 
-/** Writes until the port closes. `openLog` makes the log of the settings. */
+/** Between two questions to a log that does not answer, ms. */
+const askAgainMs = 500
+
+type Setup = Omit<LogWriterSetup, 'log'> & { readonly cluster: string }
+
+/**
+ * Writes until the port closes. `openLog` opens the log of the settings: the one of that identity, or for a store
+ * that has followed none, the one that is there. Rejects when the store cannot be opened.
+ */
 export async function writeThroughLog(
-  setup: Omit<LogWriterSetup, 'log'>,
-  log: SequencedLog,
+  setup: Setup,
+  openLog: (identity: string | undefined) => SequencedLog,
 ): Promise<void> {
-  const { port } = setup
-  const writer = new LogWriter(setup, log)
-  const timer = setInterval(() => writer.tick(), tickMs)
-  port.on('message', (request: LogWriterRequest) => writer.take(request))
-  await new Promise<void>((resolve) => {
+  const { port, path } = setup
+  const ended = new Promise<void>((resolve) => {
     port.once('close', resolve)
   })
+  // The log has what a loss of power takes from this view.
+  const environment = new LmdbEnvironment(path, true)
+  const place = environment.get('places', 'applied') as PlaceRow | undefined
+  const log = openLog(place?.log)
+  try {
+    const identity = place?.log ?? (await identityOf(log, ended))
+    if (identity !== undefined) await write(setup, environment, { log, identity }, ended)
+  } finally {
+    await log.close()
+    await environment.close()
+  }
+}
+
+async function write(
+  setup: Setup,
+  environment: LmdbEnvironment,
+  of: { readonly log: SequencedLog; readonly identity: string },
+  ended: Promise<void>,
+): Promise<void> {
+  const writer = new LogWriter(setup, environment, of)
+  const timer = setInterval(() => writer.tick(), tickMs)
+  setup.port.on('message', (request: LogWriterRequest) => writer.take(request))
+  await ended
   clearInterval(timer)
-  await writer.close()
+  writer.close()
+}
+
+/** Undefined: the port was closed before the log could be asked, or there is none yet. */
+async function identityOf(log: SequencedLog, ended: Promise<void>): Promise<string | undefined> {
+  let isOver = false
+  const over = ended.then(() => {
+    isOver = true
+  })
+  while (!isOver) {
+    const identity = await log.identity().catch(() => undefined)
+    if (identity !== undefined) return identity
+    await Promise.race([over, new Promise((resolve) => setTimeout(resolve, askAgainMs))])
+  }
+  return undefined
 }
 
 /** A request, and where its shared transactions stand among all of it. */
@@ -48,31 +91,45 @@ class LogWriter {
   readonly #log: SequencedLog
   readonly #environment: LmdbEnvironment
   readonly #replica: Replica
+  readonly #tail: Tail
+  #isClosed = false
   /** By the number of the order. */
   readonly #waiting = new Map<number, Waiting>()
   /** Numbers of orders by request. */
   readonly #orders = new Map<number, number>()
   #isSilent = false
 
-  constructor({ port, path, member, bootFile }: Omit<LogWriterSetup, 'log'>, log: SequencedLog) {
+  constructor(
+    { port, member, bootFile, tail, cluster }: Setup,
+    environment: LmdbEnvironment,
+    { log, identity }: { readonly log: SequencedLog; readonly identity: string },
+  ) {
     this.#port = port
     this.#log = log
-    // The log has what a loss of power takes from this view.
-    this.#environment = new LmdbEnvironment(path, true)
+    this.#environment = environment
+    this.#tail = openTail({
+      folder: tail,
+      identity,
+      cluster,
+      onFault: (error) => this.#report({ is: 'tail', message: String(error) }),
+    })
     const sessions = this.#sessions()
     const known = sessions.find(([number]) => number === member)?.[1].boot ?? 0
     const boot = nextBoot(bootFile, known)
     this.#replica = new Replica({
       log,
+      identity,
       store: this.#environment,
       member,
       boot,
       now: () => systemClock.monotonic(),
       around: timed,
+      keep: (entries) => this.#tail.append(entries),
       listener: this.#listener(),
     })
     this.#say({ kind: 'ready', boot, applied: this.#replica.applied, sessions })
     this.#replica.start()
+    void this.#compare()
   }
 
   take(request: LogWriterRequest): void {
@@ -102,12 +159,30 @@ class LogWriter {
     this.#say({ kind: 'silent', isSilent })
   }
 
-  async close(): Promise<void> {
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
     try {
       this.#replica.close()
     } finally {
-      await this.#log.close()
-      await this.#environment.close()
+      this.#tail.close()
+    }
+  }
+
+  /** A log that ends before what was applied here was set back: what comes in it now is not what came before. */
+  async #compare(): Promise<void> {
+    const { applied } = this.#replica
+    while (!this.#isClosed) {
+      const head = await this.#log.head().catch(() => undefined)
+      if (head === undefined) {
+        await new Promise((resolve) => setTimeout(resolve, askAgainMs))
+        continue
+      }
+      if (head < applied && !this.#isClosed) {
+        this.close()
+        this.#report({ is: 'went-back', head, applied })
+      }
+      return
     }
   }
 

@@ -41,6 +41,8 @@ export interface LogWriterSetup {
   readonly member: number
   /** Where the number of the last run is kept. */
   readonly bootFile: string
+  /** Folder of what was applied last, for peers that the log leaves behind. */
+  readonly tail: string
 }
 
 export type LogWriterRequest =
@@ -88,6 +90,9 @@ export type LogWriterReply =
 /** What the person on call has to know of the log. */
 export type LogFault =
   | { readonly is: 'cut' | 'refused' }
+  /** The log ends before what was applied here: it was set back, and nothing is written any more. */
+  | { readonly is: 'went-back'; readonly head: number; readonly applied: number }
+  | { readonly is: 'tail'; readonly message: string }
   | { readonly is: 'gap'; readonly index: number }
   | { readonly is: 'stuck'; readonly message: string }
   | { readonly is: 'poison'; readonly index: number; readonly message: string }

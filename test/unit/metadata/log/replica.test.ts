@@ -84,6 +84,7 @@ function node(disk = new SimDisk(), boot = 1) {
   }
   const replica = new Replica({
     log,
+    identity: 'log',
     store: disk,
     member: 1,
     boot,
