@@ -77,7 +77,12 @@ describe('as bytes', () => {
       fc.double({ noNaN: true }).map((it) => it + 0),
       fc.constant(undefined),
     )
-    const rows = fc.dictionary(fc.string(), value, { noNullPrototype: true })
+    const rows = fc.dictionary(
+      // Never a field of a row: the decoder takes it for an attack, and gives it another name.
+      fc.string().filter((name) => name !== '__proto__'),
+      value,
+      { noNullPrototype: true },
+    )
     fc.assert(
       fc.property(rows, fc.uint8Array(), fc.nat(), (row, bytes, seq) => {
         const transactions = [manifest(bytes), put('a', row as never)]
