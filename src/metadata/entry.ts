@@ -39,12 +39,16 @@ export type Control =
   | { readonly control: 'member'; readonly member: number; readonly name: string }
   /** The run is here: it takes part from this index on. Its older runs, and what they sent late, count no more. */
   | { readonly control: 'present'; readonly signal: number; readonly reads: ReadMode }
-  /** Still here, once a second. `visible`: the index that its reads show; `durable`: what a power loss cannot take. */
+  /**
+   * Still here, once a second. `visible`: the index that its reads show; `durable`: what a power loss cannot take;
+   * `chain`: the hash over all entries up to one that it has applied (`log/chain.ts`).
+   */
   | {
       readonly control: 'beat'
       readonly signal: number
       readonly visible: number
       readonly durable: number
+      readonly chain?: { readonly at: number; readonly hash: Uint8Array }
     }
   /**
    * A run was silent since its beat at that index: it is put out, and what it sends is void until it is present

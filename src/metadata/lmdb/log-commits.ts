@@ -142,11 +142,18 @@ export class LogCommits implements Commits {
         this.#isSilent = reply.isSilent
         break
       case 'fault':
+        if (isFatal(reply.fault)) this.#closeGate()
         this.#parts.onFault(reply.fault)
         break
       default:
         throw new TypeError(`no such reply: ${JSON.stringify(reply)}`)
     }
+  }
+
+  /** Whether what is here is the newest is not known from now on. */
+  #closeGate(): void {
+    this.#gate.close()
+    this.#gate = closedGate
   }
 
   /** Reads may be ahead of what the writer has said: it goes on meanwhile. */
@@ -224,8 +231,7 @@ export class LogCommits implements Commits {
 
   /** What was under way may or may not be in the log. */
   #onWriterDown(error: Error): void {
-    this.#gate.close()
-    this.#gate = closedGate
+    this.#closeGate()
     for (const id of [...this.#sent.keys()]) refuseUnknown(this.#take(id) ?? [])
     this.#waitingCount -= this.#queue.length
     refuse(this.#queue, { errno: undefined, message: error.message })
@@ -238,6 +244,11 @@ export class LogCommits implements Commits {
 
 /** Until the writer has said whether it could take something back, ms. */
 const tookBackMs = 500
+
+/** After these the writer applies nothing more. */
+function isFatal({ is }: LogFault): boolean {
+  return is === 'cut' || is === 'refused' || is === 'went-back' || is === 'fenced'
+}
 
 function refuseUnknown(commits: readonly WaitingCommit[]): void {
   if (commits.length === 0) return

@@ -6,7 +6,7 @@ import { applyEntry } from '../apply/entry.ts'
 import type { Around } from '../apply/transaction.ts'
 import type { AppliedEntry, Entry } from '../entry.ts'
 import type { RowAccess } from '../row-access.ts'
-import type { PlaceRow } from '../rows/mesh.ts'
+import type { PlaceRow, SessionRow } from '../rows/mesh.ts'
 import type { Transaction } from '../transaction.ts'
 import { ChainedRows, chainStart } from './chain.ts'
 import { decodeBody, decodeEntry, MalformedEntry } from './codec.ts'
@@ -82,7 +82,16 @@ export class Applier {
 
   /** The chain behind an entry; undefined when that is too long ago, or not applied yet. */
   chainAt(index: number): Uint8Array | undefined {
-    return this.#chains.get(index)
+    return index === this.#place.index ? this.#place.chain : this.#chains.get(index)
+  }
+
+  /** How many members take part. */
+  get presentCount(): number {
+    const keys = this.#rows.firstKeys('members', []) as string[]
+    return keys.filter((key) => {
+      const session = this.#rows.get('sessions', key) as SessionRow | undefined
+      return session !== undefined && session.presentAt > 0
+    }).length
   }
 
   /**

@@ -57,3 +57,40 @@ export class ChainedRows implements RowAccess {
     this.#hash.update(packr.pack(value))
   }
 }
+
+/** The chain of a member behind an entry. */
+export interface SaidChain {
+  readonly at: number
+  readonly hash: Uint8Array
+}
+
+/**
+ * Compares the chain here with those that other members say in their beats. Who disagrees with as many as could be a
+ * majority has lost an entry or has other rules, and must answer nothing more; of two that disagree, neither knows
+ * which.
+ */
+export class ChainWatch {
+  /** Members whose last comparable beat said another chain. */
+  readonly #differ = new Set<number>()
+
+  /**
+   * A member has said its chain; `own`: the one here behind the same entry, undefined when that is not known.
+   * `present`: how many members there are, this one too. Returns whether the two differ for the first time, and
+   * whether this node is to go.
+   */
+  hear(
+    member: number,
+    said: SaidChain,
+    own: Uint8Array | undefined,
+    present: number,
+  ): { readonly isNew: boolean; readonly isFenced: boolean } {
+    if (own === undefined) return { isNew: false, isFenced: false }
+    if (Buffer.compare(said.hash, own) === 0) {
+      this.#differ.delete(member)
+      return { isNew: false, isFenced: false }
+    }
+    const isNew = !this.#differ.has(member)
+    this.#differ.add(member)
+    return { isNew, isFenced: this.#differ.size * 2 >= present }
+  }
+}

@@ -6,6 +6,7 @@ import { type Around, applyTogether } from '../apply/transaction.ts'
 import type { AppliedEntry } from '../entry.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import { Applier, type ReplicaStore } from './applier.ts'
+import { ChainWatch, type SaidChain } from './chain.ts'
 import type { LogEntry, SequencedLog } from './port.ts'
 import { type Order, Sender, type Settled } from './sender.ts'
 
@@ -24,6 +25,10 @@ export interface ReplicaListener {
   onPoison(index: number, error: unknown): void
   /** The run may not take part: it is of no member, or another run has its number or a later one. It has ended. */
   onRefused(): void
+  /** A member has other rows here than this node, behind that entry. */
+  onConflict(member: number, index: number): void
+  /** As many have other rows as could be a majority: nothing here can be believed. It has ended. */
+  onFenced(index: number): void
   /** Entries came that do not follow on the last one: they were dropped, and are asked for again. */
   onGap(index: number): void
 }
@@ -48,6 +53,7 @@ export class Replica {
   readonly #parts: ReplicaParts
   readonly #applier: Applier
   readonly #sender: Sender
+  readonly #watch = new ChainWatch()
   #nextId = 1
   #unfollow: (() => void) | undefined
   #followAt: number | undefined
@@ -112,7 +118,10 @@ export class Replica {
    */
   submit(order: Order): number {
     const id = this.#nextId++
-    this.#sender.submit(id, order)
+    const controls = order.controls.map((it) => {
+      return it.control === 'beat' && this.applied > 0 ? { ...it, chain: this.#chain } : it
+    })
+    this.#sender.submit(id, { ...order, controls })
     return id
   }
 
@@ -120,6 +129,11 @@ export class Replica {
   applyLocal(transactions: readonly Transaction[]): readonly CommitOutcome[] {
     const { store, around } = this.#parts
     return store.writeSync(() => applyTogether(store, [transactions], around))[0]!
+  }
+
+  get #chain(): SaidChain {
+    const { index, chain } = this.#applier.place
+    return { at: index, hash: chain }
   }
 
   /** Takes an order back that was not sent yet: then nothing of it will be done. False: it was sent, or settled. */
@@ -179,8 +193,24 @@ export class Replica {
         this.#parts.keep?.(left.slice(0, applied.length))
         left = left.slice(applied.length)
         this.#parts.listener.onApplied(applied)
-        for (const it of applied) this.#sender.onApplied(it)
+        for (const it of applied) {
+          this.#sender.onApplied(it)
+          this.#compareChains(it)
+        }
       })
+    }
+  }
+
+  #compareChains({ member, body, done }: AppliedEntry): void {
+    for (const [at, it] of body.controls.entries()) {
+      if (it.control !== 'beat' || it.chain === undefined || done[at] !== true) continue
+      const own = this.#applier.chainAt(it.chain.at)
+      const { presentCount } = this.#applier
+      const { isNew, isFenced } = this.#watch.hear(member, it.chain, own, presentCount)
+      if (isNew) this.#parts.listener.onConflict(member, it.chain.at)
+      if (!isFenced) continue
+      this.#end()
+      this.#parts.listener.onFenced(it.chain.at)
     }
   }
 

@@ -156,6 +156,13 @@ export const BREAKS = [
     guard: replica,
   },
   {
+    what: 'mesh: a node whose rows differ from those of most goes on',
+    file: 'src/metadata/log/chain.ts',
+    find: 'isFenced: this.#differ.size * 2 >= present',
+    replace: 'isFenced: this.#differ.size > present',
+    guard: replica,
+  },
+  {
     what: 'mesh: the chain leaves the rows out',
     file: 'src/metadata/log/chain.ts',
     find: "if (DATABASES[database].scope === 'shared') this.#add([database, key, row])",

@@ -91,6 +91,10 @@ export class PinNode {
         onStuck: () => undefined,
         onRefused: () => this.#network.onFault(`${this.name} was refused`),
         onPoison: (index, error) => this.#network.onFault(`poison at ${index}: ${String(error)}`),
+        onConflict: (member, index) => {
+          throw new Error(`${this.name} has other rows than ${member} behind ${index}`)
+        },
+        onFenced: () => undefined,
         onGap: () => this.#network.onFault(`${this.name}: a gap`),
       },
     })

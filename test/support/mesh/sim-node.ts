@@ -95,6 +95,10 @@ export class SimNode {
           throw new Error(`${this.name} was refused`)
         },
         onPoison: (index, error) => this.#network.onPoison(index, error),
+        onConflict: (member, index) => {
+          throw new Error(`${this.name} has other rows than ${member} behind ${index}`)
+        },
+        onFenced: () => undefined,
         onGap: () => {
           this.gaps += 1
         },

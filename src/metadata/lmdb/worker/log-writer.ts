@@ -256,6 +256,8 @@ class LogWriter {
       onSettled: (settled) => this.#onSettled(settled),
       onCut: () => this.#report({ is: 'cut' }),
       onRefused: () => this.#report({ is: 'refused' }),
+      onConflict: (member, index) => this.#report({ is: 'conflict', member, index }),
+      onFenced: (index) => this.#report({ is: 'fenced', index }),
       onGap: (index) => this.#report({ is: 'gap', index }),
       onStuck: (error) => this.#report({ is: 'stuck', message: String(error) }),
       onPoison: (index, error) => this.#report({ is: 'poison', index, message: String(error) }),

@@ -94,5 +94,9 @@ export type LogFault =
   | { readonly is: 'went-back'; readonly head: number; readonly applied: number }
   | { readonly is: 'tail'; readonly message: string }
   | { readonly is: 'gap'; readonly index: number }
+  /** A member has other rows behind that entry. */
+  | { readonly is: 'conflict'; readonly member: number; readonly index: number }
+  /** So many have that nothing here can be believed: nothing is written or answered any more. */
+  | { readonly is: 'fenced'; readonly index: number }
   | { readonly is: 'stuck'; readonly message: string }
   | { readonly is: 'poison'; readonly index: number; readonly message: string }

@@ -96,6 +96,8 @@ function node(disk = new SimDisk(), boot = 1) {
       onStuck: () => heard.faults.push('stuck'),
       onPoison: (index) => heard.faults.push(`poison ${index}`),
       onRefused: () => heard.faults.push('refused'),
+      onConflict: (member, index) => heard.faults.push(`conflict ${member} at ${index}`),
+      onFenced: (index) => heard.faults.push(`fenced at ${index}`),
       onGap: (index) => heard.faults.push(`gap ${index}`),
     },
   })
@@ -358,5 +360,77 @@ describe('applying', () => {
       const [first, second] = [one, two].map(({ replica }) => Buffer.from(replica.chainAt(2)!))
       expect(second).not.toEqual(first)
     }
+  })
+})
+
+describe('chains of others', () => {
+  const joins = (member: number): Control => ({ control: 'member', member, name: `n${member}` })
+  const beatOf = (log: HeldLog, member: number, seq: number, at: number, hash: Uint8Array) => {
+    const beat: Control = {
+      control: 'beat',
+      signal: 2,
+      visible: 1,
+      durable: 1,
+      chain: { at, hash },
+    }
+    const [body] = encodeBody({ controls: [beat], transactions: [] })
+    return log.order(encodeEntry({ member, boot: 1, seq, piecesLeft: 0, body: body! }))
+  }
+  /** One of three members that are present. */
+  function oneOfThree() {
+    const it = node()
+    it.replica.submit({ controls: [joins(1), joins(2), joins(3), present], transactions: [] })
+    it.log.deliver(it.log.order())
+    for (const member of [2, 3]) {
+      const [body] = encodeBody({ controls: [present], transactions: [] })
+      const entry = { member, boot: 1, seq: 1, piecesLeft: 0, body: body! }
+      it.log.deliver(it.log.order(encodeEntry(entry)))
+    }
+    return it
+  }
+  const other = new Uint8Array(32).fill(7)
+
+  test('a beat says the chain of its sender', () => {
+    const { log, replica } = oneOfThree()
+    replica.submit({
+      controls: [{ control: 'beat', signal: 2, visible: 3, durable: 1 }],
+      transactions: [],
+    })
+    const [beat] = decodeBody([decodeEntry(log.sent.at(-1)!).body]).controls
+    expect(beat).toMatchObject({ chain: { at: 3, hash: Buffer.from(replica.chainAt(3)!) } })
+  })
+
+  test('the same say nothing; one of two others that differs is reported once', () => {
+    const { log, replica, heard } = oneOfThree()
+    log.deliver(beatOf(log, 2, 2, 3, replica.chainAt(3)!))
+    expect(heard.faults).toEqual([])
+    log.deliver(beatOf(log, 2, 3, 3, other))
+    log.deliver(beatOf(log, 2, 4, 3, other))
+    expect(heard.faults).toEqual(['conflict 2 at 3'])
+    expect(replica.applied).toBe(6)
+  })
+
+  test('as many as could be a majority end it here', () => {
+    const { log, replica, heard } = oneOfThree()
+    log.deliver(beatOf(log, 2, 2, 3, other))
+    log.deliver(beatOf(log, 3, 2, 3, other))
+    expect(heard.faults).toEqual(['conflict 2 at 3', 'conflict 3 at 3', 'fenced at 3'])
+    expect(log.follower).toBeUndefined()
+    expect(replica.applied).toBe(5)
+  })
+
+  test('who agrees again counts no more', () => {
+    const { log, replica, heard } = oneOfThree()
+    log.deliver(beatOf(log, 2, 2, 3, other))
+    log.deliver(beatOf(log, 2, 3, 4, replica.chainAt(4)!))
+    log.deliver(beatOf(log, 3, 2, 3, other))
+    expect(heard.faults).toEqual(['conflict 2 at 3', 'conflict 3 at 3'])
+  })
+
+  test('what is too long ago says nothing', () => {
+    const { log, heard } = oneOfThree()
+    log.deliver(beatOf(log, 2, 2, 77, other))
+    log.deliver(beatOf(log, 3, 2, 77, other))
+    expect(heard.faults).toEqual([])
   })
 })
