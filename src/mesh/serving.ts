@@ -45,6 +45,8 @@ export interface ServingParts {
   readonly durable: () => number
   /** Tells the other members what reads show here. */
   readonly report: (visible: number) => void
+  /** The set was closed. */
+  readonly onClosed?: () => void
 }
 
 interface Peer {
@@ -85,7 +87,6 @@ export class ServingSet implements ReadGate {
   #isComing = false
   #tickedAt: number
   #isClosed = false
-  #closed: () => void = () => undefined
   #leaving: { readonly resolve: () => void; readonly until: number } | undefined
 
   /** `visible`: what the node has applied before it follows the log; `sessions`: the rows of it, by member. */
@@ -145,10 +146,16 @@ export class ServingSet implements ReadGate {
    * when none can any more; rejects with LOG_SILENT.
    */
   settled(path: string): Promise<void> | undefined {
-    // What was read may rest on entries whose paths are not known: not heard of yet, or before this run.
+    // What was read may rest on entries that were not heard of yet: which paths they changed is not known.
     if (this.#shown > this.#visible) {
       return this.#settledAfter(this.#whenVisible(this.#shown), path)
     }
+    return this.#settledHeard(path)
+  }
+
+  /** For what rests on entries that were heard of. */
+  #settledHeard(path: string): Promise<void> | undefined {
+    // Or on those from before this run.
     if (this.#stable < this.#before) {
       return this.#settledAfter(this.whenStable(this.#before), path)
     }
@@ -157,9 +164,10 @@ export class ServingSet implements ReadGate {
     return index === undefined ? undefined : this.whenStable(index)
   }
 
+  /** Reads get ahead again meanwhile; what was read before rests on nothing of that. */
   async #settledAfter(wait: Promise<void> | undefined, path: string): Promise<void> {
     await wait
-    await this.settled(path)
+    await this.#settledHeard(path)
   }
 
   /** Resolves when reads of all the set show the entry; undefined: they do. Rejects with LOG_SILENT. */
@@ -228,15 +236,10 @@ export class ServingSet implements ReadGate {
     })
   }
 
-  /** Calls back when the set is closed. */
-  onClosed(closed: () => void): void {
-    this.#closed = closed
-  }
-
   /** Ends all waiting: it rejects with LOG_SILENT. */
   close(): void {
     this.#isClosed = true
-    this.#closed()
+    this.#parts.onClosed?.()
     this.#leaving?.resolve()
     this.#leaseUntil = Number.NEGATIVE_INFINITY
     this.#stableWaiters.refuse(new RegistryError('LOG_SILENT'))

@@ -37,12 +37,12 @@ export function startServing(run: RunOfLog, options: ServingOptions): ServingSet
       head,
       durable,
       report: (visible) => report(boot, visible),
+      onClosed: () => clearInterval(timer),
     },
     applied,
     sessions,
   )
   const timer = setInterval(() => set.tick(), tickMs)
-  set.onClosed(() => clearInterval(timer))
   set.tick()
   return set
 }

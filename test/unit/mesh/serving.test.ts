@@ -221,6 +221,19 @@ describe('others', () => {
     expect(set.settled('r:b')).toBeUndefined()
   })
 
+  test('an answer waits for what it may rest on, and not for what reads show meanwhile', async () => {
+    const { set, see, comeIn } = member()
+    await comeIn()
+    set.onReport(2, 1, 99)
+    set.onShown(set.visible + 1)
+    const settled = set.settled('r:b')!
+    // As under load: reads are ahead again with each entry that is heard of.
+    set.onShown(set.visible + 2)
+    see(2, undefined, ['r:a'])
+    await settled
+    expect(set.settled('r:b')).toBeInstanceOf(Promise)
+  })
+
   test('that ask the log for each read are waited for by none', async () => {
     const { set, see, comeIn } = member()
     await comeIn()
