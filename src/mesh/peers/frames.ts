@@ -21,8 +21,7 @@ export const heartbeat = '\n'
 /** Of the longest line, without its end: three numbers of 10, 16 and 16 digits. */
 const lineBytesMax = 44
 
-const number = '(0|[1-9][0-9]{0,15})'
-const line = new RegExp(`^${number} ${number} ${number}$`)
+const line = /^(0|[1-9][0-9]{0,15}) (0|[1-9][0-9]{0,15}) (0|[1-9][0-9]{0,15})$/
 
 export function encodeFrame({ member, boot, visible }: Frame): string {
   return `${member} ${boot} ${visible}\n`

@@ -157,7 +157,8 @@ export class PeerLink {
     const backOffMs = Math.min(backOffMsMin * 2 ** this.#failures, backOffMsMax)
     this.#failures = Math.min(this.#failures + 1, 10)
     // Nodes that lost each other in the same moment do not come back in the same.
-    const share = 0.5 + this.#options.random.bytes(1)[0]! / 512
+    const [drawn = 0] = this.#options.random.bytes(1)
+    const share = 0.5 + drawn / 512
     this.#cancel = this.#options.time.after(backOffMs * share, () => this.#open())
   }
 }
