@@ -14,6 +14,9 @@ const lagMsEnd = 800
 /** A member that has kept up for so long comes back, ms. */
 const keptUpMs = 60_000
 
+/** Entries that are remembered: a second of a busy mesh. */
+const heardMax = 1_000
+
 export class Lag {
   /** When the others showed entries that are not shown here, oldest first. */
   #heard: { readonly index: number; readonly at: number }[] = []
@@ -23,6 +26,8 @@ export class Lag {
   /** What the others show, in any order; the middle one of them counts, or the one before it. */
   hear(shown: number[], now: number): void {
     const index = lowerMedian(shown)
+    // The oldest decides; a node that is cut off from the log hears of ever newer ones.
+    if (this.#heard.length >= heardMax) return
     if (index > (this.#heard.at(-1)?.index ?? 0)) this.#heard.push({ index, at: now })
   }
 

@@ -43,7 +43,6 @@ export interface LogCommitsParts {
 interface Batch {
   readonly commits: readonly WaitingCommit[]
   readonly timer: NodeJS.Timeout
-  isLate: boolean
 }
 
 export class LogCommits implements Commits {
@@ -106,7 +105,7 @@ export class LogCommits implements Commits {
     this.#queue = []
     const id = this.#nextId++
     const timer = setTimeout(() => this.#onLate(id), waitMsMax)
-    this.#sent.set(id, { commits, timer, isLate: false })
+    this.#sent.set(id, { commits, timer })
     this.#writer.post({ kind: 'commit', id, transactions: commits.map((it) => it.transaction) })
   }
 
@@ -211,7 +210,6 @@ export class LogCommits implements Commits {
     if (batch === undefined) return undefined
     this.#sent.delete(id)
     clearTimeout(batch.timer)
-    if (batch.isLate) return undefined
     this.#waitingCount -= batch.commits.length
     return batch.commits
   }
@@ -260,7 +258,9 @@ function refuseUnknown(commits: readonly WaitingCommit[]): void {
 const closedGate: ReadGate = {
   fresh: () => Promise.reject(new RegistryError('LOG_SILENT')),
   settled: () => undefined,
-  whenStable: () => Promise.reject(new RegistryError('LOG_SILENT')),
+  // What rests on no entry is of this node alone.
+  whenStable: (index) =>
+    index === 0 ? undefined : Promise.reject(new RegistryError('LOG_SILENT')),
   onSeen: () => undefined,
   onShown: () => undefined,
   leave: () => Promise.resolve(),
