@@ -26,12 +26,11 @@ import { openFollowers } from './server/followers.ts'
 import { makeHttp } from './server/http.ts'
 import { mirroredBy } from './server/mirrors.ts'
 import { openAccess } from './server/open-access.ts'
+import { type HowToOpen, makeReconciliation, openStores } from './server/open-stores.ts'
 import { openSignatures } from './server/signatures.ts'
 import { makeHealth, makeMetrics, type StatusParts, statusEndpoints } from './server/status.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
 import { makeUseCases, type UseCases } from './server/use-cases.ts'
-import { type MeshOfStore, type OpenDriver, openStorage, type Storage } from './storage/open.ts'
-import { Reconciliation } from './storage/reconcile.ts'
 import type { Syncs } from './sync/syncs.ts'
 
 export interface RunningServer {
@@ -43,14 +42,10 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
-export interface ServerOptions {
+export interface ServerOptions extends HowToOpen {
   readonly logger?: Logger
   /** Called for each part that was opened; a throw fails the start there. */
   readonly onOpened?: OnOpened
-  /** Opens another driver for the bytes of blobs than files; for tests, as no setting chooses one. */
-  readonly openDriver?: OpenDriver
-  /** Makes it a node of a mesh, as far as its rows go; for tests, as no setting chooses it yet. */
-  readonly mesh?: MeshOfStore
 }
 
 /** How often idle upload sessions are looked for, ms. */
@@ -86,7 +81,7 @@ async function start(
   config: Config,
   logger: Logger,
   life: LifeCycle,
-  options: Pick<ServerOptions, 'openDriver' | 'mesh'>,
+  options: HowToOpen,
 ): Promise<Pick<RunningServer, 'ports' | 'syncs'> & { readonly engine: HttpEngine }> {
   // Before anything is opened that would have to be closed again.
   const tls = tlsFilesOf(config)
@@ -173,47 +168,6 @@ async function start(
   await syncs?.engine.start()
   health.started()
   return { engine, ports, syncs: syncs?.engine }
-}
-
-function makeReconciliation(
-  { storage: { durability } }: Config,
-  { driver, metadata, digestLock, quarantine, setup }: Storage,
-  useCases: () => UseCases,
-  logger: Logger,
-): Reconciliation {
-  return new Reconciliation({
-    driver,
-    metadata,
-    digestLock,
-    quarantine,
-    setup,
-    sessions: { whenIdle: (...of) => useCases().writes.uploads.whenIdle(...of) },
-    clock: systemClock,
-    log: logger,
-    isRelaxed: durability === 'relaxed',
-  })
-}
-
-function openStores(
-  { storage, workers }: Config,
-  { openDriver, mesh }: Pick<ServerOptions, 'openDriver' | 'mesh'>,
-  logger: Logger,
-  life: LifeCycle,
-): Promise<Storage> {
-  const settings = {
-    path: storage.path,
-    cacheBytes: storage.cacheSizeMb * 1024 * 1024,
-    durability: storage.durability,
-    reader: storage.reader,
-    ingestThreads: workers.ingestThreads,
-    clock: systemClock,
-    reserveBytes: storage.reserveMb * 1024 * 1024,
-    onQuarantined: (digest: string, reason: string) =>
-      logger.error({ digest, reason }, 'blob quarantined'),
-    ...(openDriver !== undefined && { openDriver }),
-    ...(mesh !== undefined && { mesh }),
-  }
-  return openStorage(settings, life)
 }
 
 function sweepUploads({ writes }: UseCases, logger: Logger, life: LifeCycle): void {

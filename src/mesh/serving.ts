@@ -283,8 +283,7 @@ export class ServingSet implements ReadGate {
           this.#onAbsent(it.member, it.boot)
           break
         default:
-          // Who becomes a member serves nothing yet.
-          break
+          if (it.control === 'state' && it.state === 'left') this.#onAbsent(it.member)
       }
     }
   }
@@ -301,11 +300,12 @@ export class ServingSet implements ReadGate {
     this.#peers.set(member, { ...peer, beat: index, visible, seenAt: this.#parts.now() })
   }
 
-  #onAbsent(member: number, boot: number): void {
+  /** `boot` undefined: whichever run it is. */
+  #onAbsent(member: number, boot?: number): void {
     const peer = this.#peers.get(member)
-    if (peer === undefined || peer.boot !== boot) return
+    if (peer === undefined || peer.boot !== (boot ?? peer.boot)) return
+    if (peer === this.#own()) this.#goOut()
     this.#peers.set(member, { ...peer, presentAt: 0 })
-    if (member === this.#parts.member && boot === this.#parts.boot) this.#goOut()
   }
 
   /** From the time when it was sent: the others count from later. */

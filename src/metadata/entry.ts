@@ -2,6 +2,7 @@
  * @module One entry of the log as data: who sent it, what it says of the runs of members, and the transactions
  * that it orders. `log/codec.ts` makes bytes of it, `apply/entry.ts` rows.
  */
+import type { MemberFacts, MemberState } from './rows/mesh.ts'
 import type { CommitOutcome, Transaction } from './transaction.ts'
 
 /** Who sent an entry, and as which of its own: what makes a repeated one known. */
@@ -31,12 +32,14 @@ export interface EntryBody {
 export type ReadMode = 'strict' | 'barrier'
 
 /**
- * What a member says in the log, of its own run but for `member` and `absent`. `signal` numbers the signs of life
+ * What a member says in the log, of its own run but for `member`, `state` and `absent`. `signal` numbers the signs of life
  * of a run: a lease hangs on which of them was seen.
  */
 export type Control =
   /** A member joins under a number of its own. Undone when the number was given before. */
-  | { readonly control: 'member'; readonly member: number; readonly name: string }
+  | { readonly control: 'member'; readonly member: number; readonly facts: MemberFacts }
+  /** A member is something else now. Undone when it has left, or there is none. */
+  | { readonly control: 'state'; readonly member: number; readonly state: MemberState }
   /** The run is here: it takes part from this index on. Its older runs, and what they sent late, count no more. */
   | { readonly control: 'present'; readonly signal: number; readonly reads: ReadMode }
   /**

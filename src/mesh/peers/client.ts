@@ -30,10 +30,10 @@ export interface PeerClientOptions {
   readonly time: Time
   /** Until the head of an answer, and between two pieces of a body, ms. Default 10 s. */
   readonly silentMs?: number
+  /** At once; others wait. Default 8. */
+  readonly connectionsMax?: number
 }
 
-/** Connections to a peer at once: one is the stream's. */
-const connectionsMax = 8
 const freeConnectionsMax = 2
 const freeMs = 30_000
 
@@ -41,14 +41,7 @@ export class PeerClient {
   readonly peer: Peer
   readonly #options: PeerClientOptions
   readonly #silentMs: number
-  readonly #agent = new Agent({
-    keepAlive: true,
-    maxSockets: connectionsMax,
-    maxFreeSockets: freeConnectionsMax,
-    // A connection that is resumed would not show the certificate.
-    maxCachedSessions: 0,
-    timeout: freeMs,
-  })
+  readonly #agent: Agent
   readonly #place: Place
 
   /** Throws a RangeError for an address that is none. */
@@ -57,6 +50,14 @@ export class PeerClient {
     this.peer = options.peer
     this.#silentMs = options.silentMs ?? 10_000
     this.#place = parseAddress(options.peer.address)
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: options.connectionsMax ?? 8,
+      maxFreeSockets: freeConnectionsMax,
+      // A connection that is resumed would not show the certificate.
+      maxCachedSessions: 0,
+      timeout: freeMs,
+    })
   }
 
   /** A request that is under way: its body can be written, the caller limits its time. */

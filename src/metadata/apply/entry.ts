@@ -8,7 +8,7 @@
  */
 import type { AppliedEntry, Control, Entry, EntryBody, EntryFate } from '../entry.ts'
 import type { RowAccess } from '../row-access.ts'
-import type { SessionRow } from '../rows/mesh.ts'
+import type { MemberRow, MemberState, SessionRow } from '../rows/mesh.ts'
 import type { Databases } from '../schema.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import { dropEndedPins, endPins } from './held.ts'
@@ -81,7 +81,8 @@ export function applyEntry(
 /** Whether a run that is not present says that it is: as a member, or as the one that it makes itself. */
 function comesIn(rows: RowAccess, member: number, body: EntryBody | undefined): boolean {
   if (!(body?.controls.some(({ control }) => control === 'present') ?? false)) return false
-  if (rows.get('members', String(member)) !== undefined) return true
+  const known = memberOf(rows, member)
+  if (known !== undefined) return known.state !== 'left'
   return body!.controls.some((it) => it.control === 'member' && it.member === member)
 }
 
@@ -122,6 +123,23 @@ function putSession(rows: RowAccess, member: number, row: SessionRow): void {
   rows.put('sessions', String(member), row)
 }
 
+function memberOf(rows: RowAccess, member: number): MemberRow | undefined {
+  return rows.get('members', String(member)) as MemberRow | undefined
+}
+
+/** Whether it was done. Who has left comes back as another member; what it still sends is void. */
+function putState(rows: RowAccess, member: number, state: MemberState): boolean {
+  const row = memberOf(rows, member)
+  if (row === undefined || row.state === 'left') return false
+  rows.put('members', String(member), { ...row, state })
+  const session = rows.get('sessions', String(member)) as SessionRow | undefined
+  if (state === 'left' && session !== undefined) {
+    putSession(rows, member, { ...session, presentAt: 0 })
+    dropPieces(rows, member)
+  }
+  return true
+}
+
 /** Whether it was done. */
 function runControl(rows: RowAccess, index: number, { member }: Entry, it: Control): boolean {
   const session = rows.get('sessions', String(member)) as SessionRow
@@ -129,14 +147,18 @@ function runControl(rows: RowAccess, index: number, { member }: Entry, it: Contr
     case 'member': {
       const key = String(it.member)
       if (rows.get('members', key) !== undefined) return false
-      rows.put('members', key, { name: it.name, since: index })
+      rows.put('members', key, { ...it.facts, state: 'joining', since: index })
       return true
     }
+    case 'state':
+      return putState(rows, it.member, it.state)
     case 'present': {
       const presentAt = session.presentAt > 0 ? session.presentAt : index
       // It serves from here on, so all that is older is visible there.
       const seen = { beat: index, visible: index }
       putSession(rows, member, { ...session, presentAt, reads: it.reads, ...seen })
+      const state = memberOf(rows, member)?.state
+      if (state === 'joining' || state === 'out') putState(rows, member, 'active')
       return true
     }
     case 'beat': {

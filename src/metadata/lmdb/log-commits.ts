@@ -6,7 +6,7 @@ import { RegistryError } from '../../registry/errors.ts'
 import { nextTurn } from '../../runtime/next-turn.ts'
 import { SupervisedTask } from '../../runtime/supervised-task.ts'
 import type { LongTask } from '../../runtime/worker-pool.ts'
-import type { Control } from '../entry.ts'
+import type { Control, SeenEntry } from '../entry.ts'
 import type { ReadGate } from '../port.ts'
 import type { SessionRow } from '../rows/mesh.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
@@ -38,6 +38,8 @@ export interface LogCommitsParts {
   readonly startWriter: () => LongTask
   readonly startGate: (run: RunOfLog) => ReadGate
   readonly onFault: (fault: LogFault) => void
+  /** Entries were applied, and reads here show them. */
+  readonly onSeen?: (entries: readonly SeenEntry[]) => void
 }
 
 interface Batch {
@@ -119,6 +121,7 @@ export class LogCommits implements Commits {
         this.#refresh()
         this.#listener.retell(reply.effects)
         this.#gate.onSeen(reply.entries)
+        this.#parts.onSeen?.(reply.entries)
         break
       case 'settled':
         this.#refresh()

@@ -2,9 +2,30 @@
  * @module Rows of the mesh: who its members are, how far their runs have come in the log, and where this node
  * stands in it. Numbers of entries are indexes of the log.
  */
-/** A member of the mesh, by its number. */
-export interface MemberRow {
+/**
+ * What a member is to the mesh. It owns files while it is `active`, whether it runs or not.
+ *
+ *   joining ─► active ─► draining ─► left      (it was asked to go, and what it had is elsewhere)
+ *                 └────► out ─► active         (it was away for long; it is back when it says that it is)
+ */
+export type MemberState = 'joining' | 'active' | 'draining' | 'out' | 'left'
+
+/** What a member says of itself when it joins. */
+export interface MemberFacts {
   readonly name: string
+  /** Where its peers reach it: `host:port`. */
+  readonly address: string
+  /** What fails together with it, such as a rack; empty where none was set. */
+  readonly zone: string
+  /** TiB that it has for files. */
+  readonly weight: number
+  /** SHA-256 of its public key (SubjectPublicKeyInfo, DER), hexadecimal. */
+  readonly key: string
+}
+
+/** A member of the mesh, by its number. */
+export interface MemberRow extends MemberFacts {
+  readonly state: MemberState
   /** Index of the entry with which it joined. */
   readonly since: number
 }

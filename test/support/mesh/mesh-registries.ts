@@ -1,25 +1,61 @@
 /**
- * @module Whole registries as the nodes of a mesh, in one process: each with its own folder, threads and port, on one
- * log. Blobs are small, so all of them are rows.
+ * @module Whole registries as the nodes of a mesh, in one process: each with its own folder, threads, port and
+ * listener for its peers, on one log.
  */
 
+import type { Authority } from '../../../src/mesh/identity/authority.ts'
+import { PeerListener } from '../../../src/mesh/peers/listener.ts'
+import { type MeshMember, Peers } from '../../../src/mesh/peers/peers.ts'
 import type { ServingSet } from '../../../src/mesh/serving.ts'
 import { startServing } from '../../../src/mesh/start-serving.ts'
 import type { LogFault, LogSettings } from '../../../src/metadata/lmdb/worker/messages.ts'
+import { systemTime } from '../../../src/metadata/log/etcd/time.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
+import { systemRandom } from '../../../src/runtime/random.ts'
 import { dispose, type InProcessRegistry, startInProcess, until } from '../in-process.ts'
+import { factsOf } from './member-facts.ts'
 import { foundLog } from './mesh-store.ts'
+import { authorityOf, credentialsOf } from './peer-nodes.ts'
+
+interface Node {
+  readonly peers: Peers
+  readonly listener: PeerListener
+}
+
+export interface MeshRegistriesOptions {
+  /** `storage.inline_limit`: blobs above it are files. Default 64 KiB. */
+  readonly inlineLimit?: number
+}
 
 export class MeshRegistries {
   readonly faults: LogFault[] = []
+  /** What failed in a listener, not at the other end. */
+  readonly peerFaults: unknown[] = []
   readonly registries: InProcessRegistry[] = []
+  readonly #nodes: Node[] = []
   readonly #sets = new Map<number, ServingSet>()
+  readonly #inlineLimit: number
+
+  private constructor({ inlineLimit = 65_536 }: MeshRegistriesOptions) {
+    this.#inlineLimit = inlineLimit
+  }
 
   /** Founds a mesh of so many nodes, and starts them all. */
-  static async start(log: LogSettings, count: number): Promise<MeshRegistries> {
-    const mesh = new MeshRegistries()
-    await foundLog(log, count)
+  static async start(
+    log: LogSettings,
+    count: number,
+    options: MeshRegistriesOptions = {},
+  ): Promise<MeshRegistries> {
+    const mesh = new MeshRegistries(options)
+    const authority = await authorityOf(log.cluster)
     const numbers = Array.from({ length: count }, (_, at) => at + 1)
+    for (const member of numbers) mesh.#nodes.push(await mesh.#listen(authority, member))
+    const addresses = mesh.#nodes.map(({ listener }) => `127.0.0.1:${listener.port}`)
+    await foundLog(log, count, addresses)
+    const members = addresses.map((address, at): MeshMember => {
+      return { number: at + 1, ...factsOf(`n${at + 1}`, address), state: 'active' }
+    })
+    for (const { peers } of mesh.#nodes) peers.setMembers(members)
     mesh.registries.push(...(await Promise.all(numbers.map((member) => mesh.#node(log, member)))))
     await until(() => [...mesh.#sets.values()].every((set) => set.isServing))
     return mesh
@@ -29,28 +65,51 @@ export class MeshRegistries {
     return this.#sets.get(member)!
   }
 
+  peers(member: number): Peers {
+    return this.#nodes[member - 1]!.peers
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.registries.map((registry) => dispose(registry)))
+    for (const { peers, listener } of this.#nodes) {
+      peers.close()
+      await listener.close()
+    }
+  }
+
+  async #listen(authority: Authority, member: number): Promise<Node> {
+    const credentials = await credentialsOf(authority, member)
+    const log = () => undefined
+    const parts = { log, time: systemTime, random: systemRandom }
+    const peers = new Peers({ ...parts, credentials: () => credentials })
+    const listener = await PeerListener.listen(
+      {
+        ...parts,
+        credentials,
+        routes: peers.routes,
+        admits: (other) => peers.admits(other),
+        onFault: (error) => this.peerFaults.push(error),
+      },
+      { host: '127.0.0.1', port: 0 },
+    )
+    return { peers, listener }
   }
 
   #node(log: LogSettings, member: number): Promise<InProcessRegistry> {
+    const peers = this.peers(member)
     return startInProcess({
       engine: 'node',
-      config: { storage: { inline_limit: 65_536 } },
+      config: { storage: { inline_limit: this.#inlineLimit } },
       mesh: {
         member,
         log,
+        peers,
         startGate: (run) => {
-          const report = (boot: number, visible: number): void => {
-            setImmediate(() => {
-              for (const [other, set] of this.#sets) {
-                if (other !== member) set.onReport(member, boot, visible)
-              }
-            })
-          }
+          const report = (boot: number, visible: number) => peers.links.report(boot, visible)
           const serving = { member, reads: 'strict', leaseMs: 3_000, clock: systemClock } as const
           const set = startServing(run, { ...serving, report })
           this.#sets.set(member, set)
+          peers.links.onReport((...said) => set.onReport(...said))
           return set
         },
         onFault: (fault) => this.faults.push(fault),

@@ -16,13 +16,18 @@ import { EtcdLog } from '../../../src/metadata/log/etcd/log.ts'
 import { DATABASES, type DatabaseName } from '../../../src/metadata/schema.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { WorkerPool } from '../../../src/runtime/worker-pool.ts'
+import { factsOf } from './member-facts.ts'
 
-/** Creates the log with so many members. */
-export async function foundLog(settings: LogSettings, members: number): Promise<void> {
+/** Creates the log with so many members; `addresses`: where they are reached, if they are. */
+export async function foundLog(
+  settings: LogSettings,
+  members: number,
+  addresses: readonly string[] = [],
+): Promise<void> {
   const controls = Array.from({ length: members }, (_, at) => ({
     control: 'member' as const,
     member: at + 1,
-    name: `n${at + 1}`,
+    facts: factsOf(`n${at + 1}`, addresses[at]),
   }))
   const present = { control: 'present', signal: 0, reads: 'barrier' } as const
   const [body] = encodeBody({ controls: [...controls, present], transactions: [] })

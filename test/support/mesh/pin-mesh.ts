@@ -10,6 +10,7 @@ import type { SessionRow } from '../../../src/metadata/rows/mesh.ts'
 import type { HeldCopy } from '../../../src/metadata/transaction.ts'
 import type { Digest } from '../../../src/registry/digest.ts'
 import type { LogFaults } from './log-faults.ts'
+import { factsOf } from './member-facts.ts'
 import { MemoryLog } from './memory-log.ts'
 import { PinLedger } from './pin-ledger.ts'
 import { type PinNetwork, PinNode } from './pin-node.ts'
@@ -89,7 +90,7 @@ export class PinMesh implements PinNetwork {
     const controls = Array.from({ length: nodeCount }, (_, at) => ({
       control: 'member' as const,
       member: at + 1,
-      name: `n${at + 1}`,
+      facts: factsOf(`n${at + 1}`),
     }))
     const present = { control: 'present', signal: 0, reads: 'barrier' } as const
     const [body] = encodeBody({ controls: [...controls, present], transactions: [] })

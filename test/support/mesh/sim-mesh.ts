@@ -5,6 +5,7 @@
 import { encodeBody, encodeEntry } from '../../../src/metadata/log/codec.ts'
 import type { Transaction } from '../../../src/metadata/transaction.ts'
 import { type LogFaults, NO_FAULTS } from './log-faults.ts'
+import { factsOf } from './member-facts.ts'
 import { MemoryLog } from './memory-log.ts'
 import { HistoryRecorder } from './register-history.ts'
 import { NotDone, repository, type SimNetwork, SimNode } from './sim-node.ts'
@@ -101,7 +102,7 @@ export class SimMesh implements SimNetwork {
     const controls = Array.from({ length: this.#options.nodes }, (_, at) => ({
       control: 'member' as const,
       member: at + 1,
-      name: `n${at + 1}`,
+      facts: factsOf(`n${at + 1}`),
     }))
     const present = { control: 'present', signal: 0, reads: 'barrier' } as const
     const [body] = encodeBody({ controls: [...controls, present], transactions: [] })

@@ -8,6 +8,7 @@ import { copyNewsOf } from '../../../src/metadata/log/copy-news.ts'
 import type { SessionRow } from '../../../src/metadata/rows/mesh.ts'
 import type { Candidate } from '../../../src/metadata/sweep.ts'
 import type { HeldCopy, Transaction } from '../../../src/metadata/transaction.ts'
+import { factsOf } from '../../support/mesh/member-facts.ts'
 import { SimDisk } from '../../support/mesh/sim-disk.ts'
 
 const present: Control = { control: 'present', signal: 1, reads: 'strict' }
@@ -38,7 +39,7 @@ class Log {
     const joins = [1, 2, 3].map((member) => ({
       control: 'member' as const,
       member,
-      name: `n${member}`,
+      facts: factsOf(`n${member}`),
     }))
     this.apply(1, { controls: [...joins, present] })
     this.apply(2, { controls: [present] })

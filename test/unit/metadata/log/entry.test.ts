@@ -17,11 +17,16 @@ import {
 } from '../../../../src/metadata/log/codec.ts'
 import type { SessionRow } from '../../../../src/metadata/rows/mesh.ts'
 import type { Transaction } from '../../../../src/metadata/transaction.ts'
+import { factsOf } from '../../../support/mesh/member-facts.ts'
 import { SeededRandom } from '../../../support/mesh/seeded-random.ts'
 import { SimDisk } from '../../../support/mesh/sim-disk.ts'
 
 const present: Control = { control: 'present', signal: 1, reads: 'strict' }
-const joins = (member: number): Control => ({ control: 'member', member, name: `n${member}` })
+const joins = (member: number): Control => ({
+  control: 'member',
+  member,
+  facts: factsOf(`n${member}`),
+})
 
 function put(name: string, row = 1): Transaction {
   return { checks: [], changes: [{ change: 'put', in: 'approvals', key: name, row }] }

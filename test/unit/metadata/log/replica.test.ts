@@ -19,6 +19,7 @@ import type {
 import { Replica } from '../../../../src/metadata/log/replica.ts'
 import type { Settled } from '../../../../src/metadata/log/sender.ts'
 import type { Transaction } from '../../../../src/metadata/transaction.ts'
+import { factsOf } from '../../../support/mesh/member-facts.ts'
 import { SeededRandom } from '../../../support/mesh/seeded-random.ts'
 import { SimDisk } from '../../../support/mesh/sim-disk.ts'
 
@@ -108,7 +109,7 @@ function node(disk = new SimDisk(), boot = 1) {
 /** One that takes part. */
 function presentNode() {
   const it = node()
-  const joins: Control = { control: 'member', member: 1, name: 'n1' }
+  const joins: Control = { control: 'member', member: 1, facts: factsOf('n1') }
   it.replica.submit({ controls: [joins, present], transactions: [] })
   it.log.deliver(it.log.order())
   it.heard.settled.length = 0
@@ -123,7 +124,7 @@ describe('sending', () => {
     replica.submit(order(put('a')))
     replica.submit(order(put('b')))
     expect(log.sent).toHaveLength(0)
-    const joins: Control = { control: 'member', member: 1, name: 'n1' }
+    const joins: Control = { control: 'member', member: 1, facts: factsOf('n1') }
     replica.submit({ controls: [joins, present], transactions: [] })
     log.deliver(log.order())
     expect(log.sent).toHaveLength(1)
@@ -236,7 +237,7 @@ describe('sending', () => {
   test('a run whose number another one has is refused, and ends', () => {
     const disk = new SimDisk()
     const one = node(disk)
-    const joins: Control = { control: 'member', member: 1, name: 'n1' }
+    const joins: Control = { control: 'member', member: 1, facts: factsOf('n1') }
     one.replica.submit({ controls: [joins, present], transactions: [] })
     const entry = one.log.order()
     one.log.deliver(entry)
@@ -364,7 +365,11 @@ describe('applying', () => {
 })
 
 describe('chains of others', () => {
-  const joins = (member: number): Control => ({ control: 'member', member, name: `n${member}` })
+  const joins = (member: number): Control => ({
+    control: 'member',
+    member,
+    facts: factsOf(`n${member}`),
+  })
   const beatOf = (log: HeldLog, member: number, seq: number, at: number, hash: Uint8Array) => {
     const beat: Control = {
       control: 'beat',

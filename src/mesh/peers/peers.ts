@@ -1,0 +1,107 @@
+/**
+ * @module The other members of this node's mesh, as its parts use them: who they are, how each is asked, and the
+ * paths under which this node answers them.
+ */
+import type { Time } from '../../metadata/log/etcd/time.ts'
+import type { MemberFacts, MemberState } from '../../metadata/rows/mesh.ts'
+import type { Random } from '../../runtime/random.ts'
+import { MeshError } from '../identity/problem.ts'
+import { PeerClient } from './client.ts'
+import type { Credentials } from './credentials.ts'
+import { PeerLinks } from './links.ts'
+import type { PeerRoute, PeerRoutes } from './listener.ts'
+import { paths } from './messages.ts'
+
+/** Requests to one peer at once: uploads that are forwarded, copies, and questions. Others wait for a free place. */
+const connectionsMax = 64
+
+/** A member that has not left. */
+export interface MeshMember extends MemberFacts {
+  readonly number: number
+  readonly state: MemberState
+}
+
+export interface PeersParts {
+  readonly credentials: () => Credentials
+  /** Identity of the log that this node follows; undefined: it does not know it yet. */
+  readonly log: () => string | undefined
+  readonly time: Time
+  readonly random: Random
+  /** The stream to a peer was opened (undefined), or ended with this. */
+  readonly onLink?: (member: number, error: MeshError | undefined) => void
+}
+
+export class Peers {
+  readonly links: PeerLinks
+  readonly #parts: PeersParts
+  readonly #routes = new Map<string, PeerRoute>()
+  readonly #clients = new Map<number, PeerClient>()
+  #members: readonly MeshMember[] = []
+
+  constructor(parts: PeersParts) {
+    this.#parts = parts
+    this.links = new PeerLinks({
+      ...parts,
+      onChange: ({ member }, error) => parts.onLink?.(member, error),
+    })
+    this.addRoute(paths.stream, this.links.route)
+  }
+
+  /** Number of this node. */
+  get member(): number {
+    return this.#parts.credentials().member
+  }
+
+  /** All that have not left, this one among them, by number. */
+  get members(): readonly MeshMember[] {
+    return this.#members
+  }
+
+  /** For the listener: it may be asked before the last route was added. */
+  get routes(): PeerRoutes {
+    return this.#routes
+  }
+
+  /** Throws a RangeError when there is one. */
+  addRoute(path: string, route: PeerRoute): void {
+    if (this.#routes.has(path)) throw new RangeError(`two routes for ${path}`)
+    this.#routes.set(path, route)
+  }
+
+  /** Whether it is a member that has not left. */
+  admits(member: number): boolean {
+    return this.#members.some(({ number }) => number === member)
+  }
+
+  /** How a member is asked. Throws a MeshError 'silent' for one that has left or is none. */
+  client(member: number): PeerClient {
+    const found = this.#members.find(({ number }) => number === member)
+    if (found === undefined) throw new MeshError('silent', `there is no member ${member}`)
+    const known = this.#clients.get(member)
+    if (known?.peer.address === found.address) return known
+    known?.close()
+    const { credentials, log, time } = this.#parts
+    const peer = { member, address: found.address }
+    const client = new PeerClient({ peer, credentials, log, time, connectionsMax })
+    this.#clients.set(member, client)
+    return client
+  }
+
+  /** From now on these are the members: streams to them are kept open, those to others end. */
+  setMembers(members: readonly MeshMember[]): void {
+    this.#members = members.filter(({ state }) => state !== 'left')
+    for (const [member, client] of [...this.#clients]) {
+      if (this.admits(member)) continue
+      client.close()
+      this.#clients.delete(member)
+    }
+    this.links.setPeers(this.#members.map(({ number, address }) => ({ member: number, address })))
+  }
+
+  /** Ends all streams and connections. */
+  close(): void {
+    this.links.close()
+    for (const client of this.#clients.values()) client.close()
+    this.#clients.clear()
+  }
+}
