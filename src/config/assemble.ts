@@ -8,6 +8,7 @@ import type { Problem } from './explain.ts'
 import { isSettingKey, type Values } from './schema.ts'
 import { accessContradictions, accessPart } from './sections/access.ts'
 import { cleanupConfig, cleanupContradictions } from './sections/cleanup.ts'
+import { meshContradictions, meshPart } from './sections/mesh.ts'
 import { mirrorContradictions, mirrorPart } from './sections/mirrors.ts'
 import { serverContradictions, serverPart } from './sections/server.ts'
 import { signingContradictions, signingPart } from './sections/signing/settings.ts'
@@ -19,9 +20,10 @@ import type { Contradiction } from './setting.ts'
 export function assembleConfig(values: Values): Config {
   return deepFreeze({
     ...serverPart(values),
-    ...storagePart(values),
+    ...storagePart(inlineLimitOf(values)),
     ...accessPart(values, values.mirrors),
     ...mirrorPart(values),
+    ...meshPart(values),
     ...syncPart(values),
     ...signingPart(values, {
       realm: values['auth.tokens.realm'],
@@ -30,6 +32,12 @@ export function assembleConfig(values: Values): Config {
     }),
     cleanup: cleanupConfig(values),
   })
+}
+
+/** All nodes of a mesh keep the same blobs as rows. */
+function inlineLimitOf(values: Values): Values {
+  const { 'mesh.inline_limit': limit, 'mesh.enabled': isNode } = values
+  return isNode ? { ...values, 'storage.inline_limit': limit } : values
 }
 
 /** What no setting can check alone: pairs that need each other, values that exclude each other. */
@@ -41,6 +49,7 @@ export function checkRelations(checked: CheckedSettings): readonly Problem[] {
     ...mirrorContradictions(values),
     ...cleanupContradictions(values),
     ...signingContradictions(values),
+    ...meshContradictions(values, (key) => checked.given.has(key)),
   ]
   return found
     .filter(({ unless = [] }) => !unless.some((key) => isRefused(checked, key)))

@@ -5,6 +5,7 @@
  */
 import type { AccessPart } from './sections/access.ts'
 import type { CleanupConfig } from './sections/cleanup.ts'
+import type { MeshPart } from './sections/mesh.ts'
 import type { MirrorPart } from './sections/mirrors.ts'
 import type { ServerPart } from './sections/server.ts'
 import type { SigningConfig } from './sections/signing/settings.ts'
@@ -28,6 +29,7 @@ export type {
   RetentionPolicy,
   TagRule,
 } from './sections/cleanup.ts'
+export type { MeshConfig, MeshLogConfig } from './sections/mesh.ts'
 export type {
   MirrorConfig,
   MirrorCredential,
@@ -64,7 +66,7 @@ export type {
 } from './sections/sync.ts'
 export type { TimeWindow } from './time-window.ts'
 
-export interface Config extends ServerPart, StoragePart, AccessPart, MirrorPart {
+export interface Config extends ServerPart, StoragePart, AccessPart, MirrorPart, MeshPart {
   readonly cleanup: CleanupConfig
   readonly sync: SyncConfig
   readonly signing: SigningConfig

@@ -6,6 +6,7 @@
 import { ACCESS_SETTINGS } from './sections/access.ts'
 import { CLEANUP_SETTINGS } from './sections/cleanup.ts'
 import { LATER_SETTINGS } from './sections/later.ts'
+import { MESH_SETTINGS } from './sections/mesh.ts'
 import { MIRROR_SETTINGS } from './sections/mirrors.ts'
 import { SERVER_SETTINGS } from './sections/server.ts'
 import { SIGNING_SETTINGS } from './sections/signing/settings.ts'
@@ -21,6 +22,7 @@ export const SETTINGS = {
   ...MIRROR_SETTINGS,
   ...SYNC_SETTINGS,
   ...SIGNING_SETTINGS,
+  ...MESH_SETTINGS,
   ...LATER_SETTINGS,
 } as const
 

@@ -17,35 +17,6 @@ const word = type.text({ lengthMin: 1 })
 const words = (name: string) => type.list(name, word)
 
 export const LATER_SETTINGS = {
-  'mesh.enabled': setting({
-    type: type.boolean(),
-    default: false,
-    doc: 'Share content with other nodes.',
-    since,
-    notYet: whenTrue,
-  }),
-  'mesh.bind': setting({
-    type: type.address(),
-    default: ':7946',
-    doc: 'Address of the traffic between nodes.',
-    since,
-    notYet: never,
-  }),
-  'mesh.peers': setting({
-    type: words('list of addresses'),
-    default: [],
-    doc: 'Nodes to join.',
-    since,
-    notYet: never,
-  }),
-  'mesh.replication_factor': setting({
-    type: type.integer(1, 100),
-    default: 2,
-    unit: 'nodes',
-    doc: 'How many nodes hold a blob.',
-    since,
-    notYet: never,
-  }),
   'releases.enabled': setting({
     type: type.boolean(),
     default: false,

@@ -93,6 +93,7 @@ export const defaults = {
   mirrors: [],
   mirrorMaxBytes: 0,
   sync: { concurrency: 10, sources: [] },
+  mesh: undefined,
   signing: {
     keys: [],
     roots: [],

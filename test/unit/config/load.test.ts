@@ -211,7 +211,7 @@ describe('what is refused, with its place', () => {
 log:
   level: loud
   level: info
-mesh: { enabled: true }
+releases: { enabled: true }
 storge: { path: /x, cache_size_mb: 1 }
 storage: { path: "\${NOT_SET}" }
 `)
@@ -220,7 +220,7 @@ storage: { path: "\${NOT_SET}" }
       'config.yaml:3:16',
       'config.yaml:5:10',
       'config.yaml:6:3',
-      'config.yaml:7:18',
+      'config.yaml:7:22',
       'config.yaml:8:11',
       'config.yaml:8:21',
       'config.yaml:9:18',
@@ -252,7 +252,6 @@ storage: { path: "\${NOT_SET}" }
 
 describe('features that are not built yet', () => {
   test.each([
-    ['mesh: { enabled: true }', '"mesh.enabled: true"', 'false'],
     ['releases: { enabled: true }', '"releases.enabled: true"', 'false'],
     ['certs: { auto_generate: true }', '"certs.auto_generate: true"', 'false'],
   ])('%s is refused', async (text, what, instead) => {

@@ -1,0 +1,269 @@
+/**
+ * @module Settings of a node of a mesh, and the part of the configuration that they make.
+ */
+import { formatAddress, isLoopback, type ListenAddress, parseAddress } from '../address.ts'
+import { type Contradiction, setting, type ValuesOf } from '../setting.ts'
+import * as type from '../values.ts'
+
+const since = '1.1.0'
+
+/** `dns:name:port` stands for all addresses of a name. */
+const dnsWord = 'dns:'
+
+const peer = type.textThat(
+  (text) => isPeerAddress(text.startsWith(dnsWord) ? text.slice(dnsWord.length) : text),
+  'expected "host:port" of a node, or "dns:name:port" for all addresses of a name',
+)
+const endpoint = type.textThat(isPeerAddress, 'expected "host:port" of a member of etcd')
+const advertised = type.refine(type.text(), (text) =>
+  text === '' || isPeerAddress(text)
+    ? undefined
+    : 'expected "host:port" under which the other nodes reach this one',
+)
+const nodeName = type.refine(type.text(), (text) =>
+  /^[A-Za-z0-9._-]{0,64}$/.test(text)
+    ? undefined
+    : 'expected at most 64 letters, digits, dots, hyphens and underscores',
+)
+
+/** Host and port, both of them. */
+function isPeerAddress(text: string): boolean {
+  const parsed = parseAddress(text)
+  return parsed.ok && parsed.value.host !== '' && parsed.value.port > 0
+}
+
+export const MESH_SETTINGS = {
+  'mesh.enabled': setting({
+    type: type.boolean(),
+    default: false,
+    doc: 'Run as one node of several that are one registry. Rows of every node are the same; docs/mesh.md says what is kept where.',
+    since: '1.0.0',
+  }),
+  'mesh.bind': setting({
+    type: type.address(),
+    default: ':7946',
+    doc: 'Address of the traffic between nodes, always with TLS and certificates of the mesh itself. etcd takes the next two ports. Without a host and a secret: `127.0.0.1`.',
+    since: '1.0.0',
+  }),
+  'mesh.peers': setting({
+    type: type.list('list of addresses', peer),
+    default: [],
+    doc: 'Nodes of the mesh as `host:port`; this one may be among them. Without a mesh yet, the first of the list founds it when most of the list is there. `dns:name:port` stands for all addresses of a name; such entries are for joining only. Empty: this node founds a mesh, unless it is a member of one.',
+    since: '1.0.0',
+  }),
+  'mesh.replication_factor': setting({
+    type: type.integer(1, 100),
+    default: 2,
+    unit: 'nodes',
+    doc: 'How many nodes hold a blob that is larger than `mesh.inline_limit`.',
+    since: '1.0.0',
+  }),
+  'mesh.secret': setting({
+    type: type.text(),
+    default: '',
+    doc: 'Secret that all nodes share, of 16 bytes or more. Without it and `mesh.secret_file`, all peers must be on this machine.',
+    since,
+    isSecret: true,
+  }),
+  'mesh.secret_file': setting({
+    type: type.path(),
+    default: '',
+    doc: 'File with the secret. While the secret is changed it has two lines: the new one, then the old one.',
+    since,
+  }),
+  'mesh.name': setting({
+    type: nodeName,
+    default: '',
+    doc: 'Name of this node in lists and logs. Empty: the host name, with the port of `mesh.bind`.',
+    since,
+  }),
+  'mesh.advertise': setting({
+    type: advertised,
+    default: '',
+    doc: 'Where the other nodes reach this one, as `host:port`. Empty: its entry in `mesh.peers`, else `mesh.bind`, else the first address of this machine.',
+    since,
+  }),
+  'mesh.zone': setting({
+    type: type.text(),
+    default: '',
+    doc: 'What fails together with this node, such as a rack. Copies of a blob go to different zones first.',
+    since,
+  }),
+  'mesh.weight': setting({
+    type: type.integer(0, 1_000_000),
+    default: 0,
+    unit: 'TiB',
+    doc: 'Share of blobs that this node holds, beside the other nodes. 0: the size of its disk when it joins.',
+    since,
+  }),
+  'mesh.reads': setting({
+    type: type.oneOf('strict', 'barrier'),
+    default: 'strict',
+    doc: 'With `strict` this node answers by itself while it has a lease, and pushes wait for it. With `barrier` it asks the log for each read of a tag or list, and no push waits for it.',
+    since,
+  }),
+  'mesh.read_lease': setting({
+    type: type.duration('1s', '60s'),
+    default: '3s',
+    doc: 'How long a node answers by itself without a new sign from the log. A node that dies holds up pushes for so long, and half a second more. The same on all nodes.',
+    since,
+  }),
+  'mesh.inline_limit': setting({
+    type: type.size('0', '1MiB'),
+    default: '16KiB',
+    doc: 'Blobs up to this size are rows, and so on every node. Replaces `storage.inline_limit`.',
+    since,
+  }),
+  'mesh.log.endpoints': setting({
+    type: type.list('list of addresses', endpoint),
+    default: [],
+    doc: 'Members of an etcd 3.4 to 3.7 that runs already, as `host:port`. Empty: the nodes run one themselves.',
+    since,
+  }),
+  'mesh.log.binary': setting({
+    type: type.path(),
+    default: '',
+    doc: 'Program of etcd. Empty: `etcd` on the `PATH`.',
+    since,
+  }),
+  'mesh.log.tls.ca': setting({
+    type: type.path(),
+    default: '',
+    doc: 'PEM file with the authority of `mesh.log.endpoints`. Empty: no TLS to them.',
+    since,
+  }),
+  'mesh.log.tls.cert': setting({
+    type: type.path(),
+    default: '',
+    doc: 'PEM file with the certificate that this node shows to them. Needs `mesh.log.tls.key`.',
+    since,
+  }),
+  'mesh.log.tls.key': setting({
+    type: type.path(),
+    default: '',
+    doc: 'PEM file with its private key. Needs `mesh.log.tls.cert`.',
+    since,
+  }),
+} as const
+
+export interface MeshLogConfig {
+  /** Empty: the nodes run etcd themselves. */
+  readonly endpoints: readonly string[]
+  /** Absolute, or empty. */
+  readonly binary: string
+  /** Files; empty: none. */
+  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string }
+}
+
+export interface MeshConfig {
+  readonly bind: ListenAddress
+  /** `host:port`, or `dns:name:port`. */
+  readonly peers: readonly string[]
+  readonly replicationFactor: number
+  /** Empty: none. One of the two at most. */
+  readonly secret: string
+  readonly secretFile: string
+  readonly name: string
+  /** `host:port`, or empty. */
+  readonly advertise: string
+  readonly zone: string
+  /** TiB; 0: of the disk. */
+  readonly weight: number
+  readonly reads: 'strict' | 'barrier'
+  readonly readLeaseMs: number
+  readonly log: MeshLogConfig
+}
+
+export interface MeshPart {
+  /** Undefined: one node alone. */
+  readonly mesh: MeshConfig | undefined
+}
+
+type MeshValues = ValuesOf<typeof MESH_SETTINGS>
+
+export function meshPart(values: MeshValues): MeshPart {
+  const bind = values['mesh.bind']
+  // Without a secret only this machine may speak to it.
+  const isOpen = bind.host === '' && !hasSecret(values)
+  const mesh: MeshConfig = {
+    bind: isOpen ? { ...bind, host: '127.0.0.1' } : bind,
+    peers: values['mesh.peers'],
+    replicationFactor: values['mesh.replication_factor'],
+    secret: values['mesh.secret'],
+    secretFile: values['mesh.secret_file'],
+    name: values['mesh.name'],
+    advertise: values['mesh.advertise'],
+    zone: values['mesh.zone'],
+    weight: values['mesh.weight'],
+    reads: values['mesh.reads'],
+    readLeaseMs: values['mesh.read_lease'],
+    log: {
+      endpoints: values['mesh.log.endpoints'],
+      binary: values['mesh.log.binary'],
+      tls: {
+        ca: values['mesh.log.tls.ca'],
+        cert: values['mesh.log.tls.cert'],
+        key: values['mesh.log.tls.key'],
+      },
+    },
+  }
+  return { mesh: values['mesh.enabled'] ? mesh : undefined }
+}
+
+/** `isGiven`: whether the file or a flag has the key. */
+export function meshContradictions(
+  values: MeshValues,
+  isGiven: (key: 'storage.inline_limit') => boolean,
+): readonly Contradiction[] {
+  if (!values['mesh.enabled']) return []
+  const found: Contradiction[] = []
+  if (isGiven('storage.inline_limit')) {
+    const message = 'a node of a mesh has mesh.inline_limit instead; move the value there'
+    found.push({ key: 'storage.inline_limit', message })
+  }
+  if (values['mesh.secret'] !== '' && values['mesh.secret_file'] !== '') {
+    found.push({ key: 'mesh.secret', message: 'give either this or mesh.secret_file, not both' })
+  }
+  if (values['mesh.secret'] !== '' && Buffer.byteLength(values['mesh.secret']) < 16) {
+    found.push({ key: 'mesh.secret', message: 'expected 16 bytes or more' })
+  }
+  if (values['mesh.bind'].port === 0 || values['mesh.bind'].port > 65_533) {
+    found.push({
+      key: 'mesh.bind',
+      message: 'expected a port from 1 to 65533: etcd takes the next two',
+    })
+  }
+  found.push(...secretContradictions(values))
+  const { 'mesh.log.tls.cert': cert, 'mesh.log.tls.key': key } = values
+  if ((cert === '') !== (key === '')) {
+    const [has, needs] = cert === '' ? ['key', 'cert'] : ['cert', 'key']
+    found.push({ key: `mesh.log.tls.${has}`, message: `needs mesh.log.tls.${needs}` })
+  }
+  return found
+}
+
+/** Without a secret any program that reaches a node could become one: so only this machine may. */
+function secretContradictions(values: MeshValues): readonly Contradiction[] {
+  if (hasSecret(values)) return []
+  const message = 'without mesh.secret_file every node must be on this machine'
+  const { 'mesh.bind': bind, 'mesh.advertise': advertise } = values
+  const found: Contradiction[] = []
+  if (bind.host !== '' && !isLoopback(bind.host)) {
+    found.push({ key: 'mesh.bind', message: `${message}; ${formatAddress(bind)} is not only here` })
+  }
+  const far = values['mesh.peers'].find((text) => !isOnLoopback(text))
+  if (far !== undefined) found.push({ key: 'mesh.peers', message: `${message}; ${far} is not` })
+  if (advertise !== '' && !isOnLoopback(advertise)) {
+    found.push({ key: 'mesh.advertise', message: `${message}; ${advertise} is not` })
+  }
+  return found
+}
+
+function hasSecret(values: MeshValues): boolean {
+  return values['mesh.secret'] !== '' || values['mesh.secret_file'] !== ''
+}
+
+function isOnLoopback(address: string): boolean {
+  const parsed = parseAddress(address)
+  return parsed.ok && isLoopback(parsed.value.host)
+}

@@ -1,0 +1,86 @@
+/** Settings of a node of a mesh: what stands for what is not given, and what contradicts. */
+import { describe, expect, test } from 'vitest'
+import { load, problems } from './load-text.ts'
+
+const secret = 'sixteen bytes at least'
+
+describe('a node of a mesh', () => {
+  test('needs one line on one machine', async () => {
+    const { mesh, storage } = await load('mesh: { enabled: true }')
+    expect(mesh).toEqual({
+      bind: { host: '127.0.0.1', port: 7946 },
+      peers: [],
+      replicationFactor: 2,
+      secret: '',
+      secretFile: '',
+      name: '',
+      advertise: '',
+      zone: '',
+      weight: 0,
+      reads: 'strict',
+      readLeaseMs: 3_000,
+      log: { endpoints: [], binary: '', tls: { ca: '', cert: '', key: '' } },
+    })
+    expect(storage.inlineLimitBytes).toBe(16 * 1024)
+  })
+
+  test('is reached from other machines with a secret only', async () => {
+    const given = `mesh: { enabled: true, secret: ${secret}, peers: ["10.0.0.2:7946", "dns:mesh.example.com:7946"] }`
+    expect((await load(given)).mesh).toMatchObject({
+      bind: { host: '', port: 7946 },
+      peers: ['10.0.0.2:7946', 'dns:mesh.example.com:7946'],
+      secret,
+    })
+    const without = 'without mesh.secret_file every node must be on this machine'
+    for (const [text, key, what] of [
+      ['peers: ["127.0.0.1:7956", "10.0.0.2:7946"]', 'peers', '10.0.0.2:7946 is not'],
+      ['peers: ["dns:localhost:7946"]', 'peers', 'dns:localhost:7946 is not'],
+      ['bind: "10.0.0.1:7946"', 'bind', '10.0.0.1:7946 is not only here'],
+      ['advertise: "10.0.0.1:7946"', 'advertise', '10.0.0.1:7946 is not'],
+    ] as const) {
+      const [line, ...more] = await problems(`mesh: { enabled: true, ${text} }`)
+      expect(more).toEqual([])
+      expect(line).toContain(`mesh.${key}: ${without}; ${what}`)
+    }
+  })
+
+  test.each([
+    [
+      'storage: { inline_limit: 64KiB }\nmesh: { enabled: true }',
+      'storage.inline_limit: a node of a mesh has mesh.inline_limit instead',
+    ],
+    [
+      `mesh: { enabled: true, secret: ${secret}, secret_file: /x }`,
+      'mesh.secret: give either this or mesh.secret_file',
+    ],
+    ['mesh: { enabled: true, secret: short }', 'mesh.secret: expected 16 bytes or more'],
+    [
+      'mesh: { enabled: true, bind: "127.0.0.1:65534" }',
+      'mesh.bind: expected a port from 1 to 65533',
+    ],
+    [
+      'mesh: { enabled: true, log: { tls: { cert: /x } } }',
+      'mesh.log.tls.cert: needs mesh.log.tls.key',
+    ],
+    [
+      'mesh: { enabled: true, log: { tls: { key: /x } } }',
+      'mesh.log.tls.key: needs mesh.log.tls.cert',
+    ],
+    ['mesh: { peers: [":7946"] }', 'mesh.peers[0]: expected "host:port" of a node'],
+    [
+      'mesh: { log: { endpoints: ["https://10.0.0.1:2379"] } }',
+      'mesh.log.endpoints[0]: expected "host:port"',
+    ],
+    ['mesh: { name: "a b" }', 'mesh.name: expected at most 64 letters'],
+    ['mesh: { advertise: "10.0.0.1" }', 'mesh.advertise: expected "host:port"'],
+  ])('%s is refused', async (text, what) => {
+    const [line, ...more] = await problems(text)
+    expect(more).toEqual([])
+    expect(line).toContain(what)
+  })
+
+  test('no setting of it contradicts another one while it is off', async () => {
+    const text = 'storage: { inline_limit: 1KiB }\nmesh: { secret: x, peers: ["10.0.0.1:7946"] }'
+    expect(await load(text)).toMatchObject({ mesh: undefined, storage: { inlineLimitBytes: 1024 } })
+  })
+})
