@@ -24,6 +24,7 @@ import { makeManifestReader, makeScrub } from './server/background.ts'
 import { makeCleanup } from './server/cleanup.ts'
 import { openFollowers } from './server/followers.ts'
 import { makeHttp } from './server/http.ts'
+import type { MeshEnd } from './server/mesh/node.ts'
 import { mirroredBy } from './server/mirrors.ts'
 import { openAccess } from './server/open-access.ts'
 import { type HowToOpen, makeReconciliation, openStores } from './server/open-stores.ts'
@@ -38,6 +39,8 @@ export interface RunningServer {
   readonly ports: readonly number[]
   /** Undefined: no source is configured. */
   readonly syncs?: Syncs | undefined
+  /** Resolves when a node of a mesh cannot go on as it is: it is to be stopped. Undefined: one node alone. */
+  readonly ended?: Promise<MeshEnd> | undefined
   /** Stops accepting, lets requests finish up to the limit, flushes, closes. */
   stop(): Promise<void>
 }
@@ -62,11 +65,12 @@ export async function startServer(
   const logger = options.logger ?? createLogger(config.log.level)
   const life = new LifeCycle(options.onOpened)
   return life.guard(async () => {
-    const { engine, ports, syncs } = await start(config, logger, life, options)
+    const { engine, ports, syncs, ended } = await start(config, logger, life, options)
     logger.info({ event: 'listening', ports, engine: engine.kind }, 'listening')
     return {
       ports,
       syncs,
+      ended,
       stop: async () => {
         engine.stopListening()
         await drained(engine, config.server.shutdownTimeoutMs)
@@ -82,11 +86,11 @@ async function start(
   logger: Logger,
   life: LifeCycle,
   options: HowToOpen,
-): Promise<Pick<RunningServer, 'ports' | 'syncs'> & { readonly engine: HttpEngine }> {
+): Promise<Omit<RunningServer, 'stop'> & { readonly engine: HttpEngine }> {
   // Before anything is opened that would have to be closed again.
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
-  const storage = await openStores(config, options, logger, life)
+  const { storage, ended } = await openStores(config, options, logger, life)
   const { metadata } = storage
   const reconciliation = makeReconciliation(config, storage, () => useCases, logger)
   // Closed after the use cases: a stop is clean only when no upload writes any more.
@@ -167,7 +171,7 @@ async function start(
   mirrors?.start()
   await syncs?.engine.start()
   health.started()
-  return { engine, ports, syncs: syncs?.engine }
+  return { engine, ports, syncs: syncs?.engine, ended }
 }
 
 function sweepUploads({ writes }: UseCases, logger: Logger, life: LifeCycle): void {

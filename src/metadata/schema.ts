@@ -8,7 +8,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { EventRow } from './rows/events.ts'
 import type { JobRow, PlanRow } from './rows/jobs.ts'
-import type { EndedPinsRow, MemberRow, PlaceRow, SessionRow } from './rows/mesh.ts'
+import type { EndedPinsRow, MemberRow, PlaceRow, SecretRow, SessionRow } from './rows/mesh.ts'
 import {
   type MirrorBlobRow,
   type MirrorSeenRow,
@@ -251,6 +251,8 @@ export interface Databases {
   readonly pullViolations: { key: string; row: PullViolationRow }
   /** By number. */
   readonly members: { key: string; row: MemberRow }
+  /** By name: sealed by the secret of the mesh (`mesh/identity/seals.ts`). */
+  readonly secrets: { key: string; row: SecretRow }
   /** By the member's number. */
   readonly sessions: { key: string; row: SessionRow }
   /** By the member's number: promises to keep a copy that it has taken back. */
@@ -361,6 +363,7 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
   revoked: { scope: 'shared', values: 'msgpack' },
   pullViolations: { scope: 'local', values: 'msgpack' },
   members: { scope: 'shared', values: 'msgpack' },
+  secrets: { scope: 'shared', values: 'msgpack' },
   sessions: {
     scope: 'shared',
     values: 'msgpack',

@@ -49,7 +49,7 @@ export interface LongTask {
 }
 
 /** The compiled worker, from `src/` (under the test runner) and from `dist/src/` alike. */
-export function workerUrl(worker: WorkerName): string {
+export function workerUrl(worker: WorkerName | 'etcd-launcher'): string {
   const isCompiled = import.meta.url.includes('/dist/src/')
   const base = isCompiled ? '../../workers/' : '../../dist/workers/'
   return fileURLToPath(new URL(`${base}${worker}.js`, import.meta.url))

@@ -2,20 +2,17 @@
  * @module Opens the stores of a registry as its configuration says, and looks after what a crash left in them.
  */
 import type { Config } from '../config/config.ts'
-import type { Peers } from '../mesh/peers/peers.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
-import { type MeshOfStore, type OpenDriver, openStorage, type Storage } from '../storage/open.ts'
+import { type OpenDriver, openStorage, type Storage } from '../storage/open.ts'
 import { Reconciliation } from '../storage/reconcile.ts'
+import { type MeshEnd, type MeshNode, MeshRun } from './mesh/node.ts'
 import type { UseCases } from './use-cases.ts'
 
-/** What makes a registry a node of a mesh. */
-export interface MeshNode extends MeshOfStore {
-  readonly peers: Peers
-}
-
 export interface HowToOpen {
+  /** The start is given up while a node of a mesh waits for the others: it rejects. */
+  readonly signal?: AbortSignal
   /** Opens another driver for the bytes of blobs than files; for tests, as no setting chooses one. */
   readonly openDriver?: OpenDriver
   /** Makes it a node of a mesh; for tests, as no setting chooses it yet. */
@@ -41,12 +38,30 @@ export function makeReconciliation(
   })
 }
 
-export function openStores(
-  { storage, workers }: Config,
-  { openDriver, mesh }: HowToOpen,
+export interface Stores {
+  readonly storage: Storage
+  /** Undefined: one node alone. */
+  readonly mesh: MeshNode | undefined
+  /** Resolves when the node cannot go on as it is. */
+  readonly ended: Promise<MeshEnd> | undefined
+}
+
+/** Resolves when rows and bytes can be read and written; a node of a mesh waits for the others before. */
+export async function openStores(
+  config: Config,
+  { openDriver, mesh, signal }: HowToOpen,
   logger: Logger,
   life: LifeCycle,
-): Promise<Storage> {
+): Promise<Stores> {
+  const { storage, workers } = config
+  const run = config.mesh && new MeshRun(config, config.mesh, logger, signal)
+  // Closed after the store, whose last words are for the log.
+  if (run !== undefined) life.opened('mesh', run, (one) => one.close())
+  let node = mesh
+  const openMesh = async (): Promise<MeshNode> => {
+    node ??= await run!.open()
+    return node
+  }
   const settings = {
     path: storage.path,
     cacheBytes: storage.cacheSizeMb * 1024 * 1024,
@@ -58,7 +73,9 @@ export function openStores(
     onQuarantined: (digest: string, reason: string) =>
       logger.error({ digest, reason }, 'blob quarantined'),
     ...(openDriver !== undefined && { openDriver }),
-    ...(mesh !== undefined && { mesh }),
+    ...((run !== undefined || mesh !== undefined) && { openMesh }),
   }
-  return openStorage(settings, life)
+  const opened = await openStorage(settings, life)
+  await run?.attach(opened)
+  return { storage: opened, mesh: node, ended: run?.ended }
 }

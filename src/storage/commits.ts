@@ -36,11 +36,16 @@ export function commitsOf(
     log,
     member,
     bootFile: join(path, bootFileName),
-    tail: join(path, 'tail'),
+    tail: tailFolder(path),
   }
   return (listener) => {
     return new LogCommits({ ...parts, startWriter: () => writers.start(setup) }, listener)
   }
+}
+
+/** What a node of a mesh has applied last, for peers that have fallen behind. */
+export function tailFolder(storagePath: string): string {
+  return join(storagePath, 'tail')
 }
 
 /** Holds the number of a node's last run. */

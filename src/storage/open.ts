@@ -13,6 +13,7 @@ import { Quarantine } from '../blobs/quarantine.ts'
 import { BlobStore } from '../blobs/store.ts'
 import { LmdbEnvironment } from '../metadata/lmdb/environment.ts'
 import { metadataFolder } from '../metadata/lmdb/folder.ts'
+import { installSnapshot } from '../metadata/lmdb/snapshot/install.ts'
 import { LmdbMetadataStore } from '../metadata/lmdb/store.ts'
 import { checkSchemaVersion } from '../metadata/migrations.ts'
 import type { Digest } from '../registry/digest.ts'
@@ -27,7 +28,7 @@ import { commitsOf, type MeshOfStore } from './commits.ts'
 import { lockStore } from './lock.ts'
 import type { StoreSetup } from './setup.ts'
 
-export type { MeshOfStore } from './commits.ts'
+export { type MeshOfStore, tailFolder } from './commits.ts'
 
 /** Opens the driver of a store, which closes it. */
 export type OpenDriver = () => BlobDriver | Promise<BlobDriver>
@@ -45,8 +46,11 @@ export interface StorageOptions {
   readonly onQuarantined: (digest: Digest, reason: string) => void
   /** Opens another driver for the bytes of blobs than files below `path`. */
   readonly openDriver?: OpenDriver
-  /** Undefined: the rows are this node's own. */
-  readonly mesh?: MeshOfStore
+  /**
+   * Says how the rows are those of a mesh, when the store is this process's and before its rows are opened. Undefined:
+   * they are this node's own.
+   */
+  readonly openMesh?: (() => Promise<MeshOfStore>) | undefined
 }
 
 export interface Storage {
@@ -101,8 +105,9 @@ async function openLocked(
   loaded: ReturnType<typeof loadLibc>,
   life: LifeCycle,
 ): Promise<Storage> {
-  const { mesh } = options
   const metadataPath = metadataFolder(options.path)
+  const mesh = await options.openMesh?.()
+  if (mesh !== undefined) await installSnapshot(metadataPath)
   // The log of a mesh has what a loss of power takes from one node.
   const isRelaxed = options.durability === 'relaxed' || mesh !== undefined
   const starting = watchStart()
@@ -131,7 +136,7 @@ async function openLocked(
   const pager = new Pager(() => pagers.start({ metadataPath, slots: slots.memory }))
   life.opened('pager', pager, (one) => one.close())
   const environment = new LmdbEnvironment(metadataPath, isRelaxed)
-  const startCommits = commitsOf(options, writers, metadataPath)
+  const startCommits = commitsOf({ ...options, ...(mesh && { mesh }) }, writers, metadataPath)
   // Reads show what the front end has heard of, and nothing newer.
   if (mesh !== undefined) environment.pin()
   const metadata = new LmdbMetadataStore(environment, startCommits, pager)

@@ -33,16 +33,18 @@ async function cluster(secrets = SECRET) {
   const joined: JoiningNode[] = []
   const join = joinRoute({
     secrets: parseSecrets(secrets),
-    cluster: 'main',
     authority: authority.certificate,
-    level: () => 3,
     clock: systemClock,
     random: systemRandom,
     time: systemTime,
-    async onJoin(node) {
-      joined.push(node)
-      const certificate = await authority.issue(2, node.publicKey)
-      return { member: 2, certificate, log: LOG, endpoints: ['127.0.0.1:7948'] }
+    of: {
+      cluster: 'main',
+      level: () => 3,
+      async onJoin(node) {
+        joined.push(node)
+        const certificate = await authority.issue(2, node.publicKey)
+        return { member: 2, by: 1, certificate, log: LOG, endpoints: ['127.0.0.1:7948'] }
+      },
     },
   })
   const credentials = await credentialsOf(authority, 1)
@@ -60,6 +62,8 @@ function joining(port: number, change: Partial<JoinOptions> = {}): JoinOptions {
     secrets: parseSecrets(SECRET),
     name: 'node-b',
     advertise: '127.0.0.1:7946',
+    zone: '',
+    weight: 1,
     publicKey: makeMemberKey().publicKey,
     level: 3,
     hasData: false,
@@ -75,14 +79,17 @@ describe('a node that knows the secret', () => {
     const { listener, joined, authority } = await cluster()
     const { publicKey, privateKey } = makeMemberKey()
     const got = await askToJoin(joining(listener.port, { publicKey }))
+    if (got.is === 'none') throw new Error('no member')
     expect(got).toMatchObject({
+      by: 1,
       cluster: 'main',
       member: 2,
       log: LOG,
       endpoints: ['127.0.0.1:7948'],
     })
     expect(got.authority).toBe(authority.certificate)
-    expect(joined).toEqual([{ name: 'node-b', advertise: '127.0.0.1:7946', level: 3, publicKey }])
+    const wish = { advertise: '127.0.0.1:7946', zone: '', weight: 1, level: 3 }
+    expect(joined).toEqual([{ name: 'node-b', ...wish, publicKey }])
     const client = clientOf({ ...got, privateKey }, { member: 1, port: listener.port })
     const answer = await client.get('/internal/v1/echo')
     let text = ''
@@ -99,6 +106,28 @@ describe('a node that knows the secret', () => {
     await askToJoin(joining(listener.port, { secrets: parseSecrets(own) }))
     expect(joined).toHaveLength(1)
   })
+})
+
+test('a node that is no member says so, and which nodes are to found the mesh', async () => {
+  const authority = await authorityOf('pending')
+  const founders = ['127.0.0.1:7946', '127.0.0.1:7956']
+  const parts = {
+    clock: systemClock,
+    random: systemRandom,
+    time: systemTime,
+    of: { founders, hasData: true },
+  }
+  const secrets = parseSecrets(SECRET)
+  const join = joinRoute({ secrets, authority: authority.certificate, ...parts })
+  const credentials = await credentialsOf(authority, 1)
+  const listener = await listen({ credentials, routes: new Map([[paths.join, join]]) })
+  expect(await askToJoin(joining(listener.port))).toEqual({
+    is: 'none',
+    founders,
+    hasData: true,
+  })
+  const asked = askToJoin(joining(listener.port, { secrets: parseSecrets(OTHER) }))
+  await expect(asked).rejects.toMatchObject({ problem: 'secret' })
 })
 
 describe('a node is refused', () => {
@@ -186,7 +215,7 @@ describe('a peer is not believed', () => {
         const { certificate } = authority
         return { challenge: 'a'.repeat(32), nonce: 'b'.repeat(64), authority: certificate }
       }
-      const grant = { cluster: 'main', member: 2, certificate: '', log: LOG, endpoints: [] }
+      const grant = { is: 'none', founders: [], hasData: false }
       return { grant: JSON.stringify(grant), proof: 'c'.repeat(64) }
     })
     await expect(askToJoin(joining(port))).rejects.toMatchObject({

@@ -11,8 +11,8 @@ import { stringify } from 'yaml'
 import { loadConfigText } from '../../src/config/load.ts'
 import { loadUws } from '../../src/http/engine/uws/loader.ts'
 import { createLogger } from '../../src/observability/logger.ts'
+import type { MeshNode } from '../../src/server/mesh/node.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
-import type { MeshOfStore } from '../../src/storage/commits.ts'
 import type { OpenDriver } from '../../src/storage/open.ts'
 import type { Syncs } from '../../src/sync/syncs.ts'
 import { RawClient } from './raw-http.ts'
@@ -30,7 +30,7 @@ export interface InProcessOptions {
   /** A folder of an earlier registry; a new one otherwise. */
   readonly folder?: string
   readonly openDriver?: OpenDriver
-  readonly mesh?: MeshOfStore
+  readonly mesh?: MeshNode
   readonly mirrors?: readonly Readonly<Record<string, unknown>>[]
 }
 

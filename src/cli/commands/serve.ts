@@ -42,13 +42,28 @@ async function run(
   logger: Logger,
   stopRequested: Promise<StopSignal>,
 ): Promise<number> {
+  let outcome = await runOnce(config, terminal, logger, stopRequested)
+  while (outcome === 'again') outcome = await runOnce(config, terminal, logger, stopRequested)
+  return outcome
+}
+
+/** The exit code, or that it is to be started again. */
+async function runOnce(
+  config: Config,
+  terminal: Terminal,
+  logger: Logger,
+  stopRequested: Promise<StopSignal>,
+): Promise<number | 'again'> {
   let server: Awaited<ReturnType<typeof startServer>>
   const libc = loadLibc()
   if (!('unavailable' in libc)) answerFirst(libc)
+  const giveUp = new AbortController()
+  void stopRequested.then(() => giveUp.abort())
   try {
     const { startServer } = await terminal.loadServer()
-    server = await startServer(config, { logger })
+    server = await startServer(config, { logger, signal: giveUp.signal })
   } catch (error) {
+    if (giveUp.signal.aborted) return 0
     logger.debug({ error }, 'start failed')
     terminal.printError(`fastregistry: cannot start: ${explainStart(error, config)}`)
     return 1
@@ -56,12 +71,15 @@ async function run(
   const startMs = Math.round(performance.now())
   const { path } = config.storage
   logger.info({ version: readVersion(), ports: server.ports, storage: path, startMs }, 'ready')
-  const signal = await stopRequested
-  logger.info({ signal }, 'stopping')
+  const never = new Promise<never>(() => undefined)
+  const why = await Promise.race([stopRequested, server.ended ?? never])
+  if (typeof why === 'string') logger.info({ signal: why }, 'stopping')
+  else logger.error({ event: 'mesh' }, why.message)
   try {
     await server.stop()
     logger.info('stopped')
-    return 0
+    if (typeof why === 'string') return 0
+    return why.is === 'again' ? why.is : 1
   } catch (error) {
     logger.error({ error }, 'stop failed')
     return 1

@@ -4,7 +4,7 @@
  * have its own certificate made again before it ends.
  *
  * A certificate says which member of which cluster holds its key, in a URI and nothing else:
- * `fastregistry://<cluster>/members/<number>`. Host names play no part.
+ * `fastregistry://<cluster>/members/<number>`. Its host names are for etcd; between nodes they play no part.
  */
 import {
   createHash,
@@ -121,10 +121,14 @@ export class Authority {
 
   /**
    * A certificate for the member's public key (SubjectPublicKeyInfo, DER), as PEM: from an hour ago for 90
-   * days. Throws a MeshError 'message' for a key that is not on P-256, and a RangeError for a number that no
-   * member has.
+   * days. `hosts`: names and addresses that it has beside, for etcd. Throws a MeshError 'message' for a key that is
+   * not on P-256, and a RangeError for a number that no member has.
    */
-  async issue(member: number, publicKey: Uint8Array): Promise<string> {
+  async issue(
+    member: number,
+    publicKey: Uint8Array,
+    hosts: readonly string[] = [],
+  ): Promise<string> {
     const now = this.#parts.clock.now()
     const ends = Math.min(now + memberMs, Date.parse(this.#x509.validTo))
     const der = await makeCertificate({
@@ -136,6 +140,7 @@ export class Authority {
       publicKey: requirePublicKey(publicKey),
       signingKey: this.#key,
       uri: uriOf(this.cluster, member),
+      hosts,
     })
     return pemOf(der)
   }
@@ -160,13 +165,14 @@ export function isRenewalDue(certificate: string, now: number): boolean {
 }
 
 /**
- * Who a certificate says holds its key; undefined: it says no such thing, or more than that. It says nothing
- * of who signed it.
+ * Who a certificate says holds its key; undefined: it says no such thing first of all. It says nothing of who
+ * signed it.
  */
 export function memberIn(x509: X509Certificate): MemberIdentity | undefined {
-  const found = /^URI:fastregistry:\/\/([A-Za-z0-9_-]{1,64})\/members\/([1-9]\d{0,9})$/.exec(
-    x509.subjectAltName ?? '',
-  )
+  const found =
+    /^URI:fastregistry:\/\/([A-Za-z0-9_-]{1,64})\/members\/([1-9]\d{0,9})(?:$|, (?:DNS|IP Address):)/.exec(
+      x509.subjectAltName ?? '',
+    )
   const member = Number(found?.[2])
   return found === null || member > memberMax ? undefined : { cluster: found[1]!, member }
 }

@@ -3,6 +3,7 @@
  * when a certificate is made. It gives the structures; keys and signatures are those of Node.js.
  */
 import { createHash, createPublicKey, type KeyObject, sign } from 'node:crypto'
+import { isIP } from 'node:net'
 
 /** 1.2.840.10045.4.3.2, ecdsa-with-SHA256. */
 const ecdsaWithSha256 = '1.2.840.10045.4.3.2'
@@ -27,6 +28,8 @@ export interface CertificateFields {
   readonly signingKey: KeyObject
   /** Undefined: an authority. Else for both ends of TLS, under this URI. */
   readonly uri: string | undefined
+  /** Names and addresses of a member, for programs that look at them: the peers of etcd do. */
+  readonly hosts?: readonly string[]
 }
 
 /** The certificate as DER. Throws for a public key that is none. */
@@ -71,11 +74,16 @@ export async function makeCertificate(fields: CertificateFields): Promise<Buffer
     ),
   ]
   if (fields.uri !== undefined) {
-    const uri = new x509.GeneralName({ uniformResourceIdentifier: fields.uri })
+    const names = [
+      new x509.GeneralName({ uniformResourceIdentifier: fields.uri }),
+      ...(fields.hosts ?? []).map((host) => {
+        return new x509.GeneralName(isIP(host) === 0 ? { dNSName: host } : { iPAddress: host })
+      }),
+    ]
     const uses = new x509.ExtendedKeyUsage([x509.id_kp_serverAuth, x509.id_kp_clientAuth])
     extensions.push(
       extension(x509.id_ce_extKeyUsage, false, uses),
-      extension(x509.id_ce_subjectAltName, true, new x509.SubjectAlternativeName([uri])),
+      extension(x509.id_ce_subjectAltName, true, new x509.SubjectAlternativeName(names)),
     )
   }
   const algorithm = new x509.AlgorithmIdentifier({ algorithm: ecdsaWithSha256 })

@@ -60,6 +60,7 @@ type Caller = number | undefined | MeshError
 
 export class PeerListener {
   readonly #options: PeerListenerOptions
+  #credentials: Credentials
   readonly #server: Server
   readonly #callers = new WeakMap<object, Caller>()
   readonly #members = new Map<number, Set<TLSSocket>>()
@@ -69,6 +70,7 @@ export class PeerListener {
 
   private constructor(options: PeerListenerOptions) {
     this.#options = options
+    this.#credentials = options.credentials
     this.#server = createServer(
       {
         ...tlsOf(options.credentials),
@@ -118,8 +120,9 @@ export class PeerListener {
     return (this.#server.address() as AddressInfo).port
   }
 
-  /** New connections see this certificate; those that are there stay. */
+  /** New connections see this certificate and are of this cluster; those that are there stay. */
   renew(credentials: Credentials): void {
+    this.#credentials = credentials
     this.#server.setSecureContext(tlsOf(credentials))
   }
 
@@ -152,7 +155,7 @@ export class PeerListener {
 
   #callerOf(socket: TLSSocket): Caller {
     try {
-      return memberBehind(socket, this.#options.credentials.cluster)
+      return memberBehind(socket, this.#credentials.cluster)
     } catch (error) {
       return error instanceof MeshError
         ? error

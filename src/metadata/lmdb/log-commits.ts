@@ -31,6 +31,10 @@ export interface RunOfLog {
   readonly head: () => Promise<number>
   readonly isSilent: () => boolean
   readonly durable: () => number
+  /** Where the log is reached too. */
+  readonly addEndpoints: (endpoints: readonly string[]) => void
+  /** The log may forget what stands before this entry; it is left as it is when that cannot be done now. */
+  readonly truncate: (index: number) => void
 }
 
 export interface LogCommitsParts {
@@ -178,6 +182,12 @@ export class LogCommits implements Commits {
       head: () => this.#head(),
       isSilent: () => this.#isSilent,
       durable: () => this.#durable,
+      addEndpoints: (endpoints) => {
+        this.#writer.post({ kind: 'endpoints', endpoints })
+      },
+      truncate: (index) => {
+        this.#writer.post({ kind: 'truncate', index })
+      },
     })
     this.#gate.onShown(this.#listener.shown())
   }

@@ -30,6 +30,11 @@ export interface MemberRow extends MemberFacts {
   readonly since: number
 }
 
+/** A secret of the cluster, as all nodes keep it. */
+export interface SecretRow {
+  readonly sealed: Uint8Array
+}
+
 /** What the log knows of a member's last run (`apply/entry.ts`). Numbers of entries are indexes of the log. */
 export interface SessionRow {
   readonly boot: number

@@ -1,6 +1,6 @@
 /**
- * @module The member's side of a join: `POST …/join`, the one path for nodes without a certificate. It knows
- * who may join; `onJoin` writes it down.
+ * @module The side of a join that is asked: `POST …/join`, the one path for nodes without a certificate. A member
+ * knows who may join, and `onJoin` writes it down; a node that is none itself says so, with the same proof.
  */
 import type { TLSSocket } from 'node:tls'
 import type * as v from 'valibot'
@@ -26,6 +26,7 @@ import {
   type JoinWish,
   joinBytesMax,
   joinMs,
+  type NotFounded,
   Question,
   Wish,
 } from './messages.ts'
@@ -37,21 +38,27 @@ export interface JoiningNode extends Omit<JoinWish, 'publicKey' | 'time' | 'hasD
   readonly publicKey: Buffer
 }
 
-export interface JoinRouteOptions {
-  readonly secrets: MeshSecrets
+/** The mesh of a member that is asked. */
+export interface MeshToJoin {
   readonly cluster: string
-  /** Of the authority, PEM. */
-  readonly authority: string
   /** The rules of the log that are in force. */
   readonly level: () => number
-  readonly clock: Clock
-  readonly random: Random
-  readonly time: Time
   /**
    * Makes the node a member. May be called twice for one node, whose first answer was lost. What it throws
    * is the answer.
    */
-  readonly onJoin: (node: JoiningNode) => Promise<Omit<JoinGrant, 'cluster'>>
+  readonly onJoin: (node: JoiningNode) => Promise<Omit<JoinGrant, 'is' | 'cluster'>>
+}
+
+export interface JoinRouteOptions {
+  readonly secrets: MeshSecrets
+  /** Of the authority by which the connection is secured, PEM. */
+  readonly authority: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly time: Time
+  /** Or, on a node that is no member, who is to found the mesh. */
+  readonly of: MeshToJoin | Omit<NotFounded, 'is'>
 }
 
 export function joinRoute(options: JoinRouteOptions): PeerRoute {
@@ -95,17 +102,26 @@ async function answerAsk(
     )
   }
   const wish = parseJson(bytes, Wish)
-  requireMatch(wish, options)
-  const { publicKey, time: _time, hasData: _data, cluster: _cluster, ...rest } = wish
-  const key = Buffer.from(publicKey, 'base64')
-  const given = await options.onJoin({ ...rest, name: facts.name, publicKey: key })
-  const grant = JSON.stringify({ cluster: options.cluster, ...given })
+  const grant = JSON.stringify(await grantFor(wish, facts.name, options))
   const own = makeProof(secret, 'join-peer', facts, Buffer.from(grant, 'utf8'))
   return { grant, proof: own.toString('hex') }
 }
 
+async function grantFor(
+  wish: JoinWish,
+  name: string,
+  { of, clock }: JoinRouteOptions,
+): Promise<JoinGrant | NotFounded> {
+  if ('founders' in of) return { is: 'none', ...of }
+  requireMatch(wish, of, clock)
+  const { publicKey, time: _time, hasData: _data, cluster: _cluster, ...rest } = wish
+  const key = Buffer.from(publicKey, 'base64')
+  const given = await of.onJoin({ ...rest, name, publicKey: key })
+  return { is: 'member', cluster: of.cluster, ...given }
+}
+
 /** Throws a MeshError for a node that cannot be a member of this cluster. */
-function requireMatch(wish: JoinWish, { cluster, level, clock }: JoinRouteOptions): void {
+function requireMatch(wish: JoinWish, { cluster, level }: MeshToJoin, clock: Clock): void {
   if (wish.cluster !== null && wish.cluster !== cluster) {
     throw new MeshError('cluster', `this is cluster "${cluster}", not "${wish.cluster}"`)
   }

@@ -15,7 +15,15 @@ import type { MeshSecret, MeshSecrets } from '../../identity/secret.ts'
 import { answerTo, asMeshError, parseAddress } from '../client.ts'
 import { channelOf, tlsRules } from '../credentials.ts'
 import { parseJson, paths, problemIn, readBody } from '../messages.ts'
-import { Answer, Challenge, Grant, type JoinGrant, joinBytesMax, joinMs } from './messages.ts'
+import {
+  Answer,
+  Challenge,
+  Grant,
+  type JoinGrant,
+  joinBytesMax,
+  joinMs,
+  type NotFounded,
+} from './messages.ts'
 
 export interface JoinOptions {
   /** Of any member: `host:port`. */
@@ -24,6 +32,10 @@ export interface JoinOptions {
   readonly name: string
   /** Where peers will reach this node. */
   readonly advertise: string
+  /** What fails together with this node, at most 64 characters; empty: it is not known. */
+  readonly zone: string
+  /** TiB that it has for files. */
+  readonly weight: number
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Buffer
   /** The newest rules of the log that this program knows. */
@@ -42,11 +54,12 @@ export interface Joined extends JoinGrant {
 }
 
 /**
- * Asks a member to make this node one, with each of the secrets until one is right. Rejects with the MeshError
+ * Asks a node to make this one a member, with each of the secrets until one is right; 'none': it is no member
+ * itself, and says which nodes are to found the mesh. Rejects with the MeshError
  * of the member, with 'secret' when one of the two does not know the secret of the other, and 'silent' when it
  * cannot be reached. It may have made this node a member all the same: asking again with the same key is right.
  */
-export async function askToJoin(options: JoinOptions): Promise<Joined> {
+export async function askToJoin(options: JoinOptions): Promise<Joined | NotFounded> {
   const [last, ...before] = [...options.secrets].reverse() as [MeshSecret, ...MeshSecret[]]
   for (const secret of before.reverse()) {
     try {
@@ -58,7 +71,7 @@ export async function askToJoin(options: JoinOptions): Promise<Joined> {
   return await joinWith(last, options)
 }
 
-async function joinWith(secret: MeshSecret, options: JoinOptions): Promise<Joined> {
+async function joinWith(secret: MeshSecret, options: JoinOptions): Promise<Joined | NotFounded> {
   const { name, random, publicKey } = options
   const nodeNonce = random.bytes(joinNonceBytes)
   const hello = { step: 'hello', name, nonce: Buffer.from(nodeNonce).toString('hex') }
@@ -82,6 +95,7 @@ async function joinWith(secret: MeshSecret, options: JoinOptions): Promise<Joine
     )
   }
   const grant = parseJson(grantBytes, Grant)
+  if (grant.is === 'none') return grant
   if (options.cluster !== undefined && grant.cluster !== options.cluster) {
     throw new MeshError('cluster', `the peer is of cluster "${grant.cluster}"`)
   }
@@ -89,15 +103,16 @@ async function joinWith(secret: MeshSecret, options: JoinOptions): Promise<Joine
   return { ...grant, authority: given.authority }
 }
 
-function wishOf({ advertise, publicKey, level, clock, hasData, cluster }: JoinOptions) {
-  const time = clock.now()
+function wishOf({ advertise, zone, weight, publicKey, level, hasData, ...rest }: JoinOptions) {
   return {
     advertise,
+    zone,
+    weight,
     publicKey: publicKey.toString('base64'),
     level,
-    time,
+    time: rest.clock.now(),
     hasData,
-    cluster: cluster ?? null,
+    cluster: rest.cluster ?? null,
   }
 }
 

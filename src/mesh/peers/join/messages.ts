@@ -49,6 +49,10 @@ export const Answer = v.strictObject({
 export const Wish = v.strictObject({
   /** Where its peers reach it: `host:port`. */
   advertise: textMax(300),
+  /** What fails together with it; empty: it does not say. */
+  zone: textMax(64),
+  /** TiB that it has for files. */
+  weight: v.pipe(v.number(), v.finite(), v.minValue(0), v.maxValue(1_000_000)),
   /** SubjectPublicKeyInfo, DER, in base64. */
   publicKey: v.pipe(v.string(), v.base64(), v.maxLength(512)),
   /** The newest rules of the log that its program knows. */
@@ -61,10 +65,13 @@ export const Wish = v.strictObject({
   cluster: v.nullable(cluster),
 })
 
-/** What it is given. */
-export const Grant = v.strictObject({
+/** What it is given by a member. */
+const Membership = v.strictObject({
+  is: v.literal('member'),
   cluster,
   member,
+  /** The member that has answered. */
+  by: member,
   /** PEM, signed by the authority of the challenge. */
   certificate: textMax(8_192),
   /** Identity of the log. */
@@ -73,5 +80,16 @@ export const Grant = v.strictObject({
   endpoints: v.pipe(v.array(textMax(300)), v.maxLength(32)),
 })
 
+/** What a node says that is no member itself: which nodes are to found the mesh, as it has heard it. */
+const Nothing = v.strictObject({
+  is: v.literal('none'),
+  founders: v.pipe(v.array(textMax(300)), v.maxLength(128)),
+  /** Whether it has content of its own, which is to be that of the mesh. */
+  hasData: v.boolean(),
+})
+
+export const Grant = v.variant('is', [Membership, Nothing])
+
 export type JoinWish = v.InferOutput<typeof Wish>
-export type JoinGrant = v.InferOutput<typeof Grant>
+export type JoinGrant = v.InferOutput<typeof Membership>
+export type NotFounded = v.InferOutput<typeof Nothing>

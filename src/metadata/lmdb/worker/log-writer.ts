@@ -146,6 +146,12 @@ class LogWriter {
       case 'head':
         this.#askHead(request.id)
         break
+      case 'endpoints':
+        this.#log.addEndpoints?.(request.endpoints)
+        break
+      case 'truncate':
+        this.#truncate(request.index)
+        break
       default:
         throw new TypeError(`no such request: ${JSON.stringify(request)}`)
     }
@@ -241,6 +247,14 @@ class LogWriter {
     this.#waiting.delete(order)
     this.#orders.delete(id)
     this.#say({ kind: 'not-done', id })
+  }
+
+  /** What is not in the tail here stays in the log: the next call comes. */
+  #truncate(index: number): void {
+    const found = this.#tail.read(index - 1, 1)
+    const [entry] = found === 'cut' ? [] : found
+    if (entry?.index !== index) return
+    this.#log.truncate(entry).catch(() => undefined)
   }
 
   #askHead(id: number): void {

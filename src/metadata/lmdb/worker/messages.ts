@@ -52,6 +52,10 @@ export type LogWriterRequest =
   | { readonly kind: 'say'; readonly controls: readonly Control[] }
   /** Asks for the last entry of the log. */
   | { readonly kind: 'head'; readonly id: number }
+  /** Where the log is reached too. */
+  | { readonly kind: 'endpoints'; readonly endpoints: readonly string[] }
+  /** The log may forget what stands before this entry. */
+  | { readonly kind: 'truncate'; readonly index: number }
 
 export type LogWriterReply =
   /** Follows the log from `applied` on. `sessions` by member, as they are stored. */

@@ -18,8 +18,9 @@ const FINAL: ReadonlySet<EtcdErrorCode> = new Set([
 ])
 
 export class Endpoints {
-  readonly names: readonly string[]
-  readonly #connections: readonly EtcdConnection[]
+  readonly #names: string[] = []
+  readonly #connections: EtcdConnection[] = []
+  readonly #connectTo: (name: string) => EtcdConnection
   readonly #time: Time
   /** Ends what is under way. */
   readonly #pending = new Set<() => void>()
@@ -33,9 +34,23 @@ export class Endpoints {
     { connect, time }: { readonly connect: Connect; readonly time: Time },
   ) {
     if (names.length === 0) throw new RangeError('no endpoints of etcd')
-    this.names = names
     this.#time = time
-    this.#connections = names.map((name) => connect(name, tls))
+    this.#connectTo = (name) => connect(name, tls)
+    this.add(names)
+  }
+
+  get names(): readonly string[] {
+    return this.#names
+  }
+
+  /** Others beside those that are known: an endpoint keeps its place, so it is never taken away. */
+  add(names: readonly string[]): void {
+    if (this.#isClosed) return
+    for (const name of names) {
+      if (this.#names.includes(name)) continue
+      this.#names.push(name)
+      this.#connections.push(this.#connectTo(name))
+    }
   }
 
   /** The endpoint that questions go to: one that answered, as far as is known. */

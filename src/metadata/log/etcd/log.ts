@@ -86,6 +86,11 @@ export class EtcdLog implements SequencedLog {
     }
   }
 
+  /** Members of the same etcd that are asked too from now on. */
+  addEndpoints(endpoints: readonly string[]): void {
+    this.#endpoints.add(endpoints)
+  }
+
   /** One try of one endpoint. Rejects with `changed` where there was a log already. */
   async create(first: Uint8Array): Promise<boolean> {
     checkSize(first)

@@ -1,0 +1,139 @@
+/**
+ * @module The part that this node has in the etcd of the mesh: it starts its member when etcd lists it, begins
+ * again when it was removed, knows where etcd is reached, and acts as the lead for all while it is that.
+ */
+import { systemTime, type Time } from '../../metadata/log/etcd/time.ts'
+import { EtcdChild, type EtcdChildOptions } from './child.ts'
+import type { Beginning, EtcdMemberSettings } from './flags.ts'
+import type { LineLog } from './lines.ts'
+import { type EtcdMembers, endpointOf } from './members.ts'
+import type { EtcdProgram } from './program.ts'
+import type { MeshMember } from './steps.ts'
+import { Voters } from './voters.ts'
+
+/** Between two looks at the list of members, ms. */
+const lookMs = 2_000
+
+export interface EtcdRoleOptions {
+  readonly program: EtcdProgram
+  readonly settings: EtcdMemberSettings
+  readonly members: EtcdMembers
+  readonly log: LineLog
+  /** The launcher, as a file that Node.js runs. */
+  readonly launcher: string
+  readonly time?: Time
+  /** Whether this node changes roles for all. */
+  readonly isLead: () => boolean
+  /** The members of the mesh in the order of their numbers. */
+  readonly mesh: () => readonly MeshMember[]
+  /** Where etcd is reached, as `host:port`, when that has changed. */
+  readonly onEndpoints: (endpoints: readonly string[]) => void
+}
+
+export class EtcdRole {
+  readonly #options: EtcdRoleOptions
+  readonly #time: Time
+  readonly #voters: Voters
+  #child: EtcdChild | undefined
+  #endpoints = ''
+  #stopTimer: (() => void) | undefined
+  #looking: Promise<void> = Promise.resolve()
+  #isStopped = false
+
+  constructor(options: EtcdRoleOptions) {
+    this.#options = options
+    this.#time = options.time ?? systemTime
+    this.#voters = new Voters({
+      ...options,
+      report: (step, error) => {
+        if (step.kind === 'none') return
+        const fields = { step: step.kind, ...(error !== undefined && { error: error.message }) }
+        options.log.debug(fields, 'roles in etcd')
+      },
+    })
+  }
+
+  /** Whether the member of this node runs and answers. */
+  get state(): EtcdChild['state'] {
+    return this.#child?.state ?? 'stopped'
+  }
+
+  /** Founds an etcd, or goes on with what an earlier attempt has left. Resolves when it serves. */
+  async found(token: string): Promise<void> {
+    await this.#start({ kind: 'found', token })
+    await this.#child!.serving()
+  }
+
+  /**
+   * Goes on with the member of an earlier run, if there was one. Rejects with EtcdRefusedError where starting could
+   * lose something.
+   */
+  async resume(hasMember: boolean): Promise<void> {
+    if (hasMember) await this.#start({ kind: 'resume' })
+  }
+
+  /** From now on it looks at the list of members, again and again. */
+  follow(): void {
+    this.#voters.start()
+    this.#schedule(0)
+  }
+
+  /** Resolves when the process has ended and no change is under way. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#stopTimer?.()
+    await this.#looking
+    await this.#voters.stop()
+    await this.#child?.stop()
+    this.#options.members.close()
+  }
+
+  #start(beginning: Beginning): Promise<void> {
+    const { program, settings, members, log, launcher, time } = this.#options
+    const options: EtcdChildOptions = {
+      program,
+      settings,
+      members,
+      log,
+      launcher,
+      beginning,
+      isKnown: false,
+    }
+    this.#child = new EtcdChild(time === undefined ? options : { ...options, time })
+    return this.#child.start()
+  }
+
+  #schedule(ms: number): void {
+    if (this.#isStopped) return
+    this.#stopTimer = this.#time.after(ms, () => {
+      this.#looking = this.#look().then(() => this.#schedule(lookMs))
+    })
+  }
+
+  /** Never rejects: the next look comes. */
+  async #look(): Promise<void> {
+    const { members, settings, log, onEndpoints } = this.#options
+    try {
+      if (this.#child?.state === 'removed') {
+        await this.#child.forget()
+        this.#child = undefined
+      }
+      const listed = await members.list()
+      const endpoints = listed
+        .filter(({ isLearner }) => !isLearner)
+        .flatMap(({ clientUrls }) => clientUrls.slice(0, 1).map(endpointOf))
+      const said = [...endpoints].sort().join()
+      if (endpoints.length > 0 && said !== this.#endpoints) {
+        this.#endpoints = said
+        members.use(endpoints)
+        onEndpoints(endpoints)
+      }
+      const isListed = listed.some(({ peerUrls }) => peerUrls.includes(settings.peerUrl))
+      if (isListed && this.#child === undefined && !this.#isStopped) {
+        await this.#start({ kind: 'join', listed })
+      }
+    } catch (error) {
+      log.debug({ error: String(error) }, 'the roles in etcd could not be looked at')
+    }
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * @module How a node that is no member finds its mesh: it asks the nodes of its list until one makes it a member.
+ * Where all that answer are no members either, and most of the list answer with the same list, one of them founds a
+ * mesh: the one that has content of its own, else the first of the list. So nodes may start in any order, and two
+ * never found.
+ */
+import { MeshError, type MeshProblem } from '../identity/problem.ts'
+import type { Joined } from '../peers/join/ask.ts'
+import type { NotFounded } from '../peers/join/messages.ts'
+import type { OwnAddress } from './own-address.ts'
+
+/** Between two rounds, ms. */
+const roundMs = 500
+/** Rounds between two lines of the log that say what is waited for. */
+const roundsToSay = 20
+
+export interface FindParts {
+  readonly own: OwnAddress
+  /** Whether this node has content of its own. */
+  readonly hasData: boolean
+  /** Asks the node at an address (`askToJoin`). */
+  readonly ask: (address: string) => Promise<Joined | NotFounded>
+  /** All addresses of `name:port`. Never rejects. */
+  readonly resolve: (name: string) => Promise<readonly string[]>
+  /** Rejects when the search is given up. */
+  readonly pause: (ms: number) => Promise<void>
+  readonly warn: (message: string) => void
+}
+
+/** No other answer comes by asking again: the operator has to do something. */
+const FINAL: ReadonlySet<MeshProblem> = new Set([
+  'secret',
+  'certificate',
+  'cluster',
+  'level',
+  'clock',
+  'data',
+])
+
+/** A member that was asked, and what it gave. */
+export interface FoundMesh {
+  readonly address: string
+  readonly joined: Joined
+}
+
+interface Round {
+  readonly found?: FoundMesh
+  /** Nodes that are no members, by address. */
+  readonly none: ReadonlyMap<string, NotFounded>
+  readonly refusals: readonly MeshError[]
+  readonly silent: readonly string[]
+}
+
+/** The addresses of those that found a mesh, this node among them, in an order that all of them find. */
+export function foundersOf({ advertise, others }: OwnAddress): readonly string[] {
+  return [...new Set([advertise, ...others])].sort()
+}
+
+/**
+ * Resolves when a member has made this node one, or with 'found' when this node is to found the mesh. Rejects with a
+ * MeshError that says what to do when nodes refuse it and none takes it, and with what `pause` rejects.
+ */
+export async function findMesh(parts: FindParts): Promise<FoundMesh | 'found'> {
+  const { own, resolve, pause, warn } = parts
+  const founders = foundersOf(own)
+  for (let rounds = 0; ; rounds += 1) {
+    const named = (await Promise.all(own.names.map(resolve))).flat()
+    const addresses = [...new Set([...own.others, ...named])].filter((it) => it !== own.advertise)
+    const round = await askAll(addresses, parts)
+    if (round.found !== undefined) return round.found
+    const [refusal] = round.refusals
+    if (refusal !== undefined) throw refusal
+    const verdict = judge(founders, round.none, parts)
+    if (verdict === 'found') return 'found'
+    if (rounds % roundsToSay === 0) warn(sayWhy(verdict, round.silent))
+    await pause(roundMs)
+  }
+}
+
+async function askAll(addresses: readonly string[], { ask }: FindParts): Promise<Round> {
+  const none = new Map<string, NotFounded>()
+  const refusals: MeshError[] = []
+  const silent: string[] = []
+  for (const address of addresses) {
+    try {
+      const answer = await ask(address)
+      if (answer.is === 'member') {
+        return { found: { address, joined: answer }, none, refusals, silent }
+      }
+      none.set(address, answer)
+    } catch (error) {
+      if (!(error instanceof MeshError)) throw error
+      if (FINAL.has(error.problem)) {
+        refusals.push(new MeshError(error.problem, `${address}: ${error.message}`))
+      } else silent.push(address)
+    }
+  }
+  return { none, refusals, silent }
+}
+
+/** 'found', or why this node does not. */
+function judge(
+  founders: readonly string[],
+  none: ReadonlyMap<string, NotFounded>,
+  { own, hasData }: FindParts,
+): 'found' | 'few' | 'lists' | 'other' {
+  const agreeing = [...none].filter(([, said]) => isSame(said.founders, founders))
+  // A node that only follows names founds nothing: it may see no more than itself for a while.
+  if (own.names.length > 0 && own.others.length === 0) return 'few'
+  if ((agreeing.length + 1) * 2 <= founders.length) {
+    return agreeing.length < none.size ? 'lists' : 'few'
+  }
+  const withData = agreeing.filter(([, said]) => said.hasData).map(([address]) => address)
+  if (hasData && withData.length > 0) {
+    throw new MeshError(
+      'data',
+      `${withData[0]} has data of its own too; start one of them with an empty storage, and copy its data by a sync`,
+    )
+  }
+  const founder = hasData ? own.advertise : (withData[0] ?? founders[0])
+  return founder === own.advertise ? 'found' : 'other'
+}
+
+function sayWhy(verdict: 'few' | 'lists' | 'other', silent: readonly string[]): string {
+  switch (verdict) {
+    case 'lists':
+      return 'no mesh yet: the nodes name different peers; give the same list mesh.peers to all of them'
+    case 'other':
+      return 'no mesh yet: another node of the list is about to found it'
+    default:
+      return `no mesh yet: most of mesh.peers must be there to found one; not reached: ${silent.join(', ')}`
+  }
+}
+
+function isSame(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((it, at) => it === other[at])
+}

@@ -1,0 +1,49 @@
+/**
+ * @module Who the members are and which of them takes part, as the rows say it: the same on every node.
+ */
+import type { MetadataReader } from '../../metadata/port.ts'
+import type { SessionRow } from '../../metadata/rows/mesh.ts'
+import type { MeshMember } from '../peers/peers.ts'
+
+/** Members that were ever there, at most: a page of rows. */
+const membersMax = 10_000
+
+type Rows = Pick<MetadataReader, 'entries' | 'get'>
+
+/** All that were ever members, by number. */
+export function allMembers(rows: Rows): readonly MeshMember[] {
+  return rows
+    .entries('members', [], undefined, membersMax)
+    .map(({ key, row: { since: _since, ...row } }) => ({ number: Number(key), ...row }))
+    .sort((a, b) => a.number - b.number)
+}
+
+export function sessionOf(rows: Rows, member: number): SessionRow | undefined {
+  return rows.get('sessions', String(member))
+}
+
+export function isPresent(rows: Rows, member: number): boolean {
+  return (sessionOf(rows, member)?.presentAt ?? 0) > 0
+}
+
+/** The member that acts for all, where two that do so at once only do it twice; undefined: none takes part. */
+export function leadOf(rows: Rows): number | undefined {
+  return allMembers(rows).find(({ number, state }) => state !== 'left' && isPresent(rows, number))
+    ?.number
+}
+
+/** Entries that the log keeps although all have them, about 64 MiB; and at most, whoever lacks them. */
+const keptMin = 20_000
+const keptMax = 4 * keptMin
+
+/**
+ * The entry up to which the log may forget: what all members have on their disks, and what one lacks that is away for
+ * too long; it takes the tail or the view of a peer. Undefined: nothing.
+ */
+export function truncatedAt(rows: Rows, visible: number): number | undefined {
+  const durable = allMembers(rows)
+    .filter(({ state }) => state !== 'left')
+    .map(({ number }) => sessionOf(rows, number)?.durable ?? 0)
+  const index = Math.min(Math.max(Math.min(...durable), visible - keptMax), visible - keptMin)
+  return index > 0 ? index : undefined
+}

@@ -1,0 +1,281 @@
+/**
+ * @module A node of a mesh from its start to its end: it finds or founds the mesh, is reached by its peers, runs its
+ * part of etcd, and says how the rows of the store are those of the mesh.
+ */
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Config, MeshConfig } from '../../config/config.ts'
+import type { EtcdRole } from '../../mesh/etcd/role.ts'
+import { IdentityFolder, type KeptIdentity } from '../../mesh/identity/kept.ts'
+import { Statements } from '../../mesh/membership/statements.ts'
+import type { Peers } from '../../mesh/peers/peers.ts'
+import type { ServingSet } from '../../mesh/serving.ts'
+import { startServing } from '../../mesh/start-serving.ts'
+import type { SeenEntry } from '../../metadata/entry.ts'
+import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
+import type { LogFault, LogSettings } from '../../metadata/lmdb/worker/messages.ts'
+import { systemTime } from '../../metadata/log/etcd/time.ts'
+import type { Logger } from '../../observability/logger.ts'
+import { systemClock } from '../../runtime/clock.ts'
+import type { MeshOfStore, Storage } from '../../storage/open.ts'
+import { enterMesh } from './enter.ts'
+import { etcdEndpoint, etcdFolder, hadMember, makeEtcdRole, readTlsFiles } from './etcd.ts'
+import { accountOf } from './faults.ts'
+import { type OwnKeys, ownKeys } from './identity.ts'
+import { Listening } from './listening.ts'
+import { Upkeep } from './upkeep.ts'
+import { takeView, type ViewParts } from './view.ts'
+
+/** What makes a registry a node of a mesh. */
+export interface MeshNode extends MeshOfStore {
+  readonly peers: Peers
+}
+
+/** Why a node does not go on, and whether it is to be started again. */
+export interface MeshEnd {
+  readonly is: 'failed' | 'again'
+  /** What the operator can do, or why it starts again. */
+  readonly message: string
+}
+
+export class MeshRun {
+  /** Resolves when this node cannot go on as it is; never otherwise. */
+  readonly ended: Promise<MeshEnd>
+  readonly #config: Config
+  readonly #mesh: MeshConfig
+  readonly #logger: Logger
+  readonly #folder: IdentityFolder
+  readonly #closing = new AbortController()
+  #end!: (end: MeshEnd) => void
+  #keys: OwnKeys | undefined
+  #listening: Listening | undefined
+  #role: EtcdRole | undefined
+  #identity: KeptIdentity | undefined
+  #endpoints: readonly string[] = []
+  #run: RunOfLog | undefined
+  #set: ServingSet | undefined
+  #forgetReports: (() => void) | undefined
+  #statements: Statements | undefined
+  #upkeep: Upkeep | undefined
+  #isTakingView = false
+
+  /** `signal`: the start is given up. */
+  constructor(config: Config, mesh: MeshConfig, logger: Logger, signal?: AbortSignal) {
+    signal?.addEventListener('abort', () => this.#closing.abort(), { once: true })
+    if (signal?.aborted === true) this.#closing.abort()
+    this.#config = config
+    this.#mesh = mesh
+    this.#logger = logger
+    this.#folder = new IdentityFolder(join(config.storage.path, 'mesh'))
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve
+    })
+  }
+
+  /**
+   * Resolves when this node is a member and has a view, or takes one in at the opening of the store, whose lock the
+   * caller holds. It waits for the others for as long as it takes. Rejects with what the operator can do.
+   */
+  async open(): Promise<MeshNode> {
+    const keys = await ownKeys(this.#mesh, this.#folder)
+    this.#keys = keys
+    const kept = await this.#folder.identity()
+    const { bind } = this.#mesh
+    const logger = this.#logger
+    const listening = await Listening.open({ bind, ...keys.key, identity: kept, logger })
+    this.#listening = listening
+    const known = kept?.hasView === true ? kept : undefined
+    const identity = known ?? (await this.#enter(keys, listening))
+    this.#become(identity)
+    if (this.#role === undefined) await this.#startRole(identity)
+    const { member, cluster, log } = identity
+    this.#statements = new Statements(member, systemTime)
+    const { tls } = await this.#logOptions()
+    this.#endpoints = this.#isOwnEtcd ? identity.endpoints : this.#mesh.log.endpoints
+    const settings = { endpoints: [...this.#endpoints], cluster, identity: log }
+    return {
+      member,
+      log: tls === undefined ? settings : { ...settings, tls },
+      peers: listening.peers,
+      startGate: (run) => this.#startGate(run, member),
+      onFault: (fault) => this.#onFault(fault),
+      onSeen: (entries) => this.#onSeen(entries),
+    }
+  }
+
+  /** The store is open: peers are answered from it from now on. */
+  async attach({ metadata }: Storage): Promise<void> {
+    const { path, reserveMb } = this.#config.storage
+    const upkeep = new Upkeep({
+      metadata,
+      storagePath: path,
+      reserveBytes: reserveMb * 1024 * 1024,
+      listening: this.#listening!,
+      folder: this.#folder,
+      ...this.#keys!,
+      statements: this.#statements!,
+      logger: this.#logger,
+      identity: () => this.#identity!,
+      setIdentity: (identity) => this.#setIdentity(identity),
+      run: () => this.#run,
+      visible: () => this.#set?.visible ?? 0,
+    })
+    this.#upkeep = upkeep
+    upkeep.start()
+    this.#role?.follow()
+  }
+
+  /** Called when the store is closed: the run has left the mesh in order, and its last words are in the log. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    this.#upkeep?.close()
+    await this.#role?.stop()
+    await this.#listening?.close()
+  }
+
+  get #isOwnEtcd(): boolean {
+    return this.#mesh.log.endpoints.length === 0
+  }
+
+  async #enter(keys: OwnKeys, listening: Listening): Promise<KeptIdentity> {
+    const { identity, from } = await enterMesh({
+      ...keys,
+      config: this.#mesh,
+      storagePath: this.#config.storage.path,
+      folder: this.#folder,
+      listening,
+      logger: this.#logger,
+      foundEtcd: async (advertise, token) => {
+        await this.#makeRole(1, advertise, [etcdEndpoint(advertise)])
+        await this.#role!.found(token)
+      },
+      logOptions: () => this.#logOptions(),
+      pause: (ms) => this.#pause(ms),
+    })
+    if (from === undefined) return identity
+    listening.become(identity)
+    await this.#takeView(identity, () => [from])
+    const whole = { ...identity, hasView: true }
+    await this.#folder.setIdentity(whole)
+    return whole
+  }
+
+  #become(identity: KeptIdentity): void {
+    this.#identity = identity
+    this.#listening!.become(identity)
+  }
+
+  /** Before the store is opened: a majority of etcd may need this member to answer at all. */
+  async #startRole({ member, advertise, endpoints }: KeptIdentity): Promise<void> {
+    if (!this.#isOwnEtcd) return
+    await this.#makeRole(member, advertise, endpoints)
+    await this.#role!.resume(await hadMember(etcdFolder(this.#config.storage.path)))
+  }
+
+  async #makeRole(member: number, advertise: string, endpoints: readonly string[]): Promise<void> {
+    const own = {
+      member,
+      advertise,
+      bind: this.#mesh.bind,
+      folder: etcdFolder(this.#config.storage.path),
+      files: this.#folder.files,
+    }
+    this.#role = await makeEtcdRole(this.#mesh, own, endpoints, {
+      isLead: () => this.#upkeep?.isLead() === true,
+      mesh: () => this.#upkeep?.etcdMembers() ?? [],
+      onEndpoints: (now) => this.#onEndpoints(now),
+      logger: this.#logger,
+    })
+  }
+
+  async #logOptions(): Promise<Pick<LogSettings, 'tls'>> {
+    const files = this.#isOwnEtcd ? this.#folder.files : this.#mesh.log.tls
+    const tls = await readTlsFiles(files)
+    return tls === undefined ? {} : { tls }
+  }
+
+  #takeView(identity: KeptIdentity, peers: ViewParts['peers']): Promise<void> {
+    const { path, reserveMb } = this.#config.storage
+    return takeView({
+      storagePath: path,
+      cluster: identity.cluster,
+      reserveBytes: reserveMb * 1024 * 1024,
+      peers,
+      logger: this.#logger,
+      pause: (ms) => this.#pause(ms),
+      credentials: () => this.#listening!.credentials,
+      log: () => identity.log,
+      time: systemTime,
+    })
+  }
+
+  #startGate(run: RunOfLog, member: number): ServingSet {
+    const { links } = this.#listening!.peers
+    const { reads, readLeaseMs } = this.#mesh
+    const set = startServing(run, {
+      member,
+      reads,
+      leaseMs: readLeaseMs,
+      clock: systemClock,
+      report: (boot, visible) => links.report(boot, visible),
+    })
+    this.#forgetReports?.()
+    this.#forgetReports = links.onReport((...said) => set.onReport(...said))
+    this.#run = run
+    this.#set = set
+    this.#statements?.setRun(run)
+    run.addEndpoints(this.#endpoints)
+    return set
+  }
+
+  #onSeen(entries: readonly SeenEntry[]): void {
+    this.#statements?.onSeen(entries)
+    const isOfMembers = entries.some(({ controls }) =>
+      controls.some(({ control }) => control !== 'beat' && control !== 'revoke'),
+    )
+    if (isOfMembers) this.#upkeep?.refreshMembers()
+  }
+
+  #onEndpoints(endpoints: readonly string[]): void {
+    this.#endpoints = endpoints
+    this.#run?.addEndpoints(endpoints)
+    this.#setIdentity({ ...this.#identity!, endpoints: [...endpoints] }).catch((error: unknown) => {
+      this.#logger.error({ event: 'mesh', error }, 'the endpoints of etcd could not be kept')
+    })
+  }
+
+  /** On the disk when it resolves. */
+  async #setIdentity(identity: KeptIdentity): Promise<void> {
+    await this.#folder.setIdentity(identity)
+    this.#become(identity)
+  }
+
+  #onFault(fault: LogFault): void {
+    const { message, level, end } = accountOf(fault)
+    this.#logger[level]({ event: 'mesh', fault: fault.is }, message)
+    if (end === 'failed') this.#end({ is: 'failed', message })
+    if (end === 'view') void this.#startAgainFromPeer(message)
+  }
+
+  async #startAgainFromPeer(why: string): Promise<void> {
+    if (this.#isTakingView) return
+    this.#isTakingView = true
+    const { peers } = this.#listening!
+    const others = () =>
+      peers.members
+        .filter(({ number }) => number !== peers.member)
+        .map(({ number, address }) => ({ member: number, address }))
+    try {
+      await this.#takeView(this.#identity!, others)
+      this.#end({ is: 'again', message: why })
+    } catch (error) {
+      if (this.#closing.signal.aborted) return
+      this.#end({ is: 'failed', message: error instanceof Error ? error.message : String(error) })
+    }
+  }
+
+  /** Rejects when the node is closed. */
+  async #pause(ms: number): Promise<void> {
+    await pause(ms, undefined, { signal: this.#closing.signal })
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * @module What a running node does beside its requests: it knows who the members are, lets the log forget what all
+ * have while it is the lead, and renews its certificate.
+ */
+import type { MeshMember as EtcdMeshMember } from '../../mesh/etcd/steps.ts'
+import { isRenewalDue, type MemberKey } from '../../mesh/identity/authority.ts'
+import type { IdentityFolder, KeptIdentity } from '../../mesh/identity/kept.ts'
+import type { MeshSecrets } from '../../mesh/identity/secret.ts'
+import { allMembers, isPresent, leadOf, truncatedAt } from '../../mesh/membership/roster.ts'
+import type { Statements } from '../../mesh/membership/statements.ts'
+import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
+import type { Logger } from '../../observability/logger.ts'
+import { systemClock } from '../../runtime/clock.ts'
+import { systemRandom } from '../../runtime/random.ts'
+import type { Storage } from '../../storage/open.ts'
+import { answerPeers } from './answers.ts'
+import { etcdPeerUrl, hostOf } from './etcd.ts'
+import { authorityOf, sealsOf } from './identity.ts'
+import type { Listening } from './listening.ts'
+
+/** Between two truncations of the log, ms. */
+const truncateEveryMs = 10_000
+/** Between two looks at the certificate of this node, ms. */
+const renewEveryMs = 3_600_000
+
+export interface UpkeepParts {
+  readonly metadata: Storage['metadata']
+  readonly storagePath: string
+  /** Bytes that stay free. */
+  readonly reserveBytes: number
+  readonly listening: Listening
+  readonly folder: IdentityFolder
+  readonly key: MemberKey
+  readonly secrets: MeshSecrets
+  readonly statements: Statements
+  readonly logger: Logger
+  /** As it is now: the endpoints change. */
+  readonly identity: () => KeptIdentity
+  /** Another certificate, on the disk when it resolves. */
+  readonly setIdentity: (identity: KeptIdentity) => Promise<void>
+  /** Undefined: the writer is not up yet. */
+  readonly run: () => RunOfLog | undefined
+  /** The last entry that reads here show. */
+  readonly visible: () => number
+}
+
+export class Upkeep {
+  readonly #parts: UpkeepParts
+  readonly #timers: NodeJS.Timeout[] = []
+
+  constructor(parts: UpkeepParts) {
+    this.#parts = parts
+  }
+
+  /** Answers peers, and begins what is done again and again. */
+  start(): void {
+    const { listening, secrets, statements, metadata, identity } = this.#parts
+    this.refreshMembers()
+    answerPeers({
+      ...this.#parts,
+      listening,
+      secrets,
+      identity: identity(),
+      members: () => allMembers(metadata),
+      say: (control) => statements.say(control),
+      authority: () => this.#authority(),
+      endpoints: () => identity().endpoints,
+    })
+    this.#timers.push(
+      setInterval(() => this.#truncate(), truncateEveryMs),
+      setInterval(() => void this.#renew(), renewEveryMs),
+    )
+    void this.#renew()
+  }
+
+  /** Rows of members may have changed. */
+  refreshMembers(): void {
+    this.#parts.listening.peers.setMembers(allMembers(this.#parts.metadata))
+  }
+
+  /** Whether this node acts for all: for what does no harm when two do it. */
+  isLead(): boolean {
+    return leadOf(this.#parts.metadata) === this.#parts.identity().member
+  }
+
+  /** The members that may have a role in etcd, by number. */
+  etcdMembers(): readonly EtcdMeshMember[] {
+    const { metadata } = this.#parts
+    return allMembers(metadata)
+      .filter(({ state }) => state !== 'left')
+      .map(({ number, address, state }) => ({
+        peerUrl: etcdPeerUrl(address),
+        isLeaving: state === 'draining',
+        isReady: isPresent(metadata, number),
+      }))
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearInterval(timer)
+  }
+
+  #authority() {
+    const { metadata, secrets, identity } = this.#parts
+    const { cluster, authority } = identity()
+    const parts = { clock: systemClock, random: systemRandom }
+    return authorityOf(metadata, sealsOf(secrets, cluster), authority, parts)
+  }
+
+  #truncate(): void {
+    const { metadata, run, visible } = this.#parts
+    if (!this.isLead()) return
+    const index = truncatedAt(metadata, visible())
+    if (index !== undefined) run()?.truncate(index)
+  }
+
+  /** Never rejects: the next hour comes, and there are a thousand of them before it ends. */
+  async #renew(): Promise<void> {
+    const { identity, setIdentity, key, logger } = this.#parts
+    const now = identity()
+    if (!isRenewalDue(now.certificate, systemClock.now())) return
+    try {
+      const hosts = [hostOf(now.advertise)]
+      const certificate = await this.#authority().issue(now.member, key.publicKey, hosts)
+      await setIdentity({ ...identity(), certificate })
+      logger.info({ event: 'mesh' }, 'renewed the certificate of this node')
+    } catch (error) {
+      logger.error({ event: 'mesh', error }, 'the certificate of this node cannot be renewed')
+    }
+  }
+}
