@@ -172,13 +172,15 @@ describe('short commands', () => {
 
   test('check-config says ok, or everything that is wrong', async () => {
     const good = writeConfig('storage: { path: "${STORE}" }')
-    const bad = writeConfig('log:\n  level: loud\nmesh: { enabled: true }')
+    const bad = writeConfig('log:\n  level: loud\nreleases: { enabled: true }')
     const fine = stage()
     expect(await main(['check-config', good], fine.terminal)).toBe(0)
     expect(fine.lines).toEqual([`${good}: ok`])
     const wrong = stage()
     expect(await main(['check-config', bad], wrong.terminal)).toBe(1)
-    expect(wrong.lines.join()).toMatch(/stderr: .*:2:10: log\.level: .*\n.*:3:18: "mesh\.enabled/)
+    expect(wrong.lines.join()).toMatch(
+      /stderr: .*:2:10: log\.level: .*\n.*:3:22: "releases\.enabled/,
+    )
   })
 })
 

@@ -11,6 +11,7 @@ import { judgeCredentials, judgeForeignKeys, judgeUsers } from './access.ts'
 import { judgeAttest } from './attest.ts'
 import type { Finding } from './finding.ts'
 import { judgeAudit, judgeStorage } from './folders.ts'
+import { judgeMesh } from './mesh.ts'
 import { judgeMirrors } from './mirrors.ts'
 import { judgeEngine, judgeSchedules } from './parts.ts'
 import { judgeSigning } from './signing.ts'
@@ -34,6 +35,7 @@ const JUDGES: readonly Judge[] = [
   judgeUsers,
   judgeForeignKeys,
   judgeCredentials,
+  judgeMesh,
   judgeMirrors,
   judgeSync,
   judgeSigning,

@@ -33,10 +33,10 @@ export async function ownKeys(mesh: MeshConfig, folder: IdentityFolder): Promise
 }
 
 /** Throws an Error that names the file, and a MeshError 'secret' for what is none. */
-async function secretsOf({ secret, secretFile }: MeshConfig): Promise<MeshSecrets> {
+export async function secretsOf({ secret, secretFile }: MeshConfig): Promise<MeshSecrets> {
   if (secretFile !== '') {
     const bytes = await readFile(secretFile).catch((error: NodeJS.ErrnoException) => {
-      throw new Error(`mesh.secret_file: ${secretFile} cannot be read: ${error.code}`)
+      throw new Error(`${secretFile} cannot be read: ${error.code}`)
     })
     return parseSecrets(textOf(bytes))
   }

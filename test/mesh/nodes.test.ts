@@ -1,0 +1,136 @@
+/**
+ * @module Nodes as an operator starts them: processes with a configuration of a few lines, each with its own etcd. Who
+ * founds, who joins, who is refused with which words, and what a client notices when one is killed.
+ */
+import { afterEach, describe, expect, test } from 'vitest'
+import { needEtcd } from '../support/mesh/etcd.ts'
+import { MeshProcess, meshPorts, type NodeOptions } from '../support/mesh/nodes.ts'
+
+needEtcd()
+
+const nodes: MeshProcess[] = []
+afterEach(async () => {
+  await Promise.all(nodes.splice(0).map((node) => node.dispose()))
+})
+
+async function start(port: number, options?: NodeOptions): Promise<MeshProcess> {
+  const node = await MeshProcess.start(port, options)
+  nodes.push(node)
+  return node
+}
+
+/** So many nodes that have the same list, this one in it, as operators write it. */
+async function startAll(count: number): Promise<readonly MeshProcess[]> {
+  const ports = await meshPorts(count)
+  const peers = ports.map((port) => `127.0.0.1:${port}`)
+  return Promise.all(ports.map((port) => start(port, { mesh: { peers } })))
+}
+
+/** Why a node does not start. */
+async function refusal(port: number, options: NodeOptions): Promise<string> {
+  const error = await start(port, options).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  return error instanceof Error ? error.message : 'it has started'
+}
+
+async function tagsOf(node: MeshProcess, repository: string): Promise<unknown> {
+  const { status, json } = await node.client.get(`/v2/${repository}/tags/list`)
+  return status === 200 ? (json as { tags: unknown }).tags : status
+}
+
+describe('three nodes with one list', () => {
+  test('start in any order, and are one registry', async () => {
+    const [a, b, c] = (await startAll(3)) as [MeshProcess, MeshProcess, MeshProcess]
+    const config = await a.client.pushBlob('team/app', '{}')
+    const image = { ...config, mediaType: 'application/vnd.oci.image.config.v1+json' }
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      config: image,
+      layers: [],
+    }
+    expect((await b.client.putManifest('team/app', 'v1', manifest)).status).toBe(201)
+    const pulled = await c.client.get('/v2/team/app/manifests/v1')
+    expect(pulled.json).toEqual(manifest)
+    expect((await c.client.get(`/v2/team/app/blobs/${config.digest}`)).text).toBe('{}')
+    expect((await a.client.delete('/v2/team/app/manifests/v1')).status).toBe(202)
+    for (const node of [a, b, c]) expect(await tagsOf(node, 'team/app')).toEqual([])
+  })
+
+  test('go on when one is killed: one push stalls for seconds, and it is back after a restart', async () => {
+    const [a, b, c] = (await startAll(3)) as [MeshProcess, MeshProcess, MeshProcess]
+    await a.client.pushImage('app', 'v1')
+    await b.kill()
+    let longest = 0
+    for (let at = 0; at < 20; at += 1) {
+      const before = performance.now()
+      await (at % 2 === 0 ? a : c).client.pushImage('app', `t${at}`)
+      longest = Math.max(longest, performance.now() - before)
+      expect((await c.client.get(`/v2/app/manifests/t${at}`)).status).toBe(200)
+    }
+    console.log(`MEASURED a killed node stalls a push for ${Math.round(longest)} ms`)
+    expect(longest).toBeLessThan(5_000)
+    await b.restart()
+    expect(await tagsOf(b, 'app')).toHaveLength(21)
+    expect((await b.client.get('/v2/app/manifests/t19')).status).toBe(200)
+  })
+
+  test('stop in order, all at once, and go on with what they have', async () => {
+    const all = await startAll(3)
+    await all[1]!.client.pushImage('app', 'v1')
+    expect(await Promise.all(all.map((node) => node.terminate()))).toEqual([0, 0, 0])
+    await Promise.all(all.map((node) => node.restart()))
+    for (const node of all) expect(await tagsOf(node, 'app')).toEqual(['v1'])
+    await all[2]!.client.pushImage('app', 'v2')
+    for (const node of all) expect(await tagsOf(node, 'app')).toEqual(['v1', 'v2'])
+  })
+})
+
+describe('a node that has content', () => {
+  test('becomes a mesh by a restart, and who joins has it all', async () => {
+    const [one, two] = (await meshPorts(2)) as [number, number]
+    const alone = await start(one, { mesh: { enabled: false } })
+    await alone.client.pushImage('old/app', 'v1')
+    expect(await alone.terminate()).toBe(0)
+    const { storage } = alone
+    const founder = await start(one, { storage })
+    expect(await tagsOf(founder, 'old/app')).toEqual(['v1'])
+    const joined = await start(two, { mesh: { peers: [founder.address] } })
+    expect(await tagsOf(joined, 'old/app')).toEqual(['v1'])
+    await joined.client.pushImage('old/app', 'v2')
+    expect(await tagsOf(founder, 'old/app')).toEqual(['v1', 'v2'])
+  })
+
+  test('does not join: its content would be lost', async () => {
+    const [one, two] = (await meshPorts(2)) as [number, number]
+    const alone = await start(two, { mesh: { enabled: false } })
+    await alone.client.pushImage('old/app', 'v1')
+    await alone.terminate()
+    const founder = await start(one)
+    const { storage } = alone
+    const why = await refusal(two, { storage, mesh: { peers: [founder.address] } })
+    expect(why).toContain('the joining node has data of its own')
+    const again = await start(two, { storage, mesh: { enabled: false } })
+    expect(await tagsOf(again, 'old/app')).toEqual(['v1'])
+  })
+})
+
+describe('a node is refused', () => {
+  test('with another secret', async () => {
+    const [one, two] = (await meshPorts(2)) as [number, number]
+    const founder = await start(one, { mesh: { secret: 'the secret of this mesh' } })
+    const why = await refusal(two, {
+      mesh: { secret: 'another secret of a mesh', peers: [founder.address] },
+    })
+    expect(why).toContain('the secret of the joining node is not the one of the cluster')
+    expect(why).toContain('ended at once with 1')
+  })
+
+  test('that has no etcd to run, with what to install', async () => {
+    const [one] = (await meshPorts(1)) as [number]
+    const why = await refusal(one, { mesh: { log: { binary: '/nowhere/etcd' } } })
+    expect(why).toMatch(/mesh\.log\.binary: .*Install etcd 3\.5 to 3\.7/)
+  })
+})

@@ -1,0 +1,95 @@
+/**
+ * @module Nodes of a mesh as an operator starts them: each a process of `fastregistry serve` with a configuration, and
+ * an etcd of its own. All of it on 127.0.0.1.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { RegistryClient } from '../registry-client.ts'
+import { type RunningRegistry, startRegistry } from '../start-registry.ts'
+
+/** The internal port of a node, with the two behind it for etcd. */
+export async function meshPorts(count: number): Promise<readonly number[]> {
+  const found: number[] = []
+  while (found.length < count) {
+    const base = 12_000 + 4 * Math.floor(Math.random() * 4_000)
+    if (found.includes(base)) continue
+    const areFree = await Promise.all([0, 1, 2].map((by) => isFree(base + by)))
+    if (areFree.every((it) => it)) found.push(base)
+  }
+  return found
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer()
+    probe.once('error', () => resolve(false))
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
+  })
+}
+
+export interface NodeOptions {
+  /** Of the configuration's section `mesh`; the address is given. */
+  readonly mesh?: Record<string, unknown>
+  /** Other sections. */
+  readonly config?: Record<string, unknown>
+  /** A folder that is there already. */
+  readonly storage?: string
+}
+
+export class MeshProcess {
+  readonly port: number
+  readonly storage: string
+  readonly #registry: RunningRegistry
+  readonly client: RegistryClient
+
+  private constructor(port: number, storage: string, registry: RunningRegistry) {
+    this.port = port
+    this.storage = storage
+    this.#registry = registry
+    this.client = new RegistryClient(registry.port)
+  }
+
+  /** Resolves when it listens for clients: it is a member then. Rejects with what it says when it does not start. */
+  static async start(port: number, options: NodeOptions = {}): Promise<MeshProcess> {
+    const storage = options.storage ?? (await mkdtemp(join(tmpdir(), 'fastregistry-mesh-')))
+    const config = {
+      ...options.config,
+      mesh: { enabled: true, bind: `127.0.0.1:${port}`, ...options.mesh },
+    }
+    return new MeshProcess(port, storage, await startRegistry({ config, storage, engine: 'node' }))
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  get pid(): number {
+    return this.#registry.pid
+  }
+
+  get logs(): readonly string[] {
+    return this.#registry.logs()
+  }
+
+  /** SIGTERM; resolves with the exit code. */
+  terminate(): Promise<number | null> {
+    return this.#registry.terminate()
+  }
+
+  kill(): Promise<void> {
+    return this.#registry.kill9()
+  }
+
+  restart(): Promise<void> {
+    return this.#registry.restart()
+  }
+
+  /** Ends it and removes its folder. */
+  async dispose(): Promise<void> {
+    this.client.close()
+    await this.#registry.stop().catch(() => undefined)
+    await rm(this.storage, { recursive: true, force: true })
+  }
+}
