@@ -24,10 +24,15 @@ import { makeManifestReader, makeScrub } from './server/background.ts'
 import { makeCleanup } from './server/cleanup.ts'
 import { openFollowers } from './server/followers.ts'
 import { makeHttp } from './server/http.ts'
-import type { MeshEnd } from './server/mesh/node.ts'
+import { endpointsOfMesh } from './server/mesh/overview.ts'
 import { mirroredBy } from './server/mirrors.ts'
 import { openAccess } from './server/open-access.ts'
-import { type HowToOpen, makeReconciliation, openStores } from './server/open-stores.ts'
+import {
+  type HowToOpen,
+  type MeshRun,
+  makeReconciliation,
+  openStores,
+} from './server/open-stores.ts'
 import { openSignatures } from './server/signatures.ts'
 import { makeHealth, makeMetrics, type StatusParts, statusEndpoints } from './server/status.ts'
 import { tlsFilesOf, watchTls } from './server/tls-watch.ts'
@@ -40,7 +45,7 @@ export interface RunningServer {
   /** Undefined: no source is configured. */
   readonly syncs?: Syncs | undefined
   /** Resolves when a node of a mesh cannot go on as it is: it is to be stopped. Undefined: one node alone. */
-  readonly ended?: Promise<MeshEnd> | undefined
+  readonly ended?: MeshRun['ended'] | undefined
   /** Stops accepting, lets requests finish up to the limit, flushes, closes. */
   stop(): Promise<void>
 }
@@ -90,7 +95,7 @@ async function start(
   // Before anything is opened that would have to be closed again.
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
-  const { storage, ended } = await openStores(config, options, logger, life)
+  const { storage, run } = await openStores(config, options, logger, life)
   const { metadata } = storage
   const reconciliation = makeReconciliation(config, storage, () => useCases, logger)
   // Closed after the use cases: a stop is clean only when no upload writes any more.
@@ -115,16 +120,8 @@ async function start(
   const served = { answers: 0 }
   const answered = () => served.answers
   const { gate } = signed
-  const shared = {
-    storage,
-    useCases,
-    readManifest,
-    isForAll,
-    answered,
-    gate,
-    logger,
-    life,
-  }
+  const of = { storage, useCases, readManifest, logger, life }
+  const shared = { ...of, isForAll, answered, gate }
   const { mirrors, syncs, syncCounters } = await openFollowers(config, shared, signed)
   const health = makeHealth(storage)
   const shown: StatusParts = {
@@ -138,6 +135,7 @@ async function start(
     syncCounters,
     signatureCounters: signed.counters,
     audit,
+    mesh: run?.overview(metadata),
     logger,
   }
   const engine = await makeHttp(config, {
@@ -156,6 +154,7 @@ async function start(
         ...endpointsOfSyncs(syncs?.engine),
         ...endpointsOfPrune(syncs?.prune, useCases.writes.jobs),
         ...endpointsOfSignatures(config, metadata, useCases.writes.jobs, signed),
+        ...endpointsOfMesh(shown.mesh, run?.setState),
         ...auditEndpoints({ file: config.auditFile, flush: async () => audit?.flush() }),
       ]
       return endpoints
@@ -171,7 +170,7 @@ async function start(
   mirrors?.start()
   await syncs?.engine.start()
   health.started()
-  return { engine, ports, syncs: syncs?.engine, ended }
+  return { engine, ports, syncs: syncs?.engine, ended: run?.ended }
 }
 
 function sweepUploads({ writes }: UseCases, logger: Logger, life: LifeCycle): void {

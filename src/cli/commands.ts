@@ -5,6 +5,7 @@
  */
 import type { Command, Flags, Operand } from './command.ts'
 import { CONTENT_COMMANDS } from './content-commands.ts'
+import { MESH_COMMANDS } from './mesh-commands.ts'
 import { SIGNATURE_COMMANDS } from './signature-commands.ts'
 import { SYNC_COMMANDS } from './sync-commands.ts'
 
@@ -300,6 +301,7 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import('./commands/gc.ts')).gcExplain,
   },
   ...SYNC_COMMANDS,
+  ...MESH_COMMANDS,
   ...SIGNATURE_COMMANDS,
   ...CONTENT_COMMANDS,
   {

@@ -7,8 +7,10 @@ import { systemClock } from '../runtime/clock.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
 import { type OpenDriver, openStorage, type Storage } from '../storage/open.ts'
 import { Reconciliation } from '../storage/reconcile.ts'
-import { type MeshEnd, type MeshNode, MeshRun } from './mesh/node.ts'
+import { type MeshNode, MeshRun } from './mesh/node.ts'
 import type { UseCases } from './use-cases.ts'
+
+export type { MeshRun } from './mesh/node.ts'
 
 export interface HowToOpen {
   /** The start is given up while a node of a mesh waits for the others: it rejects. */
@@ -42,8 +44,8 @@ export interface Stores {
   readonly storage: Storage
   /** Undefined: one node alone. */
   readonly mesh: MeshNode | undefined
-  /** Resolves when the node cannot go on as it is. */
-  readonly ended: Promise<MeshEnd> | undefined
+  /** The node itself; undefined where a test has made it. */
+  readonly run: MeshRun | undefined
 }
 
 /** Resolves when rows and bytes can be read and written; a node of a mesh waits for the others before. */
@@ -77,5 +79,5 @@ export async function openStores(
   }
   const opened = await openStorage(settings, life)
   await run?.attach(opened)
-  return { storage: opened, mesh: node, ended: run?.ended }
+  return { storage: opened, mesh: node, run }
 }

@@ -9,6 +9,7 @@ import { routeKinds } from '../http/routes.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import { Health, HealthProblem } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
+import { declareMeshMetrics } from '../observability/metrics/mesh.ts'
 import { Metrics } from '../observability/metrics/metrics.ts'
 import { declareMirrorMetrics } from '../observability/metrics/mirrors.ts'
 import {
@@ -24,6 +25,7 @@ import type { Syncs } from '../sync/syncs.ts'
 import type { Audit } from './audit.ts'
 import type { ScheduledScrub } from './background.ts'
 import type { Cleanup } from './cleanup.ts'
+import { meshReadingOf, type OverviewParts } from './mesh/overview.ts'
 import { readingsOfSyncs } from './sync/readings.ts'
 import type { UseCases } from './use-cases.ts'
 
@@ -41,6 +43,8 @@ export interface StatusParts {
   readonly syncCounters?: SyncCounters | undefined
   readonly signatureCounters: SignatureCounters
   readonly audit: Audit | undefined
+  /** Undefined: one node alone. */
+  readonly mesh?: OverviewParts | undefined
   readonly logger: Logger
 }
 
@@ -98,6 +102,8 @@ export function makeMetrics(
   const readings = () => (syncs === undefined ? [] : readingsOfSyncs(syncs))
   declareSyncMetrics(metrics, syncCounters, readings, systemClock.now)
   declareSignatureMetrics(metrics, parts.signatureCounters)
+  const { mesh } = parts
+  if (mesh !== undefined) declareMeshMetrics(metrics, () => meshReadingOf(mesh))
   return metrics
 }
 

@@ -134,3 +134,37 @@ describe('a node is refused', () => {
     expect(why).toMatch(/mesh\.log\.binary: .*Install etcd 3\.5 to 3\.7/)
   })
 })
+
+test('the nodes say who they are, and one that was removed ends with a sentence', async () => {
+  const [a, b, c] = (await startAll(3)) as [MeshProcess, MeshProcess, MeshProcess]
+  const overview = async (node: MeshProcess) =>
+    (await node.client.get('/admin/mesh')).json as {
+      member: number
+      serving: boolean
+      members: {
+        number: number
+        state: string
+        voter: boolean
+        serving: boolean
+        reached: boolean
+      }[]
+    }
+  const isWhole = async (node: MeshProcess) => {
+    const { members } = await overview(node)
+    return members.every((it) => it.state === 'active' && it.voter && it.serving && it.reached)
+  }
+  for (const node of [a, b, c]) {
+    while (!(await isWhole(node))) await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  const { member } = await overview(c)
+  const ended = c.ended()
+  expect((await a.client.request('POST', `/admin/mesh/members/${member}/remove`)).status).toBe(200)
+  expect(await ended).toBe(1)
+  expect(c.logs.join('\n')).toContain('this node takes no part in the mesh any more')
+  await b.client.pushImage('app', 'v1')
+  const left = (await overview(a)).members.find(({ number }) => number === member)
+  expect(left).toMatchObject({ state: 'left', serving: false })
+  const text = (await a.client.get('/metrics')).text
+  expect(text).toContain('fastregistry_mesh_members{state="left"} 1')
+  expect(text).toContain('fastregistry_mesh_serving 1')
+})

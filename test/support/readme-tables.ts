@@ -10,6 +10,7 @@ import { eventEndpoints } from '../../src/admin/events/endpoints.ts'
 import { gcEndpoints } from '../../src/admin/gc-endpoints.ts'
 import { imageEndpoints } from '../../src/admin/image-endpoints.ts'
 import { jobEndpoints } from '../../src/admin/job-endpoints.ts'
+import { meshEndpoints } from '../../src/admin/mesh-endpoints.ts'
 import { mirrorEndpoints } from '../../src/admin/mirror-endpoints.ts'
 import { needText } from '../../src/admin/needs.ts'
 import { pinEndpoints } from '../../src/admin/pin-endpoints.ts'
@@ -22,6 +23,7 @@ import { secretFolder } from '../../src/auth/secret-file.ts'
 import { plansFolder } from '../../src/gc/plan/plans.ts'
 import { metadataFolder } from '../../src/metadata/lmdb/folder.ts'
 import { DATABASES } from '../../src/metadata/schema.ts'
+import { declareMeshMetrics } from '../../src/observability/metrics/mesh.ts'
 import { Metrics } from '../../src/observability/metrics/metrics.ts'
 import { declareMirrorMetrics } from '../../src/observability/metrics/mirrors.ts'
 import {
@@ -31,6 +33,7 @@ import {
 import { declareSyncMetrics, SyncCounters } from '../../src/observability/metrics/sync.ts'
 import { ERRORS } from '../../src/registry/error-kinds.ts'
 import type { ErrorRow } from '../../src/registry/error-row.ts'
+import { tailFolder } from '../../src/storage/open.ts'
 import { commandsMarkdown } from './commands-markdown.ts'
 import { settingsMarkdown } from './settings-markdown.ts'
 
@@ -107,6 +110,7 @@ export function adminEndpoints(): readonly Endpoint[] {
     ...auditEndpoints({ file: undefined, flush: nothing }),
     ...syncEndpoints({ syncs: undefined, clock: nothing }),
     ...syncPlanEndpoints({ jobs: nothing, plans: nothing, apply: nothing }),
+    ...meshEndpoints({ overview: nothing, setState: nothing }),
     ...mirrorEndpoints({ mirrors: undefined, isTls: false, onWarmed: nothing }),
   ]
 }
@@ -122,7 +126,10 @@ function adminMarkdown(): string {
 
 /** What is read at a scrape: nothing is there to be counted. */
 const emptySources = new Proxy({} as never, {
-  get: (_, name) => (name === 'runs' || name === 'removed' ? () => [] : () => 0),
+  get: (_, name) => {
+    if (name === 'states' || name === 'faults') return new Map()
+    return name === 'runs' || name === 'removed' ? () => [] : () => 0
+  },
 })
 
 /** Name and meaning of every metric of our own, as `/metrics` says them. */
@@ -149,6 +156,7 @@ async function metricsMarkdown(): Promise<string> {
     () => 0,
   )
   declareSignatureMetrics(metrics, new SignatureCounters(() => new Map()))
+  declareMeshMetrics(metrics, () => emptySources)
   const text = await metrics.render()
   metrics.stop()
   const rows = [...text.matchAll(/^# HELP (fastregistry_\w+) (.*)$/gm)].map(
@@ -166,6 +174,12 @@ function layoutMarkdown(): string {
     drawn(`${metadataFolder('')}/`, 'the LMDB environment'),
     drawn(`${plansFolder('')}/<plan id>`, 'what a collection would remove or did, line by line'),
     drawn(`${secretFolder('')}/`, 'signing keys, access tokens, revoked logins: for their owner'),
+    drawn('mesh/', 'key and certificate of a node of a mesh, with its part of etcd'),
+    drawn(
+      `${tailFolder('')}/`,
+      'what a node of a mesh has applied last, for peers that fell behind',
+    ),
+    drawn('run', 'number of the last run of a node of a mesh'),
     drawn('lock', 'held by the one process that has the store open'),
   ]
   return `\`\`\`text\n${lines.join('\n')}\n\`\`\``

@@ -42,6 +42,8 @@ export interface RunningRegistry {
   terminate(): Promise<number | null>
   /** SIGKILL, then wait. The storage stays, for `restart()`. */
   kill9(): Promise<void>
+  /** Resolves with the exit code when the process ends by itself. */
+  ended(): Promise<number | null>
   /** Ends the process when it still runs (SIGTERM) and starts it anew: same port, same storage. */
   restart(): Promise<void>
   /** Lines of stdout and stderr so far, oldest first. */
@@ -98,6 +100,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Runn
       }
     },
     terminate: () => end('SIGTERM'),
+    ended: () => new Promise((resolve) => running.child.once('close', resolve)),
     async kill9() {
       await end('SIGKILL')
     },

@@ -12,7 +12,7 @@ import type { MeshMember } from './steps.ts'
 import { Voters } from './voters.ts'
 
 /** Between two looks at the list of members, ms. */
-const lookMs = 2_000
+const lookMs = 1_000
 
 export interface EtcdRoleOptions {
   readonly program: EtcdProgram
@@ -36,6 +36,7 @@ export class EtcdRole {
   readonly #voters: Voters
   #child: EtcdChild | undefined
   #endpoints = ''
+  #voterUrls: ReadonlySet<string> = new Set()
   #stopTimer: (() => void) | undefined
   #looking: Promise<void> = Promise.resolve()
   #isStopped = false
@@ -58,6 +59,11 @@ export class EtcdRole {
     return this.#child?.state ?? 'stopped'
   }
 
+  /** URLs for peers of the members that vote, as they were listed last. */
+  get voters(): ReadonlySet<string> {
+    return this.#voterUrls
+  }
+
   /** Founds an etcd, or goes on with what an earlier attempt has left. Resolves when it serves. */
   async found(token: string): Promise<void> {
     await this.#start({ kind: 'found', token })
@@ -76,6 +82,11 @@ export class EtcdRole {
   follow(): void {
     this.#voters.start()
     this.#schedule(0)
+  }
+
+  /** The members of the mesh have changed. */
+  hurry(): void {
+    this.#voters.hurry()
   }
 
   /** Resolves when the process has ended and no change is under way. */
@@ -119,9 +130,9 @@ export class EtcdRole {
         this.#child = undefined
       }
       const listed = await members.list()
-      const endpoints = listed
-        .filter(({ isLearner }) => !isLearner)
-        .flatMap(({ clientUrls }) => clientUrls.slice(0, 1).map(endpointOf))
+      const voters = listed.filter(({ isLearner }) => !isLearner)
+      this.#voterUrls = new Set(voters.flatMap(({ peerUrls }) => peerUrls))
+      const endpoints = voters.flatMap(({ clientUrls }) => clientUrls.slice(0, 1).map(endpointOf))
       const said = [...endpoints].sort().join()
       if (endpoints.length > 0 && said !== this.#endpoints) {
         this.#endpoints = said

@@ -30,6 +30,7 @@ export class Voters {
   #stopTimer: (() => void) | undefined
   #running: Promise<void> | undefined
   #isStopped = false
+  #isTurning = false
 
   constructor(options: VotersOptions) {
     this.#options = options
@@ -38,6 +39,13 @@ export class Voters {
 
   /** Looks at once, and then every few seconds. */
   start(): void {
+    this.#schedule(0)
+  }
+
+  /** The members of the mesh have changed: what is to be done is not to wait. */
+  hurry(): void {
+    if (this.#isStopped || this.#isTurning) return
+    this.#stopTimer?.()
     this.#schedule(0)
   }
 
@@ -117,7 +125,11 @@ export class Voters {
   #schedule(ms: number): void {
     if (this.#isStopped) return
     this.#stopTimer = this.#time.after(ms, () => {
-      this.#running = this.#turn().then((next) => this.#schedule(next))
+      this.#isTurning = true
+      this.#running = this.#turn().then((next) => {
+        this.#isTurning = false
+        this.#schedule(next)
+      })
     })
   }
 

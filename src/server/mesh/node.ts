@@ -15,6 +15,7 @@ import type { SeenEntry } from '../../metadata/entry.ts'
 import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
 import type { LogFault, LogSettings } from '../../metadata/lmdb/worker/messages.ts'
 import { systemTime } from '../../metadata/log/etcd/time.ts'
+import type { MemberState } from '../../metadata/rows/mesh.ts'
 import type { Logger } from '../../observability/logger.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import type { MeshOfStore, Storage } from '../../storage/open.ts'
@@ -23,6 +24,7 @@ import { etcdEndpoint, etcdFolder, hadMember, makeEtcdRole, readTlsFiles } from 
 import { accountOf } from './faults.ts'
 import { type OwnKeys, ownKeys } from './identity.ts'
 import { Listening } from './listening.ts'
+import type { OverviewParts } from './overview.ts'
 import { Upkeep } from './upkeep.ts'
 import { takeView, type ViewParts } from './view.ts'
 
@@ -58,6 +60,7 @@ export class MeshRun {
   #statements: Statements | undefined
   #upkeep: Upkeep | undefined
   #isTakingView = false
+  readonly #faults = new Map<LogFault['is'], number>()
 
   /** `signal`: the start is given up. */
   constructor(config: Config, mesh: MeshConfig, logger: Logger, signal?: AbortSignal) {
@@ -123,6 +126,24 @@ export class MeshRun {
     this.#upkeep = upkeep
     upkeep.start()
     this.#role?.follow()
+  }
+
+  /** What is reported of the mesh, from the opening of the store on. */
+  overview(metadata: Storage['metadata']): OverviewParts {
+    const role = () => this.#role && { state: this.#role.state, voters: this.#role.voters }
+    return {
+      metadata,
+      identity: () => this.#identity!,
+      peers: this.#listening!.peers,
+      set: () => this.#set,
+      etcd: role,
+      faults: this.#faults,
+    }
+  }
+
+  /** Says in the log what a member is from now on. False: there is none, or it has left. */
+  readonly setState = async (member: number, state: MemberState): Promise<boolean> => {
+    return await this.#statements!.say({ control: 'state', member, state })
   }
 
   /** Called when the store is closed: the run has left the mesh in order, and its last words are in the log. */
@@ -233,7 +254,9 @@ export class MeshRun {
     const isOfMembers = entries.some(({ controls }) =>
       controls.some(({ control }) => control !== 'beat' && control !== 'revoke'),
     )
-    if (isOfMembers) this.#upkeep?.refreshMembers()
+    if (!isOfMembers) return
+    this.#upkeep?.refreshMembers()
+    this.#role?.hurry()
   }
 
   #onEndpoints(endpoints: readonly string[]): void {
@@ -252,6 +275,7 @@ export class MeshRun {
 
   #onFault(fault: LogFault): void {
     const { message, level, end } = accountOf(fault)
+    this.#faults.set(fault.is, (this.#faults.get(fault.is) ?? 0) + 1)
     this.#logger[level]({ event: 'mesh', fault: fault.is }, message)
     if (end === 'failed') this.#end({ is: 'failed', message })
     if (end === 'view') void this.#startAgainFromPeer(message)

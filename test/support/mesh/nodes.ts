@@ -78,6 +78,11 @@ export class MeshProcess {
     return this.#registry.terminate()
   }
 
+  /** Resolves with the exit code when it ends by itself. */
+  ended(): Promise<number | null> {
+    return this.#registry.ended()
+  }
+
   kill(): Promise<void> {
     return this.#registry.kill9()
   }

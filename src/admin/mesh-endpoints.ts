@@ -1,0 +1,108 @@
+/**
+ * @module `/admin/mesh`: the nodes of a mesh, how far each has come, and who goes.
+ */
+import * as v from 'valibot'
+import { type Endpoint, endpoint } from './endpoint.ts'
+import { notFound } from './problem.ts'
+
+const memberSchema = v.object({
+  number: v.number(),
+  name: v.string(),
+  /** `joining`, `active`, `draining`, `out` or `left`. */
+  state: v.picklist(['joining', 'active', 'draining', 'out', 'left']),
+  address: v.string(),
+  zone: v.string(),
+  weight: v.number(),
+  /** Number of its last run; 0: none has come in yet. */
+  boot: v.number(),
+  /** The last entry that its reads show, and the last one that a loss of power cannot take. */
+  visible: v.number(),
+  applied: v.number(),
+  durable: v.number(),
+  /** Whether it takes part; whether pushes wait for its reads. */
+  present: v.boolean(),
+  serving: v.boolean(),
+  /** Whether it has a vote in the etcd that the nodes run; false with an etcd of others. */
+  voter: v.boolean(),
+  /** Whether the stream from this node to it is open. */
+  reached: v.boolean(),
+})
+
+const meshSchema = v.object({
+  cluster: v.string(),
+  /** Number of the node that answers. */
+  member: v.number(),
+  /** Number of the node that acts for all; absent: none takes part. */
+  lead: v.optional(v.number()),
+  /** Whether this node answers reads of tags and lists by itself. */
+  serving: v.boolean(),
+  /** The last entry that reads here show, and the last one that reads of all nodes show. */
+  visible: v.number(),
+  stable: v.number(),
+  log: v.object({
+    identity: v.string(),
+    endpoints: v.array(v.string()),
+    /** Of this node's own etcd; absent with an etcd of others. */
+    etcd: v.optional(v.string()),
+  }),
+  members: v.array(memberSchema),
+})
+
+export type MeshOverview = v.InferInput<typeof meshSchema>
+
+export interface MeshSources {
+  readonly overview: () => MeshOverview
+  /** Resolves when all nodes know it; false: there is no such member, or it has left. */
+  readonly setState: (member: number, state: 'active' | 'draining' | 'left') => Promise<boolean>
+}
+
+const memberParams = v.object({
+  member: v.pipe(v.string(), v.regex(/^[A-Za-z0-9._-]{1,64}$/, 'expected a number or a name')),
+})
+
+const summaries = {
+  drain: 'give a node nothing new and hand over what it has; it still serves',
+  undrain: 'take a draining node back',
+  remove: 'put a node out for good: it comes back only as a new one, with an empty storage',
+} as const
+
+/** Undefined: one node alone. */
+export function meshEndpoints(sources: MeshSources | undefined): Endpoint[] {
+  if (sources === undefined) return []
+  const { overview, setState } = sources
+  const change = (word: keyof typeof summaries, state: 'active' | 'draining' | 'left') =>
+    endpoint({
+      method: 'POST',
+      path: `/admin/mesh/members/{member}/${word}`,
+      group: 'mesh',
+      summary: summaries[word],
+      params: memberParams,
+      answer: meshSchema,
+      handle: async ({ params }) => {
+        const number = numberOf(params.member, overview())
+        if (!(await setState(number, state))) throw notFound('there is no such node any more')
+        return overview()
+      },
+    })
+  return [
+    endpoint({
+      method: 'GET',
+      path: '/admin/mesh',
+      group: 'mesh',
+      summary: 'the nodes of the mesh, who takes part, who votes, and how far each has come',
+      answer: meshSchema,
+      handle: () => overview(),
+    }),
+    change('drain', 'draining'),
+    change('undrain', 'active'),
+    change('remove', 'left'),
+  ]
+}
+
+/** By number, or by name: where several had it, the one that came last. */
+function numberOf(word: string, { members }: MeshOverview): number {
+  const byName = members.filter(({ name }) => name === word).at(-1)
+  const found = members.find(({ number }) => String(number) === word) ?? byName
+  if (found === undefined) throw notFound(`there is no node "${word}"; see GET /admin/mesh`)
+  return found.number
+}

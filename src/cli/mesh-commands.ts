@@ -1,0 +1,37 @@
+/**
+ * @module The rows of the table of commands (`commands.ts`) that speak with a mesh.
+ *
+ * @apart the rows of one feature, as those of the others are
+ */
+import type { Command, Operand } from './command.ts'
+
+const node: Operand = { name: 'NODE', what: 'the number or the name of a node' }
+
+const rows: readonly Omit<Command, 'needs'>[] = [
+  {
+    words: ['mesh', 'status'],
+    operands: [],
+    flags: {},
+    summary: 'list the nodes of a mesh: who takes part, who votes, how far each has come',
+    examples: ['mesh status', 'mesh status --json'],
+    load: async () => (await import('./commands/mesh.ts')).meshStatus,
+  },
+  {
+    words: ['mesh', 'drain'],
+    operands: [node],
+    flags: { undo: { type: 'switch', summary: 'take it back' } },
+    summary: 'give a node nothing new and hand over what it has',
+    examples: ['mesh drain registry-3', 'mesh drain 3 --undo'],
+    load: async () => (await import('./commands/mesh.ts')).meshDrain,
+  },
+  {
+    words: ['mesh', 'remove'],
+    operands: [node],
+    flags: {},
+    summary: 'put a node out for good; it comes back only as a new one, with an empty storage',
+    examples: ['mesh remove registry-3'],
+    load: async () => (await import('./commands/mesh.ts')).meshRemove,
+  },
+]
+
+export const MESH_COMMANDS: readonly Command[] = rows.map((row) => ({ ...row, needs: 'running' }))

@@ -1,0 +1,54 @@
+/**
+ * @module The metrics of a node of a mesh. Labels are bounded by fixed lists.
+ */
+import type { Metrics } from './metrics.ts'
+
+export interface MeshReading {
+  readonly isServing: boolean
+  readonly isLead: boolean
+  readonly visible: number
+  readonly stable: number
+  readonly servingMembers: number
+  readonly reachedPeers: number
+  readonly isEtcdUp: boolean
+  readonly states: ReadonlyMap<string, number>
+  /** How often each was met since the start. */
+  readonly faults: ReadonlyMap<string, number>
+}
+
+const STATES = ['joining', 'active', 'draining', 'out', 'left'] as const
+const FAULTS = [
+  'cut',
+  'refused',
+  'went-back',
+  'tail',
+  'gap',
+  'conflict',
+  'fenced',
+  'stuck',
+  'poison',
+]
+
+/** `read` is called at each scrape. */
+export function declareMeshMetrics(metrics: Metrics, read: () => MeshReading): void {
+  const one = (name: string, help: string, value: (reading: MeshReading) => number | boolean) =>
+    metrics.table('gauge', `fastregistry_mesh_${name}`, help, [], () => [
+      { labels: {}, value: Number(value(read())) },
+    ])
+  one('serving', 'Whether this node answers tags and lists by itself.', (it) => it.isServing)
+  one('lead', 'Whether this node acts for all.', (it) => it.isLead)
+  one('visible_index', 'The last entry that reads here show.', (it) => it.visible)
+  one('stable_index', 'The last entry that reads of all nodes show.', (it) => it.stable)
+  one('serving_members', 'Nodes that pushes wait for.', (it) => it.servingMembers)
+  one('reached_peers', 'Nodes to which the stream is open.', (it) => it.reachedPeers)
+  one('etcd_up', "Whether this node's own etcd serves.", (it) => it.isEtcdUp)
+  metrics.table('gauge', 'fastregistry_mesh_members', 'Members by state.', ['state'], () => {
+    const { states } = read()
+    return STATES.map((state) => ({ labels: { state }, value: states.get(state) ?? 0 }))
+  })
+  const help = 'Faults of the log since the start.'
+  metrics.table('counter', 'fastregistry_mesh_faults_total', help, ['fault'], () => {
+    const { faults } = read()
+    return FAULTS.map((fault) => ({ labels: { fault }, value: faults.get(fault) ?? 0 }))
+  })
+}
