@@ -115,7 +115,10 @@ async function start(
   const scrub = life.opened('scrub', makeScrub(config, storage, logger), (one) => one.stop())
   const audit = life.opened('audit', startAudit(config, logger), (one) => one?.close())
   const limits = makeLimits(config)
-  const access = await openAccess(config, { metadata, limits, audit, logger, life })
+  const access = await openAccess(config, {
+    ...{ metadata, limits, audit, logger, life },
+    ...{ cluster: run?.cluster },
+  })
   const isForAll = access?.isForAll ?? (() => true)
   const served = { answers: 0 }
   const answered = () => served.answers

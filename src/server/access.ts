@@ -51,6 +51,8 @@ export interface AccessParts {
   readonly limits: RequestLimits | undefined
   readonly audit: Audit | undefined
   readonly logger: Logger
+  /** Of a mesh: tokens of one node are for all of its nodes. Undefined: one node alone. */
+  readonly cluster?: string | undefined
   /** Everything that is opened here is closed with it. */
   readonly life: LifeCycle
 }
@@ -58,7 +60,7 @@ export interface AccessParts {
 /** Rejects when a file that it needs cannot be used. */
 export async function startAccess(
   config: Config,
-  { metadata, limits, audit, logger, life }: AccessParts,
+  { metadata, limits, audit, logger, cluster, life }: AccessParts,
 ): Promise<AccessControl> {
   const { auth } = config
   const rules = new AccessRules(config.access)
@@ -78,7 +80,7 @@ export async function startAccess(
   await followAccessTokens(config, logger, life, accessTokens, forget)
   const revocations = new Revocations()
   await followRevocations(config, logger, life, revocations, forget)
-  const service = auth.tokens.service ?? hostOf(auth.tokens.realm)
+  const service = auth.tokens.service ?? hostOf(auth.tokens.realm) ?? cluster
   const tokens = new TokenService(
     {
       rules,

@@ -78,6 +78,9 @@ export async function openStores(
     ...((run !== undefined || mesh !== undefined) && { openMesh }),
   }
   const opened = await openStorage(settings, life)
-  await run?.attach(opened)
+  if (run !== undefined) {
+    life.opened('upkeep of the mesh', run, (one) => one.detach())
+    await run.attach(opened)
+  }
   return { storage: opened, mesh: node, run }
 }

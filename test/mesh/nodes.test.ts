@@ -2,9 +2,18 @@
  * @module Nodes as an operator starts them: processes with a configuration of a few lines, each with its own etcd. Who
  * founds, who joins, who is refused with which words, and what a client notices when one is killed.
  */
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
+import { secretFilePaths } from '../../src/auth/secret-file.ts'
+import { basic, bearer, htpasswd } from '../support/access.ts'
 import { needEtcd } from '../support/mesh/etcd.ts'
 import { MeshProcess, meshPorts, type NodeOptions } from '../support/mesh/nodes.ts'
+import { projectRoot } from '../support/start-registry.ts'
 
 needEtcd()
 
@@ -168,3 +177,66 @@ test('the nodes say who they are, and one that was removed ends with a sentence'
   expect(text).toContain('fastregistry_mesh_members{state="left"} 1')
   expect(text).toContain('fastregistry_mesh_serving 1')
 })
+
+test('a login at one node is good at all, and so is an access token', async () => {
+  const ports = await meshPorts(2)
+  const folder = await mkdtemp(join(tmpdir(), 'fastregistry-users-'))
+  const users = join(folder, 'htpasswd')
+  await writeFile(users, htpasswd({ alice: 'secret' }))
+  const peers = ports.map((port) => `127.0.0.1:${port}`)
+  const config = {
+    auth: { type: 'htpasswd', htpasswd_file: users },
+    access: [{ repositories: ['**'], users: ['alice'], actions: ['pull', 'push', 'list'] }],
+  }
+  const [a, b] = (await Promise.all(
+    ports.map((port) => start(port, { mesh: { peers }, config })),
+  )) as [MeshProcess, MeshProcess]
+  const keysOf = (node: MeshProcess) => {
+    const { keys, accessTokens } = secretFilePaths(node.storage)
+    return `${readFileSync(keys, 'utf8')}${readFileSync(accessTokens, 'utf8')}`
+  }
+  const areSame = async () => {
+    while (keysOf(a) !== keysOf(b)) await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  await areSame()
+  // Both nodes get one at the same time: neither is lost.
+  const made = await Promise.all([a, b].map((node) => createToken(node, users)))
+  const ids = () =>
+    (
+      JSON.parse(readFileSync(secretFilePaths(a.storage).accessTokens, 'utf8')) as {
+        tokens: unknown[]
+      }
+    ).tokens
+  while (ids().length < 2) await new Promise((resolve) => setTimeout(resolve, 50))
+  await areSame()
+  for (const node of [a, b]) {
+    for (const token of made) {
+      const answer = async () => (await node.client.get('/v2/', basic('alice', token))).status
+      while ((await answer()) !== 200) await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+  const asked = await a.client.get(
+    '/token?scope=repository:team/app:pull,push',
+    basic('alice', 'secret'),
+  )
+  expect(asked.status).toBe(200)
+  const { token } = asked.json as { token: string }
+  expect((await b.client.get('/v2/', bearer(token))).status).toBe(200)
+  await rm(folder, { recursive: true })
+})
+
+/** What `fastregistry token create` prints. */
+async function createToken(node: MeshProcess, users: string): Promise<string> {
+  const file = `${node.storage}.yaml`
+  const auth = { type: 'htpasswd', htpasswd_file: users }
+  await writeFile(file, JSON.stringify({ storage: { path: node.storage }, auth }))
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    join(projectRoot(), 'dist/src/cli.js'),
+    'token',
+    'create',
+    ...['--user', 'alice', '--repositories', '**', '--actions', 'pull', '--expires', '1d'],
+    ...['--config', file],
+  ])
+  await rm(file)
+  return stdout.trim().split('\n').at(-1)!
+}

@@ -124,8 +124,13 @@ export class MeshRun {
       visible: () => this.#set?.visible ?? 0,
     })
     this.#upkeep = upkeep
-    upkeep.start()
+    await upkeep.start()
     this.#role?.follow()
+  }
+
+  /** Name of the mesh; undefined: it was not found yet. */
+  get cluster(): string | undefined {
+    return this.#identity?.cluster
   }
 
   /** What is reported of the mesh, from the opening of the store on. */
@@ -146,10 +151,16 @@ export class MeshRun {
     return await this.#statements!.say({ control: 'state', member, state })
   }
 
+  /** To be called before the store is closed: nothing reads it for the mesh any more. */
+  async detach(): Promise<void> {
+    const upkeep = this.#upkeep
+    this.#upkeep = undefined
+    await upkeep?.close()
+  }
+
   /** Called when the store is closed: the run has left the mesh in order, and its last words are in the log. */
   async close(): Promise<void> {
     this.#closing.abort()
-    this.#upkeep?.close()
     await this.#role?.stop()
     await this.#listening?.close()
   }

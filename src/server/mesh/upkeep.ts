@@ -17,6 +17,7 @@ import { answerPeers } from './answers.ts'
 import { etcdPeerUrl, hostOf } from './etcd.ts'
 import { authorityOf, sealsOf } from './identity.ts'
 import type { Listening } from './listening.ts'
+import { SharedSecrets } from './shared-secrets.ts'
 
 /** Between two truncations of the log, ms. */
 const truncateEveryMs = 10_000
@@ -46,15 +47,23 @@ export interface UpkeepParts {
 
 export class Upkeep {
   readonly #parts: UpkeepParts
+  readonly #shared: SharedSecrets
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts
+    const { secrets, identity } = parts
+    const seals = sealsOf(secrets, identity().cluster)
+    this.#shared = new SharedSecrets({ ...parts, seals })
   }
 
-  /** Answers peers, and begins what is done again and again. */
-  start(): void {
+  /**
+   * Answers peers, and begins what is done again and again. Resolves when the files of secrets are those of the mesh.
+   * Rejects with a MeshError 'sealed' when the secret does not open them.
+   */
+  async start(): Promise<void> {
     const { listening, secrets, statements, metadata, identity } = this.#parts
+    await this.#shared.start()
     this.refreshMembers()
     answerPeers({
       ...this.#parts,
@@ -95,7 +104,9 @@ export class Upkeep {
       }))
   }
 
-  close(): void {
+  /** To be called before the store is closed. */
+  async close(): Promise<void> {
+    await this.#shared.close()
     for (const timer of this.#timers) clearInterval(timer)
   }
 
