@@ -1,9 +1,20 @@
-# Three stages: build with the development tools, take out of the base what only builds need, and one layer
+# Three stages and an optional one: build with the development tools, take out of the base what only builds need, and one layer
 # of what is left: no compiler, no package manager.
 # glibc 2.38 or newer (trixie) is what current uWebSockets.js binaries ask for. Node.js 24 is as fast,
 # but its V8 lets the main thread take 70 MiB more for short-lived objects.
 # For builds that repeat give the base by digest:  --build-arg BASE=node:22-trixie-slim@sha256:…
 ARG BASE=node:22-trixie-slim
+# For several nodes that run etcd themselves (docs/mesh.md):  --build-arg ETCD=with
+ARG ETCD=without
+FROM ${BASE} AS etcd-without
+RUN mkdir /etcd
+
+FROM ${BASE} AS etcd-with
+RUN apt-get update && apt-get install --yes --no-install-recommends etcd-server \
+  && mkdir /etcd && cp /usr/bin/etcd /etcd/
+
+FROM etcd-${ETCD} AS etcd
+
 FROM ${BASE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc tsconfig.json ./
@@ -25,6 +36,7 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist/src ./dist/src
 COPY --from=build /app/dist/workers ./dist/workers
+COPY --from=etcd /etcd/ /usr/local/bin/
 RUN mkdir -p /var/lib/fastregistry && chown node:node /var/lib/fastregistry \
   && node dist/src/cli.js check-config
 

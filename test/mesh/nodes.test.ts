@@ -10,8 +10,11 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
 import { secretFilePaths } from '../../src/auth/secret-file.ts'
+import { IdentityFolder } from '../../src/mesh/identity/kept.ts'
+import { EtcdLog } from '../../src/metadata/log/etcd/log.ts'
 import { basic, bearer, htpasswd } from '../support/access.ts'
 import { needEtcd } from '../support/mesh/etcd.ts'
+import { followFrom } from '../support/mesh/follow.ts'
 import { MeshProcess, meshPorts, type NodeOptions } from '../support/mesh/nodes.ts'
 import { projectRoot } from '../support/start-registry.ts'
 
@@ -224,6 +227,37 @@ test('a login at one node is good at all, and so is an access token', async () =
   expect((await b.client.get('/v2/', bearer(token))).status).toBe(200)
   await rm(folder, { recursive: true })
 })
+
+test('a node that was away for longer than the log is kept takes a view, and goes on', async () => {
+  const [a, b, c] = (await startAll(3)) as [MeshProcess, MeshProcess, MeshProcess]
+  await a.client.pushImage('app', 'v1')
+  expect(await tagsOf(c, 'app')).toEqual(['v1'])
+  await c.terminate()
+  for (const tag of ['v2', 'v3', 'v4']) await b.client.pushImage('app', tag)
+  const { log, close } = await logOf(a)
+  const index = await log.head()
+  const following = followFrom(log)
+  await following.until(index)
+  following.stop()
+  await log.truncate(following.place)
+  await close()
+  await c.restart()
+  const tags = async () => (await tagsOf(c, 'app').catch(() => undefined)) as string[] | undefined
+  while ((await tags())?.length !== 4) await new Promise((resolve) => setTimeout(resolve, 100))
+  await c.client.pushImage('app', 'v5')
+  expect(await tagsOf(a, 'app')).toEqual(['v1', 'v2', 'v3', 'v4', 'v5'])
+  expect(c.logs.join('\n')).toContain('took the view of a peer')
+})
+
+/** The log of a node's mesh, as the node itself reaches it. */
+async function logOf(node: MeshProcess): Promise<{ log: EtcdLog; close: () => Promise<void> }> {
+  const folder = new IdentityFolder(join(node.storage, 'mesh'))
+  const { cluster, endpoints } = (await folder.identity())!
+  const { ca, cert, key } = folder.files
+  const tls = { ca: readFileSync(ca), cert: readFileSync(cert), key: readFileSync(key) }
+  const log = new EtcdLog({ endpoints, cluster, tls })
+  return { log, close: () => log.close() }
+}
 
 /** What `fastregistry token create` prints. */
 async function createToken(node: MeshProcess, users: string): Promise<string> {

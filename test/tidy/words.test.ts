@@ -30,7 +30,9 @@ function problemsOf(text: string): string[] {
 /** What users read beside the program. */
 const PAGES = [
   ...readdirSync(`${root}docs`).map((name) => `docs/${name}`),
-  ...readdirSync(`${root}deploy`).map((name) => `deploy/${name}`),
+  ...readdirSync(`${root}deploy`, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.includes('.'))
+    .map((name) => `deploy/${name}`),
   'README.md',
   'CHANGELOG.md',
   'example-config.yaml',
