@@ -52,6 +52,8 @@ export type Control =
       readonly visible: number
       readonly durable: number
       readonly chain?: { readonly at: number; readonly hash: Uint8Array }
+      /** The member's wall clock, ms since 1970: no more than a hint of how far clocks are apart. */
+      readonly clock?: number
     }
   /**
    * A run was silent since its beat at that index: it is put out, and what it sends is void until it is present
@@ -68,6 +70,13 @@ export type Control =
    * is refused. The member may remove a file only behind this entry: so no clock decides about a copy.
    */
   | { readonly control: 'revoke'; readonly pins: readonly number[]; readonly below: number }
+  /**
+   * The run takes the lead of a job. Undone while another run, or itself, has it and takes part; done, what it does
+   * as that job names this entry's index (`LeadCheck`).
+   */
+  | { readonly control: 'lead'; readonly job: string }
+  /** The run gives the lead of a job back. Undone when it has it no more. */
+  | { readonly control: 'yield'; readonly job: string }
 
 /** What became of an entry; the same on every node. */
 export type EntryFate =

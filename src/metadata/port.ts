@@ -73,7 +73,7 @@ export interface MetadataStore extends MetadataReader {
    * then nothing was applied.
    */
   commit(transaction: Transaction): Promise<CommitOutcome>
-  /** Transactions that were asked for so far, by anybody. */
+  /** Transactions that were asked for so far, by anybody, on this node; of other nodes those that were applied. */
   readonly commitCount: number
   /**
    * Tells what every applied transaction changed, when reads see it and before its caller hears of it:

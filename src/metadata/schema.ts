@@ -8,7 +8,15 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
 import type { EventRow } from './rows/events.ts'
 import type { JobRow, PlanRow } from './rows/jobs.ts'
-import type { EndedPinsRow, MemberRow, PlaceRow, SecretRow, SessionRow } from './rows/mesh.ts'
+import type {
+  EndedPinsRow,
+  LeadRow,
+  MemberRow,
+  PlaceRow,
+  SecretRow,
+  SessionRow,
+  TickRow,
+} from './rows/mesh.ts'
 import {
   type MirrorBlobRow,
   type MirrorSeenRow,
@@ -257,6 +265,10 @@ export interface Databases {
   readonly sessions: { key: string; row: SessionRow }
   /** By the member's number: promises to keep a copy that it has taken back. */
   readonly endedPins: { key: string; row: EndedPinsRow }
+  /** By job: who may run it. */
+  readonly leads: { key: string; row: LeadRow }
+  /** By schedule: the last of its times that was taken. */
+  readonly ticks: { key: string; row: TickRow }
   /** Pieces of a body that is too long for one entry: member, then the entry's number. */
   readonly parts: { key: readonly [string, string]; row: Uint8Array }
   /** Where this node stands in the log: `applied`. */
@@ -370,6 +382,8 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
     shapes: [['boot', 'seq', 'presentAt', 'reads', 'beat', 'visible', 'durable']],
   },
   endedPins: { scope: 'shared', values: 'msgpack' },
+  leads: { scope: 'shared', values: 'msgpack' },
+  ticks: { scope: 'shared', values: 'msgpack' },
   parts: { scope: 'shared', values: 'binary' },
   places: { scope: 'local', values: 'msgpack' },
 }

@@ -46,7 +46,21 @@ export interface HeldCheck {
   readonly atLeast: number
 }
 
-export type Check = RowCheck | HeldCheck
+/**
+ * The run still has the lead of the job that it took with that entry, and takes part: a job that was paused while
+ * another member went on with its work changes nothing any more.
+ */
+export interface LeadCheck {
+  readonly check: 'lead'
+  readonly in: 'leads'
+  readonly job: string
+  readonly member: number
+  readonly boot: number
+  /** Index of the entry. */
+  readonly index: number
+}
+
+export type Check = RowCheck | HeldCheck | LeadCheck
 
 type RowCheck = {
   [N in DatabaseName]:

@@ -15,6 +15,7 @@ import type { RowAccess } from '../row-access.ts'
 import type { Databases } from '../schema.ts'
 import type { Check, SingleChange } from '../transaction.ts'
 import { isHeld } from './held.ts'
+import { isLed } from './leads.ts'
 
 export function holds(rows: RowAccess, check: Check): boolean {
   switch (check.check) {
@@ -28,6 +29,8 @@ export function holds(rows: RowAccess, check: Check): boolean {
       return rows.firstKeys(check.in, check.prefix, 1).length === 0
     case 'held':
       return isHeld(rows, check)
+    case 'lead':
+      return isLed(rows, check)
     default:
       return assertNever(check)
   }

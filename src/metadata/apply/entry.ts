@@ -12,6 +12,7 @@ import type { MemberRow, MemberState, SessionRow } from '../rows/mesh.ts'
 import type { Databases } from '../schema.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import { dropEndedPins, endPins } from './held.ts'
+import { takeLead, yieldLead } from './leads.ts'
 import { type Around, applyTogether } from './transaction.ts'
 
 export interface EntryParts {
@@ -141,7 +142,8 @@ function putState(rows: RowAccess, member: number, state: MemberState): boolean 
 }
 
 /** Whether it was done. */
-function runControl(rows: RowAccess, index: number, { member }: Entry, it: Control): boolean {
+function runControl(rows: RowAccess, index: number, entry: Entry, it: Control): boolean {
+  const { member, boot } = entry
   const session = rows.get('sessions', String(member)) as SessionRow
   switch (it.control) {
     case 'member': {
@@ -178,6 +180,10 @@ function runControl(rows: RowAccess, index: number, { member }: Entry, it: Contr
     case 'revoke':
       endPins(rows, member, it)
       return true
+    case 'lead':
+      return takeLead(rows, it.job, { member, boot, index })
+    case 'yield':
+      return yieldLead(rows, it.job, { member, boot })
     default:
       throw new TypeError(`no such control: ${String((it as Control).control)}`)
   }

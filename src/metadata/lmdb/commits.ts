@@ -35,6 +35,8 @@ export interface CommitListener {
   shown(): number
   tell(it: Transaction, outcome: Extract<CommitOutcome, { applied: true }>): void
   retell(effects: readonly Effect[]): void
+  /** So many transactions of other nodes were applied. */
+  othersWrote(count: number): void
   /** Transactions may have been applied whose outcome is not known. */
   doubt(): void
 }

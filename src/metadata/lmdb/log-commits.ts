@@ -123,6 +123,7 @@ export class LogCommits implements Commits {
       case 'seen':
         this.#durable = reply.durable
         this.#refresh()
+        this.#listener.othersWrote(reply.others)
         this.#listener.retell(reply.effects)
         this.#gate.onSeen(reply.entries)
         this.#parts.onSeen?.(reply.entries)

@@ -38,6 +38,9 @@ export class LmdbMetadataStore implements MetadataStore {
       retell: (effects) => {
         for (const listener of this.#listeners) retellEffects(effects, listener)
       },
+      othersWrote: (count) => {
+        this.#commitCount += count
+      },
       doubt: () => {
         // It may have committed before it died.
         environment.refresh()

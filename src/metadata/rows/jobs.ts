@@ -13,6 +13,9 @@ export interface JobRow {
   /** Free counters: candidates, items, bytes. */
   readonly counts: Readonly<Record<string, number>>
   readonly message?: string
+  /** In a mesh: the member's run that began it. */
+  readonly member?: number
+  readonly boot?: number
 }
 
 /** A plan's summary; its items are lines of a file below `plans/`. */
@@ -31,4 +34,7 @@ export interface PlanRow {
   readonly rules: readonly string[]
   /** Why a run that made it did not apply it. */
   readonly message?: string
+  /** In a mesh: the member whose run made it. The file is on that member's disk. */
+  readonly member?: number
+  readonly boot?: number
 }

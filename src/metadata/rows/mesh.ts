@@ -71,3 +71,20 @@ export interface PlaceRow {
   /** Hash over all entries up to it and what they came to (`log/chain.ts`). */
   readonly chain: Uint8Array
 }
+
+/** Who runs a job that no two members may run at once (`apply/leads.ts`). */
+export interface LeadRow {
+  readonly member: number
+  /** The member's run that took it: with the run it ends. */
+  readonly boot: number
+  /** Index of the entry with which it was taken: what is done under it names it. */
+  readonly index: number
+}
+
+/** The last time of a schedule that was taken, and by which run: each is taken once over all members. */
+export interface TickRow {
+  /** By the schedule's expression, not by a clock: ms since 1970. */
+  readonly at: number
+  readonly member: number
+  readonly boot: number
+}

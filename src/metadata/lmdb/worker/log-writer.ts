@@ -88,6 +88,7 @@ interface Waiting {
 
 class LogWriter {
   readonly #port: MessagePort
+  readonly #member: number
   readonly #log: SequencedLog
   readonly #environment: LmdbEnvironment
   readonly #replica: Replica
@@ -105,6 +106,7 @@ class LogWriter {
     { log, identity }: { readonly log: SequencedLog; readonly identity: string },
   ) {
     this.#port = port
+    this.#member = member
     this.#log = log
     this.#environment = environment
     this.#tail = openTail({
@@ -286,7 +288,9 @@ class LogWriter {
       const { index, member, boot, fate, done, body } = entry
       return { index, member, boot, fate, done, controls: body.controls, paths: pathsOf(own) }
     })
-    this.#say({ kind: 'seen', entries, effects, durable: this.#replica.durable })
+    const others = applied.filter(({ member }) => member !== this.#member)
+    const count = others.reduce((sum, { body }) => sum + body.transactions.length, 0)
+    this.#say({ kind: 'seen', entries, effects, others: count, durable: this.#replica.durable })
   }
 
   #report(fault: LogFault): void {

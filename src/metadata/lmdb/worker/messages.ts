@@ -70,6 +70,8 @@ export type LogWriterReply =
       readonly kind: 'seen'
       readonly entries: readonly SeenEntry[]
       readonly effects: readonly Effect[]
+      /** Transactions of other nodes among them. */
+      readonly others: number
       /** The last entry that a loss of power cannot take. */
       readonly durable: number
     }
