@@ -95,7 +95,7 @@ async function start(
   // Before anything is opened that would have to be closed again.
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
-  const { storage, run } = await openStores(config, options, logger, life)
+  const { storage, run, work } = await openStores(config, options, logger, life)
   const { metadata } = storage
   const reconciliation = makeReconciliation(config, storage, () => useCases, logger)
   // Closed after the use cases: a stop is clean only when no upload writes any more.
@@ -106,7 +106,7 @@ async function start(
   const readManifest = manifests.read
   const signed = await openSignatures(config, storage, logger, life)
   const witness = signed.attest?.attestor
-  const parts = { readManifest, onFileInDoubt, gate: signed.gate, witness, life }
+  const parts = { readManifest, onFileInDoubt, gate: signed.gate, witness, shared: work, life }
   const useCases: UseCases = makeUseCases(config, storage, parts)
   useCases.writes.uploads.recover()
   beginAttestor(signed.attest, storage, useCases, life)

@@ -16,6 +16,9 @@ const writeEveryMs = 10_000
 /** Pulls noted between two writes; further ones are not noted. */
 const notedMax = 50_000
 
+/** In a mesh each write goes through the log of all nodes: one in ten minutes is enough, ms. */
+export const pullsLagMs = 600_000
+
 /** Rows of one transaction: a pull must not wait behind thousands of them. */
 const rowsAtOnce = 500
 
@@ -31,15 +34,18 @@ export interface Pulled {
 export class PullTimes {
   readonly #metadata: MetadataStore
   readonly #clock: Clock
+  readonly #againMs: number
   #noted: Pulled[] = []
   #writing: Promise<void> = Promise.resolve()
   #timer: NodeJS.Timeout | undefined
   /** The interval that is being noted: what carries its number has been noted in it. */
   interval = 1
 
-  constructor(metadata: MetadataStore, clock: Clock) {
+  /** `againMs`: a stored time is written over when it is older than that; 0: always. */
+  constructor(metadata: MetadataStore, clock: Clock, againMs = 0) {
     this.#metadata = metadata
     this.#clock = clock
+    this.#againMs = againMs
   }
 
   start(): void {
@@ -69,14 +75,19 @@ export class PullTimes {
     const at = this.#clock.now()
     for (let start = 0; start < noted.length; start += rowsAtOnce) {
       const changes = noted.slice(start, start + rowsAtOnce).flatMap((it) => this.#rows(it, at))
-      await this.#metadata.commit({ checks: [], changes })
+      if (changes.length > 0) await this.#metadata.commit({ checks: [], changes })
     }
   }
 
   #rows({ repository, reference, digest }: Pulled, at: number): Change[] {
-    const byDigest: Change = { change: 'put', in: 'pulls', key: [repository, digest], row: at }
-    if (reference === digest) return [byDigest]
-    return [byDigest, { change: 'put', in: 'pulls', key: [repository, reference], row: at }]
+    const names = reference === digest ? [digest] : [digest, reference]
+    const due = this.#againMs === 0 ? names : names.filter((it) => this.#isDue(repository, it, at))
+    return due.map((it) => ({ change: 'put', in: 'pulls', key: [repository, it], row: at }))
+  }
+
+  #isDue(repository: RepositoryName, name: string, at: number): boolean {
+    const stored = this.#metadata.get('pulls', [repository, name])
+    return stored === undefined || at - stored >= this.#againMs
   }
 
   async stop(): Promise<void> {

@@ -13,19 +13,28 @@ const driftMsMax = 60 * 60_000
 /** How long a server may have been down before its clock is doubted, ms: three weeks. */
 const absenceMsMax = 21 * 24 * 60 * 60_000
 
+/**
+ * How far the clocks of the nodes of a mesh may be apart, ms. The collection waits that much longer as long as they
+ * are apart by less.
+ */
+export const spreadMsMax = 30_000
+
 /** How often the time is written down, ms. */
 const writeEveryMs = 10 * 60_000
 
 export class ClockGuard {
   readonly #clock: Clock
   readonly #metadata: MetadataStore
+  readonly #spreadMs: () => number
   #wall: number
   #monotonic: number
   #doubt: string | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(clock: Clock, metadata: MetadataStore) {
+  /** `spreadMs`: how far the clocks of the nodes of a mesh are apart now. */
+  constructor(clock: Clock, metadata: MetadataStore, spreadMs: () => number = () => 0) {
     this.#clock = clock
+    this.#spreadMs = spreadMs
     this.#metadata = metadata
     this.#wall = clock.now()
     this.#monotonic = clock.monotonic()
@@ -46,7 +55,15 @@ export class ClockGuard {
     const expected = this.#wall + this.#clock.monotonic() - this.#monotonic
     const difference = this.#clock.now() - expected
     if (Math.abs(difference) > driftMsMax) return jump(difference, 'while the server ran')
-    return this.#doubt
+    return this.#doubt ?? this.#apart
+  }
+
+  /** Nothing that an operator can say makes one of them right: it lasts as long as they are apart. */
+  get #apart(): string | undefined {
+    const spreadMs = this.#spreadMs()
+    if (spreadMs <= spreadMsMax) return undefined
+    const seconds = Math.round(spreadMs / 1_000)
+    return `the clocks of the nodes are ${seconds} s apart, more than ${spreadMsMax / 1_000} s; set them right`
   }
 
   /** An operator says that the clock is right. */

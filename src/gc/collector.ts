@@ -10,16 +10,22 @@
  */
 
 import type { RunningJob } from '../jobs/jobs.ts'
+import { LeadTaken } from '../jobs/leads.ts'
 import type { JobState } from '../metadata/rows/jobs.ts'
 import { listKeys } from '../metadata/scan.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { cutoffMs } from '../registry/grace.ts'
+import { spreadMsMax } from './clock-guard.ts'
 import { type CollectorOptions, type RunRequest, RunState, type RunStateRow } from './run-state.ts'
 import { gcHeapMiB, runGcTask } from './run-task.ts'
 import { Settler } from './sweep/settle.ts'
+import { heldMessage, prefixed } from './totals.ts'
 import type { Counts } from './worker/messages.ts'
 
 type End = { readonly state: JobState; readonly message?: string }
+
+/** Of all collections: in a mesh one runs at once, and what it does carries the check. */
+export const gcLead = 'gc'
 
 /** How often a sweep writes down where it stands, ms. */
 const cursorEveryMs = 1_000
@@ -66,21 +72,8 @@ export class Collector {
     const { jobs, clockGuard, plans } = this.#options
     if (request.acceptClock === true) clockGuard.accept()
     this.#requireClock()
-    let plan: string | undefined
-    if (request.kind === 'apply') {
-      const row = plans.get(request.plan)
-      if (row === undefined) {
-        throw new RegistryError('PLAN_UNKNOWN')
-      }
-      plan = request.plan
-      if (row.state !== 'ready') {
-        const message = `the plan is ${row.state} already`
-        throw new RegistryError('PLAN_SPENT', { message, detail: { plan } })
-      }
-      if (!(await plans.claim(plan, row))) {
-        throw new RegistryError('PLAN_SPENT', { detail: { plan } })
-      }
-    }
+    const plan = request.kind === 'apply' ? request.plan : undefined
+    const ready = plan === undefined ? undefined : await plans.take(plan)
     // Before the time is taken by which everything is judged: a pull must not seem to come after it.
     await this.#options.pulls.write()
     const begun: RunStateRow = {
@@ -93,9 +86,17 @@ export class Collector {
       cursor: { stage: 'repositories', after: undefined },
       fileBytes: 0,
       offset: 0,
-      now: this.#options.clock.now(),
+      // In a mesh by the clock that is most behind.
+      now: this.#options.clock.now() - this.#spreadMs,
     }
-    return jobs.start('gc', request.by, (job) => this.#work(job, { ...begun, job: job.id }))
+    try {
+      const work = (job: RunningJob) => this.#work(job, { ...begun, job: job.id })
+      return await jobs.start('gc', request.by, work, { lead: gcLead })
+    } catch (error) {
+      if (!(error instanceof LeadTaken)) throw error
+      if (ready !== undefined) await plans.put(begun.plan, ready)
+      throw new RegistryError('COLLECTION_RUNS')
+    }
   }
 
   /** Of the plan of the running or last run. */
@@ -114,17 +115,33 @@ export class Collector {
     this.#isStopping = true
   }
 
-  /** The job that a crash or a stop interrupted, if there is one. */
+  /** The job that a crash or a stop interrupted here, if there is one. */
   get interruptedJob(): string | undefined {
-    return this.#state.read()?.job
+    const state = this.#state.read()
+    const { shared } = this.#options
+    if (state === undefined || shared === undefined) return state?.job
+    // In a mesh the row is of all, and the file of the plan is where the job ran.
+    const run = shared.run()
+    const job = this.#options.jobs.get(state.job)
+    return run !== undefined && job?.member === run.member ? state.job : undefined
   }
 
-  /** Goes on with an interrupted run. Call once, at the start of the server. */
+  /** Goes on with an interrupted run. Call once, at the start of the server. In a mesh it may throw LeadTaken. */
   async resume(): Promise<void> {
     const state = this.#state.read()
-    if (state === undefined) return
+    if (state === undefined || state.job !== this.interruptedJob) return
     this.#options.log.info({ job: state.job, phase: state.phase }, 'collection goes on')
-    await this.#options.jobs.start('gc', state.by, (job) => this.#work(job, state), state.job)
+    const work = async (job: RunningJob): Promise<End> => {
+      // Another node may have run one since.
+      if (this.#state.read()?.job === job.id) return this.#work(job, state)
+      return { state: 'stopped', message: 'another node has collected meanwhile' }
+    }
+    await this.#options.jobs.start('gc', state.by, work, { id: state.job, lead: gcLead })
+  }
+
+  /** How far the clocks of the nodes are apart, as far as it is made good by waiting, ms. */
+  get #spreadMs(): number {
+    return Math.min(this.#options.shared?.spreadMs() ?? 0, spreadMsMax)
   }
 
   #requireClock(): void {
@@ -137,6 +154,9 @@ export class Collector {
     let state = begun
     try {
       job.update({}, state.plan)
+      // A node that is gone has left its run, and nobody else has the file of its plan.
+      const left = this.#state.read()
+      if (left !== undefined && left.job !== state.job) await this.#fail(left)
       await this.#state.write(state)
       if (state.phase === 'mark') {
         const marked = await this.#mark(job, state)
@@ -200,6 +220,7 @@ export class Collector {
         fileBytes: state.fileBytes,
         now: state.now,
         config,
+        pullsLagMs: this.#options.shared?.pullsLagMs ?? 0,
         approved,
         mirrored: await this.#mirrored(),
         pins: this.#options.pins(),
@@ -317,7 +338,7 @@ export class Collector {
 
   #settler(job: RunningJob, state: RunStateRow): Settler {
     const { bytesPerSecond, maxPauseMs, graceMs, undeleteWindowMs } = this.#options.config.gc
-    const { metadata, digestLock, forget, clock, isMirrored, log } = this.#options
+    const { metadata, digestLock, forget, clock, isMirrored, log, shared } = this.#options
     return new Settler({
       metadata,
       digestLock,
@@ -325,7 +346,7 @@ export class Collector {
       clock,
       isMirrored,
       by: state.kind === 'apply' || !state.isScheduled ? state.by : 'collection',
-      pulledWithinMs: cutoffMs(graceMs),
+      pulledWithinMs: cutoffMs(graceMs) + (shared?.pullsLagMs ?? 0) + this.#spreadMs,
       isFinal: undeleteWindowMs === 0,
       bytesPerSecond,
       maxPauseMs,
@@ -340,7 +361,7 @@ export class Collector {
     const { clock, config, uploads, setup } = this.#options
     await uploads.sweep()
     const settler = this.#settler(job, state)
-    const before = clock.now() - config.gc.undeleteWindowMs + 1
+    const before = clock.now() - this.#spreadMs - config.gc.undeleteWindowMs + 1
     const task = { kind: 'purge', before, oldest: this.#state.readOldest() } as const
     await runGcTask(setup, task, job.signal, {
       onCandidates: ({ candidates }, doFiles) => settler.settle(candidates, doFiles),
@@ -372,17 +393,4 @@ export class Collector {
     const { metadata, isMirrored } = this.#options
     return listKeys(metadata, 'repositories', [], undefined, Number.POSITIVE_INFINITY, isMirrored)
   }
-}
-
-function prefixed(counts: Counts): Counts {
-  return Object.fromEntries(
-    Object.entries(counts).map(([kind, count]) => [`removed-${kind}`, count]),
-  )
-}
-
-function heldMessage(tags: number): string {
-  return (
-    `${tags} tags wait for a first yes: rules that delete tags do nothing before a plan of theirs ` +
-    'was applied once (POST /admin/gc with dryRun, look at the plan, apply it)'
-  )
 }

@@ -15,12 +15,15 @@ const waitingMax = 16
 export class Explain {
   readonly #setup: StoreSetup
   readonly #config: CleanupConfig
+  readonly #pullsLagMs: number
   #last: Promise<unknown> = Promise.resolve()
   #waiting = 0
 
-  constructor(setup: StoreSetup, config: CleanupConfig) {
+  /** `pullsLagMs`: by how much a stored time of a pull may lag. */
+  constructor(setup: StoreSetup, config: CleanupConfig, pullsLagMs = 0) {
     this.#setup = setup
     this.#config = config
+    this.#pullsLagMs = pullsLagMs
   }
 
   /** Verdicts of one tag or digest, or the first of the whole repository. One question at a time. */
@@ -46,7 +49,8 @@ export class Explain {
     signal: AbortSignal,
   ): Promise<readonly ExplainedItem[]> {
     let found: readonly ExplainedItem[] = []
-    const task = { kind: 'explain', repository, only, now, config: this.#config } as const
+    const [config, pullsLagMs] = [this.#config, this.#pullsLagMs]
+    const task = { kind: 'explain', repository, only, now, config, pullsLagMs } as const
     await runGcTask(this.#setup, task, signal, {
       onExplained: (items) => {
         found = items

@@ -6,6 +6,7 @@ import type { CleanupConfig } from '../config/config.ts'
 import type { HeadPromise } from '../distribution/head-promise.ts'
 import type { PullTimes } from '../distribution/pull-times.ts'
 import type { Jobs } from '../jobs/jobs.ts'
+import type { MemberRun } from '../jobs/leads.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { JobState } from '../metadata/rows/jobs.ts'
 import type { PinRow } from '../metadata/schema.ts'
@@ -17,6 +18,16 @@ import type { ClockGuard } from './clock-guard.ts'
 import type { Plans } from './plan/plans.ts'
 import { type OldestRows, PURGED } from './sweep/purge.ts'
 import type { Freed } from './totals.ts'
+
+/** What a collection has to know of the mesh that it runs in. */
+export interface SharedCollection {
+  /** This node's run; undefined while it has none. */
+  readonly run: () => MemberRun | undefined
+  /** How far the clocks of the nodes are apart, ms. */
+  readonly spreadMs: () => number
+  /** By how much a stored time of a pull may lag, ms. */
+  readonly pullsLagMs: number
+}
 
 export interface CollectorOptions {
   readonly metadata: MetadataStore
@@ -45,6 +56,8 @@ export interface CollectorOptions {
   readonly onEnded: (state: JobState, counts: Readonly<Record<string, number>>) => void
   readonly onStep: () => void
   readonly log: CollectorLog
+  /** Undefined: this node is alone. */
+  readonly shared?: SharedCollection | undefined
 }
 
 export interface CollectorLog {

@@ -72,3 +72,18 @@ export class Totals {
 function add(sums: Map<string, number>, key: string, by: number): void {
   sums.set(key, (sums.get(key) ?? 0) + by)
 }
+
+/** Counts of what a sweep did, beside those of its plan. */
+export function prefixed(counts: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(counts).map(([kind, count]) => [`removed-${kind}`, count]),
+  )
+}
+
+/** What an operator has to do about tags that wait. */
+export function heldMessage(tags: number): string {
+  return (
+    `${tags} tags wait for a first yes: rules that delete tags do nothing before a plan of theirs ` +
+    'was applied once (POST /admin/gc with dryRun, look at the plan, apply it)'
+  )
+}

@@ -20,6 +20,16 @@ export function nextTime(expression: string, after: number, timezone?: string): 
   return new Cron(expression, options).nextRun(new Date(after))?.getTime()
 }
 
+/**
+ * The last time of the expression that is not later than `until`, ms since the epoch; undefined when there is none. By
+ * the machine's time zone.
+ */
+export function lastTime(expression: string, until: number): number | undefined {
+  // It finds what is before a time.
+  const [last] = new Cron(expression, { paused: true }).previousRuns(1, new Date(until + 1))
+  return last?.getTime()
+}
+
 /** Why the expression has no times; undefined when it has. */
 export function scheduleProblem(expression: string, timezone?: string): string | undefined {
   try {

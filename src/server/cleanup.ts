@@ -7,7 +7,7 @@ import { toJob } from '../admin/job-endpoints.ts'
 import { defined, isoTime } from '../admin/schemas.ts'
 import type { Config } from '../config/config.ts'
 import { ClockGuard } from '../gc/clock-guard.ts'
-import { Collector } from '../gc/collector.ts'
+import { Collector, gcLead } from '../gc/collector.ts'
 import { Explain } from '../gc/explain.ts'
 import { compileRules } from '../gc/mark/rules.ts'
 import { Plans } from '../gc/plan/plans.ts'
@@ -22,6 +22,7 @@ import { systemClock } from '../runtime/clock.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
 import { type Schedule, startSchedule } from '../runtime/schedule.ts'
 import type { Storage } from '../storage/open.ts'
+import { beginJobs, collectionIn } from './interrupted-jobs.ts'
 import type { UseCases } from './use-cases.ts'
 
 export interface CleanupParts {
@@ -52,14 +53,17 @@ const pinsMax = 100_000
 export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
   const { storage, useCases, logger, isMirrored, life } = parts
   const { metadata } = storage
-  const { jobs, uploads, protection } = useCases.writes
+  const { jobs, uploads, protection, shared } = useCases.writes
   const clock = systemClock
-  const clockGuard = new ClockGuard(clock, metadata)
+  const collection = shared && collectionIn(shared)
+  const clockGuard = new ClockGuard(clock, metadata, collection?.spreadMs)
   life.opened('clock guard', clockGuard, (one) => one.stop())
-  const plans = new Plans({ metadata, path: storage.path, clock })
+  const led = jobs.storeOf(gcLead)
+  const plans = new Plans({ metadata: led, path: storage.path, clock, run: collection?.run })
   const totals = new Totals(clock)
   const collector = new Collector({
-    metadata,
+    metadata: led,
+    shared: collection,
     setup: storage.setup,
     digestLock: storage.digestLock,
     forget: storage.forget,
@@ -77,7 +81,7 @@ export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
         .entries('pins', [], undefined, pinsMax)
         .map(({ key, row }) => [key[0], row] as const),
     dryRules: dryRulesOf(config),
-    prune: () => pruneHistory(metadata, clock),
+    prune: () => pruneHistory(led, clock),
     onFreed: (freed) => totals.freed(freed),
     onEnded: (state) => totals.ended(state),
     onStep: () => totals.step(),
@@ -93,7 +97,7 @@ export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
   return {
     plans,
     collector,
-    explain: new Explain(storage.setup, config.cleanup),
+    explain: new Explain(storage.setup, config.cleanup, collection?.pullsLagMs),
     isMirrored,
     metrics: {
       runs: () => totals.runs,
@@ -127,12 +131,12 @@ export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
       const { enabled, schedule: when } = config.cleanup.gc
       const onError = (error: unknown) => logger.error({ error }, 'collection did not run')
       if (enabled) {
-        schedule = startSchedule(when, () => runScheduled(collector, jobs, logger), onError)
+        const work = () => runScheduled(collector, jobs, logger)
+        const once = shared?.ticks.once(metadata, gcLead, when, work) ?? work
+        schedule = startSchedule(when, once, onError)
         life.opened('collection schedule', schedule, (one) => one.stop())
       }
-      const interrupted = collector.interruptedJob
-      await jobs.recover((id) => id === interrupted)
-      await collector.resume()
+      await beginJobs(useCases.writes, { collector, metadata, logger, life })
     },
   }
 }

@@ -2,10 +2,11 @@
  * @module Opens the stores of a registry as its configuration says, and looks after what a crash left in them.
  */
 import type { Config } from '../config/config.ts'
+import { SharedWork } from '../mesh/shared-work.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
-import { type OpenDriver, openStorage, type Storage } from '../storage/open.ts'
+import { type MeshOfStore, type OpenDriver, openStorage, type Storage } from '../storage/open.ts'
 import { Reconciliation } from '../storage/reconcile.ts'
 import { type MeshNode, MeshRun } from './mesh/node.ts'
 import type { UseCases } from './use-cases.ts'
@@ -46,6 +47,8 @@ export interface Stores {
   readonly mesh: MeshNode | undefined
   /** The node itself; undefined where a test has made it. */
   readonly run: MeshRun | undefined
+  /** What its nodes share beside rows. */
+  readonly work: SharedWork | undefined
 }
 
 /** Resolves when rows and bytes can be read and written; a node of a mesh waits for the others before. */
@@ -60,9 +63,11 @@ export async function openStores(
   // Closed after the store, whose last words are for the log.
   if (run !== undefined) life.opened('mesh', run, (one) => one.close())
   let node = mesh
-  const openMesh = async (): Promise<MeshNode> => {
+  let work: SharedWork | undefined
+  const openMesh = async (): Promise<MeshOfStore> => {
     node ??= await run!.open()
-    return node
+    work = new SharedWork(node, systemClock)
+    return work.mesh
   }
   const settings = {
     path: storage.path,
@@ -82,5 +87,5 @@ export async function openStores(
     life.opened('upkeep of the mesh', run, (one) => one.detach())
     await run.attach(opened)
   }
-  return { storage: opened, mesh: node, run }
+  return { storage: opened, mesh: node, run, work }
 }

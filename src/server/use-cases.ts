@@ -3,7 +3,6 @@
  * several of them share (locks, protection, history) is the same object in all of them: a second set of
  * tag locks would be no lock.
  */
-import type { BlobStore } from '../blobs/store.ts'
 import type { Config } from '../config/config.ts'
 import { BlobFlights } from '../distribution/blob-flights.ts'
 import { Deletes } from '../distribution/delete.ts'
@@ -12,11 +11,12 @@ import { HeadPromise } from '../distribution/head-promise.ts'
 import type { ManifestReader } from '../distribution/manifest-reader.ts'
 import { Mounts } from '../distribution/mount.ts'
 import { Protection } from '../distribution/protection.ts'
-import { PullTimes } from '../distribution/pull-times.ts'
+import { PullTimes, pullsLagMs } from '../distribution/pull-times.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
 import { TagLocks } from '../distribution/tag-locks.ts'
 import { Uploads } from '../distribution/uploads.ts'
 import { Jobs } from '../jobs/jobs.ts'
+import type { SharedWork } from '../mesh/shared-work.ts'
 import type { MetadataReader } from '../metadata/port.ts'
 import type { Digest } from '../registry/digest.ts'
 import { Copies } from '../repositories/copy.ts'
@@ -32,7 +32,7 @@ import type { Storage } from '../storage/open.ts'
 /** What answers pulls. No lock and no session is in it: each thread that serves pulls may have its own. */
 export interface Reads {
   readonly metadata: MetadataReader
-  readonly blobs: BlobStore
+  readonly blobs: Storage['blobs']
   readonly discovery: Discovery
   readonly headPromise: HeadPromise
   readonly pulls: PullTimes
@@ -52,6 +52,8 @@ export interface Writes {
   readonly undelete: Undelete
   readonly repositories: Repositories
   readonly jobs: Jobs
+  /** Undefined: no other node changes the store. */
+  readonly shared: SharedWork | undefined
   /** Reads a small blob whole: image configs. Undefined when it is not here, or longer. */
   readonly readBlob: (digest: Digest, bytesMax: number) => Promise<Uint8Array | undefined>
 }
@@ -71,6 +73,8 @@ export interface UseCaseParts {
   readonly gate: TagGate
   /** Undefined: the registry signs nothing itself. */
   readonly witness?: Witness | undefined
+  /** What is shared with the other nodes of a mesh; undefined: there are none. */
+  readonly shared?: SharedWork | undefined
   /** Everything that is opened here is closed with it. */
   readonly life: LifeCycle
 }
@@ -79,7 +83,7 @@ export interface UseCaseParts {
 export function makeUseCases(
   config: Config,
   storage: Storage,
-  { readManifest, onFileInDoubt, gate, witness, life }: UseCaseParts,
+  { readManifest, onFileInDoubt, gate, witness, shared, life }: UseCaseParts,
 ): UseCases {
   const { metadata } = storage
   const clock = systemClock
@@ -87,7 +91,7 @@ export function makeUseCases(
   const tagLocks = new TagLocks()
   const protection = new Protection(config.cleanup.immutableTags)
   const readBlob = (digest: Digest, bytesMax: number) => storage.blobs.read(digest, bytesMax)
-  const pulls = new PullTimes(metadata, clock)
+  const pulls = new PullTimes(metadata, clock, shared === undefined ? 0 : pullsLagMs)
   life.opened('pull times', pulls, (one) => one.stop())
   const uploads = new Uploads({
     metadata,
@@ -141,7 +145,8 @@ export function makeUseCases(
       copies,
       undelete: new Undelete({ metadata, blobs, digestLock, gate, ...changing }),
       repositories: new Repositories({ metadata, clock, protection, copies }),
-      jobs: new Jobs(metadata, clock),
+      jobs: new Jobs(metadata, clock, shared?.leads),
+      shared,
       readBlob,
     },
   }

@@ -13,11 +13,11 @@ const verdictsMax = 1_000
 
 export function explain(
   environment: LmdbEnvironment,
-  { repository, only, now, config }: ExplainTask,
+  { repository, only, now, config, pullsLagMs }: ExplainTask,
 ): ExplainedItem[] {
   const rows = new WorkerRows(environment)
   const marked = markRepository(rows, repository, {
-    rules: compileRules(config),
+    rules: compileRules(config, pullsLagMs),
     now,
     pinsOf: (digest) => [...rows.below('pins', [digest])].map(({ row }) => row),
     mayDelete: () => true,

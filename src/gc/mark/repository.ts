@@ -184,7 +184,7 @@ class Marking {
     // Equal counts as young: a grace of 0 protects nothing that is older than this millisecond.
     if (reliedAt > cutoff) return 'pushed, untagged or asked for within the grace time'
     if (row.isBuildCache === true) return undefined
-    if ((pulledAt ?? 0) > cutoff) return 'pulled within the grace time'
+    if ((pulledAt ?? 0) + rules.pullsLagMs > cutoff) return 'pulled within the grace time'
     const keepMs = policyFor(rules, this.#repository)?.policy.untaggedKeepMs
     if (keepMs !== undefined && reliedAt > now - keepMs) return 'untagged, kept by its policy'
     return undefined

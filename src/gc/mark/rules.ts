@@ -52,6 +52,8 @@ interface CompiledPolicy {
 export interface RuleSet {
   readonly keepRecent: number
   readonly graceMs: number
+  /** By how much the stored time of a pull may be older than the last pull, ms. */
+  readonly pullsLagMs: number
   readonly policies: readonly CompiledPolicy[]
   readonly expiry: readonly {
     readonly rule: ExpiryRule
@@ -61,8 +63,10 @@ export interface RuleSet {
   readonly immutable: readonly { readonly repositories: Pattern; readonly tags: Pattern }[]
 }
 
-export function compileRules(config: CleanupConfig): RuleSet {
+/** `pullsLagMs`: see `RuleSet`. */
+export function compileRules(config: CleanupConfig, pullsLagMs = 0): RuleSet {
   return {
+    pullsLagMs,
     keepRecent: config.gc.keepRecent,
     graceMs: config.gc.graceMs,
     policies: config.retention.map((policy) => ({
@@ -110,9 +114,10 @@ export function policyFor(rules: RuleSet, repository: string): CompiledPolicy | 
 export function decideTags(
   rules: RuleSet,
   repository: string,
-  tags: readonly TagFacts[],
+  stored: readonly TagFacts[],
   now: number,
 ): Verdict[] {
+  const tags = rules.pullsLagMs === 0 ? stored : stored.map((it) => withLag(it, rules.pullsLagMs))
   const compiled = policyFor(rules, repository)
   const kept = compiled === undefined ? new Map<string, string>() : keptBy(compiled, tags, now)
   const recent = compiled === undefined ? newest(tags, rules.keepRecent, byPush) : undefined
@@ -158,6 +163,11 @@ export function decideTags(
 
 function stays(tag: string, rule: string, reason: string): Verdict {
   return { tag, stays: true, rule, reason }
+}
+
+/** A pull may have come so much later than the one that is written down. */
+function withLag(facts: TagFacts, lagMs: number): TagFacts {
+  return facts.pulledAt === undefined ? facts : { ...facts, pulledAt: facts.pulledAt + lagMs }
 }
 
 /** Label of the first rule of the policy that keeps each tag. */

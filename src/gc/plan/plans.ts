@@ -5,11 +5,13 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import type { MemberRun } from '../../jobs/leads.ts'
 import { recordEvent } from '../../metadata/edits.ts'
 import type { MetadataStore } from '../../metadata/port.ts'
 import { RowIds } from '../../metadata/row-ids.ts'
 import type { PlanRow } from '../../metadata/rows/jobs.ts'
 import type { Change } from '../../metadata/transaction.ts'
+import { RegistryError } from '../../registry/errors.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { disk } from '../../runtime/disk.ts'
 import { readPlan } from './file.ts'
@@ -28,6 +30,8 @@ export interface PlansOptions {
   /** `storage.path`; the files of plans are in a folder of their own there. */
   readonly path: string
   readonly clock: Clock
+  /** Of a mesh: this node's run. A plan says which member has its file. */
+  readonly run?: (() => MemberRun | undefined) | undefined
 }
 
 export class Plans {
@@ -56,14 +60,36 @@ export class Plans {
   }
 
   async put(id: string, row: PlanRow): Promise<void> {
+    const whose = row.member === undefined ? { ...row, ...this.#options.run?.() } : row
     await this.#options.metadata.commit({
       checks: [],
-      changes: [{ change: 'put', in: 'plans', key: id, row }],
+      changes: [{ change: 'put', in: 'plans', key: id, row: whose }],
     })
   }
 
-  /** Takes a plan for applying; false when somebody else has, or it is not ready. */
-  async claim(id: string, row: PlanRow): Promise<boolean> {
+  /** The member that has the plan's file, where that is another. */
+  memberOf({ member }: PlanRow): number | undefined {
+    const run = this.#options.run?.()
+    return run === undefined || member === run.member ? undefined : member
+  }
+
+  /** Takes a plan of this node that is ready for applying; as it was. Throws PLAN_UNKNOWN and PLAN_SPENT. */
+  async take(id: string): Promise<PlanRow> {
+    const row = this.get(id)
+    if (row === undefined) throw new RegistryError('PLAN_UNKNOWN')
+    const member = this.memberOf(row)
+    if (member !== undefined) throw elsewhere(member)
+    const detail = { plan: id }
+    if (row.state !== 'ready') {
+      const message = `the plan is ${row.state} already`
+      throw new RegistryError('PLAN_SPENT', { message, detail })
+    }
+    if (!(await this.#claim(id, row))) throw new RegistryError('PLAN_SPENT', { detail })
+    return row
+  }
+
+  /** False when its row has changed. */
+  async #claim(id: string, row: PlanRow): Promise<boolean> {
     const { applied } = await this.#options.metadata.commit({
       checks: [{ check: 'unchanged', in: 'plans', key: id, row }],
       changes: [{ change: 'put', in: 'plans', key: id, row: { ...row, state: 'applying' } }],
@@ -83,6 +109,9 @@ export class Plans {
     offset: number,
     limit: number,
   ): Promise<{ readonly items: PlanItem[]; readonly next: number | undefined }> {
+    const row = this.get(id)
+    const member = row && this.memberOf(row)
+    if (member !== undefined) throw elsewhere(member)
     const items: PlanItem[] = []
     let next = offset
     for await (const { item, end } of readPlan(this.path(id), offset)) {
@@ -131,4 +160,10 @@ export class Plans {
     }
     await metadata.commit({ checks: [], changes })
   }
+}
+
+/** The items of a plan are on the disk of the member that made it. */
+export function elsewhere(member: number): RegistryError {
+  const message = `the items of the plan are on node ${member} of the mesh: ask that one`
+  return new RegistryError('PLAN_UNKNOWN', { message, detail: { member } })
 }

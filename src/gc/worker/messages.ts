@@ -35,6 +35,8 @@ export interface MarkTask {
   readonly fileBytes: number
   readonly now: number
   readonly config: CleanupConfig
+  /** By how much a stored time of a pull may lag, ms. */
+  readonly pullsLagMs: number
   /** Fingerprints of rules that may delete tags; undefined: all. */
   readonly approved: readonly string[] | undefined
   readonly mirrored: readonly string[]
@@ -67,6 +69,8 @@ export interface ExplainTask {
   readonly only: string | undefined
   readonly now: number
   readonly config: CleanupConfig
+  /** By how much a stored time of a pull may lag, ms. */
+  readonly pullsLagMs: number
 }
 
 /** What becomes of the objects of blobs whose rows went: see `BlobBin`. */

@@ -106,7 +106,7 @@ async function mark(environment: LmdbEnvironment, task: MarkTask, link: Link): P
     await walk(
       {
         environment,
-        rules: compileRules(task.config),
+        rules: compileRules(task.config, task.pullsLagMs),
         now: task.now,
         pinsOf: (digest) => pins.get(digest) ?? [],
         mayDelete: (approval) => approved === undefined || approved.has(approval),
