@@ -25,16 +25,16 @@ export class Ticks {
     this.#run = run
   }
 
-  /** `work` as the schedule of each node may call it: it runs on one of them. */
+  /** `work` as the schedule of each node may call it: it runs on one of them, and is told the time, ms since 1970. */
   once(
     metadata: MetadataStore,
     schedule: string,
     expression: string,
-    work: () => Promise<void>,
+    work: (at: number) => Promise<void>,
   ): () => Promise<void> {
     return async () => {
       const at = lastTime(expression, this.#clock.now() + earlyMs)
-      if (at !== undefined && (await this.take(metadata, schedule, at))) await work()
+      if (at !== undefined && (await this.take(metadata, schedule, at))) await work(at)
     }
   }
 

@@ -4,17 +4,18 @@
  * heard of. All that it keeps beyond its death is its disk.
  */
 
+import { Leads } from '../../../src/mesh/leads.ts'
 import { ServingSet } from '../../../src/mesh/serving.ts'
 import type { AppliedEntry, SeenEntry } from '../../../src/metadata/entry.ts'
 import { Replica } from '../../../src/metadata/log/replica.ts'
 import type { Order, Settled } from '../../../src/metadata/log/sender.ts'
 import type { PlaceRow, SessionRow } from '../../../src/metadata/rows/mesh.ts'
-import type { TagRow } from '../../../src/metadata/schema.ts'
-import type { Transaction } from '../../../src/metadata/transaction.ts'
+import type { DatabaseName, TagRow } from '../../../src/metadata/schema.ts'
+import type { CommitOutcome, Transaction } from '../../../src/metadata/transaction.ts'
 import type { MemoryLog } from './memory-log.ts'
 import type { MemoryLogClient } from './memory-log-client.ts'
 import { SimDisk } from './sim-disk.ts'
-import type { NodeRun, VirtualTime } from './virtual-time.ts'
+import type { ClockOptions, NodeRun, VirtualTime } from './virtual-time.ts'
 
 export const repository = 'r'
 
@@ -27,12 +28,21 @@ export interface SimNetwork {
   /** A node's word to all others. */
   report(from: SimNode, visible: number): void
   onPoison(index: number, error: unknown): void
+  /** How wrong a node's wall clock is. */
+  clockOf?(node: SimNode): ClockOptions
+  /** A run of a node has begun. */
+  onStarted?(node: SimNode): void
+  /** A node has applied entries. */
+  onApplied?(node: SimNode, entries: readonly AppliedEntry[]): void
 }
 
 interface Caller {
   readonly resolve: (settled: Settled) => void
   readonly reject: (error: Error) => void
 }
+
+/** Beside tags. */
+const frontTables = ['ticks', 'jobs', 'sessions'] as const
 
 const tickMs = 50
 const commitMsMax = 5_000
@@ -47,11 +57,13 @@ export class SimNode {
   run!: NodeRun
   replica!: Replica
   serving!: ServingSet
+  leads!: Leads
   log!: MemoryLogClient
   /** How long a message between its threads takes, ms, in the mean. */
   frontMs = 0.3
   /** What reads show. */
   #front = new Map<string, string>()
+  readonly #rows = new Map<DatabaseName, ReadonlyMap<string, unknown>>()
   #callers = new Map<number, Caller>()
   #lastToFront = 0
   gaps = 0
@@ -67,7 +79,7 @@ export class SimNode {
 
   start(): void {
     const { time, log, leaseMs, marginMs, reads } = this.#network
-    const run = time.boot(this.name)
+    const run = time.boot(this.name, this.#network.clockOf?.(this))
     const { disk, number } = this
     disk.boot += 1
     this.run = run
@@ -85,7 +97,10 @@ export class SimNode {
       boot,
       now,
       listener: {
-        onApplied: (entries) => this.#toFront(entries),
+        onApplied: (entries) => {
+          this.#network.onApplied?.(this, entries)
+          this.#toFront(entries)
+        },
         onSettled: (settled) => this.#toFrontInOrder(() => this.#settle(settled)),
         onCut: () => {
           throw new Error('nothing truncates the log here')
@@ -126,6 +141,13 @@ export class SimNode {
       this.replica.applied,
       sessions,
     )
+    this.leads = new Leads(number, (ms, late) => {
+      const timer = run.at(ms, late)
+      return () => timer.cancel()
+    })
+    this.leads.begin(boot, (controls) => {
+      this.#toWriter(() => this.replica.submit({ controls, transactions: [] }))
+    })
     this.#refresh()
     this.replica.start()
     const tick = () => {
@@ -140,6 +162,7 @@ export class SimNode {
       run.at(time.random.exponential(40), local)
     }
     run.at(time.random.exponential(40), local)
+    this.#network.onStarted?.(this)
   }
 
   crash(lostCommits: number): void {
@@ -159,11 +182,21 @@ export class SimNode {
 
   /** A push: the outcome as the client hears it. Rejects with NotDone, or with what leaves it unknown. */
   async push(transaction: Transaction): Promise<'done' | 'refused'> {
+    return (await this.commit(transaction)).applied ? 'done' : 'refused'
+  }
+
+  /** Resolves when reads of all nodes show the outcome. Rejects as `push` does. */
+  async commit(transaction: Transaction): Promise<CommitOutcome> {
     const settled = await this.#commit({ controls: [], transactions: [transaction] })
     if (settled.fate !== 'applied') throw new NotDone()
     const visible = this.serving.whenStable(settled.index)
     if (visible !== undefined) await visible
-    return settled.outcomes[0]!.applied ? 'done' : 'refused'
+    return settled.outcomes[0]!
+  }
+
+  /** Rows of a table as reads show them, in the order of their keys; of `frontTables` alone. */
+  rows(table: DatabaseName): ReadonlyMap<string, unknown> {
+    return this.#rows.get(table) ?? new Map()
   }
 
   #commit(order: Order): Promise<Settled> {
@@ -192,6 +225,7 @@ export class SimNode {
     this.#toFrontInOrder(() => {
       this.#refresh()
       this.serving.onSeen(entries.map(seen))
+      this.leads.onSeen(entries.map(seen))
     })
   }
 
@@ -199,6 +233,10 @@ export class SimNode {
     this.#front.clear()
     for (const key of this.disk.firstKeys('tags', [repository]) as (readonly string[])[]) {
       this.#front.set(key[1]!, (this.disk.get('tags', key) as TagRow).digest)
+    }
+    for (const table of frontTables) {
+      const keys = (this.disk.firstKeys(table, []) as string[]).sort(inOrder)
+      this.#rows.set(table, new Map(keys.map((key) => [key, this.disk.get(table, key)])))
     }
     this.serving.onShown((this.disk.get('places', 'applied') as PlaceRow | undefined)?.index ?? 0)
   }
@@ -225,4 +263,8 @@ function* tagsOf({ fate, body }: AppliedEntry): Generator<string> {
   for (const { changes } of body.transactions) {
     for (const change of changes) if (change.change === 'move-tag') yield change.key[1]
   }
+}
+
+function inOrder(one: string, other: string): number {
+  return one < other ? -1 : 1
 }
