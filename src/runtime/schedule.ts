@@ -22,11 +22,12 @@ export function nextTime(expression: string, after: number, timezone?: string): 
 
 /**
  * The last time of the expression that is not later than `until`, ms since the epoch; undefined when there is none. By
- * the machine's time zone.
+ * the wall clock of the time zone, as `nextTime`.
  */
-export function lastTime(expression: string, until: number): number | undefined {
+export function lastTime(expression: string, until: number, timezone?: string): number | undefined {
+  const options = { paused: true, ...(timezone === undefined ? {} : { timezone }) }
   // It finds what is before a time.
-  const [last] = new Cron(expression, { paused: true }).previousRuns(1, new Date(until + 1))
+  const [last] = new Cron(expression, options).previousRuns(1, new Date(until + 1))
   return last?.getTime()
 }
 

@@ -8,7 +8,7 @@ import { systemClock } from '../runtime/clock.ts'
 import { systemRandom } from '../runtime/random.ts'
 import { Semaphore } from '../runtime/semaphore.ts'
 import { Courtesy } from '../sync/copy/courtesy.ts'
-import { SyncJournal } from '../sync/journal.ts'
+import { SyncJournal, writerOf } from '../sync/journal.ts'
 import { Prune } from '../sync/prune/prune.ts'
 import { type SourceParts, SyncEngine } from '../sync/runs/engine.ts'
 import { NameOwners } from '../sync/selection/names.ts'
@@ -32,7 +32,9 @@ async function openSyncs(config: Config, parts: SyncParts): Promise<OpenedSyncs 
   const { sources } = config.sync
   if (sources.length === 0) return undefined
   const owners = new NameOwners(sources.map(({ name }) => name))
-  const journal = new SyncJournal(parts.storage.metadata)
+  const { tagLocks, protection, jobs, shared } = parts.useCases.writes
+  const storeOf = (source: string) => jobs.storeOf(writerOf(source))
+  const journal = new SyncJournal(parts.storage.metadata, shared && storeOf)
   const slots = new Semaphore(config.sync.concurrency)
   const courtesy = new Courtesy(parts.answered, systemClock)
   const { flights } = parts.useCases.writes
@@ -43,9 +45,9 @@ async function openSyncs(config: Config, parts: SyncParts): Promise<OpenedSyncs 
     over.abort()
   })
   const opened: SourceParts[] = []
-  const { tagLocks, protection, jobs } = parts.useCases.writes
   const prune = new Prune({
     metadata: parts.storage.metadata,
+    storeOf,
     journal,
     protection,
     tagLocks,

@@ -2,7 +2,10 @@
  * @module What the syncs remember: runs, repositories, tags and the state of each source. What only says how
  * far a run is may be written a second late; what a tag's move rests on is written with the move.
  */
+import { LeadLost } from '../jobs/leads.ts'
+import { recordEvent } from '../metadata/edits.ts'
 import type { MetadataReader, MetadataStore } from '../metadata/port.ts'
+import { commitRetrying } from '../metadata/retry.ts'
 import type {
   SyncRepositoryRow,
   SyncRunRow,
@@ -10,7 +13,7 @@ import type {
   SyncTagRow,
 } from '../metadata/rows/upstream.ts'
 import { keyPages } from '../metadata/scan.ts'
-import type { Databases, Timestamp } from '../metadata/schema.ts'
+import type { Databases, EventRow, Timestamp } from '../metadata/schema.ts'
 import type { Change } from '../metadata/transaction.ts'
 
 /** Longest time that a note waits to be written, ms; and most of them that wait. */
@@ -19,6 +22,9 @@ const waitingMax = 1_000
 
 /** Notes written in one transaction. */
 const notesAtOnce = 200
+
+/** Longest sentence of an event, characters. */
+const whyMax = 300
 
 /** Runs of one source that are kept. */
 const runsMax = 100
@@ -52,13 +58,16 @@ export function isWriterOf(
 
 export class SyncJournal {
   readonly #metadata: MetadataStore
+  readonly #storeOf: ((source: string) => MetadataStore) | undefined
   readonly #waiting = new Map<string, Note>()
   #timer: NodeJS.Timeout | undefined
   #flushing: Promise<void> | undefined
   #failure: unknown
 
-  constructor(metadata: MetadataStore) {
+  /** `storeOf`: through which what is known of a source is written; undefined: through the store itself. */
+  constructor(metadata: MetadataStore, storeOf?: (source: string) => MetadataStore) {
     this.#metadata = metadata
+    this.#storeOf = storeOf
   }
 
   /** What is known of a tag, with what is not written yet. */
@@ -166,7 +175,29 @@ export class SyncJournal {
 
   /** On disk when it resolves. */
   async putState(source: string, row: SyncStateRow): Promise<void> {
-    await this.#commit([{ change: 'put', in: 'syncStates', key: source, row }])
+    await this.#commit(source, [{ change: 'put', in: 'syncStates', key: source, row }])
+  }
+
+  /** Changes what stands there, also when others change it meanwhile; what it is then. On disk when it resolves. */
+  async changeState(
+    source: string,
+    change: (row: SyncStateRow) => SyncStateRow,
+  ): Promise<SyncStateRow> {
+    let row: SyncStateRow
+    await commitRetrying(this.#of(source), () => {
+      const before = this.state(source)
+      row = change(before ?? { isPaused: false, hasTick: false })
+      const here = { in: 'syncStates', key: source } as const
+      return {
+        checks: [
+          before === undefined
+            ? { check: 'absent', ...here }
+            : { check: 'unchanged', ...here, row: before },
+        ],
+        changes: [{ change: 'put', ...here, row }],
+      }
+    })
+    return row!
   }
 
   /** Writes a run, begun or ended, and drops the oldest of its source. On disk when it resolves. */
@@ -174,9 +205,30 @@ export class SyncJournal {
     const key = [source, runKey(row.startedAt)] as const
     const keys = this.#metadata.keysBackward('syncRuns', [source], undefined, runsMax + 10)
     const others = keys.filter(([, run]) => run !== key[1]).slice(runsMax - 1)
-    await this.#commit([
+    await this.#commit(source, [
       { change: 'put', in: 'syncRuns', key, row },
       ...others.map((it): Change => ({ change: 'delete', in: 'syncRuns', key: it })),
+    ])
+  }
+
+  /** A run that a crash ended has no end of its own. On disk when it resolves. */
+  async closeLast(source: string, now: Timestamp): Promise<void> {
+    const [last] = this.runs(source, 1)
+    if (last === undefined || last.endedAt !== undefined) return
+    const message = 'the server stopped before the run ended'
+    const endedAt = Math.max(last.startedAt, now)
+    await this.putRun(source, { ...last, endedAt, result: 'cancelled', message })
+  }
+
+  /** Writes into the history what a run began or came to. On disk when it resolves. */
+  async record(
+    source: string,
+    event: Pick<EventRow, 'action' | 'by' | 'at'>,
+    why?: string,
+  ): Promise<void> {
+    const said = `${source}${why === undefined ? '' : `: ${why}`}`
+    await this.#commit(source, [
+      recordEvent({ ...event, repository: '', why: said.slice(0, whyMax) }),
     ])
   }
 
@@ -218,8 +270,16 @@ export class SyncJournal {
 
   async #write(): Promise<void> {
     while (this.#waiting.size > 0) {
-      const some = [...this.#waiting].slice(0, notesAtOnce)
-      await this.#commit(some.map(([, note]) => note))
+      const some = this.#nextNotes()
+      try {
+        await this.#commit(
+          some[0]![1].key[0],
+          some.map(([, note]) => note),
+        )
+      } catch (error) {
+        // The run that noted it may not any more: it hears so by itself.
+        if (!(error instanceof LeadLost)) throw error
+      }
       // One that was noted again meanwhile waits for the next.
       for (const [text, note] of some) {
         if (this.#waiting.get(text) === note) this.#waiting.delete(text)
@@ -227,8 +287,20 @@ export class SyncJournal {
     }
   }
 
-  async #commit(changes: readonly Change[]): Promise<void> {
-    await this.#metadata.commit({ checks: [], changes })
+  /** Of one source, where each has its own way to be written. */
+  #nextNotes(): (readonly [string, Note])[] {
+    const all = [...this.#waiting]
+    if (this.#storeOf === undefined) return all.slice(0, notesAtOnce)
+    const source = all[0]![1].key[0]
+    return all.filter(([, { key }]) => key[0] === source).slice(0, notesAtOnce)
+  }
+
+  #of(source: string): MetadataStore {
+    return this.#storeOf === undefined ? this.#metadata : this.#storeOf(source)
+  }
+
+  async #commit(source: string, changes: readonly Change[]): Promise<void> {
+    await this.#of(source).commit({ checks: [], changes })
   }
 
   #read<N extends Noted>(table: N, key: Databases[N]['key']): Databases[N]['row'] | undefined {

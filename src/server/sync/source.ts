@@ -10,6 +10,7 @@ import { Semaphore } from '../../runtime/semaphore.ts'
 import { Rate } from '../../runtime/token-bucket.ts'
 import { openGate } from '../../signing/gate.ts'
 import { TagCopier } from '../../sync/copy/copier.ts'
+import { writerOf } from '../../sync/journal.ts'
 import { rulesOf, type SourceParts } from '../../sync/runs/engine.ts'
 import { PruneRun } from '../../sync/runs/prune-step.ts'
 import { isEchoOf } from '../../sync/sources/echo.ts'
@@ -41,8 +42,8 @@ export async function openSyncSource(
   shared: SharedParts,
 ): Promise<SourceParts> {
   const { storage, useCases, owners, journal, logger, life, counters, prune } = shared
-  const { metadata, writer } = storage
-  const { tagLocks, protection, readBlob, flights, jobs } = useCases.writes
+  const { writer } = storage
+  const { tagLocks, protection, readBlob, flights, jobs, shared: mesh } = useCases.writes
   const clock = systemClock
   const { caFile, proxy } = config
   const opened = await HttpClient.open({ caFile, proxy, ...timeouts })
@@ -53,7 +54,8 @@ export async function openSyncSource(
   const ownRate = new Rate(config.requestsPerSecond, clock, 'all')
   // What lists and compares costs little, and would not come to its end at such a rate.
   const rates = { requestRate: ownRate, contentRate: shared.courtesy }
-  const by = `sync:${config.name}`
+  const by = writerOf(config.name)
+  const metadata = jobs.storeOf(by)
   const isEcho = (event: PeerEvent) =>
     isEchoOf({ metadata, mapping: config, source: config.name }, event)
   const { source, registry } = openSource({
@@ -92,6 +94,7 @@ export async function openSyncSource(
     sleep,
     logger,
     jobs,
+    ticks: mesh?.ticks,
     random: systemRandom,
     budgets: () => registry.budgets,
     metrics: counters,

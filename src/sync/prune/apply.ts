@@ -3,7 +3,8 @@
  * tag is asked for again, and judged again where it is deleted.
  */
 import type { SyncSourceConfig } from '../../config/config.ts'
-import type { Jobs } from '../../jobs/jobs.ts'
+import type { Jobs, RunningJob } from '../../jobs/jobs.ts'
+import { LeadTaken } from '../../jobs/leads.ts'
 import { recordEvent } from '../../metadata/edits.ts'
 import type { SyncPlanItemRow, SyncPlanRow } from '../../metadata/rows/upstream.ts'
 import { atOnce } from '../copy/at-once.ts'
@@ -81,17 +82,20 @@ export class PlanApplication {
       if (!(await this.#plans.claim(id, row, [approval]))) {
         throw new PlanRefusal('the plan has changed meanwhile')
       }
-      return await this.#parts.jobs.start('sync-prune', by, async (job) => {
+      const work = async (job: RunningJob) => {
         try {
           job.update({}, id)
           return await this.#applyPlan(id, row, by, job.signal, (counts) => job.update(counts))
         } finally {
           this.#busy.delete(id)
         }
-      })
+      }
+      return await this.#parts.jobs.start('sync-prune', by, work, { lead: writerOf(row.source) })
     } catch (error) {
       this.#busy.delete(id)
-      throw error
+      if (!(error instanceof LeadTaken)) throw error
+      await this.#plans.put(id, row)
+      throw new PlanRefusal('the source runs now on a node of the mesh: its plan waits for the end')
     }
   }
 
@@ -131,12 +135,13 @@ export class PlanApplication {
     counts: PruneCounts,
     isStopped: boolean,
   ): Promise<void> {
-    const { clock, metadata } = this.#parts
+    const { clock, metadata, storeOf } = this.#parts
+    const store = storeOf?.(row.source) ?? metadata
     const at = clock.now()
     const ended = { appliedAt: at, appliedBy: by, outcome: { ...counts } }
     const state = isStopped ? 'stopped' : 'applied'
     const why = `plan ${id} of sync ${row.source}: ${counts.deleted} tags`
-    await metadata.commit({
+    await store.commit({
       checks: [],
       changes: [
         { change: 'put', in: 'syncPlans', key: id, row: { ...row, ...ended, state } },

@@ -30,6 +30,8 @@ const parentsMax = 1_000
 
 export interface DeletionParts {
   readonly metadata: MetadataStore
+  /** Through which the work of a source is written; undefined: through the metadata itself. */
+  readonly storeOf?: (source: string) => MetadataStore
   readonly journal: SyncJournal
   readonly protection: Protection
   readonly tagLocks: TagLocks
@@ -72,14 +74,15 @@ export class TagDeletion {
   }
 
   #deleteOne(it: Deletion, { local, tag }: Place): Promise<Deleted['kind']> {
-    const { metadata, tagLocks, journal } = this.#parts
+    const { metadata, tagLocks, journal, storeOf } = this.#parts
+    const store = storeOf?.(it.tag.source) ?? metadata
     return tagLocks.run(local, [tag, it.digest], async () => {
       await journal.settle(it.tag)
       for (let attempt = 0; attempt < commitAttemptsMax; attempt += 1) {
         const decided = this.#decide(it, local, tag)
         if (typeof decided === 'string') return decided
         const { checks, changes, written } = decided
-        const { applied } = await metadata.commit({ checks, changes })
+        const { applied } = await store.commit({ checks, changes })
         if (!applied) continue
         written()
         return 'deleted'

@@ -28,11 +28,18 @@ export interface NumberedPlan {
 
 export class PrunePlans {
   readonly #metadata: MetadataStore
+  readonly #storeOf: (source: string) => MetadataStore
   readonly #ids: RowIds
   readonly #repositories = new BoundedMap<string, ReadonlySet<string>>(openMax)
 
-  constructor(metadata: MetadataStore, clock: Clock) {
+  /** `storeOf`: through which plans of a source are written. */
+  constructor(
+    metadata: MetadataStore,
+    clock: Clock,
+    storeOf: (source: string) => MetadataStore = () => metadata,
+  ) {
     this.#metadata = metadata
+    this.#storeOf = storeOf
     this.#ids = new RowIds(metadata, 'syncPlans', clock)
   }
 
@@ -64,6 +71,7 @@ export class PrunePlans {
     for (let start = 0; start < items.length; start += rowsAtOnce) {
       const some = items.slice(start, start + rowsAtOnce)
       await this.#commit(
+        this.#storeOf(row.source),
         some.map((item, index): Change => {
           const key = [id, String(start + index).padStart(8, '0')] as const
           return { change: 'put', in: 'syncPlanItems', key, row: item }
@@ -75,7 +83,9 @@ export class PrunePlans {
   }
 
   async put(id: string, row: SyncPlanRow): Promise<void> {
-    await this.#commit([{ change: 'put', in: 'syncPlans', key: id, row }])
+    await this.#commit(this.#storeOf(row.source), [
+      { change: 'put', in: 'syncPlans', key: id, row },
+    ])
   }
 
   /** Takes a plan for applying, with what belongs to that; false when it has changed meanwhile. */
@@ -117,7 +127,7 @@ export class PrunePlans {
   async supersede(source: string, isBusy: (id: string) => boolean): Promise<void> {
     for (const { id, row } of this.list()) {
       if (row.source !== source || !isOpen(row) || isBusy(id)) continue
-      await this.#metadata.commit({
+      await this.#storeOf(source).commit({
         checks: [{ check: 'unchanged', in: 'syncPlans', key: id, row }],
         changes: [
           { change: 'put', in: 'syncPlans', key: id, row: { ...row, state: 'superseded' } },
@@ -133,14 +143,15 @@ export class PrunePlans {
       while (true) {
         const keys = this.#metadata.keys('syncPlanItems', [id], undefined, rowsAtOnce)
         if (keys.length === 0) break
-        await this.#commit(keys.map((key) => ({ change: 'delete', in: 'syncPlanItems', key })))
+        const changes = keys.map((key) => ({ change: 'delete', in: 'syncPlanItems', key }) as const)
+        await this.#commit(this.#metadata, changes)
       }
-      await this.#commit([{ change: 'delete', in: 'syncPlans', key: id }])
+      await this.#commit(this.#metadata, [{ change: 'delete', in: 'syncPlans', key: id }])
     }
   }
 
-  async #commit(changes: readonly Change[]): Promise<void> {
-    await this.#metadata.commit({ checks: [], changes })
+  async #commit(store: MetadataStore, changes: readonly Change[]): Promise<void> {
+    await store.commit({ checks: [], changes })
   }
 }
 

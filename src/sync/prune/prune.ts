@@ -61,7 +61,7 @@ export class Prune {
 
   constructor(parts: PruneParts) {
     this.#parts = parts
-    this.plans = new PrunePlans(parts.metadata, parts.clock)
+    this.plans = new PrunePlans(parts.metadata, parts.clock, parts.storeOf)
     this.#application = new PlanApplication(this.plans, parts)
   }
 

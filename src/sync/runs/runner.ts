@@ -3,11 +3,12 @@
  * after a crash. What must outlive the process is in the row of the source's state.
  */
 import type { Jobs, RunningJob } from '../../jobs/jobs.ts'
-import { recordEvent } from '../../metadata/edits.ts'
+import { LeadTaken } from '../../jobs/leads.ts'
+import type { Ticks } from '../../jobs/ticks.ts'
 import type { JobState } from '../../metadata/rows/jobs.ts'
 import type { SyncRunRow, SyncStateRow } from '../../metadata/rows/upstream.ts'
-import type { EventAction } from '../../metadata/schema.ts'
 import type { Random } from '../../runtime/random.ts'
+import { writerOf } from '../journal.ts'
 import {
   drawShare,
   lookAfterMs,
@@ -18,9 +19,11 @@ import {
   settled,
   storedTimes,
 } from '../schedule.ts'
+import { SharedSource } from '../shared-source.ts'
+import { SourceState } from '../source-state.ts'
 import type { SyncRequest, SyncRunState, SyncTrigger } from '../syncs.ts'
 import { ActiveRun, endOf, jobStateOf, type WantedRun } from './active-run.ts'
-import { RunOutages, refusedAtStart, refusedOnceMore } from './back-off.ts'
+import { RunOutages, refusedOnceMore } from './back-off.ts'
 import type { RunParts } from './parts.ts'
 import type { RunEnd } from './source-run.ts'
 import type { Tally } from './tally.ts'
@@ -30,17 +33,20 @@ const resumed: SyncRequest = { by: 'resume', isResumed: true }
 export interface RunnerParts extends RunParts {
   readonly jobs: Jobs
   readonly random: Random
+  /** In a mesh, where every node has the source; undefined: this one alone has it. */
+  readonly ticks?: Ticks | undefined
 }
 
 export class SyncRunner {
   readonly #parts: RunnerParts
-  #state: SyncStateRow = { isPaused: false, hasTick: false }
+  readonly #state: SourceState
   #times: RunTimes
   #share: number
   #active: ActiveRun | undefined
   #last: { readonly tally: Tally; readonly end: RunEnd } | undefined
   #remembered: WantedRun | undefined
   readonly #outages: RunOutages
+  readonly #shared: SharedSource | undefined
   #wake: () => void = () => undefined
   readonly #stop = new AbortController()
   #loop: Promise<void> | undefined
@@ -50,6 +56,8 @@ export class SyncRunner {
     this.#outages = new RunOutages(parts.clock)
     this.#times = storedTimes(undefined, false, this.#now())
     this.#share = drawShare(parts.random)
+    this.#shared = parts.ticks && new SharedSource({ ...parts, ticks: parts.ticks })
+    this.#state = new SourceState(parts, this.#shared !== undefined)
   }
 
   get name(): string {
@@ -59,7 +67,8 @@ export class SyncRunner {
   get state(): SyncRunState {
     const { tally } = this.#active?.run ?? {}
     if (tally !== undefined) return tally.waiting === undefined ? 'running' : 'waiting'
-    if (this.#state.isPaused) return 'paused'
+    if (this.#elsewhere !== undefined) return 'running'
+    if (this.#state.row.isPaused) return 'paused'
     return this.#last?.end.result === 'cancelled' ? 'cancelled' : 'idle'
   }
 
@@ -78,37 +87,44 @@ export class SyncRunner {
   }
 
   get row(): SyncStateRow {
-    return this.#state
+    return this.#state.row
   }
 
   get runningJob(): string | undefined {
-    return this.#active?.job
+    return this.#active?.job ?? this.#elsewhere
+  }
+
+  /** The job of a run of another node of a mesh. */
+  get #elsewhere(): string | undefined {
+    return this.#active === undefined ? this.#shared?.jobElsewhere : undefined
   }
 
   /** Undefined: only when it is asked for. */
   get nextRunAt(): number | undefined {
-    if (this.#state.isPaused) return undefined
+    this.#learn()
+    if (this.#state.row.isPaused || this.#elsewhere !== undefined) return undefined
     const now = this.#now()
-    if (this.#remembered !== undefined) return now.wall
+    if (this.#remembered !== undefined || this.#isLeft) return now.wall
     this.#times = settled(this.#times, now)
     const at = nextRunAt(this.#parts.config, this.#times, now, this.#share)
-    const { refusedUntil = 0 } = this.#state
+    const { refusedUntil = 0 } = this.#state.row
     return at === undefined ? at : Math.max(at, refusedUntil, now.wall + this.#outages.leftMs)
   }
 
   /** Takes up what is stored, and runs what is due from now on. */
   start(): void {
-    const { journal, config, fingerprint } = this.#parts
-    this.#state = refusedAtStart(journal.state(config.name) ?? this.#state, this.#now().wall)
+    const { journal, config } = this.#parts
+    this.#state.open()
     const [last] = journal.runs(config.name, 1)
     const times = last && { startedAt: last.startedAt, endedAt: last.endedAt ?? last.startedAt }
-    const isDone = this.#state.lastOkAt !== undefined && this.#state.fingerprint === fingerprint
-    this.#times = storedTimes(times, isDone, this.#now())
-    const { running, hasTick } = this.#state
-    if (running !== undefined || hasTick) {
+    this.#times = storedTimes(times, this.#state.isOk, this.#now())
+    const { running, hasTick } = this.#state.row
+    if (this.#shared === undefined && (running !== undefined || hasTick)) {
       this.#remembered = { request: resumed, isScheduled: true }
     }
-    this.#loop = this.#closeLast()
+    // In a mesh the last run may be another node's: who has the lead closes it.
+    const closed = this.#shared ? undefined : journal.closeLast(config.name, this.#now().wall)
+    this.#loop = Promise.resolve(closed)
       .catch((error: unknown) => this.#logError(error, 'the end of the last run is not written'))
       .then(() => this.#wait())
       .catch((error: unknown) => this.#logError(error, 'sync no longer runs by itself'))
@@ -124,14 +140,15 @@ export class SyncRunner {
   }
 
   async trigger(request: SyncRequest): Promise<SyncTrigger> {
-    if (this.#active !== undefined) return { kind: 'running' }
-    if (this.#state.isPaused) {
+    if (this.#active !== undefined || this.#elsewhere !== undefined) return { kind: 'running' }
+    this.#learn()
+    if (this.#state.row.isPaused) {
       this.#remembered = { request, isScheduled: false }
-      await this.#put({ hasTick: true })
+      await this.#state.put({ hasTick: true })
       return { kind: 'remembered' }
     }
-    const started = await this.#begin({ request, isScheduled: false })
-    return { kind: 'started', ...started }
+    const started = await this.#begin({ request, isScheduled: false }).catch(unlessTaken)
+    return started === undefined ? { kind: 'running' } : { kind: 'started', ...started }
   }
 
   cancel(): boolean {
@@ -140,13 +157,14 @@ export class SyncRunner {
   }
 
   async pause(): Promise<void> {
-    await this.#put({ isPaused: true })
+    await this.#state.put({ isPaused: true })
     this.#active?.stop('paused')
   }
 
   async resume(): Promise<void> {
-    const { hasTick, running } = this.#state
-    await this.#put({ isPaused: false, hasTick: false })
+    this.#learn()
+    const { hasTick, running } = this.#state.row
+    await this.#state.put({ isPaused: false, hasTick: false })
     if ((hasTick || running !== undefined) && this.#active === undefined) {
       this.#remembered ??= { request: resumed, isScheduled: false }
     }
@@ -158,15 +176,18 @@ export class SyncRunner {
    * not now.
    */
   async look(request: SyncRequest): Promise<boolean> {
-    const { isPaused, refusedUntil = 0 } = this.#state
+    const { isPaused, refusedUntil = 0 } = this.#state.row
     if (this.#active !== undefined || isPaused || this.#stop.signal.aborted) return false
     // A hook is no word on the credential, nor on the host.
     if (refusedUntil > this.#now().wall || this.#outages.leftMs > 0) return false
     const active = this.#activate({ request, isScheduled: false })
     let end: RunEnd
     try {
-      end = await active.run.run()
-      if (end.isRefused) await this.#put(refusedOnceMore(this.#state, this.#now().wall))
+      end = await (this.#shared === undefined ? active.run.run() : this.#shared.run(active))
+      if (end.isRefused) await this.#state.put(refusedOnceMore(this.#state.row, this.#now().wall))
+    } catch (error) {
+      if (error instanceof LeadTaken) return false
+      throw error
     } finally {
       this.#leave(active)
     }
@@ -177,18 +198,17 @@ export class SyncRunner {
     return result !== 'cancelled'
   }
 
-  /** A run that a crash ended has no end of its own. */
-  async #closeLast(): Promise<void> {
-    const { journal, config, clock } = this.#parts
-    const [last] = journal.runs(config.name, 1)
-    if (last === undefined || last.endedAt !== undefined) return
-    const message = 'the server stopped before the run ended'
-    await journal.putRun(config.name, {
-      ...last,
-      endedAt: Math.max(last.startedAt, clock.now()),
-      result: 'cancelled',
-      message,
-    })
+  /** Takes up what other nodes have come to. */
+  #learn(): void {
+    if (this.#shared === undefined || this.#active !== undefined) return
+    this.#state.learn()
+    this.#times = this.#shared.timesOf(this.#times, this.#state.isOk, this.#now())
+  }
+
+  /** Whether a node that is gone has left a run in its middle. */
+  get #isLeft(): boolean {
+    const isShared = this.#shared !== undefined && this.#active === undefined
+    return isShared && this.#state.row.running !== undefined
   }
 
   async #wait(): Promise<void> {
@@ -215,10 +235,18 @@ export class SyncRunner {
 
   /** Where no row can be written, a minute later again. */
   async #beginItself(): Promise<void> {
-    const wanted = this.#remembered ?? { request: { by: 'schedule' }, isScheduled: true }
+    const request = this.#isLeft ? resumed : { by: 'schedule' }
+    const wanted = this.#remembered ?? { request, isScheduled: true }
     try {
+      if (this.#shared !== undefined && wanted.request.by === 'schedule') {
+        const now = this.#now()
+        const isOurs = await this.#shared.takes(now)
+        this.#times = { ...this.#times, startedAt: now.wall }
+        if (!isOurs) return
+      }
       await this.#begin(wanted)
     } catch (error) {
+      if (error instanceof LeadTaken) return await this.#parts.sleep(takenMs, this.#stop.signal)
       this.#remembered ??= wanted
       this.#logError(error, 'sync could not begin')
       await this.#parts.sleep(lookMsMax, this.#stop.signal)
@@ -242,6 +270,7 @@ export class SyncRunner {
         `sync:${this.name}`,
         wanted.request.by,
         work,
+        { lead: writerOf(this.name) },
       )
       void ended.finally(() => this.#leave(active))
       await Promise.race([begun, ended])
@@ -253,8 +282,9 @@ export class SyncRunner {
   }
 
   #activate(wanted: WantedRun): ActiveRun {
-    const active = new ActiveRun(this.#parts, wanted, (some) => this.#put(some))
+    const active = new ActiveRun(this.#parts, wanted, (some) => this.#state.put(some))
     this.#active = active
+    if (this.#shared !== undefined) void this.#shared.watch(active)
     return active
   }
 
@@ -277,9 +307,10 @@ export class SyncRunner {
     const row: SyncRunRow = { startedAt, job: job.id, by, isListingComplete: false, counts: {} }
     const over = new AbortController()
     try {
+      if (this.#shared !== undefined) await journal.closeLast(config.name, this.#parts.clock.now())
       await journal.putRun(config.name, row)
-      await this.#put({ running: job.id, lastRunAt: startedAt, hasTick: false })
-      await this.#record('sync-started', by)
+      await this.#state.put({ running: job.id, lastRunAt: startedAt, hasTick: false })
+      await journal.record(config.name, { action: 'sync-started', by, at: this.#now().wall })
       hasBegun()
       logger.info({ event: 'sync-started', sync: config.name, job: job.id, by }, 'sync started')
       this.#limit(active, over.signal)
@@ -289,6 +320,8 @@ export class SyncRunner {
       return { state: jobStateOf(end, active.cause), ...(message === undefined ? {} : { message }) }
     } finally {
       over.abort()
+      // While what it noted may be written still.
+      if (this.#shared !== undefined) await journal.flush().catch(() => undefined)
       this.#times = { startedAt, endedAt: this.#now().monotonic, isDone: true }
       this.#share = drawShare(this.#parts.random)
     }
@@ -320,21 +353,25 @@ export class SyncRunner {
       counts: tally.numbers,
     })
     const isWhole = request.repositories === undefined && request.tags === undefined
-    const refused = refusedOnceMore(this.#state, now)
-    const { running, refusedUntil: _until, refusals: _count, ...state } = this.#state
+    const refused = refusedOnceMore(this.#state.row, now)
     const isToGoOn = active.cause === 'server-stop' || active.cause === 'paused'
     const isDownStill = this.#outages.note(end)
-    await this.#set({
+    await this.#state.change(({ running, refusedUntil: _until, refusals: _count, ...state }) => ({
       ...state,
       hasTick: state.hasTick || active.cause === 'paused',
       ...(active.cause === 'server-stop' && running !== undefined ? { running } : {}),
       ...(result === 'ok' && isWhole ? { lastOkAt: now, fingerprint } : {}),
       ...(tally.isListingComplete && isWhole ? { listedFingerprint: fingerprint } : {}),
       ...(isRefused ? refused : {}),
-    })
-    if (active.cause === 'paused' && !this.#state.isPaused) await this.#goOn(active)
+    }))
+    if (active.cause === 'paused' && !this.#state.row.isPaused) await this.#goOn(active)
     const failed = result === 'failed'
-    await this.#record(failed ? 'sync-failed' : 'sync-finished', request.by, message ?? result)
+    const action = failed ? 'sync-failed' : 'sync-finished'
+    await journal.record(
+      config.name,
+      { action, by: request.by, at: clock.now() },
+      message ?? result,
+    )
     const fields = { event: 'sync-ended', sync: config.name, job: active.job, result, message }
     const numbers = { seconds: Math.round((now - tally.startedAt) / 1_000), ...tally.numbers }
     logger[failed && !isToGoOn && !isDownStill ? 'warn' : 'info'](
@@ -346,23 +383,7 @@ export class SyncRunner {
   /** Resumed while its last tags ended. */
   async #goOn({ wanted }: ActiveRun): Promise<void> {
     this.#remembered ??= { request: wanted.request, isScheduled: wanted.isScheduled }
-    await this.#put({ hasTick: false })
-  }
-
-  async #record(action: EventAction, by: string, why?: string): Promise<void> {
-    const { metadata, clock, config } = this.#parts
-    const said = `${config.name}${why === undefined ? '' : `: ${why}`}`
-    const row = { at: clock.now(), action, repository: '', by, why: said.slice(0, whyMax) }
-    await metadata.commit({ checks: [], changes: [recordEvent(row)] })
-  }
-
-  async #put(some: Partial<SyncStateRow>): Promise<void> {
-    await this.#set({ ...this.#state, ...some })
-  }
-
-  async #set(row: SyncStateRow): Promise<void> {
-    this.#state = row
-    await this.#parts.journal.putState(this.name, row)
+    await this.#state.put({ hasTick: false })
   }
 
   #now(): Moment {
@@ -371,5 +392,9 @@ export class SyncRunner {
   }
 }
 
-/** Longest sentence of an event, characters. */
-const whyMax = 300
+/** Until a source that another node runs is looked at again, ms. */
+const takenMs = 10_000
+
+function unlessTaken(error: unknown): undefined {
+  if (!(error instanceof LeadTaken)) throw error
+}
