@@ -60,6 +60,8 @@ const planSchema = v.object({
   bytes: v.number(),
   unapproved: v.array(v.string()),
   message: v.optional(v.string()),
+  /** In a mesh: the node that made it, and has its items. */
+  member: v.optional(v.number()),
 })
 
 const itemSchema = v.object({
@@ -108,7 +110,7 @@ const runAnswer = v.object({
 })
 
 function toPlan(id: string, row: PlanRow): v.InferInput<typeof planSchema> {
-  const { rules: _rules, createdAt, appliedAt, ...rest } = row
+  const { rules: _rules, boot: _boot, createdAt, appliedAt, ...rest } = row
   return defined({
     id,
     ...rest,
@@ -213,7 +215,7 @@ export function gcEndpoints(sources: GcSources): Endpoint[] {
       query: v.strictObject({ limit: pageQuery.limit, after: cursorOf(/^\d{1,15}$/) }),
       answer: v.object({ items: v.array(itemSchema), next: nextSchema }),
       handle: async ({ params: { plan }, query }) => {
-        found(plan)
+        plans.requireHere(found(plan))
         const offset = Number(query.after ?? 0)
         if (!Number.isSafeInteger(offset) || offset < 0)
           throw badRequest('query.after: not a cursor')

@@ -19,10 +19,12 @@ export const jobSchema = v.object({
   plan: v.optional(v.string()),
   counts: countsSchema,
   message: v.optional(v.string()),
+  /** In a mesh: the node that runs it, or ran it. */
+  member: v.optional(v.number()),
 })
 
 export function toJob(id: string, row: JobRow): v.InferInput<typeof jobSchema> {
-  const { createdAt, endedAt, ...rest } = row
+  const { createdAt, endedAt, boot: _boot, ...rest } = row
   return defined({ id, ...rest, createdAt: isoTime(createdAt), endedAt: isoTime(endedAt) })
 }
 

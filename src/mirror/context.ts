@@ -12,6 +12,17 @@ import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import type { Witness } from '../signing/attest/witness.ts'
 import type { MirrorGate } from './verification.ts'
 
+/** What the mirrors have to know of the other nodes of a mesh, which have the same ones. */
+export interface SharedMirrors {
+  /** Runs `work` unless another node is at it; what it removes it does through `store`. */
+  evict(work: () => Promise<void>): Promise<void>
+  readonly store: MetadataStore
+  /** `work` as the schedule of each node may call it: it runs on one of them. */
+  once(schedule: string, expression: string, work: () => Promise<void>): () => Promise<void>
+  /** A stored time of a pull is written over when it is older than that, ms. */
+  readonly pulledAgainMs: number
+}
+
 export interface MirrorContext {
   readonly metadata: MetadataStore
   readonly flights: BlobFlights
@@ -24,6 +35,8 @@ export interface MirrorContext {
   /** Hears of every manifest that comes; undefined: the registry signs nothing itself. */
   readonly witness?: Pick<Witness, 'fetched'> | undefined
   readonly gate: MirrorGate
+  /** Undefined: no other node has the mirrors. */
+  readonly shared?: SharedMirrors | undefined
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 
 import { dropBlob, unlinkBlob } from '../metadata/edits.ts'
+import type { MetadataStore } from '../metadata/port.ts'
 import type { MirrorBlobRow } from '../metadata/rows/upstream.ts'
 import { inTurns } from '../metadata/scan.ts'
 import type { BlobRow } from '../metadata/schema.ts'
@@ -26,6 +27,10 @@ const rowsPerTurn = 500
 const candidatesMax = 5_000
 
 const flushEveryMs = 10_000
+
+/** In a mesh others store and remove, too: what is there is counted anew so often, ms. */
+const countEveryMs = 600_000
+
 const holdersMax = 1_000
 
 export interface EvictionOptions {
@@ -64,6 +69,7 @@ export class MirrorEviction {
   #evicting: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #isStopped = false
+  #countedAt = 0
 
   constructor(options: EvictionOptions, mirrors: readonly Mirror[]) {
     this.#options = options
@@ -130,13 +136,26 @@ export class MirrorEviction {
   /** Writes pull times and looks after the watermarks. */
   async tick(): Promise<void> {
     await this.#flush()
+    const { shared, clock } = this.#options.context
+    if (shared !== undefined && clock.monotonic() - this.#countedAt >= countEveryMs) {
+      await this.#countAll()
+    }
     this.#evictLater()
     await this.#evicting
   }
 
+  /** What is stored or removed here meanwhile counts on both sides. */
   async #countAll(): Promise<void> {
+    this.#countedAt = this.#options.context.clock.monotonic()
     for (const mirror of this.#usage.keys()) {
-      for await (const { row } of this.#rows(mirror)) this.#count(mirror, row.sizeBytes, 1)
+      const before = { ...this.#usage.get(mirror)! }
+      let bytes = 0
+      let blobs = 0
+      for await (const { row } of this.#rows(mirror)) {
+        bytes += row.sizeBytes
+        blobs += 1
+      }
+      this.#count(mirror, bytes - before.bytes, blobs - before.blobs)
     }
   }
 
@@ -147,8 +166,9 @@ export class MirrorEviction {
   }
 
   async #flush(): Promise<void> {
-    const { metadata, clock } = this.#options.context
+    const { metadata, clock, shared } = this.#options.context
     const now = clock.now()
+    const againMs = shared?.pulledAgainMs ?? 0
     for (const [mirror, marks] of this.#marks) {
       const digests = marks.take()
       for (let from = 0; from < digests.length; from += rowsPerTurn) {
@@ -157,7 +177,7 @@ export class MirrorEviction {
         for (const digest of digests.slice(from, from + rowsPerTurn)) {
           const key = [mirror.name, digest] as const
           const row = metadata.get('mirrorBlobs', key)
-          if (row === undefined) continue
+          if (row === undefined || (againMs > 0 && now - row.pulledAt < againMs)) continue
           changes.push({ change: 'put', in: 'mirrorBlobs', key, row: { ...row, pulledAt: now } })
         }
         if (changes.length > 0) await metadata.commit({ checks, changes })
@@ -175,13 +195,21 @@ export class MirrorEviction {
 
   #evictLater(): void {
     if (this.#evicting !== undefined || this.#isStopped || !this.#isOver(highShare)) return
-    this.#evicting = this.#evict()
+    const { shared } = this.#options.context
+    const evicting = shared === undefined ? this.#evict() : shared.evict(() => this.#evictCounted())
+    this.#evicting = evicting
       .catch((error: unknown) => {
         this.#options.context.logger.warn({ error }, 'eviction failed')
       })
       .finally(() => {
         this.#evicting = undefined
       })
+  }
+
+  /** Another node may have made room since. */
+  async #evictCounted(): Promise<void> {
+    await this.#countAll()
+    if (this.#isOver(highShare)) await this.#evict()
   }
 
   #isOver(share: number): boolean {
@@ -268,7 +296,7 @@ export class MirrorEviction {
       // A push or a mount that relies on the blob has touched its row meanwhile: then it stays.
       const checks: Check[] =
         blob === undefined ? [] : [{ check: 'unchanged', in: 'blobs', key: digest, row: blob }]
-      const { applied } = await metadata.commit({ checks, changes })
+      const { applied } = await this.#store.commit({ checks, changes })
       if (!applied) return false
       if (!isOut) return true
       this.#count(mirror, -row.sizeBytes, -1)
@@ -277,6 +305,11 @@ export class MirrorEviction {
       if (isLast && blob !== undefined) await removeBytes(digest, blob)
       return true
     })
+  }
+
+  get #store(): MetadataStore {
+    const { metadata, shared } = this.#options.context
+    return shared?.store ?? metadata
   }
 
   /** A manifest that a client pushed below the mirror counts on the blob. */

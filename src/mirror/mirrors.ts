@@ -116,7 +116,9 @@ export class Mirrors {
         logger.info({ event: 'warmed', ...fields }, 'mirror warmed')
       }
       const onError = (error: unknown) => logger.warn({ error }, 'warming failed')
-      this.#schedules.push(startSchedule(warm.schedule, work, onError))
+      const { shared } = this.#context
+      const once = shared?.once(`warm:${mirror.name}`, warm.schedule, work) ?? work
+      this.#schedules.push(startSchedule(warm.schedule, once, onError))
     }
   }
 

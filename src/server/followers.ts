@@ -71,7 +71,7 @@ export async function openFollowers(
   { mirrorGate, attest }: Pick<OpenedSignatures, 'mirrorGate' | 'attest'>,
 ) {
   const { storage, useCases, readManifest, logger, life } = shared
-  const { tagLocks, flights } = useCases.writes
+  const { tagLocks, flights, jobs, shared: work } = useCases.writes
   const accounts = new Accounts(systemClock)
   const witness = attest?.attestor
   const mirrorParts = {
@@ -82,6 +82,8 @@ export async function openFollowers(
     accounts,
     gate: mirrorGate,
     witness,
+    jobs,
+    work,
   }
   const mirrors = await openMirrors(config, storage, mirrorParts)
   life.opened('mirrors', mirrors, (one) => one?.close())

@@ -10,6 +10,10 @@ import type { ManifestReader } from '../distribution/manifest-reader.ts'
 import { Protection } from '../distribution/protection.ts'
 import { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { TagLocks } from '../distribution/tag-locks.ts'
+import type { Jobs } from '../jobs/jobs.ts'
+import { LeadTaken } from '../jobs/leads.ts'
+import type { SharedWork } from '../mesh/shared-work.ts'
+import type { SharedMirrors } from '../mirror/context.ts'
 import { Mirrors } from '../mirror/mirrors.ts'
 import type { MirrorGate } from '../mirror/verification.ts'
 import type { Logger } from '../observability/logger.ts'
@@ -46,12 +50,33 @@ export interface MirrorParts {
   readonly gate: MirrorGate
   /** Hears of what comes; undefined: the registry signs nothing itself. */
   readonly witness?: Witness | undefined
+  readonly jobs: Jobs
+  /** What is shared with the other nodes of a mesh; undefined: there are none. */
+  readonly work: SharedWork | undefined
+}
+
+/** Of whatever makes room in the mirrors. */
+const evictionLead = 'mirrors'
+
+/** In a mesh pulls of mirrored blobs are written down once in so long, ms. */
+const pulledAgainMs = 3_600_000
+
+function sharedMirrors({ ticks }: SharedWork, jobs: Jobs, { metadata }: Storage): SharedMirrors {
+  return {
+    store: jobs.storeOf(evictionLead),
+    pulledAgainMs,
+    evict: (work) =>
+      jobs.under(evictionLead, work).catch((error: unknown) => {
+        if (!(error instanceof LeadTaken)) throw error
+      }),
+    once: (schedule, expression, work) => ticks.once(metadata, schedule, expression, work),
+  }
 }
 
 export async function openMirrors(
   config: Config,
   storage: Storage,
-  { logger, tagLocks, readManifest, flights, accounts, gate, witness }: MirrorParts,
+  { logger, tagLocks, readManifest, flights, accounts, gate, witness, jobs, work }: MirrorParts,
 ): Promise<Mirrors | undefined> {
   if (config.mirrors.length === 0) return undefined
   const { metadata, writer, digestLock, blobs } = storage
@@ -75,7 +100,8 @@ export async function openMirrors(
     logger,
     witness,
     pushes: new ManifestPushes(metadata, mirrorPolicy, systemClock, parts),
-    deletes: new Deletes(metadata, true, parts),
+    deletes: new Deletes(jobs.storeOf(evictionLead), true, parts),
+    shared: work && sharedMirrors(work, jobs, storage),
     maxBytesInAll: config.mirrorMaxBytes,
     isRead: storage.isRead,
     removeBytes: (digest, row) => blobs.remove(digest, row),

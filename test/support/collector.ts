@@ -10,7 +10,7 @@ import { ManifestPushes } from '../../src/distribution/push-manifest.ts'
 import { ClockGuard } from '../../src/gc/clock-guard.ts'
 import { Collector } from '../../src/gc/collector.ts'
 import { Plans } from '../../src/gc/plan/plans.ts'
-import type { RunRequest } from '../../src/gc/run-state.ts'
+import type { RunRequest, SharedCollection } from '../../src/gc/run-state.ts'
 import { Jobs } from '../../src/jobs/jobs.ts'
 import type { JobRow } from '../../src/metadata/rows/jobs.ts'
 import type { Candidate } from '../../src/metadata/sweep.ts'
@@ -32,6 +32,8 @@ export interface CollectorTestOptions {
   readonly gc?: Partial<GcConfig>
   readonly cleanup?: Partial<CleanupConfig>
   readonly isMirrored?: (repository: string) => boolean
+  /** In a mesh. */
+  readonly shared?: SharedCollection
 }
 
 export type CollectorTest = Awaited<ReturnType<typeof openCollector>>
@@ -57,13 +59,15 @@ export function collectorOn(storage: Storage, clock: Clock, options: CollectorTe
     ...options.cleanup,
   }
   const jobs = new Jobs(metadata, clock)
-  const plans = new Plans({ metadata, path: storage.path, clock })
-  const clockGuard = new ClockGuard(clock, metadata)
+  const { shared } = options
+  const plans = new Plans({ metadata, path: storage.path, clock, run: shared?.run })
+  const clockGuard = new ClockGuard(clock, metadata, shared?.spreadMs)
   const skipped: { readonly candidate: Candidate; readonly why: string }[] = []
   const steps = { count: 0 }
   const onStep: { call: (() => void) | undefined } = { call: undefined }
   const collector = new Collector({
     ...storage,
+    shared,
     clock,
     config,
     jobs,

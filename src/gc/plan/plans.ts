@@ -67,18 +67,19 @@ export class Plans {
     })
   }
 
-  /** The member that has the plan's file, where that is another. */
-  memberOf({ member }: PlanRow): number | undefined {
+  /** Throws PLAN_UNKNOWN when the items are on the disk of another member of the mesh, which made the plan. */
+  requireHere({ member }: PlanRow): void {
     const run = this.#options.run?.()
-    return run === undefined || member === run.member ? undefined : member
+    if (run === undefined || member === undefined || member === run.member) return
+    const message = `the items of the plan are on node ${member} of the mesh: ask that one`
+    throw new RegistryError('PLAN_UNKNOWN', { message, detail: { member } })
   }
 
   /** Takes a plan of this node that is ready for applying; as it was. Throws PLAN_UNKNOWN and PLAN_SPENT. */
   async take(id: string): Promise<PlanRow> {
     const row = this.get(id)
     if (row === undefined) throw new RegistryError('PLAN_UNKNOWN')
-    const member = this.memberOf(row)
-    if (member !== undefined) throw elsewhere(member)
+    this.requireHere(row)
     const detail = { plan: id }
     if (row.state !== 'ready') {
       const message = `the plan is ${row.state} already`
@@ -109,9 +110,6 @@ export class Plans {
     offset: number,
     limit: number,
   ): Promise<{ readonly items: PlanItem[]; readonly next: number | undefined }> {
-    const row = this.get(id)
-    const member = row && this.memberOf(row)
-    if (member !== undefined) throw elsewhere(member)
     const items: PlanItem[] = []
     let next = offset
     for await (const { item, end } of readPlan(this.path(id), offset)) {
@@ -160,10 +158,4 @@ export class Plans {
     }
     await metadata.commit({ checks: [], changes })
   }
-}
-
-/** The items of a plan are on the disk of the member that made it. */
-export function elsewhere(member: number): RegistryError {
-  const message = `the items of the plan are on node ${member} of the mesh: ask that one`
-  return new RegistryError('PLAN_UNKNOWN', { message, detail: { member } })
 }

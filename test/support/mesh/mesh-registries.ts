@@ -25,6 +25,8 @@ interface Node {
 export interface MeshRegistriesOptions {
   /** `storage.inline_limit`: blobs above it are files. Default 64 KiB. */
   readonly inlineLimit?: number
+  /** Of the configuration of all. */
+  readonly storage?: Readonly<Record<string, unknown>>
 }
 
 export class MeshRegistries {
@@ -34,10 +36,10 @@ export class MeshRegistries {
   readonly registries: InProcessRegistry[] = []
   readonly #nodes: Node[] = []
   readonly #sets = new Map<number, ServingSet>()
-  readonly #inlineLimit: number
+  readonly #storage: Readonly<Record<string, unknown>>
 
-  private constructor({ inlineLimit = 65_536 }: MeshRegistriesOptions) {
-    this.#inlineLimit = inlineLimit
+  private constructor({ inlineLimit = 65_536, storage }: MeshRegistriesOptions) {
+    this.#storage = { inline_limit: inlineLimit, ...storage }
   }
 
   /** Founds a mesh of so many nodes, and starts them all. */
@@ -99,7 +101,7 @@ export class MeshRegistries {
     const peers = this.peers(member)
     return startInProcess({
       engine: 'node',
-      config: { storage: { inline_limit: this.#inlineLimit } },
+      config: { storage: this.#storage },
       mesh: {
         member,
         log,
