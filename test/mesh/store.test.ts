@@ -255,3 +255,18 @@ describe('a log that is not the one that was followed', () => {
     }
   })
 })
+
+test('a node counts the transactions of others, and no beats', async () => {
+  await start(2)
+  const [one, other] = nodes as [MeshStore, MeshStore]
+  const before = other.store.commitCount
+  const own = one.store.commitCount
+  await Promise.all(['a', 'b', 'c'].map((tag) => one.store.commit(moveTag(tag, 'sha256:x'))))
+  await until(() => other.store.get('tags', [repository, 'c' as never]) !== undefined)
+  expect(other.store.commitCount - before).toBe(3)
+  expect(one.store.commitCount - own).toBe(3)
+  // Two beats later.
+  const { visible } = other.serving!
+  await until(() => other.serving!.visible >= visible + 2)
+  expect(other.store.commitCount - before).toBe(3)
+})

@@ -6,6 +6,10 @@ const front = vitest('unit', 'test/unit/mesh/leads.test.ts')
 const jobs = vitest('unit', 'test/unit/jobs/mesh-jobs.test.ts')
 const simulation = vitest('unit', 'test/unit/mesh/cron.test.ts', { MESH_SEEDS: '25' })
 
+const collection = vitest('unit', 'test/unit/gc/shared-collection.test.ts')
+const source = vitest('unit', 'test/unit/sync/runs/shared-runner.test.ts')
+const mirrors = vitest('unit', 'test/unit/mirror/eviction.test.ts')
+
 const applyLeads = 'src/metadata/apply/leads.ts'
 const leads = 'src/mesh/leads.ts'
 const jobsFile = 'src/jobs/jobs.ts'
@@ -158,5 +162,96 @@ export const BREAKS = [
     find: 'const ahead = Math.max(...all)',
     replace: 'const ahead = Math.min(...all)',
     guard: front,
+  },
+  {
+    what: 'mesh: a collection does not wait for clocks that are apart',
+    file: 'src/gc/collector.ts',
+    find: 'now: this.#options.clock.now() - this.#spreadMs,',
+    replace: 'now: this.#options.clock.now(),',
+    guard: collection,
+  },
+  {
+    what: 'mesh: a collection runs with clocks that are far apart',
+    file: 'src/gc/clock-guard.ts',
+    find: 'return this.#doubt ?? this.#apart',
+    replace: 'return this.#doubt',
+    guard: collection,
+  },
+  {
+    what: 'mesh: a time of a pull counts as the last pull',
+    file: 'src/gc/mark/repository.ts',
+    find: '(pulledAt ?? 0) + rules.pullsLagMs > cutoff',
+    replace: '(pulledAt ?? 0) > cutoff',
+    guard: collection,
+  },
+  {
+    what: 'mesh: a plan of another node is applied',
+    file: 'src/gc/plan/plans.ts',
+    find: 'if (run === undefined || member === undefined || member === run.member) return',
+    replace: 'if (run === undefined || member === undefined || member > 0) return',
+    guard: collection,
+  },
+  {
+    what: 'mesh: the plan of a run that is gone waits for ever',
+    file: 'src/gc/collector.ts',
+    find: 'if (left !== undefined && left.job !== state.job) await this.#fail(left)',
+    replace: '',
+    guard: collection,
+  },
+  {
+    what: 'mesh: a collection goes on with the run of another node',
+    file: 'src/gc/collector.ts',
+    find: 'return run !== undefined && job?.member === run.member ? state.job : undefined',
+    replace: 'return run !== undefined && job !== undefined ? state.job : undefined',
+    guard: collection,
+  },
+  {
+    what: 'mesh: every pull goes into the log',
+    file: 'src/distribution/pull-times.ts',
+    find: 'return stored === undefined || at - stored >= this.#againMs',
+    replace: 'return stored === undefined || at - stored >= 0',
+    guard: collection,
+  },
+  {
+    what: 'mesh: every node runs a source at its time',
+    file: 'src/sync/runs/runner.ts',
+    find: 'if (!isOurs) return',
+    replace: '',
+    guard: source,
+  },
+  {
+    what: 'mesh: a run that a node has left is gone on with by none',
+    file: 'src/sync/runs/runner.ts',
+    find: 'return isShared && this.#state.row.running !== undefined',
+    replace: 'return false && isShared',
+    guard: source,
+  },
+  {
+    what: 'mesh: a run does not look whether another node has paused it',
+    file: 'src/sync/shared-source.ts',
+    find: "if (journal.state(config.name)?.isPaused === true) active.stop('paused')",
+    replace: '',
+    guard: source,
+  },
+  {
+    what: 'mesh: notes of a run that was overtaken stop those of others',
+    file: 'src/sync/journal.ts',
+    find: 'if (!(error instanceof LeadLost)) throw error',
+    replace: 'throw error',
+    guard: source,
+  },
+  {
+    what: 'mesh: two nodes make room in the mirrors at once',
+    file: 'src/mirror/eviction.ts',
+    find: 'shared === undefined ? this.#evict() : shared.evict(() => this.#evictCounted())',
+    replace: 'shared === undefined ? this.#evict() : this.#evictCounted()',
+    guard: mirrors,
+  },
+  {
+    what: 'mesh: room is made by an old count',
+    file: 'src/mirror/eviction.ts',
+    find: 'await this.#countAll()\n    if (this.#isOver(highShare)) await this.#evict()',
+    replace: 'await this.#evict()',
+    guard: mirrors,
   },
 ]

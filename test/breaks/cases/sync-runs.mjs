@@ -65,14 +65,14 @@ export const BREAKS = [
   {
     what: 'syncs: a run that a stop ended does not go on',
     file: 'src/sync/runs/runner.ts',
-    find: 'if (running !== undefined || hasTick) {',
+    find: 'if (this.#shared === undefined && (running !== undefined || hasTick)) {',
     replace: 'if (running === this.name || hasTick) {',
     guard: runs,
   },
   {
     what: 'syncs: a trigger while paused is forgotten',
     file: 'src/sync/runs/runner.ts',
-    find: 'await this.#put({ hasTick: true })\n',
+    find: 'await this.#state.put({ hasTick: true })\n',
     replace: 'this.#remembered = undefined\n',
     guard: runs,
   },

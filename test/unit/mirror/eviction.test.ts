@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Deletes } from '../../../src/distribution/delete.ts'
 import { ManifestPushes } from '../../../src/distribution/push-manifest.ts'
+import type { SharedMirrors } from '../../../src/mirror/context.ts'
 import { MirrorEviction } from '../../../src/mirror/eviction.ts'
 import { ManifestEviction, manifestsKeptMs } from '../../../src/mirror/manifest-eviction.ts'
 import { type Mirror, MirrorStats } from '../../../src/mirror/mirror.ts'
@@ -15,6 +16,7 @@ import { FakeClock } from '../../support/fake-clock.ts'
 import { openTemporaryStorage, type TemporaryStorage } from '../../support/open-store.ts'
 import { sha256 } from '../../support/registry-client.ts'
 import { repositoryParts } from '../../support/repository-parts.ts'
+import { withCommit } from '../../support/with-commit.ts'
 
 const app = unwrap(parseRepositoryName('hub/app'))
 const pinned = unwrap(parseRepositoryName('hub/pinned'))
@@ -215,4 +217,93 @@ test('what is stopped while it counts reads nothing any more', async () => {
   await started
   await nextTurn()
   expect(reads).toBe(before)
+})
+
+describe('in a mesh', () => {
+  const mirror = {
+    name: 'mesh',
+    config: { push: 'deny', maxBytes: 250 },
+    isPinned: () => false,
+    stats: new MirrorStats(),
+  } as unknown as Mirror
+  let isElsewhere: boolean
+  let removedThrough: number
+
+  const key = (name: string) => ['mesh', digestOf(`mesh ${name}`)] as const
+  const pulledAt = (name: string) => store.storage.metadata.get('mirrorBlobs', key(name))?.pulledAt
+
+  async function stored(name: string, at: number): Promise<void> {
+    const row = { sizeBytes: 100, addedAt: 0, pulledAt: at }
+    const change = { change: 'put', in: 'mirrorBlobs', key: key(name), row } as const
+    await store.storage.metadata.commit({ checks: [], changes: [change] })
+  }
+
+  function evictionOf(): MirrorEviction {
+    const { metadata, digestLock } = store.storage
+    const shared: SharedMirrors = {
+      store: withCommit(metadata, (it) => {
+        removedThrough += 1
+        return metadata.commit(it)
+      }),
+      evict: (work) => (isElsewhere ? Promise.resolve() : work()),
+      once: (_schedule, _expression, work) => work,
+      pulledAgainMs: 3_600_000,
+    }
+    return new MirrorEviction(
+      {
+        context: {
+          metadata,
+          digestLock,
+          clock,
+          shared,
+          logger: { warn: () => undefined },
+        } as never,
+        maxBytesInAll: 0,
+        isBusy: () => false,
+        removeBytes: async () => undefined,
+        evictManifests: async () => 0,
+      },
+      [mirror],
+    )
+  }
+
+  beforeEach(async () => {
+    isElsewhere = false
+    removedThrough = 0
+    for (const [at, name] of ['a', 'b', 'c'].entries()) await stored(name, at + 1)
+  })
+
+  test('no node makes room while another does, and what it removes goes its way', async () => {
+    const blobs = evictionOf()
+    isElsewhere = true
+    for (let count = 0; count < 3; count += 1) blobs.added(mirror, 100)
+    await blobs.tick()
+    expect(pulledAt('a')).toBe(1)
+    isElsewhere = false
+    await blobs.tick()
+    await blobs.stop()
+    expect([pulledAt('a'), pulledAt('b'), removedThrough]).toEqual([undefined, 2, 1])
+  })
+
+  test('what others have stored and removed is counted before anything goes', async () => {
+    const blobs = evictionOf()
+    for (const name of ['a', 'b']) {
+      const change = { change: 'delete', in: 'mirrorBlobs', key: key(name) } as const
+      await store.storage.metadata.commit({ checks: [], changes: [change] })
+    }
+    for (let count = 0; count < 3; count += 1) blobs.added(mirror, 100)
+    await blobs.tick()
+    await blobs.stop()
+    expect([pulledAt('c'), blobs.usageOf(mirror)]).toEqual([3, { bytes: 100, blobs: 1 }])
+  })
+
+  test('a pull is written down when the last one that is has grown old', async () => {
+    const blobs = evictionOf()
+    const now = clock.now()
+    await stored('a', now - 3_600_000)
+    await stored('b', now - 3_599_999)
+    for (const name of ['a', 'b']) blobs.observe(mirror, key(name)[1]).note(1)
+    await blobs.stop()
+    expect([pulledAt('a'), pulledAt('b')]).toEqual([now, now - 3_599_999])
+  })
 })
