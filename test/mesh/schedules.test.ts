@@ -40,7 +40,9 @@ let startedAt: number
 beforeAll(async () => {
   if (etcdVersion === undefined) return
   etcd = await EtcdCluster.start()
-  mesh = await MeshRegistries.start({ endpoints: etcd.endpoints, cluster: 'schedules' }, 2, { storage: { gc } })
+  mesh = await MeshRegistries.start({ endpoints: etcd.endpoints, cluster: 'schedules' }, 2, {
+    storage: { gc },
+  })
   startedAt = Date.now()
 })
 afterAll(async () => {

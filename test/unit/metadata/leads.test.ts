@@ -7,13 +7,14 @@ import { Applier } from '../../../src/metadata/log/applier.ts'
 import { decodeBody, encodeBody, encodeEntry } from '../../../src/metadata/log/codec.ts'
 import type { LeadRow } from '../../../src/metadata/rows/mesh.ts'
 import type { LeadCheck, Transaction } from '../../../src/metadata/transaction.ts'
+import { factsOf } from '../../support/mesh/member-facts.ts'
 import { SimDisk } from '../../support/mesh/sim-disk.ts'
 
 const present: Control = { control: 'present', signal: 1, reads: 'strict' }
 const lead = (job = 'gc'): Control => ({ control: 'lead', job })
 const giveBack = (job = 'gc'): Control => ({ control: 'yield', job })
 const joins = [1, 2, 3].map((member) => {
-  return { control: 'member', member, name: `n${member}` } as const
+  return { control: 'member', member, facts: factsOf(`n${member}`) } as const
 })
 
 /** Three members that are present, and the entries of each. */
