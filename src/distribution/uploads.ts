@@ -18,10 +18,11 @@ import type { ByteSpan } from '../registry/range.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import { PerTurn } from '../runtime/per-turn.ts'
-import { type Random, randomHexId } from '../runtime/random.ts'
+import type { Random } from '../runtime/random.ts'
 import { ClientQuota } from './client-quota.ts'
 import { commitBlob } from './commit-blob.ts'
 import type { UploadBody } from './upload/body.ts'
+import { newUploadId } from './upload/id.ts'
 import { KeptSessions } from './upload/kept-sessions.ts'
 import { isLost, sessionInUse, takenOver, unknownSession } from './upload/refusals.ts'
 import { checkSpan, UploadSession } from './upload/session.ts'
@@ -32,6 +33,8 @@ export interface UploadsOptions {
   readonly writer: BlobWriter
   readonly clock: Clock
   readonly random: Random
+  /** Number of this node in its mesh; undefined: it is alone. */
+  readonly member?: number | undefined
   /** Bytes up to which a blob lives in the metadata. */
   readonly inlineLimitBytes: number
   readonly uploadsPerClientMax: number
@@ -84,9 +87,9 @@ export class Uploads {
     client: string,
     user?: string,
   ): Promise<string> {
-    const { metadata, clock, random } = this.#options
+    const { metadata, clock, random, member } = this.#options
     this.#quota.take(client)
-    const id = randomHexId(random)
+    const id = newUploadId(random, member)
     const now = clock.now()
     const row: UploadRow = {
       repository,

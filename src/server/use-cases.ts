@@ -75,6 +75,8 @@ export interface UseCaseParts {
   readonly witness?: Witness | undefined
   /** What is shared with the other nodes of a mesh; undefined: there are none. */
   readonly shared?: SharedWork | undefined
+  /** Number of this node in its mesh; undefined: it is alone. */
+  readonly member?: number | undefined
   /** Everything that is opened here is closed with it. */
   readonly life: LifeCycle
 }
@@ -83,7 +85,7 @@ export interface UseCaseParts {
 export function makeUseCases(
   config: Config,
   storage: Storage,
-  { readManifest, onFileInDoubt, gate, witness, shared, life }: UseCaseParts,
+  { readManifest, onFileInDoubt, gate, witness, shared, member, life }: UseCaseParts,
 ): UseCases {
   const { metadata } = storage
   const clock = systemClock
@@ -98,6 +100,7 @@ export function makeUseCases(
     writer: storage.writer,
     clock,
     random: systemRandom,
+    member,
     inlineLimitBytes: config.storage.inlineLimitBytes,
     uploadsPerClientMax: config.server.maxUploadsPerClient,
     uploadTtlMs: config.storage.uploadTtlMs,
