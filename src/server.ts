@@ -95,7 +95,7 @@ async function start(
   // Before anything is opened that would have to be closed again.
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
-  const { storage, run, work } = await openStores(config, options, logger, life)
+  const { storage, mesh, run, work } = await openStores(config, options, logger, life)
   const { metadata } = storage
   const reconciliation = makeReconciliation(config, storage, () => useCases, logger)
   // Closed after the use cases: a stop is clean only when no upload writes any more.
@@ -106,7 +106,8 @@ async function start(
   const readManifest = manifests.read
   const signed = await openSignatures(config, storage, logger, life)
   const witness = signed.attest?.attestor
-  const parts = { readManifest, onFileInDoubt, gate: signed.gate, witness, shared: work, life }
+  const own = { shared: work, member: mesh?.member }
+  const parts = { readManifest, onFileInDoubt, gate: signed.gate, witness, ...own, life }
   const useCases: UseCases = makeUseCases(config, storage, parts)
   useCases.writes.uploads.recover()
   beginAttestor(signed.attest, storage, useCases, life)
@@ -138,7 +139,7 @@ async function start(
     syncCounters,
     signatureCounters: signed.counters,
     audit,
-    mesh: run?.overview(metadata),
+    overview: run?.overview(metadata),
     logger,
   }
   const engine = await makeHttp(config, {
@@ -148,6 +149,7 @@ async function start(
     access,
     signed,
     served,
+    mesh,
     makeMetrics: (itsEngine) => makeMetrics(config, shown, itsEngine),
     endpoints: (itsEngine) => {
       const endpoints: Endpoint[] = [
@@ -157,7 +159,7 @@ async function start(
         ...endpointsOfSyncs(syncs?.engine),
         ...endpointsOfPrune(syncs?.prune, useCases.writes.jobs),
         ...endpointsOfSignatures(config, metadata, useCases.writes.jobs, signed),
-        ...endpointsOfMesh(shown.mesh, run?.setState),
+        ...endpointsOfMesh(shown.overview, run?.setState),
         ...auditEndpoints({ file: config.auditFile, flush: async () => audit?.flush() }),
       ]
       return endpoints

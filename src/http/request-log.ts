@@ -26,7 +26,8 @@ export class RequestLog {
       `{"level":30,"time":${Date.now()},"event":"request","id":"${request.id}",` +
         `"client":"${request.remoteAddress}","method":${quote(request.method)},` +
         `"path":${quote(request.path)},"status":${status},"bytes":${response.bytesSent},` +
-        `"ms":${hundredths(milliseconds)}${isAborted ? ',"aborted":true' : ''}}\n`,
+        `"ms":${hundredths(milliseconds)}${isAborted ? ',"aborted":true' : ''}` +
+        `${request.via === undefined ? '' : `,"via":${request.via}`}}\n`,
     )
   }
 }

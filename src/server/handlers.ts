@@ -23,6 +23,7 @@ import type { Storage } from '../storage/open.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
 import type { AccessControl } from './access.ts'
 import type { Audit } from './audit.ts'
+import type { MeshNode } from './open-stores.ts'
 import type { OpenedSignatures } from './signatures.ts'
 import type { UseCases } from './use-cases.ts'
 
@@ -48,6 +49,8 @@ export interface HttpParts {
   /** Made when the engine is there, whose counters it reads; undefined: switched off. */
   readonly makeMetrics: (engine: HttpEngine) => Metrics | undefined
   readonly logger: Logger
+  /** Undefined: the registry is alone. */
+  readonly mesh: Pick<MeshNode, 'member' | 'peers'> | undefined
   /** Everything that is opened here is closed with it. */
   readonly life: LifeCycle
 }

@@ -16,12 +16,13 @@ import { RequestLog } from '../http/request-log.ts'
 import { engineRefusal, respondError } from '../http/respond-error.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { forwarding } from './forward.ts'
 import { type HttpParts, type Late, makeHandlers } from './handlers.ts'
 import { tlsFilesOf } from './tls-watch.ts'
 
 /** Builds the engine (not listening yet) and everything between it and the use cases. */
 export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEngine> {
-  const { storage, mirrors, access, audit, logger, life, signed } = parts
+  const { storage, mirrors, access, audit, logger, life, signed, mesh } = parts
   const late: Late = { engine: undefined, metrics: undefined }
   const browsers = makeBrowsers(config)
   const answers = new PreparedAnswers()
@@ -35,9 +36,11 @@ export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEn
   const dispatch = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
   const { metadata } = storage
   const gated = metadata.isShared ? freshly(dispatch, metadata) : dispatch
+  const options = engineOptions(config, parts, browsers, late, browsers.before(gated))
+  const { shutdownTimeoutMs } = config.server
   const { engine, notice, isFallback } = await loadEngine(
     config.server.engine,
-    engineOptions(config, parts, browsers, late, browsers.before(gated)),
+    mesh === undefined ? options : forwarding(options, { ...mesh, life, shutdownTimeoutMs }),
   )
   life.opened('engine', engine, (one) => one.close())
   late.engine = engine
@@ -97,6 +100,8 @@ function engineOptions(
         metrics.requests.bytesReceived += request.bytesReceived
       }
       requestLog?.write(request, response, milliseconds)
+      // What is told and booked of it is the other member's.
+      if (request.handedTo !== undefined) return
       audit?.finished(request, response)
       // What was read from the disk and not sent is paid as well.
       const out = Math.max(response.bytesSent, response.bytesFetched)

@@ -11,7 +11,7 @@ import { Reconciliation } from '../storage/reconcile.ts'
 import { type MeshNode, MeshRun } from './mesh/node.ts'
 import type { UseCases } from './use-cases.ts'
 
-export type { MeshRun } from './mesh/node.ts'
+export type { MeshNode, MeshRun } from './mesh/node.ts'
 
 export interface HowToOpen {
   /** The start is given up while a node of a mesh waits for the others: it rejects. */

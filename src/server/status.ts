@@ -44,7 +44,7 @@ export interface StatusParts {
   readonly signatureCounters: SignatureCounters
   readonly audit: Audit | undefined
   /** Undefined: one node alone. */
-  readonly mesh?: OverviewParts | undefined
+  readonly overview?: OverviewParts | undefined
   readonly logger: Logger
 }
 
@@ -102,8 +102,8 @@ export function makeMetrics(
   const readings = () => (syncs === undefined ? [] : readingsOfSyncs(syncs))
   declareSyncMetrics(metrics, syncCounters, readings, systemClock.now)
   declareSignatureMetrics(metrics, parts.signatureCounters)
-  const { mesh } = parts
-  if (mesh !== undefined) declareMeshMetrics(metrics, () => meshReadingOf(mesh))
+  const { overview } = parts
+  if (overview !== undefined) declareMeshMetrics(metrics, () => meshReadingOf(overview))
   return metrics
 }
 

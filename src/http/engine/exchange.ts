@@ -300,7 +300,7 @@ export abstract class EngineExchange implements HttpRequest, HttpResponse, PumpT
     return this.state === 'done' || this.state === 'aborted'
   }
 
-  private hasBody(head: ResponseHead): boolean {
+  protected hasBody(head: ResponseHead): boolean {
     return this.method !== 'HEAD' && !isBodyless(head.status)
   }
 

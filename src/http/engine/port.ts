@@ -90,6 +90,10 @@ export interface HttpRequest {
   signsOnly?: true
   /** What it has changed: set by the handler that did, for the audit trail. */
   change: RequestChange | undefined
+  /** The member of the mesh that has handed it on; undefined: the client has sent it to this node. */
+  readonly via?: number
+  /** The member of the mesh that it was handed on to, which answers for it. */
+  handedTo?: number
   /** Names the request in the log and in refusals: unique across restarts. Made on first use. */
   readonly id: string
   /** As sent (case-sensitive). */
@@ -102,6 +106,8 @@ export interface HttpRequest {
   path: string
   /** Raw query after `?`, visible ASCII only; empty when there is none. */
   readonly query: string
+  /** `name, value, name, value …` as sent, names in lower case, one pair a line. */
+  readonly headers: readonly string[]
   /** Value of a header by lower-case name; several lines are joined by `, `. */
   header(name: string): string | undefined
   /**

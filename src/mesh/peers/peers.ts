@@ -12,7 +12,7 @@ import { PeerLinks } from './links.ts'
 import type { PeerRoute, PeerRoutes } from './listener.ts'
 import { paths } from './messages.ts'
 
-/** Requests to one peer at once: uploads that are forwarded, copies, and questions. Others wait for a free place. */
+/** Questions to one peer at once, and copies. Others wait for a free place. */
 const connectionsMax = 64
 
 /** A member that has not left. */
@@ -35,7 +35,8 @@ export class Peers {
   readonly links: PeerLinks
   readonly #parts: PeersParts
   readonly #routes = new Map<string, PeerRoute>()
-  readonly #clients = new Map<number, PeerClient>()
+  /** By member and by how many connections each may have. */
+  readonly #clients = new Map<string, PeerClient>()
   #members: readonly MeshMember[] = []
 
   constructor(parts: PeersParts) {
@@ -73,27 +74,31 @@ export class Peers {
     return this.#members.some(({ number }) => number === member)
   }
 
-  /** How a member is asked. Throws a MeshError 'silent' for one that has left or is none. */
-  client(member: number): PeerClient {
+  /**
+   * How a member is asked. Throws a MeshError 'silent' for one that has left or is none. `connections`: requests at
+   * once; those of another number have connections of their own.
+   */
+  client(member: number, connections = connectionsMax): PeerClient {
     const found = this.#members.find(({ number }) => number === member)
     if (found === undefined) throw new MeshError('silent', `there is no member ${member}`)
-    const known = this.#clients.get(member)
+    const key = `${member} ${connections}`
+    const known = this.#clients.get(key)
     if (known?.peer.address === found.address) return known
     known?.close()
     const { credentials, log, time } = this.#parts
     const peer = { member, address: found.address }
-    const client = new PeerClient({ peer, credentials, log, time, connectionsMax })
-    this.#clients.set(member, client)
+    const client = new PeerClient({ peer, credentials, log, time, connectionsMax: connections })
+    this.#clients.set(key, client)
     return client
   }
 
   /** From now on these are the members: streams to them are kept open, those to others end. */
   setMembers(members: readonly MeshMember[]): void {
     this.#members = members.filter(({ state }) => state !== 'left')
-    for (const [member, client] of [...this.#clients]) {
-      if (this.admits(member)) continue
+    for (const [key, client] of [...this.#clients]) {
+      if (this.admits(client.peer.member)) continue
       client.close()
-      this.#clients.delete(member)
+      this.#clients.delete(key)
     }
     this.links.setPeers(this.#members.map(({ number, address }) => ({ member: number, address })))
   }

@@ -21,8 +21,8 @@ const freedBytesMin = 4 * 1024
 
 export class NodeExchange extends EngineExchange implements Kept {
   protected readonly windowBytes = windowBytesMax
-  private readonly req: IncomingMessage
-  private readonly res: ServerResponse
+  protected readonly req: IncomingMessage
+  protected readonly res: ServerResponse
   private totalBytes = 0
   private isReading = false
   private receivedBytes = 0
@@ -253,7 +253,7 @@ export class NodeExchange extends EngineExchange implements Kept {
   }
 
   /** What is left of a body that is being read flows off; node drops an untouched one itself. */
-  private discardBody(): void {
+  protected discardBody(): void {
     this.isWanted = false
     this.flowAsWanted()
   }
@@ -268,7 +268,7 @@ export class NodeExchange extends EngineExchange implements Kept {
     })
   }
 
-  private writeHead(head: ResponseHead, sizeBytes: number | undefined): void {
+  protected writeHead(head: ResponseHead, sizeBytes: number | undefined): void {
     this.discardBody()
     const { res } = this
     if (this.closes) res.shouldKeepAlive = false
