@@ -12,7 +12,13 @@ import type { LogFault, LogSettings } from '../../../src/metadata/lmdb/worker/me
 import { systemTime } from '../../../src/metadata/log/etcd/time.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { systemRandom } from '../../../src/runtime/random.ts'
-import { dispose, type InProcessRegistry, startInProcess, until } from '../in-process.ts'
+import {
+  dispose,
+  type EngineName,
+  type InProcessRegistry,
+  startInProcess,
+  until,
+} from '../in-process.ts'
 import { factsOf } from './member-facts.ts'
 import { foundLog } from './mesh-store.ts'
 import { authorityOf, credentialsOf } from './peer-nodes.ts'
@@ -25,8 +31,10 @@ interface Node {
 export interface MeshRegistriesOptions {
   /** `storage.inline_limit`: blobs above it are files. Default 64 KiB. */
   readonly inlineLimit?: number
-  /** Of the configuration of all. */
-  readonly storage?: Readonly<Record<string, unknown>>
+  /** Of the nodes in turn. Default node. */
+  readonly engines?: readonly EngineName[]
+  /** Sections and keys as in the configuration file, of all nodes. */
+  readonly config?: Readonly<Record<string, unknown>>
 }
 
 export class MeshRegistries {
@@ -36,10 +44,10 @@ export class MeshRegistries {
   readonly registries: InProcessRegistry[] = []
   readonly #nodes: Node[] = []
   readonly #sets = new Map<number, ServingSet>()
-  readonly #storage: Readonly<Record<string, unknown>>
+  readonly #options: MeshRegistriesOptions
 
-  private constructor({ inlineLimit = 65_536, storage }: MeshRegistriesOptions) {
-    this.#storage = { inline_limit: inlineLimit, ...storage }
+  private constructor(options: MeshRegistriesOptions) {
+    this.#options = options
   }
 
   /** Founds a mesh of so many nodes, and starts them all. */
@@ -71,6 +79,11 @@ export class MeshRegistries {
     return this.#nodes[member - 1]!.peers
   }
 
+  /** As its peers see it, the node is dead from now on; clients still reach it. */
+  async cutOff(member: number): Promise<void> {
+    await this.#nodes[member - 1]!.listener.close()
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.registries.map((registry) => dispose(registry)))
     for (const { peers, listener } of this.#nodes) {
@@ -99,9 +112,13 @@ export class MeshRegistries {
 
   #node(log: LogSettings, member: number): Promise<InProcessRegistry> {
     const peers = this.peers(member)
+    const { engines = ['node'], config = {}, inlineLimit = 65_536 } = this.#options
     return startInProcess({
-      engine: 'node',
-      config: { storage: this.#storage },
+      engine: engines[(member - 1) % engines.length]!,
+      config: {
+        ...config,
+        storage: { inline_limit: inlineLimit, ...(config['storage'] as object | undefined) },
+      },
       mesh: {
         member,
         log,
