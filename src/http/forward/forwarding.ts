@@ -52,7 +52,7 @@ export class Forwarding {
   async #pass(request: HttpRequest, response: HttpResponse, member: number): Promise<void> {
     const passing = this.#begin(request, member)
     const { signal } = request
-    const left = () => passing.abort('the client has left')
+    const left = () => passing.abort()
     signal.addEventListener('abort', left, { once: true })
     sendBody(request, response, passing)
     try {
@@ -115,7 +115,7 @@ function sendBody(request: HttpRequest, response: HttpResponse, passing: Passing
       () => {
         // Otherwise the answer came before the body's end, and the rest is of no interest.
         if (response.state !== 'headersSent' && response.state !== 'done') {
-          passing.abort('the body has not come whole')
+          passing.abort()
         }
       },
     )

@@ -78,6 +78,8 @@ export class Passing {
   async answer(): Promise<ForwardedAnswer> {
     try {
       this.#answer = await this.#client.accept(await this.#answered)
+      // Told to whoever reads it; nobody may.
+      this.#answer.on('error', () => undefined)
       return (await readHead(this.#answer, AnswerHead, { time: this.#time })).head
     } catch (error) {
       throw asMeshError(error)
@@ -94,8 +96,9 @@ export class Passing {
   }
 
   /** Ends the connection: to the member it is as if the client had left. */
-  abort(reason = 'the request has ended'): void {
-    this.#asked.destroy(new MeshError('silent', reason))
+  abort(): void {
+    // Without a reason: Node.js would have the socket tell it, which at the end of an answer nobody listens to.
+    this.#asked.destroy()
   }
 
   /** To be called in the end: a connection on which both messages have ended is used again. */
@@ -104,15 +107,20 @@ export class Passing {
     if (!isWhole) this.abort()
   }
 
-  #watch({ lives, quietMs: ms = quietMs }: PassingOptions): void {
+  /** Looks now and then whether anything moves. */
+  #watch({ time, lives, quietMs: ms = quietMs }: PassingOptions): void {
     const asked = this.#asked
-    asked.setTimeout(ms)
-    asked.on('timeout', () => {
+    let before = 0
+    const look = () => {
+      const moved = (asked.socket?.bytesRead ?? 0) + (asked.socket?.bytesWritten ?? 0)
       // Otherwise it is the client that has nothing to say.
       const isAwaited = asked.writableEnded || asked.writableNeedDrain
-      if (isAwaited && !lives()) this.abort('the member has gone silent')
-      else asked.setTimeout(ms)
-    })
+      if (moved === before && isAwaited && !lives()) this.abort()
+      before = moved
+      cancel = time.after(ms, look)
+    }
+    let cancel = time.after(ms, look)
+    asked.once('close', () => cancel())
   }
 
   #drained(): void {
