@@ -8,6 +8,8 @@ import { clientKey, networkKey, networkShare } from '../runtime/client-key.ts'
 export class ClientQuota {
   readonly #perClientMax: number
   readonly #counts = new Map<string, number>()
+  /** Sessions whose end may be written or not, and their clients. */
+  readonly #inDoubt = new Map<string, string>()
   #total = 0
 
   constructor(perClientMax: number) {
@@ -37,6 +39,22 @@ export class ClientQuota {
     if (!this.#counts.has(clientKey(address))) return
     this.#total -= 1
     this.#change(address, -1)
+  }
+
+  /** Counts a session that has ended no more. */
+  end(id: string, address: string): void {
+    this.#inDoubt.delete(id)
+    this.give(address)
+  }
+
+  /** It is not known whether the session has ended: `settle` finds out. */
+  doubt(id: string, address: string): void {
+    this.#inDoubt.set(id, address)
+  }
+
+  /** Counts no more what has ended of those in doubt. */
+  settle(isOpen: (id: string) => boolean): void {
+    for (const [id, address] of this.#inDoubt) if (!isOpen(id)) this.end(id, address)
   }
 
   #requireRoom(key: string, max: number): void {

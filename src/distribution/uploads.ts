@@ -4,9 +4,7 @@
  * (`distribution/upload/turns.ts`). Every acknowledged offset is in the metadata before the client hears of it.
  */
 
-import type { BlobWriter } from '../blobs/port.ts'
 import { recordEvent } from '../metadata/edits.ts'
-import type { MetadataStore } from '../metadata/port.ts'
 import { inTurns } from '../metadata/scan.ts'
 import type { UploadRow } from '../metadata/schema.ts'
 import { type Algorithm, type Digest, defaultAlgorithm } from '../registry/digest.ts'
@@ -15,38 +13,22 @@ import type { RegistryError } from '../registry/errors.ts'
 import { adoptionsPerTurnMax } from '../registry/limits.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { ByteSpan } from '../registry/range.ts'
-import type { Clock } from '../runtime/clock.ts'
-import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import { PerTurn } from '../runtime/per-turn.ts'
-import type { Random } from '../runtime/random.ts'
 import { ClientQuota } from './client-quota.ts'
 import { commitBlob } from './commit-blob.ts'
 import type { UploadBody } from './upload/body.ts'
 import { newUploadId } from './upload/id.ts'
 import { KeptSessions } from './upload/kept-sessions.ts'
-import { isLost, sessionInUse, takenOver, unknownSession } from './upload/refusals.ts'
+import type { UploadsOptions } from './upload/options.ts'
+import {
+  isLost,
+  isUnknownSession,
+  sessionInUse,
+  takenOver,
+  unknownSession,
+} from './upload/refusals.ts'
 import { checkSpan, UploadSession } from './upload/session.ts'
 import { TakenOver, type Turn, UploadTurns } from './upload/turns.ts'
-
-export interface UploadsOptions {
-  readonly metadata: MetadataStore
-  readonly writer: BlobWriter
-  readonly clock: Clock
-  readonly random: Random
-  /** Number of this node in its mesh; undefined: it is alone. */
-  readonly member?: number | undefined
-  /** Bytes up to which a blob lives in the metadata. */
-  readonly inlineLimitBytes: number
-  readonly uploadsPerClientMax: number
-  /** Idle time after which a session is removed, ms. */
-  readonly uploadTtlMs: number
-  /** Serialises what is done to one blob's file: commits here, collection elsewhere. */
-  readonly digestLock: KeyedLock
-  /** Told when a blob's file was put in place anew, so that mappings of an older one go. */
-  readonly onFileReplaced: (digest: Digest) => void
-  /** Told when a blob's file is in place and its row may not be: reconciliation looks after it. */
-  readonly onFileInDoubt: (digest: Digest) => void
-}
 
 /** What a chunk says of itself: its span, when it has a Content-Range. */
 export type ChunkSpan = ByteSpan | undefined
@@ -155,14 +137,17 @@ export class Uploads {
   ): Promise<void> {
     this.#requireOwner(id, user)
     return this.#inTurn(repository, id, body, async (turn) => {
-      const { metadata } = this.#options
-      const isGone = this.#find(id) === undefined
-      if (isGone && metadata.get('links', [repository, digest]) !== undefined) return
+      if (this.#find(id) === undefined && this.#isLinked(repository, digest)) return
       const session = this.#load(repository, id)
       session.expectAlgorithm(digest)
       const isEmpty = body.bodyBytes === 0
-      if (!isEmpty || span !== undefined) await this.#receive(session, span, turn.hold(body))
-      await this.#seal(session, digest, by)
+      try {
+        if (!isEmpty || span !== undefined) await this.#receive(session, span, turn.hold(body))
+        await this.#seal(session, digest, by)
+      } catch (error) {
+        // Its bytes became the blob before, and its end alone was not written: nobody was answered.
+        if (!isUnknownSession(error) || !this.#isLinked(repository, digest)) throw error
+      }
     })
   }
 
@@ -236,6 +221,7 @@ export class Uploads {
   async sweep(): Promise<void> {
     const { metadata, clock, uploadTtlMs } = this.#options
     this.#kept.parkIdle()
+    this.#quota.settle((id) => metadata.get('uploads', id) !== undefined)
     for (const key of await this.#expiredIds()) {
       // Somebody is at it: then it has not expired, or the next sweep finds it.
       await this.#whenFree(key, async () => {
@@ -285,6 +271,10 @@ export class Uploads {
   #requireOwner(id: string, user: string | undefined): void {
     const owner = this.#find(id)?.owner
     if (owner !== undefined && owner !== user) throw unknownSession(id)
+  }
+
+  #isLinked(repository: RepositoryName, digest: Digest): boolean {
+    return this.#options.metadata.get('links', [repository, digest]) !== undefined
   }
 
   #row(repository: RepositoryName, id: string): UploadRow {
@@ -346,11 +336,13 @@ export class Uploads {
     } catch (error) {
       if (isLost(error)) throw await this.#giveUp(session)
       if (isDigestMismatch(error)) await this.#drop(session)
-      else this.#kept.park(session)
+      else {
+        this.#kept.park(session)
+        this.#quota.doubt(session.id, session.row.client)
+      }
       throw error
     }
-    this.#kept.delete(session.id)
-    this.#quota.give(session.row.client)
+    this.#ended(session)
     await session.discardLeftover()
   }
 
@@ -388,8 +380,12 @@ export class Uploads {
       checks: [],
       changes: [{ change: 'delete', in: 'uploads', key: session.id }],
     })
-    this.#kept.delete(session.id)
-    this.#quota.give(session.row.client)
+    this.#ended(session)
     await session.discard()
+  }
+
+  #ended({ id, row }: UploadSession): void {
+    this.#kept.delete(id)
+    this.#quota.end(id, row.client)
   }
 }

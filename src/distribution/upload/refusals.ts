@@ -48,6 +48,10 @@ export function unknownSession(id: string): RegistryError {
   return new RegistryError('BLOB_UPLOAD_UNKNOWN', { detail: { upload: id } })
 }
 
+export function isUnknownSession(error: unknown): boolean {
+  return error instanceof RegistryError && error.kind === 'BLOB_UPLOAD_UNKNOWN'
+}
+
 /** The file is not there or holds less than was acknowledged: a crash took it. */
 export function isLost(error: unknown): boolean {
   return error instanceof RegistryError && isDamage(error.cause)

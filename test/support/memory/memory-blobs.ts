@@ -84,7 +84,9 @@ export class MemoryBlobs implements DriverReader, DriverWriter, BlobBin, BlobInv
 
   adopt(uploadId: string, _algorithm: Algorithm, offsetBytes: number): GrowingBlob {
     const kept = this.uploads.get(uploadId) ?? new Uint8Array(0)
-    if (kept.byteLength < offsetBytes) throw new Error('upload file is too short')
+    if (kept.byteLength < offsetBytes) {
+      throw new RegistryError('UNKNOWN', { cause: damage('upload file is too short') })
+    }
     this.uploads.set(uploadId, kept.slice(0, offsetBytes))
     this.adoptedCount += 1
     return new MemoryUpload(this, uploadId)

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { Uploads, type UploadsOptions } from '../../../src/distribution/uploads.ts'
+import type { UploadsOptions } from '../../../src/distribution/upload/options.ts'
+import { Uploads } from '../../../src/distribution/uploads.ts'
 import { RegistryError } from '../../../src/registry/errors.ts'
 import { smallSessionsMax } from '../../../src/registry/limits.ts'
 import { KeyedLock } from '../../../src/runtime/keyed-lock.ts'
@@ -9,6 +10,7 @@ import { MemoryBlobs } from '../../support/memory/memory-blobs.ts'
 import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { asName, sha256, someBytes } from '../../support/registry-client.ts'
 import { bodyOf, emptyBody, wholeBody } from '../../support/upload-bodies.ts'
+import { withCommit } from '../../support/with-commit.ts'
 
 const app = asName('app')
 const ttlMs = 60 * 60 * 1000
@@ -379,5 +381,80 @@ describe('many large uploads at once', () => {
     const kept = metadata.get('uploads', id)!.bytes!
     expect(kept).toEqual(Uint8Array.from(content))
     expect(kept.buffer.byteLength).toBe(content.byteLength)
+  })
+})
+
+describe('an end that nobody was told of', () => {
+  const bytes = someBytes(5000)
+  const digest = sha256(bytes)
+  const finish = (of: Uploads, id: string, body = emptyBody(), at = app) =>
+    of.finish(at, id, digest, undefined, body, 'somebody')
+
+  /** The next commit of a blob is written but for these changes, and says that it does not know. */
+  function losing(isLost: (change: { readonly change: string; readonly in?: string }) => boolean) {
+    let isNext = true
+    const commit: typeof metadata.commit = async (transaction) => {
+      const isBlob = transaction.changes.some(({ change }) => change === 'arrive')
+      if (!isBlob || !isNext) return metadata.commit(transaction)
+      isNext = false
+      const changes = transaction.changes.filter((change) => !isLost(change))
+      await metadata.commit({ ...transaction, changes })
+      throw new RegistryError('OUTCOME_UNKNOWN')
+    }
+    return makeUploads({ metadata: withCommit(metadata, commit) })
+  }
+
+  test('the session is there and its bytes are the blob: the next request is told so', async () => {
+    const held = losing((change) => change.in === 'uploads')
+    const id = await held.open(app, undefined, 'c')
+    await held.append(app, id, undefined, wholeBody(bytes))
+    await expect(finish(held, id)).rejects.toMatchObject({ kind: 'OUTCOME_UNKNOWN' })
+    expect(held.offset(app, id)).toBe(5000)
+    await finish(held, id)
+    expect(() => held.offset(app, id)).toThrow('unknown')
+    expect(held.openCount).toBe(0)
+  })
+
+  test('so is one that sends the last bytes with it', async () => {
+    const held = losing((change) => change.in === 'uploads')
+    const id = await held.open(app, undefined, 'c')
+    await held.append(app, id, undefined, wholeBody(bytes.subarray(0, 3000)))
+    const last = () => wholeBody(bytes.subarray(3000))
+    await expect(finish(held, id, last())).rejects.toMatchObject({ kind: 'OUTCOME_UNKNOWN' })
+    await finish(held, id, last())
+    expect(held.openCount).toBe(0)
+  })
+
+  test('without the rows of the blob the session is lost, and the client starts anew', async () => {
+    const held = losing(() => true)
+    const id = await held.open(app, undefined, 'c')
+    await held.append(app, id, undefined, wholeBody(bytes))
+    await expect(finish(held, id)).rejects.toMatchObject({ kind: 'OUTCOME_UNKNOWN' })
+    await expect(finish(held, id)).rejects.toMatchObject({ kind: 'BLOB_UPLOAD_UNKNOWN' })
+  })
+
+  test('a session of another repository is unknown, whatever is there', async () => {
+    const id = await open()
+    const whole = await open()
+    await append(whole, bytes)
+    await finish(uploads, whole)
+    await append(id, bytes)
+    const other = asName('other')
+    await uploads.pushWhole(other, digest, 'c', wholeBody(bytes), 'somebody')
+    const refused = finish(uploads, id, emptyBody(), other)
+    await expect(refused).rejects.toMatchObject({ kind: 'BLOB_UPLOAD_UNKNOWN' })
+    expect(uploads.offset(app, id)).toBe(5000)
+  })
+
+  test('an end that was written after all is counted no more', async () => {
+    const held = losing(() => false)
+    const id = await held.open(app, undefined, 'c')
+    await held.append(app, id, undefined, wholeBody(bytes))
+    await expect(finish(held, id)).rejects.toMatchObject({ kind: 'OUTCOME_UNKNOWN' })
+    expect(held.openCount).toBe(1)
+    await held.sweep()
+    expect(held.openCount).toBe(0)
+    await held.sweep()
+    expect(held.openCount).toBe(0)
   })
 })
