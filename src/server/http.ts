@@ -16,8 +16,8 @@ import { RequestLog } from '../http/request-log.ts'
 import { engineRefusal, respondError } from '../http/respond-error.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { forwarding } from './forward.ts'
 import { type HttpParts, type Late, makeHandlers } from './handlers.ts'
+import { forwarding } from './mesh/forward.ts'
 import { tlsFilesOf } from './tls-watch.ts'
 
 /** Builds the engine (not listening yet) and everything between it and the use cases. */
@@ -40,7 +40,9 @@ export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEn
   const { shutdownTimeoutMs } = config.server
   const { engine, notice, isFallback } = await loadEngine(
     config.server.engine,
-    mesh === undefined ? options : forwarding(options, { ...mesh, life, shutdownTimeoutMs }),
+    mesh === undefined
+      ? options
+      : forwarding(options, { ...mesh, metadata, life, shutdownTimeoutMs }),
   )
   life.opened('engine', engine, (one) => one.close())
   late.engine = engine

@@ -1,4 +1,6 @@
-/** @module What the upload sessions of a registry stand on. */
+/**
+ * @module What the upload sessions of a registry stand on: stores, seams and bounds.
+ */
 import type { BlobWriter } from '../../blobs/port.ts'
 import type { MetadataStore } from '../../metadata/port.ts'
 import type { Digest } from '../../registry/digest.ts'

@@ -23,8 +23,8 @@ export interface Arrived {
 
 export interface ForwardRouteOptions {
   readonly time: Time
-  /** Whether a request for this path is one for this node. */
-  readonly takes: (path: string) => boolean
+  /** Whether the request is one for this node. */
+  readonly takes: (head: ForwardedRequest) => boolean
   /** Answers it. Never throws. */
   readonly serve: (arrived: Arrived) => void
 }
@@ -46,7 +46,7 @@ export class ForwardRoute implements PeerRoute {
     const { time, takes, serve } = this.#options
     const { head, bytes } = await readHead(request, RequestHead, { ms: headMs, time })
     requireLength(request, head, bytes)
-    if (!takes(head.path)) {
+    if (!takes(head)) {
       throw new MeshError('message', 'the request is none that is handed on to this node')
     }
     const ended = new Promise<void>((resolve) => response.once('close', resolve))
