@@ -27,16 +27,18 @@ export interface Outcome {
 /** What a run without any complaint looks like. */
 export const CLEAN = { result: 'Pass', failed: 0, broken: 0, skipped: 0, complaints: [] }
 
-/** Runs the suite against a server of its own (or `FASTREGISTRY_TEST_URL`). */
+/** Runs the suite against a server of its own, or one that is there (else `FASTREGISTRY_TEST_URL`). */
 export async function conformance(
   context: TestContext,
-  options: RegistryOptions,
+  options: RegistryOptions | { readonly address: string },
   env: Readonly<Record<string, string>>,
 ): Promise<Outcome> {
   const suite = await suitePath()
   if (!existsSync(suite)) skipLoudly(context, `${suite} not built (run test/conformance/setup.sh)`)
-  const { FASTREGISTRY_TEST_URL: foreign } = process.env
-  const registry = foreign === undefined ? await startRegistry(options) : undefined
+  const { FASTREGISTRY_TEST_URL } = process.env
+  const foreign = 'address' in options ? options.address : FASTREGISTRY_TEST_URL
+  const own = 'address' in options ? {} : options
+  const registry = foreign === undefined ? await startRegistry(own) : undefined
   const results = await mkdtemp(join(tmpdir(), 'fastregistry-conformance-'))
   try {
     const output = await runSuite(suite, results, {
