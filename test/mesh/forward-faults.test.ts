@@ -183,7 +183,7 @@ describe('who may', () => {
 
   test('a client is counted once, and where its request is answered', async () => {
     const limited = await MeshRegistries.start(logOf('limits'), 2, {
-      config: { limits: { requests_per_second: 3 } },
+      config: { limits: { requests_per_second: 3, bytes_per_second: 100_000 } },
     })
     try {
       const [first, second] = limited.registries.map(({ client }) => client)
@@ -195,6 +195,12 @@ describe('who may', () => {
       expect(answers.some((answer) => answer.status === 503)).toBe(true)
       expect((await second!.get('/v2/')).status).toBe(200)
       expect(answers.find(({ status }) => status === 503)!.headers['retry-after']).toBeDefined()
+      // Nor the bytes: what a session has taken is booked where it is.
+      await until(async () => (await second!.request('PATCH', location)).status === 202)
+      const sent = await second!.request('PATCH', location, { body: someBytes(400_000) })
+      expect(sent.status).toBe(202)
+      expect((await first!.get('/v2/')).status).toBe(503)
+      expect((await second!.get('/v2/')).status).toBe(200)
     } finally {
       await limited.stop()
     }

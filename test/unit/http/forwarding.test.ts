@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { HttpRequest, HttpResponse } from '../../../src/http/engine/port.ts'
+import { ClientGone, type HttpRequest, type HttpResponse } from '../../../src/http/engine/port.ts'
 import { carriedHeaders } from '../../../src/http/forward/exchange.ts'
 import { Forwarding, passingMax } from '../../../src/http/forward/forwarding.ts'
 import type { ForwardedAnswer, ForwardedRequest } from '../../../src/mesh/forward/messages.ts'
@@ -20,6 +20,7 @@ class Incoming {
   bodyBytes: number | undefined = 100
   send: (bytes: Uint8Array) => void = () => undefined
   end: () => void = () => undefined
+  leave: () => void = () => undefined
 
   get signal(): AbortSignal {
     return new AbortController().signal
@@ -29,8 +30,9 @@ class Incoming {
 
   readBody(onChunk: (bytes: Uint8Array) => void): Promise<void> {
     this.send = onChunk
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       this.end = resolve
+      this.leave = () => reject(new ClientGone())
     })
   }
 
@@ -182,6 +184,24 @@ describe('a request that is handed to a member', () => {
     await done
     expect(response.isLast).toBe(true)
     expect(response.heads).toEqual([[202, 0]])
+  })
+
+  test('to the member, a body that breaks off is a client that has left', async () => {
+    const way = new Way()
+    const { request } = pass(way)
+    request.leave()
+    await turn()
+    expect(way.calls).toEqual(['abort'])
+  })
+
+  test('a body whose answer has come is not cut: it is of no interest any more', async () => {
+    const way = new Way()
+    const { request, done } = pass(way)
+    way.give(answer)
+    await done
+    request.leave()
+    await turn()
+    expect(way.calls).toEqual(['close'])
   })
 
   test('what is about the connection stays behind', () => {
