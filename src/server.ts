@@ -126,7 +126,7 @@ async function start(
   const { gate } = signed
   const of = { storage, useCases, readManifest, logger, life }
   const shared = { ...of, isForAll, answered, gate }
-  const { mirrors, syncs, syncCounters } = await openFollowers(config, shared, signed)
+  const { mirrors, syncs, syncCounters } = await openFollowers(config, shared, signed, mesh)
   const health = makeHealth(storage)
   const shown: StatusParts = {
     storage,

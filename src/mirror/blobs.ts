@@ -174,10 +174,10 @@ export class MirrorBlobs {
   }
 
   #start(repository: MirroredRepository, digest: Digest, deadline: number): Flight {
-    const { clock, flights, logger, metadata } = this.#context
+    const { clock, flights, logger, metadata, sharing } = this.#context
     const { mirror } = repository
     const startedAt = clock.monotonic()
-    const source = new UpstreamBlob({
+    const upstream = new UpstreamBlob({
       repository,
       digest,
       askSize: () => this.#proofs.sizeOf(repository, digest, deadline),
@@ -189,7 +189,7 @@ export class MirrorBlobs {
       deadline,
       repository: repository.name,
       owner: this.#ownerOf(mirror),
-      source,
+      source: sharing?.sourceOf(upstream, repository.name, digest) ?? upstream,
       mayStore: (sizeBytes) => this.#eviction.mayStore(mirror, sizeBytes),
     })
     const { fill } = flight

@@ -2,11 +2,13 @@
  * @module What the parts of the mirrors share.
  */
 
+import type { FillSource } from '../blobs/fill/source.ts'
 import type { Room } from '../blobs/port.ts'
 import type { BlobFlights } from '../distribution/blob-flights.ts'
 import type { ManifestPushes } from '../distribution/push-manifest.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Logger } from '../observability/logger.ts'
+import type { Digest } from '../registry/digest.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import type { Witness } from '../signing/attest/witness.ts'
@@ -37,6 +39,13 @@ export interface MirrorContext {
   readonly gate: MirrorGate
   /** Undefined: no other node has the mirrors. */
   readonly shared?: SharedMirrors | undefined
+  /** Where blobs come from instead of upstream, which `own` asks; undefined: the registry is alone. */
+  readonly sharing?: BlobSharing | undefined
+}
+
+/** Other nodes that fetch the same blobs. */
+export interface BlobSharing {
+  sourceOf(own: FillSource, repository: string, digest: Digest): FillSource
 }
 
 /**

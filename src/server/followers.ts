@@ -3,6 +3,7 @@
  * counts of us. Nothing runs where none is configured.
  */
 import type { Config } from '../config/config.ts'
+import type { Mirrors } from '../mirror/mirrors.ts'
 import { SyncCounters } from '../observability/metrics/sync.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { systemRandom } from '../runtime/random.ts'
@@ -14,6 +15,8 @@ import { type SourceParts, SyncEngine } from '../sync/runs/engine.ts'
 import { NameOwners } from '../sync/selection/names.ts'
 import { Accounts } from '../upstream/account.ts'
 import { sleep } from '../upstream/sleep.ts'
+import { shareFills } from './mesh/fills.ts'
+import type { MeshNode } from './mesh/node.ts'
 import { openMirrors } from './mirrors.ts'
 import type { OpenedSignatures } from './signatures.ts'
 import type { SyncParts } from './sync/parts.ts'
@@ -69,6 +72,7 @@ export async function openFollowers(
   config: Config,
   shared: Omit<SyncParts, 'mirrors' | 'accounts' | 'counters'>,
   { mirrorGate, attest }: Pick<OpenedSignatures, 'mirrorGate' | 'attest'>,
+  mesh: MeshNode | undefined,
 ) {
   const { storage, useCases, readManifest, logger, life } = shared
   const { tagLocks, flights, jobs, shared: work } = useCases.writes
@@ -84,8 +88,9 @@ export async function openFollowers(
     witness,
     jobs,
     work,
+    sharing: mesh && shareFills(mesh, storage, () => mirrors),
   }
-  const mirrors = await openMirrors(config, storage, mirrorParts)
+  const mirrors: Mirrors | undefined = await openMirrors(config, storage, mirrorParts)
   life.opened('mirrors', mirrors, (one) => one?.close())
   const syncCounters = new SyncCounters()
   const syncParts = { ...shared, accounts, mirrors, counters: syncCounters }

@@ -13,7 +13,7 @@ import type { TagLocks } from '../distribution/tag-locks.ts'
 import type { Jobs } from '../jobs/jobs.ts'
 import { LeadTaken } from '../jobs/leads.ts'
 import type { SharedWork } from '../mesh/shared-work.ts'
-import type { SharedMirrors } from '../mirror/context.ts'
+import type { BlobSharing, SharedMirrors } from '../mirror/context.ts'
 import { Mirrors } from '../mirror/mirrors.ts'
 import type { MirrorGate } from '../mirror/verification.ts'
 import type { Logger } from '../observability/logger.ts'
@@ -53,6 +53,8 @@ export interface MirrorParts {
   readonly jobs: Jobs
   /** What is shared with the other nodes of a mesh; undefined: there are none. */
   readonly work: SharedWork | undefined
+  /** Other nodes that fetch the same; undefined: the registry is alone. */
+  readonly sharing?: BlobSharing | undefined
 }
 
 /** Of whatever makes room in the mirrors. */
@@ -76,9 +78,10 @@ function sharedMirrors({ ticks }: SharedWork, jobs: Jobs, { metadata }: Storage)
 export async function openMirrors(
   config: Config,
   storage: Storage,
-  { logger, tagLocks, readManifest, flights, accounts, gate, witness, jobs, work }: MirrorParts,
+  { logger, tagLocks, readManifest, flights, accounts, gate, witness, ...rest }: MirrorParts,
 ): Promise<Mirrors | undefined> {
   if (config.mirrors.length === 0) return undefined
+  const { jobs, work, sharing } = rest
   const { metadata, writer, digestLock, blobs } = storage
   const parts = {
     clock: systemClock,
@@ -99,6 +102,7 @@ export async function openMirrors(
     clock: systemClock,
     logger,
     witness,
+    sharing,
     pushes: new ManifestPushes(metadata, mirrorPolicy, systemClock, parts),
     deletes: new Deletes(jobs.storeOf(evictionLead), true, parts),
     shared: work && sharedMirrors(work, jobs, storage),

@@ -33,6 +33,7 @@ export interface MeshRegistriesOptions {
   readonly inlineLimit?: number
   /** Of the nodes in turn. Default node. */
   readonly engines?: readonly EngineName[]
+  readonly mirrors?: readonly Readonly<Record<string, unknown>>[]
   /** Sections and keys as in the configuration file, of all nodes. */
   readonly config?: Readonly<Record<string, unknown>>
 }
@@ -112,13 +113,14 @@ export class MeshRegistries {
 
   #node(log: LogSettings, member: number): Promise<InProcessRegistry> {
     const peers = this.peers(member)
-    const { engines = ['node'], config = {}, inlineLimit = 65_536 } = this.#options
+    const { engines = ['node'], config = {}, mirrors = [], inlineLimit = 65_536 } = this.#options
     return startInProcess({
       engine: engines[(member - 1) % engines.length]!,
       config: {
         ...config,
         storage: { inline_limit: inlineLimit, ...(config['storage'] as object | undefined) },
       },
+      mirrors,
       mesh: {
         member,
         log,
