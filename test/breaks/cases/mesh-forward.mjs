@@ -15,6 +15,7 @@ const forwarding = 'src/http/forward/forwarding.ts'
 const exchange = 'src/http/forward/exchange.ts'
 const passing = 'src/mesh/forward/passing.ts'
 const messages = 'src/mesh/forward/messages.ts'
+const fills = 'src/mesh/fills.ts'
 const owners = 'src/server/mesh/owners.ts'
 const wiring = 'src/server/mesh/forward.ts'
 
@@ -193,6 +194,34 @@ export const BREAKS = [
     find: 'if ((socket as TLSSocket).authorized) cancel()',
     replace: 'if (socket !== undefined) cancel()',
     guard: onTheWay,
+  },
+  {
+    what: 'fills: each node asks upstream for a blob itself',
+    file: 'src/mirror/blobs.ts',
+    find: 'source: sharing?.sourceOf(upstream, repository.name, digest) ?? upstream,',
+    replace: 'source: sharing === undefined ? upstream : upstream,',
+    guard: vitest('mesh', 'test/mesh/fills.test.ts'),
+  },
+  {
+    what: 'fills: a member fetches for the others though it is not the filler',
+    file: fills,
+    find: 'if (this.fillerOf(digest) !== this.#parts.member) {',
+    replace: 'if (repository.length === 0) {',
+    guard: vitest('mesh', 'test/mesh/fills.test.ts'),
+  },
+  {
+    what: 'fills: a filler that does not give is the end of it',
+    file: fills,
+    find: 'return ask(deadline).catch(() => this.#own.open(offset, deadline))',
+    replace: 'return ask(deadline)',
+    guard: vitest('unit', 'test/unit/mesh/fills.test.ts'),
+  },
+  {
+    what: 'fills: a filler that has died is waited for',
+    file: fills,
+    find: 'else asked.destroy()\n  }\n  let cancel',
+    replace: '}\n  let cancel',
+    guard: vitest('unit', 'test/unit/mesh/fills.test.ts'),
   },
   {
     what: 'uploads: a session whose end alone was lost sends its client back to the start',
