@@ -41,7 +41,7 @@ beforeAll(async () => {
   if (etcdVersion === undefined) return
   etcd = await EtcdCluster.start()
   mesh = await MeshRegistries.start({ endpoints: etcd.endpoints, cluster: 'schedules' }, 2, {
-    storage: { gc },
+    config: { storage: { gc } },
   })
   startedAt = Date.now()
 })
