@@ -9,6 +9,7 @@ import type { Tag } from '../registry/tag.ts'
 import type { EventRow } from './rows/events.ts'
 import type { JobRow, PlanRow } from './rows/jobs.ts'
 import type {
+  CopyRow,
   EndedPinsRow,
   LeadRow,
   MemberRow,
@@ -97,6 +98,8 @@ export interface BlobRow {
   readonly createdAt: Timestamp
   /** When a commit, a mount or a manifest last relied on it: collection checks and compares it. */
   readonly linkedAt: Timestamp
+  /** In a mesh: which members own the file. Absent: its digest says it (`mesh/placement.ts`). */
+  readonly group?: number
 }
 
 export interface LinkRow {
@@ -174,6 +177,7 @@ export interface TrashRow {
   readonly place: 'inline' | 'file'
   readonly createdAt: Timestamp
   readonly trashedAt: Timestamp
+  readonly group?: number
 }
 
 /** Protects a digest from every rule and from deletion. */
@@ -271,6 +275,8 @@ export interface Databases {
   readonly ticks: { key: string; row: TickRow }
   /** Pieces of a body that is too long for one entry: member, then the entry's number. */
   readonly parts: { key: readonly [string, string]; row: Uint8Array }
+  /** Files of blobs on this node, in a mesh. */
+  readonly copies: { key: Digest; row: CopyRow }
   /** Where this node stands in the log: `applied`. */
   readonly places: { key: string; row: PlaceRow }
 }
@@ -321,7 +327,10 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
   blobs: {
     scope: 'shared',
     values: 'msgpack',
-    shapes: [['sizeBytes', 'place', 'createdAt', 'linkedAt']],
+    shapes: [
+      ['sizeBytes', 'place', 'createdAt', 'linkedAt'],
+      ['sizeBytes', 'place', 'createdAt', 'linkedAt', 'group'],
+    ],
   },
   blobBytes: { scope: 'shared', values: 'binary' },
   links: { scope: 'shared', values: 'msgpack', shapes: [['linkedAt']] },
@@ -385,5 +394,6 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
   leads: { scope: 'shared', values: 'msgpack' },
   ticks: { scope: 'shared', values: 'msgpack' },
   parts: { scope: 'shared', values: 'binary' },
+  copies: { scope: 'local', values: 'msgpack', shapes: [['bytes', 'role', 'addedAt', 'pulledAt']] },
   places: { scope: 'local', values: 'msgpack' },
 }

@@ -183,7 +183,7 @@ class Sweep {
     if (row.linkedAt !== at) return 'used-again'
     if (this.#holders.has(digest)) return 'in-a-repository'
     if (this.#parents.has(digest)) return 'in-a-manifest'
-    const { sizeBytes, createdAt, place } = row
+    const { sizeBytes, createdAt, place, group } = row
     this.#rows.delete('blobs', digest)
     this.#lastBlob = undefined
     this.#rows.delete('candidates', digest)
@@ -191,7 +191,8 @@ class Sweep {
       this.#rows.delete('blobBytes', digest)
       return undefined
     }
-    this.#rows.put('trash', digest, { sizeBytes, place, createdAt, trashedAt: this.#batch.at })
+    const trashed = { sizeBytes, place, createdAt, trashedAt: this.#batch.at }
+    this.#rows.put('trash', digest, group === undefined ? trashed : { ...trashed, group })
     return place === 'file' ? 'bytes-left' : undefined
   }
 

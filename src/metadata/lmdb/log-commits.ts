@@ -7,6 +7,7 @@ import { nextTurn } from '../../runtime/next-turn.ts'
 import { SupervisedTask } from '../../runtime/supervised-task.ts'
 import type { LongTask } from '../../runtime/worker-pool.ts'
 import type { Control, SeenEntry } from '../entry.ts'
+import type { CopyNews } from '../log/copy-news.ts'
 import type { ReadGate } from '../port.ts'
 import type { SessionRow } from '../rows/mesh.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
@@ -27,7 +28,8 @@ export interface RunOfLog {
   readonly boot: number
   readonly applied: number
   readonly sessions: readonly (readonly [number, SessionRow])[]
-  readonly submit: (controls: readonly Control[]) => void
+  /** `ended`: they were applied or are void; never called when the run ends before. */
+  readonly submit: (controls: readonly Control[], ended?: () => void) => void
   readonly head: () => Promise<number>
   readonly isSilent: () => boolean
   readonly durable: () => number
@@ -44,6 +46,10 @@ export interface LogCommitsParts {
   readonly onFault: (fault: LogFault) => void
   /** Entries were applied, and reads here show them. */
   readonly onSeen?: (entries: readonly SeenEntry[]) => void
+  /** A run has begun; that before is over. */
+  readonly onRun?: (run: RunOfLog) => void
+  /** What applied entries mean to the files of blobs here, in order. Reads here show them. */
+  readonly onCopies?: (news: readonly CopyNews[]) => void
 }
 
 interface Batch {
@@ -57,6 +63,8 @@ export class LogCommits implements Commits {
   readonly #writer: SupervisedTask<LogWriterRequest, LogWriterReply>
   readonly #sent = new Map<number, Batch>()
   readonly #heads = new Map<number, (index: number | undefined) => void>()
+  /** Told when controls that were sent under a number are over. */
+  readonly #said = new Map<number, () => void>()
   #gate: ReadGate = closedGate
   #queue: WaitingCommit[] = []
   #waitingCount = 0
@@ -127,6 +135,11 @@ export class LogCommits implements Commits {
         this.#listener.retell(reply.effects)
         this.#gate.onSeen(reply.entries)
         this.#parts.onSeen?.(reply.entries)
+        if (reply.copies.length > 0) this.#parts.onCopies?.(reply.copies)
+        break
+      case 'said':
+        this.#said.get(reply.id)?.()
+        this.#said.delete(reply.id)
         break
       case 'settled':
         this.#refresh()
@@ -173,13 +186,11 @@ export class LogCommits implements Commits {
     this.#listener.refresh()
     this.#durable = applied
     this.#isSilent = false
-    this.#gate = this.#parts.startGate({
+    const run: RunOfLog = {
       boot,
       applied,
       sessions,
-      submit: (controls) => {
-        this.#writer.post({ kind: 'say', controls })
-      },
+      submit: (controls, ended) => this.#submit(controls, ended),
       head: () => this.#head(),
       isSilent: () => this.#isSilent,
       durable: () => this.#durable,
@@ -189,8 +200,20 @@ export class LogCommits implements Commits {
       truncate: (index) => {
         this.#writer.post({ kind: 'truncate', index })
       },
-    })
+    }
+    this.#parts.onRun?.(run)
+    this.#gate = this.#parts.startGate(run)
     this.#gate.onShown(this.#listener.shown())
+  }
+
+  #submit(controls: readonly Control[], ended: (() => void) | undefined): void {
+    if (ended === undefined) {
+      this.#writer.post({ kind: 'say', controls })
+      return
+    }
+    const id = this.#nextId++
+    this.#said.set(id, ended)
+    this.#writer.post({ kind: 'say', controls, id })
   }
 
   #head(): Promise<number> {
@@ -250,6 +273,7 @@ export class LogCommits implements Commits {
     this.#queue = []
     for (const answer of this.#heads.values()) answer(undefined)
     this.#heads.clear()
+    this.#said.clear()
     this.#listener.doubt()
   }
 }

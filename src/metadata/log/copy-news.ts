@@ -37,6 +37,11 @@ export function copyNewsOf(entry: AppliedEntry, member: number, boot: number): C
   return { isPresent, pinsUsed, pinsRevoked, blobsLoose }
 }
 
+/** Whether there is anything in it. */
+export function isCopyNews({ isPresent, pinsUsed, pinsRevoked, blobsLoose }: CopyNews): boolean {
+  return isPresent || pinsUsed.length + pinsRevoked.length + blobsLoose.length > 0
+}
+
 function pinsIn({ checks }: Transaction, member: number, boot: number): number[] {
   return checks
     .flatMap((it) => (it.check === 'held' ? it.copies : []))

@@ -61,6 +61,17 @@ export interface EndedPinsRow {
   readonly pins: readonly number[]
 }
 
+/** A blob's file on this node. */
+export interface CopyRow {
+  readonly bytes: number
+  /** `owner`: others count on it. `cache`: it was fetched for pulls, and goes when room is short. */
+  readonly role: 'owner' | 'cache'
+  /** By this node's clock: the file was not written to since, ms since the epoch. */
+  readonly addedAt: number
+  /** Coarse. */
+  readonly pulledAt: number
+}
+
 /** The last entry of the log that this node has applied. */
 export interface PlaceRow {
   /** Which log it is of (`SequencedLog.identity`). */

@@ -7,6 +7,7 @@ import { systemClock } from '../../../runtime/clock.ts'
 import { toWorkerFailure } from '../../../runtime/worker-failure.ts'
 import { type Effect, effectsOf } from '../../effects.ts'
 import type { AppliedEntry, SeenEntry } from '../../entry.ts'
+import { type CopyNews, copyNewsOf, isCopyNews } from '../../log/copy-news.ts'
 import type { SequencedLog } from '../../log/port.ts'
 import { Replica, type ReplicaListener } from '../../log/replica.ts'
 import type { Settled } from '../../log/sender.ts'
@@ -98,6 +99,9 @@ class LogWriter {
   readonly #waiting = new Map<number, Waiting>()
   /** Numbers of orders by request. */
   readonly #orders = new Map<number, number>()
+  /** Who wants to hear when an order of controls is over: by its number. */
+  readonly #said = new Map<number, number>()
+  readonly #copyNewsOf: (entry: AppliedEntry) => CopyNews
   #isSilent = false
 
   constructor(
@@ -118,6 +122,7 @@ class LogWriter {
     const sessions = this.#sessions()
     const known = sessions.find(([number]) => number === member)?.[1].boot ?? 0
     const boot = nextBoot(bootFile, known)
+    this.#copyNewsOf = (entry) => copyNewsOf(entry, member, boot)
     this.#replica = new Replica({
       log,
       identity,
@@ -143,7 +148,7 @@ class LogWriter {
         this.#withdraw(request.id)
         break
       case 'say':
-        this.#replica.submit({ controls: request.controls, transactions: [] })
+        this.#submitControls(request)
         break
       case 'head':
         this.#askHead(request.id)
@@ -224,7 +229,17 @@ class LogWriter {
     this.#orders.set(id, order)
   }
 
+  #submitControls({ controls, id }: Extract<LogWriterRequest, { kind: 'say' }>): void {
+    const order = this.#replica.submit({ controls, transactions: [] })
+    if (id !== undefined) this.#said.set(order, id)
+  }
+
   #onSettled({ id: order, index, fate, outcomes }: Settled): void {
+    const said = this.#said.get(order)
+    if (said !== undefined) {
+      this.#said.delete(order)
+      this.#say({ kind: 'said', id: said })
+    }
     const waiting = this.#waiting.get(order)
     if (waiting === undefined) return
     this.#waiting.delete(order)
@@ -290,7 +305,9 @@ class LogWriter {
     })
     const others = applied.filter(({ member }) => member !== this.#member)
     const count = others.reduce((sum, { body }) => sum + body.transactions.length, 0)
-    this.#say({ kind: 'seen', entries, effects, others: count, durable: this.#replica.durable })
+    const copies = applied.map(this.#copyNewsOf).filter(isCopyNews)
+    const { durable } = this.#replica
+    this.#say({ kind: 'seen', entries, effects, others: count, copies, durable })
   }
 
   #report(fault: LogFault): void {

@@ -5,6 +5,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { WorkerFailure } from '../../../runtime/worker-failure.ts'
 import type { Effect } from '../../effects.ts'
 import type { Control, SeenEntry } from '../../entry.ts'
+import type { CopyNews } from '../../log/copy-news.ts'
 import type { EtcdLogOptions } from '../../log/etcd/log.ts'
 import type { SessionRow } from '../../rows/mesh.ts'
 import type { CommitOutcome, Transaction } from '../../transaction.ts'
@@ -49,7 +50,8 @@ export type LogWriterRequest =
   | { readonly kind: 'commit'; readonly id: number; readonly transactions: readonly Transaction[] }
   /** The caller has waited long enough. */
   | { readonly kind: 'withdraw'; readonly id: number }
-  | { readonly kind: 'say'; readonly controls: readonly Control[] }
+  /** `id`: the writer is to say when it is over. */
+  | { readonly kind: 'say'; readonly controls: readonly Control[]; readonly id?: number }
   /** Asks for the last entry of the log. */
   | { readonly kind: 'head'; readonly id: number }
   /** Where the log is reached too. */
@@ -72,6 +74,8 @@ export type LogWriterReply =
       readonly effects: readonly Effect[]
       /** Transactions of other nodes among them. */
       readonly others: number
+      /** What they mean to the files of blobs here: of those that mean something, in order. */
+      readonly copies: readonly CopyNews[]
       /** The last entry that a loss of power cannot take. */
       readonly durable: number
     }
@@ -87,6 +91,8 @@ export type LogWriterReply =
   /** Nothing of it was done, nor will be. */
   | { readonly kind: 'not-done'; readonly id: number }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: WorkerFailure }
+  /** What was said under that id was applied, or is void. */
+  | { readonly kind: 'said'; readonly id: number }
   /** Undefined: the log cannot be asked. */
   | { readonly kind: 'head'; readonly id: number; readonly index: number | undefined }
   /** Whether the log leaves an own entry unanswered for longer than usual. */
