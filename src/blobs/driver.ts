@@ -100,6 +100,8 @@ export interface BlobBin {
    * on it and its way to the trash may have failed.
    */
   purge(digests: readonly Digest[], options: { readonly inPlace: boolean }): Promise<BinFailures>
+  /** The object that is in service, with its name durable when this resolves; undefined: there is none. */
+  confirm(digest: Digest): Promise<StoredObject | undefined>
   /** Removes the object that is in service, for good; one in the trash stays. */
   remove(digest: Digest): Promise<void>
   /** Takes an object out of service that is not its digest; it waits for the operator. */
@@ -155,6 +157,8 @@ export interface BlobInventory {
    * directions: the caller looks at an object before it acts on the list.
    */
   list(from?: ListFrom): AsyncIterable<ObjectRange>
+  /** Objects in the trash, in no order. */
+  listTrash(): AsyncIterable<Digest>
   /** Whether there is no object at all. */
   isEmpty(): Promise<boolean>
   /** Uploads that have bytes, in no order. */

@@ -33,6 +33,11 @@ export function isDamage(error: unknown): boolean {
   return code === damagedCode || code === 'ENOENT'
 }
 
+/** Whether it means that there is no file at all. */
+export function isMissing(error: unknown): boolean {
+  return (error as { code?: unknown } | undefined)?.code === 'ENOENT'
+}
+
 export interface BlobReader {
   /**
    * The bytes of a blob: a copy of all of them when they are few, else a source to read windows from.
@@ -77,6 +82,8 @@ export interface PendingBlob {
    * bytes are others (the file stays as it is).
    */
   commit(digest: Digest): Promise<void>
+  /** Throws DIGEST_INVALID when what has arrived has another digest. Does not wait for the file. */
+  verify(digest: Digest): Promise<void>
   /** Lets go of file and hash, keeps the bytes for a later `resume`. */
   park(): void
   /** Removes the bytes. */
@@ -102,8 +109,6 @@ export interface GrowingBlob extends PendingBlob {
    * One listener.
    */
   onWritten(listener: (isBroken: boolean) => void): void
-  /** Throws DIGEST_INVALID when what has arrived has another digest. Does not wait for the file. */
-  verify(digest: Digest): Promise<void>
 }
 
 /** A file that several read at once; closed, it goes with its last reader. */

@@ -7,7 +7,7 @@ import type { MetadataStore } from '../metadata/port.ts'
 import type { BlobRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
-import type { BlobBin } from './driver.ts'
+import { type BlobBin, hasObject } from './driver.ts'
 
 export interface QuarantineOptions {
   readonly bin: BlobBin
@@ -15,6 +15,8 @@ export interface QuarantineOptions {
   readonly digestLock: KeyedLock
   /** Drops what is cached of the blob's bytes. */
   readonly forget: (digest: Digest) => void
+  /** Takes the copy here out of service, where other nodes have more of them; undefined: it is the only one. */
+  readonly isolateCopy?: ((digest: Digest, reason: string) => Promise<void>) | undefined
   /** Told once a blob, for the log. */
   readonly onQuarantined: (digest: Digest, reason: string) => void
 }
@@ -37,7 +39,12 @@ export class Quarantine {
    * one, out of service. Links stay: the next push of the blob repairs every repository.
    */
   isolate(digest: Digest, row: BlobRow, reason: string): Promise<void> {
-    const { bin, metadata, digestLock, forget, onQuarantined } = this.#options
+    const { bin, metadata, digestLock, forget, isolateCopy, onQuarantined } = this.#options
+    if (isolateCopy !== undefined && hasObject(row)) {
+      this.#count += 1
+      onQuarantined(digest, reason)
+      return isolateCopy(digest, reason)
+    }
     return digestLock.run(digest, async () => {
       const { applied } = await metadata.commit({
         checks: [{ check: 'unchanged', in: 'blobs', key: digest, row }],

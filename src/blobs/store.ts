@@ -8,14 +8,18 @@ import type { Check, Transaction } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import { storageFault } from '../registry/disk-fault.ts'
 import { RegistryError } from '../registry/errors.ts'
+import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import { type BlobDriver, hasObject } from './driver.ts'
-import { type BlobReader, isDamage, type OpenedBlob } from './port.ts'
+import { type BlobReader, isDamage, isMissing, type OpenedBlob } from './port.ts'
 import type { Quarantine } from './quarantine.ts'
+import type { SharedBlobs } from './shared-port.ts'
 
 export interface BlobStoreOptions {
   readonly metadata: MetadataStore
   readonly driver: BlobDriver
   readonly quarantine: Quarantine
+  /** Undefined: all files are here. */
+  readonly shared?: SharedBlobs | undefined
 }
 
 export class BlobStore implements BlobReader {
@@ -23,12 +27,14 @@ export class BlobStore implements BlobReader {
   readonly #driver: BlobDriver
   readonly #reader: BlobDriver['reader']
   readonly #quarantine: Quarantine
+  readonly #shared: SharedBlobs | undefined
 
-  constructor({ metadata, driver, quarantine }: BlobStoreOptions) {
+  constructor({ metadata, driver, quarantine, shared }: BlobStoreOptions) {
     this.#metadata = metadata
     this.#driver = driver
     this.#reader = driver.reader
     this.#quarantine = quarantine
+    this.#shared = shared
   }
 
   /**
@@ -41,9 +47,27 @@ export class BlobStore implements BlobReader {
       if (paging === undefined) return this.#inlineBytes(digest, row)
       return paging.then(() => this.#inlineBytes(digest, row))
     }
+    if (this.#shared !== undefined) return this.#openShared(this.#shared, digest, row, isWhole)
     const opened = this.#reader.open(digest, row, isWhole)
     if (!(opened instanceof Promise)) return opened
     return opened.catch((error: unknown) => this.#failed(digest, row, error))
+  }
+
+  /** The copy here, if there is a good one, or the bytes of another node. */
+  #openShared(
+    shared: SharedBlobs,
+    digest: Digest,
+    row: BlobRow,
+    isWhole: boolean,
+  ): OpenedBlob | Promise<OpenedBlob> {
+    const opened = this.#reader.open(digest, shared.promised(digest, row), isWhole)
+    if (!(opened instanceof Promise)) return opened
+    return opened.catch(async (error: unknown) => {
+      if (!isDamage(error)) throw storageFault(error)
+      const reason = String(error)
+      if (!isMissing(error)) await this.#quarantine.isolate(digest, row, reason)
+      return shared.fetch(digest, row, isWhole)
+    })
   }
 
   /** A copy: the metadata's view is valid only until its next read. */
@@ -70,7 +94,16 @@ export class BlobStore implements BlobReader {
       await this.#metadata.pageIn('blobBytes', digest)
       return this.#metadata.getBytes('blobBytes', digest)?.slice()
     }
-    return this.#reader.read(digest, row).catch(() => undefined)
+    return this.#reader.read(digest, row).catch(() => this.#readElsewhere(digest, row))
+  }
+
+  async #readElsewhere(digest: Digest, row: BlobRow): Promise<Uint8Array | undefined> {
+    if (this.#shared === undefined) return undefined
+    try {
+      return await readWhole(await this.open(digest, row))
+    } catch {
+      return undefined
+    }
   }
 
   /**
@@ -84,21 +117,31 @@ export class BlobStore implements BlobReader {
     trashed: TrashRow,
     linkedAt: Timestamp,
   ): Promise<Transaction | undefined> {
-    const { sizeBytes, place, createdAt } = trashed
-    if (hasObject(trashed) && !(await this.#driver.bin.restore(digest, sizeBytes))) return undefined
-    const checks: Check[] = [
-      { check: 'absent', in: 'blobs', key: digest },
-      { check: 'unchanged', in: 'trash', key: digest, row: trashed },
-    ]
-    if (!hasObject(trashed)) checks.push({ check: 'present', in: 'blobBytes', key: digest })
-    const row: BlobRow = { sizeBytes, place, createdAt, linkedAt }
-    return {
-      checks,
-      changes: [
-        { change: 'put', in: 'blobs', key: digest, row },
-        { change: 'delete', in: 'trash', key: digest },
-      ],
+    if (hasObject(trashed) && !(await this.#driver.bin.restore(digest, trashed.sizeBytes))) {
+      return undefined
     }
+    return restored(digest, trashed, linkedAt)
+  }
+
+  /**
+   * Gives a swept blob its row and its bytes back, which are used from `now` on; false when they are gone. A
+   * crash before its commit leaves bytes without a row and their note in the trash: it is asked for again.
+   */
+  async bringBack(digest: Digest, now: Timestamp, lock: KeyedLock): Promise<boolean> {
+    const swept = this.#metadata.get('trash', digest)
+    if (this.#shared !== undefined && swept !== undefined && hasObject(swept)) {
+      if (this.#metadata.get('blobs', digest) !== undefined) return true
+      const { checks, changes } = restored(digest, swept, now)
+      const commit = (held: Check) => this.#metadata.commit({ checks: [...checks, held], changes })
+      return this.#shared.restore(digest, swept, commit)
+    }
+    return lock.run(digest, async () => {
+      if (this.#metadata.get('blobs', digest) !== undefined) return true
+      const trashed = this.#metadata.get('trash', digest)
+      if (trashed === undefined) return false
+      const restoring = await this.restore(digest, trashed, now)
+      return restoring !== undefined && (await this.#metadata.commit(restoring)).applied
+    })
   }
 
   /**
@@ -106,9 +149,28 @@ export class BlobStore implements BlobReader {
    * digest's lock. What the metadata had of it went with the row.
    */
   async remove(digest: Digest, row: BlobRow): Promise<void> {
-    if (!hasObject(row)) return
+    // Where there are several nodes the file of each follows the row.
+    if (!hasObject(row) || this.#shared !== undefined) return
     this.#reader.forget(digest)
     await this.#driver.bin.remove(digest)
+  }
+}
+
+function restored(digest: Digest, trashed: TrashRow, linkedAt: Timestamp): Transaction {
+  const { sizeBytes, place, createdAt, group } = trashed
+  const checks: Check[] = [
+    { check: 'absent', in: 'blobs', key: digest },
+    { check: 'unchanged', in: 'trash', key: digest, row: trashed },
+  ]
+  if (!hasObject(trashed)) checks.push({ check: 'present', in: 'blobBytes', key: digest })
+  const plain = { sizeBytes, place, createdAt, linkedAt }
+  const row: BlobRow = group === undefined ? plain : { ...plain, group }
+  return {
+    checks,
+    changes: [
+      { change: 'put', in: 'blobs', key: digest, row },
+      { change: 'delete', in: 'trash', key: digest },
+    ],
   }
 }
 
@@ -117,7 +179,29 @@ export function arrivedRow(
   sizeBytes: number,
   inlineBytes: Uint8Array | undefined,
   at: Timestamp,
+  group?: number,
 ): BlobRow {
   const place = inlineBytes === undefined ? 'file' : 'inline'
-  return { sizeBytes, place, createdAt: at, linkedAt: at }
+  const row = { sizeBytes, place, createdAt: at, linkedAt: at } as const
+  return group === undefined ? row : { ...row, group }
+}
+
+/** All bytes of a small blob. */
+async function readWhole(opened: OpenedBlob): Promise<Uint8Array> {
+  if (opened instanceof Uint8Array) return opened
+  const bytes = new Uint8Array(opened.sizeBytes)
+  try {
+    for (let done = 0; done < bytes.byteLength; ) {
+      const ready = opened.ready(done, bytes.byteLength - done)
+      if (typeof ready !== 'number') {
+        await ready
+        continue
+      }
+      opened.use(done, ready, (piece) => bytes.set(piece.subarray(0, ready), done))
+      done += ready
+    }
+    return bytes
+  } finally {
+    opened.close()
+  }
 }

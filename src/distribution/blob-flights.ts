@@ -7,10 +7,11 @@
 import { Fill } from '../blobs/fill/fill.ts'
 import type { FilledBlob, FillSource, WantedBlob } from '../blobs/fill/source.ts'
 import type { GrowingBlobs } from '../blobs/port.ts'
+import type { Placed, SharedBlobs } from '../blobs/shared-port.ts'
 import { linkBlob } from '../metadata/edits.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import type { Timestamp } from '../metadata/schema.ts'
-import type { Change } from '../metadata/transaction.ts'
+import type { Change, CommitOutcome } from '../metadata/transaction.ts'
 import type { Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -33,6 +34,8 @@ export interface FlightsOptions {
   readonly metadata: MetadataStore
   readonly growing: GrowingBlobs
   readonly digestLock: KeyedLock
+  /** Undefined: the files of all blobs are here. */
+  readonly shared?: SharedBlobs | undefined
   readonly clock: Clock
   readonly inlineLimitBytes: number
   readonly newUploadId: () => string
@@ -113,8 +116,9 @@ export class BlobFlights {
     const { digest, repository, owner, source, mayStore } = it
     const repositories = new Set([repository])
     const owners = new Set([owner])
-    const publish = (blob: FilledBlob) => this.#publish(repositories, owners, blob)
-    const store = { growing, uploadId: newUploadId(), inlineLimitBytes, clock }
+    const uploadId = newUploadId()
+    const publish = (blob: FilledBlob) => this.#publish(repositories, owners, blob, uploadId)
+    const store = { growing, uploadId, inlineLimitBytes, clock }
     const fill = new Fill(it, source, { mayStore, publish }, store)
     const flight = new Flight(fill, owner, repositories, owners)
     const all = this.#flights.get(digest) ?? new Map<string, Flight>()
@@ -136,9 +140,18 @@ export class BlobFlights {
   async #publish(
     repositories: ReadonlySet<RepositoryName>,
     owners: ReadonlySet<FlightOwner>,
-    { digest, sizeBytes, pending, inlineBytes }: FilledBlob,
+    blob: FilledBlob,
+    uploadId: string,
   ): Promise<void> {
-    const { metadata, digestLock, clock, onFileReplaced, onFileInDoubt } = this.#options
+    const { shared, digestLock, onFileReplaced, onFileInDoubt } = this.#options
+    const { digest, sizeBytes, pending } = blob
+    if (shared !== undefined && pending !== undefined) {
+      const file = { digest, sizeBytes, uploadId, seal: () => pending.commit(digest) }
+      await pending.settle()
+      await shared.store(file, (placed) => this.#commit(repositories, owners, blob, placed))
+      for (const owner of owners) owner.onStored(digest, sizeBytes)
+      return
+    }
     await digestLock.run(digest, async () => {
       let isInPlace = false
       try {
@@ -146,14 +159,8 @@ export class BlobFlights {
           await pending.commit(digest)
           isInPlace = true
         }
-        const now = clock.now()
-        const [first, ...others] = repositories
         const all = [...owners]
-        const more: Change[] = [
-          ...others.flatMap((other) => linkBlob(other, digest, now)),
-          ...all.flatMap((owner) => owner.changesOf(digest, sizeBytes, now)),
-        ]
-        await commitBlob(metadata, first!, { digest, sizeBytes, inlineBytes }, undefined, now, more)
+        await this.#commit(repositories, all, blob)
         for (const owner of all) owner.onStored(digest, sizeBytes)
         if (pending !== undefined) onFileReplaced(digest)
       } catch (error) {
@@ -161,5 +168,22 @@ export class BlobFlights {
         throw error
       }
     })
+  }
+
+  #commit(
+    repositories: ReadonlySet<RepositoryName>,
+    owners: Iterable<FlightOwner>,
+    blob: FilledBlob,
+    placed?: Placed,
+  ): Promise<CommitOutcome> {
+    const { metadata, clock } = this.#options
+    const { digest, sizeBytes } = blob
+    const now = clock.now()
+    const [first, ...others] = repositories
+    const more: Change[] = [
+      ...others.flatMap((other) => linkBlob(other, digest, now)),
+      ...[...owners].flatMap((owner) => owner.changesOf(digest, sizeBytes, now)),
+    ]
+    return commitBlob(metadata, blob, { repository: first!, now, more, placed })
   }
 }

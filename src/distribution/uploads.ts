@@ -15,7 +15,7 @@ import type { RepositoryName } from '../registry/name.ts'
 import type { ByteSpan } from '../registry/range.ts'
 import { PerTurn } from '../runtime/per-turn.ts'
 import { ClientQuota } from './client-quota.ts'
-import { commitBlob } from './commit-blob.ts'
+import { commitBlob, storeUpload } from './commit-blob.ts'
 import type { UploadBody } from './upload/body.ts'
 import { newUploadId } from './upload/id.ts'
 import { KeptSessions } from './upload/kept-sessions.ts'
@@ -352,20 +352,12 @@ export class Uploads {
     uploadId: string | undefined,
     by: string,
   ): Promise<void> {
-    const { metadata, clock, digestLock, onFileReplaced, onFileInDoubt } = this.#options
-    // From the rename to the row nobody else moves this blob's file.
-    await digestLock.run(digest, async () => {
-      try {
-        const blob = await session.seal(digest)
-        const { repository } = session.row
-        const at = clock.now()
-        const event = recordEvent({ at, action: 'push-blob', repository, by, digest })
-        await commitBlob(metadata, repository, blob, uploadId, at, [event])
-        if (blob.inlineBytes === undefined) onFileReplaced(digest)
-      } catch (error) {
-        if (session.isAdopted && !isDigestMismatch(error)) onFileInDoubt(digest)
-        throw error
-      }
+    const { metadata, clock } = this.#options
+    await storeUpload(this.#options, session, digest, (blob, placed) => {
+      const { repository } = session.row
+      const now = clock.now()
+      const event = recordEvent({ at: now, action: 'push-blob', repository, by, digest })
+      return commitBlob(metadata, blob, { repository, uploadId, now, more: [event], placed })
     })
   }
 

@@ -22,7 +22,7 @@ import { type Admission, type TagGate, violationEvents } from '../signing/gate.t
 
 export interface UndeleteOptions {
   readonly metadata: MetadataStore
-  readonly blobs: Pick<BlobStore, 'restore'>
+  readonly blobs: Pick<BlobStore, 'bringBack'>
   readonly digestLock: KeyedLock
   readonly clock: Clock
   readonly tagLocks: TagLocks
@@ -231,15 +231,8 @@ export class Undelete {
 
   /** Gives a swept blob its row and its bytes back; false when its bytes are gone. */
   #blob(digest: Digest): Promise<boolean> {
-    const { metadata, blobs, digestLock, clock } = this.#options
-    return digestLock.run(digest, async () => {
-      if (metadata.get('blobs', digest) !== undefined) return true
-      const trashed = metadata.get('trash', digest)
-      if (trashed === undefined) return false
-      // A crash before its commit leaves bytes without a row and their note in the trash: asked again.
-      const restoring = await blobs.restore(digest, trashed, clock.now())
-      return restoring !== undefined && (await metadata.commit(restoring)).applied
-    })
+    const { blobs, digestLock, clock } = this.#options
+    return blobs.bringBack(digest, clock.now(), digestLock)
   }
 
   async #commitManifest(

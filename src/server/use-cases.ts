@@ -105,6 +105,7 @@ export function makeUseCases(
     uploadsPerClientMax: config.server.maxUploadsPerClient,
     uploadTtlMs: config.storage.uploadTtlMs,
     digestLock: storage.digestLock,
+    shared: storage.shared,
     onFileReplaced: storage.forget,
     onFileInDoubt,
   })
@@ -113,6 +114,7 @@ export function makeUseCases(
     metadata,
     growing: storage.writer,
     digestLock: storage.digestLock,
+    shared: storage.shared,
     clock,
     inlineLimitBytes: config.storage.inlineLimitBytes,
     newUploadId: () => randomHexId(systemRandom),

@@ -2,6 +2,7 @@
  * @module How transactions reach the thread that writes them: on this node's disk, or through the log of a mesh.
  */
 import { join } from 'node:path'
+import type { SharedBlobsMaker } from '../blobs/shared-port.ts'
 import { DirectCommits, type StartCommits } from '../metadata/lmdb/commits.ts'
 import { LogCommits, type LogCommitsParts } from '../metadata/lmdb/log-commits.ts'
 import type { LogSettings } from '../metadata/lmdb/worker/messages.ts'
@@ -12,6 +13,8 @@ export interface MeshOfStore extends Omit<LogCommitsParts, 'startWriter'> {
   /** The number of this node. */
   readonly member: number
   readonly log: LogSettings
+  /** Undefined: files of blobs are on the node alone that took them. */
+  readonly blobs?: SharedBlobsMaker
 }
 
 interface CommitOptions {

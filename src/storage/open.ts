@@ -10,6 +10,7 @@ import { fileFolders } from '../blobs/files/open.ts'
 import { Pager } from '../blobs/files/pager.ts'
 import { ReadSlots } from '../blobs/files/slots.ts'
 import { Quarantine } from '../blobs/quarantine.ts'
+import type { SharedBlobs } from '../blobs/shared-port.ts'
 import { BlobStore } from '../blobs/store.ts'
 import { LmdbEnvironment } from '../metadata/lmdb/environment.ts'
 import { metadataFolder } from '../metadata/lmdb/folder.ts'
@@ -69,6 +70,8 @@ export interface Storage {
   /** Serialises what is done to one blob's object. */
   readonly digestLock: KeyedLock
   readonly quarantine: Quarantine
+  /** Undefined: the files of all blobs are here, and of no other node's concern. */
+  readonly shared: SharedBlobs | undefined
   /** Forgets what is cached of a blob whose object was replaced or removed. */
   readonly forget: (digest: Digest) => void
   close: () => Promise<void>
@@ -160,14 +163,25 @@ async function openLocked(
   const digestLock = new KeyedLock()
   const forget = (digest: Digest) => reader.forget(digest)
   const { path, onQuarantined } = options
-  const quarantine = new Quarantine({ bin, metadata, digestLock, forget, onQuarantined })
+  const shared = mesh?.blobs?.attach({ metadata, driver, digestLock })
+  if (shared !== undefined) life.opened('shared blobs', shared, (one) => one.close())
+  const isolateCopy = shared && ((...of: [Digest, string]) => shared.isolate(...of))
+  const quarantine = new Quarantine({
+    bin,
+    metadata,
+    digestLock,
+    forget,
+    isolateCopy,
+    onQuarantined,
+  })
   return {
     path,
     setup: { metadata: metadataPath, driver: driver.setup },
     digestLock,
     quarantine,
     metadata,
-    blobs: new BlobStore({ metadata, driver, quarantine }),
+    shared,
+    blobs: new BlobStore({ metadata, driver, quarantine, shared }),
     driver,
     writer,
     isRead: (digest) => reader.isRead(digest),

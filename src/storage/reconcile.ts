@@ -24,6 +24,8 @@ export interface ReconciliationOptions extends Omit<DecisionsOptions, 'startedAt
   readonly setup: StoreSetup
   /** Files are not flushed before their rows: after a power loss rows may be without bytes. */
   readonly isRelaxed: boolean
+  /** Blob files follow the rows of a mesh: other nodes may have them, and what has no row here goes by itself. */
+  readonly filesFollow?: boolean | undefined
 }
 
 export interface ReconcileStatus extends ReconcileCounts {
@@ -74,13 +76,14 @@ export class Reconciliation {
 
   /** Finds out how the last run ended, and writes down that this one has not. Before any request. */
   async begin(): Promise<void> {
-    const { metadata, clock, driver, log } = this.#options
+    const { metadata, clock, driver, log, filesFollow } = this.#options
     const wasClean = metadata.get('system', 'cleanStop') !== undefined
     const checkpointAt = metadata.get('system', 'checkpointAt')
     const changes: Change[] = [{ change: 'delete', in: 'system', key: 'cleanStop' }]
     if (checkpointAt === undefined || wasClean) changes.push(checkpointChange(clock.now()))
-    else this.#blobsSince = checkpointAt - clockMarginMs
+    else if (!filesFollow) this.#blobsSince = checkpointAt - clockMarginMs
     await metadata.commit({ checks: [], changes })
+    if (filesFollow) return
     if (checkpointAt !== undefined || metadata.keys('blobs', [], undefined, 1).length > 0) return
     if (!(await driver.inventory.isEmpty())) {
       log.warn(

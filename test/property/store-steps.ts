@@ -361,7 +361,10 @@ export class StepTaker {
     }
     const inlineBytes = isFile ? undefined : bytes
     const blob = { digest, sizeBytes: bytes.byteLength, inlineBytes }
-    await commitBlob(this.#metadata, asName(repository), blob, undefined, this.#clock.now())
+    await commitBlob(this.#metadata, blob, {
+      repository: asName(repository),
+      now: this.#clock.now(),
+    })
     return { mediaType: 'application/x.layer', digest, size: bytes.byteLength }
   }
 

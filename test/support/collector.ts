@@ -131,7 +131,7 @@ export async function openCollector(options: CollectorTestOptions = {}) {
     const bytes = Buffer.from(text)
     const digest = sha256(bytes)
     const blob = { digest, sizeBytes: bytes.byteLength, inlineBytes: bytes }
-    await commitBlob(metadata, asName(repository), blob, undefined, clock.now())
+    await commitBlob(metadata, blob, { repository: asName(repository), now: clock.now() })
     return { mediaType, digest, size: bytes.byteLength }
   }
   return {

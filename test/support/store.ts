@@ -71,7 +71,7 @@ export async function putBlob(
   }
   const inlineBytes = place === 'inline' ? bytes : undefined
   const blob = { digest, sizeBytes: bytes.byteLength, inlineBytes }
-  await commitBlob(storage.metadata, REPOSITORY, blob, undefined, systemClock.now())
+  await commitBlob(storage.metadata, blob, { repository: REPOSITORY, now: systemClock.now() })
   return digest
 }
 

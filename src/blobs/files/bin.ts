@@ -6,7 +6,8 @@ import { mkdir, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Digest } from '../../registry/digest.ts'
 import { disk } from '../../runtime/disk.ts'
-import type { BinFailures, BlobBin } from '../driver.ts'
+import type { BinFailures, BlobBin, StoredObject } from '../driver.ts'
+import { objectOf } from './inventory.ts'
 import { type BlobPaths, blobPath, quarantinePath, trashPath } from './layout.ts'
 
 /** Calls to the disk at once. */
@@ -53,6 +54,22 @@ export class FileBin implements BlobBin {
       await disk.unlink(trashPath(this.#paths, digest))
       if (inPlace) await disk.unlink(blobPath(this.#paths, digest))
     })
+  }
+
+  async confirm(digest: Digest): Promise<StoredObject | undefined> {
+    const path = blobPath(this.#paths, digest)
+    const file = await disk.open(path, 'r').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+      return undefined
+    })
+    if (file === undefined) return undefined
+    try {
+      await disk.flush(file)
+      await disk.flushFolder(dirname(path))
+      return objectOf(await file.stat())
+    } finally {
+      await file.close()
+    }
   }
 
   async remove(digest: Digest): Promise<void> {

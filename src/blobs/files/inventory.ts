@@ -80,6 +80,16 @@ export class FileInventory implements BlobInventory {
     }
   }
 
+  async *listTrash(): AsyncGenerator<Digest> {
+    for (const algorithm of Object.keys(ALGORITHMS)) {
+      for (let number = 0; number < 256; number += 1) {
+        const prefix = number.toString(16).padStart(2, '0')
+        const folder = join(this.#paths.trash, algorithm, prefix)
+        yield* (await listFolder(folder, algorithm, prefix, '')).digests
+      }
+    }
+  }
+
   async isEmpty(): Promise<boolean> {
     return (await readdir(this.#paths.blobs)).length === 0
   }
@@ -122,7 +132,7 @@ export class FileInventory implements BlobInventory {
 const inOrder = (one: string, other: string): number => (one < other ? -1 : 1)
 
 /** The inode tells one file of a name from the next one; what was written to has another time. */
-function objectOf({ ino, size, mtimeMs }: Stats): StoredObject {
+export function objectOf({ ino, size, mtimeMs }: Stats): StoredObject {
   return { sizeBytes: size, version: `${ino}-${size}-${mtimeMs}` }
 }
 

@@ -1,7 +1,9 @@
 /**
  * @module What the upload sessions of a registry stand on: stores, seams and bounds.
  */
+
 import type { BlobWriter } from '../../blobs/port.ts'
+import type { SharedBlobs } from '../../blobs/shared-port.ts'
 import type { MetadataStore } from '../../metadata/port.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
@@ -22,6 +24,8 @@ export interface UploadsOptions {
   readonly uploadTtlMs: number
   /** Serialises what is done to one blob's file: commits here, collection elsewhere. */
   readonly digestLock: KeyedLock
+  /** Undefined: the files of all blobs are here. */
+  readonly shared?: SharedBlobs | undefined
   /** Told when a blob's file was put in place anew, so that mappings of an older one go. */
   readonly onFileReplaced: (digest: Digest) => void
   /** Told when a blob's file is in place and its row may not be: reconciliation looks after it. */

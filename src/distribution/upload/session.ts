@@ -8,6 +8,7 @@
  */
 
 import type { BlobWriter, PendingBlob } from '../../blobs/port.ts'
+import type { ArrivedFile } from '../../blobs/shared-port.ts'
 import type { UploadRow } from '../../metadata/schema.ts'
 import { type Algorithm, algorithmOf, type Digest } from '../../registry/digest.ts'
 import { requireDigest } from '../../registry/digest-mismatch.ts'
@@ -255,6 +256,20 @@ export class UploadSession {
     // A worker that cannot roll back is let go: its row still says what was acknowledged, and the
     // next request hashes that prefix anew.
     await this.#pending.rollback().catch(() => this.park())
+  }
+
+  /**
+   * Its file, all of it written, whose bytes have this digest, while it is no blob yet; undefined: the bytes are
+   * in memory. Throws DIGEST_INVALID on other bytes.
+   */
+  async verified(digest: Digest): Promise<ArrivedFile | undefined> {
+    if (!this.#isInFile || this.#offsetBytes === 0) return undefined
+    this.#adopt()
+    const pending = this.#pending!
+    await pending.settle()
+    await pending.verify(digest)
+    const seal = () => pending.commit(digest)
+    return { digest, sizeBytes: this.#offsetBytes, uploadId: this.id, seal }
   }
 
   /**

@@ -150,6 +150,10 @@ export class MemoryBlobs implements DriverReader, DriverWriter, BlobBin, BlobInv
     })
   }
 
+  confirm(digest: Digest): Promise<StoredObject | undefined> {
+    return this.stat(digest)
+  }
+
   async remove(digest: Digest): Promise<void> {
     await this.wait()
     this.blobs.delete(digest)
@@ -208,6 +212,11 @@ export class MemoryBlobs implements DriverReader, DriverWriter, BlobBin, BlobInv
       digests: names.filter((name) => parseDigest(name).ok),
       foreign: names.filter((name) => !parseDigest(name).ok),
     }
+  }
+
+  async *listTrash(): AsyncGenerator<Digest> {
+    await this.wait()
+    yield* [...this.trashed.keys()]
   }
 
   async isEmpty(): Promise<boolean> {

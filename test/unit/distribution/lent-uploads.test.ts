@@ -49,6 +49,7 @@ function sessionOf(received: Promise<Received>, failure?: Error) {
     async rollback() {
       calls.push('rollback')
     },
+    verify: () => Promise.resolve(),
     commit: () => Promise.resolve(),
     park: () => calls.push('park'),
     discard() {},
