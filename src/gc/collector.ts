@@ -338,11 +338,13 @@ export class Collector {
 
   #settler(job: RunningJob, state: RunStateRow): Settler {
     const { bytesPerSecond, maxPauseMs, graceMs, undeleteWindowMs } = this.#options.config.gc
-    const { metadata, digestLock, forget, clock, isMirrored, log, shared } = this.#options
+    const { metadata, digestLock, forget, filesFollow, clock, isMirrored, log, shared } =
+      this.#options
     return new Settler({
       metadata,
       digestLock,
       forget,
+      filesFollow,
       clock,
       isMirrored,
       by: state.kind === 'apply' || !state.isScheduled ? state.by : 'collection',

@@ -35,6 +35,8 @@ export interface CollectorOptions {
   readonly setup: StoreSetup
   readonly digestLock: KeyedLock
   readonly forget: (digest: Digest) => void
+  /** Files of blobs follow their rows by themselves. */
+  readonly filesFollow?: boolean | undefined
   readonly clock: Clock
   readonly config: CleanupConfig
   readonly jobs: Jobs

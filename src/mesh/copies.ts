@@ -48,6 +48,7 @@ export class BlobCopies {
   readonly #pins: Pins
   /** May have nothing left that keeps them. */
   readonly #loose = new Set<string>()
+  #isClosed = false
   #isFollowing = false
   #comeIn!: () => void
   readonly #isIn: Promise<void>
@@ -95,6 +96,27 @@ export class BlobCopies {
     })
   }
 
+  /**
+   * Runs `place`, which brings the verified file, when the blob has a row: that keeps it. False: it has none, and
+   * nothing was placed. Rejects with what `place` rejects.
+   */
+  add(digest: string, place: () => Promise<void>): Promise<boolean> {
+    return this.#parts.locks.run(digest, async () => {
+      if (!this.#parts.hasRow(digest)) return false
+      await place()
+      return true
+    })
+  }
+
+  /** Runs `remove`, which takes a copy away that no other node counts on; false: an upload rests on it. */
+  remove(digest: string, remove: () => Promise<void>): Promise<boolean> {
+    return this.#parts.locks.run(digest, async () => {
+      if (this.#isClosed || this.#pins.isPinned(digest)) return false
+      await remove()
+      return true
+    })
+  }
+
   /** Promises to keep the copy that is here, for one more transaction; undefined: there is none. */
   keepMore(digest: string): Promise<HeldCopy | undefined> {
     return this.#parts.locks.run(digest, async () => {
@@ -126,6 +148,11 @@ export class BlobCopies {
     void this.#follow()
   }
 
+  /** The run is over: another one looks after the files. */
+  close(): void {
+    this.#isClosed = true
+  }
+
   /** Looks at all that is loose, one after the other. What fails waits for the next tick. */
   async #follow(): Promise<void> {
     if (this.#isFollowing) return
@@ -148,6 +175,8 @@ export class BlobCopies {
     await this.#isIn
     await this.#parts.locks.run(digest, async () => {
       const { files, isTrash } = this.#parts
+      // Pins of the next run are not known here.
+      if (this.#isClosed) return
       if (!this.#isKept(digest)) await files.discard(digest, isTrash(digest) ? 'trash' : 'nowhere')
       if (!isTrash(digest)) await files.purge(digest)
     })

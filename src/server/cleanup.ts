@@ -67,6 +67,7 @@ export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
     setup: storage.setup,
     digestLock: storage.digestLock,
     forget: storage.forget,
+    filesFollow: storage.shared !== undefined,
     clock,
     config: config.cleanup,
     jobs,

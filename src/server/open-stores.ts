@@ -1,11 +1,15 @@
 /**
  * @module Opens the stores of a registry as its configuration says, and looks after what a crash left in them.
  */
+import { mkdirSync, statfsSync } from 'node:fs'
 import type { Config } from '../config/config.ts'
+import { MeshBlobs } from '../mesh/blobs/mesh-blobs.ts'
 import { SharedWork } from '../mesh/shared-work.ts'
+import { systemTime } from '../metadata/log/etcd/time.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
+import { systemRandom } from '../runtime/random.ts'
 import { type MeshOfStore, type OpenDriver, openStorage, type Storage } from '../storage/open.ts'
 import { Reconciliation } from '../storage/reconcile.ts'
 import { type MeshNode, MeshRun } from './mesh/node.ts'
@@ -24,7 +28,7 @@ export interface HowToOpen {
 
 export function makeReconciliation(
   { storage: { durability } }: Config,
-  { driver, metadata, digestLock, quarantine, setup }: Storage,
+  { driver, metadata, digestLock, quarantine, setup, shared }: Storage,
   useCases: () => UseCases,
   logger: Logger,
 ): Reconciliation {
@@ -38,6 +42,7 @@ export function makeReconciliation(
     clock: systemClock,
     log: logger,
     isRelaxed: durability === 'relaxed',
+    filesFollow: shared !== undefined,
   })
 }
 
@@ -66,7 +71,7 @@ export async function openStores(
   let work: SharedWork | undefined
   const openMesh = async (): Promise<MeshOfStore> => {
     node ??= await run!.open()
-    work = new SharedWork(node, systemClock)
+    work = new SharedWork(withBlobs(node, storage.path, logger), systemClock)
     return work.mesh
   }
   const settings = {
@@ -88,4 +93,28 @@ export async function openStores(
     await run.attach(opened)
   }
   return { storage: opened, mesh: node, run, work }
+}
+
+/** Share of the disk for copies that were fetched for pulls. */
+const cacheShare = 0.1
+
+function withBlobs(mesh: MeshNode, path: string, log: Logger): MeshOfStore {
+  const { member, peers } = mesh
+  mkdirSync(path, { recursive: true, mode: 0o750 })
+  const { blocks, bsize } = statfsSync(path)
+  const cacheBytesMax = mesh.cacheBytesMax ?? blocks * bsize * cacheShare
+  const parts = { member, peers, clock: systemClock, time: systemTime, random: systemRandom, log }
+  const blobs = new MeshBlobs({ ...parts, cacheBytesMax })
+  return {
+    ...mesh,
+    blobs,
+    onRun: (run) => {
+      blobs.onRun(run)
+      mesh.onRun?.(run)
+    },
+    onCopies: (news) => {
+      blobs.onNews(news)
+      mesh.onCopies?.(news)
+    },
+  }
 }

@@ -19,6 +19,8 @@ export interface SettleOptions {
   readonly digestLock: KeyedLock
   /** Drops what is cached of a blob's file. */
   readonly forget: (digest: Digest) => void
+  /** Files of blobs follow their rows by themselves, on every node: nothing is moved here. */
+  readonly filesFollow?: boolean | undefined
   readonly clock: Clock
   /** For the history: `collection`, or who asked. */
   readonly by: string
@@ -86,7 +88,8 @@ export class Settler {
     const startedAt = clock.monotonic()
     const admitted = candidates.filter((it) => this.#isAdmitted(it))
     const turnMs = clock.monotonic() - startedAt
-    const writerMs = admitted.some(isFile)
+    const movesFiles = !this.#options.filesFollow && admitted.some(isFile)
+    const writerMs = movesFiles
       ? await this.#purgeFiles(admitted, doFiles)
       : await this.#commit(admitted, doFiles)
     const othersWrote = this.#othersWrote()
@@ -128,7 +131,7 @@ export class Settler {
       else this.#account(candidate, verdict)
       if (candidate.kind === 'blob' && verdict?.is === 'bytes-left') trashed.push(candidate.digest)
     }
-    if (trashed.length > 0) await this.#moveToTrash(trashed, doFiles)
+    if (trashed.length > 0 && !this.#options.filesFollow) await this.#moveToTrash(trashed, doFiles)
     return outcome.tookMs ?? 0
   }
 

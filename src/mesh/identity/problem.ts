@@ -29,6 +29,8 @@ export const MESH_PROBLEMS = {
   message: 400,
   'too-large': 413,
   path: 404,
+  /** The node has no copy of the blob. */
+  blob: 404,
   method: 405,
   /** Nothing came for too long, or no connection could be made. */
   silent: 504,

@@ -69,6 +69,11 @@ export class Peers {
     this.#routes.set(path, route)
   }
 
+  /** Takes a route away: what is under way goes on. */
+  dropRoute(path: string): void {
+    this.#routes.delete(path)
+  }
+
   /** Whether it is a member that has not left. */
   admits(member: number): boolean {
     return this.#members.some(({ number }) => number === member)

@@ -31,6 +31,8 @@ import { takeView, type ViewParts } from './view.ts'
 /** What makes a registry a node of a mesh. */
 export interface MeshNode extends MeshOfStore {
   readonly peers: Peers
+  /** Bytes of copies that were fetched for pulls. Default: a tenth of the disk. */
+  readonly cacheBytesMax?: number
 }
 
 /** Why a node does not go on, and whether it is to be started again. */

@@ -36,6 +36,9 @@ export interface MeshRegistriesOptions {
   readonly mirrors?: readonly Readonly<Record<string, unknown>>[]
   /** Sections and keys as in the configuration file, of all nodes. */
   readonly config?: Readonly<Record<string, unknown>>
+  /** Further settings of `storage`. */
+  readonly storage?: Readonly<Record<string, unknown>>
+  readonly cacheBytesMax?: number
 }
 
 export class MeshRegistries {
@@ -85,6 +88,24 @@ export class MeshRegistries {
     await this.#nodes[member - 1]!.listener.close()
   }
 
+  /** Ends a node for good: its peers cannot reach it any more. Its folder stays until the end. */
+  async end(member: number): Promise<void> {
+    const { peers, listener } = this.#nodes[member - 1]!
+    await this.registries[member - 1]!.stop()
+    peers.close()
+    await listener.close()
+  }
+
+  /** Stops a node in order, and starts it again on its folder and its listener; resolves when it serves. */
+  async restart(member: number, meanwhile: () => Promise<void>): Promise<void> {
+    const registry = this.registries[member - 1]!
+    await registry.stop()
+    this.#sets.delete(member)
+    await meanwhile()
+    await registry.start()
+    await until(() => this.#sets.get(member)?.isServing === true)
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.registries.map((registry) => dispose(registry)))
     for (const { peers, listener } of this.#nodes) {
@@ -114,14 +135,20 @@ export class MeshRegistries {
   #node(log: LogSettings, member: number): Promise<InProcessRegistry> {
     const peers = this.peers(member)
     const { engines = ['node'], config = {}, mirrors = [], inlineLimit = 65_536 } = this.#options
+    const { storage, cacheBytesMax } = this.#options
     return startInProcess({
       engine: engines[(member - 1) % engines.length]!,
       config: {
         ...config,
-        storage: { inline_limit: inlineLimit, ...(config['storage'] as object | undefined) },
+        storage: {
+          inline_limit: inlineLimit,
+          ...(config['storage'] as object | undefined),
+          ...storage,
+        },
       },
       mirrors,
       mesh: {
+        ...(cacheBytesMax !== undefined && { cacheBytesMax }),
         member,
         log,
         peers,

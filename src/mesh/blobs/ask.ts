@@ -1,0 +1,151 @@
+/**
+ * @module What a node asks of another one about files of blobs. Every call rejects with a MeshError; none is
+ * repeated here.
+ */
+import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type * as v from 'valibot'
+import type { FillAnswer } from '../../blobs/fill/source.ts'
+import type { BlobSource } from '../../blobs/port.ts'
+import type { Time } from '../../metadata/log/etcd/time.ts'
+import type { HeldCopy } from '../../metadata/transaction.ts'
+import type { Digest } from '../../registry/digest.ts'
+import { MeshError } from '../identity/problem.ts'
+import { answerTo, asMeshError } from '../peers/client.ts'
+import { parseJson, readBody } from '../peers/messages.ts'
+import type { Peers } from '../peers/peers.ts'
+import { PeerBody, piecesOf } from './pieces.ts'
+import {
+  blobPaths,
+  CopiesAnswer,
+  type CopiesQuestion,
+  messageBytesMax,
+  PinAnswer,
+  type PinQuestion,
+  requirePinOf,
+  silentMs,
+  sizeHeader,
+} from './protocol.ts'
+
+export interface AskParts {
+  readonly peers: Pick<Peers, 'client'>
+  readonly time: Time
+}
+
+export class AskPeers {
+  readonly #parts: AskParts
+
+  constructor(parts: AskParts) {
+    this.#parts = parts
+  }
+
+  /** A pin for the copy that the member has; undefined: it has none. */
+  keep(member: number, digest: Digest): Promise<HeldCopy | undefined> {
+    return this.#pin(member, { ask: 'keep', digest })
+  }
+
+  /** The same for a copy that may be in its trash. */
+  restore(member: number, digest: Digest, size: number): Promise<HeldCopy | undefined> {
+    return this.#pin(member, { ask: 'restore', digest, size })
+  }
+
+  /** Gives a pin back: no transaction names it. */
+  async release(copy: HeldCopy): Promise<void> {
+    await this.#pin(copy.member, { ask: 'release', copy })
+  }
+
+  /** Which of the blobs the member has, in their order. */
+  async copies(member: number, question: CopiesQuestion): Promise<readonly boolean[]> {
+    const { here } = await this.#post(member, blobPaths.copies, question, CopiesAnswer)
+    if (here.length === question.blobs.length) return here
+    throw new MeshError('message', 'the answer is about another number of blobs')
+  }
+
+  /** Sends the file; the member keeps it with this pin. The source is the caller's to close. */
+  async send(member: number, digest: Digest, source: BlobSource): Promise<HeldCopy> {
+    const { peers, time } = this.#parts
+    const client = peers.client(member)
+    const asked = client.open('POST', `${blobPaths.keep}?digest=${digest}&size=${source.sizeBytes}`)
+    asked.setHeader('Content-Length', source.sizeBytes)
+    let cancel: () => void = () => undefined
+    const watch = () => {
+      cancel()
+      const late = () => asked.destroy(new MeshError('silent', 'the peer takes no more bytes'))
+      cancel = time.after(silentMs, late)
+    }
+    const pieces = async function* () {
+      for await (const piece of piecesOf(source, 0)) {
+        watch()
+        yield piece
+      }
+    }
+    watch()
+    const answering = answerTo(asked)
+    answering.catch(() => undefined)
+    const sending = pipeline(Readable.from(pieces(), { objectMode: true, highWaterMark: 1 }), asked)
+    try {
+      // A refusal may come before the last byte was taken: it says more than the connection that ends.
+      const [answer] = await Promise.all([answering, sending.catch(() => undefined)])
+      const { pin } = parseJson(await this.#body(await client.accept(answer)), PinAnswer)
+      if (pin === null) throw new MeshError('message', 'the peer keeps nothing')
+      return requirePinOf(member, pin)
+    } catch (error) {
+      throw asMeshError(error)
+    } finally {
+      cancel()
+      if (!asked.writableFinished) asked.destroy()
+      await sending.catch(() => undefined)
+    }
+  }
+
+  /** The bytes from `from` on. 'blob' when the member has no copy. */
+  async open(member: number, digest: Digest, from: number): Promise<FillAnswer> {
+    const { peers, time } = this.#parts
+    const answer = await peers
+      .client(member)
+      .get(`${blobPaths.bytes}?digest=${digest}&from=${from}`)
+    const said = answer.headers[sizeHeader]
+    const sizeBytes = typeof said === 'string' && /^[1-9]\d{0,14}$/.test(said) ? Number(said) : 0
+    const length = Number(answer.headers['content-length'])
+    if (sizeBytes > 0 && length === sizeBytes - from) {
+      return { offset: from, sizeBytes, body: new PeerBody(answer, time, silentMs) }
+    }
+    answer.destroy()
+    throw new MeshError('message', 'the peer does not say how long the blob is')
+  }
+
+  async #pin(member: number, question: PinQuestion): Promise<HeldCopy | undefined> {
+    const { pin } = await this.#post(member, blobPaths.pins, question, PinAnswer)
+    return pin === null ? undefined : requirePinOf(member, pin)
+  }
+
+  async #post<T>(
+    member: number,
+    path: string,
+    message: object,
+    schema: v.GenericSchema<unknown, T>,
+  ): Promise<T> {
+    const { peers, time } = this.#parts
+    const client = peers.client(member)
+    const asked = client.open('POST', path)
+    const body = Buffer.from(JSON.stringify(message))
+    asked.setHeader('Content-Type', 'application/json')
+    asked.setHeader('Content-Length', body.byteLength)
+    const late = () => asked.destroy(new MeshError('silent', 'the peer does not answer'))
+    const cancel = time.after(silentMs, late)
+    try {
+      const answer = await client.accept(await answerTo(asked.end(body)))
+      return parseJson(await this.#body(answer), schema)
+    } catch (error) {
+      throw asMeshError(error)
+    } finally {
+      cancel()
+    }
+  }
+
+  #body(answer: IncomingMessage): Promise<Buffer> {
+    const { time } = this.#parts
+    return readBody(answer, { bytesMax: messageBytesMax, ms: silentMs, time })
+  }
+}

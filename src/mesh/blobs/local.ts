@@ -1,0 +1,212 @@
+/**
+ * @module The copies of blobs on this node: put in place, promised, read for peers, taken out of service. What removes
+ * them is `mesh/copies.ts`; a run of the log has promises of its own.
+ */
+
+import { hasObject, type Promised } from '../../blobs/driver.ts'
+import { type BlobSource, isDamage, isMissing, type PendingBlob } from '../../blobs/port.ts'
+import type { ArrivedFile, SharedStore } from '../../blobs/shared-port.ts'
+import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
+import type { CopyNews } from '../../metadata/log/copy-news.ts'
+import type { CopyRow } from '../../metadata/rows/mesh.ts'
+import type { BlobRow } from '../../metadata/schema.ts'
+import type { HeldCopy } from '../../metadata/transaction.ts'
+import { algorithmOf, type Digest } from '../../registry/digest.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { type Random, randomHexId } from '../../runtime/random.ts'
+import { BlobCopies } from '../copies.ts'
+import { DriverFiles, digestIn } from './files.ts'
+import type { CopyLedger } from './ledger.ts'
+import { copiesShort } from './refusals.ts'
+import type { LocalCopies } from './serve.ts'
+
+export interface LocalFilesParts {
+  readonly store: SharedStore
+  readonly ledger: CopyLedger
+  readonly member: number
+  readonly clock: Clock
+  readonly random: Random
+  readonly onFailure: (digest: string, error: unknown) => void
+  /** A copy that should be here is not, or it went because it was damaged. */
+  readonly onLost: (digest: Digest, reason: string) => void
+}
+
+export class LocalFiles implements LocalCopies {
+  readonly #parts: LocalFilesParts
+  readonly #files: DriverFiles
+  #copies: BlobCopies | undefined
+
+  constructor(parts: LocalFilesParts) {
+    this.#parts = parts
+    this.#files = new DriverFiles(parts.store.driver, parts.ledger)
+  }
+
+  /** Promises that are not over. */
+  get pinCount(): number {
+    return this.#copies?.pinCount ?? 0
+  }
+
+  /** A run has begun: promises of the one before are over. */
+  onRun({ boot, submit }: RunOfLog): void {
+    this.#copies?.close()
+    const { store, ledger, member, clock, onFailure } = this.#parts
+    const { metadata, digestLock } = store
+    const copies = new BlobCopies({
+      member,
+      boot,
+      now: () => clock.monotonic(),
+      submit,
+      files: this.#files,
+      locks: digestLock,
+      hasRow: (digest) => {
+        const row = metadata.get('blobs', digestIn(digest))
+        return row !== undefined && hasObject(row)
+      },
+      isTrash: (digest) => metadata.get('trash', digestIn(digest)) !== undefined,
+      onCopy: (digest) => this.#onCopy(digestIn(digest)),
+      onFailure,
+    })
+    ledger.forgetAll()
+    ledger.load().catch((error: unknown) => onFailure('', error))
+    copies.cleanUp().catch((error: unknown) => onFailure('', error))
+    this.#copies = copies
+  }
+
+  onNews(news: readonly CopyNews[]): void {
+    for (const it of news) this.#copies?.onNews(it)
+  }
+
+  tick(): void {
+    this.#copies?.tick()
+  }
+
+  close(): void {
+    this.#copies?.close()
+    this.#copies = undefined
+  }
+
+  /** What the copy here must be; undefined: nothing is known of one. */
+  promised(digest: Digest, row: BlobRow | undefined): Promised | undefined {
+    const { ledger } = this.#parts
+    const copy = ledger.get(digest)
+    if (copy === undefined) return row
+    ledger.touch(digest)
+    if (row === undefined) return { sizeBytes: copy.bytes, createdAt: copy.addedAt }
+    return { sizeBytes: row.sizeBytes, createdAt: Math.max(row.createdAt, copy.addedAt) }
+  }
+
+  async open(digest: Digest): Promise<BlobSource | undefined> {
+    const { metadata, driver } = this.#parts.store
+    const row = metadata.get('blobs', digest)
+    const promised = this.promised(digest, row !== undefined && hasObject(row) ? row : undefined)
+    if (promised === undefined) return undefined
+    try {
+      return await driver.reader.open(digest, promised)
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      if (!isMissing(error)) await this.isolate(digest, String(error))
+      else this.#parts.onLost(digest, 'it is not on the disk')
+      return undefined
+    }
+  }
+
+  receive(digest: Digest): PendingBlob {
+    const { store, random } = this.#parts
+    const { writer } = store.driver
+    this.#requireRun()
+    writer.room.require()
+    return writer.adopt(randomHexId(random), algorithmOf(digest), 0)
+  }
+
+  keep(digest: Digest, sizeBytes: number, pending: PendingBlob): Promise<HeldCopy> {
+    const seal = () => pending.commit(digest)
+    return this.keepFile({ digest, sizeBytes, uploadId: '', seal }, 'owner')
+  }
+
+  /** Puts a file in place, and promises to keep it. Rejects with what `seal` does. */
+  keepFile(file: ArrivedFile, role: CopyRow['role']): Promise<HeldCopy> {
+    const { digest, sizeBytes } = file
+    return this.#requireRun().keep(digest, () => this.#place(digest, sizeBytes, role, file.seal))
+  }
+
+  /** Brings a copy for a blob that has a row; false: it has none. */
+  async add(digest: Digest, place: () => Promise<void>): Promise<boolean> {
+    return this.#requireRun().add(digest, place)
+  }
+
+  keepMore(digest: Digest): Promise<HeldCopy | undefined> {
+    return this.#requireRun().keepMore(digest)
+  }
+
+  async restore(digest: Digest, sizeBytes: number): Promise<HeldCopy | undefined> {
+    const { bin } = this.#parts.store.driver
+    let isHere = false
+    const restore = async () => {
+      isHere = await bin.restore(digest, sizeBytes)
+      if (!isHere) throw new Error('there is none')
+    }
+    try {
+      return await this.#requireRun().keep(digest, () =>
+        this.#place(digest, sizeBytes, 'owner', restore),
+      )
+    } catch (error) {
+      if (isHere) throw error
+      return undefined
+    }
+  }
+
+  release(copy: HeldCopy): void {
+    this.#copies?.release(copy)
+  }
+
+  async has(digest: Digest, sizeBytes: number): Promise<boolean> {
+    return (await this.#parts.store.driver.inventory.stat(digest))?.sizeBytes === sizeBytes
+  }
+
+  /** Takes the copy out of service when it is damaged; it may be another one by now. */
+  async isolate(digest: Digest, reason: string): Promise<void> {
+    const { store, ledger, onLost } = this.#parts
+    const { bin, inventory, reader } = store.driver
+    await store.digestLock.run(digest, async () => {
+      reader.forget(digest)
+      if ((await inventory.check(digest)).is !== 'damaged') return
+      this.#copies?.disown(digest)
+      await bin.quarantine(digest)
+      await ledger.remove(digest)
+      onLost(digest, reason)
+    })
+  }
+
+  /** Removes a copy that no other node counts on, if no upload does. */
+  async evict(digest: Digest): Promise<boolean> {
+    const isGone = await this.#requireRun().remove(digest, () =>
+      this.#files.discard(digest, 'nowhere'),
+    )
+    if (!isGone) this.#parts.ledger.hold(digest)
+    return isGone
+  }
+
+  async #place(
+    digest: Digest,
+    sizeBytes: number,
+    role: CopyRow['role'],
+    place: () => Promise<void>,
+  ): Promise<void> {
+    await place()
+    this.#parts.store.driver.reader.forget(digest)
+    await this.#parts.ledger.put(digest, sizeBytes, role)
+  }
+
+  /** A row rests on the copy: whatever it was here for. */
+  #onCopy(digest: Digest): void {
+    const { ledger, onFailure } = this.#parts
+    ledger.hold(digest)
+    ledger.turn(digest, 'owner').catch((error: unknown) => onFailure(digest, error))
+  }
+
+  /** Throws BUSY while this node does not know which run it is. */
+  #requireRun(): BlobCopies {
+    if (this.#copies !== undefined) return this.#copies
+    throw copiesShort(undefined)
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * @module Which members keep a blob's file, from those that are members now: chosen for an upload, looked up for
+ * everything else.
+ */
+import type { Digest } from '../../registry/digest.ts'
+import type { Random } from '../../runtime/random.ts'
+import type { MeshMember } from '../peers/peers.ts'
+import { groupCount, groupOf, ownersOf } from '../placement.ts'
+
+/** Copies that an acknowledged blob has, where there are as many members. */
+const writeCopiesMax = 2
+
+/** Groups that fit, of which the best is taken; and groups that are looked at for them. */
+const choicesMax = 16
+const drawsMax = 512
+
+export interface MembersParts {
+  /** The number of this node. */
+  readonly self: number
+  /** Another array whenever anything of it is other. */
+  readonly members: () => readonly MeshMember[]
+  /** Members that are known to run now, without this one. */
+  readonly present: () => readonly number[]
+  /** Files of a blob, where there are as many members. */
+  readonly replicationFactor: number
+}
+
+export interface Choice {
+  readonly group: number
+  readonly owners: readonly number[]
+}
+
+export class Owners {
+  readonly self: number
+  readonly #parts: MembersParts
+  #members: readonly MeshMember[] = []
+  #active: readonly MeshMember[] = []
+  readonly #known = new Map<number, readonly number[]>()
+
+  constructor(parts: MembersParts) {
+    this.#parts = parts
+    this.self = parts.self
+  }
+
+  /** Another array whenever owners may be others. */
+  get members(): readonly MeshMember[] {
+    this.#look()
+    return this.#members
+  }
+
+  /** Copies without which no blob is acknowledged. */
+  get writeCopies(): number {
+    this.#look()
+    const { replicationFactor } = this.#parts
+    return Math.max(1, Math.min(writeCopiesMax, replicationFactor, this.#active.length))
+  }
+
+  /** Owners of a group, the first one first. */
+  of(group: number): readonly number[] {
+    this.#look()
+    const known = this.#known.get(group)
+    if (known !== undefined) return known
+    const owners = ownersOf(group, this.#active, this.#parts.replicationFactor)
+    this.#known.set(group, owners)
+    return owners
+  }
+
+  /** Owners of a blob that has a row. */
+  ofBlob(digest: Digest, { group }: { readonly group?: number }): readonly number[] {
+    return this.of(group ?? groupOf(digest))
+  }
+
+  /**
+   * The other members, those first that should have the blob and run. Undefined: this node does not know yet who
+   * they are.
+   */
+  sources(digest: Digest, row: { readonly group?: number }): number[] | undefined {
+    if (!this.members.some(({ number }) => number === this.self)) return undefined
+    const owners = new Set(this.ofBlob(digest, row))
+    const present = new Set(this.#parts.present())
+    const rank = (member: number) => (owners.has(member) ? 0 : 2) + (present.has(member) ? 0 : 1)
+    return this.members
+      .map(({ number }) => number)
+      .filter((member) => member !== this.self)
+      .sort((one, other) => rank(one) - rank(other) || one - other)
+  }
+
+  /**
+   * A group for a new file, none of whose other owners is among `without`: this node owns it where it can, and the
+   * others run. Undefined: there is none.
+   */
+  choose(random: Random, without: ReadonlySet<number>): Choice | undefined {
+    const present = new Set([...this.#parts.present(), this.self])
+    const canOwn = this.members.some(
+      ({ number, state, weight }) => number === this.self && state === 'active' && weight > 0,
+    )
+    let best: (Choice & { readonly away: number }) | undefined
+    let choices = 0
+    for (let draw = 0; draw < drawsMax && choices < choicesMax; draw += 1) {
+      const [high, low] = random.bytes(2)
+      const group = ((high! << 8) | low!) % groupCount
+      const owners = this.of(group)
+      if (owners.length < this.writeCopies || owners.some((it) => without.has(it))) continue
+      if (canOwn && !owners.includes(this.self)) continue
+      choices += 1
+      const away = owners.filter((it) => !present.has(it)).length
+      if (best === undefined || away < best.away) best = { group, owners, away }
+      if (best.away === 0) break
+    }
+    return best
+  }
+
+  #look(): void {
+    const members = this.#parts.members()
+    if (members === this.#members) return
+    this.#members = members
+    this.#active = members.filter(({ state }) => state === 'active')
+    this.#known.clear()
+  }
+}

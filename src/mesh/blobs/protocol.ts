@@ -1,0 +1,100 @@
+/**
+ * @module What nodes say to each other about files of blobs:
+ *
+ *   GET  …/blobs?digest=&from=      the bytes of the copy here, from that one on
+ *   POST …/blobs/keep?digest=&size= a whole file: it is kept, and the answer is the pin
+ *   POST …/pins                     another pin for a copy that is here, or out of the trash; pins given back
+ *   POST …/copies                   which copies are here, by a look at the disk
+ */
+import * as v from 'valibot'
+import type { HeldCopy } from '../../metadata/transaction.ts'
+import { type Digest, parseDigest } from '../../registry/digest.ts'
+import { MeshError } from '../identity/problem.ts'
+
+export const blobPaths = {
+  bytes: '/internal/v1/blobs',
+  keep: '/internal/v1/blobs/keep',
+  pins: '/internal/v1/pins',
+  copies: '/internal/v1/copies',
+} as const
+
+/** How long the whole blob is: with every answer that has bytes. */
+export const sizeHeader = 'fastregistry-size'
+
+/** Digests of one question. */
+export const digestsMax = 1_000
+/** Of a message that is no file, bytes. */
+export const messageBytesMax = 256 * 1024
+/** Between two pieces of anything, ms. */
+export const silentMs = 10_000
+
+const Whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+
+const Pin = v.strictObject({ member: Whole, boot: Whole, pin: Whole })
+
+const DigestText: v.GenericSchema<unknown, Digest> = v.pipe(
+  v.string(),
+  v.maxLength(200),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const parsed = parseDigest(dataset.value)
+    if (parsed.ok) return parsed.value
+    addIssue({ message: 'no digest' })
+    return NEVER
+  }),
+)
+
+export type PinQuestion =
+  /** For a copy that is in place. */
+  | { readonly ask: 'keep'; readonly digest: Digest }
+  /** For a copy of that size that may be in the trash. */
+  | { readonly ask: 'restore'; readonly digest: Digest; readonly size: number }
+  | { readonly ask: 'release'; readonly copy: HeldCopy }
+
+export const PinQuestion: v.GenericSchema<unknown, PinQuestion> = v.variant('ask', [
+  v.strictObject({ ask: v.literal('keep'), digest: DigestText }),
+  v.strictObject({ ask: v.literal('restore'), digest: DigestText, size: Whole }),
+  v.strictObject({ ask: v.literal('release'), copy: Pin }),
+])
+
+/** `pin` null: there is no copy. */
+export const PinAnswer = v.strictObject({ pin: v.nullable(Pin) })
+
+export interface CopiesQuestion {
+  readonly blobs: readonly { readonly digest: Digest; readonly size: number }[]
+}
+
+export const CopiesQuestion: v.GenericSchema<unknown, CopiesQuestion> = v.strictObject({
+  blobs: v.pipe(
+    v.array(v.strictObject({ digest: DigestText, size: Whole })),
+    v.maxLength(digestsMax),
+  ),
+})
+
+/** In the order of the question. */
+export const CopiesAnswer = v.strictObject({ here: v.array(v.boolean()) })
+
+/** Throws a MeshError 'message' for a pin of another member than was asked. */
+export function requirePinOf(member: number, copy: HeldCopy): HeldCopy {
+  if (copy.member === member) return copy
+  throw new MeshError('message', `member ${member} answers with a pin of member ${copy.member}`)
+}
+
+/** Throws a MeshError 'message'. */
+export function parseBytesQuery(query: string): { readonly digest: Digest; readonly from: number } {
+  const found = /^digest=([a-z0-9:]{1,200})&from=(0|[1-9]\d{0,14})$/.exec(query)
+  if (found === null) throw new MeshError('message', 'the path needs ?digest=&from=')
+  return { digest: digestIn(found[1]!), from: Number(found[2]) }
+}
+
+/** Throws a MeshError 'message'. */
+export function parseKeepQuery(query: string): { readonly digest: Digest; readonly size: number } {
+  const found = /^digest=([a-z0-9:]{1,200})&size=([1-9]\d{0,14})$/.exec(query)
+  if (found === null) throw new MeshError('message', 'the path needs ?digest=&size=')
+  return { digest: digestIn(found[1]!), size: Number(found[2]) }
+}
+
+function digestIn(text: string): Digest {
+  const parsed = parseDigest(text)
+  if (!parsed.ok) throw new MeshError('message', 'the path has no digest')
+  return parsed.value
+}

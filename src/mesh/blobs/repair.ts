@@ -1,0 +1,154 @@
+/**
+ * @module Brings the files of this node in line with its rows, in the background: fetches copies that it owns and
+ * lacks, after members have changed and once an hour; copies that others own by now become those of a cache, once
+ * each owner has said that it has one.
+ */
+import { type BlobInventory, hasObject } from '../../blobs/driver.ts'
+import type { MetadataStore } from '../../metadata/port.ts'
+import { inTurns } from '../../metadata/scan.ts'
+import type { BlobRow } from '../../metadata/schema.ts'
+import type { Digest } from '../../registry/digest.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { Rate } from '../../runtime/token-bucket.ts'
+import type { AskPeers } from './ask.ts'
+import type { CopyLedger } from './ledger.ts'
+import type { Owners } from './owners.ts'
+import { digestsMax } from './protocol.ts'
+
+const everyMs = 3_600_000
+/** What is fetched in a second, bytes. */
+const bytesPerSecond = 64 * 1024 * 1024
+/** Copies that are wanted at once, besides those that a walk finds. */
+const wantedMax = 10_000
+const waitMsMax = 1_000
+
+export interface RepairParts {
+  readonly metadata: MetadataStore
+  readonly inventory: Pick<BlobInventory, 'stat'>
+  readonly owners: Owners
+  readonly ledger: CopyLedger
+  readonly ask: Pick<AskPeers, 'copies'>
+  readonly clock: Clock
+  /** Brings a copy here; false when that did not work out. */
+  readonly fetch: (digest: Digest, row: BlobRow) => Promise<boolean>
+  readonly onError: (error: unknown) => void
+}
+
+export class Repair {
+  readonly #parts: RepairParts
+  readonly #rate: Rate
+  readonly #wanted = new Set<Digest>()
+  #members: unknown
+  #walkedAt: number
+  #running: Promise<void> | undefined
+  #isStopped = false
+
+  constructor(parts: RepairParts) {
+    this.#parts = parts
+    this.#rate = new Rate(bytesPerSecond, parts.clock, 'nothing')
+    this.#members = parts.owners.members
+    this.#walkedAt = parts.clock.monotonic()
+  }
+
+  /** Settles when nothing is under way any more. */
+  get stopped(): Promise<void> {
+    return this.#running ?? Promise.resolve()
+  }
+
+  /** A copy that is owned here is gone. */
+  want(digest: Digest): void {
+    if (this.#wanted.size < wantedMax) this.#wanted.add(digest)
+  }
+
+  /** To be called about once a second. */
+  tick(): void {
+    if (this.#running !== undefined || this.#isStopped) return
+    const { owners, clock, onError } = this.#parts
+    const isOther = owners.members !== this.#members
+    const isDue = isOther || clock.monotonic() - this.#walkedAt >= everyMs
+    if (!isDue && this.#wanted.size === 0) return
+    if (isDue) {
+      this.#members = owners.members
+      this.#walkedAt = clock.monotonic()
+    }
+    this.#running = (isDue ? this.#walk() : this.#fetchWanted()).catch(onError).finally(() => {
+      this.#running = undefined
+    })
+  }
+
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  async #fetchWanted(): Promise<void> {
+    for (const digest of this.#wanted) {
+      this.#wanted.delete(digest)
+      const row = this.#parts.metadata.get('blobs', digest)
+      if (row !== undefined) await this.#mend(digest, row)
+      if (this.#isStopped) return
+    }
+  }
+
+  async #walk(): Promise<void> {
+    for await (const { key: digest, row } of inTurns(this.#parts.metadata, 'blobs', [])) {
+      if (this.#isStopped) return
+      await this.#mend(digest, row)
+    }
+    await this.#handOver()
+  }
+
+  /** Fetches the copy if it is owned here and missing. */
+  async #mend(digest: Digest, row: BlobRow): Promise<void> {
+    const { owners, inventory, fetch, ledger } = this.#parts
+    if (!hasObject(row) || !owners.ofBlob(digest, row).includes(owners.self)) return
+    if ((await inventory.stat(digest)) !== undefined) return ledger.turn(digest, 'owner')
+    if (await fetch(digest, row)) await this.#pay(row.sizeBytes)
+  }
+
+  async #pay(bytes: number): Promise<void> {
+    let waitMs = this.#rate.take(bytes)
+    while (waitMs > 0 && !this.#isStopped) {
+      const restMs = Math.min(waitMs, waitMsMax)
+      await new Promise((resolve) => setTimeout(resolve, restMs))
+      waitMs = this.#rate.take(0)
+    }
+  }
+
+  async #handOver(): Promise<void> {
+    const { metadata, owners } = this.#parts
+    let some: Handed[] = []
+    for await (const { key: digest, row: copy } of inTurns(metadata, 'copies', [])) {
+      if (this.#isStopped) return
+      const row = metadata.get('blobs', digest)
+      if (copy.role !== 'owner' || row === undefined) continue
+      const others = owners.ofBlob(digest, row)
+      if (others.includes(owners.self) || others.length === 0) continue
+      some.push({ digest, size: row.sizeBytes, others })
+      if (some.length < digestsMax) continue
+      await this.#askFor(some)
+      some = []
+    }
+    await this.#askFor(some)
+  }
+
+  /** What all of its owners have is theirs from now on. */
+  async #askFor(some: readonly Handed[]): Promise<void> {
+    const { ask, ledger } = this.#parts
+    const missing = new Set<Digest>()
+    for (const member of new Set(some.flatMap(({ others }) => others))) {
+      const theirs = some.filter(({ others }) => others.includes(member))
+      const blobs = theirs.map(({ digest, size }) => ({ digest, size }))
+      const here = await ask.copies(member, { blobs }).catch(() => undefined)
+      for (const [at, { digest }] of theirs.entries()) {
+        if (here?.[at] !== true) missing.add(digest)
+      }
+    }
+    for (const { digest } of some) if (!missing.has(digest)) await ledger.turn(digest, 'cache')
+  }
+}
+
+interface Handed {
+  readonly digest: Digest
+  readonly size: number
+  readonly others: readonly number[]
+}
