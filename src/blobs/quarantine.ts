@@ -16,7 +16,7 @@ export interface QuarantineOptions {
   /** Drops what is cached of the blob's bytes. */
   readonly forget: (digest: Digest) => void
   /** Takes the copy here out of service, where other nodes have more of them; undefined: it is the only one. */
-  readonly isolateCopy?: ((digest: Digest, reason: string) => Promise<void>) | undefined
+  readonly isolateCopy?: ((digest: Digest, reason: string) => Promise<boolean>) | undefined
   /** Told once a blob, for the log. */
   readonly onQuarantined: (digest: Digest, reason: string) => void
 }
@@ -41,9 +41,9 @@ export class Quarantine {
   isolate(digest: Digest, row: BlobRow, reason: string): Promise<void> {
     const { bin, metadata, digestLock, forget, isolateCopy, onQuarantined } = this.#options
     if (isolateCopy !== undefined && hasObject(row)) {
-      this.#count += 1
-      onQuarantined(digest, reason)
-      return isolateCopy(digest, reason)
+      return isolateCopy(digest, reason).then((isIsolated) => {
+        if (isIsolated) this.#count += 1
+      })
     }
     return digestLock.run(digest, async () => {
       const { applied } = await metadata.commit({

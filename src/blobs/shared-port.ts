@@ -48,8 +48,8 @@ export interface SharedBlobs {
    * node says that it has none, BUSY when some do not answer.
    */
   fetch(digest: Digest, row: BlobRow, isWhole: boolean): Promise<BlobSource>
-  /** The copy here is not what the row says: it goes, the row stays. */
-  isolate(digest: Digest, reason: string): Promise<void>
+  /** The copy here is not what the row says: it goes, the row stays. False: it is right by now, or there is none. */
+  isolate(digest: Digest, reason: string): Promise<boolean>
   /** Ends everything that is under way. */
   close(): Promise<void>
 }

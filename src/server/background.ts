@@ -39,8 +39,9 @@ export function makeScrub(
   storage: Storage,
   logger: Logger,
 ): ScheduledScrub {
-  const { setup, metadata, quarantine } = storage
-  const scrub = new Scrub({ setup, metadata, quarantine, clock: systemClock })
+  const { setup, metadata, quarantine, shared } = storage
+  const isShared = shared !== undefined
+  const scrub = new Scrub({ setup, metadata, quarantine, clock: systemClock, isShared })
   const walk = async () => {
     const { damaged, ...report } = await scrub.run(when.bytesPerSecond, true)
     logger.info({ event: 'scrub', ...report, damaged: damaged.length }, 'scrub ended')

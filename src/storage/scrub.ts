@@ -18,6 +18,8 @@ export interface ScrubOptions {
   readonly metadata: MetadataStore
   readonly quarantine: Quarantine
   readonly clock: Clock
+  /** Other nodes may have the files that are not here. */
+  readonly isShared?: boolean
 }
 
 export interface ScrubReport {
@@ -91,7 +93,7 @@ export class Scrub {
   }
 
   async #walk(bytesPerSecond: number, isolates: boolean): Promise<ScrubReport> {
-    const { setup, metadata, clock } = this.#options
+    const { setup, metadata, clock, isShared = false } = this.#options
     const after = metadata.get('cursors', 'scrub')
     const walk: Walk = {
       isolates,
@@ -102,7 +104,7 @@ export class Scrub {
     }
     this.#status = { state: 'running', startedAt: clock.now(), entries: 0, bytes: 0, damaged: 0 }
     const pool = new WorkerPool({ worker: 'scrub', threads: 1, tasksPerThread: 1 })
-    const task = pool.start({ setup, bytesPerSecond, after })
+    const task = pool.start({ setup, bytesPerSecond, after, isShared })
     this.#stop = () => task.port.postMessage({ kind: 'stop' })
     let state: ScrubStatus['state'] = 'interrupted'
     try {

@@ -55,6 +55,11 @@ export class AskPeers {
     await this.#pin(copy.member, { ask: 'release', copy })
   }
 
+  /** Its copy may be damaged or missing: it is to look. */
+  async mend(member: number, digest: Digest): Promise<void> {
+    await this.#pin(member, { ask: 'mend', digest })
+  }
+
   /** Which of the blobs the member has, in their order. */
   async copies(member: number, question: CopiesQuestion): Promise<readonly boolean[]> {
     const { here } = await this.#post(member, blobPaths.copies, question, CopiesAnswer)

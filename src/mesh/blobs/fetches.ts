@@ -17,6 +17,7 @@ import { PassThrough } from '../../upstream/pass-through.ts'
 import type { AskPeers } from './ask.ts'
 import type { CopyLedger } from './ledger.ts'
 import type { Owners } from './owners.ts'
+import { PartSource } from './part-source.ts'
 import { PeerSource } from './peer-source.ts'
 import { copiesSilent } from './refusals.ts'
 
@@ -30,7 +31,7 @@ const badMax = 1_000
 export interface FetchesParts {
   readonly writer: DriverWriter
   readonly reader: Pick<DriverReader, 'open' | 'forget'>
-  readonly ask: Pick<AskPeers, 'open'>
+  readonly ask: Pick<AskPeers, 'open' | 'mend'>
   readonly owners: Owners
   readonly ledger: CopyLedger
   readonly clock: Clock
@@ -67,7 +68,10 @@ export class Fetches {
       if (!isWhole) fill.want()
       try {
         if (!fill.isReadable) await fill.opened
-        if (fill.isReadable) return fill.attach()
+        if (fill.isReadable) {
+          const aside = (from: number) => source.openAside(from)
+          return isWhole ? fill.attach() : new PartSource(fill, row.sizeBytes, aside)
+        }
         if (fill.state === 'stored') return await this.#parts.reader.open(digest, this.#young(row))
       } catch (error) {
         if (error instanceof RegistryError) throw error
@@ -110,6 +114,7 @@ export class Fetches {
       sizeBytes: row.sizeBytes,
       members: () => (this.#isClosed ? undefined : owners.sources(digest, row)),
       bad: this.#badFor(digest),
+      onBad: (member) => ask.mend(member, digest).catch(() => undefined),
       onNone: () => onNone(digest, row),
     })
     const fill = this.#start(digest, row, source)

@@ -17,7 +17,11 @@ export class DriverFiles implements CopyFiles {
   }
 
   async confirm(text: string): Promise<boolean> {
-    return (await this.#driver.bin.confirm(digestIn(text))) !== undefined
+    const digest = digestIn(text)
+    const found = await this.#driver.bin.confirm(digest)
+    if (found === undefined) return false
+    const known = this.#ledger.get(digest)
+    return known === undefined || known.bytes === found.sizeBytes
   }
 
   async discard(text: string, to: 'trash' | 'nowhere'): Promise<void> {

@@ -5,6 +5,7 @@
 import type { MetadataStore } from '../../metadata/port.ts'
 import type { CopyRow } from '../../metadata/rows/mesh.ts'
 import { inTurns } from '../../metadata/scan.ts'
+import type { BlobRow } from '../../metadata/schema.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
 
@@ -53,6 +54,17 @@ export class CopyLedger {
   async put(digest: Digest, bytes: number, role: CopyRow['role']): Promise<void> {
     const now = this.#clock.now()
     await this.#write(digest, { bytes, role, addedAt: now, pulledAt: now })
+  }
+
+  /** A file is here of which nothing is written down: one of before this node was one of several. */
+  async adopt(digest: Digest, { sizeBytes, createdAt }: BlobRow): Promise<void> {
+    const row = {
+      bytes: sizeBytes,
+      role: 'owner',
+      addedAt: createdAt,
+      pulledAt: createdAt,
+    } as const
+    await this.#write(digest, row)
   }
 
   /** What it is here for is another thing now. */

@@ -27,8 +27,8 @@ export interface LocalFilesParts {
   readonly clock: Clock
   readonly random: Random
   readonly onFailure: (digest: string, error: unknown) => void
-  /** A copy that should be here is not, or it went because it was damaged. */
-  readonly onLost: (digest: Digest, reason: string) => void
+  /** A copy that should be here is not, or it went because it was damaged. Without a reason: it may be missing. */
+  readonly onLost: (digest: Digest, reason: string | undefined) => void
 }
 
 export class LocalFiles implements LocalCopies {
@@ -104,8 +104,8 @@ export class LocalFiles implements LocalCopies {
       return await driver.reader.open(digest, promised)
     } catch (error) {
       if (!isDamage(error)) throw error
-      if (!isMissing(error)) await this.isolate(digest, String(error))
-      else this.#parts.onLost(digest, 'it is not on the disk')
+      if (isMissing(error)) await this.#missing(digest)
+      else await this.isolate(digest, String(error))
       return undefined
     }
   }
@@ -163,17 +163,29 @@ export class LocalFiles implements LocalCopies {
     return (await this.#parts.store.driver.inventory.stat(digest))?.sizeBytes === sizeBytes
   }
 
-  /** Takes the copy out of service when it is damaged; it may be another one by now. */
-  async isolate(digest: Digest, reason: string): Promise<void> {
+  mend(digest: Digest): void {
+    const { onLost, onFailure } = this.#parts
+    // Missing or not: whether it should be here is for the repair to say.
+    this.isolate(digest, 'a peer was sent wrong bytes').then(
+      (isIsolated) => {
+        if (!isIsolated) onLost(digest, undefined)
+      },
+      (error: unknown) => onFailure(digest, error),
+    )
+  }
+
+  /** Takes the copy out of service when it is damaged: false when it is not, as it may be another one by now. */
+  async isolate(digest: Digest, reason: string): Promise<boolean> {
     const { store, ledger, onLost } = this.#parts
     const { bin, inventory, reader } = store.driver
-    await store.digestLock.run(digest, async () => {
+    return store.digestLock.run(digest, async () => {
       reader.forget(digest)
-      if ((await inventory.check(digest)).is !== 'damaged') return
+      if ((await inventory.check(digest)).is !== 'damaged') return false
       this.#copies?.disown(digest)
       await bin.quarantine(digest)
       await ledger.remove(digest)
       onLost(digest, reason)
+      return true
     })
   }
 
@@ -195,6 +207,17 @@ export class LocalFiles implements LocalCopies {
     await place()
     this.#parts.store.driver.reader.forget(digest)
     await this.#parts.ledger.put(digest, sizeBytes, role)
+  }
+
+  /** Of a copy that was never here nothing is known. */
+  async #missing(digest: Digest): Promise<void> {
+    const { store, ledger, onLost } = this.#parts
+    await store.digestLock.run(digest, async () => {
+      if (ledger.get(digest) === undefined) return onLost(digest, undefined)
+      if ((await store.driver.inventory.stat(digest)) !== undefined) return
+      await ledger.remove(digest)
+      onLost(digest, 'it is not on the disk')
+    })
   }
 
   /** A row rests on the copy: whatever it was here for. */

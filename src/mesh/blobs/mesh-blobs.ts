@@ -116,8 +116,8 @@ class AttachedBlobs implements SharedBlobs {
     const ledger = this.#ledger
     const onFailure = (digest: string, error: unknown) =>
       log.warn({ digest, error: String(error) }, 'a file of a blob could not be changed')
-    const onLost = (digest: Digest, reason: string) => {
-      log.error({ digest, reason }, 'a copy of a blob is gone; it is fetched again')
+    const onLost = (digest: Digest, reason: string | undefined) => {
+      if (reason !== undefined) log.error({ digest, reason }, 'a copy of a blob is gone')
       this.#repair.want(digest)
     }
     this.local = new LocalFiles({ store, ledger, member, clock, random, onFailure, onLost })
@@ -146,6 +146,7 @@ class AttachedBlobs implements SharedBlobs {
       metadata,
       inventory: driver.inventory,
       fetch: (...of) => this.#fetches.fetch(...of),
+      onHandedOver: () => this.#evict(),
       onError: (error) => log.warn({ error: String(error) }, 'repair of copies failed'),
     })
     const routes = blobRoutes(local, time)
@@ -187,7 +188,7 @@ class AttachedBlobs implements SharedBlobs {
     return this.#fetches.open(digest, row, isWhole)
   }
 
-  isolate(digest: Digest, reason: string): Promise<void> {
+  isolate(digest: Digest, reason: string): Promise<boolean> {
     return this.local.isolate(digest, reason)
   }
 

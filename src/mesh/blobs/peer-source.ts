@@ -24,6 +24,8 @@ export interface PeerSourceParts {
   readonly members: () => readonly number[] | undefined
   /** Members whose copy is not what it should be: shared by all who fetch the blob. */
   readonly bad: Set<number>
+  /** A member has sent wrong bytes. */
+  readonly onBad: (member: number) => void
   /** Every other member says that it has no copy. */
   readonly onNone: () => void
 }
@@ -39,22 +41,34 @@ export class PeerSource implements FillSource {
 
   /** Throws BLOB_UNKNOWN, BUSY: no repetition helps at once. */
   async open(offset: number): Promise<FillAnswer> {
+    const { member, answer } = await this.#ask(offset)
+    this.#last = member
+    this.#body = answer.body
+    return answer
+  }
+
+  /** The same for another reader: what comes of it is no matter of the fill. */
+  async openAside(offset: number): Promise<FillAnswer> {
+    return (await this.#ask(offset)).answer
+  }
+
+  async #ask(offset: number): Promise<{ readonly member: number; readonly answer: FillAnswer }> {
     const { ask, time, digest, sizeBytes, bad, onNone } = this.#parts
     const all = this.#parts.members()
     if (all === undefined) throw copiesSilent(digest)
     const members = all.filter((member) => !bad.has(member))
     try {
-      const { member, answer } = await firstAnswer(members, {
+      const first = await firstAnswer(members, {
         ask: (one) => ask.open(one, digest, offset),
         drop: ({ body }) => body.abort(),
         hedgeMs,
         time,
       })
-      this.#last = member
-      this.#body = answer.body
-      if (answer.sizeBytes === sizeBytes) return answer
-      answer.body.abort()
-      throw this.fault('garbage', `member ${member} has ${answer.sizeBytes} bytes`)
+      if (first.answer.sizeBytes === sizeBytes) return first
+      first.answer.body.abort()
+      this.#refuse(first.member)
+      const text = `member ${first.member} has ${first.answer.sizeBytes} bytes`
+      throw new MeshError('message', text)
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error
       const isNone = error.errors.every((one) => one instanceof MeshError && one.problem === 'blob')
@@ -74,8 +88,13 @@ export class PeerSource implements FillSource {
   }
 
   fault(kind: 'garbage' | 'reset', message: string): MeshError {
-    if (kind === 'garbage' && this.#last !== undefined) this.#parts.bad.add(this.#last)
+    if (kind === 'garbage' && this.#last !== undefined) this.#refuse(this.#last)
     return new MeshError(kind === 'garbage' ? 'message' : 'silent', message)
+  }
+
+  #refuse(member: number): void {
+    this.#parts.bad.add(member)
+    this.#parts.onBad(member)
   }
 
   /** Other members may do better. */

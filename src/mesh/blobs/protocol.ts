@@ -3,7 +3,8 @@
  *
  *   GET  …/blobs?digest=&from=      the bytes of the copy here, from that one on
  *   POST …/blobs/keep?digest=&size= a whole file: it is kept, and the answer is the pin
- *   POST …/pins                     another pin for a copy that is here, or out of the trash; pins given back
+ *   POST …/pins                     another pin for a copy that is here, or out of the trash; pins given back;
+ *                                   a copy that is to be looked at
  *   POST …/copies                   which copies are here, by a look at the disk
  */
 import * as v from 'valibot'
@@ -49,11 +50,14 @@ export type PinQuestion =
   /** For a copy of that size that may be in the trash. */
   | { readonly ask: 'restore'; readonly digest: Digest; readonly size: number }
   | { readonly ask: 'release'; readonly copy: HeldCopy }
+  /** A copy that it should have may be damaged or missing: it is to look. No pin. */
+  | { readonly ask: 'mend'; readonly digest: Digest }
 
 export const PinQuestion: v.GenericSchema<unknown, PinQuestion> = v.variant('ask', [
   v.strictObject({ ask: v.literal('keep'), digest: DigestText }),
   v.strictObject({ ask: v.literal('restore'), digest: DigestText, size: Whole }),
   v.strictObject({ ask: v.literal('release'), copy: Pin }),
+  v.strictObject({ ask: v.literal('mend'), digest: DigestText }),
 ])
 
 /** `pin` null: there is no copy. */

@@ -16,6 +16,8 @@ import type { Owners } from './owners.ts'
 import { digestsMax } from './protocol.ts'
 
 const everyMs = 3_600_000
+/** Until the first walk, and until the next one where owners were not ready, ms. */
+const firstMs = 60_000
 /** What is fetched in a second, bytes. */
 const bytesPerSecond = 64 * 1024 * 1024
 /** Copies that are wanted at once, besides those that a walk finds. */
@@ -31,6 +33,8 @@ export interface RepairParts {
   readonly clock: Clock
   /** Brings a copy here; false when that did not work out. */
   readonly fetch: (digest: Digest, row: BlobRow) => Promise<boolean>
+  /** Copies are of the cache from now on. */
+  readonly onHandedOver: () => void
   readonly onError: (error: unknown) => void
 }
 
@@ -47,7 +51,7 @@ export class Repair {
     this.#parts = parts
     this.#rate = new Rate(bytesPerSecond, parts.clock, 'nothing')
     this.#members = parts.owners.members
-    this.#walkedAt = parts.clock.monotonic()
+    this.#walkedAt = parts.clock.monotonic() + firstMs - everyMs
   }
 
   /** Settles when nothing is under way any more. */
@@ -97,12 +101,17 @@ export class Repair {
     await this.#handOver()
   }
 
-  /** Fetches the copy if it is owned here and missing. */
+  /** Fetches the copy if it is owned here and missing; what is here is written down. */
   async #mend(digest: Digest, row: BlobRow): Promise<void> {
     const { owners, inventory, fetch, ledger } = this.#parts
-    if (!hasObject(row) || !owners.ofBlob(digest, row).includes(owners.self)) return
-    if ((await inventory.stat(digest)) !== undefined) return ledger.turn(digest, 'owner')
-    if (await fetch(digest, row)) await this.#pay(row.sizeBytes)
+    if (!hasObject(row)) return
+    const isOwner = owners.ofBlob(digest, row).includes(owners.self)
+    const isKnown = ledger.get(digest) !== undefined
+    if (!isOwner && isKnown) return
+    const isHere = (await inventory.stat(digest)) !== undefined
+    if (isHere && !isKnown) return ledger.adopt(digest, row)
+    if (isHere) return ledger.turn(digest, 'owner')
+    if (isOwner && (await fetch(digest, row))) await this.#pay(row.sizeBytes)
   }
 
   async #pay(bytes: number): Promise<void> {
@@ -133,7 +142,7 @@ export class Repair {
 
   /** What all of its owners have is theirs from now on. */
   async #askFor(some: readonly Handed[]): Promise<void> {
-    const { ask, ledger } = this.#parts
+    const { ask, ledger, clock, onHandedOver } = this.#parts
     const missing = new Set<Digest>()
     for (const member of new Set(some.flatMap(({ others }) => others))) {
       const theirs = some.filter(({ others }) => others.includes(member))
@@ -144,6 +153,8 @@ export class Repair {
       }
     }
     for (const { digest } of some) if (!missing.has(digest)) await ledger.turn(digest, 'cache')
+    if (missing.size < some.length) onHandedOver()
+    if (missing.size > 0) this.#walkedAt = clock.monotonic() + firstMs - everyMs
   }
 }
 

@@ -43,6 +43,8 @@ export interface LocalCopies {
   keepMore(digest: Digest): Promise<HeldCopy | undefined>
   restore(digest: Digest, sizeBytes: number): Promise<HeldCopy | undefined>
   release(copy: HeldCopy): void
+  /** Looks at the copy here, behind the answer: one that is damaged or missing is made anew. */
+  mend(digest: Digest): void
   /** Whether a file of that length is in place. */
   has(digest: Digest, sizeBytes: number): Promise<boolean>
 }
@@ -185,6 +187,9 @@ function pinsRoute(local: LocalCopies, time: Time): PeerRoute {
           break
         case 'release':
           local.release(question.copy)
+          break
+        case 'mend':
+          local.mend(question.digest)
           break
         default:
           throw new MeshError('message', 'no such question')

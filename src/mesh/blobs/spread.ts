@@ -30,7 +30,7 @@ export type Commit = (placed: Placed) => Promise<CommitOutcome>
 
 export interface SpreadParts {
   readonly owners: Owners
-  readonly ask: Pick<AskPeers, 'keep' | 'send' | 'release'>
+  readonly ask: Pick<AskPeers, 'keep' | 'send' | 'release' | 'mend'>
   readonly random: Random
   /** The file for one who reads it: that of the upload, or in place. */
   readonly open: (file: ArrivedFile, isInPlace: boolean) => Promise<OpenFile>
@@ -69,6 +69,13 @@ export class Spread {
     const { group, copies } = choice
     await this.#commitHeld(digest, commit, group, isOwner ? [mine, ...copies] : copies)
     if (!isOwner) this.#release(mine)
+    for (const member of choice.owners) this.#complete(member, digest, [mine, ...copies])
+  }
+
+  /** Owners beyond those that an acknowledged blob needs fetch it behind the answer. */
+  #complete(member: number, digest: Digest, copies: readonly HeldCopy[]): void {
+    if (copies.some((copy) => copy.member === member)) return
+    this.#parts.ask.mend(member, digest).catch(() => undefined)
   }
 
   /** Copies at the other owners of a group, as many as are missing beside the one here. */

@@ -16,6 +16,8 @@ export interface ScrubSetup {
   readonly bytesPerSecond: number
   /** Cursor of an interrupted walk to go on from. */
   readonly after: string | undefined
+  /** Other nodes may have the files that are not here. */
+  readonly isShared?: boolean
 }
 
 /** What is stored and has not the digest that it should have. */

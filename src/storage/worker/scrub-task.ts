@@ -11,7 +11,13 @@ import { Pace, walkEverything } from './scrub-walk.ts'
 /** Progress is told this often, ms. */
 const progressEveryMs = 500
 
-export async function scrub({ port, setup, bytesPerSecond, after }: ScrubSetup): Promise<void> {
+export async function scrub({
+  port,
+  setup,
+  bytesPerSecond,
+  after,
+  isShared,
+}: ScrubSetup): Promise<void> {
   const inventory = await openInventory(setup.driver)
   const metadata = new LmdbEnvironment(setup.metadata, false)
   const reply = (message: ScrubReply) => port.postMessage(message)
@@ -38,6 +44,7 @@ export async function scrub({ port, setup, bytesPerSecond, after }: ScrubSetup):
   try {
     await walkEverything(metadata, inventory, new Pace(bytesPerSecond, () => isStopped), after, {
       isStopped: () => isStopped,
+      isShared: isShared === true,
       onFinding: (finding) => reply({ kind: 'finding', finding }),
       onProgress: (at, count) => {
         cursor = at

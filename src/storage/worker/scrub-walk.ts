@@ -22,6 +22,8 @@ export interface ScrubObserver {
   /** Everything up to `cursor` was read; `bytes` since the last call. */
   onProgress(cursor: string, bytes: number): void
   readonly isStopped: () => boolean
+  /** A file that is not here is nothing to tell of. */
+  readonly isShared?: boolean
 }
 
 /** Longest wait before it is asked again whether the walk shall go on, ms. */
@@ -85,12 +87,16 @@ async function walkBlobs(
       const row = value as BlobRow
       if (observer.isStopped()) return
       const reason = await checkBlob(metadata, inventory, pace, digest, row)
-      if (reason !== undefined) observer.onFinding({ kind: 'blob', digest, row, reason })
+      const isElsewhere = reason === missing && observer.isShared === true
+      if (reason !== undefined && !isElsewhere)
+        observer.onFinding({ kind: 'blob', digest, row, reason })
       last = digest
       observer.onProgress(`blob ${digest}`, row.sizeBytes)
     }
   }
 }
+
+const missing = 'its file is missing'
 
 /** Why the bytes are not the blob's; undefined when they are. */
 async function checkBlob(
@@ -114,7 +120,7 @@ async function checkBlob(
         return true
       },
     })
-    if (checked.is === 'missing') return 'its file is missing'
+    if (checked.is === 'missing') return missing
     if (checked.is === 'stopped') return undefined
     const { actual, readBytes } = checked
     if (readBytes !== row.sizeBytes) return `its file has ${readBytes} of ${row.sizeBytes} bytes`

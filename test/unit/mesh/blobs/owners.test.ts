@@ -1,0 +1,94 @@
+/** @module The members that are to keep a file: chosen for an upload, and asked for a blob. */
+import { describe, expect, test } from 'vitest'
+import { Owners } from '../../../../src/mesh/blobs/owners.ts'
+import type { MeshMember } from '../../../../src/mesh/peers/peers.ts'
+import type { MemberState } from '../../../../src/metadata/rows/mesh.ts'
+import { digestOf } from '../../../../src/registry/hasher.ts'
+import { systemRandom } from '../../../../src/runtime/random.ts'
+import { factsOf } from '../../../support/mesh/member-facts.ts'
+
+function membersOf(states: readonly MemberState[]): MeshMember[] {
+  return states.map((state, at) => ({ number: at + 1, ...factsOf(`n${at + 1}`), state }))
+}
+
+function ownersOf(
+  states: readonly MemberState[],
+  { self = 1, present = [2, 3, 4, 5], replicationFactor = 2 } = {},
+) {
+  const state = { members: membersOf(states), present }
+  const owners = new Owners({
+    self,
+    members: () => state.members,
+    present: () => state.present,
+    replicationFactor,
+  })
+  return { owners, state }
+}
+
+const active = (count: number): MemberState[] => Array.from({ length: count }, () => 'active')
+const digest = digestOf('sha256', Buffer.from('some blob'))
+
+describe('the group of a new file', () => {
+  test('is owned by this node and by others that run', () => {
+    const { owners } = ownersOf(active(5), { present: [2, 4] })
+    for (let turn = 0; turn < 50; turn += 1) {
+      const choice = owners.choose(systemRandom, new Set())!
+      expect(choice.owners).toHaveLength(2)
+      expect(choice.owners).toContain(1)
+      expect([2, 4]).toContain(choice.owners.find((it) => it !== 1))
+      expect(owners.of(choice.group)).toEqual(choice.owners)
+    }
+  })
+
+  test('leaves out members that have not taken the file', () => {
+    const { owners } = ownersOf(active(3))
+    for (let turn = 0; turn < 50; turn += 1) {
+      expect(owners.choose(systemRandom, new Set([2]))!.owners).not.toContain(2)
+    }
+    expect(owners.choose(systemRandom, new Set([2, 3]))).toBeUndefined()
+  })
+
+  test('is owned by others where this node may own nothing new', () => {
+    const { owners } = ownersOf(['draining', 'active', 'active', 'active'])
+    const choice = owners.choose(systemRandom, new Set())!
+    expect(choice.owners).toHaveLength(2)
+    expect(choice.owners).not.toContain(1)
+  })
+
+  test('needs as many copies as there are members, two at most', () => {
+    expect(ownersOf(active(1)).owners.writeCopies).toBe(1)
+    expect(ownersOf(active(2)).owners.writeCopies).toBe(2)
+    expect(ownersOf(active(5), { replicationFactor: 3 }).owners.writeCopies).toBe(2)
+    expect(ownersOf(['active', 'draining', 'out', 'joining']).owners.writeCopies).toBe(1)
+    expect(ownersOf(active(1)).owners.choose(systemRandom, new Set())!.owners).toEqual([1])
+  })
+})
+
+describe('the members that are asked for a blob', () => {
+  test('are its owners that run, then its owners, then all others but this one', () => {
+    const { owners, state } = ownersOf(['active', 'active', 'active', 'active', 'draining'], {
+      self: 5,
+    })
+    const group = 17
+    const [first, second] = owners.of(group)
+    state.present = [1, 2, 3, 4].filter((it) => it !== first)
+    const asked = owners.sources(digest, { group })!
+    expect(asked.slice(0, 2)).toEqual([second, first])
+    expect([...asked].sort()).toEqual([1, 2, 3, 4])
+  })
+
+  test('are not known to a node that does not know its own mesh', () => {
+    const { owners, state } = ownersOf(active(3))
+    state.members = []
+    expect(owners.sources(digest, {})).toBeUndefined()
+    state.members = membersOf(active(1))
+    expect(owners.sources(digest, {})).toEqual([])
+  })
+
+  test('are others when members have changed', () => {
+    const { owners, state } = ownersOf(active(2))
+    expect([...owners.of(5)].sort()).toEqual([1, 2])
+    state.members = membersOf(['active', 'left', 'active'])
+    expect([...owners.of(5)].sort()).toEqual([1, 3])
+  })
+})

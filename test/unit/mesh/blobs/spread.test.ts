@@ -1,0 +1,194 @@
+/** @module A file on its way to enough members, with members that refuse and transactions that fail. */
+import { expect, test } from 'vitest'
+import type { ArrivedFile, Placed } from '../../../../src/blobs/shared-port.ts'
+import { Owners } from '../../../../src/mesh/blobs/owners.ts'
+import { Spread } from '../../../../src/mesh/blobs/spread.ts'
+import type { CommitOutcome, HeldCopy } from '../../../../src/metadata/transaction.ts'
+import { RegistryError } from '../../../../src/registry/errors.ts'
+import { digestOf } from '../../../../src/registry/hasher.ts'
+import { systemRandom } from '../../../../src/runtime/random.ts'
+import { factsOf } from '../../../support/mesh/member-facts.ts'
+
+const digest = digestOf('sha256', Buffer.from('some blob'))
+const refused = { applied: false, failed: { check: 'held' } } as unknown as CommitOutcome
+const applied = { applied: true } as const
+
+class Scene {
+  readonly calls: string[] = []
+  /** Members that take nothing. */
+  readonly deaf = new Set<number>()
+  /** Members that have a copy. */
+  readonly having = new Set<number>()
+  /** What transactions come to, the first one first; then they are applied. */
+  readonly outcomes: (CommitOutcome | RegistryError)[] = []
+  readonly committed: Placed[] = []
+  hasRow = false
+  rowGroup: number | undefined
+  #pin = 0
+  readonly owners: Owners
+  readonly spread: Spread
+
+  constructor(count = 3, replicationFactor = 2) {
+    const members = Array.from({ length: count }, (_, at) => {
+      return { number: at + 1, ...factsOf(`n${at + 1}`), state: 'active' as const }
+    })
+    const present = () => members.map(({ number }) => number)
+    this.owners = new Owners({ self: 1, members: () => members, present, replicationFactor })
+    const pin = (member: number): HeldCopy => {
+      this.#pin += 1
+      return { member, boot: 7, pin: this.#pin }
+    }
+    this.spread = new Spread({
+      owners: this.owners,
+      random: systemRandom,
+      ask: {
+        keep: async (member) => {
+          if (this.deaf.has(member)) throw new Error('deaf')
+          this.calls.push(`keep ${member}`)
+          return this.having.has(member) ? pin(member) : undefined
+        },
+        send: async (member) => {
+          this.calls.push(`send ${member}`)
+          this.having.add(member)
+          return pin(member)
+        },
+        release: async ({ member, pin: number }) => {
+          this.calls.push(`release ${member} ${number}`)
+        },
+        mend: async (member) => {
+          this.calls.push(`mend ${member}`)
+        },
+      },
+      open: async () => ({ lend: () => ({ close() {} }) as never, close() {} }),
+      rowOf: () =>
+        this.hasRow
+          ? { sizeBytes: 9, place: 'file', createdAt: 1, linkedAt: 1, group: this.rowGroup! }
+          : undefined,
+      keepHere: async (file, role) => {
+        await file.seal()
+        this.calls.push(`here ${role}`)
+        return pin(1)
+      },
+      keepMoreHere: async () => pin(1),
+      releaseHere: ({ pin: number }) => this.calls.push(`release 1 ${number}`),
+      onRefused: (member) => this.calls.push(`refused ${member}`),
+    })
+  }
+
+  store(): Promise<void> {
+    const seal = async () => {
+      this.calls.push('seal')
+    }
+    const file: ArrivedFile = { digest, sizeBytes: 9, uploadId: 'u', seal }
+    return this.spread.store(file, async (placed) => {
+      this.committed.push(placed)
+      this.calls.push(placed === 'there' ? 'touch' : 'commit')
+      const outcome = this.outcomes.shift() ?? applied
+      if (outcome instanceof RegistryError) throw outcome
+      return outcome
+    })
+  }
+
+  get pins(): readonly HeldCopy[] {
+    const placed = this.committed.at(-1)!
+    return placed === 'there' ? [] : placed.held.copies
+  }
+}
+
+test('the other owner has the file before it is put in place here, and then the rows come', async () => {
+  const scene = new Scene()
+  await scene.store()
+  const other = scene.pins.find(({ member }) => member !== 1)!.member
+  const expected = [`keep ${other}`, `send ${other}`, 'seal', 'here owner', 'commit']
+  expect(scene.calls).toEqual(expected)
+  expect(scene.pins.map(({ member }) => member)).toEqual([1, other])
+  const placed = scene.committed[0] as Exclude<Placed, 'there'>
+  expect(placed.held.atLeast).toBe(2)
+  expect([...scene.owners.of(placed.group)].sort()).toEqual([1, other].sort())
+})
+
+test('a member that has the file already is sent none', async () => {
+  const scene = new Scene(2)
+  scene.having.add(2)
+  await scene.store()
+  expect(scene.calls).toEqual(['keep 2', 'seal', 'here owner', 'commit'])
+})
+
+test('another group is taken when a member refuses; without one the upload stays where it stood', async () => {
+  const scene = new Scene()
+  scene.deaf.add(2)
+  await scene.store()
+  expect(scene.pins.map(({ member }) => member)).toEqual([1, 3])
+  scene.deaf.add(3)
+  scene.calls.length = 0
+  await expect(scene.store()).rejects.toMatchObject({ kind: 'BUSY' })
+  expect(scene.calls.filter((it) => it === 'seal' || it === 'commit')).toEqual([])
+})
+
+test('alone in its mesh a node needs no other', async () => {
+  const scene = new Scene(1)
+  await scene.store()
+  expect(scene.calls).toEqual(['seal', 'here owner', 'commit'])
+  expect(scene.pins).toHaveLength(1)
+})
+
+test('after a refusal all are asked for new pins before the old ones go', async () => {
+  const scene = new Scene(2)
+  scene.outcomes.push(refused)
+  await scene.store()
+  expect(scene.calls).toEqual([
+    'keep 2',
+    'send 2',
+    'seal',
+    'here owner',
+    'commit',
+    'keep 2',
+    'release 1 2',
+    'release 2 1',
+    'commit',
+  ])
+  expect(scene.pins.map(({ pin }) => pin).sort()).toEqual([3, 4])
+})
+
+test('pins of a transaction that nobody knows of are not given back, those of a void one are', async () => {
+  const scene = new Scene(2)
+  scene.outcomes.push(new RegistryError('OUTCOME_UNKNOWN'))
+  await expect(scene.store()).rejects.toMatchObject({ kind: 'OUTCOME_UNKNOWN' })
+  expect(scene.calls.filter((it) => it.startsWith('release'))).toEqual([])
+  scene.outcomes.push(new RegistryError('NOT_DONE'))
+  await expect(scene.store()).rejects.toMatchObject({ kind: 'NOT_DONE' })
+  expect(scene.calls.filter((it) => it.startsWith('release'))).toHaveLength(2)
+})
+
+test('a blob that has a row is touched, and sent nowhere', async () => {
+  const scene = new Scene()
+  scene.hasRow = true
+  for (const isOwner of [true, false]) {
+    scene.calls.length = 0
+    let group = 0
+    while (scene.owners.of(group).includes(1) !== isOwner) group += 1
+    scene.rowGroup = group
+    await scene.store()
+    const role = isOwner ? 'here owner' : 'here cache'
+    expect(scene.calls.slice(0, 3)).toEqual(['seal', role, 'touch'])
+    expect(scene.calls[3]).toMatch(/^release 1 /)
+  }
+})
+
+test('a row that goes in that moment makes it a new blob, from the file that is in place', async () => {
+  const scene = new Scene(2)
+  scene.hasRow = true
+  scene.rowGroup = 3
+  scene.outcomes.push(refused)
+  await scene.store()
+  expect(scene.calls).toEqual(['seal', 'here owner', 'touch', 'keep 2', 'send 2', 'commit'])
+})
+
+test('owners beyond those that are waited for are told to fetch it', async () => {
+  const scene = new Scene(3, 3)
+  await scene.store()
+  expect(scene.pins).toHaveLength(2)
+  const told = scene.calls.filter((it) => it.startsWith('mend'))
+  const third = [1, 2, 3].find((it) => !scene.pins.some(({ member }) => member === it))
+  expect(told).toEqual([`mend ${third}`])
+})
