@@ -52,7 +52,7 @@ const pinsMax = 100_000
 /** Nothing runs before `start`. */
 export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
   const { storage, useCases, logger, isMirrored, life } = parts
-  const { metadata } = storage
+  const { metadata, setup, digestLock, forget } = storage
   const { jobs, uploads, protection, shared } = useCases.writes
   const clock = systemClock
   const collection = shared && collectionIn(shared)
@@ -64,9 +64,7 @@ export function makeCleanup(config: Config, parts: CleanupParts): Cleanup {
   const collector = new Collector({
     metadata: led,
     shared: collection,
-    setup: storage.setup,
-    digestLock: storage.digestLock,
-    forget: storage.forget,
+    ...{ setup, digestLock, forget },
     filesFollow: storage.shared !== undefined,
     clock,
     config: config.cleanup,

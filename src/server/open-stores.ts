@@ -71,7 +71,7 @@ export async function openStores(
   let work: SharedWork | undefined
   const openMesh = async (): Promise<MeshOfStore> => {
     node ??= await run!.open()
-    work = new SharedWork(withBlobs(node, storage.path, logger), systemClock)
+    work = new SharedWork(withBlobs(node, config, logger), systemClock)
     return work.mesh
   }
   const settings = {
@@ -98,13 +98,15 @@ export async function openStores(
 /** Share of the disk for copies that were fetched for pulls. */
 const cacheShare = 0.1
 
-function withBlobs(mesh: MeshNode, path: string, log: Logger): MeshOfStore {
+function withBlobs(mesh: MeshNode, config: Config, log: Logger): MeshOfStore {
   const { member, peers } = mesh
+  const { path } = config.storage
+  const replicationFactor = config.mesh?.replicationFactor ?? 2
   mkdirSync(path, { recursive: true, mode: 0o750 })
   const { blocks, bsize } = statfsSync(path)
   const cacheBytesMax = mesh.cacheBytesMax ?? blocks * bsize * cacheShare
   const parts = { member, peers, clock: systemClock, time: systemTime, random: systemRandom, log }
-  const blobs = new MeshBlobs({ ...parts, cacheBytesMax })
+  const blobs = new MeshBlobs({ ...parts, cacheBytesMax, replicationFactor })
   return {
     ...mesh,
     blobs,

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { SharedBlobsMaker } from '../blobs/shared-port.ts'
 import { DirectCommits, type StartCommits } from '../metadata/lmdb/commits.ts'
 import { LogCommits, type LogCommitsParts } from '../metadata/lmdb/log-commits.ts'
+import { installSnapshot } from '../metadata/lmdb/snapshot/install.ts'
 import type { LogSettings } from '../metadata/lmdb/worker/messages.ts'
 import type { WorkerPool } from '../runtime/worker-pool.ts'
 
@@ -21,6 +22,16 @@ interface CommitOptions {
   readonly path: string
   readonly durability: 'full' | 'relaxed'
   readonly mesh?: MeshOfStore
+}
+
+/** Before the rows are opened: a view that a peer has sent is put in their place. */
+export async function enterMesh(
+  openMesh: () => Promise<MeshOfStore>,
+  metadataPath: string,
+): Promise<MeshOfStore> {
+  const mesh = await openMesh()
+  await installSnapshot(metadataPath)
+  return mesh
 }
 
 /** How transactions reach the thread that writes them. */

@@ -14,7 +14,6 @@ import type { SharedBlobs } from '../blobs/shared-port.ts'
 import { BlobStore } from '../blobs/store.ts'
 import { LmdbEnvironment } from '../metadata/lmdb/environment.ts'
 import { metadataFolder } from '../metadata/lmdb/folder.ts'
-import { installSnapshot } from '../metadata/lmdb/snapshot/install.ts'
 import { LmdbMetadataStore } from '../metadata/lmdb/store.ts'
 import { checkSchemaVersion } from '../metadata/migrations.ts'
 import type { Digest } from '../registry/digest.ts'
@@ -25,7 +24,7 @@ import { loadLibc } from '../runtime/libc.ts'
 import { LifeCycle } from '../runtime/life-cycle.ts'
 import { WorkerError } from '../runtime/worker-failure.ts'
 import { boundedHeapMiB, WorkerPool } from '../runtime/worker-pool.ts'
-import { commitsOf, type MeshOfStore } from './commits.ts'
+import { commitsOf, enterMesh, type MeshOfStore } from './commits.ts'
 import { lockStore } from './lock.ts'
 import type { StoreSetup } from './setup.ts'
 
@@ -109,8 +108,7 @@ async function openLocked(
   life: LifeCycle,
 ): Promise<Storage> {
   const metadataPath = metadataFolder(options.path)
-  const mesh = await options.openMesh?.()
-  if (mesh !== undefined) await installSnapshot(metadataPath)
+  const mesh = options.openMesh && (await enterMesh(options.openMesh, metadataPath))
   // The log of a mesh has what a loss of power takes from one node.
   const isRelaxed = options.durability === 'relaxed' || mesh !== undefined
   const starting = watchStart()

@@ -155,10 +155,6 @@ describe('a production install', () => {
 
 /** Files that nothing loads yet. */
 const NOT_LOADED: Exceptions = {
-  'src/mesh/copies.ts': 'the mesh is simulated before it meets a network',
-  'src/mesh/pins.ts': 'the mesh is simulated before it meets a network',
-  'src/mesh/placement.ts': 'the mesh is simulated before it meets a network',
-  'src/metadata/log/copy-news.ts': 'the mesh is simulated before it meets a network',
   'src/mesh/etcd/space.ts': 'the mesh is simulated before it meets a network',
 }
 
