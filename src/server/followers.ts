@@ -88,7 +88,7 @@ export async function openFollowers(
     witness,
     jobs,
     work,
-    sharing: mesh && shareFills(mesh, storage, () => mirrors),
+    sharing: mesh && shareFills(mesh, storage, () => mirrors, life),
   }
   const mirrors: Mirrors | undefined = await openMirrors(config, storage, mirrorParts)
   life.opened('mirrors', mirrors, (one) => one?.close())

@@ -38,6 +38,32 @@ async function startAll(count: number): Promise<readonly MeshProcess[]> {
   return Promise.all(ports.map((port) => start(port, { mesh: { peers } })))
 }
 
+interface Overview {
+  readonly member: number
+  readonly members: readonly {
+    readonly number: number
+    readonly state: string
+    readonly voter: boolean
+    readonly serving: boolean
+    readonly reached: boolean
+  }[]
+}
+
+async function overview(node: MeshProcess): Promise<Overview> {
+  return (await node.client.get('/admin/mesh')).json as Overview
+}
+
+/** Resolves when all of them vote in etcd, serve, and reach each other. */
+async function haveRoles(all: readonly MeshProcess[]): Promise<void> {
+  const isWhole = async (node: MeshProcess) => {
+    const { members } = await overview(node)
+    return members.every((it) => it.state === 'active' && it.voter && it.serving && it.reached)
+  }
+  for (const node of all) {
+    while (!(await isWhole(node))) await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
 /** Why a node does not start. */
 async function refusal(port: number, options: NodeOptions): Promise<string> {
   const error = await start(port, options).then(
@@ -74,6 +100,7 @@ describe('three nodes with one list', () => {
   test('go on when one is killed: one push stalls for seconds, and it is back after a restart', async () => {
     const [a, b, c] = (await startAll(3)) as [MeshProcess, MeshProcess, MeshProcess]
     await a.client.pushImage('app', 'v1')
+    await haveRoles([a, b, c])
     await b.kill()
     let longest = 0
     for (let at = 0; at < 20; at += 1) {
@@ -232,6 +259,7 @@ test('a node that was away for longer than the log is kept takes a view, and goe
   const [a, b, c] = (await startAll(3)) as [MeshProcess, MeshProcess, MeshProcess]
   await a.client.pushImage('app', 'v1')
   expect(await tagsOf(c, 'app')).toEqual(['v1'])
+  await haveRoles([a, b, c])
   await c.terminate()
   for (const tag of ['v2', 'v3', 'v4']) await b.client.pushImage('app', tag)
   const { log, close } = await logOf(a)

@@ -95,8 +95,30 @@ export class EtcdRole {
     this.#stopTimer?.()
     await this.#looking
     await this.#voters.stop()
+    await this.#giveBack()
     await this.#child?.stop()
     this.#options.members.close()
+  }
+
+  /**
+   * Of two voters each is needed: one that stops while a third is still on its way would stop the log. So it goes
+   * back to having no role, and gets one again later. Never rejects.
+   */
+  async #giveBack(): Promise<void> {
+    const { members, settings } = this.#options
+    if (this.#child?.state !== 'serving' || this.#voterUrls.size !== 2) return
+    if (!this.#voterUrls.has(settings.peerUrl)) return
+    try {
+      const listed = await members.list()
+      const voters = listed.filter(({ isLearner }) => !isLearner)
+      const own = voters.find(({ peerUrls }) => peerUrls.includes(settings.peerUrl))
+      if (own === undefined || voters.length !== 2) return
+      await members.remove(own.id)
+      await this.#child.forget()
+      this.#child = undefined
+    } catch (error) {
+      this.#options.log.debug({ error: String(error) }, 'the role in etcd was not given back')
+    }
   }
 
   #start(beginning: Beginning): Promise<void> {

@@ -7,6 +7,7 @@ import { systemTime } from '../../metadata/log/etcd/time.ts'
 import type { Mirrors } from '../../mirror/mirrors.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { parseRepositoryName } from '../../registry/name.ts'
+import type { LifeCycle } from '../../runtime/life-cycle.ts'
 import type { Storage } from '../../storage/open.ts'
 import type { MeshNode } from './node.ts'
 
@@ -15,6 +16,7 @@ export function shareFills(
   { member, peers }: Pick<MeshNode, 'member' | 'peers'>,
   storage: Pick<Storage, 'metadata' | 'blobs'>,
   mirrors: () => Mirrors | undefined,
+  life: LifeCycle,
 ): Fills {
   const open: OpenHere = async (repository, digest, ms) => {
     const name = parseRepositoryName(repository)
@@ -40,6 +42,7 @@ export function shareFills(
     time: systemTime,
   })
   peers.addRoute(fillPath, fills)
+  life.opened('shared fills', fillPath, (path) => peers.dropRoute(path))
   return fills
 }
 

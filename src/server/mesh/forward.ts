@@ -37,7 +37,10 @@ export function forwarding(options: EngineOptions, parts: ForwardParts): EngineO
     serve: (arrived) => new ForwardedExchange(core, arrived).serve(),
   })
   peers.addRoute(forwardPath, route)
-  life.opened('forwarding', route, (one) => one.close(shutdownTimeoutMs))
+  life.opened('forwarding', route, async (one) => {
+    peers.dropRoute(forwardPath)
+    await one.close(shutdownTimeoutMs)
+  })
   const lives = (other: number) => peers.links.open.includes(other)
   const forward = new Forwarding((to, head) => {
     const client = peers.client(to, passingMax)
