@@ -34,4 +34,33 @@ const rows: readonly Omit<Command, 'needs'>[] = [
   },
 ]
 
-export const MESH_COMMANDS: readonly Command[] = rows.map((row) => ({ ...row, needs: 'running' }))
+const evenSo = {
+  'even-so': { type: 'switch', summary: 'give up blobs whose files are on other nodes only' },
+} as const
+
+const offline: readonly Omit<Command, 'needs'>[] = [
+  {
+    words: ['mesh', 'detach'],
+    operands: [],
+    flags: evenSo,
+    summary:
+      'take a store out of its mesh: it is one of its own again, or founds another mesh (server stopped)',
+    details: 'Exit codes: 0 done, 1 files of blobs are on other nodes only; they are listed.',
+    examples: ['mesh detach --config config.yaml', 'mesh detach --storage ./data --even-so'],
+    load: async () => (await import('./commands/mesh.ts')).meshDetach,
+  },
+  {
+    words: ['mesh', 'rejoin'],
+    operands: [],
+    flags: {},
+    summary:
+      'let a store join a mesh as a new node, with the files of blobs that it has (server stopped)',
+    examples: ['mesh rejoin --config config.yaml'],
+    load: async () => (await import('./commands/mesh.ts')).meshRejoin,
+  },
+]
+
+export const MESH_COMMANDS: readonly Command[] = [
+  ...rows.map((row) => ({ ...row, needs: 'running' as const })),
+  ...offline.map((row) => ({ ...row, needs: 'store' as const })),
+]

@@ -1,8 +1,9 @@
 /**
  * @module Reads of a node of a mesh: none is older than an answer that another node has given. A request waits until
  * the rows here are new enough, and its answer until no node gives an older one. What is named by its digest and is
- * here needs no such wait: it is what it was.
+ * here is served without the others, too: it is what it was.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import { pathOf, pathOfAll, pathOfLists } from '../metadata/paths.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { parseDigest } from '../registry/digest.ts'
@@ -21,13 +22,30 @@ export function freshly(handler: Handler, store: Store): Handler {
     const isRead = request.method === 'GET' || request.method === 'HEAD'
     // Metrics, log-ins, keys and the node's own sessions are no other node's.
     if (path === undefined && isRead) return handler(request, response)
-    const wait = isRead && isHere(store, route) ? undefined : store.fresh()
+    const wait = store.fresh()
+    // A HEAD would promise that it stays here, which a node that does not hear of the others cannot.
+    if (wait !== undefined && request.method === 'GET' && isHere(store, route)) {
+      wait.catch(() => undefined)
+      return settling(
+        handler,
+        request,
+        new SettlingResponse(response, () => within(settleMsMax, store.settled(path!))),
+      )
+    }
     const act = () => {
       if (path === undefined) return handler(request, response)
       return settling(handler, request, new SettlingResponse(response, () => store.settled(path)))
     }
     return wait === undefined ? act() : wait.then(act)
   }
+}
+
+/** For how long content that is named by its digest waits for the others while they are not heard of, ms. */
+const settleMsMax = 300
+
+/** Resolves after so long at the latest, and never rejects. */
+function within(ms: number, wait: Promise<void> | undefined): Promise<void> | undefined {
+  return wait && Promise.race([wait.catch(() => undefined), pause(ms, undefined, { ref: false })])
 }
 
 /** What a handler refuses rests on the same rows as what it answers. */

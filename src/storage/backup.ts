@@ -12,6 +12,7 @@ import { metadataFolder } from '../metadata/lmdb/folder.ts'
 import type { BlobRow, Databases, EventRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
+import { clearMesh } from './detach.ts'
 import { storeSetup } from './setup.ts'
 
 export interface CopyReport {
@@ -87,6 +88,8 @@ async function numberAnew(folder: string, clock: Clock): Promise<void> {
       if (last !== undefined) metadata.put('totals', 'eventClock', eventClock(last))
       metadata.put('totals', 'sequence', afterRestore(sequence, clock.now()))
     })
+    // A copy is a store of its own: a mesh can be founded from it.
+    clearMesh(metadata)
   } finally {
     await metadata.close()
   }

@@ -4,6 +4,7 @@
 import { join } from 'node:path'
 import type { SharedBlobsMaker } from '../blobs/shared-port.ts'
 import { DirectCommits, type StartCommits } from '../metadata/lmdb/commits.ts'
+import type { LmdbEnvironment } from '../metadata/lmdb/environment.ts'
 import { LogCommits, type LogCommitsParts } from '../metadata/lmdb/log-commits.ts'
 import { installSnapshot } from '../metadata/lmdb/snapshot/install.ts'
 import type { LogSettings } from '../metadata/lmdb/worker/messages.ts'
@@ -39,8 +40,16 @@ export function commitsOf(
   { path, durability, mesh }: CommitOptions,
   writers: WorkerPool,
   metadataPath: string,
+  environment: Pick<LmdbEnvironment, 'get'>,
 ): StartCommits {
   if (mesh === undefined) {
+    // What one node writes alone, the others would never have.
+    if (environment.get('places', 'applied') !== undefined) {
+      throw new Error(
+        `${path} is the store of a node of a mesh: start it with mesh.enabled: true, ` +
+          'or take it out of the mesh first with "fastregistry mesh detach"',
+      )
+    }
     const setup = { path: metadataPath, isRelaxed: durability === 'relaxed' }
     return (listener) => new DirectCommits(() => writers.start(setup), listener)
   }
@@ -63,4 +72,4 @@ export function tailFolder(storagePath: string): string {
 }
 
 /** Holds the number of a node's last run. */
-const bootFileName = 'run'
+export const bootFileName = 'run'

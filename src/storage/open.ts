@@ -137,7 +137,12 @@ async function openLocked(
   const pager = new Pager(() => pagers.start({ metadataPath, slots: slots.memory }))
   life.opened('pager', pager, (one) => one.close())
   const environment = new LmdbEnvironment(metadataPath, isRelaxed)
-  const startCommits = commitsOf({ ...options, ...(mesh && { mesh }) }, writers, metadataPath)
+  const startCommits = commitsOf(
+    { ...options, ...(mesh && { mesh }) },
+    writers,
+    metadataPath,
+    environment,
+  )
   // Reads show what the front end has heard of, and nothing newer.
   if (mesh !== undefined) environment.pin()
   const metadata = new LmdbMetadataStore(environment, startCommits, pager)

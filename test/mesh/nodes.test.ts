@@ -3,7 +3,8 @@
  * founds, who joins, who is refused with which words, and what a client notices when one is killed.
  */
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { readFileSync, rmSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -276,6 +277,44 @@ test('a node that was away for longer than the log is kept takes a view, and goe
   expect(await tagsOf(a, 'app')).toEqual(['v1', 'v2', 'v3', 'v4', 'v5'])
   expect(c.logs.join('\n')).toContain('took the view of a peer')
 })
+
+test('etcd is lost for good: one store goes on, the others join it with the files that they have', async () => {
+  const [a, b, c] = (await startAll(3)) as [MeshProcess, MeshProcess, MeshProcess]
+  const layer = randomBytes(300_000)
+  const { digest } = await b.client.pushBlob('app', layer)
+  const small = await b.client.pushBlob('app', 'small')
+  await c.client.pushImage('app', 'v1')
+  await haveRoles([a, b, c])
+  await Promise.all([a, b, c].map((node) => node.terminate()))
+  for (const node of [a, b, c]) rmSync(join(node.storage, 'mesh', 'etcd'), { recursive: true })
+  // What is named by its digest is served, and nothing that may be old is said.
+  await a.restart()
+  expect((await a.client.get(`/v2/app/blobs/${small.digest}`)).text).toBe('small')
+  expect(await tagsOf(a, 'app')).toBe(503)
+  await a.terminate()
+  await expect(command(b, 'verify')).rejects.toThrow('take it out of the mesh first')
+  await command(b, 'mesh', 'detach', '--even-so')
+  for (const node of [a, c]) {
+    expect(await command(node, 'mesh', 'rejoin')).toContain('joins as a new node at its next start')
+  }
+  await Promise.all([a, b, c].map((node) => node.restart()))
+  for (const node of [a, b, c]) {
+    expect(await tagsOf(node, 'app')).toEqual(['v1'])
+    const pulled = await node.client.get(`/v2/app/blobs/${digest}`)
+    expect(pulled.status).toBe(200)
+    expect(pulled.body.equals(layer)).toBe(true)
+  }
+  await a.client.pushImage('app', 'v2')
+  expect(await tagsOf(b, 'app')).toEqual(['v1', 'v2'])
+})
+
+/** Runs a command on the store of a node that has stopped; what it prints. Rejects with what it says. */
+async function command(node: MeshProcess, ...words: readonly string[]): Promise<string> {
+  const cli = join(projectRoot(), 'dist/src/cli.js')
+  const all = [cli, ...words, '--storage', node.storage]
+  const { stdout } = await promisify(execFile)(process.execPath, all)
+  return stdout
+}
 
 /** The log of a node's mesh, as the node itself reaches it. */
 async function logOf(node: MeshProcess): Promise<{ log: EtcdLog; close: () => Promise<void> }> {

@@ -1,8 +1,12 @@
 /**
- * @module `fastregistry mesh`: lists the nodes of a mesh, drains and removes one, through the admin API of any of them.
+ * @module `fastregistry mesh`: lists the nodes of a mesh, drains and removes one, through the admin API of any of them;
+ * and takes a stopped store out of its mesh.
  */
+
+import { detach, rejoin } from '../../storage/detach.ts'
 import { type Json, printTable, withAdmin } from '../admin-client.ts'
 import type { RunCommand } from '../command.ts'
+import { configOf, reportFailure } from '../command-line.ts'
 import type { Terminal } from '../terminal.ts'
 
 export const meshStatus: RunCommand = (line, terminal) =>
@@ -23,6 +27,38 @@ export const meshRemove: RunCommand = (line, terminal) =>
     show(terminal, isJson, await ask('POST', pathOf(line.operands[0]!, 'remove')))
     return 0
   })
+
+/** At most so many digests are printed. */
+const shownMax = 20
+
+export const meshDetach: RunCommand = async (line, terminal) => {
+  const { storage } = await configOf(line, terminal)
+  return reportFailure(terminal, 'mesh detach failed', async () => {
+    const { index, missing, isDone } = await detach(storage.path, line.has('even-so'))
+    for (const digest of missing.slice(0, shownMax)) {
+      terminal.printError(`${digest}: its file is on other nodes only`)
+    }
+    if (missing.length > 0) terminal.printError(`${missing.length} blobs are on other nodes only`)
+    if (!isDone) {
+      terminal.printError('let this node have them first (docs/mesh.md), or use --even-so')
+      return 1
+    }
+    terminal.print(`${storage.path} is out of its mesh; it has all up to entry ${index}`)
+    return 0
+  })
+}
+
+export const meshRejoin: RunCommand = async (line, terminal) => {
+  const { storage } = await configOf(line, terminal)
+  return reportFailure(terminal, 'mesh rejoin failed', async () => {
+    const index = await rejoin(storage.path)
+    terminal.print(
+      `${storage.path} joins as a new node at its next start, with its files of blobs; ` +
+        `its rows, up to entry ${index}, are kept in meta.before`,
+    )
+    return 0
+  })
+}
 
 function pathOf(node: string, word: string): string {
   return `/admin/mesh/members/${encodeURIComponent(node)}/${word}`

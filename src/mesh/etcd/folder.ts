@@ -111,7 +111,7 @@ export function beginningOf(
     new EtcdRefusedError(
       'data',
       `${why} (${folder}). Restore the folder, or remove this member from the mesh and let it join again; ` +
-        'when no other member has the log, "fastregistry mesh recover" makes a new one from this view.',
+        'when etcd is lost on most nodes, see "What if etcd is lost for good?" in docs/mesh.md.',
     )
   if (mark !== undefined && (mark.name !== name || mark.peerUrl !== peerUrl)) {
     throw refuse(
