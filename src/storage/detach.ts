@@ -126,7 +126,7 @@ async function missingFiles(path: string, environment: LmdbEnvironment): Promise
     const rows = [...environment.entries('blobs', { ...prefixRange([], last), limit: rowsPerStep })]
     if (rows.length === 0) return missing
     for (const { key, value } of rows) {
-      const digest = key as Digest
+      const digest = key as Databases['blobs']['key']
       const isHere = !hasObject(value as BlobRow) || (await inventory.stat(digest)) !== undefined
       if (!isHere) missing.push(digest)
     }

@@ -102,8 +102,22 @@ export const BREAKS = [
   {
     what: 'mesh: what is named by its digest is said to be absent by old rows',
     file: 'src/http/freshness.ts',
-    find: 'isRead && isHere(store, route) ? undefined',
-    replace: "isRead && (isHere(store, route) || route?.kind === 'blob') ? undefined",
+    find: "request.method === 'GET' && isHere(store, route)) {",
+    replace: "request.method === 'GET' && (isHere(store, route) || route?.kind === 'blob')) {",
+    guard: freshness,
+  },
+  {
+    what: 'mesh: a HEAD promises what a node cannot hear of',
+    file: 'src/http/freshness.ts',
+    find: "wait !== undefined && request.method === 'GET' &&",
+    replace: 'wait !== undefined && isRead &&',
+    guard: freshness,
+  },
+  {
+    what: 'mesh: content that is named by its digest waits for a log that is silent',
+    file: 'src/http/freshness.ts',
+    find: 'within(settleMsMax, store.settled(path!))',
+    replace: 'store.settled(path!)',
     guard: freshness,
   },
   {

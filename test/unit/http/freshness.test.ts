@@ -117,6 +117,39 @@ describe('before', () => {
     }
   })
 
+  test('its HEAD waits: it would promise that it stays here', async () => {
+    const store = new Store()
+    store.here.add(`links a@${digest}`)
+    store.fresh_ = new Wait()
+    const { calls, done } = ask(store, says('x'), `/v2/a/blobs/${digest}`, 'HEAD')
+    await turns()
+    expect(calls).toEqual([])
+    store.fresh_.reject(new RegistryError('LOG_SILENT'))
+    await expect(done).rejects.toMatchObject({ kind: 'LOG_SILENT' })
+  })
+
+  test('its GET waits for the others only while they are heard of', async () => {
+    const path = `/v2/a/blobs/${digest}`
+    const store = new Store()
+    store.here.add(`links a@${digest}`)
+    store.settled_ = new Wait()
+    const heard = ask(store, says('x'), path)
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    expect(heard.calls).toEqual([])
+    store.settled_.resolve()
+    await heard.done
+    expect(heard.calls).toEqual(['send x'])
+    store.settled_ = new Wait()
+    store.fresh_ = new Wait()
+    const silent = ask(store, says('y'), path)
+    await turns()
+    expect(silent.calls).toEqual([])
+    await silent.done
+    expect(silent.calls).toEqual(['send y'])
+    store.settled_.reject(new RegistryError('LOG_SILENT'))
+    await ask(store, says('z'), path).done
+  })
+
   test('health, metrics, log-ins and sessions wait for nothing', () => {
     for (const path of [
       '/health',
