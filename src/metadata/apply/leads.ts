@@ -41,11 +41,10 @@ export function yieldLead(
   return true
 }
 
-/** Whether its run has taken part from before it was taken until here. */
-function stands(rows: RowAccess, { member, boot, index }: LeadRow): boolean {
+/** Whether its run has taken part from before it was taken until here: a newer run came in later. */
+function stands(rows: RowAccess, { member, index }: LeadRow): boolean {
   const session = rows.get('sessions', String(member)) as SessionRow | undefined
-  if (session === undefined || session.boot !== boot) return false
-  return session.presentAt > 0 && session.presentAt <= index
+  return session !== undefined && session.presentAt > 0 && session.presentAt <= index
 }
 
 function requireName(job: unknown): void {

@@ -26,22 +26,15 @@ export const BREAKS = [
   {
     what: 'mesh: a run that was put out keeps its lead',
     file: applyLeads,
-    find: 'return session.presentAt > 0 && session.presentAt <= index',
-    replace: 'return session.presentAt <= index',
+    find: 'session.presentAt > 0 && session.presentAt <= index',
+    replace: 'session.presentAt <= index',
     guard: apply,
   },
   {
     what: 'mesh: a run that comes in again has its lead again',
     file: applyLeads,
-    find: 'return session.presentAt > 0 && session.presentAt <= index',
-    replace: 'return session.presentAt > 0',
-    guard: apply,
-  },
-  {
-    what: 'mesh: the next run of a member has the lead of the one before',
-    file: applyLeads,
-    find: 'if (session === undefined || session.boot !== boot) return false',
-    replace: 'if (session === undefined) return false',
+    find: 'session.presentAt > 0 && session.presentAt <= index',
+    replace: 'session.presentAt > 0',
     guard: apply,
   },
   {

@@ -4,7 +4,7 @@ import { Jobs } from '../../../../src/jobs/jobs.ts'
 import type { Lead, LeadSource } from '../../../../src/jobs/leads.ts'
 import { Ticks } from '../../../../src/jobs/ticks.ts'
 import type { Change } from '../../../../src/metadata/transaction.ts'
-import { systemRandom } from '../../../../src/runtime/random.ts'
+import type { Clock } from '../../../../src/runtime/clock.ts'
 import { SyncJournal } from '../../../../src/sync/journal.ts'
 import { SyncRunner } from '../../../../src/sync/runs/runner.ts'
 import { RunScene } from '../../../support/run-scene.ts'
@@ -29,19 +29,26 @@ class Node implements LeadSource {
   /** Called once for each look of the loop. */
   onSleep: (ms: number) => Promise<void> = () => new Promise(() => undefined)
 
-  constructor(member: number) {
+  /** `aheadMs`: of its wall clock. */
+  constructor(member: number, aheadMs = 0) {
     this.run = { member, boot: 1 }
-    const { metadata, clock, parts } = scene
+    const { metadata, parts } = scene
+    const clock: Clock = {
+      now: () => scene.clock.now() + aheadMs,
+      monotonic: () => scene.clock.monotonic(),
+    }
     this.jobs = new Jobs(metadata, clock, this)
     const storeOf = (source: string) => this.jobs.storeOf(`sync:${source}`)
     this.journal = new SyncJournal(metadata, storeOf)
     this.runner = new SyncRunner({
       ...parts,
+      clock,
       metadata: storeOf('one'),
       journal: this.journal,
       jobs: this.jobs,
       ticks: new Ticks(clock, () => this.run),
-      random: systemRandom,
+      // No jitter.
+      random: { bytes: (count) => new Uint8Array(count) },
       sleep: (ms, signal) =>
         new Promise((resolve) => {
           const end = () => {
@@ -193,8 +200,7 @@ describe('a time of a schedule', () => {
     for (const node of all) node.onSleep = () => turns(1)
     await turns()
     expect(runs()).toBe(0)
-    // Past the hour and the longest jitter.
-    scene.clock.advance(3_600_000 + 60_000)
+    scene.clock.advance(3_600_000)
     while (runs() === 0) await turns(1)
     await turns(200)
     expect(runs()).toBe(1)
@@ -204,6 +210,24 @@ describe('a time of a schedule', () => {
     for (const { runner } of all) {
       expect(runner.nextRunAt! - scene.clock.now()).toBeGreaterThan(60_000)
     }
+  })
+
+  test('is found taken by a node whose clock is behind', async () => {
+    await source('schedule: "0 * * * *"')
+    const [ahead, behind] = [new Node(1, 30_000), new Node(2)]
+    for (const node of [ahead, behind]) {
+      node.onSleep = () => turns(1)
+      node.runner.start()
+    }
+    const hourMs = 3_600_000
+    scene.clock.advance(hourMs - (scene.clock.now() % hourMs) - 20_000)
+    while (scene.journal.runs('one').length === 0) await turns(1)
+    await turns(100)
+    // It is the hour there, too.
+    scene.clock.advance(21_000)
+    await turns(200)
+    expect(scene.journal.runs('one')).toHaveLength(1)
+    expect(behind.runner.nextRunAt! - scene.clock.now()).toBeGreaterThan(60_000)
   })
 })
 
