@@ -83,7 +83,11 @@ export function jobEndpoints(jobs: Jobs, metadata: MetadataReader): Endpoint[] {
       handle: ({ params: { job } }) => {
         const row = jobs.get(job)
         if (row === undefined) throw notFound('there is no such job')
-        if (!jobs.cancel(job)) throw conflict(`the job does not run, it is ${row.state}`)
+        if (!jobs.cancel(job)) {
+          const isElsewhere = row.state === 'running' && row.member !== undefined
+          const where = `it runs on node ${row.member} of the mesh: ask that one`
+          throw conflict(`the job does not run here, ${isElsewhere ? where : `it is ${row.state}`}`)
+        }
         return new Reply(202, toJob(job, row))
       },
     }),

@@ -42,3 +42,9 @@ export class RowIds {
 }
 
 const timeDigits = 15
+
+/** About when an id was made, ms since 1970; undefined: it is none. */
+export function idTime(id: string): number | undefined {
+  const digits = id.slice(0, timeDigits)
+  return /^\d{15}$/.test(digits) && id[timeDigits] === '-' ? Number(digits) : undefined
+}

@@ -3,12 +3,12 @@
  * at most once.
  */
 
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { MemberRun } from '../../jobs/leads.ts'
 import { recordEvent } from '../../metadata/edits.ts'
 import type { MetadataStore } from '../../metadata/port.ts'
-import { RowIds } from '../../metadata/row-ids.ts'
+import { idTime, RowIds } from '../../metadata/row-ids.ts'
 import type { PlanRow } from '../../metadata/rows/jobs.ts'
 import type { Change } from '../../metadata/transaction.ts'
 import { RegistryError } from '../../registry/errors.ts'
@@ -19,6 +19,9 @@ import type { PlanItem } from './item.ts'
 
 /** Plans that are kept; the oldest go. */
 const plansKeptMax = 50
+
+/** A plan's file may be without its row for so long, ms: the row comes when all items are written. */
+const fileKeptMs = 24 * 60 * 60_000
 
 /** `plans/` below `storage.path`: `<plan id>` is what a collection would remove or did, line by line. */
 export function plansFolder(storagePath: string): string {
@@ -129,6 +132,17 @@ export class Plans {
         checks: [],
         changes: [{ change: 'delete', in: 'plans', key: id }],
       })
+    }
+    if (this.#options.run !== undefined) await this.#dropFiles()
+  }
+
+  /** In a mesh another node may have removed the rows of plans of this one. A young one has no row yet. */
+  async #dropFiles(): Promise<void> {
+    const before = this.#options.clock.now() - fileKeptMs
+    for (const id of readdirSync(this.#folder)) {
+      const madeAt = idTime(id)
+      if (madeAt === undefined || madeAt >= before || this.get(id) !== undefined) continue
+      await disk.unlink(this.path(id))
     }
   }
 

@@ -2,9 +2,11 @@
  * @module All sources of the configuration, as the rest of the program sees them.
  */
 import type { SyncSourceConfig } from '../../config/config.ts'
+import { LeadTaken } from '../../jobs/leads.ts'
 import type { SyncRunRow } from '../../metadata/rows/upstream.ts'
 import { type Random, randomHexId } from '../../runtime/random.ts'
 import type { Budget } from '../../upstream/account.ts'
+import { writerOf } from '../journal.ts'
 import { fingerprintOf } from '../selection/fingerprint.ts'
 import { mapName } from '../selection/names.ts'
 import { RepositorySelection } from '../selection/repositories.ts'
@@ -55,7 +57,7 @@ export class SyncEngine implements Syncs {
     const all = [...this.#sources.values()]
     await Promise.all(all.map(({ secret }) => secret?.start()))
     for (const { parts } of all) {
-      await adopt(parts)
+      if (mayAdopt(parts)) await adoptOnce(parts)
       await claimStored(parts)
     }
     for (const { runner } of all) runner.start()
@@ -200,11 +202,26 @@ function openSource(parts: SourceParts): Source {
 }
 
 /** A source that has another name now goes on with what it knew: once, before its first run. */
+function mayAdopt({ journal, config: { name, previously } }: SourceParts): boolean {
+  if (previously === undefined || journal.state(name) !== undefined) return false
+  return journal.state(previously) !== undefined
+}
+
+/** In a mesh one node does it. */
+async function adoptOnce(parts: SourceParts): Promise<void> {
+  if (parts.ticks === undefined) return adopt(parts)
+  const adopting = async () => {
+    if (mayAdopt(parts)) await adopt(parts)
+  }
+  await parts.jobs.under(writerOf(parts.config.name), adopting).catch((error: unknown) => {
+    if (!(error instanceof LeadTaken)) throw error
+  })
+}
+
 async function adopt({ journal, config, metadata }: SourceParts): Promise<void> {
-  const { name, previously } = config
-  if (previously === undefined || journal.state(name) !== undefined) return
-  const state = journal.state(previously)
-  if (state === undefined) return
+  const { name } = config
+  const previously = config.previously!
+  const state = journal.state(previously)!
   for await (const { repository, row } of journal.repositories(previously)) {
     for await (const { tag, row: its } of journal.tags(previously, repository)) {
       await journal.noteTag({ source: name, repository, tag }, its)

@@ -247,4 +247,18 @@ export const BREAKS = [
     replace: 'await this.#evict()',
     guard: mirrors,
   },
+  {
+    what: 'mesh: the file of a plan that is being made goes',
+    file: 'src/gc/plan/plans.ts',
+    find: 'madeAt === undefined || madeAt >= before ||',
+    replace: 'madeAt === undefined ||',
+    guard: collection,
+  },
+  {
+    what: 'mesh: files of plans without rows stay for ever',
+    file: 'src/gc/plan/plans.ts',
+    find: 'if (this.#options.run !== undefined) await this.#dropFiles()',
+    replace: '',
+    guard: collection,
+  },
 ]

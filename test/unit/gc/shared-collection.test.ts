@@ -1,4 +1,5 @@
 /** @module The collection of a mesh: clocks that are apart, pulls that are written late, runs that other nodes left. */
+import { existsSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { PullTimes } from '../../../src/distribution/pull-times.ts'
 import { spreadMsMax } from '../../../src/gc/clock-guard.ts'
@@ -148,6 +149,18 @@ test('a plan says whose it is, and only there it is applied', async () => {
   })
   expect(on.plans.get('other')?.state).toBe('ready')
   expect((await on.run({ kind: 'apply', plan: job.plan! })).state).toBe('done')
+})
+
+test('files of plans whose rows are gone go, and young ones stay', async () => {
+  const old = on.plans.newId()
+  writeFileSync(on.plans.path(old), '')
+  writeFileSync(on.plans.path('another'), '')
+  on.clock.offsetMs += 24 * 3_600_000 + 1_000
+  const [young, known] = [on.plans.newId(), on.plans.newId()]
+  for (const id of [young, known]) writeFileSync(on.plans.path(id), '')
+  await on.plans.prune()
+  const left = [old, 'another', young, known].map((id) => existsSync(on.plans.path(id)))
+  expect(left).toEqual([false, true, true, true])
 })
 
 test('times of pulls are written again when they are old enough, each name by its own', async () => {

@@ -1,12 +1,17 @@
 /** @module The leads of a run, as its front end hears of them: taken, refused, late, lost. */
+import { createHash } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { Lead } from '../../../src/jobs/leads.ts'
 import { MemberClocks } from '../../../src/mesh/clocks.ts'
 import { Leads } from '../../../src/mesh/leads.ts'
 import { SharedWork } from '../../../src/mesh/shared-work.ts'
 import type { Control, EntryFate, SeenEntry } from '../../../src/metadata/entry.ts'
+import { Applier } from '../../../src/metadata/log/applier.ts'
+import { encodeBody, encodeEntry } from '../../../src/metadata/log/codec.ts'
 import type { ReadGate } from '../../../src/metadata/port.ts'
 import { FakeClock } from '../../support/fake-clock.ts'
+import { factsOf } from '../../support/mesh/member-facts.ts'
+import { SimDisk } from '../../support/mesh/sim-disk.ts'
 
 let sent: Control[]
 let leads: Leads
@@ -195,6 +200,30 @@ describe('clocks of members', () => {
     for (const clock of [...bad, ...bad]) clocks.onSeen([beat(1, 1_000), beat(2, clock)])
     expect(clocks.spreadMs).toBe(0)
   })
+})
+
+test('a beat that says all that it can is no more than a sign of life: it is not written at once', () => {
+  const disk = new SimDisk()
+  const applier = new Applier({
+    store: disk,
+    identity: 'log',
+    now: () => 0,
+    withLocal: () => undefined,
+    onPoison: () => undefined,
+  })
+  const entry = (seq: number, controls: readonly Control[]) => {
+    const [body] = encodeBody({ controls, transactions: [] })
+    const bytes = encodeEntry({ member: 1, boot: 1, seq, piecesLeft: 0, body: body! })
+    return { index: seq, token: '', bytes }
+  }
+  const member = { control: 'member', member: 1, facts: factsOf('n') } as const
+  applier.apply([entry(1, [member, { control: 'present', signal: 1, reads: 'strict' }])])
+  const [signal, visible, durable] = [1e9, 2 ** 40, 2 ** 40 - 1]
+  const hash = createHash('sha256').update('chain').digest()
+  const beat: Control = { control: 'beat', signal, visible, durable, clock: 1.8e12 + 0.25 }
+  applier.apply([entry(2, [{ ...beat, chain: { at: 2 ** 40, hash } }])])
+  expect(applier.place.index).toBe(2)
+  expect(disk.get('places', 'applied')).toMatchObject({ index: 1 })
 })
 
 test('a node’s work hangs beside its gate: beats say the time, entries are heard, its end ends leads', async () => {
