@@ -278,6 +278,31 @@ test('a node that was away for longer than the log is kept takes a view, and goe
   expect(c.logs.join('\n')).toContain('took the view of a peer')
 })
 
+test('the secret is changed while the mesh goes on, one node after the other', async () => {
+  const [one, two, three] = (await meshPorts(3)) as [number, number, number]
+  const folder = await mkdtemp(join(tmpdir(), 'fastregistry-secret-'))
+  const file = join(folder, 'secret')
+  const old = 'the first secret of the mesh'
+  const fresh = 'the second secret of the mesh'
+  await writeFile(file, `${old}\n`)
+  const a = await start(one, { mesh: { secret_file: file } })
+  const b = await start(two, { mesh: { secret_file: file, peers: [a.address] } })
+  await writeFile(file, `${fresh}\n${old}\n`)
+  for (const node of [a, b]) await node.restart()
+  const stranger = await refusal(three, {
+    mesh: { secret: 'a third secret of a mesh', peers: [a.address] },
+  })
+  expect(stranger).toContain('is not the one of the cluster')
+  // The first node has sealed all with the new one while the second one started.
+  await writeFile(file, `${fresh}\n`)
+  await a.restart()
+  await b.restart()
+  const c = await start(three, { mesh: { secret: fresh, peers: [a.address, b.address] } })
+  await c.client.pushImage('app', 'v1')
+  for (const node of [a, b, c]) expect(await tagsOf(node, 'app')).toEqual(['v1'])
+  await rm(folder, { recursive: true })
+})
+
 test('etcd is lost for good: one store goes on, the others join it with the files that they have', async () => {
   const [a, b, c] = (await startAll(3)) as [MeshProcess, MeshProcess, MeshProcess]
   const layer = randomBytes(300_000)

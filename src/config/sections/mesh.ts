@@ -5,7 +5,7 @@ import { formatAddress, isLoopback, type ListenAddress, parseAddress } from '../
 import { type Contradiction, setting, type ValuesOf } from '../setting.ts'
 import * as type from '../values.ts'
 
-const since = '1.1.0'
+const since = '1.0.0'
 
 /** `dns:name:port` stands for all addresses of a name. */
 const dnsWord = 'dns:'
@@ -37,26 +37,26 @@ export const MESH_SETTINGS = {
     type: type.boolean(),
     default: false,
     doc: 'Run as one node of several that are one registry. Rows of every node are the same; docs/mesh.md says what is kept where.',
-    since: '1.0.0',
+    since,
   }),
   'mesh.bind': setting({
     type: type.address(),
     default: ':7946',
     doc: 'Address of the traffic between nodes, always with TLS and certificates of the mesh itself. etcd takes the next two ports. Without a host and a secret: `127.0.0.1`.',
-    since: '1.0.0',
+    since,
   }),
   'mesh.peers': setting({
     type: type.list('list of addresses', peer),
     default: [],
     doc: 'Nodes of the mesh as `host:port`; this one may be among them. Without a mesh yet, the first of the list founds it when most of the list is there. `dns:name:port` stands for all addresses of a name; such entries are for joining only. Empty: this node founds a mesh, unless it is a member of one.',
-    since: '1.0.0',
+    since,
   }),
   'mesh.replication_factor': setting({
     type: type.integer(1, 100),
     default: 2,
     unit: 'nodes',
     doc: 'How many nodes hold a blob that is larger than `mesh.inline_limit`.',
-    since: '1.0.0',
+    since,
   }),
   'mesh.secret': setting({
     type: type.text(),

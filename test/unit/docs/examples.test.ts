@@ -17,6 +17,7 @@ import { htpasswd } from '../../support/access.ts'
 import { Authority } from '../../support/certificates.ts'
 import { runCli } from '../../support/cli.ts'
 import { type Fence, fencesOf, pageNames } from '../../support/documents.ts'
+import { putFakeEtcdOnPath } from '../../support/mesh/fake-etcd-program.ts'
 import { adminEndpoints } from '../../support/readme-tables.ts'
 import { certificate as makeCertificate } from '../../support/signed/certificate.ts'
 import { makeSigner } from '../../support/signing.ts'
@@ -25,6 +26,8 @@ const folder = mkdtempSync(join(tmpdir(), 'fastregistry-examples-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** A file or folder of this test in the place of one that an example names. */
+putFakeEtcdOnPath()
+
 const standIn = (name: string, content?: string) => {
   const path = join(folder, name)
   if (content === undefined) mkdirSync(path, { recursive: true })
@@ -59,6 +62,7 @@ const STAND_INS: readonly (readonly [string, string])[] = [
   ['/etc/fastregistry/trusted_root.json', standIn('root.json', trustedRoot)],
   ['/etc/fastregistry/notation/acme', trustStore],
   ['/etc/fastregistry/notation/times', trustStore],
+  ['/etc/fastregistry/mesh-secret', standIn('mesh-secret', 'sixteen bytes at least')],
   ['/run/secrets/hub', standIn('secret', 'secret')],
   ['/run/secrets/quay', standIn('quay', 'secret')],
   ['/var/log/fastregistry', standIn('log')],

@@ -13,6 +13,7 @@ import type { Config } from '../../../src/config/config.ts'
 import { createLogger } from '../../../src/observability/logger.ts'
 import { htpasswd } from '../../support/access.ts'
 import { Authority } from '../../support/certificates.ts'
+import { fakeEtcdProgram } from '../../support/mesh/fake-etcd-program.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fastregistry-judge-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -102,6 +103,36 @@ const sni = (pair: { cert: string; key: string }) =>
   )
 
 const CASES: readonly Case[] = [
+  {
+    what: 'a secret of a mesh that is missing',
+    yaml: `mesh:\n  enabled: true\n  secret_file: ${folder}/missing\n  log: { binary: ${fakeEtcdProgram()} }\n`,
+    place: '3:16: mesh.secret_file: ',
+    words: 'cannot be read: ENOENT',
+  },
+  {
+    what: 'a secret of a mesh that is too short',
+    yaml: `mesh:\n  enabled: true\n  secret_file: ${file('short')}\n  log: { binary: ${fakeEtcdProgram()} }\n`,
+    place: '3:16: mesh.secret_file: ',
+    words: 'has 5 bytes; use 16 random bytes or more',
+  },
+  {
+    what: 'a program of etcd that is missing',
+    yaml: `mesh:\n  enabled: true\n  log: { binary: ${folder}/etcd }\n`,
+    place: '3:18: mesh.log.binary: ',
+    words: 'Install etcd 3.5 to 3.7',
+  },
+  {
+    what: 'a program of etcd that is too old',
+    yaml: `mesh:\n  enabled: true\n  log: { binary: ${fakeEtcdProgram('3.3.27')} }\n`,
+    place: '3:18: mesh.log.binary: ',
+    words: 'the mesh knows 3.4 to 3.7',
+  },
+  {
+    what: 'certificates of an etcd that are missing',
+    yaml: `mesh:\n  enabled: true\n  log: { endpoints: ["127.0.0.1:2379"], tls: { ca: ${folder}/ca } }\n`,
+    place: '3:52: mesh.log.tls.ca: ',
+    words: 'no such file',
+  },
   {
     what: 'a key of another certificate',
     yaml: tls({ cert: good.cert, key: other.key }),
