@@ -90,6 +90,8 @@ export class PeerListener {
     this.#server.maxConnections = connectionsMax
     this.#server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket)
+      // As in the client: answers are written in pieces, too.
+      socket.setNoDelay(true)
       socket.once('close', () => this.#sockets.delete(socket))
     })
     this.#server.prependListener('secureConnection', (socket) => this.#judge(socket))

@@ -196,6 +196,13 @@ export const BREAKS = [
     guard: onTheWay,
   },
   {
+    what: 'forward: each small piece waits for the receipt of the one before',
+    file: 'src/mesh/peers/client.ts',
+    find: '    asked.setNoDelay(true)\n',
+    replace: '',
+    guard: onTheWay,
+  },
+  {
     what: 'fills: each node asks upstream for a blob itself',
     file: 'src/mirror/blobs.ts',
     find: 'source: sharing?.sourceOf(upstream, repository.name, digest) ?? upstream,',

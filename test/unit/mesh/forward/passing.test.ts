@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { createServer, Socket } from 'node:net'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
   encodeHead,
   type ForwardedAnswer,
@@ -85,6 +85,18 @@ describe('a request on its way to a member', () => {
     expect(second).toBe(first)
     expect(third).toBe(first)
     expect(last).not.toBe(first)
+  })
+
+  test('small pieces wait for no receipts, at either end', async () => {
+    const setNoDelay = vi.spyOn(Socket.prototype, 'setNoDelay')
+    onTestFinished(() => setNoDelay.mockRestore())
+    const { pass } = await member((call) => respond(call, encodeHead(good)))
+    const passing = pass()
+    passing.end()
+    await passing.answer()
+    // Below TLS both are plain sockets.
+    const quick = setNoDelay.mock.contexts.filter((_, at) => setNoDelay.mock.calls[at]![0] === true)
+    expect(new Set(quick).size).toBeGreaterThanOrEqual(2)
   })
 
   test('one that has gone silent is given up', async () => {
