@@ -215,6 +215,15 @@ describe('members that are not there', () => {
   })
   afterAll(() => mesh?.stop())
 
+  test('one that starts again takes and hands on as before', async () => {
+    const [first, , third] = mesh.registries
+    const [of1, of3] = [await first!.client.open('team/a'), await third!.client.open('team/a')]
+    await third!.restart()
+    await until(async () => (await first!.client.get(of3)).status === 204)
+    await until(async () => (await third!.client.get(of1)).status === 204)
+    expect((await third!.client.request('PATCH', of1, { body: 'abc' })).status).toBe(202)
+  })
+
   test('one that dies within a body, one that is silent, and one that has left', async () => {
     const [first, second] = mesh.registries
     const location = await first!.client.open('team/dies')

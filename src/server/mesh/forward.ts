@@ -73,8 +73,7 @@ function rowsOf(metadata: MetadataReader): WorkRows {
   return {
     job: (id) => metadata.get('jobs', id),
     plan: (id) => metadata.get('plans', id),
-    // No member leads a source of the synchronisation yet.
-    lead: () => undefined,
+    lead: (job) => metadata.get('leads', job),
   }
 }
 

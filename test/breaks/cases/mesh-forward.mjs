@@ -122,7 +122,7 @@ export const BREAKS = [
     what: 'forward: the log does not say who has handed a request on',
     file: 'src/http/request-log.ts',
     find: "request.via === undefined ? ''",
-    replace: "request !== undefined ? ''",
+    replace: "Number(request.via) !== 0 ? ''",
     guard: doors,
   },
   {
@@ -192,7 +192,7 @@ export const BREAKS = [
     what: 'forward: a place where nothing answers is waited for',
     file: passing,
     find: 'if ((socket as TLSSocket).authorized) cancel()',
-    replace: 'if (socket !== undefined) cancel()',
+    replace: 'if ((socket as TLSSocket).authorized !== null) cancel()',
     guard: onTheWay,
   },
   {
