@@ -15,7 +15,7 @@ describe.each(ENGINES)('three nodes on the %s engine', (engine) => {
   test('every case of the newest profile passes', async (context) => {
     const etcd = await EtcdCluster.start({ members: 1 })
     const log = { endpoints: etcd.endpoints, cluster: 'conformance' }
-    const mesh = await MeshRegistries.start(log, 3, { engines: [engine], inlineLimit: 1_048_576 })
+    const mesh = await MeshRegistries.start(log, 3, { engines: [engine], inlineLimit: 4_096 })
     const balancer = await RoundRobin.over(mesh.registries.map(({ port }) => port))
     try {
       const address = `127.0.0.1:${balancer.port}`
