@@ -130,7 +130,7 @@ describe('a blob that is a file', () => {
 
 describe('hostile words between nodes', () => {
   /** Sends the head and these bytes, and ends the body if the length was right. */
-  function send(query: string, headers: Record<string, string | number>, body: Uint8Array) {
+  function send(query: string, headers: Record<string, string | number>, body?: Uint8Array) {
     const asked: ClientRequest = mesh.peers(1).client(2).open('POST', `${blobPaths.keep}?${query}`)
     for (const [name, value] of Object.entries(headers)) asked.setHeader(name, value)
     const answered = new Promise<number>((resolve) => {
@@ -138,7 +138,8 @@ describe('hostile words between nodes', () => {
       asked.on('error', () => resolve(0))
       asked.on('close', () => resolve(0))
     })
-    asked.write(body)
+    asked.flushHeaders()
+    if (body !== undefined) asked.write(body)
     return { asked, answered }
   }
 
@@ -177,8 +178,8 @@ describe('hostile words between nodes', () => {
 
   test('a length that is not the one of the path is refused before a byte is read', async () => {
     for (const headers of [{ 'Content-Length': 50_001 }, { 'Transfer-Encoding': 'chunked' }]) {
-      const { asked, answered } = send(`digest=${right}&size=50000`, headers, bytes)
-      expect([400, 0]).toContain(await answered)
+      const { asked, answered } = send(`digest=${right}&size=50000`, headers)
+      expect(await answered).toBe(400)
       asked.destroy()
     }
     await expectNothing(right)

@@ -17,7 +17,7 @@ const drawsMax = 512
 export interface MembersParts {
   /** The number of this node. */
   readonly self: number
-  /** Another array whenever anything of it is other. */
+  /** Another array whenever anything of it may be other. */
   readonly members: () => readonly MeshMember[]
   /** Members that are known to run now, without this one. */
   readonly present: () => readonly number[]
@@ -33,6 +33,8 @@ export interface Choice {
 export class Owners {
   readonly self: number
   readonly #parts: MembersParts
+  #seen: readonly MeshMember[] | undefined
+  #key = ''
   #members: readonly MeshMember[] = []
   #active: readonly MeshMember[] = []
   readonly #known = new Map<number, readonly number[]>()
@@ -42,7 +44,7 @@ export class Owners {
     this.self = parts.self
   }
 
-  /** Another array whenever owners may be others. */
+  /** Another array when owners may be others, and only then. */
   get members(): readonly MeshMember[] {
     this.#look()
     return this.#members
@@ -112,7 +114,12 @@ export class Owners {
 
   #look(): void {
     const members = this.#parts.members()
-    if (members === this.#members) return
+    if (members === this.#seen) return
+    this.#seen = members
+    // They are told again with every word of any of them.
+    const key = members.map((it) => [it.number, it.state, it.weight, it.zone].join(' ')).join('\n')
+    if (key === this.#key) return
+    this.#key = key
     this.#members = members
     this.#active = members.filter(({ state }) => state === 'active')
     this.#known.clear()

@@ -85,6 +85,15 @@ describe('the members that are asked for a blob', () => {
     expect(owners.sources(digest, {})).toEqual([])
   })
 
+  test('are the same when the same members are told again', () => {
+    const { owners, state } = ownersOf(active(3))
+    const before = owners.members
+    state.members = membersOf(active(3))
+    expect(owners.members).toBe(before)
+    state.members = membersOf(['active', 'active', 'draining'])
+    expect(owners.members).not.toBe(before)
+  })
+
   test('are others when members have changed', () => {
     const { owners, state } = ownersOf(active(2))
     expect([...owners.of(5)].sort()).toEqual([1, 2])
