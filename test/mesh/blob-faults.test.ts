@@ -223,6 +223,9 @@ describe('what happens to members', () => {
   test('a new one fetches what it owns', async () => {
     const own = await ownMesh()
     setStates(own, ['active', 'active', 'joining'])
+    // By a pull the new one looks at who is who.
+    const seen = await client(0, own).pushBlob('team/grow', bytesOf(8_000))
+    expect((await pull(own, 2, 'team/grow', seen.digest)).status).toBe(200)
     const digests: string[] = []
     for (let turn = 0; turn < 16; turn += 1) {
       digests.push((await client(turn % 2, own).pushBlob('team/grow', bytesOf(9_000))).digest)
