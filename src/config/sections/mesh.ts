@@ -108,6 +108,12 @@ export const MESH_SETTINGS = {
     doc: 'How long a node answers by itself without a new sign from the log. A node that dies holds up pushes for so long, and half a second more. The same on all nodes.',
     since,
   }),
+  'mesh.rebalance_after': setting({
+    type: type.duration('10s', '365d'),
+    default: '15m',
+    doc: 'When a node was away for so long, other nodes get the copies of blobs that it had. They are its own again when it is back.',
+    since,
+  }),
   'mesh.inline_limit': setting({
     type: type.size('0', '1MiB'),
     default: '16KiB',
@@ -171,6 +177,7 @@ export interface MeshConfig {
   readonly weight: number
   readonly reads: 'strict' | 'barrier'
   readonly readLeaseMs: number
+  readonly rebalanceAfterMs: number
   readonly log: MeshLogConfig
 }
 
@@ -197,6 +204,7 @@ export function meshPart(values: MeshValues): MeshPart {
     weight: values['mesh.weight'],
     reads: values['mesh.reads'],
     readLeaseMs: values['mesh.read_lease'],
+    rebalanceAfterMs: values['mesh.rebalance_after'],
     log: {
       endpoints: values['mesh.log.endpoints'],
       binary: values['mesh.log.binary'],

@@ -5,9 +5,11 @@
 import { systemTime, type Time } from '../../metadata/log/etcd/time.ts'
 import { EtcdChild, type EtcdChildOptions } from './child.ts'
 import type { Beginning, EtcdMemberSettings } from './flags.ts'
+import { MemberFolder } from './folder.ts'
 import type { LineLog } from './lines.ts'
 import { type EtcdMembers, endpointOf } from './members.ts'
-import type { EtcdProgram } from './program.ts'
+import type { ListedMember } from './messages.ts'
+import { type EtcdProgram, EtcdRefusedError } from './program.ts'
 import type { MeshMember } from './steps.ts'
 import { Voters } from './voters.ts'
 
@@ -101,6 +103,27 @@ export class EtcdRole {
   }
 
   /**
+   * Starts the member that etcd lists at this node's address. One that had served there before is another node's,
+   * whose storage is gone: nothing of it comes back, so it gives way to a new one.
+   */
+  async #join(self: ListedMember, listed: readonly ListedMember[]): Promise<void> {
+    try {
+      await this.#start({ kind: 'join', listed })
+    } catch (error) {
+      this.#child = undefined
+      const isOfBefore = self.name !== '' && (await this.#isEmpty())
+      if (!(error instanceof EtcdRefusedError) || !isOfBefore) throw error
+      await this.#options.members.remove(self.id)
+      this.#options.log.warn({}, 'removed the member of etcd that was at this address before')
+    }
+  }
+
+  async #isEmpty(): Promise<boolean> {
+    const folder = new MemberFolder(this.#options.settings.folder)
+    return (await folder.mark()) === undefined && !(await folder.hasData())
+  }
+
+  /**
    * Of two voters each is needed: one that stops while a third is still on its way would stop the log. So it goes
    * back to having no role, and gets one again later. Never rejects.
    */
@@ -161,9 +184,9 @@ export class EtcdRole {
         members.use(endpoints)
         onEndpoints(endpoints)
       }
-      const isListed = listed.some(({ peerUrls }) => peerUrls.includes(settings.peerUrl))
-      if (isListed && this.#child === undefined && !this.#isStopped) {
-        await this.#start({ kind: 'join', listed })
+      const self = listed.find(({ peerUrls }) => peerUrls.includes(settings.peerUrl))
+      if (self !== undefined && this.#child === undefined && !this.#isStopped) {
+        await this.#join(self, listed)
       }
     } catch (error) {
       log.debug({ error: String(error) }, 'the roles in etcd could not be looked at')

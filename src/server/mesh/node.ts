@@ -11,7 +11,7 @@ import { Statements } from '../../mesh/membership/statements.ts'
 import type { Peers } from '../../mesh/peers/peers.ts'
 import type { ServingSet } from '../../mesh/serving.ts'
 import { startServing } from '../../mesh/start-serving.ts'
-import type { SeenEntry } from '../../metadata/entry.ts'
+import type { Control, SeenEntry } from '../../metadata/entry.ts'
 import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
 import type { LogFault, LogSettings } from '../../metadata/lmdb/worker/messages.ts'
 import { systemTime } from '../../metadata/log/etcd/time.ts'
@@ -27,6 +27,14 @@ import { Listening } from './listening.ts'
 import type { OverviewParts } from './overview.ts'
 import { Upkeep } from './upkeep.ts'
 import { takeView, type ViewParts } from './view.ts'
+
+/** Controls behind which members are others, or others take part. */
+const changesMembers: ReadonlySet<Control['control']> = new Set([
+  'member',
+  'state',
+  'present',
+  'absent',
+])
 
 /** What makes a registry a node of a mesh. */
 export interface MeshNode extends MeshOfStore {
@@ -118,6 +126,7 @@ export class MeshRun {
       listening: this.#listening!,
       folder: this.#folder,
       ...this.#keys!,
+      rebalanceAfterMs: this.#mesh.rebalanceAfterMs,
       statements: this.#statements!,
       logger: this.#logger,
       identity: () => this.#identity!,
@@ -265,7 +274,7 @@ export class MeshRun {
   #onSeen(entries: readonly SeenEntry[]): void {
     this.#statements?.onSeen(entries)
     const isOfMembers = entries.some(({ controls }) =>
-      controls.some(({ control }) => control !== 'beat' && control !== 'revoke'),
+      controls.some(({ control }) => changesMembers.has(control)),
     )
     if (!isOfMembers) return
     this.#upkeep?.refreshMembers()

@@ -6,6 +6,7 @@ import type { MeshMember as EtcdMeshMember } from '../../mesh/etcd/steps.ts'
 import { isRenewalDue, type MemberKey } from '../../mesh/identity/authority.ts'
 import type { IdentityFolder, KeptIdentity } from '../../mesh/identity/kept.ts'
 import type { MeshSecrets } from '../../mesh/identity/secret.ts'
+import { Away } from '../../mesh/membership/away.ts'
 import { allMembers, isPresent, leadOf, truncatedAt } from '../../mesh/membership/roster.ts'
 import type { Statements } from '../../mesh/membership/statements.ts'
 import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
@@ -21,6 +22,8 @@ import { SharedSecrets } from './shared-secrets.ts'
 
 /** Between two truncations of the log, ms. */
 const truncateEveryMs = 10_000
+/** Between two looks at who is away, ms. */
+const lookEveryMs = 2_000
 /** Between two looks at the certificate of this node, ms. */
 const renewEveryMs = 3_600_000
 
@@ -33,6 +36,8 @@ export interface UpkeepParts {
   readonly folder: IdentityFolder
   readonly key: MemberKey
   readonly secrets: MeshSecrets
+  /** When others get what a member that is away had, ms. */
+  readonly rebalanceAfterMs: number
   readonly statements: Statements
   readonly logger: Logger
   /** As it is now: the endpoints change. */
@@ -48,6 +53,7 @@ export interface UpkeepParts {
 export class Upkeep {
   readonly #parts: UpkeepParts
   readonly #shared: SharedSecrets
+  readonly #away: Away
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(parts: UpkeepParts) {
@@ -55,6 +61,7 @@ export class Upkeep {
     const { secrets, identity } = parts
     const seals = sealsOf(secrets, identity().cluster)
     this.#shared = new SharedSecrets({ ...parts, seals })
+    this.#away = new Away(parts.rebalanceAfterMs)
   }
 
   /**
@@ -77,6 +84,7 @@ export class Upkeep {
     })
     this.#timers.push(
       setInterval(() => this.#truncate(), truncateEveryMs),
+      setInterval(() => this.#putOut(), lookEveryMs),
       setInterval(() => void this.#renew(), renewEveryMs),
     )
     void this.#renew()
@@ -115,6 +123,20 @@ export class Upkeep {
     const { cluster, authority } = identity()
     const parts = { clock: systemClock, random: systemRandom }
     return authorityOf(metadata, sealsOf(secrets, cluster), authority, parts)
+  }
+
+  /** A member that was away for too long owns nothing until it is back. */
+  #putOut(): void {
+    const { metadata, statements, logger } = this.#parts
+    if (!this.isLead()) return this.#away.forget()
+    const here = (member: number) => isPresent(metadata, member)
+    for (const member of this.#away.look(allMembers(metadata), here, systemClock.monotonic())) {
+      statements.say({ control: 'state', member, state: 'out' }).then(
+        () =>
+          logger.warn({ event: 'mesh', member }, 'a node was away for long; others get its blobs'),
+        () => undefined,
+      )
+    }
   }
 
   #truncate(): void {
