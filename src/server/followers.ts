@@ -3,6 +3,7 @@
  * counts of us. Nothing runs where none is configured.
  */
 import type { Config } from '../config/config.ts'
+import type { BlobSharing } from '../mirror/context.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import { SyncCounters } from '../observability/metrics/sync.ts'
 import { systemClock } from '../runtime/clock.ts'
@@ -15,7 +16,7 @@ import { type SourceParts, SyncEngine } from '../sync/runs/engine.ts'
 import { NameOwners } from '../sync/selection/names.ts'
 import { Accounts } from '../upstream/account.ts'
 import { sleep } from '../upstream/sleep.ts'
-import { shareFills } from './mesh/fills.ts'
+import type { shareFills } from './mesh/fills.ts'
 import type { MeshNode } from './mesh/node.ts'
 import { openMirrors } from './mirrors.ts'
 import type { OpenedSignatures } from './signatures.ts'
@@ -28,6 +29,12 @@ const settleMs = 5_000
 interface OpenedSyncs {
   readonly engine: SyncEngine
   readonly prune: Prune
+}
+
+/** One node alone loads nothing of it. */
+async function sharingOf(...of: Parameters<typeof shareFills>): Promise<BlobSharing> {
+  const fills = await import('./mesh/fills.ts')
+  return fills.shareFills(...of)
 }
 
 /** Undefined: no source is configured. */
@@ -88,7 +95,7 @@ export async function openFollowers(
     witness,
     jobs,
     work,
-    sharing: mesh && shareFills(mesh, storage, () => mirrors, life),
+    sharing: mesh && (await sharingOf(mesh, storage, () => mirrors, life)),
   }
   const mirrors: Mirrors | undefined = await openMirrors(config, storage, mirrorParts)
   life.opened('mirrors', mirrors, (one) => one?.close())

@@ -17,8 +17,14 @@ import { engineRefusal, respondError } from '../http/respond-error.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { type HttpParts, type Late, makeHandlers } from './handlers.ts'
-import { forwarding } from './mesh/forward.ts'
+import type { forwarding } from './mesh/forward.ts'
 import { tlsFilesOf } from './tls-watch.ts'
+
+/** One node alone loads nothing of it. */
+async function handingOn(...of: Parameters<typeof forwarding>): Promise<EngineOptions> {
+  const forward = await import('./mesh/forward.ts')
+  return forward.forwarding(...of)
+}
 
 /** Builds the engine (not listening yet) and everything between it and the use cases. */
 export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEngine> {
@@ -42,7 +48,7 @@ export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEn
     config.server.engine,
     mesh === undefined
       ? options
-      : forwarding(options, { ...mesh, metadata, life, shutdownTimeoutMs }),
+      : await handingOn(options, { ...mesh, metadata, life, shutdownTimeoutMs }),
   )
   life.opened('engine', engine, (one) => one.close())
   late.engine = engine

@@ -3,7 +3,6 @@
  */
 import { mkdirSync, statfsSync } from 'node:fs'
 import type { Config } from '../config/config.ts'
-import { MeshBlobs } from '../mesh/blobs/mesh-blobs.ts'
 import { SharedWork } from '../mesh/shared-work.ts'
 import { systemTime } from '../metadata/log/etcd/time.ts'
 import type { Logger } from '../observability/logger.ts'
@@ -12,7 +11,7 @@ import type { LifeCycle } from '../runtime/life-cycle.ts'
 import { systemRandom } from '../runtime/random.ts'
 import { type MeshOfStore, type OpenDriver, openStorage, type Storage } from '../storage/open.ts'
 import { Reconciliation } from '../storage/reconcile.ts'
-import { type MeshNode, MeshRun } from './mesh/node.ts'
+import type { MeshNode, MeshRun } from './mesh/node.ts'
 import type { UseCases } from './use-cases.ts'
 
 export type { MeshNode, MeshRun } from './mesh/node.ts'
@@ -56,6 +55,12 @@ export interface Stores {
   readonly work: SharedWork | undefined
 }
 
+/** One node alone loads nothing of what speaks with etcd and peers. */
+async function makeRun(...of: ConstructorParameters<typeof MeshRun>): Promise<MeshRun> {
+  const node = await import('./mesh/node.ts')
+  return new node.MeshRun(...of)
+}
+
 /** Resolves when rows and bytes can be read and written; a node of a mesh waits for the others before. */
 export async function openStores(
   config: Config,
@@ -64,14 +69,14 @@ export async function openStores(
   life: LifeCycle,
 ): Promise<Stores> {
   const { storage, workers } = config
-  const run = config.mesh && new MeshRun(config, config.mesh, logger, signal)
+  const run = config.mesh && (await makeRun(config, config.mesh, logger, signal))
   // Closed after the store, whose last words are for the log.
   if (run !== undefined) life.opened('mesh', run, (one) => one.close())
   let node = mesh
   let work: SharedWork | undefined
   const openMesh = async (): Promise<MeshOfStore> => {
     node ??= await run!.open()
-    work = new SharedWork(withBlobs(node, config, logger), systemClock)
+    work = new SharedWork(await withBlobs(node, config, logger), systemClock)
     return work.mesh
   }
   const settings = {
@@ -98,7 +103,8 @@ export async function openStores(
 /** Share of the disk for copies that were fetched for pulls. */
 const cacheShare = 0.1
 
-function withBlobs(mesh: MeshNode, config: Config, log: Logger): MeshOfStore {
+async function withBlobs(mesh: MeshNode, config: Config, log: Logger): Promise<MeshOfStore> {
+  const { MeshBlobs } = await import('../mesh/blobs/mesh-blobs.ts')
   const { member, peers } = mesh
   const { path } = config.storage
   const replicationFactor = config.mesh?.replicationFactor ?? 2

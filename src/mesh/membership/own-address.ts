@@ -81,3 +81,8 @@ export function portAfter(address: string, by: number): string {
   const { host, port } = splitAddress(address)
   return joinAddress(host, port + by)
 }
+
+/** URL for the peers of the member of etcd on the node that is reached at an address. */
+export function etcdPeerUrl(address: string): string {
+  return `https://${portAfter(address, 1)}`
+}

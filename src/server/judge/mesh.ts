@@ -3,13 +3,14 @@
  * of etcd where the nodes run one themselves.
  */
 import type { Config } from '../../config/config.ts'
-import { EtcdRefusedError, findProgram } from '../../mesh/etcd/program.ts'
-import { readTlsFiles } from '../mesh/etcd.ts'
-import { secretsOf } from '../mesh/identity.ts'
 import type { Finding } from './finding.ts'
 
 export async function judgeMesh({ mesh }: Config): Promise<readonly Finding[]> {
   if (mesh === undefined) return []
+  // One node alone loads nothing of it.
+  const { EtcdRefusedError, findProgram } = await import('../../mesh/etcd/program.ts')
+  const { readTlsFiles } = await import('../mesh/etcd.ts')
+  const { secretsOf } = await import('../mesh/identity.ts')
   const { secretFile, log } = mesh
   const secretKey = secretFile === '' ? 'mesh.secret' : 'mesh.secret_file'
   const found = [await judged(secretKey, () => secretsOf(mesh))]

@@ -11,7 +11,12 @@ import { MemberFolder } from '../../mesh/etcd/folder.ts'
 import { EtcdMembers } from '../../mesh/etcd/members.ts'
 import { findProgram } from '../../mesh/etcd/program.ts'
 import { EtcdRole, type EtcdRoleOptions } from '../../mesh/etcd/role.ts'
-import { joinAddress, portAfter, splitAddress } from '../../mesh/membership/own-address.ts'
+import {
+  etcdPeerUrl,
+  joinAddress,
+  portAfter,
+  splitAddress,
+} from '../../mesh/membership/own-address.ts'
 import type { EtcdTls } from '../../metadata/log/etcd/connection.ts'
 import type { Logger } from '../../observability/logger.ts'
 import { workerUrl } from '../../runtime/worker-pool.ts'
@@ -25,11 +30,6 @@ export interface OwnEtcd {
   readonly folder: string
   /** Files of the identity. */
   readonly files: { readonly ca: string; readonly cert: string; readonly key: string }
-}
-
-/** URL for the peers of a member of etcd, on the node that is reached there. */
-export function etcdPeerUrl(advertise: string): string {
-  return `https://${portAfter(advertise, 1)}`
 }
 
 /** `host:port` for clients of it. */

@@ -4,13 +4,13 @@
 import type { Endpoint } from '../../admin/endpoint.ts'
 import { type MeshOverview, type MeshSources, meshEndpoints } from '../../admin/mesh-endpoints.ts'
 import type { KeptIdentity } from '../../mesh/identity/kept.ts'
+import { etcdPeerUrl } from '../../mesh/membership/own-address.ts'
 import { allMembers, leadOf, sessionOf } from '../../mesh/membership/roster.ts'
 import type { Peers } from '../../mesh/peers/peers.ts'
 import type { ServingSet } from '../../mesh/serving.ts'
 import type { LogFault } from '../../metadata/lmdb/worker/messages.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
 import type { MeshReading } from '../../observability/metrics/mesh.ts'
-import { etcdPeerUrl } from './etcd.ts'
 
 export interface OverviewParts {
   readonly metadata: Pick<MetadataReader, 'entries' | 'get'>

@@ -25,14 +25,11 @@ export interface Owned {
 
 interface AdminRow {
   readonly methods: readonly string[]
-  /** The group is the id, as it is in the path. */
+  /** The group is the id of a row; what is written otherwise in a path is answered where it comes. */
   readonly path: RegExp
   readonly isOptional: boolean
   readonly rowOf: (rows: WorkRows, id: string) => object | undefined
 }
-
-/** Ids of rows; what is written otherwise in a path is answered where it comes. */
-const ID = '([A-Za-z0-9_.-]{1,128})'
 
 const running = (row: object | undefined) =>
   row !== undefined && 'state' in row && row.state === 'running' ? row : undefined
@@ -40,32 +37,32 @@ const running = (row: object | undefined) =>
 const ADMIN: readonly AdminRow[] = [
   {
     methods: ['POST'],
-    path: RegExp(`^/admin/jobs/${ID}/cancel$`),
+    path: /^\/admin\/jobs\/([A-Za-z0-9_.-]{1,128})\/cancel$/,
     isOptional: false,
     rowOf: (rows, id) => running(rows.job(id)),
   },
   {
     // A plan's items are a file of the member that made it.
     methods: ['GET', 'HEAD'],
-    path: RegExp(`^/admin/gc/plans/${ID}/items$`),
+    path: /^\/admin\/gc\/plans\/([A-Za-z0-9_.-]{1,128})\/items$/,
     isOptional: false,
     rowOf: (rows, id) => rows.plan(id),
   },
   {
     methods: ['POST'],
-    path: RegExp(`^/admin/gc/plans/${ID}/apply$`),
+    path: /^\/admin\/gc\/plans\/([A-Za-z0-9_.-]{1,128})\/apply$/,
     isOptional: false,
     rowOf: (rows, id) => rows.plan(id),
   },
   {
     methods: ['POST'],
-    path: RegExp(`^/admin/sync/(?:trigger|cancel)/${ID}$`),
+    path: /^\/admin\/sync\/(?:trigger|cancel)\/([A-Za-z0-9_.-]{1,128})$/,
     isOptional: true,
     rowOf: (rows, source) => rows.lead(`sync:${source}`),
   },
   {
     methods: ['GET', 'HEAD'],
-    path: RegExp(`^/admin/sync/status/${ID}(?:/stream)?$`),
+    path: /^\/admin\/sync\/status\/([A-Za-z0-9_.-]{1,128})(?:\/stream)?$/,
     isOptional: true,
     rowOf: (rows, source) => rows.lead(`sync:${source}`),
   },

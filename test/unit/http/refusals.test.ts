@@ -2,7 +2,10 @@
  * @module What clients see of refusals that a test over sockets reaches hardly or not at all: code,
  * status, headers and detail, as `respondError` sends them, and whether they are a line of the log.
  */
-import { describe, expect, test } from 'vitest'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
 import { CredentialsRefused } from '../../../src/auth/authenticator.ts'
 import { LoginPutOff } from '../../../src/auth/login-delay.ts'
 import { DiskRoom } from '../../../src/blobs/files/room.ts'
@@ -24,6 +27,7 @@ import {
 import { judgeManifest, unpackVerdict } from '../../../src/distribution/worker/read-manifest.ts'
 import { Collector } from '../../../src/gc/collector.ts'
 import { Explain } from '../../../src/gc/explain.ts'
+import { Plans } from '../../../src/gc/plan/plans.ts'
 import type { HttpRequest, HttpResponse, ResponseHead } from '../../../src/http/engine/port.ts'
 import { BlobHandlers } from '../../../src/http/handlers/blobs.ts'
 import { ManifestHandlers } from '../../../src/http/handlers/manifests.ts'
@@ -46,6 +50,7 @@ import { parseTag } from '../../../src/registry/tag.ts'
 import { Copies } from '../../../src/repositories/copy.ts'
 import { Repositories } from '../../../src/repositories/delete-rename.ts'
 import { Undelete } from '../../../src/repositories/undelete.ts'
+import { systemClock } from '../../../src/runtime/clock.ts'
 import { openGate } from '../../../src/signing/gate.ts'
 import { type Failure, toRegistryError, UpstreamError } from '../../../src/upstream/error.ts'
 
@@ -508,6 +513,17 @@ describe('a collection', () => {
   const start = (more: object) =>
     thrownBy(() => collector(more).start({ kind: 'apply', plan: 'p', by: 'x' } as never))
   const clockGuard = { doubt: undefined }
+  const folder = mkdtempSync(join(tmpdir(), 'fastregistry-plans-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
+  /** With one row, which another one takes first. */
+  const plansOf = (row: object | undefined) => {
+    const metadata = {
+      get: () => row,
+      keysBackward: () => [],
+      commit: async () => ({ applied: false }),
+    }
+    return new Plans({ metadata, path: folder, clock: systemClock } as never)
+  }
 
   test('while another one runs, with a clock in doubt, and of a plan that is not there', async () => {
     expect(seen(await start({ jobs: { running: () => 'job-1' } }))).toMatchObject({
@@ -521,7 +537,7 @@ describe('a collection', () => {
       headers: {},
       message: 'the clock jumped',
     })
-    expect(seen(await start({ clockGuard, plans: { get: () => undefined } }))).toMatchObject({
+    expect(seen(await start({ clockGuard, plans: plansOf(undefined) }))).toMatchObject({
       answer: '404 UNSUPPORTED',
       headers: {},
       message: 'there is no such plan',
@@ -529,16 +545,11 @@ describe('a collection', () => {
   })
 
   test('of a plan that is spent or taken', async () => {
-    const spent = { get: () => ({ state: 'applied' }) }
-    const taken = { get: () => ({ state: 'ready' }), claim: async () => false }
-    for (const [plans, detail] of [
-      [spent, { plan: 'p' }],
-      [taken, { plan: 'p' }],
-    ]) {
-      expect(seen(await start({ clockGuard, plans }))).toMatchObject({
+    for (const state of ['applied', 'ready']) {
+      expect(seen(await start({ clockGuard, plans: plansOf({ state }) }))).toMatchObject({
         answer: '409 UNSUPPORTED',
         headers: {},
-        detail,
+        detail: { plan: 'p' },
       })
     }
   })
