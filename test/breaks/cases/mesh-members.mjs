@@ -1,0 +1,103 @@
+/** @module The breaks of how nodes become a mesh, stay one, and go. */
+import { vitest } from '../breaks.mjs'
+
+const find = 'src/mesh/membership/find.ts'
+const membership = vitest('unit', 'test/unit/mesh/membership/find.test.ts')
+const own = vitest('unit', 'test/unit/mesh/membership/own-address.test.ts')
+const roster = vitest('unit', 'test/unit/mesh/membership/roster.test.ts')
+const away = vitest('unit', 'test/unit/mesh/membership/away.test.ts')
+const secrets = vitest('unit', 'test/unit/server/shared-secrets.test.ts')
+
+export const BREAKS = [
+  {
+    what: 'members: half of a list founds a mesh',
+    file: find,
+    find: '(agreeing.length + 1) * 2 <= founders.length',
+    replace: '(agreeing.length + 1) * 2 < founders.length',
+    guard: membership,
+  },
+  {
+    what: 'members: nodes with another list count',
+    file: find,
+    find: 'isSame(said.founders, founders)',
+    replace: 'said.founders.length > 0',
+    guard: membership,
+  },
+  {
+    what: 'members: a node that only follows a name founds a mesh',
+    file: find,
+    find: 'if (own.names.length > 0 && own.others.length === 0)',
+    replace: 'if (own.names.length > 9)',
+    guard: membership,
+  },
+  {
+    what: 'members: a node that was refused founds a mesh',
+    file: find,
+    find: 'if (refusal !== undefined) throw refusal',
+    replace: 'if (refusal === null) throw refusal',
+    guard: membership,
+  },
+  {
+    what: 'members: content of another node is left out',
+    file: find,
+    find: '(withData[0] ?? founders[0])',
+    replace: 'founders[0]',
+    guard: membership,
+  },
+  {
+    what: 'members: two nodes with content found one mesh',
+    file: find,
+    find: 'if (hasData && withData.length > 0)',
+    replace: 'if (hasData && withData.length > 9)',
+    guard: membership,
+  },
+  {
+    what: 'members: a node asks itself',
+    file: 'src/mesh/membership/own-address.ts',
+    find: 'if (port !== bind.port) return false',
+    replace: 'if (port === bind.port) return false',
+    guard: own,
+  },
+  {
+    what: 'members: who has left leads',
+    file: 'src/mesh/membership/roster.ts',
+    find: "find(({ number, state }) => state !== 'left' && isPresent(rows, number))",
+    replace: 'find(({ number }) => isPresent(rows, number))',
+    guard: roster,
+  },
+  {
+    what: 'members: the log waits for ever for a member that is away',
+    file: 'src/mesh/membership/roster.ts',
+    find: 'Math.max(Math.min(...durable), visible - keptMax)',
+    replace: 'Math.min(...durable)',
+    guard: roster,
+  },
+  {
+    what: 'members: the log forgets what a member lacks',
+    file: 'src/mesh/membership/roster.ts',
+    find: 'Math.max(Math.min(...durable), visible - keptMax)',
+    replace: 'Math.max(...durable)',
+    guard: roster,
+  },
+  {
+    what: 'members: a member that comes and goes is out by its first absence',
+    file: 'src/mesh/membership/away.ts',
+    find: '        this.#since.delete(number)\n',
+    replace: '',
+    guard: away,
+  },
+  {
+    what: 'members: of two access tokens that are made at once one is lost',
+    file: 'src/server/mesh/shared-secrets.ts',
+    find: '[...kept, ...added]',
+    replace: '[...kept]',
+    guard: secrets,
+  },
+  {
+    what: 'members: an access token that was taken back comes back',
+    file: 'src/server/mesh/shared-secrets.ts',
+    find: 'return mine.has(text) || !known.has(text)',
+    replace: 'return mine.has(text) || text.length > 0',
+    guard: secrets,
+  },
+]
