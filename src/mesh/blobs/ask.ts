@@ -16,6 +16,7 @@ import { answerTo, asMeshError } from '../peers/client.ts'
 import { parseJson, readBody } from '../peers/messages.ts'
 import type { Peers } from '../peers/peers.ts'
 import { PeerBody, piecesOf } from './pieces.ts'
+import type { CopyIs } from './proofs.ts'
 import {
   blobPaths,
   CopiesAnswer,
@@ -23,6 +24,8 @@ import {
   messageBytesMax,
   PinAnswer,
   type PinQuestion,
+  ProofAnswer,
+  proofMs,
   requirePinOf,
   silentMs,
   sizeHeader,
@@ -65,6 +68,13 @@ export class AskPeers {
     const { here } = await this.#post(member, blobPaths.copies, question, CopiesAnswer)
     if (here.length === question.blobs.length) return here
     throw new MeshError('message', 'the answer is about another number of blobs')
+  }
+
+  /** What its copy is, which it reads as a whole: minutes, when it is large. */
+  async prove(member: number, digest: Digest, sizeBytes: number): Promise<CopyIs> {
+    const question = { digest }
+    const ms = proofMs(sizeBytes)
+    return (await this.#post(member, blobPaths.proof, question, ProofAnswer, ms)).is
   }
 
   /** Sends the file; the member keeps it with this pin. The source is the caller's to close. */
@@ -130,6 +140,7 @@ export class AskPeers {
     path: string,
     message: object,
     schema: v.GenericSchema<unknown, T>,
+    ms = silentMs,
   ): Promise<T> {
     const { peers, time } = this.#parts
     const client = peers.client(member)
@@ -138,7 +149,7 @@ export class AskPeers {
     asked.setHeader('Content-Type', 'application/json')
     asked.setHeader('Content-Length', body.byteLength)
     const late = () => asked.destroy(new MeshError('silent', 'the peer does not answer'))
-    const cancel = time.after(silentMs, late)
+    const cancel = time.after(ms, late)
     try {
       const answer = await client.accept(await answerTo(asked.end(body)))
       return parseJson(await this.#body(answer), schema)

@@ -17,6 +17,7 @@ import { type Random, randomHexId } from '../../runtime/random.ts'
 import { BlobCopies } from '../copies.ts'
 import { DriverFiles, digestIn } from './files.ts'
 import type { CopyLedger } from './ledger.ts'
+import { type CopyIs, Proofs } from './proofs.ts'
 import { copiesShort } from './refusals.ts'
 import type { LocalCopies } from './serve.ts'
 
@@ -26,6 +27,8 @@ export interface LocalFilesParts {
   readonly member: number
   readonly clock: Clock
   readonly random: Random
+  /** Whether this node owns the blob. */
+  readonly isOwner: (digest: Digest, row: BlobRow) => boolean
   readonly onFailure: (digest: string, error: unknown) => void
   /** A copy that should be here is not, or it went because it was damaged. Without a reason: it may be missing. */
   readonly onLost: (digest: Digest, reason: string | undefined) => void
@@ -34,11 +37,17 @@ export interface LocalFilesParts {
 export class LocalFiles implements LocalCopies {
   readonly #parts: LocalFilesParts
   readonly #files: DriverFiles
+  readonly #proofs: Proofs
   #copies: BlobCopies | undefined
 
   constructor(parts: LocalFilesParts) {
     this.#parts = parts
     this.#files = new DriverFiles(parts.store.driver, parts.ledger)
+    this.#proofs = new Proofs({
+      ...parts,
+      isolate: (digest, reason) => this.isolate(digest, reason),
+      onMissing: (digest) => this.#missing(digest),
+    })
   }
 
   /** Promises that are not over. */
@@ -81,6 +90,7 @@ export class LocalFiles implements LocalCopies {
   }
 
   close(): void {
+    this.#proofs.stop()
     this.#copies?.close()
     this.#copies = undefined
   }
@@ -161,6 +171,10 @@ export class LocalFiles implements LocalCopies {
 
   async has(digest: Digest, sizeBytes: number): Promise<boolean> {
     return (await this.#parts.store.driver.inventory.stat(digest))?.sizeBytes === sizeBytes
+  }
+
+  look(digest: Digest, isWanted: () => boolean): Promise<CopyIs> {
+    return this.#proofs.look(digest, isWanted)
   }
 
   mend(digest: Digest): void {

@@ -120,7 +120,10 @@ class AttachedBlobs implements SharedBlobs {
       if (reason !== undefined) log.error({ digest, reason }, 'a copy of a blob is gone')
       this.#repair.want(digest)
     }
-    this.local = new LocalFiles({ store, ledger, member, clock, random, onFailure, onLost })
+    const isOwner = (digest: Digest, row: BlobRow) =>
+      this.#owners.ofBlob(digest, row).includes(member)
+    const own = { store, ledger, member, clock, random, isOwner }
+    this.local = new LocalFiles({ ...own, onFailure, onLost })
     const local = this.local
     const shared = { ask: this.#ask, owners: this.#owners, ledger, clock, time, random }
     this.#fetches = new Fetches({
@@ -236,17 +239,28 @@ class AttachedBlobs implements SharedBlobs {
   }
 
   /**
-   * Every other member has said that it has no copy, and the one here could not be read: the blob is one that the
-   * registry does not have, and a push brings it back.
+   * Every other member has said that it has no copy, and the one here could not be read. When all look once more, by
+   * reading what there is, and find none, the blob is one that the registry does not have: a push brings it back.
    */
   async #onNone(digest: Digest, row: BlobRow): Promise<void> {
     const { metadata } = this.#store
-    if (await this.local.has(digest, row.sizeBytes)) return
+    if (!(await this.#isNowhere(digest, row))) return
     this.#parts.log.error({ digest }, 'no member has a copy of the blob: it is lost')
     await metadata.commit({
       checks: [{ check: 'unchanged', in: 'blobs', key: digest, row }],
       changes: [...dropBlob(digest)],
     })
+  }
+
+  /** Rejects when a member does not answer. */
+  async #isNowhere(digest: Digest, row: BlobRow): Promise<boolean> {
+    const others = this.#owners.sources(digest, row)
+    if (others === undefined) return false
+    const found = await Promise.all([
+      this.local.look(digest, () => true),
+      ...others.map((member) => this.#ask.prove(member, digest, row.sizeBytes)),
+    ])
+    return found.every((is) => is === 'none')
   }
 
   async #openArrived({ digest, sizeBytes, uploadId }: ArrivedFile, isInPlace: boolean) {

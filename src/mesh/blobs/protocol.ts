@@ -6,17 +6,20 @@
  *   POST …/pins                     another pin for a copy that is here, or out of the trash; pins given back;
  *                                   a copy that is to be looked at
  *   POST …/copies                   which copies are here, by a look at the disk
+ *   POST …/copies/proof             what the copy here is, by reading all of it
  */
 import * as v from 'valibot'
 import type { HeldCopy } from '../../metadata/transaction.ts'
 import { type Digest, parseDigest } from '../../registry/digest.ts'
 import { MeshError } from '../identity/problem.ts'
+import { paceBytesPerSecond } from './pace.ts'
 
 export const blobPaths = {
   bytes: '/internal/v1/blobs',
   keep: '/internal/v1/blobs/keep',
   pins: '/internal/v1/pins',
   copies: '/internal/v1/copies',
+  proof: '/internal/v1/copies/proof',
 } as const
 
 /** How long the whole blob is: with every answer that has bytes. */
@@ -28,6 +31,17 @@ export const digestsMax = 1_000
 export const messageBytesMax = 256 * 1024
 /** Between two pieces of anything, ms. */
 export const silentMs = 10_000
+
+/** A copy is read after those that wait, at the pace of a repair; never longer than a day, ms. */
+const proofMsMin = 60_000
+const proofMsMax = 86_400_000
+const proofShare = 4
+
+/** Until the answer about a copy of that many bytes, ms. */
+export function proofMs(sizeBytes: number): number {
+  const readMs = (sizeBytes / paceBytesPerSecond) * 1_000
+  return Math.min(proofMsMax, proofMsMin + Math.ceil(proofShare * readMs))
+}
 
 const Whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 
@@ -73,6 +87,10 @@ export const CopiesQuestion: v.GenericSchema<unknown, CopiesQuestion> = v.strict
     v.maxLength(digestsMax),
   ),
 })
+
+export const ProofQuestion = v.strictObject({ digest: DigestText })
+
+export const ProofAnswer = v.strictObject({ is: v.picklist(['none', 'cache', 'owner']) })
 
 /** In the order of the question. */
 export const CopiesAnswer = v.strictObject({ here: v.array(v.boolean()) })

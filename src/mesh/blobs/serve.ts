@@ -15,11 +15,13 @@ import { MeshError } from '../identity/problem.ts'
 import type { PeerCall, PeerRoute } from '../peers/listener.ts'
 import { parseJson, readBody, respondJson } from '../peers/messages.ts'
 import { piecesOf } from './pieces.ts'
+import type { CopyIs } from './proofs.ts'
 import {
   blobPaths,
   CopiesQuestion,
   messageBytesMax,
   PinQuestion,
+  ProofQuestion,
   parseBytesQuery,
   parseKeepQuery,
   silentMs,
@@ -47,6 +49,8 @@ export interface LocalCopies {
   mend(digest: Digest): void
   /** Whether a file of that length is in place. */
   has(digest: Digest, sizeBytes: number): Promise<boolean>
+  /** What the copy here is, by reading all of it while that is wanted. Throws a MeshError 'busy'. */
+  look(digest: Digest, isWanted: () => boolean): Promise<CopyIs>
 }
 
 /** By path. */
@@ -56,6 +60,7 @@ export function blobRoutes(local: LocalCopies, time: Time): ReadonlyMap<string, 
     [blobPaths.keep, keepRoute(local, time)],
     [blobPaths.pins, pinsRoute(local, time)],
     [blobPaths.copies, copiesRoute(local, time)],
+    [blobPaths.proof, proofRoute(local, time)],
   ])
 }
 
@@ -207,6 +212,18 @@ function copiesRoute(local: LocalCopies, time: Time): PeerRoute {
       const here: boolean[] = []
       for (const { digest, size } of blobs) here.push(await local.has(digest, size))
       respondJson(call.response, 200, { here })
+    },
+  }
+}
+
+function proofRoute(local: LocalCopies, time: Time): PeerRoute {
+  return {
+    method: 'POST',
+    async answer(call) {
+      const { digest } = parseJson(await bodyOf(call, time), ProofQuestion)
+      const { response } = call
+      const is = await local.look(digest, () => !response.destroyed)
+      if (!response.destroyed) respondJson(response, 200, { is })
     },
   }
 }

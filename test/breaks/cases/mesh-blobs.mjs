@@ -8,6 +8,8 @@ const owners = vitest('unit', 'test/unit/mesh/blobs/owners.test.ts')
 const answers = vitest('unit', 'test/unit/mesh/blobs/first-answer.test.ts')
 const parts = vitest('unit', 'test/unit/mesh/blobs/part-source.test.ts')
 const repair = vitest('unit', 'test/unit/mesh/blobs/repair.test.ts')
+const looks = vitest('mesh', 'test/mesh/blob-proofs.test.ts')
+const proofs = vitest('unit', 'test/unit/mesh/blobs/proofs.test.ts')
 const ledger = vitest('unit', 'test/unit/mesh/blobs/ledger.test.ts')
 
 export const BREAKS = [
@@ -90,6 +92,49 @@ export const BREAKS = [
     find: 'if (here?.[at] !== true) missing.add(digest)',
     replace: 'if (here === undefined) missing.add(digest)',
     guard: repair,
+  },
+  {
+    what: 'mesh: a copy is handed over before its owners have read theirs',
+    file: 'src/mesh/blobs/repair.ts',
+    find: 'return right === others.length',
+    replace: 'return right <= others.length',
+    guard: repair,
+  },
+  {
+    what: 'mesh: a copy of a cache is one to rest on',
+    file: 'src/mesh/blobs/proofs.ts',
+    find: "if (!isOwner(digest, row)) return 'cache'",
+    replace: '',
+    guard: proofs,
+  },
+  {
+    what: 'mesh: a copy that was found bad stays in service',
+    file: 'src/mesh/blobs/proofs.ts',
+    find: "await isolate(digest, 'its bytes have another digest')",
+    replace: '',
+    guard: proofs,
+  },
+  {
+    what: 'mesh: an owner says yes to a copy with a flipped bit',
+    file: 'src/mesh/blobs/proofs.ts',
+    find: 'const found = await inventory.check(digest, { onRead })',
+    replace:
+      "const object = await inventory.stat(digest)\n    const found = object === undefined ? ({ is: 'missing' } as const) : ({ is: 'genuine', object } as const)\n    if (object === undefined) await onRead(0)",
+    guard: looks,
+  },
+  {
+    what: 'mesh: a blob is lost although a member finds a right copy',
+    file: 'src/mesh/blobs/mesh-blobs.ts',
+    find: '...others.map((member) => this.#ask.prove(member, digest, row.sizeBytes)),',
+    replace: '',
+    guard: looks,
+  },
+  {
+    what: 'mesh: a blob is kept for a file here with other bytes',
+    file: 'src/mesh/blobs/mesh-blobs.ts',
+    find: 'this.local.look(digest, () => true),',
+    replace: "this.local.has(digest, row.sizeBytes).then((isHere) => (isHere ? 'cache' : 'none')),",
+    guard: looks,
   },
   {
     what: 'mesh: copies that are owned elsewhere are fetched',

@@ -2,7 +2,9 @@
 import { expect, test } from 'vitest'
 import { CopyLedger } from '../../../../src/mesh/blobs/ledger.ts'
 import { Owners } from '../../../../src/mesh/blobs/owners.ts'
+import type { CopyIs } from '../../../../src/mesh/blobs/proofs.ts'
 import { Repair } from '../../../../src/mesh/blobs/repair.ts'
+import { MeshError } from '../../../../src/mesh/identity/problem.ts'
 import type { MeshMember } from '../../../../src/mesh/peers/peers.ts'
 import type { Digest } from '../../../../src/registry/digest.ts'
 import { digestOf } from '../../../../src/registry/hasher.ts'
@@ -24,6 +26,10 @@ class Scene {
   readonly fetched: Digest[] = []
   /** Copies that the others have. */
   readonly others = new Set<Digest>()
+  /** What they have read of it, where that is no right copy of theirs; undefined: they do not say. */
+  readonly found = new Map<Digest, CopyIs | undefined>()
+  readonly proven: string[] = []
+  onProof: () => Promise<void> | void = () => undefined
   asked = 0
   handedOver = 0
   members = membersOf(2)
@@ -46,6 +52,13 @@ class Scene {
       copies: async (_member, { blobs }) => {
         this.asked += 1
         return blobs.map(({ digest }) => this.others.has(digest))
+      },
+      prove: async (member, digest) => {
+        this.proven.push(`${member} ${digest}`)
+        await this.onProof()
+        const is = this.found.has(digest) ? this.found.get(digest) : 'owner'
+        if (is === undefined) throw new MeshError('silent', 'the peer does not answer')
+        return is
       },
     },
     fetch: async (digest) => {
@@ -138,6 +151,75 @@ test('members that change are reason to look; what others own is theirs when all
   scene.clock.advance(60_000)
   await scene.tick()
   expect(scene.ledger.get(kept)?.role).toBe('cache')
+})
+
+test('what an owner only seems to have stays here as it is, and all owners are asked for it', async () => {
+  const scene = new Scene()
+  const rotten = await scene.add('rotten', scene.groupOf(false), true)
+  const cached = await scene.add('cached', scene.groupOf(false), true)
+  const right = await scene.add('right', scene.groupOf(false), true)
+  for (const digest of [rotten, cached, right]) scene.others.add(digest)
+  scene.found.set(rotten, 'none').set(cached, 'cache')
+  scene.members = membersOf(3)
+  await scene.tick()
+  const roles = () => [rotten, cached, right].map((digest) => scene.ledger.get(digest)?.role)
+  expect(roles()).toEqual(['owner', 'owner', 'cache'])
+  expect(scene.proven.filter((it) => it.endsWith(rotten))).toHaveLength(2)
+  scene.found.clear()
+  scene.clock.advance(60_000)
+  await scene.tick()
+  expect(roles()).toEqual(['cache', 'cache', 'cache'])
+})
+
+test('nothing is read for what an owner lacks, and one that does not answer is asked once', async () => {
+  const scene = new Scene()
+  const group = scene.groupOf(false)
+  await scene.add('lacking', group, true)
+  const silent = [await scene.add('one', group, true), await scene.add('two', group, true)]
+  for (const digest of silent) {
+    scene.others.add(digest)
+    scene.found.set(digest, undefined)
+  }
+  scene.members = membersOf(3)
+  await scene.tick()
+  expect(scene.proven).toHaveLength(2)
+  expect(new Set(scene.proven.map((it) => it[0]))).toEqual(new Set(['2', '3']))
+  expect(silent.map((digest) => scene.ledger.get(digest)?.role)).toEqual(['owner', 'owner'])
+})
+
+test('while owners read, what is lost is fetched, and members that change end it', async () => {
+  const scene = new Scene()
+  const own = await scene.add('own', scene.groupOf(true), true)
+  const given = [
+    await scene.add('one', scene.groupOf(false), true),
+    await scene.add('two', scene.groupOf(false), true),
+  ]
+  for (const digest of given) scene.others.add(digest)
+  // So long it has fetched nothing: it need not wait.
+  scene.clock.advance(1_000)
+  scene.onProof = () => {
+    if (scene.files.delete(own)) scene.repair.want(own)
+    else if (scene.fetched.length > 0) scene.members = membersOf(2)
+  }
+  scene.members = membersOf(3)
+  await scene.tick()
+  expect(scene.fetched).toEqual([own])
+  // Of the second one both members had to say something, and with that it was another mesh.
+  const roles = given.map((digest) => scene.ledger.get(digest)?.role)
+  expect(new Set(roles)).toEqual(new Set(['cache', 'owner']))
+})
+
+test('a stop does not wait for an owner that reads', async () => {
+  const scene = new Scene()
+  const digest = await scene.add('large', scene.groupOf(false), true)
+  scene.others.add(digest)
+  scene.members = membersOf(3)
+  scene.onProof = () => {
+    setImmediate(() => scene.repair.stop())
+    return new Promise(() => undefined)
+  }
+  await scene.tick()
+  expect([scene.proven.length, scene.ledger.get(digest)?.role]).toEqual([1, 'owner'])
 })
 
 test('a file of before the mesh is written down, as old as its row', async () => {
