@@ -9,6 +9,7 @@ import type { Tag } from '../registry/tag.ts'
 import type { EventRow } from './rows/events.ts'
 import type { JobRow, PlanRow } from './rows/jobs.ts'
 import type {
+  ClusterRow,
   CopyRow,
   EndedPinsRow,
   LeadRow,
@@ -263,6 +264,8 @@ export interface Databases {
   readonly pullViolations: { key: string; row: PullViolationRow }
   /** By number. */
   readonly members: { key: string; row: MemberRow }
+  /** Key `settings`: as the mesh was founded. */
+  readonly cluster: { key: string; row: ClusterRow }
   /** By name: sealed by the secret of the mesh (`mesh/identity/seals.ts`). */
   readonly secrets: { key: string; row: SecretRow }
   /** By the member's number. */
@@ -284,10 +287,7 @@ export interface Databases {
 export type DatabaseName = keyof Databases
 
 export interface Table {
-  /**
-   * Shared: every node that applies the same transactions at the same places has the same rows. Local:
-   * of this node alone. A transaction with shared changes checks shared tables only.
-   */
+  /** Shared: equal on nodes at one place of the log. Local: of this node. Shared changes check shared tables only. */
   readonly scope: 'shared' | 'local'
   readonly values: 'msgpack' | 'binary'
   /**
@@ -384,6 +384,7 @@ export const DATABASES: Readonly<Record<DatabaseName, Table>> = {
   revoked: { scope: 'shared', values: 'msgpack' },
   pullViolations: { scope: 'local', values: 'msgpack' },
   members: { scope: 'shared', values: 'msgpack' },
+  cluster: { scope: 'shared', values: 'msgpack' },
   secrets: { scope: 'shared', values: 'msgpack' },
   sessions: {
     scope: 'shared',

@@ -21,6 +21,7 @@ import { storeSetup } from './setup.ts'
 /** What a store says of its mesh; secrets are files as well, and stay. */
 const meshTables: readonly DatabaseName[] = [
   'members',
+  'cluster',
   'sessions',
   'endedPins',
   'parts',

@@ -79,3 +79,15 @@ test('layers of one node are layers of the mesh that it becomes', async () => {
   const pushed = await joined.client.pushBlob('team/app', later)
   await expectBytes(founder, pushed.digest, later)
 })
+
+test('a mesh has the number of copies of the node that founded it', async () => {
+  const [one, two] = (await meshPorts(2)) as [number, number]
+  const founder = await start(one, { mesh: { replication_factor: 1 } })
+  const joined = await start(two, { mesh: { peers: [founder.address] } })
+  const saysOther = ({ logs }: MeshProcess) =>
+    logs.filter((line) => line.includes('mesh.replication_factor is 2 on this node'))
+  await until(() => saysOther(joined).length > 0)
+  expect(saysOther(joined)).toHaveLength(1)
+  expect(saysOther(joined)[0]).toContain('founded with 1')
+  expect(founder.logs.filter((line) => line.includes('mesh.replication_factor'))).toEqual([])
+})

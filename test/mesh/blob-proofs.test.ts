@@ -1,6 +1,6 @@
 /**
  * @module What a node of a mesh believes of the copies of others before it lets go of what it has: only what they have
- * read.
+ * read; and that the number of copies is one of the mesh.
  */
 import { randomBytes } from 'node:crypto'
 import { readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
@@ -154,5 +154,18 @@ test.each([true, false])('the last look at this node is one at the bytes: %s', a
     expect(await hasFile(own.registries[reader]!, digest)).toBe(false)
     const quarantine = join(own.registries[reader]!.folder, 'trash', 'quarantine')
     expect(await readdir(quarantine)).toHaveLength(1)
+  }
+})
+
+test('the number of copies is that of the founding, and a node with another one says so once', async () => {
+  const own = await ownMesh({ replicationFactor: 3 })
+  const { digest } = await clientOf(own, 0).pushBlob('team/three', randomBytes(90_000))
+  await until(async () => (await holders(own, digest)).length === 3)
+  const said = (at: number) =>
+    own.registries[at]!.logLines.filter((line) => line.includes('mesh.replication_factor is 2'))
+  for (const at of [0, 1, 2]) {
+    await until(async () => said(at).length > 0)
+    expect(said(at)).toHaveLength(1)
+    expect(said(at)[0]).toContain('founded with 3')
   }
 })

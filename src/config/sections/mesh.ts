@@ -55,7 +55,7 @@ export const MESH_SETTINGS = {
     type: type.integer(1, 100),
     default: 2,
     unit: 'nodes',
-    doc: 'How many nodes hold a blob that is larger than `mesh.inline_limit`.',
+    doc: 'How many nodes hold a blob that is larger than `mesh.inline_limit`. The number of the node that founds the mesh counts for all.',
     since,
   }),
   'mesh.secret': setting({

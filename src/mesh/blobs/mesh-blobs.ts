@@ -33,6 +33,7 @@ import { Spread } from './spread.ts'
 const tickMs = 1_000
 /** Ticks between two looks at what was read. */
 const flushTicks = 60
+const defaultFactor = 2
 
 export interface MeshBlobsParts {
   readonly member: number
@@ -40,7 +41,7 @@ export interface MeshBlobsParts {
   readonly clock: Clock
   readonly time: Time
   readonly random: Random
-  /** Files of a blob, where there are as many members. Default 2. */
+  /** Files of a blob, where there are as many members: for a mesh that has no number of its own. Default 2. */
   readonly replicationFactor?: number
   /** Of copies that were fetched for pulls. */
   readonly cacheBytesMax: number
@@ -98,10 +99,12 @@ class AttachedBlobs implements SharedBlobs {
   readonly #timer: NodeJS.Timeout
   readonly #paths: readonly string[]
   #ticks = 0
+  #sharedFactor: number | undefined
+  #isCompared = false
   #evicting: Promise<void> | undefined
 
   constructor(parts: MeshBlobsParts, store: SharedStore) {
-    const { member, peers, clock, time, random, log, replicationFactor = 2 } = parts
+    const { member, peers, clock, time, random, log } = parts
     const { metadata, driver } = store
     this.#parts = parts
     this.#store = store
@@ -109,7 +112,7 @@ class AttachedBlobs implements SharedBlobs {
       self: member,
       members: () => peers.members,
       present: () => peers.links.open,
-      replicationFactor,
+      replicationFactor: () => this.#factor,
     })
     this.#ask = new AskPeers({ peers, time })
     this.#ledger = new CopyLedger(metadata, clock)
@@ -205,7 +208,27 @@ class AttachedBlobs implements SharedBlobs {
     this.local.close()
   }
 
+  /** Of the mesh, as it was founded; in a mesh that was founded without one each configuration counts. */
+  get #factor(): number {
+    this.#sharedFactor ??= this.#store.metadata.get('cluster', 'settings')?.replicationFactor
+    return this.#sharedFactor ?? this.#parts.replicationFactor ?? defaultFactor
+  }
+
+  /** Warns once when the configuration says another number than the mesh. */
+  #compare(): void {
+    const { log, replicationFactor: configured } = this.#parts
+    const factor = this.#factor
+    if (this.#sharedFactor === undefined) return
+    this.#isCompared = true
+    if (configured === undefined || configured === factor) return
+    log.warn(
+      { configured, founded: factor },
+      `mesh.replication_factor is ${configured} on this node, but the mesh was founded with ${factor}, which counts: set it to ${factor} here`,
+    )
+  }
+
   #tick(): void {
+    if (!this.#isCompared) this.#compare()
     this.local.tick()
     this.#repair.tick()
     this.#ticks += 1

@@ -21,8 +21,8 @@ export interface MembersParts {
   readonly members: () => readonly MeshMember[]
   /** Members that are known to run now, without this one. */
   readonly present: () => readonly number[]
-  /** Files of a blob, where there are as many members. */
-  readonly replicationFactor: number
+  /** Files of a blob, where there are as many members, as the mesh has it now. */
+  readonly replicationFactor: () => number
 }
 
 export interface Choice {
@@ -35,6 +35,7 @@ export class Owners {
   readonly #parts: MembersParts
   #seen: readonly MeshMember[] | undefined
   #key = ''
+  #factor = 0
   #members: readonly MeshMember[] = []
   #active: readonly MeshMember[] = []
   readonly #known = new Map<number, readonly number[]>()
@@ -53,8 +54,7 @@ export class Owners {
   /** Copies without which no blob is acknowledged. */
   get writeCopies(): number {
     this.#look()
-    const { replicationFactor } = this.#parts
-    return Math.max(1, Math.min(writeCopiesMax, replicationFactor, this.#active.length))
+    return Math.max(1, Math.min(writeCopiesMax, this.#factor, this.#active.length))
   }
 
   /** Owners of a group, the first one first. */
@@ -62,7 +62,7 @@ export class Owners {
     this.#look()
     const known = this.#known.get(group)
     if (known !== undefined) return known
-    const owners = ownersOf(group, this.#active, this.#parts.replicationFactor)
+    const owners = ownersOf(group, this.#active, this.#factor)
     this.#known.set(group, owners)
     return owners
   }
@@ -114,6 +114,13 @@ export class Owners {
 
   #look(): void {
     const members = this.#parts.members()
+    const factor = this.#parts.replicationFactor()
+    if (factor !== this.#factor) {
+      this.#factor = factor
+      this.#known.clear()
+      // For those who look whether owners are others.
+      this.#members = [...this.#members]
+    }
     if (members === this.#seen) return
     this.#seen = members
     // They are told again with every word of any of them.

@@ -30,6 +30,12 @@ export interface MemberRow extends MemberFacts {
   readonly since: number
 }
 
+/** What is one for all members, whatever their configurations say. */
+export interface ClusterRow {
+  /** How many members own a blob's file. */
+  readonly replicationFactor: number
+}
+
 /** A secret of the cluster, as all nodes keep it. */
 export interface SecretRow {
   readonly sealed: Uint8Array

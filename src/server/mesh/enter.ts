@@ -174,9 +174,9 @@ async function beginFounding({ folder, secrets }: EnterParts): Promise<KeptFound
   return founding
 }
 
-/** The founder, and the key by which all others get their certificates. */
+/** The founder, the key by which all others get their certificates, and what is one number for all of them. */
 function firstEntry({ name, own, config, weight, key }: EnterParts, sealed: Buffer): Uint8Array {
-  const { zone } = config
+  const { zone, replicationFactor } = config
   const facts: MemberFacts = {
     name,
     address: own.advertise,
@@ -192,7 +192,10 @@ function firstEntry({ name, own, config, weight, key }: EnterParts, sealed: Buff
     transactions: [
       {
         checks: [],
-        changes: [{ change: 'put', in: 'secrets', key: authorityName, row: { sealed } }],
+        changes: [
+          { change: 'put', in: 'secrets', key: authorityName, row: { sealed } },
+          { change: 'put', in: 'cluster', key: 'settings', row: { replicationFactor } },
+        ],
       },
     ],
   })

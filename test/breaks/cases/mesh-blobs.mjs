@@ -137,6 +137,13 @@ export const BREAKS = [
     guard: looks,
   },
   {
+    what: 'mesh: each node counts copies by its own configuration',
+    file: 'src/mesh/blobs/mesh-blobs.ts',
+    find: 'return this.#sharedFactor ?? this.#parts.replicationFactor ?? defaultFactor',
+    replace: 'return this.#parts.replicationFactor ?? defaultFactor',
+    guard: looks,
+  },
+  {
     what: 'mesh: copies that are owned elsewhere are fetched',
     file: 'src/mesh/blobs/repair.ts',
     find: 'if (isOwner && ',

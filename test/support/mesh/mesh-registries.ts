@@ -39,6 +39,8 @@ export interface MeshRegistriesOptions {
   /** Further settings of `storage`. */
   readonly storage?: Readonly<Record<string, unknown>>
   readonly cacheBytesMax?: number
+  /** With which the mesh is founded. Default: none. */
+  readonly replicationFactor?: number
 }
 
 export class MeshRegistries {
@@ -65,7 +67,7 @@ export class MeshRegistries {
     const numbers = Array.from({ length: count }, (_, at) => at + 1)
     for (const member of numbers) mesh.#nodes.push(await mesh.#listen(authority, member))
     const addresses = mesh.#nodes.map(({ listener }) => `127.0.0.1:${listener.port}`)
-    await foundLog(log, count, addresses)
+    await foundLog(log, count, addresses, options.replicationFactor)
     const members = addresses.map((address, at): MeshMember => {
       return { number: at + 1, ...factsOf(`n${at + 1}`, address), state: 'active' }
     })

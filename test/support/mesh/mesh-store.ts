@@ -18,11 +18,15 @@ import { systemClock } from '../../../src/runtime/clock.ts'
 import { WorkerPool } from '../../../src/runtime/worker-pool.ts'
 import { factsOf } from './member-facts.ts'
 
-/** Creates the log with so many members; `addresses`: where they are reached, if they are. */
+/**
+ * Creates the log with so many members; `addresses`: where they are reached, if they are. With a number of files of a
+ * blob where that is given.
+ */
 export async function foundLog(
   settings: LogSettings,
   members: number,
   addresses: readonly string[] = [],
+  replicationFactor?: number,
 ): Promise<void> {
   const controls = Array.from({ length: members }, (_, at) => ({
     control: 'member' as const,
@@ -30,7 +34,10 @@ export async function foundLog(
     facts: factsOf(`n${at + 1}`, addresses[at]),
   }))
   const present = { control: 'present', signal: 0, reads: 'barrier' } as const
-  const [body] = encodeBody({ controls: [...controls, present], transactions: [] })
+  const row = replicationFactor === undefined ? undefined : { replicationFactor }
+  const put = row && ({ change: 'put', in: 'cluster', key: 'settings', row } as const)
+  const transactions = put === undefined ? [] : [{ checks: [], changes: [put] }]
+  const [body] = encodeBody({ controls: [...controls, present], transactions })
   const log = new EtcdLog(settings)
   const head = { member: 1, boot: 0, seq: 1, piecesLeft: 0 }
   if (!(await log.create(encodeEntry({ ...head, body: body! })))) throw new Error('there is one')

@@ -20,7 +20,7 @@ function ownersOf(
     self,
     members: () => state.members,
     present: () => state.present,
-    replicationFactor,
+    replicationFactor: () => replicationFactor,
   })
   return { owners, state }
 }
@@ -100,4 +100,21 @@ describe('the members that are asked for a blob', () => {
     state.members = membersOf(['active', 'left', 'active'])
     expect([...owners.of(5)].sort()).toEqual([1, 3])
   })
+})
+
+test('the number of files of a blob may become known later: owners are others then', () => {
+  let factor = 1
+  const all = membersOf(active(3))
+  const owners = new Owners({
+    self: 1,
+    members: () => all,
+    present: () => [2, 3],
+    replicationFactor: () => factor,
+  })
+  const before = owners.members
+  expect([owners.of(7).length, owners.writeCopies]).toEqual([1, 1])
+  expect(owners.members).toBe(before)
+  factor = 3
+  expect([owners.of(7).length, owners.writeCopies]).toEqual([3, 2])
+  expect(owners.members).not.toBe(before)
 })

@@ -37,7 +37,7 @@ class Scene {
     self: 1,
     members: () => this.members,
     present: () => [2, 3],
-    replicationFactor: 2,
+    replicationFactor: () => 2,
   })
   readonly repair = new Repair({
     metadata: this.metadata,

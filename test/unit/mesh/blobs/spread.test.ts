@@ -33,7 +33,12 @@ class Scene {
       return { number: at + 1, ...factsOf(`n${at + 1}`), state: 'active' as const }
     })
     const present = () => members.map(({ number }) => number)
-    this.owners = new Owners({ self: 1, members: () => members, present, replicationFactor })
+    this.owners = new Owners({
+      self: 1,
+      members: () => members,
+      present,
+      replicationFactor: () => replicationFactor,
+    })
     const pin = (member: number): HeldCopy => {
       this.#pin += 1
       return { member, boot: 7, pin: this.#pin }
