@@ -16,7 +16,13 @@ import { EtcdLog } from '../../src/metadata/log/etcd/log.ts'
 import { basic, bearer, htpasswd } from '../support/access.ts'
 import { needEtcd } from '../support/mesh/etcd.ts'
 import { followFrom } from '../support/mesh/follow.ts'
-import { MeshProcess, meshPorts, type NodeOptions } from '../support/mesh/nodes.ts'
+import {
+  haveRoles,
+  MeshProcess,
+  meshPorts,
+  type NodeOptions,
+  overview,
+} from '../support/mesh/nodes.ts'
 import { projectRoot } from '../support/start-registry.ts'
 
 needEtcd()
@@ -37,32 +43,6 @@ async function startAll(count: number): Promise<readonly MeshProcess[]> {
   const ports = await meshPorts(count)
   const peers = ports.map((port) => `127.0.0.1:${port}`)
   return Promise.all(ports.map((port) => start(port, { mesh: { peers } })))
-}
-
-interface Overview {
-  readonly member: number
-  readonly members: readonly {
-    readonly number: number
-    readonly state: string
-    readonly voter: boolean
-    readonly serving: boolean
-    readonly reached: boolean
-  }[]
-}
-
-async function overview(node: MeshProcess): Promise<Overview> {
-  return (await node.client.get('/admin/mesh')).json as Overview
-}
-
-/** Resolves when all of them vote in etcd, serve, and reach each other. */
-async function haveRoles(all: readonly MeshProcess[]): Promise<void> {
-  const isWhole = async (node: MeshProcess) => {
-    const { members } = await overview(node)
-    return members.every((it) => it.state === 'active' && it.voter && it.serving && it.reached)
-  }
-  for (const node of all) {
-    while (!(await isWhole(node))) await new Promise((resolve) => setTimeout(resolve, 100))
-  }
 }
 
 /** Why a node does not start. */
@@ -177,25 +157,7 @@ describe('a node is refused', () => {
 
 test('the nodes say who they are, and one that was removed ends with a sentence', async () => {
   const [a, b, c] = (await startAll(3)) as [MeshProcess, MeshProcess, MeshProcess]
-  const overview = async (node: MeshProcess) =>
-    (await node.client.get('/admin/mesh')).json as {
-      member: number
-      serving: boolean
-      members: {
-        number: number
-        state: string
-        voter: boolean
-        serving: boolean
-        reached: boolean
-      }[]
-    }
-  const isWhole = async (node: MeshProcess) => {
-    const { members } = await overview(node)
-    return members.every((it) => it.state === 'active' && it.voter && it.serving && it.reached)
-  }
-  for (const node of [a, b, c]) {
-    while (!(await isWhole(node))) await new Promise((resolve) => setTimeout(resolve, 100))
-  }
+  await haveRoles([a, b, c])
   const { member } = await overview(c)
   const ended = c.ended()
   expect((await a.client.request('POST', `/admin/mesh/members/${member}/remove`)).status).toBe(200)

@@ -98,3 +98,34 @@ export class MeshProcess {
     await rm(this.storage, { recursive: true, force: true })
   }
 }
+
+/** What `GET /admin/mesh` of a node says, as far as tests look at it. */
+export interface Overview {
+  readonly member: number
+  readonly members: readonly {
+    readonly number: number
+    readonly state: string
+    readonly voter: boolean
+    readonly serving: boolean
+    readonly reached: boolean
+  }[]
+}
+
+export async function overview(node: MeshProcess): Promise<Overview> {
+  return (await node.client.get('/admin/mesh')).json as Overview
+}
+
+/** Asks again and again, ten times a second; the time limit is that of the test. */
+export async function poll(holds: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 100))
+}
+
+/** Resolves when all of them vote in etcd, serve, and reach each other. */
+export async function haveRoles(all: readonly MeshProcess[]): Promise<void> {
+  for (const node of all) {
+    await poll(async () => {
+      const { members } = await overview(node)
+      return members.every((it) => it.state === 'active' && it.voter && it.serving && it.reached)
+    })
+  }
+}
