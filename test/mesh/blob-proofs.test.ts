@@ -126,6 +126,9 @@ test.each([true, false])('the last look at this node is one at the bytes: %s', a
   const { digest } = await clientOf(own, 0).pushBlob('team/last', layer)
   const reader = await stranger(own, digest)
   const path = pathOf(own.registries[reader]!, digest)
+  const old = new Date(Date.now() - 60_000)
+  // The others would find it: here it is for the look alone.
+  if (!isRight) own.peers(reader + 1).dropRoute(blobPaths.bytes)
   let isThere = false
   for (const at of await holders(own, digest)) {
     await rm(pathOf(own.registries[at]!, digest))
@@ -137,6 +140,8 @@ test.each([true, false])('the last look at this node is one at the bytes: %s', a
       if (!isThere) {
         isThere = true
         await writeBelow(path, isRight ? layer : Buffer.alloc(layer.length))
+        // Nothing but its bytes tells that it is bad.
+        await utimes(path, old, old)
       }
       throw new MeshError('blob', 'this node has no copy of the blob')
     }

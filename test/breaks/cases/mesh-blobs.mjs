@@ -119,7 +119,7 @@ export const BREAKS = [
     file: 'src/mesh/blobs/proofs.ts',
     find: 'const found = await inventory.check(digest, { onRead })',
     replace:
-      "const object = await inventory.stat(digest)\n    const found = object === undefined ? ({ is: 'missing' } as const) : ({ is: 'genuine', object } as const)\n    if (object === undefined) await onRead(0)",
+      'const object = await inventory.stat(digest)\n    if (object !== undefined) return this.#genuine(digest, object)\n    const found = await inventory.check(digest, { onRead })',
     guard: looks,
   },
   {
