@@ -72,7 +72,7 @@ export async function findMesh(parts: FindParts): Promise<FoundMesh | 'found'> {
     if (refusal !== undefined) throw refusal
     const verdict = judge(founders, round.none, parts)
     if (verdict === 'found') return 'found'
-    if (rounds % roundsToSay === 0) warn(sayWhy(verdict, round.silent))
+    if (rounds % roundsToSay === 0) warn(sayWhy(verdict, round, founders))
     await pause(roundMs)
   }
 }
@@ -121,15 +121,27 @@ function judge(
   return founder === own.advertise ? 'found' : 'other'
 }
 
-function sayWhy(verdict: 'few' | 'lists' | 'other', silent: readonly string[]): string {
+function sayWhy(
+  verdict: 'few' | 'lists' | 'other',
+  { none, silent }: Round,
+  [first]: readonly string[],
+): string {
   switch (verdict) {
     case 'lists':
       return 'no mesh yet: the nodes name different peers; give the same list mesh.peers to all of them'
     case 'other':
+      // Another one in its place could found a second mesh: the first may only be cut off from here.
+      if (first !== undefined && silent.includes(first) && !hasAnyData(none)) {
+        return `no mesh yet: ${first} is the first of the list and founds it, and is not reached; start it, or take it out of mesh.peers of all nodes`
+      }
       return 'no mesh yet: another node of the list is about to found it'
     default:
       return `no mesh yet: most of mesh.peers must be there to found one; not reached: ${silent.join(', ')}`
   }
+}
+
+function hasAnyData(none: ReadonlyMap<string, NotFounded>): boolean {
+  return [...none.values()].some(({ hasData }) => hasData)
 }
 
 function isSame(one: readonly string[], other: readonly string[]): boolean {

@@ -48,7 +48,11 @@ describe('a node founds a mesh', () => {
   test('as the first of the list, when most of the list agree and none is a member', async () => {
     expect((await outcome(own('a:1'), [{ 'b:1': none() }])).said).toBe('found')
     expect((await outcome(own('b:1'), [{ 'a:1': none(), 'c:1': none() }])).said).toBe('waits')
-    expect((await outcome(own('b:1'), [{ 'c:1': none() }])).said).toBe('waits')
+    const without = await outcome(own('b:1'), [{ 'c:1': none() }])
+    expect(without.said).toBe('waits')
+    expect(without.warnings).toEqual([expect.stringContaining('a:1 is the first of the list')])
+    const { warnings } = await outcome(own('b:1'), [{ 'c:1': none(LIST, true) }])
+    expect(warnings).toEqual([expect.stringContaining('another node of the list is about to')])
     const five = ['a:1', 'b:1', 'c:1', 'd:1', 'e:1']
     const two = { 'b:1': none(five), 'c:1': none(five) }
     expect((await outcome(own('a:1', five), [{ 'b:1': none(five) }])).said).toBe('waits')
