@@ -132,8 +132,10 @@ function memberOf(rows: RowAccess, member: number): MemberRow | undefined {
 function putState(rows: RowAccess, member: number, state: MemberState): boolean {
   const row = memberOf(rows, member)
   if (row === undefined || row.state === 'left') return false
-  rows.put('members', String(member), { ...row, state })
   const session = rows.get('sessions', String(member)) as SessionRow | undefined
+  // Who says that it is out may not have seen that it is back; and one that is to go does not come back by that.
+  if (state === 'out' && (row.state !== 'active' || (session?.presentAt ?? 0) > 0)) return false
+  rows.put('members', String(member), { ...row, state })
   if (state === 'left' && session !== undefined) {
     putSession(rows, member, { ...session, presentAt: 0 })
     dropPieces(rows, member)

@@ -133,8 +133,10 @@ export class Upkeep {
     const here = (member: number) => isPresent(metadata, member)
     for (const member of this.#away.look(allMembers(metadata), here, systemClock.monotonic())) {
       statements.say({ control: 'state', member, state: 'out' }).then(
-        () =>
-          logger.warn({ event: 'mesh', member }, 'a node was away for long; others get its blobs'),
+        (isOut) => {
+          if (isOut)
+            logger.warn({ event: 'mesh', member }, 'a node was away for long; others get its blobs')
+        },
         () => undefined,
       )
     }

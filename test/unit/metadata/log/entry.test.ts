@@ -15,7 +15,7 @@ import {
   MalformedEntry,
   pieceBytesMax,
 } from '../../../../src/metadata/log/codec.ts'
-import type { SessionRow } from '../../../../src/metadata/rows/mesh.ts'
+import type { MemberRow, MemberState, SessionRow } from '../../../../src/metadata/rows/mesh.ts'
 import type { Transaction } from '../../../../src/metadata/transaction.ts'
 import { factsOf } from '../../../support/mesh/member-facts.ts'
 import { SeededRandom } from '../../../support/mesh/seeded-random.ts'
@@ -219,6 +219,57 @@ describe('of runs that take part', () => {
     log.apply([1, 1, 2], { controls: [beat(9)] })
     log.apply([1, 1, 3], { controls: [beat(7)] })
     expect(log.session(1).visible).toBe(9)
+  })
+})
+
+describe('of what members are', () => {
+  const is = (state: MemberState): Control => ({ control: 'state', member: 2, state })
+  const stateOf = (log: Log) => (log.disk.get('members', '2') as MemberRow).state
+
+  /** Both take part; the first one speaks of the second from its next number on. */
+  function both(): { readonly log: Log; readonly say: (state: MemberState) => boolean } {
+    const log = meshLog()
+    log.apply([2, 1, 1], { controls: [present] })
+    let seq = 1
+    const say = (state: MemberState) => {
+      seq += 1
+      return log.apply([1, 1, seq], { controls: [is(state)] }).done[0]!
+    }
+    return { log, say }
+  }
+
+  const leaves = (log: Log, seq: number) =>
+    log.apply([2, 1, seq], { controls: [{ control: 'absent', member: 2, boot: 1, beat: 0 }] })
+
+  test('who joins is active when its run has come in, and who left never comes back', () => {
+    const log = meshLog()
+    expect(stateOf(log)).toBe('joining')
+    log.apply([2, 1, 1], { controls: [present] })
+    expect(stateOf(log)).toBe('active')
+    const { log: other, say } = both()
+    expect(say('left')).toBe(true)
+    expect(other.session(2).presentAt).toBe(0)
+    expect(say('active')).toBe(false)
+    expect(other.apply([2, 2, 1], { controls: [present] }).fate).toBe('void')
+    expect(stateOf(other)).toBe('left')
+  })
+
+  test('only who is away is out, and is active again when its run comes in', () => {
+    const { log, say } = both()
+    expect(say('out')).toBe(false)
+    leaves(log, 2)
+    expect(say('out')).toBe(true)
+    log.apply([2, 2, 1], { controls: [present] })
+    expect(stateOf(log)).toBe('active')
+  })
+
+  test('who is to go does not come back by being away', () => {
+    const { log, say } = both()
+    expect(say('draining')).toBe(true)
+    leaves(log, 2)
+    expect(say('out')).toBe(false)
+    log.apply([2, 2, 1], { controls: [present] })
+    expect(stateOf(log)).toBe('draining')
   })
 })
 
