@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync, rmSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -146,6 +147,15 @@ describe('a node is refused', () => {
     })
     expect(why).toContain('the secret of the joining node is not the one of the cluster')
     expect(why).toContain('ended at once with 1')
+  })
+
+  test('whose port another program has, with the setting to change', async () => {
+    const [one] = (await meshPorts(1)) as [number]
+    const other = createServer()
+    await new Promise<void>((resolve) => other.listen(one, '127.0.0.1', resolve))
+    const why = await refusal(one, {})
+    expect(why).toContain(`mesh.bind: 127.0.0.1:${one} is in use by another process`)
+    await new Promise((resolve) => other.close(resolve))
   })
 
   test('that has no etcd to run, with what to install', async () => {

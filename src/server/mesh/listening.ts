@@ -2,6 +2,7 @@
  * @module Where a node is reached by its peers, from before it is a member: until then all that it answers is that it
  * is none.
  */
+import { formatAddress } from '../../config/address.ts'
 import type { MeshConfig } from '../../config/config.ts'
 import { Authority } from '../../mesh/identity/authority.ts'
 import type { KeptIdentity } from '../../mesh/identity/kept.ts'
@@ -72,7 +73,10 @@ export class Listening {
         onFault: (error) => logger.error({ event: 'mesh', error }, 'a peer could not be answered'),
       },
       bind.host === '' ? { port: bind.port } : bind,
-    )
+    ).catch((error: NodeJS.ErrnoException) => {
+      const reason = error.code === 'EADDRINUSE' ? 'is in use by another process' : error.message
+      throw new Error(`mesh.bind: ${formatAddress(bind)} ${reason}`, { cause: error })
+    })
     return listening
   }
 

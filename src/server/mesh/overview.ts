@@ -11,6 +11,7 @@ import type { ServingSet } from '../../mesh/serving.ts'
 import type { LogFault } from '../../metadata/lmdb/worker/messages.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
 import type { MeshReading } from '../../observability/metrics/mesh.ts'
+import { RegistryError } from '../../registry/errors.ts'
 
 export interface OverviewParts {
   readonly metadata: Pick<MetadataReader, 'entries' | 'get'>
@@ -30,7 +31,13 @@ export function endpointsOfMesh(
   setState: MeshSources['setState'] | undefined,
 ): Endpoint[] {
   if (parts === undefined || setState === undefined) return meshEndpoints(undefined)
-  return meshEndpoints({ overview: () => overviewOf(parts), setState })
+  return meshEndpoints({
+    overview: () => overviewOf(parts),
+    setState: (...of) =>
+      setState(...of).catch(() => {
+        throw new RegistryError('LOG_SILENT')
+      }),
+  })
 }
 
 export function overviewOf({ metadata, identity, peers, set, etcd }: OverviewParts): MeshOverview {
