@@ -6,7 +6,7 @@ import { request } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { until } from '../support/in-process.ts'
 import { etcdVersion, needEtcd } from '../support/mesh/etcd.ts'
-import { MeshProcess, meshPorts } from '../support/mesh/nodes.ts'
+import { haveRoles, MeshProcess, meshPorts } from '../support/mesh/nodes.ts'
 import { RoundRobin } from '../support/mesh/round-robin.ts'
 import { RegistryClient, refusal, sha256, someBytes } from '../support/registry-client.ts'
 
@@ -18,6 +18,8 @@ beforeAll(async () => {
   const ports = await meshPorts(3)
   const peers = ports.map((port) => `127.0.0.1:${port}`)
   nodes = await Promise.all(ports.map((port) => MeshProcess.start(port, { mesh: { peers } })))
+  // Before, one of them may be the only one that votes: without it there is no log.
+  await haveRoles(nodes)
 })
 afterAll(() => Promise.all(nodes.map((node) => node.dispose())))
 
