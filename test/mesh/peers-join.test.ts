@@ -67,6 +67,7 @@ function joining(port: number, change: Partial<JoinOptions> = {}): JoinOptions {
     publicKey: makeMemberKey().publicKey,
     level: 3,
     hasData: false,
+    claims: false,
     clock: systemClock,
     random: systemRandom,
     time: systemTime,
@@ -111,11 +112,19 @@ describe('a node that knows the secret', () => {
 test('a node that is no member says so, and which nodes are to found the mesh', async () => {
   const authority = await authorityOf('pending')
   const founders = ['127.0.0.1:7946', '127.0.0.1:7956']
+  const voters: string[] = []
   const parts = {
     clock: systemClock,
     random: systemRandom,
     time: systemTime,
-    of: { founders, hasData: true },
+    of: {
+      founders,
+      hasData: true,
+      vote: (address: string) => {
+        voters.push(address)
+        return true
+      },
+    },
   }
   const secrets = parseSecrets(SECRET)
   const join = joinRoute({ secrets, authority: authority.certificate, ...parts })
@@ -125,7 +134,11 @@ test('a node that is no member says so, and which nodes are to found the mesh', 
     is: 'none',
     founders,
     hasData: true,
+    vote: false,
   })
+  expect(voters).toEqual([])
+  expect(await askToJoin(joining(listener.port, { claims: true }))).toMatchObject({ vote: true })
+  expect(voters).toEqual(['127.0.0.1:7946'])
   const asked = askToJoin(joining(listener.port, { secrets: parseSecrets(OTHER) }))
   await expect(asked).rejects.toMatchObject({ problem: 'secret' })
 })
@@ -215,7 +228,7 @@ describe('a peer is not believed', () => {
         const { certificate } = authority
         return { challenge: 'a'.repeat(32), nonce: 'b'.repeat(64), authority: certificate }
       }
-      const grant = { is: 'none', founders: [], hasData: false }
+      const grant = { is: 'none', founders: [], hasData: false, vote: false }
       return { grant: JSON.stringify(grant), proof: 'c'.repeat(64) }
     })
     await expect(askToJoin(joining(port))).rejects.toMatchObject({

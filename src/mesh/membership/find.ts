@@ -11,6 +11,8 @@ import type { OwnAddress } from './own-address.ts'
 
 /** Between two rounds, ms. */
 const roundMs = 500
+/** Rounds in which a node that has no content waits to hear of one that has. */
+const roundsToHear = 10
 /** Rounds between two lines of the log that say what is waited for. */
 const roundsToSay = 20
 
@@ -19,7 +21,9 @@ export interface FindParts {
   /** Whether this node has content of its own. */
   readonly hasData: boolean
   /** Asks the node at an address (`askToJoin`). */
-  readonly ask: (address: string) => Promise<Joined | NotFounded>
+  readonly ask: (address: string, claims: boolean) => Promise<Joined | NotFounded>
+  /** Gives the one vote of this node to an address; false: another one has it. */
+  readonly vote: (address: string) => boolean
   /** All addresses of `name:port`. Never rejects. */
   readonly resolve: (name: string) => Promise<readonly string[]>
   /** Rejects when the search is given up. */
@@ -61,29 +65,55 @@ export function foundersOf({ advertise, others }: OwnAddress): readonly string[]
  * MeshError that says what to do when nodes refuse it and none takes it, and with what `pause` rejects.
  */
 export async function findMesh(parts: FindParts): Promise<FoundMesh | 'found'> {
-  const { own, resolve, pause, warn } = parts
+  const { own, hasData, resolve, pause, warn } = parts
   const founders = foundersOf(own)
   for (let rounds = 0; ; rounds += 1) {
     const named = (await Promise.all(own.names.map(resolve))).flat()
     const addresses = [...new Set([...own.others, ...named])].filter((it) => it !== own.advertise)
-    const round = await askAll(addresses, parts)
+    const round = await askAll(addresses, parts, false)
     if (round.found !== undefined) return round.found
     const [refusal] = round.refusals
     if (refusal !== undefined) throw refusal
     const verdict = judge(founders, round.none, parts)
-    if (verdict === 'found') return 'found'
-    if (rounds % roundsToSay === 0) warn(sayWhy(verdict, round, founders))
+    if (verdict === 'found' && (hasData || round.silent.length === 0 || rounds >= roundsToHear)) {
+      const claimed = await claim(founders, parts)
+      if (claimed !== undefined) return claimed
+    }
+    if (rounds % roundsToSay === 0) {
+      // It waits to hear of all, or others have voted for another node.
+      warn(sayWhy(verdict === 'found' ? 'few' : verdict, round, founders))
+    }
     await pause(roundMs)
   }
 }
 
-async function askAll(addresses: readonly string[], { ask }: FindParts): Promise<Round> {
+/**
+ * Asks for votes: each node has one, and gives it to one node, for as long as it runs. So two never have most of them,
+ * whatever each has heard. Undefined: another node has them.
+ */
+async function claim(
+  founders: readonly string[],
+  parts: FindParts,
+): Promise<FoundMesh | 'found' | undefined> {
+  const { own, vote } = parts
+  if (!vote(own.advertise)) return undefined
+  const { found, none } = await askAll(own.others, parts, true)
+  if (found !== undefined) return found
+  const votes = [...none.values()].filter((said) => said.vote && isSame(said.founders, founders))
+  return (votes.length + 1) * 2 > founders.length ? 'found' : undefined
+}
+
+async function askAll(
+  addresses: readonly string[],
+  { ask }: FindParts,
+  claims: boolean,
+): Promise<Round> {
   const none = new Map<string, NotFounded>()
   const refusals: MeshError[] = []
   const silent: string[] = []
   for (const address of addresses) {
     try {
-      const answer = await ask(address)
+      const answer = await ask(address, claims)
       if (answer.is === 'member') {
         return { found: { address, joined: answer }, none, refusals, silent }
       }

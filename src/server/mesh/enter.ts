@@ -8,7 +8,7 @@ import type { MeshConfig } from '../../config/config.ts'
 import { Authority } from '../../mesh/identity/authority.ts'
 import type { IdentityFolder, KeptFounding, KeptIdentity } from '../../mesh/identity/kept.ts'
 import { keyNameOf, meshLevel } from '../../mesh/membership/admission.ts'
-import { type FoundMesh, findMesh, foundersOf } from '../../mesh/membership/find.ts'
+import { type FindParts, type FoundMesh, findMesh, foundersOf } from '../../mesh/membership/find.ts'
 import {
   findOwnAddress,
   joinAddress,
@@ -76,10 +76,15 @@ export async function enterMesh(options: EnterOptions): Promise<Entered> {
   const all = await lookAtSelf(options)
   const { folder, listening, secrets, own, hasData, logger } = all
   const begun = await folder.founding()
-  const of = { founders: [...foundersOf(own)], hasData }
+  let voted: string | undefined
+  const vote = (address: string) => {
+    voted ??= address
+    return voted === address
+  }
+  const of = { founders: [...foundersOf(own)], hasData, vote }
   const { authority } = listening.credentials
   listening.setJoin(joinRoute({ secrets, authority, ...parts, of }))
-  const met = begun === undefined ? await find(all) : 'found'
+  const met = await find(all, vote)
   const identity = met === 'found' ? await found(all, begun) : identityOf(met.joined, own)
   await folder.setIdentity(identity)
   const { cluster, member } = identity
@@ -102,7 +107,7 @@ async function lookAtSelf(options: EnterOptions): Promise<EnterParts> {
   return { ...options, own, name: nodeNameOf(config), weight, hasData }
 }
 
-function find(all: EnterParts): Promise<FoundMesh | 'found'> {
+function find(all: EnterParts, vote: FindParts['vote']): Promise<FoundMesh | 'found'> {
   const { config, key, secrets, own, name, weight, hasData, logger, pause } = all
   const { advertise } = own
   const { zone } = config
@@ -111,7 +116,8 @@ function find(all: EnterParts): Promise<FoundMesh | 'found'> {
   return findMesh({
     own,
     hasData,
-    ask: (address) => askToJoin({ address, secrets, ...wish, ...parts }),
+    ask: (address, claims) => askToJoin({ address, secrets, claims, ...wish, ...parts }),
+    vote,
     resolve: addressesOf,
     pause,
     warn: (message) => logger.warn({ event: 'mesh' }, message),

@@ -17,10 +17,24 @@ export const BREAKS = [
     guard: membership,
   },
   {
+    what: 'members: a node founds a mesh without most of the votes',
+    file: find,
+    find: '.filter((said) => said.vote && isSame(',
+    replace: '.filter((said) => isSame(',
+    guard: membership,
+  },
+  {
+    what: 'members: a node whose vote another one has founds a mesh',
+    file: find,
+    find: 'if (!vote(own.advertise)) return undefined',
+    replace: 'vote(own.advertise)',
+    guard: membership,
+  },
+  {
     what: 'members: nodes with another list count',
     file: find,
-    find: 'isSame(said.founders, founders)',
-    replace: 'said.founders.length > 0',
+    find: 'filter(([, said]) => isSame(said.founders, founders))',
+    replace: 'filter(([, said]) => said.founders.length > 0)',
     guard: membership,
   },
   {

@@ -32,7 +32,8 @@ import {
 } from './messages.ts'
 
 /** A node that may become a member. */
-export interface JoiningNode extends Omit<JoinWish, 'publicKey' | 'time' | 'hasData' | 'cluster'> {
+export interface JoiningNode
+  extends Omit<JoinWish, 'publicKey' | 'time' | 'hasData' | 'claims' | 'cluster'> {
   readonly name: string
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Buffer
@@ -50,6 +51,12 @@ export interface MeshToJoin {
   readonly onJoin: (node: JoiningNode) => Promise<Omit<JoinGrant, 'is' | 'cluster'>>
 }
 
+/** What a node says that is no member itself. */
+export interface BeforeFounding extends Omit<NotFounded, 'is' | 'vote'> {
+  /** Gives the one vote that a node has to the node that is reached there; false: another one has it. */
+  readonly vote: (advertise: string) => boolean
+}
+
 export interface JoinRouteOptions {
   readonly secrets: MeshSecrets
   /** Of the authority by which the connection is secured, PEM. */
@@ -58,7 +65,7 @@ export interface JoinRouteOptions {
   readonly random: Random
   readonly time: Time
   /** Or, on a node that is no member, who is to found the mesh. */
-  readonly of: MeshToJoin | Omit<NotFounded, 'is'>
+  readonly of: MeshToJoin | BeforeFounding
 }
 
 export function joinRoute(options: JoinRouteOptions): PeerRoute {
@@ -112,9 +119,12 @@ async function grantFor(
   name: string,
   { of, clock }: JoinRouteOptions,
 ): Promise<JoinGrant | NotFounded> {
-  if ('founders' in of) return { is: 'none', ...of }
+  if ('founders' in of) {
+    const { founders, hasData, vote } = of
+    return { is: 'none', founders, hasData, vote: wish.claims && vote(wish.advertise) }
+  }
   requireMatch(wish, of, clock)
-  const { publicKey, time: _time, hasData: _data, cluster: _cluster, ...rest } = wish
+  const { publicKey, time: _time, hasData: _data, claims: _claims, cluster: _of, ...rest } = wish
   const key = Buffer.from(publicKey, 'base64')
   const given = await of.onJoin({ ...rest, name, publicKey: key })
   return { is: 'member', cluster: of.cluster, ...given }

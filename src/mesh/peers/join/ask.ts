@@ -41,6 +41,8 @@ export interface JoinOptions {
   /** The newest rules of the log that this program knows. */
   readonly level: number
   readonly hasData: boolean
+  /** Whether this node is about to found a mesh, and asks for a vote. */
+  readonly claims: boolean
   /** Undefined: whichever cluster the peer is of. */
   readonly cluster?: string | undefined
   readonly clock: Pick<Clock, 'now'>
@@ -112,6 +114,7 @@ function wishOf({ advertise, zone, weight, publicKey, level, hasData, ...rest }:
     level,
     time: rest.clock.now(),
     hasData,
+    claims: rest.claims,
     cluster: rest.cluster ?? null,
   }
 }

@@ -61,6 +61,8 @@ export const Wish = v.strictObject({
   time: wholeNumber,
   /** Whether it has content of its own. */
   hasData: v.boolean(),
+  /** Whether it is about to found a mesh, and asks for the one vote that a node has. */
+  claims: v.boolean(),
   /** The cluster that it expects; null: any. */
   cluster: v.nullable(cluster),
 })
@@ -86,6 +88,8 @@ const Nothing = v.strictObject({
   founders: v.pipe(v.array(textMax(300)), v.maxLength(128)),
   /** Whether it has content of its own, which is to be that of the mesh. */
   hasData: v.boolean(),
+  /** Whether it has given its vote to the node that asks. */
+  vote: v.boolean(),
 })
 
 export const Grant = v.variant('is', [Membership, Nothing])

@@ -12,18 +12,29 @@ const own = (advertise: string, list = LIST, names: string[] = []): OwnAddress =
   others: list.filter((it) => it !== advertise),
   names,
 })
-const none = (founders = LIST, hasData = false): NotFounded => ({ is: 'none', founders, hasData })
+const none = (founders = LIST, hasData = false, vote = true): NotFounded => ({
+  is: 'none',
+  founders,
+  hasData,
+  vote,
+})
 const joined = { is: 'member', member: 4, by: 1 } as unknown as Joined
 
 type Answers = Readonly<Record<string, NotFounded | Joined | MeshError>>
 
 /** What a node comes to when the others answer so in each round; 'waits' after the last one. */
-async function outcome(self: OwnAddress, rounds: readonly Answers[], hasData = false) {
+async function outcome(
+  self: OwnAddress,
+  rounds: readonly Answers[],
+  hasData = false,
+  hasOwnVote = true,
+) {
   const warnings: string[] = []
   let round = 0
   const result = await findMesh({
     own: self,
     hasData,
+    vote: () => hasOwnVote,
     ask: (address) => {
       const answer = rounds[round]![address] ?? new MeshError('silent', 'no answer')
       return answer instanceof MeshError ? Promise.reject(answer) : Promise.resolve(answer)
@@ -46,7 +57,17 @@ describe('a node founds a mesh', () => {
   })
 
   test('as the first of the list, when most of the list agree and none is a member', async () => {
-    expect((await outcome(own('a:1'), [{ 'b:1': none() }])).said).toBe('found')
+    // One that is not heard of may have content: it waits a while for it.
+    const most = { 'b:1': none() }
+    expect((await outcome(own('a:1'), [most])).said).toBe('waits')
+    expect(
+      (
+        await outcome(
+          own('a:1'),
+          Array.from({ length: 11 }, () => most),
+        )
+      ).said,
+    ).toBe('found')
     expect((await outcome(own('b:1'), [{ 'a:1': none(), 'c:1': none() }])).said).toBe('waits')
     const without = await outcome(own('b:1'), [{ 'c:1': none() }])
     expect(without.said).toBe('waits')
@@ -56,7 +77,22 @@ describe('a node founds a mesh', () => {
     const five = ['a:1', 'b:1', 'c:1', 'd:1', 'e:1']
     const two = { 'b:1': none(five), 'c:1': none(five) }
     expect((await outcome(own('a:1', five), [{ 'b:1': none(five) }])).said).toBe('waits')
-    expect((await outcome(own('a:1', five), [two])).said).toBe('found')
+    expect(
+      (
+        await outcome(
+          own('a:1', five),
+          Array.from({ length: 11 }, () => two),
+        )
+      ).said,
+    ).toBe('found')
+  })
+
+  test('only with most of the votes, its own among them', async () => {
+    const all = { 'b:1': none(LIST, false, false), 'c:1': none() }
+    expect((await outcome(own('a:1'), [all])).said).toBe('found')
+    const none_ = { 'b:1': none(LIST, false, false), 'c:1': none(LIST, false, false) }
+    expect((await outcome(own('a:1'), [none_])).said).toBe('waits')
+    expect((await outcome(own('a:1'), [all], false, false)).said).toBe('waits')
   })
 
   test('not when half of two answer, or those that answer have another list', async () => {
@@ -89,7 +125,7 @@ describe('a node joins', () => {
     const refused = new MeshError('secret', 'wrong')
     const answers = { 'b:1': refused, 'c:1': joined }
     expect((await outcome(own('a:1'), [answers])).said).toBe('joined')
-    expect((await outcome(own('a:1'), [{ 'b:1': none() }, {}])).said).toBe('found')
+    expect((await outcome(own('a:1'), [{ 'b:1': none(), 'c:1': none() }, {}])).said).toBe('found')
     expect((await outcome(own('b:1'), [{ 'a:1': none() }, { 'a:1': joined }])).said).toBe('joined')
   })
 
