@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readFileSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -248,6 +248,27 @@ test('a node that was away for longer than the log is kept takes a view, and goe
   await c.client.pushImage('app', 'v5')
   expect(await tagsOf(a, 'app')).toEqual(['v1', 'v2', 'v3', 'v4', 'v5'])
   expect(c.logs.join('\n')).toContain('took the view of a peer')
+})
+
+test('a node whose disk is lost comes back as a new one at its address, with a vote', async () => {
+  const [a, b, c] = (await startAll(3)) as [MeshProcess, MeshProcess, MeshProcess]
+  const layer = randomBytes(300_000)
+  const { digest } = await c.client.pushBlob('app', layer)
+  await a.client.pushImage('app', 'v1')
+  await haveRoles([a, b, c])
+  const { member } = await overview(c)
+  await c.kill()
+  for (const name of readdirSync(c.storage)) rmSync(join(c.storage, name), { recursive: true })
+  await c.restart()
+  expect((await overview(c)).member).toBe(4)
+  expect(await tagsOf(c, 'app')).toEqual(['v1'])
+  expect((await c.client.get(`/v2/app/blobs/${digest}`)).body.equals(layer)).toBe(true)
+  expect((await a.client.request('POST', `/admin/mesh/members/${member}/remove`)).status).toBe(200)
+  const hasVote = async () =>
+    (await overview(a)).members.some(({ number, voter }) => number === 4 && voter)
+  while (!(await hasVote())) await new Promise((resolve) => setTimeout(resolve, 100))
+  await c.client.pushImage('app', 'v2')
+  expect(await tagsOf(b, 'app')).toEqual(['v1', 'v2'])
 })
 
 test('the secret is changed while the mesh goes on, one node after the other', async () => {

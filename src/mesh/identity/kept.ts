@@ -43,6 +43,8 @@ export type KeptFounding = v.InferOutput<typeof Founding>
 /** Throws what the disk throws, and an Error that names the file for one that cannot be read. */
 export class IdentityFolder {
   readonly #path: string
+  /** One after the other: two at once would write into one file before it has its name. */
+  #writing: Promise<unknown> = Promise.resolve()
 
   constructor(path: string) {
     this.#path = path
@@ -120,7 +122,13 @@ export class IdentityFolder {
     return bytes?.toString('utf8')
   }
 
-  async #write(name: string, content: string): Promise<void> {
+  #write(name: string, content: string): Promise<void> {
+    const next = this.#writing.then(() => this.#replace(name, content))
+    this.#writing = next.catch(() => undefined)
+    return next
+  }
+
+  async #replace(name: string, content: string): Promise<void> {
     await mkdir(this.#path, { recursive: true, mode: 0o700 })
     const path = join(this.#path, name)
     const file = await open(`${path}.next`, 'w', 0o600)

@@ -291,8 +291,9 @@ export class MeshRun {
 
   /** On the disk when it resolves. */
   async #setIdentity(identity: KeptIdentity): Promise<void> {
-    await this.#folder.setIdentity(identity)
+    // At once: what changes next begins with it.
     this.#become(identity)
+    await this.#folder.setIdentity(identity)
   }
 
   #onFault(fault: LogFault): void {
