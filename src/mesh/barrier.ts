@@ -20,9 +20,15 @@ export class Barrier {
   #underWay: Promise<void> | undefined
   #waiting: Promise<void> | undefined
   #restsUntil = Number.NEGATIVE_INFINITY
+  #hasFailed = false
 
   constructor(parts: BarrierParts) {
     this.#parts = parts
+  }
+
+  /** Whether the last question had no answer. */
+  get hasFailed(): boolean {
+    return this.#hasFailed
   }
 
   /**
@@ -48,7 +54,11 @@ export class Barrier {
     const asked = this.#parts
       .head()
       .then((index) => this.#parts.whenVisible(index))
+      .then(() => {
+        this.#hasFailed = false
+      })
       .catch(() => {
+        this.#hasFailed = true
         this.#restsUntil = this.#parts.now() + restMs
         throw new RegistryError('LOG_SILENT')
       })

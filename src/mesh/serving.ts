@@ -17,6 +17,7 @@ import { RegistryError } from '../registry/errors.ts'
 import { Barrier } from './barrier.ts'
 import { DirtyPaths } from './dirty-paths.ts'
 import { Lag } from './lag.ts'
+import { type SeenMember, SeenMembers } from './seen-members.ts'
 import { Waiters } from './waiters.ts'
 
 /** Between two beats, ms. */
@@ -49,22 +50,15 @@ export interface ServingParts {
   readonly onClosed?: () => void
 }
 
-interface Peer {
-  readonly boot: number
-  readonly presentAt: number
-  readonly reads: ReadMode
-  readonly beat: number
-  /** What its reads show, at least. */
-  readonly visible: number
-  /** When its last sign of life was applied here. */
-  readonly seenAt: number
-  /** Its beat for which it was said to be absent. */
-  readonly saidAbsent: number
-}
+/**
+ * How a node answers reads of what changes. `coming`: it did not take part in this run yet. `asking`: it asks the log
+ * for each. `silent`: the log does not answer. `closed`: it answers none any more.
+ */
+export type ServingState = 'coming' | 'serving' | 'asking' | 'silent' | 'closed'
 
 export class ServingSet implements ReadGate {
   readonly #parts: ServingParts
-  readonly #peers = new Map<number, Peer>()
+  readonly #members: SeenMembers
   readonly #dirty = new DirtyPaths()
   readonly #stableWaiters = new Waiters()
   readonly #visibleWaiters = new Waiters()
@@ -87,6 +81,8 @@ export class ServingSet implements ReadGate {
   #isComing = false
   #tickedAt: number
   #isClosed = false
+  /** Whether this run has taken part. */
+  #wasPresent = false
   #leaving: { readonly resolve: () => void; readonly until: number } | undefined
 
   /** `visible`: what the node has applied before it follows the log; `sessions`: the rows of it, by member. */
@@ -100,12 +96,7 @@ export class ServingSet implements ReadGate {
     this.#visible = visible
     this.#before = visible
     this.#tickedAt = parts.now()
-    for (const [member, row] of sessions) {
-      const { boot, presentAt, reads, beat } = row
-      const seenAt = this.#tickedAt
-      const peer = { boot, presentAt, reads, beat, visible: row.visible, seenAt, saidAbsent: 0 }
-      this.#peers.set(member, peer)
-    }
+    this.#members = new SeenMembers(sessions, this.#tickedAt)
     this.#barrier = new Barrier({
       head: parts.head,
       whenVisible: (index) => this.#whenVisible(index),
@@ -128,9 +119,16 @@ export class ServingSet implements ReadGate {
     return this.#parts.now() < this.#leaseUntil
   }
 
+  get state(): ServingState {
+    if (this.#isClosed) return 'closed'
+    if (this.isServing) return 'serving'
+    if (!this.#wasPresent) return 'coming'
+    return this.#parts.isSilent() || this.#barrier.hasFailed ? 'silent' : 'asking'
+  }
+
   /** Members whose reads writes wait for. */
   get servingMembers(): readonly number[] {
-    return [...this.#peers].filter(([, peer]) => isServing(peer)).map(([member]) => member)
+    return this.#members.serving
   }
 
   /**
@@ -195,19 +193,14 @@ export class ServingSet implements ReadGate {
 
   /** A peer says what its reads show, beside the log and sooner. */
   onReport(member: number, boot: number, visible: number): void {
-    const peer = this.#peers.get(member)
-    if (peer === undefined || peer.boot !== boot || visible <= peer.visible) return
-    this.#peers.set(member, { ...peer, visible })
-    this.#findStable()
+    if (this.#members.onReport(member, boot, visible)) this.#findStable()
   }
 
   /** To be called ten times a second or more: says that this node lives, and who does not. */
   tick(): void {
     const now = this.#parts.now()
     const silence = this.#silence(now)
-    for (const [member, peer] of this.#peers) {
-      if (silence > 0) this.#peers.set(member, { ...peer, seenAt: peer.seenAt + silence })
-    }
+    if (silence > 0) this.#members.excuse(silence)
     this.#tickedAt = now
     if (this.#leaving !== undefined && now >= this.#leaving.until) this.#leaving.resolve()
     this.#stableWaiters.expire(now)
@@ -246,8 +239,8 @@ export class ServingSet implements ReadGate {
     this.#visibleWaiters.refuse(new RegistryError('LOG_SILENT'))
   }
 
-  #own(): Peer | undefined {
-    const own = this.#peers.get(this.#parts.member)
+  #own(): SeenMember | undefined {
+    const own = this.#members.get(this.#parts.member)
     return own?.boot === this.#parts.boot ? own : undefined
   }
 
@@ -272,11 +265,12 @@ export class ServingSet implements ReadGate {
       if (done[at] !== true) continue
       switch (it.control) {
         case 'present':
-          this.#onPresent(entry, it.reads)
+          this.#members.onPresent(entry, it.reads, this.#parts.now())
+          this.#wasPresent ||= isOwn
           if (isOwn) this.#renewLease(it.signal, it.reads)
           break
         case 'beat':
-          this.#onBeat(index, member, it.visible)
+          this.#members.onBeat(index, member, it.visible, this.#parts.now())
           if (isOwn) this.#renewLease(it.signal, this.#own()?.reads)
           break
         case 'absent':
@@ -288,24 +282,12 @@ export class ServingSet implements ReadGate {
     }
   }
 
-  #onPresent({ index, member, boot }: SeenEntry, reads: ReadMode): void {
-    const seen = { presentAt: index, beat: index, visible: index, seenAt: this.#parts.now() }
-    this.#peers.set(member, { boot, reads, saidAbsent: 0, ...seen })
-  }
-
-  #onBeat(index: number, member: number, said: number): void {
-    const peer = this.#peers.get(member)
-    if (peer === undefined) return
-    const visible = Math.max(peer.visible, said)
-    this.#peers.set(member, { ...peer, beat: index, visible, seenAt: this.#parts.now() })
-  }
-
   /** `boot` undefined: whichever run it is. */
   #onAbsent(member: number, boot?: number): void {
-    const peer = this.#peers.get(member)
-    if (peer === undefined || peer.boot !== (boot ?? peer.boot)) return
-    if (peer === this.#own()) this.#goOut()
-    this.#peers.set(member, { ...peer, presentAt: 0 })
+    const known = this.#members.get(member)
+    if (known === undefined || known.boot !== (boot ?? known.boot)) return
+    if (known === this.#own()) this.#goOut()
+    this.#members.onAbsent(member)
   }
 
   /** From the time when it was sent: the others count from later. */
@@ -369,32 +351,20 @@ export class ServingSet implements ReadGate {
   }
 
   #putOut(now: number): void {
-    for (const [member, peer] of this.#peers) {
-      if (member === this.#parts.member || peer.presentAt === 0) continue
-      if (peer.saidAbsent === peer.beat) continue
-      if (now - peer.seenAt <= this.#parts.leaseMs + this.#parts.marginMs) continue
-      this.#peers.set(member, { ...peer, saidAbsent: peer.beat })
-      const { boot, beat } = peer
+    const since = now - this.#parts.leaseMs - this.#parts.marginMs
+    for (const [member, { boot, beat }] of this.#members.silentSince(since)) {
+      if (member === this.#parts.member) continue
       this.#parts.submit([{ control: 'absent', member, boot, beat }])
     }
   }
 
   #findStable(): void {
-    let stable = this.#visible
-    const others: number[] = []
-    for (const [member, peer] of this.#peers) {
-      if (member === this.#parts.member || !isServing(peer)) continue
-      others.push(peer.visible)
-      stable = Math.min(stable, peer.visible)
-    }
+    const others = this.#members.shownByOthers(this.#parts.member)
+    const stable = Math.min(this.#visible, ...others)
     if (others.length > 0) this.#lag.hear(others, this.#parts.now())
     if (stable <= this.#stable) return
     this.#stable = stable
     this.#dirty.settle(stable)
     this.#stableWaiters.reach(stable)
   }
-}
-
-function isServing({ presentAt, reads }: Peer): boolean {
-  return presentAt > 0 && reads === 'strict'
 }

@@ -11,8 +11,21 @@ export interface HealthCheck {
   readonly check: () => Promise<void>
 }
 
+/**
+ * What a problem means. `unhealthy`: neither well nor ready. `not-ready`: well, and to be sent nothing for now.
+ * `degraded`: well and ready, and less than usual.
+ */
+export type Weight = 'degraded' | 'not-ready' | 'unhealthy'
+
 /** What is wrong with a part, in words that anybody may read. */
-export class HealthProblem extends Error {}
+export class HealthProblem extends Error {
+  readonly weight: Weight
+
+  constructor(words: string, weight: Weight = 'unhealthy') {
+    super(words)
+    this.weight = weight
+  }
+}
 
 /** Milliseconds on a clock that never steps. */
 interface MonotonicClock {
@@ -20,12 +33,12 @@ interface MonotonicClock {
 }
 
 export interface HealthReport {
-  readonly status: 'healthy' | 'unhealthy'
+  readonly status: 'healthy' | 'degraded' | 'unhealthy'
   readonly checks: Readonly<Record<string, string>>
 }
 
 export interface ReadyReport {
-  readonly status: 'ready' | 'not ready'
+  readonly status: 'ready' | 'degraded' | 'not ready'
   readonly checks: Readonly<Record<string, string>>
 }
 
@@ -36,6 +49,13 @@ export interface LifeCycle {
   readonly notes: () => Readonly<Record<string, string>>
 }
 
+/** What the checks have found. */
+interface Finding {
+  /** The heaviest of all; undefined: nothing is wrong. */
+  readonly weight: Weight | undefined
+  readonly checks: Readonly<Record<string, string>>
+}
+
 const reportLifeMs = 1_000
 
 /** A part that does not answer within this time is not well, ms. */
@@ -44,7 +64,7 @@ const answerWithinMs = 5_000
 export class Health {
   readonly #checks: readonly HealthCheck[]
   readonly #clock: MonotonicClock
-  #report: Promise<HealthReport> | undefined
+  #found: Promise<Finding> | undefined
   #askedAt = Number.NEGATIVE_INFINITY
   #hasStarted = false
 
@@ -58,40 +78,57 @@ export class Health {
     this.#hasStarted = true
   }
 
-  report(): Promise<HealthReport> {
-    const now = this.#clock.monotonic()
-    if (this.#report === undefined || now - this.#askedAt > reportLifeMs) {
-      this.#askedAt = now
-      this.#report = this.#ask()
-    }
-    return this.#report
+  async report(): Promise<HealthReport> {
+    const { weight, checks } = await this.#find()
+    if (weight === undefined) return { status: 'healthy', checks }
+    return { status: weight === 'unhealthy' ? 'unhealthy' : 'degraded', checks }
   }
 
   async ready({ isStopping, notes }: LifeCycle): Promise<ReadyReport> {
-    const { status, checks } = await this.report()
+    const { weight, checks } = await this.#find()
     const server = isStopping() ? 'stopping' : this.#hasStarted ? 'ok' : 'starting'
-    const isReady = server === 'ok' && status === 'healthy'
+    const isReady = server === 'ok' && weight !== 'unhealthy' && weight !== 'not-ready'
     const all = { server, ...checks, ...notes() }
-    return { status: isReady ? 'ready' : 'not ready', checks: all }
+    if (!isReady) return { status: 'not ready', checks: all }
+    return { status: weight === 'degraded' ? 'degraded' : 'ready', checks: all }
   }
 
-  async #ask(): Promise<HealthReport> {
+  #find(): Promise<Finding> {
+    const now = this.#clock.monotonic()
+    if (this.#found === undefined || now - this.#askedAt > reportLifeMs) {
+      this.#askedAt = now
+      this.#found = this.#ask()
+    }
+    return this.#found
+  }
+
+  async #ask(): Promise<Finding> {
     const results = await Promise.all(this.#checks.map(askOne))
-    const isHealthy = results.every(([, result]) => result === 'ok')
-    return { status: isHealthy ? 'healthy' : 'unhealthy', checks: Object.fromEntries(results) }
+    const weights = new Set(results.map(({ weight }) => weight))
+    const all = ['unhealthy', 'not-ready', 'degraded'] as const
+    const checks = results.map(({ name, words }) => [name, words] as const)
+    return { weight: all.find((it) => weights.has(it)), checks: Object.fromEntries(checks) }
   }
 }
 
-async function askOne({ name, check }: HealthCheck): Promise<[string, string]> {
+interface Result {
+  readonly name: string
+  readonly words: string
+  /** Undefined: it is well. */
+  readonly weight?: Weight
+}
+
+async function askOne({ name, check }: HealthCheck): Promise<Result> {
   let timer: NodeJS.Timeout | undefined
   const tooLate = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new HealthProblem('does not answer')), answerWithinMs)
   })
   try {
     await Promise.race([check(), tooLate])
-    return [name, 'ok']
+    return { name, words: 'ok' }
   } catch (error) {
-    return [name, wordsFor(error)]
+    const weight = error instanceof HealthProblem ? error.weight : 'unhealthy'
+    return { name, words: wordsFor(error), weight }
   } finally {
     clearTimeout(timer)
   }

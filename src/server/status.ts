@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts'
 import type { HttpEngine } from '../http/engine/port.ts'
 import { routeKinds } from '../http/routes.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
-import { Health, HealthProblem } from '../observability/health.ts'
+import { Health, type HealthCheck, HealthProblem } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
 import { declareMeshMetrics } from '../observability/metrics/mesh.ts'
 import { Metrics } from '../observability/metrics/metrics.ts'
@@ -107,8 +107,12 @@ export function makeMetrics(
   return metrics
 }
 
-export function makeHealth({ metadata, driver }: Storage): Health {
-  const checks = [
+/** `own`: further checks, of a node of a mesh. */
+export function makeHealth(
+  { metadata, driver }: Storage,
+  own: readonly HealthCheck[] = [],
+): Health {
+  const checks: HealthCheck[] = [
     {
       name: 'metadata',
       check: async () => {
@@ -117,6 +121,7 @@ export function makeHealth({ metadata, driver }: Storage): Health {
       },
     },
     { name: 'disk', check: () => driver.probe() },
+    ...own,
   ]
   return new Health(checks, systemClock)
 }

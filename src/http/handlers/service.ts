@@ -61,17 +61,17 @@ export class ServiceHandlers {
     respondJson(request, response, 200, { status: 'live' }, NO_STORE)
   }
 
-  /** 200 while it should be sent requests, else 503 with why not. */
+  /** 200 while it should be sent requests (`degraded`: some of them), else 503 with why not. */
   async ready(request: HttpRequest, response: HttpResponse): Promise<void> {
     const { health, lifeCycle } = this.#options
     const report = await health.ready(lifeCycle)
-    respondJson(request, response, report.status === 'ready' ? 200 : 503, report, NO_STORE)
+    respondJson(request, response, report.status === 'not ready' ? 503 : 200, report, NO_STORE)
   }
 
   /** 200 while the metadata answers and the disk takes writes, else 503 with what is wrong. */
   async health(request: HttpRequest, response: HttpResponse): Promise<void> {
     const report = await this.#options.health.report()
-    const status = report.status === 'healthy' ? 200 : 503
+    const status = report.status === 'unhealthy' ? 503 : 200
     respondJson(request, response, status, report, NO_STORE)
   }
 

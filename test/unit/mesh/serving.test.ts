@@ -2,6 +2,7 @@
  * @module Who answers reads on its own, and until when: what a simulation meets too seldom, or cannot see.
  */
 import { describe, expect, test } from 'vitest'
+import { conditionCheck } from '../../../src/mesh/condition.ts'
 import { ServingSet } from '../../../src/mesh/serving.ts'
 import type { Control, SeenEntry } from '../../../src/metadata/entry.ts'
 import type { SessionRow } from '../../../src/metadata/rows/mesh.ts'
@@ -313,5 +314,49 @@ describe('a member that is slow', () => {
       see(1, last)
     }
     expect(set.isServing).toBe(true)
+  })
+})
+
+describe('how it is', () => {
+  test('it comes, serves, asks, hears nothing, and is closed', async () => {
+    const { state, set, comeIn } = member()
+    expect(set.state).toBe('coming')
+    state.hasLog = false
+    await set.fresh()?.catch(() => undefined)
+    // What it has never shown is no old answer.
+    expect(set.state).toBe('coming')
+    state.hasLog = true
+    state.now = 1_500
+    await comeIn()
+    expect(set.state).toBe('serving')
+    state.now = 6_000
+    expect(set.state).toBe('asking')
+    state.isSilent = true
+    expect(set.state).toBe('silent')
+    state.isSilent = false
+    state.hasLog = false
+    await set.fresh()?.catch(() => undefined)
+    expect(set.state).toBe('silent')
+    state.hasLog = true
+    state.now = 7_500
+    await set.fresh()
+    expect(set.state).toBe('asking')
+    set.close()
+    expect(set.state).toBe('closed')
+  })
+
+  test.each([
+    ['coming', 'not-ready'],
+    ['closed', 'unhealthy'],
+    ['silent', 'degraded'],
+  ] as const)('%s is %s', async (state, weight) => {
+    await expect(conditionCheck(() => ({ state })).check()).rejects.toMatchObject({ weight })
+  })
+
+  test('before its writer is up it is not ready; what asks the log is well', async () => {
+    const notUp = conditionCheck(() => undefined)
+    await expect(notUp.check()).rejects.toMatchObject({ weight: 'not-ready' })
+    await conditionCheck(() => ({ state: 'asking' })).check()
+    await conditionCheck(() => ({ state: 'serving' })).check()
   })
 })

@@ -58,3 +58,21 @@ test('what is only told is no reason to send nothing', async () => {
     checks: { server: 'ok', metadata: 'ok', room: 'short of disk space', recovery: 'running' },
   })
 })
+
+test.each([
+  ['degraded', { status: 'degraded' }, { status: 'degraded' }],
+  ['not-ready', { status: 'degraded' }, { status: 'not ready' }],
+  ['unhealthy', { status: 'unhealthy' }, { status: 'not ready' }],
+] as const)('what is %s is that, beside what is well', async (weight, report, ready) => {
+  const words = { metadata: 'ok', disk: 'has not caught up' }
+  const health = healthOf(fine, failing(new HealthProblem('has not caught up', weight)))
+  expect(await health.report()).toEqual({ ...report, checks: words })
+  expect(await health.ready(running)).toEqual({ ...ready, checks: { server: 'ok', ...words } })
+})
+
+test('the heaviest problem decides', async () => {
+  const light = { ...failing(new HealthProblem('less', 'degraded')), name: 'mesh' }
+  const health = healthOf(light, failing(new HealthProblem('none')), fine)
+  expect((await health.report()).status).toBe('unhealthy')
+  expect((await health.ready(running)).status).toBe('not ready')
+})

@@ -1,0 +1,25 @@
+/**
+ * @module How a node of a mesh is, for its health checks. A node that is cut off from the log is degraded and not
+ * unwell: it serves what is named by its digest, and most of a mesh may be cut off at once.
+ */
+import { type HealthCheck, HealthProblem } from '../observability/health.ts'
+import type { ServingSet } from './serving.ts'
+
+/** `set` undefined: the writer of rows is not up yet. */
+export function conditionCheck(set: () => Pick<ServingSet, 'state'> | undefined): HealthCheck {
+  return {
+    name: 'mesh',
+    check: async () => {
+      const state = set()?.state ?? 'coming'
+      switch (state) {
+        case 'coming':
+          throw new HealthProblem('has not caught up with the log yet', 'not-ready')
+        case 'closed':
+          throw new HealthProblem('has no rows that it may answer from')
+        case 'silent':
+          throw new HealthProblem('the log does not answer; tags and lists may be old', 'degraded')
+        default:
+      }
+    },
+  }
+}
