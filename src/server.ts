@@ -127,7 +127,7 @@ async function start(
   const of = { storage, useCases, readManifest, logger, life }
   const shared = { ...of, isForAll, answered, gate }
   const { mirrors, syncs, syncCounters } = await openFollowers(config, shared, signed, mesh)
-  const health = makeHealth(storage)
+  const health = makeHealth(storage, mesh?.gate?.checks)
   const shown: StatusParts = {
     storage,
     useCases,

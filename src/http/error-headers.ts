@@ -6,6 +6,7 @@ import type { ErrorKind } from '../registry/error-kinds.ts'
 import type { RegistryError } from '../registry/errors.ts'
 import { formatUploadRange } from '../registry/range.ts'
 import type { HeaderList } from './respond.ts'
+import { staleWarning } from './stale-reads.ts'
 
 /** What `Allow` says where the path has more methods than the request may use. */
 const ALLOWED: Partial<Readonly<Record<ErrorKind, string>>> = {
@@ -32,5 +33,6 @@ export function errorHeaders(error: RegistryError): HeaderList {
     )
   }
   if (retryAfterSeconds !== undefined) headers.push(['Retry-After', String(retryAfterSeconds)])
+  if (facts?.isStale === true) headers.push([...staleWarning])
   return headers
 }

@@ -10,11 +10,16 @@ import { parseDigest } from '../registry/digest.ts'
 import { isOpenPath } from './access/needs.ts'
 import type { ByteSource, Handler, HttpRequest, HttpResponse, ResponseHead } from './engine/port.ts'
 import { parseRoute, type Route } from './router.ts'
+import { asStale, isLogSilent, type StaleReads } from './stale-reads.ts'
 
 type Store = Required<Pick<MetadataStore, 'fresh' | 'settled'>> & Pick<MetadataStore, 'get'>
 
-/** Wraps the handler of every request; open paths (health, tokens) answer at once. */
-export function freshly(handler: Handler, store: Store): Handler {
+/**
+ * Wraps the handler of every request; open paths (health, tokens) answer at once. `stale`: tags and lists are answered
+ * from the rows here, and marked, while it cannot be found out whether these are new enough. Undefined: they are
+ * refused with LOG_SILENT, as all else is.
+ */
+export function freshly(handler: Handler, store: Store, stale?: StaleReads): Handler {
   return (request, response) => {
     if (isOpenPath(request.path)) return handler(request, response)
     const route = routeOf(request.path)
@@ -32,11 +37,44 @@ export function freshly(handler: Handler, store: Store): Handler {
         new SettlingResponse(response, () => within(settleMsMax, store.settled(path!))),
       )
     }
+    const marks = isRead && mayBeStale(route) ? stale : undefined
     const act = () => {
       if (path === undefined) return handler(request, response)
-      return settling(handler, request, new SettlingResponse(response, () => store.settled(path)))
+      const settled = () => store.settled(path)
+      return settling(handler, request, new SettlingResponse(response, settled, marks))
     }
-    return wait === undefined ? act() : wait.then(act)
+    if (wait === undefined) return act()
+    if (marks === undefined) return wait.then(act)
+    return wait.then(act, (error: unknown) => answerStale(handler, request, response, marks, error))
+  }
+}
+
+/** Whether a read may be answered by rows that are old. What is named by its digest is there or not: it is no list. */
+function mayBeStale(route: Route | undefined): boolean {
+  switch (route?.kind) {
+    case 'manifest':
+      return !parseDigest(route.reference).ok
+    case 'tags':
+    case 'referrers':
+    case 'catalog':
+      return true
+    default:
+      return false
+  }
+}
+
+async function answerStale(
+  handler: Handler,
+  request: HttpRequest,
+  response: HttpResponse,
+  stale: StaleReads,
+  error: unknown,
+): Promise<void> {
+  if (!isLogSilent(error)) throw error
+  try {
+    await handler(request, stale.mark(response))
+  } catch (refusal) {
+    throw asStale(refusal)
   }
 }
 
@@ -55,8 +93,7 @@ function settling(
   response: SettlingResponse,
 ): void | Promise<void> {
   const refuse = async (error: unknown): Promise<never> => {
-    await response.settled()
-    throw error
+    throw await response.settledRefusal(error)
   }
   try {
     const done = handler(request, response)
@@ -105,15 +142,33 @@ function isHere(store: Store, route: Route | undefined): boolean {
 
 /** Sends nothing before all nodes show what it was made of. */
 class SettlingResponse implements HttpResponse {
-  readonly #response: HttpResponse
+  #response: HttpResponse
   /** Undefined: they show it. Rejects when that cannot be found out. */
   readonly settled: () => Promise<void> | undefined
+  /** Marks an answer when that cannot be found out; undefined: then there is none. */
+  readonly #stale: StaleReads | undefined
   #began: Promise<void> | undefined
   #isWaiting = false
 
-  constructor(response: HttpResponse, settled: () => Promise<void> | undefined) {
+  constructor(
+    response: HttpResponse,
+    settled: () => Promise<void> | undefined,
+    stale?: StaleReads,
+  ) {
     this.#response = response
     this.settled = settled
+    this.#stale = stale
+  }
+
+  /** What is refused in the end. Rejects when nothing may be said. */
+  async settledRefusal(error: unknown): Promise<unknown> {
+    try {
+      await this.settled()
+      return error
+    } catch (unsettled) {
+      if (this.#stale === undefined || !isLogSilent(unsettled)) throw unsettled
+      return asStale(error)
+    }
   }
 
   /** The answer that waits; undefined: none does. Rejects, with nothing sent, when nothing may be said. */
@@ -200,6 +255,10 @@ class SettlingResponse implements HttpResponse {
       },
       (error: unknown) => {
         this.#isWaiting = false
+        if (this.#stale !== undefined && isLogSilent(error)) {
+          this.#response = this.#stale.mark(this.#response)
+          return go()
+        }
         giveUp()
         throw error
       },

@@ -25,6 +25,8 @@ export interface ErrorFacts {
   readonly blobBytes?: number
   /** Which credentials are wanted, as `WWW-Authenticate` has it. */
   readonly challenge?: string
+  /** Whether it rests on rows that may be old. */
+  readonly isStale?: boolean
 }
 
 export interface RegistryErrorOptions {
@@ -63,6 +65,14 @@ export class RegistryError extends Error {
     this.detail = options.detail
     this.facts = options.facts
     this.more = options.more ?? []
+  }
+
+  /** The same refusal with further facts. */
+  withFacts(facts: ErrorFacts): RegistryError {
+    const { message, detail, cause, more, code, status } = this
+    const passedOn = { code, status }
+    const all = { ...this.facts, ...facts }
+    return new RegistryError(this.kind, { message, detail, facts: all, cause, more, passedOn })
   }
 
   /** Undefined: it is not known when the same request may succeed. */

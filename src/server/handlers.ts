@@ -50,7 +50,7 @@ export interface HttpParts {
   readonly makeMetrics: (engine: HttpEngine) => Metrics | undefined
   readonly logger: Logger
   /** Undefined: the registry is alone. */
-  readonly mesh: Pick<MeshNode, 'member' | 'peers'> | undefined
+  readonly mesh: Pick<MeshNode, 'member' | 'peers' | 'gate'> | undefined
   /** Everything that is opened here is closed with it. */
   readonly life: LifeCycle
 }

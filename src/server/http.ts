@@ -41,7 +41,7 @@ export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEn
   if (front !== undefined) answers.inspector = (path, prepared) => front.inspect(path, prepared)
   const dispatch = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
   const { metadata } = storage
-  const gated = metadata.isShared ? freshly(dispatch, metadata) : dispatch
+  const gated = metadata.isShared ? freshly(dispatch, metadata, mesh?.gate?.stale) : dispatch
   const options = engineOptions(config, parts, browsers, late, browsers.before(gated))
   const { shutdownTimeoutMs } = config.server
   const { engine, notice, isFallback } = await loadEngine(

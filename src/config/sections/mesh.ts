@@ -108,6 +108,12 @@ export const MESH_SETTINGS = {
     doc: 'How long a node answers by itself without a new sign from the log. A node that dies holds up pushes for so long, and half a second more. The same on all nodes.',
     since,
   }),
+  'mesh.stale_reads': setting({
+    type: type.oneOf('refuse', 'serve'),
+    default: 'refuse',
+    doc: 'What this node says of tags and lists while it is cut off from the log. With `refuse` 503; with `serve` what it knows, which may be old, with `Warning: 110 - "Response is Stale"`. docker and containerd do not look at that header. Writes are 503 with both.',
+    since,
+  }),
   'mesh.rebalance_after': setting({
     type: type.duration('10s', '365d'),
     default: '15m',
@@ -177,6 +183,7 @@ export interface MeshConfig {
   readonly weight: number
   readonly reads: 'strict' | 'barrier'
   readonly readLeaseMs: number
+  readonly staleReads: 'refuse' | 'serve'
   readonly rebalanceAfterMs: number
   readonly log: MeshLogConfig
 }
@@ -204,6 +211,7 @@ export function meshPart(values: MeshValues): MeshPart {
     weight: values['mesh.weight'],
     reads: values['mesh.reads'],
     readLeaseMs: values['mesh.read_lease'],
+    staleReads: values['mesh.stale_reads'],
     rebalanceAfterMs: values['mesh.rebalance_after'],
     log: {
       endpoints: values['mesh.log.endpoints'],

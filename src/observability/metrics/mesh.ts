@@ -14,6 +14,7 @@ export interface MeshReading {
   readonly states: ReadonlyMap<string, number>
   /** How often each was met since the start. */
   readonly faults: ReadonlyMap<string, number>
+  readonly staleReads: number
 }
 
 const STATES = ['joining', 'active', 'draining', 'out', 'left'] as const
@@ -42,6 +43,10 @@ export function declareMeshMetrics(metrics: Metrics, read: () => MeshReading): v
   one('serving_members', 'Nodes that pushes wait for.', (it) => it.servingMembers)
   one('reached_peers', 'Nodes to which the stream is open.', (it) => it.reachedPeers)
   one('etcd_up', "Whether this node's own etcd serves.", (it) => it.isEtcdUp)
+  const staleHelp = 'Answers that may be old, and say so.'
+  metrics.table('counter', 'fastregistry_mesh_stale_reads_total', staleHelp, [], () => [
+    { labels: {}, value: read().staleReads },
+  ])
   metrics.table('gauge', 'fastregistry_mesh_members', 'Members by state.', ['state'], () => {
     const { states } = read()
     return STATES.map((state) => ({ labels: { state }, value: states.get(state) ?? 0 }))

@@ -10,18 +10,17 @@ import { IdentityFolder, type KeptIdentity } from '../../mesh/identity/kept.ts'
 import { Statements } from '../../mesh/membership/statements.ts'
 import type { Peers } from '../../mesh/peers/peers.ts'
 import type { ServingSet } from '../../mesh/serving.ts'
-import { startServing } from '../../mesh/start-serving.ts'
 import type { Control, SeenEntry } from '../../metadata/entry.ts'
 import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
 import type { LogFault, LogSettings } from '../../metadata/lmdb/worker/messages.ts'
 import { systemTime } from '../../metadata/log/etcd/time.ts'
 import type { MemberState } from '../../metadata/rows/mesh.ts'
 import type { Logger } from '../../observability/logger.ts'
-import { systemClock } from '../../runtime/clock.ts'
 import type { MeshOfStore, Storage } from '../../storage/open.ts'
 import { enterMesh } from './enter.ts'
 import { etcdEndpoint, etcdFolder, hadMember, makeEtcdRole, readTlsFiles } from './etcd.ts'
 import { accountOf } from './faults.ts'
+import { Gate } from './gate.ts'
 import { type OwnKeys, ownKeys } from './identity.ts'
 import { Listening } from './listening.ts'
 import type { OverviewParts } from './overview.ts'
@@ -41,6 +40,8 @@ export interface MeshNode extends MeshOfStore {
   readonly peers: Peers
   /** Bytes of copies that were fetched for pulls. Default: a tenth of the disk. */
   readonly cacheBytesMax?: number
+  /** How it answers reads. Default: it says nothing of its health, and refuses what may be old. */
+  readonly gate?: Pick<Gate, 'checks' | 'stale'>
 }
 
 /** Why a node does not go on, and whether it is to be started again. */
@@ -65,11 +66,10 @@ export class MeshRun {
   #identity: KeptIdentity | undefined
   #endpoints: readonly string[] = []
   #run: RunOfLog | undefined
-  #set: ServingSet | undefined
-  #forgetReports: (() => void) | undefined
   #statements: Statements | undefined
   #upkeep: Upkeep | undefined
   #isTakingView = false
+  readonly #gate: Gate
   readonly #faults = new Map<LogFault['is'], number>()
 
   /** `signal`: the start is given up. */
@@ -78,6 +78,7 @@ export class MeshRun {
     if (signal?.aborted === true) this.#closing.abort()
     this.#config = config
     this.#mesh = mesh
+    this.#gate = new Gate(mesh)
     this.#logger = logger
     this.#folder = new IdentityFolder(join(config.storage.path, 'mesh'))
     this.ended = new Promise((resolve) => {
@@ -110,6 +111,7 @@ export class MeshRun {
       member,
       log: tls === undefined ? settings : { ...settings, tls },
       peers: listening.peers,
+      gate: this.#gate,
       startGate: (run) => this.#startGate(run, member),
       onFault: (fault) => this.#onFault(fault),
       onSeen: (entries) => this.#onSeen(entries),
@@ -132,7 +134,7 @@ export class MeshRun {
       identity: () => this.#identity!,
       setIdentity: (identity) => this.#setIdentity(identity),
       run: () => this.#run,
-      visible: () => this.#set?.visible ?? 0,
+      visible: () => this.#gate.set?.visible ?? 0,
     })
     this.#upkeep = upkeep
     await upkeep.start()
@@ -151,9 +153,10 @@ export class MeshRun {
       metadata,
       identity: () => this.#identity!,
       peers: this.#listening!.peers,
-      set: () => this.#set,
+      set: () => this.#gate.set,
       etcd: role,
       faults: this.#faults,
+      staleReads: () => this.#gate.stale?.count ?? 0,
     }
   }
 
@@ -253,19 +256,8 @@ export class MeshRun {
   }
 
   #startGate(run: RunOfLog, member: number): ServingSet {
-    const { links } = this.#listening!.peers
-    const { reads, readLeaseMs } = this.#mesh
-    const set = startServing(run, {
-      member,
-      reads,
-      leaseMs: readLeaseMs,
-      clock: systemClock,
-      report: (boot, visible) => links.report(boot, visible),
-    })
-    this.#forgetReports?.()
-    this.#forgetReports = links.onReport((...said) => set.onReport(...said))
+    const set = this.#gate.start(run, member, this.#listening!.peers.links)
     this.#run = run
-    this.#set = set
     this.#statements?.setRun(run)
     run.addEndpoints(this.#endpoints)
     return set

@@ -23,6 +23,8 @@ export interface OverviewParts {
   readonly etcd: () => { readonly state: string; readonly voters: ReadonlySet<string> } | undefined
   /** How often each fault of the log was met since the start. */
   readonly faults: ReadonlyMap<LogFault['is'], number>
+  /** Answers that were marked as stale. */
+  readonly staleReads: () => number
 }
 
 /** `parts` undefined: one node alone. */
@@ -90,5 +92,6 @@ export function meshReadingOf(parts: OverviewParts): MeshReading {
     isEtcdUp: parts.etcd()?.state === 'serving',
     states,
     faults: parts.faults,
+    staleReads: parts.staleReads(),
   }
 }

@@ -59,8 +59,8 @@ export const BREAKS = [
   {
     what: 'mesh: a silent member is put out before its lease has ended',
     file: serving,
-    find: '<= this.#parts.leaseMs + this.#parts.marginMs',
-    replace: '<= this.#parts.leaseMs / 2',
+    find: 'const since = now - this.#parts.leaseMs - this.#parts.marginMs',
+    replace: 'const since = now - this.#parts.leaseMs / 2',
     guard: simulation,
   },
   {
@@ -182,5 +182,47 @@ export const BREAKS = [
     find: "if (DATABASES[database].scope === 'shared') this.#add([database, key, row])",
     replace: '',
     guard: replica,
+  },
+  {
+    what: 'mesh: what is old is served for every read',
+    file: 'src/http/freshness.ts',
+    find: 'return !parseDigest(route.reference).ok',
+    replace: 'return true',
+    guard: freshness,
+  },
+  {
+    what: 'mesh: a write rests on what may be old',
+    file: 'src/http/freshness.ts',
+    find: 'const marks = isRead && mayBeStale(route) ? stale : undefined',
+    replace: 'const marks = mayBeStale(route) ? stale : undefined',
+    guard: freshness,
+  },
+  {
+    what: 'mesh: any fault is a reason to serve what is old',
+    file: 'src/http/freshness.ts',
+    find: 'if (!isLogSilent(error)) throw error',
+    replace: '',
+    guard: freshness,
+  },
+  {
+    what: 'mesh: a refusal that rests on old rows does not say so',
+    file: 'src/http/stale-reads.ts',
+    find: 'error.withFacts({ isStale: true })',
+    replace: 'error',
+    guard: freshness,
+  },
+  {
+    what: 'mesh: a node that has not caught up is ready',
+    file: 'src/observability/health.ts',
+    find: "&& weight !== 'not-ready'",
+    replace: '',
+    guard: vitest('unit', 'test/unit/observability/health.test.ts'),
+  },
+  {
+    what: 'mesh: a node without rows that it may answer from is well',
+    file: 'src/mesh/condition.ts',
+    find: "throw new HealthProblem('has no rows that it may answer from')",
+    replace: 'return',
+    guard: vitest('unit', 'test/unit/mesh/serving.test.ts'),
   },
 ]

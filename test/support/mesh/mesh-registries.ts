@@ -3,6 +3,8 @@
  * listener for its peers, on one log.
  */
 
+import type { StaleReads } from '../../../src/http/stale-reads.ts'
+import { conditionCheck } from '../../../src/mesh/condition.ts'
 import type { Authority } from '../../../src/mesh/identity/authority.ts'
 import { PeerListener } from '../../../src/mesh/peers/listener.ts'
 import { type MeshMember, Peers } from '../../../src/mesh/peers/peers.ts'
@@ -41,6 +43,8 @@ export interface MeshRegistriesOptions {
   readonly cacheBytesMax?: number
   /** With which the mesh is founded. Default: none. */
   readonly replicationFactor?: number
+  /** Marks what may be old. Default: that is refused. */
+  readonly stale?: StaleReads
 }
 
 export class MeshRegistries {
@@ -154,6 +158,10 @@ export class MeshRegistries {
         member,
         log,
         peers,
+        gate: {
+          checks: [conditionCheck(() => this.#sets.get(member))],
+          stale: this.#options.stale,
+        },
         startGate: (run) => {
           const report = (boot: number, visible: number) => peers.links.report(boot, visible)
           const serving = { member, reads: 'strict', leaseMs: 3_000, clock: systemClock } as const

@@ -19,6 +19,7 @@ describe('a node of a mesh', () => {
       weight: 0,
       reads: 'strict',
       readLeaseMs: 3_000,
+      staleReads: 'refuse',
       rebalanceAfterMs: 900_000,
       log: { endpoints: [], binary: '', tls: { ca: '', cert: '', key: '' } },
     })

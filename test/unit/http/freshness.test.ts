@@ -10,7 +10,9 @@ import {
   type HttpResponse,
   ResponseHead,
 } from '../../../src/http/engine/port.ts'
+import { errorHeaders } from '../../../src/http/error-headers.ts'
 import { freshly } from '../../../src/http/freshness.ts'
+import { StaleReads } from '../../../src/http/stale-reads.ts'
 import { RegistryError } from '../../../src/registry/errors.ts'
 
 const digest = `sha256:${'a'.repeat(64)}`
@@ -47,6 +49,12 @@ class Store {
   }
 }
 
+function isMarked({ headers }: ResponseHead): boolean {
+  return headers.some(
+    ([name, value]) => name === 'Warning' && value === '110 - "Response is Stale"',
+  )
+}
+
 function responder() {
   const calls: string[] = []
   const response = {
@@ -54,7 +62,8 @@ function responder() {
     status: 0,
     bytesSent: 0,
     bytesFetched: 0,
-    send: (_: ResponseHead, body: string | Uint8Array) => calls.push(`send ${String(body)}`),
+    send: (head: ResponseHead, body: string | Uint8Array) =>
+      calls.push(`${isMarked(head) ? 'stale ' : ''}send ${String(body)}`),
     sendHead: () => calls.push('head'),
     stream: () => calls.push('stream'),
     startChunked: () => calls.push('chunked'),
@@ -68,10 +77,10 @@ function responder() {
   return { calls, response: response as unknown as HttpResponse }
 }
 
-function ask(store: Store, handler: Handler, path: string, method = 'GET') {
+function ask(store: Store, handler: Handler, path: string, method = 'GET', stale?: StaleReads) {
   const { calls, response } = responder()
   const request = { method, path, query: '' } as unknown as HttpRequest
-  const done = freshly(handler, store as never)(request, response)
+  const done = freshly(handler, store as never, stale)(request, response)
   return { calls, done: Promise.resolve(done), isDone: !(done instanceof Promise) }
 }
 
@@ -177,6 +186,85 @@ describe('before', () => {
     store.fresh_.reject(new RegistryError('LOG_SILENT'))
     await expect(done).rejects.toMatchObject({ kind: 'LOG_SILENT' })
     expect(wasAsked).toBe(false)
+  })
+})
+
+describe('while it is not known what is newest', () => {
+  const silent = (): Store => {
+    const store = new Store()
+    store.fresh_ = new Wait()
+    store.fresh_.reject(new RegistryError('LOG_SILENT'))
+    store.fresh_.promise.catch(() => undefined)
+    return store
+  }
+
+  test('tags and lists are served and marked where that is wanted', async () => {
+    const stale = new StaleReads()
+    for (const path of [
+      '/v2/a/manifests/latest',
+      '/v2/a/tags/list',
+      `/v2/a/referrers/${digest}`,
+      '/v2/_catalog',
+    ]) {
+      for (const method of ['GET', 'HEAD']) {
+        const { calls, done } = ask(silent(), says('x'), path, method, stale)
+        await done
+        expect(calls, path).toEqual(['stale send x'])
+      }
+    }
+    expect(stale.count).toBe(8)
+  })
+
+  test('a refusal is marked, too', async () => {
+    const gone: Handler = () => {
+      throw new RegistryError('MANIFEST_UNKNOWN', { detail: { tag: 'latest' } })
+    }
+    const { done } = ask(silent(), gone, '/v2/a/manifests/latest', 'GET', new StaleReads())
+    const error = await done.then(
+      () => undefined,
+      (thrown: unknown) => thrown as RegistryError,
+    )
+    expect(error).toMatchObject({
+      kind: 'MANIFEST_UNKNOWN',
+      status: 404,
+      detail: { tag: 'latest' },
+    })
+    expect(errorHeaders(error!)).toEqual([['Warning', '110 - "Response is Stale"']])
+  })
+
+  test('writes, promises and what is not here stay refused', async () => {
+    for (const [method, path] of [
+      ['PUT', '/v2/a/manifests/latest'],
+      ['DELETE', '/v2/a/manifests/latest'],
+      ['HEAD', `/v2/a/manifests/${digest}`],
+      ['HEAD', `/v2/a/blobs/${digest}`],
+      ['GET', `/v2/a/blobs/${digest}`],
+      ['GET', `/v2/a/manifests/${digest}`],
+      ['GET', '/admin/pins'],
+    ] as const) {
+      const { calls, done } = ask(silent(), says('x'), path, method, new StaleReads())
+      await expect(done, path).rejects.toMatchObject({ kind: 'LOG_SILENT' })
+      expect(calls).toEqual([])
+    }
+  })
+
+  test('another fault is no reason to serve what may be old', async () => {
+    const store = new Store()
+    store.fresh_ = new Wait()
+    store.fresh_.reject(new RegistryError('BUSY'))
+    const { done } = ask(store, says('x'), '/v2/a/tags/list', 'GET', new StaleReads())
+    await expect(done).rejects.toMatchObject({ kind: 'BUSY' })
+  })
+
+  test('what the others may not show yet is marked when they are not heard of', async () => {
+    const store = new Store()
+    store.settled_ = new Wait()
+    const { calls, done } = ask(store, says('x'), '/v2/a/tags/list', 'GET', new StaleReads())
+    await turns()
+    expect(calls).toEqual([])
+    store.settled_.reject(new RegistryError('LOG_SILENT'))
+    await done
+    expect(calls).toEqual(['stale send x'])
   })
 })
 

@@ -1,0 +1,49 @@
+/**
+ * @module How a node of a mesh answers reads, over all its runs: its part in the serving set, what it says of that to
+ * who looks after it, and what it answers while it is cut off.
+ */
+import type { MeshConfig } from '../../config/config.ts'
+import { StaleReads } from '../../http/stale-reads.ts'
+import { conditionCheck } from '../../mesh/condition.ts'
+import type { PeerLinks } from '../../mesh/peers/links.ts'
+import type { ServingSet } from '../../mesh/serving.ts'
+import { startServing } from '../../mesh/start-serving.ts'
+import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
+import type { HealthCheck } from '../../observability/health.ts'
+import { systemClock } from '../../runtime/clock.ts'
+
+export class Gate {
+  readonly checks: readonly HealthCheck[]
+  /** Undefined: tags and lists are refused while it is cut off. */
+  readonly stale: StaleReads | undefined
+  readonly #mesh: Pick<MeshConfig, 'reads' | 'readLeaseMs'>
+  #set: ServingSet | undefined
+  #forgetReports: (() => void) | undefined
+
+  constructor(mesh: Pick<MeshConfig, 'reads' | 'readLeaseMs' | 'staleReads'>) {
+    this.#mesh = mesh
+    this.stale = mesh.staleReads === 'serve' ? new StaleReads() : undefined
+    this.checks = [conditionCheck(() => this.#set)]
+  }
+
+  /** Of the run of now; undefined: the writer is not up yet. */
+  get set(): ServingSet | undefined {
+    return this.#set
+  }
+
+  /** A run has begun. */
+  start(run: RunOfLog, member: number, links: PeerLinks): ServingSet {
+    const { reads, readLeaseMs } = this.#mesh
+    const set = startServing(run, {
+      member,
+      reads,
+      leaseMs: readLeaseMs,
+      clock: systemClock,
+      report: (boot, visible) => links.report(boot, visible),
+    })
+    this.#forgetReports?.()
+    this.#forgetReports = links.onReport((...said) => set.onReport(...said))
+    this.#set = set
+    return set
+  }
+}
