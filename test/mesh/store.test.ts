@@ -4,6 +4,7 @@
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { ReadTail } from '../../src/metadata/lmdb/log-tail.ts'
 import type { LogSettings } from '../../src/metadata/lmdb/worker/messages.ts'
 import { EtcdLog } from '../../src/metadata/log/etcd/log.ts'
 import type { LogEntry } from '../../src/metadata/log/port.ts'
@@ -199,6 +200,121 @@ test('what was applied is kept for peers that the log leaves behind', async () =
   reader.close()
   expect(entries.map(({ index }) => index)).toEqual(entries.map((_, at) => at + 1))
   expect(entries.at(-1)!.index).toBeGreaterThanOrEqual(head - 1)
+})
+
+describe('a node that the log has left behind', () => {
+  const readTail = (
+    { folder }: MeshStore,
+    settings: LogSettings,
+    identity: string,
+    change = same,
+  ): ReadTail =>
+    async function* (place, upTo) {
+      const owner = { identity, cluster: settings.cluster }
+      const reader = openTailReader({ folder: join(folder, 'tail'), ...owner })
+      for (let last = place.index; last < upTo; ) {
+        const found = reader.read(last, 256 * 1024)
+        if (found === 'cut' || found.length === 0) break
+        const entries = found.filter(({ index }) => index <= upTo)
+        last = entries.at(-1)!.index
+        yield entries.map(change)
+      }
+      reader.close()
+    }
+  const same = (it: LogEntry): LogEntry => it
+
+  /** The last of `count` nodes is away while the log moves on and forgets. */
+  async function leaveBehind(count: number, changes: number) {
+    const settings = await start(count)
+    const away = nodes[count - 1]!
+    await away.close()
+    // So many share an entry of the log.
+    const together = changes > 1_000 ? 500 : 5
+    for (let turn = 0; turn < changes; turn += together) {
+      const some = Array.from({ length: together }, (_, at) => at + turn)
+      await Promise.all(some.map((at) => nodes[0]!.store.commit(moveTag(`t${at % 50}`, `v${at}`))))
+    }
+    const log = new EtcdLog(settings)
+    const identity = (await log.identity())!
+    const head = await log.head()
+    return { settings, away, log, identity, head }
+  }
+
+  async function forget({
+    settings,
+    log,
+    identity,
+    head,
+  }: Awaited<ReturnType<typeof leaveBehind>>) {
+    const owner = { identity, cluster: settings.cluster }
+    const reader = openTailReader({ folder: join(nodes[0]!.folder, 'tail'), ...owner })
+    await until(() => reader.read(head - 2, 1).length === 1)
+    const [entry] = reader.read(head - 2, 1) as LogEntry[]
+    await log.truncate(entry!)
+    reader.close()
+    await log.close()
+  }
+
+  test('takes the tail of a peer and serves again, with the same rows', async () => {
+    const left = await leaveBehind(3, 300)
+    await forget(left)
+    const back = new MeshStore(3, left.settings, nodes, left.away.folder)
+    back.readTail = readTail(nodes[0]!, left.settings, left.identity)
+    await back.serves()
+    expect(back.faults).toEqual([])
+    expect(await readTag(back, 't49')).toBe('v299')
+    await back.store.commit(moveTag('back', 'v'))
+    expect(await readTag(nodes[0]!, 'back')).toBe('v')
+    await until(() => back.serving!.visible === nodes[0]!.serving!.visible)
+    expect([...back.rows()]).toEqual([...nodes[0]!.rows()])
+  })
+
+  test('whose peer has changed the tail serves nothing of it', async () => {
+    const left = await leaveBehind(3, 100)
+    await forget(left)
+    const back = new MeshStore(3, left.settings, nodes, left.away.folder)
+    back.readTail = readTail(nodes[0]!, left.settings, left.identity, (it) => {
+      if (it.index !== left.head - 5) return it
+      const bytes = Uint8Array.from(it.bytes)
+      bytes[bytes.length - 1]! ^= 1
+      return { ...it, bytes }
+    })
+    await until(() => back.faults.some(({ is }) => is === 'fenced'))
+    expect(back.serving!.isServing).toBe(false)
+    await expect(back.store.fresh()).rejects.toMatchObject({ kind: 'LOG_SILENT' })
+  })
+
+  test('needs a view where no peer has the tail', async () => {
+    const left = await leaveBehind(2, 50)
+    await forget(left)
+    const back = new MeshStore(2, left.settings, nodes, left.away.folder)
+    await until(() => back.faults.length > 0)
+    expect(back.faults).toEqual([{ is: 'cut' }])
+  })
+
+  test.runIf(process.env['FASTREGISTRY_LONG'] === '1')(
+    'measures how it catches up',
+    async () => {
+      const left = await leaveBehind(2, 100_000)
+      const times: Record<string, string> = {}
+      for (const from of ['log', 'tail']) {
+        if (from === 'tail') await forget(left)
+        const folder = `${left.away.folder}-${from}`
+        cpSync(left.away.folder, folder, { recursive: true })
+        const startedAt = performance.now()
+        const back = new MeshStore(2, left.settings, nodes, folder)
+        back.readTail = readTail(nodes[0]!, left.settings, left.identity)
+        await back.serves()
+        times[from] = `${((performance.now() - startedAt) / 1_000).toFixed(1)} s`
+        expect(back.faults).toEqual([])
+        await back.close()
+        back.remove()
+      }
+      left.away.remove()
+      console.log(`MEASURED 100,000 transactions behind: ${JSON.stringify(times)}`)
+    },
+    300_000,
+  )
 })
 
 describe('a log that is not the one that was followed', () => {

@@ -18,6 +18,7 @@ import {
   type WaitingCommit,
   waitingTransactionsMax,
 } from './commits.ts'
+import { type ReadTail, TailRelay } from './log-tail.ts'
 import type { LogFault, LogWriterReply, LogWriterRequest } from './worker/messages.ts'
 
 /** Until a caller hears that the outcome is not known, ms. */
@@ -50,6 +51,8 @@ export interface LogCommitsParts {
   readonly onRun?: (run: RunOfLog) => void
   /** What applied entries mean to the files of blobs here, in order. Reads here show them. */
   readonly onCopies?: (news: readonly CopyNews[]) => void
+  /** What peers have kept of the log, for a node that it has left behind. Default: they are not asked. */
+  readonly readTail?: ReadTail
 }
 
 interface Batch {
@@ -65,6 +68,7 @@ export class LogCommits implements Commits {
   readonly #heads = new Map<number, (index: number | undefined) => void>()
   /** Told when controls that were sent under a number are over. */
   readonly #said = new Map<number, () => void>()
+  readonly #tail: TailRelay
   #gate: ReadGate = closedGate
   #queue: WaitingCommit[] = []
   #waitingCount = 0
@@ -79,6 +83,7 @@ export class LogCommits implements Commits {
       onReply: (reply) => this.#onReply(reply),
       onDown: (error) => this.#onWriterDown(error),
     })
+    this.#tail = new TailRelay(parts.readTail, (request) => this.#writer.post(request))
   }
 
   get gate(): ReadGate {
@@ -108,6 +113,7 @@ export class LogCommits implements Commits {
   async close(): Promise<void> {
     this.#send()
     while (this.#sent.size > 0) await nextTurn()
+    this.#tail.stop()
     await this.#gate.leave()
     this.#gate.close()
     await this.#writer.close()
@@ -157,6 +163,12 @@ export class LogCommits implements Commits {
       case 'head':
         this.#heads.get(reply.id)?.(reply.index)
         this.#heads.delete(reply.id)
+        break
+      case 'cut':
+        void this.#tail.start(reply)
+        break
+      case 'tail-taken':
+        this.#tail.onTaken(reply.index)
         break
       case 'silent':
         this.#isSilent = reply.isSilent
@@ -267,6 +279,7 @@ export class LogCommits implements Commits {
   /** What was under way may or may not be in the log. */
   #onWriterDown(error: Error): void {
     this.#closeGate()
+    this.#tail.stop()
     for (const id of [...this.#sent.keys()]) refuseUnknown(this.#take(id) ?? [])
     this.#waitingCount -= this.#queue.length
     refuse(this.#queue, { errno: undefined, message: error.message })

@@ -55,6 +55,8 @@ export interface SequencedLog {
   follow(after: LogPlace, follower: LogFollower): () => void
   /** Lets the log forget the entries up to `place`. A caller has seen to it that they are kept elsewhere. */
   truncate(place: LogPlace): Promise<void>
+  /** Whether this may be a place of this log, by its form. Default: any. */
+  isPlace?(place: LogPlace): boolean
   /** For an engine with servers: these are asked too from now on. */
   addEndpoints?(endpoints: readonly string[]): void
   /** Ends what is under way: its promises reject. */

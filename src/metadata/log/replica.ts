@@ -7,7 +7,7 @@ import type { AppliedEntry } from '../entry.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import { Applier, type ReplicaStore } from './applier.ts'
 import { ChainWatch, type SaidChain } from './chain.ts'
-import type { LogEntry, SequencedLog } from './port.ts'
+import type { LogEntry, LogPlace, SequencedLog } from './port.ts'
 import { type Order, Sender, type Settled } from './sender.ts'
 
 /** Until a store that refused is tried again, ms. */
@@ -17,7 +17,10 @@ export interface ReplicaListener {
   /** Entries were applied, and reads of the store show them. Own orders among them are settled right behind. */
   onApplied(entries: readonly AppliedEntry[]): void
   onSettled(settled: Settled): void
-  /** The log has forgotten what comes next: a peer has the tail or a snapshot. Nothing more is applied. */
+  /**
+   * The log has forgotten what comes next. Nothing is applied until a peer's tail was taken and the log is followed
+   * again (`takeTail`, `followAgain`), or nothing more ever (`giveUp`).
+   */
   onCut(): void
   /** The store refuses; the same entries are tried again. */
   onStuck(error: unknown): void
@@ -59,6 +62,9 @@ export class Replica {
   #followAt: number | undefined
   #isFollowing = false
   #isClosed = false
+  #isCut = false
+  /** What a peer's tail has brought up to there is not known to be what the log had; 0: all is. */
+  #unproven = 0
 
   constructor(parts: ReplicaParts) {
     this.#parts = parts
@@ -125,6 +131,46 @@ export class Replica {
     return id
   }
 
+  /** Whether what was applied here follows from the log: else reads must not rest on it. */
+  get isCurrent(): boolean {
+    return !this.#isCut && this.#unproven === 0
+  }
+
+  /** The last entry that was applied, as the log knows it. */
+  get place(): LogPlace {
+    return this.#applier.place
+  }
+
+  /**
+   * Applies what a peer has kept of the log, while this node is cut off from it. False: the entries do not follow on
+   * the last one here, or the store refuses.
+   */
+  takeTail(entries: readonly LogEntry[]): boolean {
+    const last = entries.at(-1)
+    if (!this.#isCut || this.#isClosed || last === undefined) return false
+    if (!continues(entries, this.applied)) return false
+    this.#unproven = last.index
+    this.#isFollowing = true
+    this.#applyAll(entries)
+    this.#isFollowing = false
+    return this.applied === last.index
+  }
+
+  /** Follows the log from behind the tail that was taken. What that has brought is proven by others' next beats. */
+  followAgain(): void {
+    if (this.#isCut && !this.#isClosed) this.#follow()
+  }
+
+  /** Takes what a tail has brought for what the log had: it is all there, and no other member is left to say so. */
+  accept(): void {
+    this.#unproven = 0
+  }
+
+  /** There is no tail for it: nothing more is applied. */
+  giveUp(): void {
+    this.#end()
+  }
+
   /** Applies transactions that change this node's own tables alone, here and now. Throws what the store throws. */
   applyLocal(transactions: readonly Transaction[]): readonly CommitOutcome[] {
     const { store, around } = this.#parts
@@ -169,11 +215,13 @@ export class Replica {
 
   #follow(): void {
     this.#followAt = undefined
+    this.#isCut = false
     this.#isFollowing = true
     this.#unfollow = this.#parts.log.follow(this.#applier.place, {
       onEntries: (entries) => this.#onEntries(entries),
       onCut: () => {
-        this.#end()
+        this.#stopFollowing()
+        this.#isCut = true
         this.#parts.listener.onCut()
       },
     })
@@ -186,6 +234,10 @@ export class Replica {
       this.#followAt = this.#parts.now()
       this.#parts.listener.onGap(first.index)
     }
+    this.#applyAll(entries)
+  }
+
+  #applyAll(entries: readonly LogEntry[]): void {
     let left = entries
     while (left.length > 0 && this.#isFollowing) {
       this.#guarded(() => {
@@ -206,12 +258,19 @@ export class Replica {
       if (it.control !== 'beat' || it.chain === undefined || done[at] !== true) continue
       const own = this.#applier.chainAt(it.chain.at)
       const { presentCount } = this.#applier
+      this.#prove(member, it.chain, own)
       const { isNew, isFenced } = this.#watch.hear(member, it.chain, own, presentCount)
       if (isNew) this.#parts.listener.onConflict(member, it.chain.at)
       if (!isFenced) continue
       this.#end()
       this.#parts.listener.onFenced(it.chain.at)
     }
+  }
+
+  /** A beat that the log itself has brought: its member has come to the same rows behind the tail. */
+  #prove(member: number, said: SaidChain, own: Uint8Array | undefined): void {
+    if (this.#isCut || member === this.#parts.member || own === undefined) return
+    if (said.at >= this.#unproven && Buffer.compare(said.hash, own) === 0) this.#unproven = 0
   }
 
   /** While the store refuses, nothing is applied; it all comes again. */

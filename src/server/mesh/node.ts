@@ -25,7 +25,7 @@ import { type OwnKeys, ownKeys } from './identity.ts'
 import { Listening } from './listening.ts'
 import type { OverviewParts } from './overview.ts'
 import { Upkeep } from './upkeep.ts'
-import { takeView, type ViewParts } from './view.ts'
+import { tailOf, takeView, type ViewParts } from './view.ts'
 
 /** Controls behind which members are others, or others take part. */
 const changesMembers: ReadonlySet<Control['control']> = new Set([
@@ -115,6 +115,7 @@ export class MeshRun {
       startGate: (run) => this.#startGate(run, member),
       onFault: (fault) => this.#onFault(fault),
       onSeen: (entries) => this.#onSeen(entries),
+      readTail: tailOf(listening.peers, this.#logger),
     }
   }
 

@@ -1,14 +1,18 @@
 /**
- * @module Takes the view of a peer, for a node that has none or cannot go on with its own: it is put in its place when
+ * @module Takes what a node lacks from its peers: the tail of the log, or the whole view, for a node that has none or cannot go on with its own: it is put in its place when
  * the store is opened the next time.
  */
 import { statfs } from 'node:fs/promises'
 import { MeshError } from '../../mesh/identity/problem.ts'
 import { type Peer, PeerClient, type PeerClientOptions } from '../../mesh/peers/client.ts'
+import type { Peers } from '../../mesh/peers/peers.ts'
+import { tailOfPeers } from '../../mesh/tail-of-peers.ts'
 import { metadataFolder } from '../../metadata/lmdb/folder.ts'
+import type { ReadTail } from '../../metadata/lmdb/log-tail.ts'
 import { SnapshotError } from '../../metadata/lmdb/snapshot/format.ts'
 import { receiveSnapshot } from '../../metadata/lmdb/snapshot/receive.ts'
 import type { Logger } from '../../observability/logger.ts'
+import { systemClock } from '../../runtime/clock.ts'
 
 /** Between two rounds, ms. */
 const againMs = 1_000
@@ -34,6 +38,24 @@ export async function takeView(parts: ViewParts): Promise<void> {
       if (await takeFrom(peer, parts)) return
     }
     await parts.pause(againMs)
+  }
+}
+
+/** What peers have kept of the log, those that are reached first. */
+export function tailOf(peers: Peers, logger: Logger): ReadTail {
+  const clients = () => {
+    const others = peers.members.filter(({ number }) => number !== peers.member)
+    const isOpen = (number: number) => (peers.links.open.includes(number) ? 0 : 1)
+    others.sort((a, b) => isOpen(a.number) - isOpen(b.number))
+    return others.map(({ number }) => peers.client(number))
+  }
+  const onRefused = (member: number, error: MeshError) => {
+    const fields = { event: 'mesh', from: member, reason: error.message }
+    logger.warn(fields, 'could not take the tail of the log from a peer; another one is asked')
+  }
+  return (place, upTo) => {
+    logger.info({ event: 'mesh', behind: place.index, upTo }, 'the log has left this node behind')
+    return tailOfPeers({ peers: clients, now: systemClock.monotonic, onRefused }, place, upTo)
   }
 }
 

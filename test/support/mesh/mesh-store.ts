@@ -9,10 +9,12 @@ import type { ServingSet } from '../../../src/mesh/serving.ts'
 import { startServing } from '../../../src/mesh/start-serving.ts'
 import { LmdbEnvironment } from '../../../src/metadata/lmdb/environment.ts'
 import { LogCommits } from '../../../src/metadata/lmdb/log-commits.ts'
+import type { ReadTail } from '../../../src/metadata/lmdb/log-tail.ts'
 import { LmdbMetadataStore } from '../../../src/metadata/lmdb/store.ts'
 import type { LogFault, LogSettings } from '../../../src/metadata/lmdb/worker/messages.ts'
 import { encodeBody, encodeEntry } from '../../../src/metadata/log/codec.ts'
 import { EtcdLog } from '../../../src/metadata/log/etcd/log.ts'
+import type { LogEntry } from '../../../src/metadata/log/port.ts'
 import { DATABASES, type DatabaseName } from '../../../src/metadata/schema.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { WorkerPool } from '../../../src/runtime/worker-pool.ts'
@@ -44,6 +46,8 @@ export async function foundLog(
   await log.close()
 }
 
+async function* nothing(): AsyncGenerator<readonly LogEntry[]> {}
+
 export class MeshStore {
   readonly member: number
   readonly folder: string
@@ -54,6 +58,8 @@ export class MeshStore {
   readonly #pool: WorkerPool
   serving: ServingSet | undefined
   boot = 0
+  /** What peers have kept of the log. */
+  readTail: ReadTail | undefined
 
   /** `all`: the nodes that hear of it; it joins them. */
   constructor(member: number, log: LogSettings, all: MeshStore[], folder?: string) {
@@ -86,6 +92,7 @@ export class MeshStore {
           onFault: (fault) => {
             this.faults.push(fault)
           },
+          readTail: (...of) => this.readTail?.(...of) ?? nothing(),
         },
         listener,
       )

@@ -7,6 +7,7 @@ import { systemClock } from '../../../runtime/clock.ts'
 import { toWorkerFailure } from '../../../runtime/worker-failure.ts'
 import { type Effect, effectsOf } from '../../effects.ts'
 import type { AppliedEntry, SeenEntry } from '../../entry.ts'
+import { CatchUp } from '../../log/catch-up.ts'
 import { type CopyNews, copyNewsOf, isCopyNews } from '../../log/copy-news.ts'
 import type { SequencedLog } from '../../log/port.ts'
 import { Replica, type ReplicaListener } from '../../log/replica.ts'
@@ -102,6 +103,7 @@ class LogWriter {
   /** Who wants to hear when an order of controls is over: by its number. */
   readonly #said = new Map<number, number>()
   readonly #copyNewsOf: (entry: AppliedEntry) => CopyNews
+  readonly #catchUp: CatchUp
   #isSilent = false
 
   constructor(
@@ -134,6 +136,13 @@ class LogWriter {
       keep: (entries) => this.#tail.append(entries),
       listener: this.#listener(),
     })
+    this.#catchUp = new CatchUp({
+      log,
+      replica: this.#replica,
+      ask: ({ index, token }, upTo) => this.#say({ kind: 'cut', place: { index, token }, upTo }),
+      onLost: () => this.#report({ is: 'cut' }),
+      now: () => systemClock.monotonic(),
+    })
     this.#say({ kind: 'ready', boot, applied: this.#replica.applied, sessions })
     this.#replica.start()
     void this.#compare()
@@ -159,6 +168,12 @@ class LogWriter {
       case 'truncate':
         this.#truncate(request.index)
         break
+      case 'tail':
+        this.#say({ kind: 'tail-taken', index: this.#catchUp.take(request.entries) })
+        break
+      case 'tail-end':
+        this.#catchUp.end(request.hasSome)
+        break
       default:
         throw new TypeError(`no such request: ${JSON.stringify(request)}`)
     }
@@ -166,6 +181,7 @@ class LogWriter {
 
   tick(): void {
     this.#replica.tick()
+    this.#catchUp.tick()
     const { isSilent } = this.#replica
     if (isSilent === this.#isSilent) return
     this.#isSilent = isSilent
@@ -175,6 +191,7 @@ class LogWriter {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#catchUp.close()
     try {
       this.#replica.close()
     } finally {
@@ -275,6 +292,8 @@ class LogWriter {
   }
 
   #askHead(id: number): void {
+    // Reads would wait for what comes from a peer, or rest on it before it is proven.
+    if (!this.#replica.isCurrent) return this.#say({ kind: 'head', id, index: undefined })
     this.#log.head().then(
       (index) => this.#say({ kind: 'head', id, index }),
       () => this.#say({ kind: 'head', id, index: undefined }),
@@ -285,7 +304,7 @@ class LogWriter {
     return {
       onApplied: (entries) => this.#onApplied(entries),
       onSettled: (settled) => this.#onSettled(settled),
-      onCut: () => this.#report({ is: 'cut' }),
+      onCut: () => this.#catchUp.onCut(),
       onRefused: () => this.#report({ is: 'refused' }),
       onConflict: (member, index) => this.#report({ is: 'conflict', member, index }),
       onFenced: (index) => this.#report({ is: 'fenced', index }),

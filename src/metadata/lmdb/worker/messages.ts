@@ -7,6 +7,7 @@ import type { Effect } from '../../effects.ts'
 import type { Control, SeenEntry } from '../../entry.ts'
 import type { CopyNews } from '../../log/copy-news.ts'
 import type { EtcdLogOptions } from '../../log/etcd/log.ts'
+import type { LogEntry, LogPlace } from '../../log/port.ts'
 import type { SessionRow } from '../../rows/mesh.ts'
 import type { CommitOutcome, Transaction } from '../../transaction.ts'
 
@@ -58,6 +59,10 @@ export type LogWriterRequest =
   | { readonly kind: 'endpoints'; readonly endpoints: readonly string[] }
   /** The log may forget what stands before this entry. */
   | { readonly kind: 'truncate'; readonly index: number }
+  /** What a peer has kept of the log, behind the last that was taken. */
+  | { readonly kind: 'tail'; readonly entries: readonly LogEntry[] }
+  /** Peers have no more. `hasSome`: some of it was taken. */
+  | { readonly kind: 'tail-end'; readonly hasSome: boolean }
 
 export type LogWriterReply =
   /** Follows the log from `applied` on. `sessions` by member, as they are stored. */
@@ -95,6 +100,10 @@ export type LogWriterReply =
   | { readonly kind: 'said'; readonly id: number }
   /** Undefined: the log cannot be asked. */
   | { readonly kind: 'head'; readonly id: number; readonly index: number | undefined }
+  /** The log has forgotten what stands behind `place`: a peer may have it, up to the entry of index `upTo`. */
+  | { readonly kind: 'cut'; readonly place: LogPlace; readonly upTo: number }
+  /** The last entry that was applied; undefined: what the peer has sent is of no use. */
+  | { readonly kind: 'tail-taken'; readonly index: number | undefined }
   /** Whether the log leaves an own entry unanswered for longer than usual. */
   | { readonly kind: 'silent'; readonly isSilent: boolean }
   | { readonly kind: 'fault'; readonly fault: LogFault }

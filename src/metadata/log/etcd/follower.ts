@@ -252,13 +252,15 @@ export class EtcdFollower {
   }
 }
 
+/** Whether its token is one of this engine. */
+export function isRevision({ token }: LogPlace): boolean {
+  return /^[1-9][0-9]{0,15}$/.test(token) && Number.isSafeInteger(Number(token))
+}
+
 /** The revision that a token stands for. Throws RangeError for one that is not of this engine. */
-export function revisionOf({ token }: LogPlace): number {
-  const revision = /^[1-9][0-9]{0,15}$/.test(token) ? Number(token) : 0
-  if (!Number.isSafeInteger(revision) || revision === 0) {
-    throw new RangeError(`not a place of a log in etcd: ${token.slice(0, 40)}`)
-  }
-  return revision
+export function revisionOf(place: LogPlace): number {
+  if (isRevision(place)) return Number(place.token)
+  throw new RangeError(`not a place of a log in etcd: ${place.token.slice(0, 40)}`)
 }
 
 function entryOf(kv: KeyValue): LogEntry {

@@ -10,7 +10,7 @@ import { connectEtcd } from './client.ts'
 import type { Connect, EtcdTls } from './connection.ts'
 import { Endpoints } from './endpoints.ts'
 import { EtcdError } from './errors.ts'
-import { EtcdFollower, type FollowerLink, revisionOf } from './follower.ts'
+import { EtcdFollower, type FollowerLink, isRevision, revisionOf } from './follower.ts'
 import { ENTRY_BYTES_MAX } from './limits.ts'
 import {
   METHODS,
@@ -147,6 +147,10 @@ export class EtcdLog implements SequencedLog {
     this.#followers.add(one)
     one.start()
     return () => one.stop()
+  }
+
+  isPlace(place: LogPlace): boolean {
+    return isRevision(place)
   }
 
   /** Resolves when etcd has forgotten the history before `place`; the entry at `place` itself may stay. */

@@ -439,3 +439,60 @@ describe('chains of others', () => {
     expect(heard.faults).toEqual([])
   })
 })
+
+describe('cut off from the log', () => {
+  const away = () => {
+    const it = presentNode()
+    it.log.follower!.onCut()
+    return it
+  }
+  const joins: Control = { control: 'member', member: 2, facts: factsOf('n2') }
+  const entryOf = (index: number, controls: readonly Control[], seq: number): LogEntry => {
+    const [body] = encodeBody({ controls, transactions: [] })
+    const bytes = encodeEntry({ member: 2, boot: 1, seq, piecesLeft: 0, body: body! })
+    return { index, token: String(index), bytes }
+  }
+
+  test('it applies a tail that follows on, and nothing else, and then follows from there', () => {
+    const { log, replica, heard } = away()
+    expect([heard.faults, replica.isCurrent]).toEqual([['cut'], false])
+    expect(replica.takeTail([entryOf(3, [joins, present], 1)])).toBe(false)
+    expect(replica.takeTail([entryOf(2, [joins, present], 1)])).toBe(true)
+    expect([replica.applied, replica.place.token]).toEqual([2, '2'])
+    replica.followAgain()
+    expect(log.places.at(-1)).toMatchObject({ index: 2, token: '2' })
+    // It is not cut off any more.
+    expect(replica.takeTail([entryOf(3, [present], 2)])).toBe(false)
+  })
+
+  test('what it took is believed when another member has come to the same rows behind it', () => {
+    const { log, replica } = away()
+    replica.takeTail([entryOf(2, [joins, present], 1)])
+    replica.followAgain()
+    const beat = (at: number, hash: Uint8Array): Control => {
+      return { control: 'beat', signal: 1, visible: 1, durable: 1, chain: { at, hash } }
+    }
+    expect(replica.isCurrent).toBe(false)
+    log.deliver(entryOf(3, [beat(1, replica.chainAt(1)!)], 2))
+    expect(replica.isCurrent, 'from before the tail').toBe(false)
+    log.deliver(entryOf(4, [beat(2, replica.chainAt(2)!)], 3))
+    expect(replica.isCurrent).toBe(true)
+  })
+
+  test('a tail that was none of this log puts the node out of the mesh', () => {
+    const { log, replica, heard } = away()
+    replica.takeTail([entryOf(2, [joins, present], 1)])
+    replica.followAgain()
+    const chain = { at: 2, hash: new Uint8Array(32) }
+    log.deliver(entryOf(3, [{ control: 'beat', signal: 1, visible: 1, durable: 1, chain }], 2))
+    expect(replica.isCurrent).toBe(false)
+    expect(heard.faults).toContain('fenced at 2')
+  })
+
+  test('without a tail nothing more is applied', () => {
+    const { replica } = away()
+    replica.giveUp()
+    expect(replica.takeTail([entryOf(2, [joins, present], 1)])).toBe(false)
+    expect(replica.applied).toBe(1)
+  })
+})
