@@ -77,3 +77,6 @@ export const DEFRAGMENTS_MAX = 3
 
 /** Below this share of its quota a member has room again. */
 export const ROOM_SHARE = 0.8
+
+/** Between two looks of the lead at the alarms of etcd, in ms. */
+export const SPACE_MS = 5_000

@@ -10,6 +10,7 @@ import type { LineLog } from './lines.ts'
 import { type EtcdMembers, endpointOf } from './members.ts'
 import type { ListedMember } from './messages.ts'
 import { type EtcdProgram, EtcdRefusedError } from './program.ts'
+import { SpaceWatch } from './space-watch.ts'
 import type { MeshMember } from './steps.ts'
 import { Voters } from './voters.ts'
 
@@ -30,12 +31,15 @@ export interface EtcdRoleOptions {
   readonly mesh: () => readonly MeshMember[]
   /** Where etcd is reached, as `host:port`, when that has changed. */
   readonly onEndpoints: (endpoints: readonly string[]) => void
+  /** Truncates the log as far as it may be. */
+  readonly truncate: () => Promise<void>
 }
 
 export class EtcdRole {
   readonly #options: EtcdRoleOptions
   readonly #time: Time
   readonly #voters: Voters
+  readonly #space: SpaceWatch
   #child: EtcdChild | undefined
   #endpoints = ''
   #voterUrls: ReadonlySet<string> = new Set()
@@ -54,6 +58,14 @@ export class EtcdRole {
         options.log.debug(fields, 'roles in etcd')
       },
     })
+    const { settings } = options
+    const quota = settings.quotaBytes === undefined ? {} : { quotaBytes: settings.quotaBytes }
+    this.#space = new SpaceWatch({ ...options, ...quota })
+  }
+
+  /** Whether etcd takes no entries for want of room, as far as this node has looked. */
+  get isFull(): boolean {
+    return this.#space.isFull
   }
 
   /** Whether the member of this node runs and answers. */
@@ -83,6 +95,7 @@ export class EtcdRole {
   /** From now on it looks at the list of members, again and again. */
   follow(): void {
     this.#voters.start()
+    this.#space.start()
     this.#schedule(0)
   }
 
@@ -95,11 +108,13 @@ export class EtcdRole {
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#stopTimer?.()
+    const { ended } = this.#space.stop()
     await this.#looking
     await this.#voters.stop()
     await this.#giveBack()
     await this.#child?.stop()
     this.#options.members.close()
+    await ended
   }
 
   /**

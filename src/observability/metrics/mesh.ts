@@ -11,6 +11,7 @@ export interface MeshReading {
   readonly servingMembers: number
   readonly reachedPeers: number
   readonly isEtcdUp: boolean
+  readonly isEtcdFull: boolean
   readonly states: ReadonlyMap<string, number>
   /** How often each was met since the start. */
   readonly faults: ReadonlyMap<string, number>
@@ -47,6 +48,7 @@ export function declareMeshMetrics(metrics: Metrics, read: () => MeshReading): v
   metrics.table('counter', 'fastregistry_mesh_stale_reads_total', staleHelp, [], () => [
     { labels: {}, value: read().staleReads },
   ])
+  one('etcd_full', 'Whether etcd takes no entries for want of room.', (it) => it.isEtcdFull)
   metrics.table('gauge', 'fastregistry_mesh_members', 'Members by state.', ['state'], () => {
     const { states } = read()
     return STATES.map((state) => ({ labels: { state }, value: states.get(state) ?? 0 }))

@@ -3,6 +3,7 @@
  */
 import type { Endpoint } from '../../admin/endpoint.ts'
 import { type MeshOverview, type MeshSources, meshEndpoints } from '../../admin/mesh-endpoints.ts'
+import type { EtcdRole } from '../../mesh/etcd/role.ts'
 import type { KeptIdentity } from '../../mesh/identity/kept.ts'
 import { etcdPeerUrl } from '../../mesh/membership/own-address.ts'
 import { allMembers, leadOf, sessionOf } from '../../mesh/membership/roster.ts'
@@ -20,7 +21,7 @@ export interface OverviewParts {
   /** Undefined: the writer is not up yet. */
   readonly set: () => ServingSet | undefined
   /** Of this node's etcd; undefined: it runs none. */
-  readonly etcd: () => { readonly state: string; readonly voters: ReadonlySet<string> } | undefined
+  readonly etcd: () => Pick<EtcdRole, 'isFull' | 'state' | 'voters'> | undefined
   /** How often each fault of the log was met since the start. */
   readonly faults: ReadonlyMap<LogFault['is'], number>
   /** Answers that were marked as stale. */
@@ -90,6 +91,7 @@ export function meshReadingOf(parts: OverviewParts): MeshReading {
     servingMembers: members.filter((it) => it.serving).length,
     reachedPeers: members.filter((it) => it.reached && it.number !== member).length,
     isEtcdUp: parts.etcd()?.state === 'serving',
+    isEtcdFull: parts.etcd()?.isFull === true,
     states,
     faults: parts.faults,
     staleReads: parts.staleReads(),

@@ -4,6 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ListedMember } from '../../../../src/mesh/etcd/messages.ts'
 import { freeSpace, type SpaceOptions } from '../../../../src/mesh/etcd/space.ts'
+import { SpaceWatch } from '../../../../src/mesh/etcd/space-watch.ts'
 import { EtcdError } from '../../../../src/metadata/log/etcd/errors.ts'
 import { FakeTime } from '../../../support/mesh/fake-time.ts'
 
@@ -125,4 +126,69 @@ test('an etcd that is not full is left alone', async () => {
   etcd.alarmed.clear()
   expect(await free(etcd)).toBe('well')
   expect(etcd.calls).toEqual([])
+})
+
+describe('the watch over it', () => {
+  function watched(etcd: FullEtcd) {
+    const time = new FakeTime()
+    const lines: string[] = []
+    const say = (level: string) => (_: object, message: string) => lines.push(`${level} ${message}`)
+    const watch = new SpaceWatch({
+      members: etcd.members,
+      isLead: () => etcd.isLead,
+      truncate: etcd.truncate,
+      quotaBytes: 100,
+      time,
+      log: { debug: say('debug'), warn: say('warn'), error: say('error') },
+    })
+    watch.start()
+    return { time, lines, watch }
+  }
+
+  test('makes room when there is an alarm, and says that etcd was full', async () => {
+    const etcd = new FullEtcd()
+    etcd.inUse = 50
+    const { time, lines, watch } = watched(etcd)
+    await time.advance(4_999)
+    expect([etcd.calls, watch.isFull]).toEqual([[], false])
+    await time.advance(1)
+    expect(etcd.calls).toEqual([...ALL, 'disarm 1', 'disarm 2'])
+    expect(lines).toEqual([
+      'warn etcd has no room for entries; the log is made shorter',
+      'warn etcd takes entries again',
+    ])
+    expect(watch.isFull).toBe(false)
+    watch.stop()
+  })
+
+  test('says that it stays full, and looks again', async () => {
+    const etcd = new FullEtcd()
+    etcd.inUse = 50
+    etcd.size = 90
+    const { time, lines, watch } = watched(etcd)
+    await time.advance(5_000)
+    expect([watch.isFull, lines.at(-1)]).toEqual([true, expect.stringContaining('stays full')])
+    etcd.size = 80
+    await time.advance(5_000)
+    expect([watch.isFull, lines.at(-1)]).toEqual([false, 'warn etcd takes entries again'])
+    await watch.stop().ended
+    etcd.calls.length = 0
+    await time.advance(60_000)
+    expect(etcd.calls).toEqual([])
+  })
+
+  test('goes on after a member that does not answer, and leaves all to the lead', async () => {
+    const etcd = new FullEtcd()
+    etcd.inUse = 50
+    etcd.fault = 'defragment 127.0.0.1:3'
+    const { time, watch } = watched(etcd)
+    await time.advance(5_000)
+    expect(watch.isFull).toBe(true)
+    etcd.fault = undefined
+    etcd.isLead = false
+    etcd.calls.length = 0
+    await time.advance(5_000)
+    expect([etcd.calls, watch.isFull]).toEqual([[], false])
+    watch.stop()
+  })
 })
