@@ -3,10 +3,14 @@
  * unwell: it serves what is named by its digest, and most of a mesh may be cut off at once.
  */
 import { type HealthCheck, HealthProblem } from '../observability/health.ts'
+import type { RoomState } from './room.ts'
 import type { ServingSet } from './serving.ts'
 
 /** `set` undefined: the writer of rows is not up yet. */
-export function conditionCheck(set: () => Pick<ServingSet, 'state'> | undefined): HealthCheck {
+export function conditionCheck(
+  set: () => Pick<ServingSet, 'state'> | undefined,
+  room: () => RoomState = () => 'enough',
+): HealthCheck {
   return {
     name: 'mesh',
     check: async () => {
@@ -17,9 +21,20 @@ export function conditionCheck(set: () => Pick<ServingSet, 'state'> | undefined)
         case 'closed':
           throw new HealthProblem('has no rows that it may answer from')
         case 'silent':
+          requireRoom(room())
           throw new HealthProblem('the log does not answer; tags and lists may be old', 'degraded')
         default:
       }
+      requireRoom(room())
     },
+  }
+}
+
+function requireRoom(room: RoomState): void {
+  if (room === 'full') {
+    throw new HealthProblem('its disk is full: rows stand still, and no write is taken', 'degraded')
+  }
+  if (room === 'short') {
+    throw new HealthProblem('its disk is short of room: tags and lists ask the log', 'degraded')
   }
 }

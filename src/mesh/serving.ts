@@ -42,6 +42,8 @@ export interface ServingParts {
   readonly isSilent: () => boolean
   /** The log's last entry (`SequencedLog.head`). */
   readonly head: () => Promise<number>
+  /** Whether the disk has little room: no write is to wait for this node then. */
+  readonly isShort?: () => boolean
   /** The last entry that a loss of power cannot take from this node. */
   readonly durable: () => number
   /** Tells the other members what reads show here. */
@@ -66,6 +68,8 @@ export class ServingSet implements ReadGate {
   readonly #lag = new Lag()
   /** How reads are answered, and asked to be: `barrier` for a while, too, when this node is slow. */
   #mode: ReadMode
+  /** As its pace allows it. */
+  #paced: ReadMode
   /** The last entry that was heard of, and that reads show. */
   #visible = 0
   /** The last entry that an earlier run has applied. */
@@ -93,6 +97,7 @@ export class ServingSet implements ReadGate {
   ) {
     this.#parts = parts
     this.#mode = parts.reads
+    this.#paced = parts.reads
     this.#visible = visible
     this.#before = visible
     this.#tickedAt = parts.now()
@@ -314,7 +319,8 @@ export class ServingSet implements ReadGate {
   /** A node that is slow answers nothing on its own before it says so: the others may stop waiting for it sooner. */
   #keepPace(now: number): void {
     if (this.#parts.reads === 'barrier' || this.#isClosed || this.#sent !== undefined) return
-    const mode = this.#lag.judge(this.#mode, this.#visible, now)
+    this.#paced = this.#lag.judge(this.#paced, this.#visible, now)
+    const mode = this.#parts.isShort?.() === true ? 'barrier' : this.#paced
     if (mode === this.#mode) return
     this.#mode = mode
     this.#leaseUntil = Number.NEGATIVE_INFINITY

@@ -18,7 +18,7 @@ export interface CatchUpParts {
   readonly log: Pick<SequencedLog, 'head' | 'isPlace'>
   readonly replica: Pick<
     Replica,
-    'accept' | 'applied' | 'followAgain' | 'giveUp' | 'isCurrent' | 'place' | 'takeTail'
+    'accept' | 'applied' | 'followAgain' | 'giveUp' | 'isProven' | 'place' | 'takeTail'
   >
   /** Asks for the entries behind `place`, up to the one of index `upTo`. */
   readonly ask: (place: LogPlace, upTo: number) => void
@@ -69,7 +69,7 @@ export class CatchUp {
     const { replica, now } = this.#parts
     if (this.#askAt !== undefined && now() >= this.#askAt) void this.#ask()
     if (this.#provenUntil === undefined) return
-    if (replica.isCurrent) this.#provenUntil = undefined
+    if (replica.isProven) this.#provenUntil = undefined
     else if (now() >= this.#provenUntil) void this.#judge()
   }
 

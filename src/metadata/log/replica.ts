@@ -63,6 +63,9 @@ export class Replica {
   #isFollowing = false
   #isClosed = false
   #isCut = false
+  #isHeld = false
+  /** Whether the store has refused what came last. */
+  #isStuck = false
   /** What a peer's tail has brought up to there is not known to be what the log had; 0: all is. */
   #unproven = 0
 
@@ -131,9 +134,28 @@ export class Replica {
     return id
   }
 
-  /** Whether what was applied here follows from the log: else reads must not rest on it. */
+  /** Whether what is applied here follows from the log, and what comes in it is: else no read can rest on it. */
   get isCurrent(): boolean {
+    return this.isProven && !this.#isHeld && !this.#isStuck
+  }
+
+  /** Whether all that was applied here is known to be of the log. */
+  get isProven(): boolean {
     return !this.#isCut && this.#unproven === 0
+  }
+
+  /** Whether nothing is applied for now. */
+  get isHeld(): boolean {
+    return this.#isHeld
+  }
+
+  /** Applies nothing more of the log, or goes on with it. What stands in it waits there. */
+  hold(isHeld: boolean): void {
+    if (isHeld === this.#isHeld) return
+    this.#isHeld = isHeld
+    if (this.#isCut || this.#isClosed) return
+    this.#stopFollowing()
+    this.#followAt = this.#parts.now()
   }
 
   /** The last entry that was applied, as the log knows it. */
@@ -191,7 +213,8 @@ export class Replica {
   tick(): void {
     if (this.#isClosed) return
     this.#sender.tick()
-    if (this.#followAt !== undefined && this.#parts.now() >= this.#followAt) this.#follow()
+    const isDue = this.#followAt !== undefined && this.#parts.now() >= this.#followAt
+    if (isDue && !this.#isHeld) this.#follow()
     this.#guarded(() => this.#applier.tick())
   }
 
@@ -242,6 +265,7 @@ export class Replica {
     while (left.length > 0 && this.#isFollowing) {
       this.#guarded(() => {
         const applied = this.#applier.apply(left)
+        this.#isStuck = false
         this.#parts.keep?.(left.slice(0, applied.length))
         left = left.slice(applied.length)
         this.#parts.listener.onApplied(applied)
@@ -278,6 +302,7 @@ export class Replica {
     try {
       work()
     } catch (error) {
+      this.#isStuck = true
       this.#stopFollowing()
       this.#followAt = this.#parts.now() + stuckMs
       this.#parts.listener.onStuck(error)

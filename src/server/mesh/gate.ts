@@ -6,6 +6,7 @@ import type { MeshConfig } from '../../config/config.ts'
 import { StaleReads } from '../../http/stale-reads.ts'
 import { conditionCheck } from '../../mesh/condition.ts'
 import type { PeerLinks } from '../../mesh/peers/links.ts'
+import { type RoomState, RoomWatch } from '../../mesh/room.ts'
 import type { ServingSet } from '../../mesh/serving.ts'
 import { startServing } from '../../mesh/start-serving.ts'
 import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
@@ -17,18 +18,39 @@ export class Gate {
   /** Undefined: tags and lists are refused while it is cut off. */
   readonly stale: StaleReads | undefined
   readonly #mesh: Pick<MeshConfig, 'reads' | 'readLeaseMs'>
+  readonly #room: RoomWatch
+  #freeBytes = () => Number.POSITIVE_INFINITY
   #set: ServingSet | undefined
   #forgetReports: (() => void) | undefined
 
-  constructor(mesh: Pick<MeshConfig, 'reads' | 'readLeaseMs' | 'staleReads'>) {
+  /** `reserveBytes`: what is to stay free on the disk. */
+  constructor(
+    mesh: Pick<MeshConfig, 'reads' | 'readLeaseMs' | 'staleReads'>,
+    reserveBytes: number,
+  ) {
     this.#mesh = mesh
+    this.#room = new RoomWatch(reserveBytes)
     this.stale = mesh.staleReads === 'serve' ? new StaleReads() : undefined
-    this.checks = [conditionCheck(() => this.#set)]
+    this.checks = [
+      conditionCheck(
+        () => this.#set,
+        () => this.#roomNow(),
+      ),
+    ]
   }
 
   /** Of the run of now; undefined: the writer is not up yet. */
   get set(): ServingSet | undefined {
     return this.#set
+  }
+
+  /** The store is open: from now on its disk is looked at. */
+  setRoom(room: { readonly freeBytes: number }): void {
+    this.#freeBytes = () => room.freeBytes
+  }
+
+  #roomNow(): RoomState {
+    return this.#room.judge(this.#freeBytes())
   }
 
   /** A run has begun. */
@@ -39,6 +61,7 @@ export class Gate {
       reads,
       leaseMs: readLeaseMs,
       clock: systemClock,
+      room: () => this.#roomNow(),
       report: (boot, visible) => links.report(boot, visible),
     })
     this.#forgetReports?.()

@@ -253,4 +253,25 @@ export const BREAKS = [
     replace: 'if (Buffer',
     guard: replica,
   },
+  {
+    what: 'mesh: writes wait for a node whose disk is short of room',
+    file: serving,
+    find: "this.#parts.isShort?.() === true ? 'barrier' : this.#paced",
+    replace: 'this.#paced',
+    guard: vitest('unit', 'test/unit/mesh/serving.test.ts'),
+  },
+  {
+    what: 'mesh: a node that is held goes on',
+    file: 'src/metadata/log/replica.ts',
+    find: 'if (isDue && !this.#isHeld) this.#follow()',
+    replace: 'if (isDue) this.#follow()',
+    guard: replica,
+  },
+  {
+    what: 'mesh: reads rest on rows that the store could not follow with',
+    file: 'src/metadata/log/replica.ts',
+    find: '&& !this.#isStuck',
+    replace: '',
+    guard: replica,
+  },
 ]

@@ -5,6 +5,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { RoomState } from '../../../src/mesh/room.ts'
 import type { ServingSet } from '../../../src/mesh/serving.ts'
 import { startServing } from '../../../src/mesh/start-serving.ts'
 import { LmdbEnvironment } from '../../../src/metadata/lmdb/environment.ts'
@@ -60,6 +61,8 @@ export class MeshStore {
   boot = 0
   /** What peers have kept of the log. */
   readTail: ReadTail | undefined
+  /** Of its disk. */
+  room: RoomState = 'enough'
 
   /** `all`: the nodes that hear of it; it joins them. */
   constructor(member: number, log: LogSettings, all: MeshStore[], folder?: string) {
@@ -85,6 +88,7 @@ export class MeshStore {
               reads: 'strict',
               leaseMs: 3_000,
               clock: systemClock,
+              room: () => this.room,
               report: (boot, visible) => this.#report(boot, visible),
             })
             return this.serving

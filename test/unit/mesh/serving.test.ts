@@ -26,7 +26,7 @@ function session(row: Partial<SessionRow> = {}): SessionRow {
 
 /** Member 1, with others that are present; its log is in the test's hands. */
 function member(others: readonly number[] = [2]) {
-  const state = { now: 0, head: 1, isSilent: false, asked: 0, hasLog: true }
+  const state = { now: 0, head: 1, isSilent: false, asked: 0, hasLog: true, isShort: false }
   const sent: Control[] = []
   const reported: number[] = []
   const set = new ServingSet(
@@ -44,6 +44,7 @@ function member(others: readonly number[] = [2]) {
         return state.hasLog ? Promise.resolve(state.head) : Promise.reject(new Error('silent'))
       },
       durable: () => 1,
+      isShort: () => state.isShort,
       report: (visible) => reported.push(visible),
     },
     1,
@@ -359,4 +360,24 @@ describe('how it is', () => {
     await conditionCheck(() => ({ state: 'asking' })).check()
     await conditionCheck(() => ({ state: 'serving' })).check()
   })
+})
+
+test('while its disk is short of room no write waits for it, and it is back with the room', async () => {
+  const { state, set, sent, see, comeIn } = member()
+  await comeIn()
+  expect(set.isServing).toBe(true)
+  state.isShort = true
+  state.now = 100
+  set.tick()
+  expect(sent.at(-1)).toMatchObject({ control: 'present', reads: 'barrier' })
+  // At once: the others may stop waiting sooner than this node sees it.
+  expect(set.isServing).toBe(false)
+  see(1, sent.at(-1))
+  expect([set.isServing, set.servingMembers]).toEqual([false, [2]])
+  state.isShort = false
+  state.now = 200
+  set.tick()
+  expect(sent.at(-1)).toMatchObject({ control: 'present', reads: 'strict' })
+  see(1, sent.at(-1))
+  expect([set.isServing, set.servingMembers]).toEqual([true, [2, 1]])
 })

@@ -6,7 +6,7 @@ import type { LogEntry } from '../../../../src/metadata/log/port.ts'
 const entry = (index: number): LogEntry => ({ index, token: `${index}`, bytes: Uint8Array.of(1) })
 
 function scene() {
-  const state = { now: 0, head: 9 as number | undefined, applied: 4, isCurrent: false }
+  const state = { now: 0, head: 9 as number | undefined, applied: 4, isProven: false }
   const done: string[] = []
   const catchUp = new CatchUp({
     log: {
@@ -20,8 +20,8 @@ function scene() {
       get applied() {
         return state.applied
       },
-      get isCurrent() {
-        return state.isCurrent
+      get isProven() {
+        return state.isProven
       },
       get place() {
         return { index: state.applied, token: `${state.applied}` }
@@ -54,7 +54,7 @@ test('it asks for what the log has, takes it in order, and follows again', async
   expect(catchUp.take([entry(8)])).toBeUndefined()
   catchUp.end(true)
   expect(done).toEqual(['ask 4 to 9', 'follow'])
-  state.isCurrent = true
+  state.isProven = true
   state.now = 120_000
   catchUp.tick()
   await turns()

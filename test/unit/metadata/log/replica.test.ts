@@ -496,3 +496,31 @@ describe('cut off from the log', () => {
     expect(replica.applied).toBe(1)
   })
 })
+
+test('a node that is held applies nothing, and goes on from where it was', () => {
+  const { log, replica, heard } = presentNode()
+  replica.hold(true)
+  expect([replica.isHeld, replica.isCurrent, log.follower]).toEqual([true, false, undefined])
+  heard.nowMs = 10_000
+  replica.tick()
+  expect(log.follower).toBeUndefined()
+  replica.hold(false)
+  replica.tick()
+  expect(log.places.at(-1)).toMatchObject({ index: 1 })
+  expect(replica.isCurrent).toBe(true)
+})
+
+test('no read rests on the rows while the store refuses what came', () => {
+  const { log, replica, disk, heard } = presentNode()
+  replica.submit(order(put('a')))
+  const entry = log.order()
+  disk.failure = Object.assign(new Error('full'), { code: 'ENOSPC' })
+  log.deliver(entry)
+  replica.tick()
+  expect([heard.faults, replica.isCurrent]).toEqual([['stuck'], false])
+  disk.failure = undefined
+  heard.nowMs = 1_000
+  replica.tick()
+  log.deliver(entry)
+  expect(replica.isCurrent).toBe(true)
+})
