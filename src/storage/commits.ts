@@ -7,7 +7,7 @@ import { DirectCommits, type StartCommits } from '../metadata/lmdb/commits.ts'
 import type { LmdbEnvironment } from '../metadata/lmdb/environment.ts'
 import { LogCommits, type LogCommitsParts } from '../metadata/lmdb/log-commits.ts'
 import { installSnapshot } from '../metadata/lmdb/snapshot/install.ts'
-import type { LogSettings } from '../metadata/lmdb/worker/messages.ts'
+import type { LogKept, LogSettings } from '../metadata/lmdb/worker/messages.ts'
 import type { WorkerPool } from '../runtime/worker-pool.ts'
 
 /** How the rows of a store are those of a mesh. */
@@ -15,6 +15,8 @@ export interface MeshOfStore extends Omit<LogCommitsParts, 'startWriter'> {
   /** The number of this node. */
   readonly member: number
   readonly log: LogSettings
+  /** How much the log keeps, and how much of it this node. Default: as `LogWriterSetup`. */
+  readonly kept?: LogKept
   /** Undefined: files of blobs are on the node alone that took them. */
   readonly blobs?: SharedBlobsMaker
 }
@@ -53,13 +55,14 @@ export function commitsOf(
     const setup = { path: metadataPath, isRelaxed: durability === 'relaxed' }
     return (listener) => new DirectCommits(() => writers.start(setup), listener)
   }
-  const { member, log, ...parts } = mesh
+  const { member, log, kept, ...parts } = mesh
   const setup = {
     path: metadataPath,
     log,
     member,
     bootFile: join(path, bootFileName),
     tail: tailFolder(path),
+    ...(kept && { kept }),
   }
   return (listener) => {
     return new LogCommits({ ...parts, startWriter: () => writers.start(setup) }, listener)

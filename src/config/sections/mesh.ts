@@ -138,6 +138,30 @@ export const MESH_SETTINGS = {
     doc: 'Program of etcd. Empty: `etcd` on the `PATH`.',
     since,
   }),
+  'mesh.log.data_dir': setting({
+    type: type.path(),
+    default: '',
+    doc: 'Folder for the etcd that this node runs, such as one on a fast disk of its own. Empty: below `storage.path`. Move it with the node, or let the node join again.',
+    since,
+  }),
+  'mesh.log.keep': setting({
+    type: type.size('1MiB', '256MiB'),
+    default: '64MiB',
+    doc: 'Entries that etcd keeps although all nodes have them. For a node that is away it keeps up to four times as much; one that lacks more takes the tail of the log from a peer.',
+    since,
+  }),
+  'mesh.log.tail': setting({
+    type: type.size('128MiB', '1TiB'),
+    default: '4GiB',
+    doc: 'Entries that this node keeps on its own disk, for peers that the log in etcd leaves behind. A node that lacks more takes the whole view of a peer.',
+    since,
+  }),
+  'mesh.log.compact': setting({
+    type: type.boolean(),
+    default: true,
+    doc: 'Let etcd forget entries that are not needed. `false` is for `mesh.log.endpoints` that others share: it is then compacted by its own rules.',
+    since,
+  }),
   'mesh.log.tls.ca': setting({
     type: type.path(),
     default: '',
@@ -163,6 +187,11 @@ export interface MeshLogConfig {
   readonly endpoints: readonly string[]
   /** Absolute, or empty. */
   readonly binary: string
+  /** Absolute, or empty. */
+  readonly dataDir: string
+  readonly keepBytes: number
+  readonly tailBytes: number
+  readonly compact: boolean
   /** Files; empty: none. */
   readonly tls: { readonly ca: string; readonly cert: string; readonly key: string }
 }
@@ -216,6 +245,10 @@ export function meshPart(values: MeshValues): MeshPart {
     log: {
       endpoints: values['mesh.log.endpoints'],
       binary: values['mesh.log.binary'],
+      dataDir: values['mesh.log.data_dir'],
+      keepBytes: values['mesh.log.keep'],
+      tailBytes: values['mesh.log.tail'],
+      compact: values['mesh.log.compact'],
       tls: {
         ca: values['mesh.log.tls.ca'],
         cert: values['mesh.log.tls.cert'],
@@ -250,6 +283,15 @@ export function meshContradictions(
     })
   }
   found.push(...secretContradictions(values))
+  const isOwn = values['mesh.log.endpoints'].length === 0
+  if (isOwn && !values['mesh.log.compact']) {
+    const message = 'an etcd that the nodes run would grow for ever; needs mesh.log.endpoints'
+    found.push({ key: 'mesh.log.compact', message })
+  }
+  if (!isOwn && values['mesh.log.data_dir'] !== '') {
+    const message = 'with mesh.log.endpoints this node runs no etcd'
+    found.push({ key: 'mesh.log.data_dir', message })
+  }
   const { 'mesh.log.tls.cert': cert, 'mesh.log.tls.key': key } = values
   if ((cert === '') !== (key === '')) {
     const [has, needs] = cert === '' ? ['key', 'cert'] : ['cert', 'key']

@@ -32,18 +32,10 @@ export function leadOf(rows: Rows): number | undefined {
     ?.number
 }
 
-/** Entries that the log keeps although all have them, about 64 MiB; and at most, whoever lacks them. */
-const keptMin = 20_000
-const keptMax = 4 * keptMin
-
-/**
- * The entry up to which the log may forget: what all members have on their disks, and what one lacks that is away for
- * too long; it takes the tail or the view of a peer. Undefined: nothing.
- */
-export function truncatedAt(rows: Rows, visible: number): number | undefined {
+/** The least entry that a loss of power cannot take from some member that has not left; 0 without one. */
+export function leastDurable(rows: Rows): number {
   const durable = allMembers(rows)
     .filter(({ state }) => state !== 'left')
     .map(({ number }) => sessionOf(rows, number)?.durable ?? 0)
-  const index = Math.min(Math.max(Math.min(...durable), visible - keptMax), visible - keptMin)
-  return index > 0 ? index : undefined
+  return durable.length === 0 ? 0 : Math.min(...durable)
 }

@@ -36,8 +36,13 @@ export interface RunOfLog {
   readonly durable: () => number
   /** Where the log is reached too. */
   readonly addEndpoints: (endpoints: readonly string[]) => void
-  /** The log may forget what stands before this entry; it is left as it is when that cannot be done now. */
-  readonly truncate: (index: number) => void
+  /** Whether nothing more is applied for now: the disk has no room for it. */
+  readonly hold: (isHeld: boolean) => void
+  /**
+   * The log may forget what all members have, up to the last entry that is on all their disks; it is left as it is
+   * when that cannot be done now.
+   */
+  readonly truncate: (durable: number) => void
 }
 
 export interface LogCommitsParts {
@@ -209,8 +214,11 @@ export class LogCommits implements Commits {
       addEndpoints: (endpoints) => {
         this.#writer.post({ kind: 'endpoints', endpoints })
       },
-      truncate: (index) => {
-        this.#writer.post({ kind: 'truncate', index })
+      hold: (isHeld) => {
+        this.#writer.post({ kind: 'hold', isHeld })
+      },
+      truncate: (durable) => {
+        this.#writer.post({ kind: 'truncate', durable })
       },
     }
     this.#parts.onRun?.(run)

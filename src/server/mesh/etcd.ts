@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
-import type { MeshConfig } from '../../config/config.ts'
+import type { Config, MeshConfig } from '../../config/config.ts'
 import type { EtcdMemberSettings } from '../../mesh/etcd/flags.ts'
 import { MemberFolder } from '../../mesh/etcd/folder.ts'
 import { EtcdMembers } from '../../mesh/etcd/members.ts'
@@ -37,8 +37,17 @@ export function etcdEndpoint(advertise: string): string {
   return portAfter(advertise, 2)
 }
 
-export function etcdFolder(storagePath: string): string {
-  return join(storagePath, 'mesh', 'etcd')
+/**
+ * Where this node's etcd is. In a folder that was named for it each membership has its own: what a store has left
+ * behind in another mesh is not taken for part of this one.
+ */
+export function etcdFolder(
+  { storage, mesh }: Pick<Config, 'mesh' | 'storage'>,
+  { cluster, member }: { readonly cluster: string; readonly member: number },
+): string {
+  const dataDir = mesh?.log.dataDir ?? ''
+  if (dataDir !== '') return join(dataDir, `${cluster}-${member}`)
+  return join(storage.path, 'mesh', 'etcd')
 }
 
 /** Whether this node has had a member of etcd before. */
@@ -64,7 +73,9 @@ export async function makeEtcdRole(
   { log: { binary } }: MeshConfig,
   own: OwnEtcd,
   endpoints: readonly string[],
-  parts: Pick<EtcdRoleOptions, 'isLead' | 'mesh' | 'onEndpoints'> & { readonly logger: Logger },
+  parts: Pick<EtcdRoleOptions, 'isLead' | 'mesh' | 'onEndpoints' | 'truncate'> & {
+    readonly logger: Logger
+  },
 ): Promise<EtcdRole> {
   const { logger, ...rest } = parts
   const program = await findProgram({ binary, path: process.env['PATH'] ?? '' })

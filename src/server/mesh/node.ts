@@ -78,7 +78,7 @@ export class MeshRun {
     if (signal?.aborted === true) this.#closing.abort()
     this.#config = config
     this.#mesh = mesh
-    this.#gate = new Gate(mesh)
+    this.#gate = new Gate(mesh, config.storage.reserveMb * 1024 * 1024)
     this.#logger = logger
     this.#folder = new IdentityFolder(join(config.storage.path, 'mesh'))
     this.ended = new Promise((resolve) => {
@@ -106,9 +106,11 @@ export class MeshRun {
     this.#statements = new Statements(member, systemTime)
     const { tls } = await this.#logOptions()
     this.#endpoints = this.#isOwnEtcd ? identity.endpoints : this.#mesh.log.endpoints
-    const settings = { endpoints: [...this.#endpoints], cluster, identity: log }
+    const { compact, keepBytes, tailBytes } = this.#mesh.log
+    const settings = { endpoints: [...this.#endpoints], cluster, identity: log, compact }
     return {
       member,
+      kept: { keepBytes, tailBytes },
       log: tls === undefined ? settings : { ...settings, tls },
       peers: listening.peers,
       gate: this.#gate,
@@ -120,7 +122,8 @@ export class MeshRun {
   }
 
   /** The store is open: peers are answered from it from now on. */
-  async attach({ metadata }: Storage): Promise<void> {
+  async attach({ metadata, writer }: Storage): Promise<void> {
+    this.#gate.setRoom(writer.room)
     const { path, reserveMb } = this.#config.storage
     const upkeep = new Upkeep({
       metadata,
@@ -135,7 +138,6 @@ export class MeshRun {
       identity: () => this.#identity!,
       setIdentity: (identity) => this.#setIdentity(identity),
       run: () => this.#run,
-      visible: () => this.#gate.set?.visible ?? 0,
     })
     this.#upkeep = upkeep
     await upkeep.start()
@@ -149,7 +151,7 @@ export class MeshRun {
 
   /** What is reported of the mesh, from the opening of the store on. */
   overview(metadata: Storage['metadata']): OverviewParts {
-    const role = () => this.#role && { state: this.#role.state, voters: this.#role.voters }
+    const role = () => this.#role
     return {
       metadata,
       identity: () => this.#identity!,
@@ -193,7 +195,8 @@ export class MeshRun {
       listening,
       logger: this.#logger,
       foundEtcd: async (advertise, token) => {
-        await this.#makeRole(1, advertise, [etcdEndpoint(advertise)])
+        const endpoints = [etcdEndpoint(advertise)]
+        await this.#makeRole({ member: 1, advertise, endpoints, cluster: token })
         await this.#role!.found(token)
       },
       logOptions: () => this.#logOptions(),
@@ -213,24 +216,28 @@ export class MeshRun {
   }
 
   /** Before the store is opened: a majority of etcd may need this member to answer at all. */
-  async #startRole({ member, advertise, endpoints }: KeptIdentity): Promise<void> {
+  async #startRole(identity: KeptIdentity): Promise<void> {
     if (!this.#isOwnEtcd) return
-    await this.#makeRole(member, advertise, endpoints)
-    await this.#role!.resume(await hadMember(etcdFolder(this.#config.storage.path)))
+    await this.#makeRole(identity)
+    await this.#role!.resume(await hadMember(etcdFolder(this.#config, identity)))
   }
 
-  async #makeRole(member: number, advertise: string, endpoints: readonly string[]): Promise<void> {
+  async #makeRole(
+    of: Pick<KeptIdentity, 'advertise' | 'cluster' | 'endpoints' | 'member'>,
+  ): Promise<void> {
+    const { member, advertise, endpoints } = of
     const own = {
       member,
       advertise,
       bind: this.#mesh.bind,
-      folder: etcdFolder(this.#config.storage.path),
+      folder: etcdFolder(this.#config, of),
       files: this.#folder.files,
     }
     this.#role = await makeEtcdRole(this.#mesh, own, endpoints, {
       isLead: () => this.#upkeep?.isLead() === true,
       mesh: () => this.#upkeep?.etcdMembers() ?? [],
       onEndpoints: (now) => this.#onEndpoints(now),
+      truncate: async () => this.#upkeep?.truncate(),
       logger: this.#logger,
     })
   }

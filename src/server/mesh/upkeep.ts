@@ -8,7 +8,7 @@ import type { IdentityFolder, KeptIdentity } from '../../mesh/identity/kept.ts'
 import type { MeshSecrets } from '../../mesh/identity/secret.ts'
 import { Away } from '../../mesh/membership/away.ts'
 import { etcdPeerUrl } from '../../mesh/membership/own-address.ts'
-import { allMembers, isPresent, leadOf, truncatedAt } from '../../mesh/membership/roster.ts'
+import { allMembers, isPresent, leadOf, leastDurable } from '../../mesh/membership/roster.ts'
 import type { Statements } from '../../mesh/membership/statements.ts'
 import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
 import type { Logger } from '../../observability/logger.ts'
@@ -47,8 +47,6 @@ export interface UpkeepParts {
   readonly setIdentity: (identity: KeptIdentity) => Promise<void>
   /** Undefined: the writer is not up yet. */
   readonly run: () => RunOfLog | undefined
-  /** The last entry that reads here show. */
-  readonly visible: () => number
 }
 
 export class Upkeep {
@@ -84,7 +82,7 @@ export class Upkeep {
       endpoints: () => identity().endpoints,
     })
     this.#timers.push(
-      setInterval(() => this.#truncate(), truncateEveryMs),
+      setInterval(() => this.truncate(), truncateEveryMs),
       setInterval(() => this.#putOut(), lookEveryMs),
       setInterval(() => void this.#renew(), renewEveryMs),
     )
@@ -142,11 +140,10 @@ export class Upkeep {
     }
   }
 
-  #truncate(): void {
-    const { metadata, run, visible } = this.#parts
-    if (!this.isLead()) return
-    const index = truncatedAt(metadata, visible())
-    if (index !== undefined) run()?.truncate(index)
+  /** Lets the log forget what all have, when this node acts for all. */
+  truncate(): void {
+    const { metadata, run } = this.#parts
+    if (this.isLead()) run()?.truncate(leastDurable(metadata))
   }
 
   /** Never rejects: the next hour comes, and there are a thousand of them before it ends. */

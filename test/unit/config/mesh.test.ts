@@ -21,7 +21,15 @@ describe('a node of a mesh', () => {
       readLeaseMs: 3_000,
       staleReads: 'refuse',
       rebalanceAfterMs: 900_000,
-      log: { endpoints: [], binary: '', tls: { ca: '', cert: '', key: '' } },
+      log: {
+        endpoints: [],
+        binary: '',
+        dataDir: '',
+        keepBytes: 64 * 1024 ** 2,
+        tailBytes: 4 * 1024 ** 3,
+        compact: true,
+        tls: { ca: '', cert: '', key: '' },
+      },
     })
     expect(storage.inlineLimitBytes).toBe(16 * 1024)
   })
@@ -54,6 +62,14 @@ describe('a node of a mesh', () => {
     [
       `mesh: { enabled: true, secret: ${secret}, secret_file: /x }`,
       'mesh.secret: give either this or mesh.secret_file',
+    ],
+    [
+      'mesh: { enabled: true, log: { compact: false } }',
+      'mesh.log.compact: an etcd that the nodes run would grow for ever',
+    ],
+    [
+      'mesh: { enabled: true, log: { endpoints: ["127.0.0.1:2379"], data_dir: /x } }',
+      'mesh.log.data_dir: with mesh.log.endpoints this node runs no etcd',
     ],
     ['mesh: { enabled: true, secret: short }', 'mesh.secret: expected 16 bytes or more'],
     [

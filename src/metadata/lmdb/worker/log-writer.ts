@@ -13,6 +13,7 @@ import type { SequencedLog } from '../../log/port.ts'
 import { Replica, type ReplicaListener } from '../../log/replica.ts'
 import type { Settled } from '../../log/sender.ts'
 import { openTail, type Tail } from '../../log/tail/tail.ts'
+import { truncatedAt } from '../../log/truncation.ts'
 import { pathsOf } from '../../paths.ts'
 import type { PlaceRow, SessionRow } from '../../rows/mesh.ts'
 import { type CommitOutcome, isShared, type Transaction, withOwnBytes } from '../../transaction.ts'
@@ -25,6 +26,13 @@ const tickMs = 50
 
 /** Between two questions to a log that does not answer, ms. */
 const askAgainMs = 500
+
+const keptUsually = { keepBytes: 64 * 1024 ** 2, tailBytes: 4 * 1024 ** 3 }
+
+const noRoom = {
+  errno: 'ENOSPC',
+  message: 'the disk has no room for the rows of the mesh',
+}
 
 type Setup = Omit<LogWriterSetup, 'log'> & { readonly cluster: string }
 
@@ -95,6 +103,7 @@ class LogWriter {
   readonly #environment: LmdbEnvironment
   readonly #replica: Replica
   readonly #tail: Tail
+  readonly #keepBytes: number
   #isClosed = false
   /** By the number of the order. */
   readonly #waiting = new Map<number, Waiting>()
@@ -107,7 +116,7 @@ class LogWriter {
   #isSilent = false
 
   constructor(
-    { port, member, bootFile, tail, cluster }: Setup,
+    { port, member, bootFile, tail, cluster, kept = keptUsually }: Setup,
     environment: LmdbEnvironment,
     { log, identity }: { readonly log: SequencedLog; readonly identity: string },
   ) {
@@ -115,8 +124,10 @@ class LogWriter {
     this.#member = member
     this.#log = log
     this.#environment = environment
+    this.#keepBytes = kept.keepBytes
     this.#tail = openTail({
       folder: tail,
+      bytesMax: kept.tailBytes,
       identity,
       cluster,
       onFault: (error) => this.#report({ is: 'tail', message: String(error) }),
@@ -166,7 +177,10 @@ class LogWriter {
         this.#log.addEndpoints?.(request.endpoints)
         break
       case 'truncate':
-        this.#truncate(request.index)
+        this.#truncate(request.durable)
+        break
+      case 'hold':
+        this.#replica.hold(request.isHeld)
         break
       case 'tail':
         this.#say({ kind: 'tail-taken', index: this.#catchUp.take(request.entries) })
@@ -227,6 +241,11 @@ class LogWriter {
     const outcomes: Waiting['outcomes'] = all.map(() => undefined)
     const effects: Effect[] = []
     const local = all.filter((it) => !isShared(it))
+    // Its outcome would not be known for as long as nothing is applied.
+    if (this.#replica.isHeld && local.length < all.length) {
+      this.#say({ kind: 'failed', id, failure: noRoom })
+      return
+    }
     try {
       const applied = local.length === 0 ? [] : this.#replica.applyLocal(local)
       for (const [at, outcome] of applied.entries()) {
@@ -284,7 +303,12 @@ class LogWriter {
   }
 
   /** What is not in the tail here stays in the log: the next call comes. */
-  #truncate(index: number): void {
+  #truncate(durable: number): void {
+    const { firstIndex = 1, lastIndex = 0, sizeBytes } = this.#tail
+    const lately = { entries: lastIndex + 1 - firstIndex, bytes: sizeBytes }
+    const { applied } = this.#replica
+    const index = truncatedAt({ durable, applied, keepBytes: this.#keepBytes, lately })
+    if (index === undefined) return
     const found = this.#tail.read(index - 1, 1)
     const [entry] = found === 'cut' ? [] : found
     if (entry?.index !== index) return

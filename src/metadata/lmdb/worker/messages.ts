@@ -45,6 +45,14 @@ export interface LogWriterSetup {
   readonly bootFile: string
   /** Folder of what was applied last, for peers that the log leaves behind. */
   readonly tail: string
+  /** Default: 64 MiB and 4 GiB. */
+  readonly kept?: LogKept
+}
+
+/** How much the log keeps of what all have, and how much the tail of this node, bytes. */
+export interface LogKept {
+  readonly keepBytes: number
+  readonly tailBytes: number
 }
 
 export type LogWriterRequest =
@@ -57,8 +65,10 @@ export type LogWriterRequest =
   | { readonly kind: 'head'; readonly id: number }
   /** Where the log is reached too. */
   | { readonly kind: 'endpoints'; readonly endpoints: readonly string[] }
-  /** The log may forget what stands before this entry. */
-  | { readonly kind: 'truncate'; readonly index: number }
+  /** The log may forget what all have; `durable`: the last entry that is on all disks. */
+  | { readonly kind: 'truncate'; readonly durable: number }
+  /** Whether nothing more is applied for now. */
+  | { readonly kind: 'hold'; readonly isHeld: boolean }
   /** What a peer has kept of the log, behind the last that was taken. */
   | { readonly kind: 'tail'; readonly entries: readonly LogEntry[] }
   /** Peers have no more. `hasSome`: some of it was taken. */

@@ -1,6 +1,6 @@
-/** Who leads, and how far the log may be cut. */
-import { describe, expect, test } from 'vitest'
-import { leadOf, truncatedAt } from '../../../../src/mesh/membership/roster.ts'
+/** Who leads, and what all have. */
+import { expect, test } from 'vitest'
+import { leadOf, leastDurable } from '../../../../src/mesh/membership/roster.ts'
 import type { MemberState } from '../../../../src/metadata/rows/mesh.ts'
 import { factsOf } from '../../../support/mesh/member-facts.ts'
 
@@ -25,15 +25,8 @@ test('the lead is the first member that takes part and has not left', () => {
   expect(leadOf(rowsOf(['active', 0, 0]))).toBeUndefined()
 })
 
-describe('the log forgets', () => {
-  test('what all members have on their disks, but for the last 20,000 entries', () => {
-    expect(truncatedAt(rowsOf(['active', 1, 90_000], ['active', 1, 50_000]), 100_000)).toBe(50_000)
-    expect(truncatedAt(rowsOf(['active', 1, 100_000]), 100_000)).toBe(80_000)
-    expect(truncatedAt(rowsOf(['active', 1, 10_000]), 10_000)).toBeUndefined()
-  })
-
-  test('what one lacks that is away for more than 80,000 entries, and nothing of who has left', () => {
-    expect(truncatedAt(rowsOf(['active', 1, 200_000], ['active', 0, 5]), 200_000)).toBe(120_000)
-    expect(truncatedAt(rowsOf(['active', 1, 90_000], ['left', 0, 5]), 100_000)).toBe(80_000)
-  })
+test('the least that is on the disks is that of all members that have not left', () => {
+  expect(leastDurable(rowsOf(['active', 1, 90], ['active', 1, 50], ['active', 0, 70]))).toBe(50)
+  expect(leastDurable(rowsOf(['active', 1, 90], ['left', 0, 5]))).toBe(90)
+  expect(leastDurable(rowsOf())).toBe(0)
 })
