@@ -9,8 +9,9 @@ import { announceLoaded } from '../src/runtime/worker-thread.ts'
 announceLoaded()
 
 export default function write({ log, ...setup }: LogWriterSetup): Promise<void> {
-  const { cluster } = log
-  return writeThroughLog({ ...setup, cluster }, (identity) => {
+  const { cluster, level } = log
+  const of = level === undefined ? { cluster } : { cluster, level }
+  return writeThroughLog({ ...setup, ...of }, (identity) => {
     return new EtcdLog(identity === undefined ? log : { ...log, identity })
   })
 }

@@ -19,6 +19,8 @@ const memberSchema = v.object({
   visible: v.number(),
   applied: v.number(),
   durable: v.number(),
+  /** The newest rules of the log that its program knows; 0: none has come in yet. */
+  level: v.number(),
   /** Whether it takes part; whether pushes wait for its reads. */
   present: v.boolean(),
   serving: v.boolean(),
@@ -45,6 +47,8 @@ const meshSchema = v.object({
     /** Of this node's own etcd; absent with an etcd of others. */
     etcd: v.optional(v.string()),
   }),
+  /** The rules of the log that are in force. */
+  level: v.number(),
   members: v.array(memberSchema),
 })
 

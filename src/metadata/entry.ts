@@ -40,8 +40,21 @@ export type Control =
   | { readonly control: 'member'; readonly member: number; readonly facts: MemberFacts }
   /** A member is something else now. Undone when it has left, or there is none. */
   | { readonly control: 'state'; readonly member: number; readonly state: MemberState }
-  /** The run is here: it takes part from this index on. Its older runs, and what they sent late, count no more. */
-  | { readonly control: 'present'; readonly signal: number; readonly reads: ReadMode }
+  /**
+   * The run is here: it takes part from this index on. Its older runs, and what they sent late, count no more.
+   * `level`: the newest rules that its program knows; absent: 1.
+   */
+  | {
+      readonly control: 'present'
+      readonly signal: number
+      readonly reads: ReadMode
+      readonly level?: number
+    }
+  /**
+   * From the next entry on all apply by the rules of that level. Undone when they are in force, or when a member that
+   * has not left runs a program that does not know them.
+   */
+  | { readonly control: 'raise'; readonly level: number }
   /**
    * Still here, once a second. `visible`: the index that its reads show; `durable`: what a power loss cannot take;
    * `chain`: the hash over all entries up to one that it has applied (`log/chain.ts`).

@@ -14,6 +14,7 @@ import type { Transaction } from '../../src/metadata/transaction.ts'
 import { until } from '../support/in-process.ts'
 import { EtcdCluster, etcdVersion, needEtcd } from '../support/mesh/etcd.ts'
 import { checkLinearizable } from '../support/mesh/linearizable.ts'
+import { factsOf } from '../support/mesh/member-facts.ts'
 import { foundLog, MeshStore } from '../support/mesh/mesh-store.ts'
 import { HistoryRecorder } from '../support/mesh/register-history.ts'
 import { SeededRandom } from '../support/mesh/seeded-random.ts'
@@ -357,6 +358,43 @@ test('no write waits for a node whose disk is full; it takes none, and is back w
   expect(await readTag(full, 't9')).toBe('v39')
   expect(full.faults).toEqual([])
   expect([...full.rows()].length).toBe([...other.rows()].length)
+})
+
+test('an older and a newer program are one mesh until all are newer; then the older one is refused', async () => {
+  const settings = await start(1)
+  const [older] = nodes as [MeshStore]
+  const newer = { ...settings, level: 2 }
+  await older.store.commit(moveTag('t', 'v1'))
+  await older.close()
+  const one = new MeshStore(1, newer, nodes, older.folder)
+  await one.serves()
+  const join = { control: 'member', member: 2, facts: factsOf('n2') } as const
+  one.run!.submit([join])
+  const two = new MeshStore(2, settings, nodes)
+  await two.serves()
+  const level = () => one.store.get('cluster', 'settings')?.level ?? 1
+
+  // Both write, and both come to the same.
+  await two.store.commit(moveTag('t', 'v2'))
+  one.run!.submit([{ control: 'raise', level: 2 }])
+  await one.store.commit(moveTag('t', 'v3'))
+  expect([await readTag(two, 't'), level()]).toEqual(['v3', 1])
+  await until(() => one.serving!.visible === two.serving!.visible)
+  expect([...one.rows()]).toEqual([...two.rows()])
+
+  await two.close()
+  const next = new MeshStore(2, newer, nodes, two.folder)
+  await next.serves()
+  one.run!.submit([{ control: 'raise', level: 2 }])
+  await next.store.commit(moveTag('t', 'v4'))
+  expect([await readTag(one, 't'), level()]).toEqual(['v4', 2])
+  await until(() => (next.store.get('cluster', 'settings')?.level ?? 1) === 2)
+
+  await next.close()
+  const back = new MeshStore(2, settings, nodes, two.folder)
+  await until(() => back.faults.length > 0)
+  expect(back.faults).toEqual([{ is: 'outdated', level: 2 }])
+  await expect(back.store.fresh()).rejects.toMatchObject({ kind: 'LOG_SILENT' })
 })
 
 describe('a log that is not the one that was followed', () => {

@@ -11,9 +11,6 @@ import type { JoinGrant } from '../peers/join/messages.ts'
 import type { MeshMember } from '../peers/peers.ts'
 import { splitAddress } from './own-address.ts'
 
-/** The rules of the log that this program knows: raised when nodes of before would come to other rows. */
-export const meshLevel = 1
-
 /** Attempts at a number before the node has to ask again. */
 const attemptsMax = 10
 
@@ -23,6 +20,8 @@ export interface AdmissionParts {
   readonly member: number
   /** All that were ever members, as the log has them now. */
   readonly members: () => readonly MeshMember[]
+  /** The rules of the log that are in force. */
+  readonly level: () => number
   /** Says something in the log (`Statements`). */
   readonly say: (control: Control) => Promise<boolean>
   /** Throws a MeshError 'sealed' when the secret does not open its key. */
@@ -40,7 +39,7 @@ export function meshToJoin(parts: AdmissionParts): MeshToJoin {
   let last: Promise<unknown> = Promise.resolve()
   return {
     cluster: parts.cluster,
-    level: () => meshLevel,
+    level: parts.level,
     onJoin(node) {
       // One after the other: each sees the number of the one before.
       const next = last.then(() => admit(node, parts))

@@ -7,8 +7,9 @@
  * after a newer run has begun, is void: a node that was cut off for an hour moves no tag back.
  */
 import type { AppliedEntry, Control, Entry, EntryBody, EntryFate } from '../entry.ts'
+import { knownLevel, levelOf, levelOfRun, UnknownLevel } from '../level.ts'
 import type { RowAccess } from '../row-access.ts'
-import type { MemberRow, MemberState, SessionRow } from '../rows/mesh.ts'
+import type { ClusterRow, MemberRow, MemberState, SessionRow } from '../rows/mesh.ts'
 import type { Databases } from '../schema.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import { dropEndedPins, endPins } from './held.ts'
@@ -24,12 +25,15 @@ export interface EntryParts {
   readonly around?: Around | undefined
   /** Leave out what the entry orders: it cannot be applied. Its place in the session is taken all the same. */
   readonly isPoison?: boolean
+  /** The newest rules that the program knows. Default: as it is. */
+  readonly level?: number
 }
 
 const nothing: EntryBody = { controls: [], transactions: [] }
 
 /**
- * The caller holds one write transaction of the store around it. Throws when the entry cannot be applied: then
+ * The caller holds one write transaction of the store around it. Throws UnknownLevel before rules that the program does
+ * not know. Throws when the entry cannot be applied: then
  * the caller abandons the write transaction, and applies it again as poison.
  */
 export function applyEntry(
@@ -39,6 +43,7 @@ export function applyEntry(
   parts: EntryParts,
 ): AppliedEntry {
   const { member, boot, seq } = entry
+  const { level = knownLevel } = parts
   const session = rows.get('sessions', String(member)) as SessionRow | undefined
   const said = (fate: EntryFate, body = nothing, rest = { outcomes: [], done: [] } as Results) => ({
     index,
@@ -72,7 +77,7 @@ export function applyEntry(
     return said('kept')
   }
   dropPieces(rows, member)
-  const done = body.controls.map((control) => runControl(rows, index, entry, control))
+  const done = body.controls.map((it) => runControl(rows, index, entry, it, level))
   const transactions =
     parts.withLocal === undefined ? body.transactions : body.transactions.map(parts.withLocal)
   const outcomes = applyTogether(rows, [transactions], parts.around)[0]!
@@ -82,6 +87,10 @@ export function applyEntry(
 /** Whether a run that is not present says that it is: as a member, or as the one that it makes itself. */
 function comesIn(rows: RowAccess, member: number, body: EntryBody | undefined): boolean {
   if (!(body?.controls.some(({ control }) => control === 'present') ?? false)) return false
+  // Its program would come to other rows.
+  if (!body!.controls.every((it) => it.control !== 'present' || (it.level ?? 1) >= levelOf(rows))) {
+    return false
+  }
   const known = memberOf(rows, member)
   if (known !== undefined) return known.state !== 'left'
   return body!.controls.some((it) => it.control === 'member' && it.member === member)
@@ -143,8 +152,28 @@ function putState(rows: RowAccess, member: number, state: MemberState): boolean 
   return true
 }
 
+/** Whether it was done. Throws UnknownLevel when this program is not among those that may go on. */
+function raiseLevel(rows: RowAccess, level: number, known: number): boolean {
+  if (!Number.isSafeInteger(level) || level <= levelOf(rows)) return false
+  for (const key of rows.firstKeys('members', []) as string[]) {
+    const { state } = rows.get('members', key) as MemberRow
+    const session = rows.get('sessions', key) as SessionRow | undefined
+    if (state !== 'left' && levelOfRun(session) < level) return false
+  }
+  if (level > known) throw new UnknownLevel(level)
+  const row = rows.get('cluster', 'settings') as ClusterRow | undefined
+  rows.put('cluster', 'settings', { ...row, level })
+  return true
+}
+
 /** Whether it was done. */
-function runControl(rows: RowAccess, index: number, entry: Entry, it: Control): boolean {
+function runControl(
+  rows: RowAccess,
+  index: number,
+  entry: Entry,
+  it: Control,
+  known: number,
+): boolean {
   const { member, boot } = entry
   const session = rows.get('sessions', String(member)) as SessionRow
   switch (it.control) {
@@ -160,7 +189,9 @@ function runControl(rows: RowAccess, index: number, entry: Entry, it: Control): 
       const presentAt = session.presentAt > 0 ? session.presentAt : index
       // It serves from here on, so all that is older is visible there.
       const seen = { beat: index, visible: index }
-      putSession(rows, member, { ...session, presentAt, reads: it.reads, ...seen })
+      const { level } = it
+      const of = level === undefined ? seen : { ...seen, level }
+      putSession(rows, member, { ...session, presentAt, reads: it.reads, ...of })
       const state = memberOf(rows, member)?.state
       if (state === 'joining' || state === 'out') putState(rows, member, 'active')
       return true
@@ -182,6 +213,8 @@ function runControl(rows: RowAccess, index: number, entry: Entry, it: Control): 
     case 'revoke':
       endPins(rows, member, it)
       return true
+    case 'raise':
+      return raiseLevel(rows, it.level, known)
     case 'lead':
       return takeLead(rows, it.job, { member, boot, index })
     case 'yield':

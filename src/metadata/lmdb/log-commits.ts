@@ -304,8 +304,16 @@ const tookBackMs = 500
 
 /** After these the writer applies nothing more. */
 function isFatal({ is }: LogFault): boolean {
-  return is === 'cut' || is === 'refused' || is === 'went-back' || is === 'fenced'
+  return fatal.has(is)
 }
+
+const fatal: ReadonlySet<LogFault['is']> = new Set([
+  'cut',
+  'refused',
+  'went-back',
+  'fenced',
+  'outdated',
+])
 
 function refuseUnknown(commits: readonly WaitingCommit[]): void {
   if (commits.length === 0) return

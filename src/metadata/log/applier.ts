@@ -5,6 +5,7 @@
 import { applyEntry } from '../apply/entry.ts'
 import type { Around } from '../apply/transaction.ts'
 import type { AppliedEntry, Entry } from '../entry.ts'
+import { levelOf } from '../level.ts'
 import type { RowAccess } from '../row-access.ts'
 import type { PlaceRow, SessionRow } from '../rows/mesh.ts'
 import type { Transaction } from '../transaction.ts'
@@ -41,6 +42,8 @@ export interface ApplierParts {
   /** An entry that the program cannot apply was left out, here and everywhere. */
   readonly onPoison: (index: number, error: unknown) => void
   readonly around?: Around | undefined
+  /** The newest rules that the program knows. Default: as it is. */
+  readonly level?: number | undefined
 }
 
 interface Decoded {
@@ -83,6 +86,11 @@ export class Applier {
   /** The chain behind an entry; undefined when that is too long ago, or not applied yet. */
   chainAt(index: number): Uint8Array | undefined {
     return index === this.#place.index ? this.#place.chain : this.#chains.get(index)
+  }
+
+  /** The rules in force, up to here. */
+  get level(): number {
+    return levelOf(this.#rows)
   }
 
   /** How many members take part. */
@@ -176,6 +184,7 @@ export class Applier {
             withLocal: this.#parts.withLocal(entry),
             around: this.#parts.around,
             isPoison: one.isPoison === true,
+            ...(this.#parts.level !== undefined && { level: this.#parts.level }),
           })
     const log = this.#parts.identity
     chains.push({ log, index: it.index, token: it.token, chain: rows.end(applied) })

@@ -4,6 +4,7 @@
  */
 import { type Around, applyTogether } from '../apply/transaction.ts'
 import type { AppliedEntry } from '../entry.ts'
+import { knownLevel, UnknownLevel } from '../level.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import { Applier, type ReplicaStore } from './applier.ts'
 import { ChainWatch, type SaidChain } from './chain.ts'
@@ -32,6 +33,8 @@ export interface ReplicaListener {
   onConflict(member: number, index: number): void
   /** As many have other rows as could be a majority: nothing here can be believed. It has ended. */
   onFenced(index: number): void
+  /** The rules in force are not known to this program. It has ended. */
+  onOutdated(level: number): void
   /** Entries came that do not follow on the last one: they were dropped, and are asked for again. */
   onGap(index: number): void
 }
@@ -48,6 +51,8 @@ export interface ReplicaParts {
   /** Monotonic, ms. */
   readonly now: () => number
   readonly around?: Around
+  /** The newest rules that the program knows. Default: as it is. */
+  readonly level?: number | undefined
   /** Takes entries that were applied, for peers that the log leaves behind. */
   readonly keep?: (entries: readonly LogEntry[]) => void
 }
@@ -88,6 +93,7 @@ export class Replica {
       identity,
       now,
       around,
+      level: parts.level,
       onPoison: (index, error) => listener.onPoison(index, error),
       withLocal: (entry) => {
         const local = this.#sender.localOf(entry)
@@ -96,9 +102,20 @@ export class Replica {
     })
   }
 
-  /** Begins to follow the log. */
+  /** Begins to follow the log, by whose rules it has to be able to go. */
   start(): void {
-    this.#follow()
+    const { level } = this.#applier
+    if (level > this.#level) this.#outdated(level)
+    else this.#follow()
+  }
+
+  get #level(): number {
+    return this.#parts.level ?? knownLevel
+  }
+
+  #outdated(level: number): void {
+    this.#end()
+    this.#parts.listener.onOutdated(level)
   }
 
   /** The last entry that was applied here. */
@@ -128,6 +145,7 @@ export class Replica {
   submit(order: Order): number {
     const id = this.#nextId++
     const controls = order.controls.map((it) => {
+      if (it.control === 'present') return { ...it, level: this.#level }
       return it.control === 'beat' && this.applied > 0 ? { ...it, chain: this.#chain } : it
     })
     this.#sender.submit(id, { ...order, controls })
@@ -302,6 +320,7 @@ export class Replica {
     try {
       work()
     } catch (error) {
+      if (error instanceof UnknownLevel) return this.#outdated(error.level)
       this.#isStuck = true
       this.#stopFollowing()
       this.#followAt = this.#parts.now() + stuckMs

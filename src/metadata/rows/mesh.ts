@@ -33,7 +33,9 @@ export interface MemberRow extends MemberFacts {
 /** What is one for all members, whatever their configurations say. */
 export interface ClusterRow {
   /** How many members own a blob's file. */
-  readonly replicationFactor: number
+  readonly replicationFactor?: number
+  /** The rules in force (`level.ts`); absent: 1. */
+  readonly level?: number
 }
 
 /** A secret of the cluster, as all nodes keep it. */
@@ -55,6 +57,8 @@ export interface SessionRow {
   /** What its reads show, at least, and what a loss of power cannot take from it. */
   readonly visible: number
   readonly durable: number
+  /** The newest rules that its program knows (`level.ts`); absent: 1. */
+  readonly level?: number
 }
 
 /**

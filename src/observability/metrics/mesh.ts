@@ -27,6 +27,7 @@ const FAULTS = [
   'gap',
   'conflict',
   'fenced',
+  'outdated',
   'stuck',
   'poison',
 ]

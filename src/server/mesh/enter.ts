@@ -7,7 +7,7 @@ import { networkInterfaces } from 'node:os'
 import type { MeshConfig } from '../../config/config.ts'
 import { Authority } from '../../mesh/identity/authority.ts'
 import type { IdentityFolder, KeptFounding, KeptIdentity } from '../../mesh/identity/kept.ts'
-import { keyNameOf, meshLevel } from '../../mesh/membership/admission.ts'
+import { keyNameOf } from '../../mesh/membership/admission.ts'
 import { type FindParts, type FoundMesh, findMesh, foundersOf } from '../../mesh/membership/find.ts'
 import {
   findOwnAddress,
@@ -18,6 +18,7 @@ import {
 import type { Peer } from '../../mesh/peers/client.ts'
 import { joinRoute } from '../../mesh/peers/join/answer.ts'
 import { askToJoin, type Joined } from '../../mesh/peers/join/ask.ts'
+import { knownLevel } from '../../metadata/level.ts'
 import { encodeBody, encodeEntry } from '../../metadata/log/codec.ts'
 import { EtcdLog, type EtcdLogOptions } from '../../metadata/log/etcd/log.ts'
 import { systemTime } from '../../metadata/log/etcd/time.ts'
@@ -112,7 +113,7 @@ function find(all: EnterParts, vote: FindParts['vote']): Promise<FoundMesh | 'fo
   const { advertise } = own
   const { zone } = config
   const { publicKey } = key
-  const wish = { name, advertise, zone, weight, publicKey, level: meshLevel, hasData }
+  const wish = { name, advertise, zone, weight, publicKey, level: knownLevel, hasData }
   return findMesh({
     own,
     hasData,
@@ -193,14 +194,19 @@ function firstEntry({ name, own, config, weight, key }: EnterParts, sealed: Buff
   const [body] = encodeBody({
     controls: [
       { control: 'member', member: founderNumber, facts },
-      { control: 'present', signal: 0, reads: 'barrier' },
+      { control: 'present', signal: 0, reads: 'barrier', level: knownLevel },
     ],
     transactions: [
       {
         checks: [],
         changes: [
           { change: 'put', in: 'secrets', key: authorityName, row: { sealed } },
-          { change: 'put', in: 'cluster', key: 'settings', row: { replicationFactor } },
+          {
+            change: 'put',
+            in: 'cluster',
+            key: 'settings',
+            row: { replicationFactor, level: knownLevel },
+          },
         ],
       },
     ],

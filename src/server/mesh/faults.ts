@@ -34,6 +34,14 @@ export function accountOf(fault: LogFault): FaultAccount {
           'etcd was set back or replaced; see "What if etcd is lost for good?" in docs/mesh.md',
         end: 'failed',
       }
+    case 'outdated':
+      return {
+        level: 'error',
+        message:
+          `the mesh goes by rules of level ${fault.level}, which this program does not know: ` +
+          'install the version that the other nodes run, and start this one again',
+        end: 'failed',
+      }
     case 'fenced':
       return {
         level: 'error',

@@ -5,10 +5,12 @@ import type { Endpoint } from '../../admin/endpoint.ts'
 import { type MeshOverview, type MeshSources, meshEndpoints } from '../../admin/mesh-endpoints.ts'
 import type { EtcdRole } from '../../mesh/etcd/role.ts'
 import type { KeptIdentity } from '../../mesh/identity/kept.ts'
+import { levelOfRows } from '../../mesh/level-watch.ts'
 import { etcdPeerUrl } from '../../mesh/membership/own-address.ts'
 import { allMembers, leadOf, sessionOf } from '../../mesh/membership/roster.ts'
 import type { Peers } from '../../mesh/peers/peers.ts'
 import type { ServingSet } from '../../mesh/serving.ts'
+import { levelOfRun } from '../../metadata/level.ts'
 import type { LogFault } from '../../metadata/lmdb/worker/messages.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
 import type { MeshReading } from '../../observability/metrics/mesh.ts'
@@ -61,6 +63,7 @@ export function overviewOf({ metadata, identity, peers, set, etcd }: OverviewPar
       // What is applied is shown: a node that is slow with it does not take part for long.
       applied: shown,
       durable: session?.durable ?? 0,
+      level: levelOfRun(session),
       present: isPresent,
       serving: own?.servingMembers.includes(number) ?? false,
       voter: role?.voters.has(etcdPeerUrl(address)) ?? false,
@@ -75,6 +78,7 @@ export function overviewOf({ metadata, identity, peers, set, etcd }: OverviewPar
     visible: own?.visible ?? 0,
     stable: own?.stable ?? 0,
     log: { identity: log, endpoints: [...endpoints], ...(role && { etcd: role.state }) },
+    level: levelOfRows(metadata),
     members,
   }
 }

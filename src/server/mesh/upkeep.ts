@@ -6,6 +6,7 @@ import type { MeshMember as EtcdMeshMember } from '../../mesh/etcd/steps.ts'
 import { isRenewalDue, type MemberKey } from '../../mesh/identity/authority.ts'
 import type { IdentityFolder, KeptIdentity } from '../../mesh/identity/kept.ts'
 import type { MeshSecrets } from '../../mesh/identity/secret.ts'
+import { LevelWatch, levelOfRows } from '../../mesh/level-watch.ts'
 import { Away } from '../../mesh/membership/away.ts'
 import { etcdPeerUrl } from '../../mesh/membership/own-address.ts'
 import { allMembers, isPresent, leadOf, leastDurable } from '../../mesh/membership/roster.ts'
@@ -53,6 +54,7 @@ export class Upkeep {
   readonly #parts: UpkeepParts
   readonly #shared: SharedSecrets
   readonly #away: Away
+  readonly #level = new LevelWatch()
   readonly #timers: NodeJS.Timeout[] = []
 
   constructor(parts: UpkeepParts) {
@@ -77,6 +79,7 @@ export class Upkeep {
       secrets,
       identity: identity(),
       members: () => allMembers(metadata),
+      level: () => levelOfRows(metadata),
       say: (control) => statements.say(control),
       authority: () => this.#authority(),
       endpoints: () => identity().endpoints,
@@ -84,6 +87,7 @@ export class Upkeep {
     this.#timers.push(
       setInterval(() => this.truncate(), truncateEveryMs),
       setInterval(() => this.#putOut(), lookEveryMs),
+      setInterval(() => this.#raise(), lookEveryMs),
       setInterval(() => void this.#renew(), renewEveryMs),
     )
     void this.#renew()
@@ -138,6 +142,22 @@ export class Upkeep {
         () => undefined,
       )
     }
+  }
+
+  /** Newer rules are in force when all nodes have known them for a while: there is no way back then. */
+  #raise(): void {
+    const { metadata, statements, logger } = this.#parts
+    if (!this.isLead()) return this.#level.forget()
+    const level = this.#level.look(metadata, systemClock.monotonic())
+    if (level === undefined) return
+    // Said anew after a while, should the log not have taken it.
+    this.#level.forget()
+    statements.say({ control: 'raise', level }).then(
+      (isRaised) => {
+        if (isRaised) logger.info({ event: 'mesh', level }, 'the mesh goes by newer rules')
+      },
+      () => undefined,
+    )
   }
 
   /** Lets the log forget what all have, when this node acts for all. */

@@ -274,4 +274,32 @@ export const BREAKS = [
     replace: '',
     guard: replica,
   },
+  {
+    what: 'mesh: newer rules are in force before all programs know them',
+    file: applyEntry,
+    find: "if (state !== 'left' && levelOfRun(session) < level) return false",
+    replace: '',
+    guard: replica,
+  },
+  {
+    what: 'mesh: a program applies by rules that it does not know',
+    file: applyEntry,
+    find: 'if (level > known) throw new UnknownLevel(level)',
+    replace: '',
+    guard: replica,
+  },
+  {
+    what: 'mesh: a program of before comes in behind newer rules',
+    file: applyEntry,
+    find: '(it.level ?? 1) >= levelOf(rows)',
+    replace: 'true',
+    guard: replica,
+  },
+  {
+    what: 'mesh: a store of newer rules is followed by a program of before',
+    file: 'src/metadata/log/replica.ts',
+    find: 'if (level > this.#level) this.#outdated(level)',
+    replace: 'if (false) this.#outdated(level)',
+    guard: replica,
+  },
 ]

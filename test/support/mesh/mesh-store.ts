@@ -9,7 +9,7 @@ import type { RoomState } from '../../../src/mesh/room.ts'
 import type { ServingSet } from '../../../src/mesh/serving.ts'
 import { startServing } from '../../../src/mesh/start-serving.ts'
 import { LmdbEnvironment } from '../../../src/metadata/lmdb/environment.ts'
-import { LogCommits } from '../../../src/metadata/lmdb/log-commits.ts'
+import { LogCommits, type RunOfLog } from '../../../src/metadata/lmdb/log-commits.ts'
 import type { ReadTail } from '../../../src/metadata/lmdb/log-tail.ts'
 import { LmdbMetadataStore } from '../../../src/metadata/lmdb/store.ts'
 import type { LogFault, LogSettings } from '../../../src/metadata/lmdb/worker/messages.ts'
@@ -59,6 +59,7 @@ export class MeshStore {
   readonly #pool: WorkerPool
   serving: ServingSet | undefined
   boot = 0
+  run: RunOfLog | undefined
   /** What peers have kept of the log. */
   readTail: ReadTail | undefined
   /** Of its disk. */
@@ -83,6 +84,7 @@ export class MeshStore {
           startWriter: () => this.#pool.start({ path, log, member, bootFile, tail }),
           startGate: (run) => {
             this.boot = run.boot
+            this.run = run
             this.serving = startServing(run, {
               member,
               reads: 'strict',

@@ -95,6 +95,7 @@ export class PinNode {
           throw new Error(`${this.name} has other rows than ${member} behind ${index}`)
         },
         onFenced: () => undefined,
+        onOutdated: () => undefined,
         onGap: () => this.#network.onFault(`${this.name}: a gap`),
       },
     })

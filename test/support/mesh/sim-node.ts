@@ -114,6 +114,7 @@ export class SimNode {
           throw new Error(`${this.name} has other rows than ${member} behind ${index}`)
         },
         onFenced: () => undefined,
+        onOutdated: () => undefined,
         onGap: () => {
           this.gaps += 1
         },

@@ -19,7 +19,13 @@ import type { PlaceRow, SessionRow } from '../../rows/mesh.ts'
 import { type CommitOutcome, isShared, type Transaction, withOwnBytes } from '../../transaction.ts'
 import { nextBoot } from '../boot-number.ts'
 import { LmdbEnvironment } from '../environment.ts'
-import type { LogFault, LogWriterReply, LogWriterRequest, LogWriterSetup } from './messages.ts'
+import type {
+  LogFault,
+  LogSettings,
+  LogWriterReply,
+  LogWriterRequest,
+  LogWriterSetup,
+} from './messages.ts'
 import { timed } from './writer.ts'
 
 const tickMs = 50
@@ -34,7 +40,7 @@ const noRoom = {
   message: 'the disk has no room for the rows of the mesh',
 }
 
-type Setup = Omit<LogWriterSetup, 'log'> & { readonly cluster: string }
+type Setup = Omit<LogWriterSetup, 'log'> & Pick<LogSettings, 'cluster' | 'level'>
 
 /**
  * Writes until the port closes. `openLog` opens the log of the settings: the one of that identity, or for a store
@@ -116,7 +122,7 @@ class LogWriter {
   #isSilent = false
 
   constructor(
-    { port, member, bootFile, tail, cluster, kept = keptUsually }: Setup,
+    { port, member, bootFile, tail, cluster, level, kept = keptUsually }: Setup,
     environment: LmdbEnvironment,
     { log, identity }: { readonly log: SequencedLog; readonly identity: string },
   ) {
@@ -144,6 +150,7 @@ class LogWriter {
       boot,
       now: () => systemClock.monotonic(),
       around: timed,
+      level,
       keep: (entries) => this.#tail.append(entries),
       listener: this.#listener(),
     })
@@ -332,6 +339,7 @@ class LogWriter {
       onRefused: () => this.#report({ is: 'refused' }),
       onConflict: (member, index) => this.#report({ is: 'conflict', member, index }),
       onFenced: (index) => this.#report({ is: 'fenced', index }),
+      onOutdated: (level) => this.#report({ is: 'outdated', level }),
       onGap: (index) => this.#report({ is: 'gap', index }),
       onStuck: (error) => this.#report({ is: 'stuck', message: String(error) }),
       onPoison: (index, error) => this.#report({ is: 'poison', index, message: String(error) }),

@@ -30,10 +30,11 @@ export type MetadataWriterReply =
   | { readonly kind: 'failed'; readonly id: number; readonly failure: WorkerFailure }
 
 /** Which log it is. */
-export type LogSettings = Pick<
-  EtcdLogOptions,
-  'endpoints' | 'cluster' | 'identity' | 'tls' | 'compact'
->
+export interface LogSettings
+  extends Pick<EtcdLogOptions, 'endpoints' | 'cluster' | 'identity' | 'tls' | 'compact'> {
+  /** The newest rules of the log that are known (`level.ts`). Default: those of the program. */
+  readonly level?: number
+}
 
 /** The writer of a node of a mesh: what it commits goes through the log. */
 export interface LogWriterSetup {
@@ -129,5 +130,7 @@ export type LogFault =
   | { readonly is: 'conflict'; readonly member: number; readonly index: number }
   /** So many have that nothing here can be believed: nothing is written or answered any more. */
   | { readonly is: 'fenced'; readonly index: number }
+  /** The log has rules that this program does not know: nothing is written any more. */
+  | { readonly is: 'outdated'; readonly level: number }
   | { readonly is: 'stuck'; readonly message: string }
   | { readonly is: 'poison'; readonly index: number; readonly message: string }

@@ -75,7 +75,7 @@ function put(name: string): Transaction {
   return { checks: [], changes: [{ change: 'put', in: 'approvals', key: name, row: 1 }] }
 }
 
-function node(disk = new SimDisk(), boot = 1) {
+function node(disk = new SimDisk(), boot = 1, level?: number) {
   const log = new HeldLog()
   const heard = {
     applied: [] as AppliedEntry[],
@@ -90,6 +90,7 @@ function node(disk = new SimDisk(), boot = 1) {
     member: 1,
     boot,
     now: () => heard.nowMs,
+    level,
     listener: {
       onApplied: (entries) => heard.applied.push(...entries),
       onSettled: (settled) => heard.settled.push(settled),
@@ -99,6 +100,7 @@ function node(disk = new SimDisk(), boot = 1) {
       onRefused: () => heard.faults.push('refused'),
       onConflict: (member, index) => heard.faults.push(`conflict ${member} at ${index}`),
       onFenced: (index) => heard.faults.push(`fenced at ${index}`),
+      onOutdated: (level) => heard.faults.push(`outdated by ${level}`),
       onGap: (index) => heard.faults.push(`gap ${index}`),
     },
   })
@@ -523,4 +525,73 @@ test('no read rests on the rows while the store refuses what came', () => {
   replica.tick()
   log.deliver(entry)
   expect(replica.isCurrent).toBe(true)
+})
+
+describe('newer rules', () => {
+  const joins: Control = { control: 'member', member: 1, facts: factsOf('n1') }
+  const raise: Control = { control: 'raise', level: 2 }
+  const controls = (...all: Control[]) => ({ controls: all, transactions: [] })
+  const comeIn = (it: ReturnType<typeof node>) => {
+    it.replica.submit(controls(joins, present))
+    it.log.deliver(it.log.order())
+    return it
+  }
+  const levelOn = (disk: SimDisk) => (disk.get('cluster', 'settings') as { level?: number })?.level
+
+  test('are in force once the programs of all members know them', () => {
+    const { log, replica, disk, heard } = comeIn(node(new SimDisk(), 1, 2))
+    const facts = { control: 'member', member: 2, facts: factsOf('n2') } as const
+    replica.submit(controls(facts, raise))
+    log.deliver(log.order())
+    // Member 2 has not come in, so its program is not known.
+    expect([heard.settled.at(-1)!.done, levelOn(disk)]).toEqual([[true, false], undefined])
+    replica.submit(controls({ control: 'state', member: 2, state: 'left' }, raise, raise))
+    log.deliver(log.order())
+    expect([heard.settled.at(-1)!.done, levelOn(disk)]).toEqual([[true, true, false], 2])
+  })
+
+  test('are not in force while one program lacks them', () => {
+    const { log, replica, disk, heard } = comeIn(node())
+    replica.submit(controls(raise))
+    log.deliver(log.order())
+    expect([heard.settled.at(-1)!.done, levelOn(disk), heard.faults]).toEqual([
+      [false],
+      undefined,
+      [],
+    ])
+  })
+
+  test('end a program that does not know them, before it applies by them', () => {
+    const disk = new SimDisk()
+    const { log, replica } = comeIn(node(disk, 1, 2))
+    replica.submit(controls(raise))
+    const entry = log.order()
+    // The program of before, on the store of the newer one.
+    const old = node(disk, 2, 1)
+    old.log.deliver(entry)
+    expect([old.heard.faults, old.replica.applied, levelOn(disk)]).toEqual([
+      ['outdated by 2'],
+      1,
+      undefined,
+    ])
+    old.log.deliver(entry)
+    expect(old.heard.faults).toHaveLength(1)
+    // The newer one goes on from there; the older one does not even follow.
+    const again = node(disk, 3, 2)
+    again.log.deliver(entry)
+    expect(levelOn(disk)).toBe(2)
+    const late = node(disk, 4, 1)
+    expect([late.heard.faults, late.log.places]).toEqual([['outdated by 2'], []])
+  })
+
+  test('keep out a run that does not know them, whatever it says', () => {
+    const { log, replica, disk } = comeIn(node(new SimDisk(), 1, 2))
+    replica.submit(controls(raise))
+    log.deliver(log.order())
+    const [body] = encodeBody(controls({ ...present, level: 1 }))
+    const old = encodeEntry({ member: 1, boot: 2, seq: 1, piecesLeft: 0, body: body! })
+    log.deliver(log.order(old))
+    expect(disk.get('sessions', '1')).toMatchObject({ boot: 1, level: 2 })
+    expect(replica.applied).toBe(3)
+  })
 })
