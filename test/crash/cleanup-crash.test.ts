@@ -91,7 +91,7 @@ class Run {
       wire.close()
       const exitCode = await this.#registry.terminate()
       if (exitCode !== 0) throw new Violation(`a stop in order ended with ${exitCode}`)
-      const problems = await inspectStore(this.#registry.storage, new Set())
+      const problems = await inspectStore(this.#registry.storages, new Set())
       if (problems.length > 0) throw new Violation(problems.slice(0, 20).join('\n'))
       await this.#registry.restart()
     } catch (error) {

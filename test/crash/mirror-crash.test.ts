@@ -45,7 +45,8 @@ test(`mirrors through ${cycles} kills (seed ${seed})`, async () => {
     },
   })
   let client = new RegistryClient(registry.port)
-  const uploads = () => readdir(join(registry.storage, 'uploads'))
+  const uploads = async () =>
+    (await Promise.all(registry.storages.map((it) => readdir(join(it, 'uploads'))))).flat()
   try {
     // A local image of two of the same blobs: whatever the mirror does with its own, these stay.
     for (const bytes of [blobs[0]!, blobs[3]!]) await client.pushBlob('local/app', bytes)
@@ -106,7 +107,7 @@ test(`mirrors through ${cycles} kills (seed ${seed})`, async () => {
     expect(interrupted).toBeGreaterThan(0)
     client.close()
     await registry.terminate()
-    expect(await inspectStore(registry.storage, new Set())).toEqual([])
+    expect(await inspectStore(registry.storages, new Set())).toEqual([])
   } finally {
     client.close()
     await registry.stop()

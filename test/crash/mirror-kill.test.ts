@@ -19,7 +19,8 @@ test.each([1, 2, 3])('a fill that was killed is done again (%i)', async (seed) =
   const registry = await startRegistry({
     config: { mirrors: [{ name: 'hub', upstream: upstream.url }] },
   })
-  const uploads = () => readdir(join(registry.storage, 'uploads'))
+  const uploads = async () =>
+    (await Promise.all(registry.storages.map((it) => readdir(join(it, 'uploads'))))).flat()
   try {
     const url = `${registry.url}/v2/hub/app/blobs/${digest}`
     const cut = fetch(url).then((answer) => answer.arrayBuffer())

@@ -202,7 +202,7 @@ test(`${kills} kills in runs, seed ${seed}`, async () => {
     client.close()
     expect(await registry.terminate()).toBe(0)
     expect((await readStore(registry.storage)).missing).toEqual([])
-    expect(await inspectStore(registry.storage, new Set())).toEqual([])
+    expect(await inspectStore(registry.storages, new Set())).toEqual([])
     console.log(
       `MEASURED kills in runs of a sync: ${JSON.stringify({ tags: upstream.tags.size, ...seen })}`,
     )

@@ -36,6 +36,8 @@ export interface RunningRegistry {
   readonly port: number
   readonly pid: number
   readonly storage: string
+  /** Of each node; without a mesh the one above. */
+  readonly storages: readonly string[]
   /** SIGTERM, then wait. Resolves to the exit code; removes the temporary folder. */
   stop(): Promise<number | null>
   /** SIGTERM, then wait. Resolves to the exit code; the storage stays, for `restart()`. */
@@ -57,8 +59,18 @@ export function projectRoot(): string {
   return folder
 }
 
-/** Resolves when the server says that it listens; throws with its output when it does not. */
+/**
+ * Resolves when the server says that it listens; throws with its output when it does not. With `FASTREGISTRY_NODES=3`
+ * it is a mesh of so many nodes behind a balancer without a memory, so that whole suites run against one.
+ */
 export async function startRegistry(options: RegistryOptions = {}): Promise<RunningRegistry> {
+  const nodes = Number(process.env['FASTREGISTRY_NODES'] ?? 1)
+  if (nodes === 1) return startProcess(options)
+  return (await import('./mesh/balanced-nodes.ts')).startBalanced(options, nodes)
+}
+
+/** One process, always. */
+export async function startProcess(options: RegistryOptions = {}): Promise<RunningRegistry> {
   const work = await mkdtemp(join(tmpdir(), 'fastregistry-'))
   const storage = options.storage ?? join(work, 'storage')
   await mkdir(storage, { recursive: true })
@@ -88,6 +100,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Runn
     host,
     port: running.port,
     storage,
+    storages: [storage],
     get pid() {
       return running.child.pid ?? -1
     },

@@ -58,12 +58,12 @@ async function crashAndCheck(options: CycleOptions, trace: string[]): Promise<Cy
   const check = { model, wire, seed, isWhole: isLast }
   // At once: what was acknowledged is there before reconciliation is through.
   await checkAnswers(check)
-  const reconciliation = await reconciled(wire)
+  const reconciliation = await reconciled(wire, registry.storages.length)
   await checkSessions(check)
   wire.close()
   const exitCode = await registry.terminate()
   if (exitCode !== 0) throw new Violation(`a stop in order ended with ${exitCode}`)
-  const problems = await inspectStore(registry.storage, model.endedSessions)
+  const problems = await inspectStore(registry.storages, model.endedSessions)
   if (problems.length > 0) throw new Violation(`the store:\n${problems.slice(0, 20).join('\n')}`)
   await registry.restart()
   return { operations, reconciliation }
@@ -104,12 +104,15 @@ async function loadUntilKilled(
   return operations
 }
 
-async function reconciled(wire: Wire): Promise<Readonly<Record<string, unknown>>> {
+/** A balancer asks each of the nodes in turn. */
+async function reconciled(wire: Wire, nodes: number): Promise<Readonly<Record<string, unknown>>> {
   const deadline = performance.now() + reconciledWithinMs
+  let done = 0
   while (performance.now() < deadline) {
     const answer = await wire.ask('GET', '/admin/status', [200])
     const { reconciliation } = answer.json as { reconciliation: Record<string, unknown> }
-    if (reconciliation['state'] === 'done') return reconciliation
+    done = reconciliation['state'] === 'done' ? done + 1 : 0
+    if (done === nodes) return reconciliation
     if (reconciliation['state'] === 'failed') throw new Violation('reconciliation failed')
     await sleep(10)
   }

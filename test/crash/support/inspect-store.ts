@@ -12,12 +12,34 @@ import type { DatabaseName, Databases } from '../../../src/metadata/schema.ts'
 
 type Entry<N extends DatabaseName> = { key: Databases[N]['key']; row: Databases[N]['row'] }
 
-/** Everything that is wrong with the store, in words; nothing when it is whole. */
+/** Everything that is wrong with the stores of all nodes, in words; nothing when they are whole. */
 export async function inspectStore(
-  storage: string,
+  storages: readonly string[],
   endedSessions: ReadonlySet<string>,
 ): Promise<string[]> {
-  const paths = blobPaths(storage)
+  const files = storages.map((storage) => {
+    const { blobs, trash } = blobPaths(storage)
+    return { blobs: blobFiles(blobs), trash: blobFiles(trash) }
+  })
+  const problems: string[] = []
+  for (const storage of storages) {
+    const found = await inspectRows(storage, files, endedSessions)
+    problems.push(...(storages.length === 1 ? found : found.map((it) => `${storage}: ${it}`)))
+  }
+  return problems
+}
+
+/** Of one node: blobs' size by digest. */
+interface NodeFiles {
+  readonly blobs: ReadonlyMap<string, number>
+  readonly trash: ReadonlyMap<string, number>
+}
+
+async function inspectRows(
+  storage: string,
+  files: readonly NodeFiles[],
+  endedSessions: ReadonlySet<string>,
+): Promise<string[]> {
   const environment = new LmdbEnvironment(metadataFolder(storage), false)
   const read = <N extends DatabaseName>(database: N): Entry<N>[] => {
     return [...environment.entries(database, prefixRange([]))].map(
@@ -26,9 +48,9 @@ export async function inspectStore(
   }
   try {
     return [
-      ...inspectBlobs(paths, read('blobs'), read('blobBytes'), read('trash')),
+      ...inspectBlobs(files, read('blobs'), read('blobBytes'), read('trash')),
       ...inspectCandidates(read),
-      ...inspectUploads(paths.uploads, read('uploads'), endedSessions),
+      ...inspectUploads(blobPaths(storage).uploads, read('uploads'), endedSessions),
       ...inspectLinks(read('links'), read('holders'), read('blobs')),
       ...inspectManifests(read),
     ]
@@ -46,40 +68,52 @@ function blobFiles(folder: string): Map<string, number> {
   )
 }
 
-/** Bytes have a row, and rows their bytes; those that were swept, in the trash. */
+/** Bytes have a row, and rows their bytes on one node or more; those that were swept, in the trash. */
 function inspectBlobs(
-  paths: { readonly blobs: string; readonly trash: string },
+  nodes: readonly NodeFiles[],
   blobs: readonly Entry<'blobs'>[],
   blobBytes: readonly Entry<'blobBytes'>[],
   trash: readonly Entry<'trash'>[],
 ): string[] {
-  const files = blobFiles(paths.blobs)
-  const trashed = blobFiles(paths.trash)
   const inline = new Map(blobBytes.map(({ key, row }) => [String(key), row.byteLength]))
+  const filed = new Set<string>()
+  const trashed = new Set<string>()
+  const sizes = (digest: string, where: 'blobs' | 'trash'): number[] =>
+    nodes.map((node) => node[where].get(digest)).filter((size) => size !== undefined)
+  const isRight = (found: readonly number[], sizeBytes: number) =>
+    found.length > 0 && found.every((size) => size === sizeBytes)
   const problems: string[] = []
   for (const { key, row } of blobs) {
-    const place = row.place === 'file' ? files : inline
-    const actual = place.get(key)
-    if (actual !== row.sizeBytes) {
-      problems.push(`row of ${key} says ${row.sizeBytes} bytes ${row.place}, there are ${actual}`)
+    const inlined = inline.get(key)
+    const found =
+      row.place === 'file' ? sizes(key, 'blobs') : inlined === undefined ? [] : [inlined]
+    if (!isRight(found, row.sizeBytes)) {
+      problems.push(`row of ${key} says ${row.sizeBytes} bytes ${row.place}, there are ${found}`)
     }
-    place.delete(key)
+    if (row.place === 'file') filed.add(key)
+    else inline.delete(key)
   }
   const present = new Set(blobs.map(({ key }) => String(key)))
   for (const { key, row } of trash) {
     // A blob that was pushed again is whole by itself; a file that could not be moved is in place.
     const isBack = present.has(key)
-    const actual = row.place === 'inline' ? inline.get(key) : (trashed.get(key) ?? files.get(key))
-    if (!isBack && actual !== row.sizeBytes) {
-      problems.push(`trash of ${key} says ${row.sizeBytes} bytes, there are ${actual}`)
+    const moved = [...sizes(key, 'trash'), ...sizes(key, 'blobs')]
+    const inlined = inline.get(key)
+    const found = row.place === 'inline' ? (inlined === undefined ? [] : [inlined]) : moved
+    if (!isBack && !isRight(found, row.sizeBytes)) {
+      problems.push(`trash of ${key} says ${row.sizeBytes} bytes, there are ${found}`)
     }
-    trashed.delete(key)
+    trashed.add(key)
     if (isBack) continue
     if (row.place === 'inline') inline.delete(key)
-    else files.delete(key)
+    else filed.add(key)
   }
-  for (const digest of files.keys()) problems.push(`file of ${digest} has no row`)
-  for (const digest of trashed.keys()) problems.push(`${digest} is in the trash without a row`)
+  const without = (where: 'blobs' | 'trash', named: ReadonlySet<string>) =>
+    nodes.flatMap((node) => [...node[where].keys()].filter((digest) => !named.has(digest)))
+  for (const digest of without('blobs', filed)) problems.push(`file of ${digest} has no row`)
+  for (const digest of without('trash', trashed)) {
+    problems.push(`${digest} is in the trash without a row`)
+  }
   for (const digest of inline.keys()) problems.push(`inline bytes of ${digest} have no row`)
   return problems
 }

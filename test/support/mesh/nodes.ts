@@ -7,7 +7,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { RegistryClient } from '../registry-client.ts'
-import { type RunningRegistry, startRegistry } from '../start-registry.ts'
+import { type RunningRegistry, startProcess } from '../start-registry.ts'
 
 /** The internal port of a node, with the two behind it for etcd. */
 export async function meshPorts(count: number): Promise<readonly number[]> {
@@ -36,6 +36,9 @@ export interface NodeOptions {
   readonly config?: Record<string, unknown>
   /** A folder that is there already. */
   readonly storage?: string
+  /** Default node. */
+  readonly engine?: 'auto' | 'uws' | 'node'
+  readonly env?: Readonly<Record<string, string>>
 }
 
 export class MeshProcess {
@@ -58,7 +61,9 @@ export class MeshProcess {
       ...options.config,
       mesh: { enabled: true, bind: `127.0.0.1:${port}`, ...options.mesh },
     }
-    return new MeshProcess(port, storage, await startRegistry({ config, storage, engine: 'node' }))
+    const { engine = 'node', env } = options
+    const registry = await startProcess({ config, storage, engine, ...(env && { env }) })
+    return new MeshProcess(port, storage, registry)
   }
 
   get address(): string {

@@ -54,7 +54,8 @@ export class RoundRobin {
     })
     asked.on('error', () => {
       if (res.headersSent) res.destroy()
-      else res.writeHead(502).end()
+      // As of a process that was killed: a 502 would be an answer.
+      else res.socket?.destroy()
     })
     asked.on('response', (answer) => {
       answer.on('error', () => res.destroy())
