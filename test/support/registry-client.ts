@@ -35,10 +35,12 @@ export interface Descriptor {
 
 export class RegistryClient {
   readonly port: number
+  readonly #host: string
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 64 })
 
-  constructor(port: number) {
+  constructor(port: number, host = '127.0.0.1') {
     this.port = port
+    this.#host = host
   }
 
   request(method: string, target: string, options: RequestOptions = {}): Promise<Answer> {
@@ -51,7 +53,7 @@ export class RegistryClient {
         : { 'Content-Length': length }
     return new Promise((resolve, reject) => {
       const outgoing = send({
-        host: '127.0.0.1',
+        host: this.#host,
         port: this.port,
         agent: this.#agent,
         method,

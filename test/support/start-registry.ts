@@ -26,6 +26,8 @@ export interface RegistryOptions {
   /** A storage folder that outlives `stop()`. Without it a temporary one is made and removed. */
   readonly storage?: string
   readonly env?: Readonly<Record<string, string>>
+  /** Where it runs and listens. Default: here, on 127.0.0.1. */
+  readonly machine?: { readonly namespace: string; readonly host: string }
 }
 
 export interface RunningRegistry {
@@ -76,11 +78,14 @@ export async function startProcess(options: RegistryOptions = {}): Promise<Runni
   await mkdir(storage, { recursive: true })
   const configFile = join(work, 'config.yaml')
   const lines: string[] = []
-  const host = '127.0.0.1'
+  const { machine } = options
+  const host = machine?.host ?? '127.0.0.1'
+  const program = [process.execPath, cliPath(), 'serve', '--config', configFile]
+  if (machine !== undefined) program.unshift('ip', 'netns', 'exec', machine.namespace)
 
   const start = async (wantedPort: number): Promise<{ child: ChildProcess; port: number }> => {
     await writeFile(configFile, configText(options, storage, `${host}:${wantedPort}`))
-    const child = spawn(process.execPath, [cliPath(), 'serve', '--config', configFile], {
+    const child = spawn(program[0]!, program.slice(1), {
       cwd: work,
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -89,7 +94,7 @@ export async function startProcess(options: RegistryOptions = {}): Promise<Runni
     return { child, port: await listeningPort(child, lines) }
   }
 
-  let running = await start(await restartablePort(host)).catch(async (error: unknown) => {
+  let running = await start(await restartablePort('127.0.0.1')).catch(async (error: unknown) => {
     await rm(work, { recursive: true, force: true })
     throw error
   })

@@ -23,8 +23,7 @@ const blobBytes = 40_000
 const answerMs = 20_000
 /** Between two requests of one client, ms. */
 const pauseMs = 15
-const clientCount = 4
-const tags = ['t0', 't1', 't2', 't3']
+const tagCount = 4
 
 /** `refused`: the connection was; `broken`: it ended before the answer did. */
 type Heard = Answer | 'refused' | 'broken'
@@ -52,10 +51,14 @@ export class NodeLoad {
   #clients: Promise<void>[] = []
   #made = 0
   #moves = 0
+  #era = 0
   #isOver = false
 
+  readonly #clientCount: number
+
   /** Prints the seed. */
-  constructor(nodes: readonly MeshProcess[], name: string) {
+  constructor(nodes: readonly MeshProcess[], name: string, clients = 4) {
+    this.#clientCount = clients
     this.seed = Number(process.env['MESH_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
     console.log(`SEED ${this.seed} of: ${name} (MESH_SEED)`)
     this.#random = new SeededRandom(this.seed)
@@ -70,13 +73,23 @@ export class NodeLoad {
 
   /** Begins; goes on until `stop`. */
   start(): void {
-    this.#clients = Array.from({ length: clientCount }, () => this.#client())
+    this.#clients = Array.from({ length: this.#clientCount }, () => this.#client())
   }
 
   /** Resolves when nothing is under way any more. */
   async stop(): Promise<void> {
     this.#isOver = true
     await Promise.all(this.#clients)
+  }
+
+  /** Clients use other tags from now on: the history of each stays short enough to be checked. */
+  nextEra(): void {
+    this.#era += 1
+  }
+
+  get #tags(): readonly string[] {
+    const era = this.#era === 0 ? '' : `-${this.#era}`
+    return Array.from({ length: tagCount }, (_, at) => `t${at}${era}`)
   }
 
   /** Nodes in an order that the seed decides. */
@@ -134,22 +147,49 @@ export class NodeLoad {
 
   /** Moves a tag to a manifest of its own; whether that was acknowledged. */
   async move(node: MeshProcess, tag: string): Promise<boolean> {
-    this.#made += 1
-    const annotations = { made: `${this.seed}.${this.#made}` }
-    const body = Buffer.from(JSON.stringify(imageManifest(this.#config!, [], { annotations })))
-    const digest = digestOf('sha256', body)
+    const { body, digest } = this.#make()
     const open = this.history.change(tag, { kind: 'write', value: digest })
     const heard = await this.#ask(node, 'PUT', this.#manifest(tag), { body })
     if (isDone(heard, 201)) {
       open.done()
-      this.manifests.push(digest)
-      this.#moves += 1
-      this.#moved.set(node, (this.#moved.get(node) ?? 0) + 1)
+      this.#hasMoved(node, digest)
       return true
     }
     if (heard === 'refused' || isNotDone(heard)) open.refused()
     this.#expectLater(heard, `a move of ${tag}`)
     return false
+  }
+
+  /** Moves a tag if it still shows what a read through another node, or the same one, has shown. */
+  async compareAndMove(reader: MeshProcess, node: MeshProcess, tag: string): Promise<void> {
+    const expected = await this.read(reader, tag)
+    if (!expected.startsWith('sha256:')) return
+    const { body, digest } = this.#make()
+    const open = this.history.change(tag, { kind: 'compareAndSet', expected, value: digest })
+    const headers = { 'If-Match': `"${expected}"` }
+    const heard = await this.#ask(node, 'PUT', this.#manifest(tag), { body, headers })
+    if (isDone(heard, 201)) {
+      open.done(true)
+      this.#hasMoved(node, digest)
+      return
+    }
+    if (isDone(heard, 412)) return open.done(false)
+    if (heard === 'refused' || isNotDone(heard)) open.refused()
+    this.#expectLater(heard, `a conditional move of ${tag}`)
+  }
+
+  /** A manifest that was never there. */
+  #make(): { readonly body: Buffer; readonly digest: string } {
+    this.#made += 1
+    const annotations = { made: `${this.seed}.${this.#made}` }
+    const body = Buffer.from(JSON.stringify(imageManifest(this.#config!, [], { annotations })))
+    return { body, digest: digestOf('sha256', body) }
+  }
+
+  #hasMoved(node: MeshProcess, digest: string): void {
+    this.manifests.push(digest)
+    this.#moves += 1
+    this.#moved.set(node, (this.#moved.get(node) ?? 0) + 1)
   }
 
   /** Deletes a tag; whether it is known to be gone. */
@@ -217,7 +257,7 @@ export class NodeLoad {
       await eachOf(this.blobs, (digest) => this.#until(() => this.pull(node, digest)))
       await eachOf(this.manifests, (digest) => this.#until(() => this.#hasManifest(node, digest)))
       const isRead = async (tag: string) => (await this.read(node, tag)) !== 'later'
-      await eachOf(tags, (tag) => this.#until(() => isRead(tag)))
+      await eachOf(this.#tags, (tag) => this.#until(() => isRead(tag)))
     }
   }
 
@@ -256,9 +296,10 @@ export class NodeLoad {
     const random = this.#random.fork()
     while (!this.#isOver) {
       const node = random.pick(this.#nodes)
-      const tag = random.pick(tags)
+      const tag = random.pick(this.#tags)
       const kind = random.uniform()
-      if (kind < 0.35) await this.move(node, tag)
+      if (kind < 0.25) await this.move(node, tag)
+      else if (kind < 0.35) await this.compareAndMove(random.pick(this.#nodes), node, tag)
       else if (kind < 0.65) await this.read(node, tag)
       else if (kind < 0.8) await this.push(node)
       else if (this.blobs.length > 0) await this.pull(node, random.pick(this.blobs))

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { RegistryClient } from '../registry-client.ts'
 import { type RunningRegistry, startProcess } from '../start-registry.ts'
+import type { Machine } from './network.ts'
 
 /** The internal port of a node, with the two behind it for etcd. */
 export async function meshPorts(count: number): Promise<readonly number[]> {
@@ -39,6 +40,8 @@ export interface NodeOptions {
   /** Default node. */
   readonly engine?: 'auto' | 'uws' | 'node'
   readonly env?: Readonly<Record<string, string>>
+  /** Where it runs. Default: here, on 127.0.0.1. */
+  readonly machine?: Machine
 }
 
 export class MeshProcess {
@@ -51,23 +54,22 @@ export class MeshProcess {
     this.port = port
     this.storage = storage
     this.#registry = registry
-    this.client = new RegistryClient(registry.port)
+    this.client = new RegistryClient(registry.port, registry.host)
   }
 
   /** Resolves when it listens for clients: it is a member then. Rejects with what it says when it does not start. */
   static async start(port: number, options: NodeOptions = {}): Promise<MeshProcess> {
     const storage = options.storage ?? (await mkdtemp(join(tmpdir(), 'fastregistry-mesh-')))
-    const config = {
-      ...options.config,
-      mesh: { enabled: true, bind: `127.0.0.1:${port}`, ...options.mesh },
-    }
-    const { engine = 'node', env } = options
-    const registry = await startProcess({ config, storage, engine, ...(env && { env }) })
+    const { engine = 'node', env, machine } = options
+    const bind = `${machine?.host ?? '127.0.0.1'}:${port}`
+    const config = { ...options.config, mesh: { enabled: true, bind, ...options.mesh } }
+    const more = { ...(env && { env }), ...(machine && { machine }) }
+    const registry = await startProcess({ config, storage, engine, ...more })
     return new MeshProcess(port, storage, registry)
   }
 
   get address(): string {
-    return `127.0.0.1:${this.port}`
+    return `${this.#registry.host}:${this.port}`
   }
 
   get pid(): number {
