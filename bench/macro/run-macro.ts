@@ -12,6 +12,7 @@ import { accessRows } from './rows/access.ts'
 import { collectionRows } from './rows/collection.ts'
 import { coldBlobsRow, equalSharesRow } from './rows/large-reads.ts'
 import { manyBlobsRow } from './rows/many-blobs.ts'
+import { meshRows } from './rows/mesh.ts'
 import { mirrorRows } from './rows/mirrors.ts'
 import { mixedRows } from './rows/mixed.ts'
 import { pressureRow } from './rows/pressure.ts'
@@ -41,6 +42,7 @@ export const ROWS: readonly Row[] = [
   ...signingRows,
   ...mirrorRows,
   ...syncRows,
+  ...meshRows,
   ...nodeReadRows,
   ...nodePushRows,
 ]

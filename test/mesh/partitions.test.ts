@@ -130,13 +130,17 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 /** Ms until all serve again. */
 async function untilHealed(what: string): Promise<number> {
   const since = performance.now()
-  await Promise.race([
-    haveRoles(nodes),
-    pause(healedMs).then(async () => {
-      const seen = await Promise.all(nodes.map((node) => overview(node).catch(String)))
-      throw new Error(`not well ${healedMs} ms after: ${what}\n${JSON.stringify(seen)}`)
-    }),
-  ])
+  const limit = new AbortController()
+  const late = pause(healedMs, undefined, { signal: limit.signal }).then(async () => {
+    const seen = await Promise.all(nodes.map((node) => overview(node).catch(String)))
+    throw new Error(`not well ${healedMs} ms after: ${what}\n${JSON.stringify(seen)}`)
+  })
+  try {
+    await Promise.race([haveRoles(nodes), late])
+  } finally {
+    limit.abort()
+    late.catch(() => undefined)
+  }
   return Math.round(performance.now() - since)
 }
 
@@ -151,6 +155,10 @@ async function loseADisk(load: NodeLoad, lost: MeshProcess): Promise<void> {
   const removed = await other.client.request('POST', `/admin/mesh/members/${member}/remove`)
   expect(removed.status, removed.text).toBe(200)
   await load.restart(lost)
+  await poll(async () => {
+    const { members } = await overview(other)
+    return members.filter(({ state, serving }) => state === 'active' && serving).length === count
+  })
 }
 
 /** Some faults of each kind, or for so many minutes, in an order that the seed decides. */

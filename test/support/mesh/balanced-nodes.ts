@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 import type { RegistryOptions, RunningRegistry } from '../start-registry.ts'
-import { haveRoles, MeshProcess, meshPorts } from './nodes.ts'
+import { haveRoles, MeshProcess, meshPorts, poll } from './nodes.ts'
 import { RoundRobin } from './round-robin.ts'
 
 /** In front of all nodes, on 127.0.0.1. */
@@ -43,7 +43,7 @@ export async function startBalanced(
       return MeshProcess.start(port, { ...own, ...more })
     }),
   )
-  const serve = async () => (isSecure(config) ? undefined : haveRoles(nodes))
+  const serve = async () => (isSecure(config) ? undefined : areReady(nodes))
   await serve()
   const clientPorts = nodes.map(({ client }) => client.port)
   const balancer = isSecure(config)
@@ -76,6 +76,15 @@ export async function startBalanced(
       await all((node) => node.restart())
       await serve()
     },
+  }
+}
+
+/** Where an administrator has to log in, the roles in etcd are not asked for. */
+async function areReady(nodes: readonly MeshProcess[]): Promise<void> {
+  const { status } = await nodes[0]!.client.get('/admin/mesh')
+  if (status === 200) return haveRoles(nodes)
+  for (const { client } of nodes) {
+    await poll(async () => (await client.get('/readyz')).status === 200)
   }
 }
 

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { RegistryClient } from '../registry-client.ts'
+import { expectStatus, RegistryClient } from '../registry-client.ts'
 import { type RunningRegistry, startProcess } from '../start-registry.ts'
 import type { Machine } from './network.ts'
 
@@ -118,8 +118,11 @@ export interface Overview {
   }[]
 }
 
+/** Throws what it says instead. */
 export async function overview(node: MeshProcess): Promise<Overview> {
-  return (await node.client.get('/admin/mesh')).json as Overview
+  const answer = await node.client.get('/admin/mesh')
+  expectStatus(answer, 200, 'the overview of the mesh')
+  return answer.json as Overview
 }
 
 /** Asks again and again, ten times a second; the time limit is that of the test. */
@@ -127,12 +130,13 @@ export async function poll(holds: () => boolean | Promise<boolean>): Promise<voi
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 100))
 }
 
-/** Resolves when all of them vote in etcd, serve, and reach each other. */
+/** Resolves when all that have not left vote in etcd, serve, and reach each other. */
 export async function haveRoles(all: readonly MeshProcess[]): Promise<void> {
   for (const node of all) {
     await poll(async () => {
       const { members } = await overview(node)
-      return members.every((it) => it.state === 'active' && it.voter && it.serving && it.reached)
+      const there = members.filter(({ state }) => state !== 'left')
+      return there.every((it) => it.state === 'active' && it.voter && it.serving && it.reached)
     })
   }
 }
