@@ -69,6 +69,11 @@ export interface PendingBlob {
    * when the thread that reads has died.
    */
   readonly receive?: (socket: LentSocket) => Promise<Received>
+  /**
+   * Calls back with how many bytes from the start are in the file, whenever there are more, for one who reads it
+   * meanwhile. One listener; absent where a driver cannot.
+   */
+  readonly follow?: (onWritten: (writtenBytes: number) => void) => void
   /** Whether the socket should be paused, and (once) what to call when it may go on. */
   mustPause(onDrained: () => void): boolean
   /** Resolves when all that was appended has reached the operating system. */
@@ -152,4 +157,13 @@ export interface BlobWriter {
   readonly isOverBudget: boolean
   /** Removes the file of an upload that no worker owns. */
   discardFile(uploadId: string): Promise<void>
+  /** Opens the file of an upload that is written meanwhile; absent where a driver cannot. */
+  readonly openTail?: (uploadId: string) => Promise<UploadTail>
+}
+
+/** The file of an upload, for one who reads behind its writer; it may get another name meanwhile. */
+export interface UploadTail {
+  /** Reads up to `into.length` bytes at `offset`; returns how many, 0 at the end. */
+  read(into: Uint8Array, offset: number): Promise<number>
+  close(): void
 }

@@ -6,7 +6,7 @@
 import type { MetadataStore } from '../metadata/port.ts'
 import type { BlobRow, TrashRow } from '../metadata/schema.ts'
 import type { CommitOutcome, HeldCheck } from '../metadata/transaction.ts'
-import type { Digest } from '../registry/digest.ts'
+import type { Algorithm, Digest } from '../registry/digest.ts'
 import type { KeyedLock } from '../runtime/keyed-lock.ts'
 import type { BlobDriver, Promised } from './driver.ts'
 import type { BlobSource } from './port.ts'
@@ -21,12 +21,25 @@ export interface ArrivedFile {
   seal(): Promise<void>
 }
 
+/** An upload whose bytes other nodes get while they come. What they have does not count before `store`. */
+export interface Arriving {
+  /** So many bytes from the start are in its file, and stay as they are until `stop`. */
+  reached(writtenBytes: number): void
+  /** What came is taken back, or nothing more comes for now: the others keep nothing of it. */
+  stop(): void
+}
+
 /** What the rows of a blob have to say of its copies. */
 export type Placed =
   /** It has a row, and so its copies: the transaction must fail when the row is gone. */
   'there' | { readonly group: number; readonly held: HeldCheck }
 
 export interface SharedBlobs {
+  /**
+   * An upload begins to go to a file. `expected`: its digest, when the client has said that before. Undefined: no
+   * other node gets it before it is whole.
+   */
+  begin(uploadId: string, algorithm: Algorithm, expected: Digest | undefined): Arriving | undefined
   /**
    * Sees to it that enough nodes keep the file, then commits its rows. Resolves when they are. Throws
    * BUSY when too few can, and then the file is where it was; what `commit` throws; the store's own errors.

@@ -139,7 +139,7 @@ export class Uploads {
     return this.#inTurn(repository, id, body, async (turn) => {
       if (this.#find(id) === undefined && this.#isLinked(repository, digest)) return
       const session = this.#load(repository, id)
-      session.expectAlgorithm(digest)
+      session.expect(digest)
       const isEmpty = body.bodyBytes === 0
       try {
         if (!isEmpty || span !== undefined) await this.#receive(session, span, turn.hold(body))
@@ -296,8 +296,9 @@ export class Uploads {
   }
 
   #newSession(id: string, row: UploadRow): UploadSession {
-    const { writer, inlineLimitBytes } = this.#options
-    return new UploadSession(id, row, { writer, inlineLimitBytes, adoptions: this.#adoptions })
+    const { writer, inlineLimitBytes, shared } = this.#options
+    const parts = { writer, inlineLimitBytes, shared, adoptions: this.#adoptions }
+    return new UploadSession(id, row, parts)
   }
 
   /** Takes the body; what a failure leaves of the session is written down at once. */

@@ -19,6 +19,7 @@ import {
   pathOf,
   pull,
   stranger,
+  takeNothing,
   trashed,
   writeBelow,
 } from '../support/mesh/blob-files.ts'
@@ -74,15 +75,13 @@ describe('what happens to nodes and disks', () => {
     const layer = bytesOf(300_000)
     const digest = digestOf('sha256', layer)
     const location = await client(0, own).open('team/short')
-    const keepRoutes = [2, 3].map((member) => own.peers(member).routes.get(blobPaths.keep)!)
-    for (const member of [2, 3]) own.peers(member).dropRoute(blobPaths.keep)
+    const giveBack = [2, 3].flatMap((member) => takeNothing(own, member))
     const path = `${location}?digest=${digest}`
     const refused = await client(0, own).request('PUT', path, { body: layer })
     expect(refused.status).toBe(503)
     expect(refused.headers['retry-after']).toBe('5')
     expect(await holders(own, digest)).toEqual([])
-    for (const [at, route] of keepRoutes.entries())
-      own.peers(at + 2).addRoute(blobPaths.keep, route)
+    for (const give of giveBack) give()
     const again = await client(0, own).request('PUT', path, { body: layer })
     expect(again.status).toBe(201)
     expect(await holders(own, digest)).toHaveLength(2)

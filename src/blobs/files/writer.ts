@@ -19,11 +19,14 @@ import type { LentSocket } from '../../runtime/lent-socket.ts'
 import { WorkerError } from '../../runtime/worker-failure.ts'
 import type { LongTask, WorkerPool } from '../../runtime/worker-pool.ts'
 import type { DriverWriter } from '../driver.ts'
-import type { GrowingBlob, OpenFile, PendingBlob, Received, Room } from '../port.ts'
+import type { GrowingBlob, OpenFile, PendingBlob, Received, Room, UploadTail } from '../port.ts'
 import { ChunkPool } from './chunk-pool.ts'
 import { HeldChunks } from './held-chunks.ts'
 import { type BlobPaths, blobPath, uploadPath } from './layout.ts'
 import type { IngestReply, IngestRequest } from './worker/messages.ts'
+
+/** How often one who follows hears of bytes that a worker reads from a socket: each message costs 0.1 ms. */
+const followedBytes = 4 * 1024 * 1024
 
 /** Omit over each member of the union. */
 type WithoutId<R> = R extends { readonly id: number } ? Omit<R, 'id'> : never
@@ -93,6 +96,15 @@ export class FileBlobWriter implements DriverWriter {
     return this.#openPath(uploadPath(this.#paths, uploadId), sizeBytes)
   }
 
+  async openTail(uploadId: string): Promise<UploadTail> {
+    const file = await disk.open(uploadPath(this.#paths, uploadId), 'r')
+    return {
+      read: (into, offset) => disk.read(file, into, offset),
+      // It waits for a read that is under way.
+      close: () => void file.close().catch(() => undefined),
+    }
+  }
+
   async discardFile(uploadId: string): Promise<void> {
     await disk.unlink(uploadPath(this.#paths, uploadId))
   }
@@ -119,6 +131,7 @@ class WorkerUpload implements GrowingBlob {
   #nextId = 1
   #writtenBytes: number
   #onWritten: ((isBroken: boolean) => void) | undefined
+  #isFollowed = false
   #onDrained: (() => void) | undefined
   #gone: Error | undefined
   /** Whose rest the worker reads by itself. */
@@ -160,6 +173,13 @@ class WorkerUpload implements GrowingBlob {
 
   onWritten(listener: (isBroken: boolean) => void): void {
     this.#onWritten = listener
+  }
+
+  follow(onWritten: (writtenBytes: number) => void): void {
+    this.#isFollowed = true
+    this.#onWritten = (isBroken) => {
+      if (!isBroken) onWritten(this.#writtenBytes)
+    }
   }
 
   give(bytes: Uint8Array<ArrayBuffer>): void {
@@ -219,7 +239,8 @@ class WorkerUpload implements GrowingBlob {
     const id = this.#nextId
     socket.onCut = () => this.#post({ kind: 'stop-receiving', id })
     this.#receiving = socket
-    const reply = await this.#ask({ kind: 'receive', descriptor, rest })
+    const told = this.#isFollowed ? { toldBytes: followedBytes } : {}
+    const reply = await this.#ask({ kind: 'receive', descriptor, rest, ...told })
     this.#receiving = undefined
     const { bytes, end } = reply as IngestReply & { kind: 'received' }
     socket.receivedBytes = bytes
@@ -252,6 +273,7 @@ class WorkerUpload implements GrowingBlob {
     this.#sendFilled()
     await this.#ask({ kind: 'rollback' })
     this.#offsetBytes = this.#markedBytes
+    this.#writtenBytes = Math.min(this.#writtenBytes, this.#markedBytes)
   }
 
   async verify(digest: Digest): Promise<void> {
@@ -303,23 +325,27 @@ class WorkerUpload implements GrowingBlob {
       }
       this.#inFlightBytes -= reply.length
       if (this.#inFlightBytes === 0) this.#sendFilled()
-      if (reply.writtenBytes > this.#writtenBytes) {
-        this.#writtenBytes = reply.writtenBytes
-        this.#held?.release(reply.writtenBytes)
-        this.#onWritten?.(false)
-      }
+      this.#onMore(reply.writtenBytes)
       if (reply.isBroken) this.#onWritten?.(true)
       if (this.#inFlightBytes < sessionInFlightBytesMax / 2) this.#wake()
       return
     }
     if (reply.kind === 'receiving') {
       if (this.#receiving !== undefined) this.#receiving.receivedBytes = reply.bytes
+      if (this.#isFollowed) this.#onMore(reply.writtenBytes)
       return
     }
     const asked = this.#asked.get(reply.id)!
     this.#asked.delete(reply.id)
     if (reply.kind === 'failed') asked.reject(storageFault(new WorkerError(reply.failure)))
     else asked.resolve(reply)
+  }
+
+  #onMore(writtenBytes: number): void {
+    if (writtenBytes <= this.#writtenBytes) return
+    this.#writtenBytes = writtenBytes
+    this.#held?.release(writtenBytes)
+    this.#onWritten?.(false)
   }
 
   #wake(): void {

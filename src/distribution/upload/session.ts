@@ -8,7 +8,7 @@
  */
 
 import type { BlobWriter, PendingBlob } from '../../blobs/port.ts'
-import type { ArrivedFile } from '../../blobs/shared-port.ts'
+import type { ArrivedFile, Arriving, SharedBlobs } from '../../blobs/shared-port.ts'
 import type { UploadRow } from '../../metadata/schema.ts'
 import { type Algorithm, algorithmOf, type Digest } from '../../registry/digest.ts'
 import { requireDigest } from '../../registry/digest-mismatch.ts'
@@ -27,6 +27,8 @@ export interface UploadSessionParts {
   readonly writer: BlobWriter
   readonly inlineLimitBytes: number
   readonly adoptions: PerTurn
+  /** Undefined: the files of all blobs are here. */
+  readonly shared?: Pick<SharedBlobs, 'begin'> | undefined
 }
 
 export class UploadSession {
@@ -34,6 +36,9 @@ export class UploadSession {
   readonly row: UploadRow
   readonly #parts: UploadSessionParts
   #algorithm: Algorithm
+  #expected: Digest | undefined
+  /** Other nodes get its bytes from the file. */
+  #arriving: Arriving | undefined
   #inline = new Gathered()
   #pending: PendingBlob | undefined
   /** Set while too many go to a file at once: the bytes stay in memory, the socket waits. */
@@ -77,8 +82,9 @@ export class UploadSession {
     return this.#isInFile ? row : { ...row, bytes: this.#inline.whole() }
   }
 
-  /** The algorithm that the final digest will have, when it is told before the first byte. */
-  expectAlgorithm(digest: Digest): void {
+  /** The digest that it will have, when it is told before its last bytes. */
+  expect(digest: Digest): void {
+    this.#expected = digest
     if (this.#offsetBytes === 0 && this.#pending === undefined) {
       this.#algorithm = algorithmOf(digest)
     }
@@ -117,7 +123,7 @@ export class UploadSession {
       if (lengthBytes !== undefined && this.#offsetBytes - offsetBefore !== lengthBytes) {
         throw wrongLength(lengthBytes)
       }
-      await this.#pending?.settle()
+      await this.#settle()
     } catch (error) {
       await this.#adopting?.done.catch(() => undefined)
       const failure = (await this.#recall()) ?? error
@@ -134,11 +140,18 @@ export class UploadSession {
   /** What has arrived counts, unless the disk did not take all of it. */
   async #keepPrefix(offsetBefore: number): Promise<void> {
     try {
-      await this.#pending?.settle()
+      await this.#settle()
     } catch (error) {
       await this.#rollback(offsetBefore)
       throw error
     }
+  }
+
+  /** Resolves when all that came is in the file. */
+  async #settle(): Promise<void> {
+    if (this.#pending === undefined) return
+    await this.#pending.settle()
+    this.#arriving?.reached(this.#offsetBytes)
   }
 
   /** Stops the worker that reads from a socket; resolves to what kept it from reading. */
@@ -230,6 +243,7 @@ export class UploadSession {
     if (markBytes === 0) pending.give(inline)
     else pending.append(inline.subarray(markBytes))
     this.#becomeFile(pending)
+    this.#begin(pending)
   }
 
   #adopt(): void {
@@ -247,7 +261,23 @@ export class UploadSession {
     this.#inline = new Gathered()
   }
 
+  /** Of a session that goes on after a while the others get nothing before it is whole: not all of it again and again. */
+  #begin(pending: PendingBlob): void {
+    if (pending.follow === undefined) return
+    const arriving = this.#parts.shared?.begin(this.id, this.#algorithm, this.#expected)
+    if (arriving === undefined) return
+    this.#arriving = arriving
+    pending.follow((writtenBytes) => arriving.reached(writtenBytes))
+  }
+
+  #stopArriving(): void {
+    this.#arriving?.stop()
+    this.#arriving = undefined
+  }
+
   async #rollback(offsetBytes: number): Promise<void> {
+    // They may have bytes that are taken back here.
+    this.#stopArriving()
     this.#offsetBytes = offsetBytes
     if (this.#pending === undefined) {
       if (!this.#isInFile) this.#inline.cut(offsetBytes)
@@ -266,7 +296,7 @@ export class UploadSession {
     if (!this.#isInFile || this.#offsetBytes === 0) return undefined
     this.#adopt()
     const pending = this.#pending!
-    await pending.settle()
+    await this.#settle()
     await pending.verify(digest)
     const seal = () => pending.commit(digest)
     return { digest, sizeBytes: this.#offsetBytes, uploadId: this.id, seal }
@@ -291,6 +321,7 @@ export class UploadSession {
 
   /** Lets go of worker and memory; the row and the file go on. */
   park(): void {
+    this.#stopArriving()
     this.#pending?.park()
     this.#pending = undefined
   }
@@ -302,6 +333,7 @@ export class UploadSession {
 
   /** Removes the bytes, wherever they are. */
   async discard(): Promise<void> {
+    this.#stopArriving()
     if (this.#pending !== undefined) this.#pending.discard()
     // Also where the row says that there is no file: a request that failed may have left one.
     else await this.#parts.writer.discardFile(this.id)

@@ -10,7 +10,7 @@ import type { FillAnswer } from '../../blobs/fill/source.ts'
 import type { BlobSource } from '../../blobs/port.ts'
 import type { Time } from '../../metadata/log/etcd/time.ts'
 import type { HeldCopy } from '../../metadata/transaction.ts'
-import type { Digest } from '../../registry/digest.ts'
+import type { Algorithm, Digest } from '../../registry/digest.ts'
 import { MeshError } from '../identity/problem.ts'
 import { answerTo, asMeshError } from '../peers/client.ts'
 import { parseJson, readBody } from '../peers/messages.ts'
@@ -30,6 +30,10 @@ import {
   silentMs,
   sizeHeader,
 } from './protocol.ts'
+import { CopyStream, type CopyStreamParts } from './push/stream.ts'
+
+/** Uploads that a member gets while they arrive: beside its other connections, as each lasts as long as its client. */
+const streamsMax = 128
 
 export interface AskParts {
   readonly peers: Pick<Peers, 'client'>
@@ -112,6 +116,17 @@ export class AskPeers {
       if (!asked.writableFinished) asked.destroy()
       await sending.catch(() => undefined)
     }
+  }
+
+  /** Begins to send a file that grows. Throws a MeshError 'silent' for one that is no member. */
+  stream(
+    member: number,
+    algorithm: Algorithm,
+    parts: Pick<CopyStreamParts, 'read' | 'onEnded'>,
+  ): CopyStream {
+    const { peers, time } = this.#parts
+    const client = peers.client(member, streamsMax)
+    return new CopyStream({ ...parts, member, client, time, algorithm })
   }
 
   /** The bytes from `from` on. 'blob' when the member has no copy. */

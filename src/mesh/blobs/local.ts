@@ -11,7 +11,7 @@ import type { CopyNews } from '../../metadata/log/copy-news.ts'
 import type { CopyRow } from '../../metadata/rows/mesh.ts'
 import type { BlobRow } from '../../metadata/schema.ts'
 import type { HeldCopy } from '../../metadata/transaction.ts'
-import { algorithmOf, type Digest } from '../../registry/digest.ts'
+import type { Algorithm, Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { type Random, randomHexId } from '../../runtime/random.ts'
 import { BlobCopies } from '../copies.ts'
@@ -120,12 +120,15 @@ export class LocalFiles implements LocalCopies {
     }
   }
 
-  receive(digest: Digest): PendingBlob {
+  receive(algorithm: Algorithm): PendingBlob {
     const { store, random } = this.#parts
-    const { writer } = store.driver
     this.#requireRun()
-    writer.room.require()
-    return writer.adopt(randomHexId(random), algorithmOf(digest), 0)
+    this.requireRoom()
+    return store.driver.writer.adopt(randomHexId(random), algorithm, 0)
+  }
+
+  requireRoom(): void {
+    this.#parts.store.driver.writer.room.require()
   }
 
   keep(digest: Digest, sizeBytes: number, pending: PendingBlob): Promise<HeldCopy> {

@@ -6,6 +6,7 @@ import { hasObject, type Promised } from '../../blobs/driver.ts'
 import type { BlobSource } from '../../blobs/port.ts'
 import type {
   ArrivedFile,
+  Arriving,
   Placed,
   SharedBlobs,
   SharedBlobsMaker,
@@ -17,7 +18,7 @@ import type { CopyNews } from '../../metadata/log/copy-news.ts'
 import type { Time } from '../../metadata/log/etcd/time.ts'
 import type { BlobRow, TrashRow } from '../../metadata/schema.ts'
 import type { CommitOutcome, HeldCheck, HeldCopy } from '../../metadata/transaction.ts'
-import type { Digest } from '../../registry/digest.ts'
+import type { Algorithm, Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Random } from '../../runtime/random.ts'
 import type { Peers } from '../peers/peers.ts'
@@ -26,9 +27,11 @@ import { Fetches } from './fetches.ts'
 import { CopyLedger } from './ledger.ts'
 import { LocalFiles } from './local.ts'
 import { Owners } from './owners.ts'
+import { Arrivals } from './push/arrivals.ts'
+import { ReceivedFiles } from './push/receive.ts'
+import { Spread } from './push/spread.ts'
 import { Repair } from './repair.ts'
 import { blobRoutes } from './serve.ts'
-import { Spread } from './spread.ts'
 
 const tickMs = 1_000
 /** Ticks between two looks at what was read. */
@@ -94,6 +97,8 @@ class AttachedBlobs implements SharedBlobs {
   readonly #ask: AskPeers
   readonly #ledger: CopyLedger
   readonly #fetches: Fetches
+  readonly #received: ReceivedFiles
+  readonly #arrivals: Arrivals
   readonly #spread: Spread
   readonly #repair: Repair
   readonly #timer: NodeJS.Timeout
@@ -137,15 +142,20 @@ class AttachedBlobs implements SharedBlobs {
       onCached: () => this.#evict(),
       onNone: (digest, row) => this.#onNone(digest, row).catch(() => undefined),
     })
+    const onRefused = (other: number, digest: Digest | undefined, error: unknown) =>
+      log.warn({ member: other, digest, error: String(error) }, 'a member takes no copy')
+    const { writer } = driver
+    const openTail = writer.openTail && ((id: string) => writer.openTail!(id))
+    this.#arrivals = new Arrivals({ ...shared, openTail, onRefused })
     this.#spread = new Spread({
       ...shared,
+      arrivals: this.#arrivals,
       open: (file, isInPlace) => this.#openArrived(file, isInPlace),
       rowOf: (digest) => fileRow(metadata.get('blobs', digest)),
       keepHere: (...of) => local.keepFile(...of),
       keepMoreHere: (digest) => local.keepMore(digest),
       releaseHere: (copy) => local.release(copy),
-      onRefused: (other, digest, error) =>
-        log.warn({ member: other, digest, error: String(error) }, 'a member takes no copy'),
+      onRefused,
     })
     this.#repair = new Repair({
       ...shared,
@@ -155,11 +165,16 @@ class AttachedBlobs implements SharedBlobs {
       onHandedOver: () => this.#evict(),
       onError: (error) => log.warn({ error: String(error) }, 'repair of copies failed'),
     })
-    const routes = blobRoutes(local, time)
+    this.#received = new ReceivedFiles(local, time)
+    const routes = blobRoutes(local, this.#received, time)
     for (const [path, route] of routes) peers.addRoute(path, route)
     this.#paths = [...routes.keys()]
     this.#timer = setInterval(() => this.#tick(), tickMs)
     this.#timer.unref()
+  }
+
+  begin(uploadId: string, algorithm: Algorithm, expected?: Digest): Arriving | undefined {
+    return this.#spread.begin(uploadId, algorithm, expected)
   }
 
   store(file: ArrivedFile, commit: (placed: Placed) => Promise<CommitOutcome>): Promise<void> {
@@ -202,6 +217,8 @@ class AttachedBlobs implements SharedBlobs {
     clearInterval(this.#timer)
     for (const path of this.#paths) this.#parts.peers.dropRoute(path)
     this.#repair.stop()
+    this.#arrivals.close()
+    await this.#received.close()
     await this.#fetches.close()
     await this.#repair.stopped
     await this.#evicting

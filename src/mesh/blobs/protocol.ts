@@ -3,6 +3,8 @@
  *
  *   GET  …/blobs?digest=&from=      the bytes of the copy here, from that one on
  *   POST …/blobs/keep?digest=&size= a whole file: it is kept, and the answer is the pin
+ *   POST …/blobs/arrive?algorithm=  a file that arrives at the sender: it is kept when its trailers say which it is,
+ *                                   and the answer is the pin
  *   POST …/pins                     another pin for a copy that is here, or out of the trash; pins given back;
  *                                   a copy that is to be looked at
  *   POST …/copies                   which copies are here, by a look at the disk
@@ -10,13 +12,14 @@
  */
 import * as v from 'valibot'
 import type { HeldCopy } from '../../metadata/transaction.ts'
-import { type Digest, parseDigest } from '../../registry/digest.ts'
+import { type Algorithm, type Digest, parseAlgorithm, parseDigest } from '../../registry/digest.ts'
 import { MeshError } from '../identity/problem.ts'
 import { paceBytesPerSecond } from './pace.ts'
 
 export const blobPaths = {
   bytes: '/internal/v1/blobs',
   keep: '/internal/v1/blobs/keep',
+  arrive: '/internal/v1/blobs/arrive',
   pins: '/internal/v1/pins',
   copies: '/internal/v1/copies',
   proof: '/internal/v1/copies/proof',
@@ -24,6 +27,14 @@ export const blobPaths = {
 
 /** How long the whole blob is: with every answer that has bytes. */
 export const sizeHeader = 'fastregistry-size'
+
+/** Which blob it was, behind the last byte of a file that arrives. */
+export const digestTrailer = 'fastregistry-digest'
+export const sizeTrailer = 'fastregistry-size'
+
+/** An upload that stands still for so long is let go by its sender, ms; its receiver waits for longer. */
+export const idleMs = 30_000
+export const idleReceiverMs = 60_000
 
 /** Digests of one question. */
 export const digestsMax = 1_000
@@ -113,6 +124,26 @@ export function parseKeepQuery(query: string): { readonly digest: Digest; readon
   const found = /^digest=([a-z0-9:]{1,200})&size=([1-9]\d{0,14})$/.exec(query)
   if (found === null) throw new MeshError('message', 'the path needs ?digest=&size=')
   return { digest: digestIn(found[1]!), size: Number(found[2]) }
+}
+
+/** Throws a MeshError 'message'. */
+export function parseArriveQuery(query: string): Algorithm {
+  const found = /^algorithm=([a-z0-9]{1,32})$/.exec(query)
+  const parsed = parseAlgorithm(found?.[1] ?? '')
+  if (parsed.ok) return parsed.value
+  throw new MeshError('message', 'the path needs ?algorithm=')
+}
+
+/** What the trailers say. Throws a MeshError 'message', also without them: the sender has not come to the end. */
+export function parseTrailers(trailers: Readonly<Record<string, string | undefined>>): {
+  readonly digest: Digest
+  readonly size: number
+} {
+  const { [digestTrailer]: digest = '', [sizeTrailer]: size = '' } = trailers
+  if (digest.length <= 200 && /^[1-9]\d{0,14}$/.test(size)) {
+    return { digest: digestIn(digest), size: Number(size) }
+  }
+  throw new MeshError('message', 'a file has ended without a word of what it is')
 }
 
 function digestIn(text: string): Digest {

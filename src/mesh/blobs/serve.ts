@@ -1,16 +1,13 @@
 /**
- * @module What this node answers its peers about files of blobs (`protocol.ts`). A file that comes is hashed, compared
- * with its digest and size, flushed and put in place, or nothing of it stays.
+ * @module What this node answers its peers about files of blobs (`protocol.ts`). What they send is `receive.ts`.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { BlobSource, PendingBlob } from '../../blobs/port.ts'
+import type { BlobSource } from '../../blobs/port.ts'
 import type { Time } from '../../metadata/log/etcd/time.ts'
 import type { HeldCopy } from '../../metadata/transaction.ts'
 import type { Digest } from '../../registry/digest.ts'
-import { isDigestMismatch } from '../../registry/digest-mismatch.ts'
-import { RegistryError } from '../../registry/errors.ts'
 import { MeshError } from '../identity/problem.ts'
 import type { PeerCall, PeerRoute } from '../peers/listener.ts'
 import { parseJson, readBody, respondJson } from '../peers/messages.ts'
@@ -23,25 +20,20 @@ import {
   PinQuestion,
   ProofQuestion,
   parseBytesQuery,
-  parseKeepQuery,
   silentMs,
   sizeHeader,
 } from './protocol.ts'
+import type { FilesTaken, ReceivedFiles } from './push/receive.ts'
 
-/** Files that come from peers at once, and files that are sent. */
-const receivedAtOnceMax = 64
+/** Files that are sent to peers at once. */
 const sentAtOnceMax = 256
 /** A reader that takes nothing for so long is given up, ms. */
 const stalledMs = 30_000
 
 /** The files of this node, as its peers use them. */
-export interface LocalCopies {
+export interface LocalCopies extends FilesTaken {
   /** The copy here; undefined: there is none. */
   open(digest: Digest): Promise<BlobSource | undefined>
-  /** Starts a file that a peer sends. Throws a RegistryError when no file is taken now. */
-  receive(digest: Digest): PendingBlob
-  /** Puts it in place and promises to keep it. Throws DIGEST_INVALID. */
-  keep(digest: Digest, sizeBytes: number, pending: PendingBlob): Promise<HeldCopy>
   keepMore(digest: Digest): Promise<HeldCopy | undefined>
   restore(digest: Digest, sizeBytes: number): Promise<HeldCopy | undefined>
   release(copy: HeldCopy): void
@@ -54,10 +46,15 @@ export interface LocalCopies {
 }
 
 /** By path. */
-export function blobRoutes(local: LocalCopies, time: Time): ReadonlyMap<string, PeerRoute> {
+export function blobRoutes(
+  local: LocalCopies,
+  received: ReceivedFiles,
+  time: Time,
+): ReadonlyMap<string, PeerRoute> {
   return new Map([
     [blobPaths.bytes, bytesRoute(local)],
-    [blobPaths.keep, keepRoute(local, time)],
+    [blobPaths.keep, received.keepRoute],
+    [blobPaths.arrive, received.arriveRoute],
     [blobPaths.pins, pinsRoute(local, time)],
     [blobPaths.copies, copiesRoute(local, time)],
     [blobPaths.proof, proofRoute(local, time)],
@@ -105,76 +102,6 @@ async function sendCopy(local: LocalCopies, it: Outgoing): Promise<void> {
   } finally {
     source.close()
   }
-}
-
-function keepRoute(local: LocalCopies, time: Time): PeerRoute {
-  let received = 0
-  return {
-    method: 'POST',
-    async answer({ query, request, response }) {
-      const { digest, size } = parseKeepQuery(query)
-      // So the parser of HTTP ends a body that is longer, and one that is shorter is cut.
-      if (request.headers['content-length'] !== String(size)) {
-        throw new MeshError('message', 'the body is not as long as the path says')
-      }
-      if (received >= receivedAtOnceMax) throw new MeshError('busy', 'too many blobs come at once')
-      received += 1
-      try {
-        const pin = await receive(local, { digest, size, request, time })
-        respondJson(response, 200, { pin })
-      } finally {
-        received -= 1
-      }
-    },
-  }
-}
-
-interface Incoming {
-  readonly digest: Digest
-  readonly size: number
-  readonly request: IncomingMessage
-  readonly time: Time
-}
-
-async function receive(local: LocalCopies, it: Incoming): Promise<HeldCopy> {
-  const { digest, size, request, time } = it
-  let pending: PendingBlob | undefined
-  try {
-    pending = local.receive(digest)
-    await takeBody(pending, request, time)
-    if (pending.offsetBytes !== size) throw new MeshError('message', 'the body has ended early')
-    return await local.keep(digest, size, pending)
-  } catch (error) {
-    pending?.discard()
-    if (isDigestMismatch(error)) throw new MeshError('message', 'the bytes have another digest')
-    if (error instanceof RegistryError && error.status >= 500) {
-      throw new MeshError('busy', error.message, { cause: error })
-    }
-    throw error
-  }
-}
-
-async function takeBody(pending: PendingBlob, request: IncomingMessage, time: Time): Promise<void> {
-  let cancel: () => void = () => undefined
-  const watch = () => {
-    cancel()
-    const late = () => request.destroy(new MeshError('silent', 'a file has stopped coming'))
-    cancel = time.after(silentMs, late)
-  }
-  watch()
-  try {
-    for await (const piece of request as AsyncIterable<Uint8Array>) {
-      pending.append(piece)
-      cancel()
-      await new Promise<void>((resolve) => {
-        if (!pending.mustPause(resolve)) resolve()
-      })
-      watch()
-    }
-  } finally {
-    cancel()
-  }
-  await pending.settle()
 }
 
 function pinsRoute(local: LocalCopies, time: Time): PeerRoute {

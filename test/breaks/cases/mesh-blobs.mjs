@@ -3,7 +3,7 @@ import { vitest } from '../breaks.mjs'
 
 const whole = vitest('mesh', 'test/mesh/blobs.test.ts')
 const faults = vitest('mesh', 'test/mesh/blob-faults.test.ts')
-const spread = vitest('unit', 'test/unit/mesh/blobs/spread.test.ts')
+const spread = vitest('unit', 'test/unit/mesh/blobs/push/spread.test.ts')
 const owners = vitest('unit', 'test/unit/mesh/blobs/owners.test.ts')
 const answers = vitest('unit', 'test/unit/mesh/blobs/first-answer.test.ts')
 const parts = vitest('unit', 'test/unit/mesh/blobs/part-source.test.ts')
@@ -15,14 +15,14 @@ const ledger = vitest('unit', 'test/unit/mesh/blobs/ledger.test.ts')
 export const BREAKS = [
   {
     what: 'mesh: a blob is acknowledged with one copy',
-    file: 'src/mesh/blobs/spread.ts',
-    find: 'if (copies.length === wanted) return { ...choice, copies }',
-    replace: 'if (copies.length <= wanted) return { ...choice, copies }',
+    file: 'src/mesh/blobs/push/spread.ts',
+    find: 'if (next.length === 0) return false',
+    replace: 'if (next.length === 0) return true',
     guard: spread,
   },
   {
     what: 'mesh: rows of a blob that do not rest on its copies',
-    file: 'src/mesh/blobs/spread.ts',
+    file: 'src/mesh/blobs/push/spread.ts',
     find: "const held = { check: 'held', in: 'sessions', copies, atLeast: copies.length } as const",
     replace:
       "const held = { check: 'held', in: 'sessions', copies: copies.slice(1), atLeast: 0 } as const",
@@ -30,7 +30,7 @@ export const BREAKS = [
   },
   {
     what: 'mesh: pins go before new ones are there',
-    file: 'src/mesh/blobs/spread.ts',
+    file: 'src/mesh/blobs/push/spread.ts',
     find: 'const again = await Promise.all(copies.map(({ member }) => this.#keepMore(member, digest)))',
     replace:
       'for (const copy of copies) this.#release(copy)\n      const again = await Promise.all(copies.map(({ member }) => this.#keepMore(member, digest)))',
@@ -38,14 +38,14 @@ export const BREAKS = [
   },
   {
     what: 'mesh: pins are given back although their transaction may be in the log',
-    file: 'src/mesh/blobs/spread.ts',
+    file: 'src/mesh/blobs/push/spread.ts',
     find: "const isVoid = error instanceof RegistryError && error.kind === 'NOT_DONE'",
     replace: 'const isVoid = error instanceof RegistryError',
     guard: spread,
   },
   {
     what: 'mesh: a file is in place before the others have it',
-    file: 'src/mesh/blobs/spread.ts',
+    file: 'src/mesh/blobs/push/spread.ts',
     find: 'const choice = await this.#spread(file, mine)',
     replace:
       "mine ??= await keepHere(file, 'owner')\n    const choice = await this.#spread(file, mine)",
@@ -166,16 +166,16 @@ export const BREAKS = [
   },
   {
     what: 'mesh: what is left of a refused file stays',
-    file: 'src/mesh/blobs/serve.ts',
+    file: 'src/mesh/blobs/push/receive.ts',
     find: 'pending?.discard()',
     replace: '',
     guard: whole,
   },
   {
     what: 'mesh: a body is taken that is not as long as its path says',
-    file: 'src/mesh/blobs/serve.ts',
-    find: "if (request.headers['content-length'] !== String(size)) {",
-    replace: 'if (size === 0) {',
+    file: 'src/mesh/blobs/push/receive.ts',
+    find: "if (request.headers['content-length'] !== String(what.size)) {",
+    replace: 'if (what.size === 0) {',
     guard: whole,
   },
   {

@@ -69,3 +69,31 @@ export function countReads(mesh: MeshRegistries): number[] {
   }
   return asked
 }
+
+/** The member takes no files of its peers from now on; what is returned undoes that. */
+export function takeNothing(mesh: MeshRegistries, member: number): (() => void)[] {
+  const peers = mesh.peers(member)
+  return [blobPaths.keep, blobPaths.arrive].map((path) => {
+    const route = peers.routes.get(path)!
+    peers.dropRoute(path)
+    return () => peers.addRoute(path, route)
+  })
+}
+
+/** Files that members are sent from now on by one of these paths: the member of each. */
+export function countFiles(mesh: MeshRegistries, path: 'keep' | 'arrive'): number[] {
+  const sent: number[] = []
+  for (const at of mesh.registries.keys()) {
+    const peers = mesh.peers(at + 1)
+    const route = peers.routes.get(blobPaths[path])!
+    peers.dropRoute(blobPaths[path])
+    peers.addRoute(blobPaths[path], {
+      ...route,
+      answer: (call) => {
+        sent.push(at)
+        return route.answer(call)
+      },
+    })
+  }
+  return sent
+}

@@ -154,12 +154,12 @@ async function perform(
 async function receiveRest(
   port: MessagePort,
   file: UploadFile,
-  { id, descriptor, rest: lent }: IngestRequest & { kind: 'receive' },
+  { id, descriptor, rest: lent, toldBytes }: IngestRequest & { kind: 'receive' },
   rest: Rest,
 ): Promise<void> {
-  const receiving = receive(file, descriptor, lent, (bytes) =>
-    reply(port, { kind: 'receiving', id, bytes }),
-  )
+  const onProgress = (bytes: number) =>
+    reply(port, { kind: 'receiving', id, bytes, writtenBytes: file.writtenBytes })
+  const receiving = receive(file, descriptor, lent, onProgress, toldBytes)
   rest.id = id
   rest.receiving = receiving
   if (rest.stoppedId === id) receiving.stop()

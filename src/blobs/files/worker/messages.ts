@@ -28,6 +28,8 @@ export type IngestRequest =
       readonly id: number
       readonly descriptor: number
       readonly rest: LentRest
+      /** It is told at the latest after so many bytes how far it is. */
+      readonly toldBytes?: number
     }
   /** Ends a `receive` that is under way. Out of order: what waits behind it is not waited for. */
   | { readonly kind: 'stop-receiving'; readonly id: number }
@@ -64,7 +66,13 @@ export type IngestReply =
     }
   | { readonly kind: 'done'; readonly id: number; readonly offsetBytes: number }
   /** How far a `receive` is: bytes of its own. */
-  | { readonly kind: 'receiving'; readonly id: number; readonly bytes: number }
+  | {
+      readonly kind: 'receiving'
+      readonly id: number
+      readonly bytes: number
+      /** As of a `buffer`. */
+      readonly writtenBytes: number
+    }
   | {
       readonly kind: 'received'
       readonly id: number

@@ -23,12 +23,16 @@ export interface Receiving {
   stop(): void
 }
 
-/** Takes what `lent` says from the socket; of a length, not one byte more. The descriptor is closed in the end. */
+/**
+ * Takes what `lent` says from the socket; of a length, not one byte more. The descriptor is closed in the end.
+ * `toldBytes`: at the latest after so many `onProgress` is called.
+ */
 export function receive(
   file: UploadFile,
   descriptor: number,
   lent: LentRest,
   onProgress: (bytes: number) => void,
+  toldBytes = Number.POSITIVE_INFINITY,
 ): Receiving {
   shared ??= new Uint8Array(readBytesMax)
   const buffer = shared
@@ -54,6 +58,7 @@ export function receive(
         received += data.length
         file.append(data)
         file.relieve()
+        if (received - reported >= toldBytes) report()
         if (rest.end === undefined) return true
         stop(rest.end)
         return false

@@ -5,33 +5,40 @@
  *   row is there ─► the file becomes a copy of the cache, the row is touched
  *   else         ─► group whose owners run ─► each other owner has it, or gets it ─► in place here ─► rows + `held`
  *
+ * Most have got it while it arrived (`arrivals.ts`): then they are told which blob it is.
  * The other owners have it first: when they do not take it, the upload stands where it stood. A promise is for one
  * transaction: when one was refused each member is asked for another. After an outcome that nobody knows promises
  * are not given back, as the transaction may be in the log.
  */
 
-import type { OpenFile } from '../../blobs/port.ts'
-import type { ArrivedFile, Placed } from '../../blobs/shared-port.ts'
-import type { CopyRow } from '../../metadata/rows/mesh.ts'
-import type { BlobRow } from '../../metadata/schema.ts'
-import type { CommitOutcome, HeldCopy } from '../../metadata/transaction.ts'
-import type { Digest } from '../../registry/digest.ts'
-import { RegistryError } from '../../registry/errors.ts'
-import type { Random } from '../../runtime/random.ts'
-import type { AskPeers } from './ask.ts'
-import type { Choice, Owners } from './owners.ts'
-import { copiesShort } from './refusals.ts'
+import type { OpenFile } from '../../../blobs/port.ts'
+import type { ArrivedFile, Arriving, Placed } from '../../../blobs/shared-port.ts'
+import type { CopyRow } from '../../../metadata/rows/mesh.ts'
+import type { BlobRow } from '../../../metadata/schema.ts'
+import type { CommitOutcome, HeldCopy } from '../../../metadata/transaction.ts'
+import type { Algorithm, Digest } from '../../../registry/digest.ts'
+import { RegistryError } from '../../../registry/errors.ts'
+import type { Clock } from '../../../runtime/clock.ts'
+import type { Random } from '../../../runtime/random.ts'
+import type { AskPeers } from '../ask.ts'
+import type { Choice, Owners } from '../owners.ts'
+import { copiesShort } from '../refusals.ts'
+import type { Arrivals } from './arrivals.ts'
 
 /** Groups that are tried for a file, and transactions. */
 const groupsMax = 4
 const commitsMax = 4
+/** After so long no other group is begun with, ms. */
+const triesMs = 10_000
 
 export type Commit = (placed: Placed) => Promise<CommitOutcome>
 
 export interface SpreadParts {
   readonly owners: Owners
   readonly ask: Pick<AskPeers, 'keep' | 'send' | 'release' | 'mend'>
+  readonly arrivals: Pick<Arrivals, 'begin' | 'finish' | 'drop'>
   readonly random: Random
+  readonly clock: Pick<Clock, 'monotonic'>
   /** The file for one who reads it: that of the upload, or in place. */
   readonly open: (file: ArrivedFile, isInPlace: boolean) => Promise<OpenFile>
   readonly rowOf: (digest: Digest) => BlobRow | undefined
@@ -51,12 +58,20 @@ export class Spread {
   }
 
   /** See `SharedBlobs`. */
+  begin(uploadId: string, algorithm: Algorithm, expected?: Digest): Arriving | undefined {
+    const { arrivals, rowOf } = this.#parts
+    if (expected !== undefined && rowOf(expected) !== undefined) return undefined
+    return arrivals.begin(uploadId, algorithm)
+  }
+
+  /** See `SharedBlobs`. */
   async store(file: ArrivedFile, commit: Commit): Promise<void> {
-    const { rowOf, keepHere, owners } = this.#parts
+    const { rowOf, keepHere, owners, arrivals } = this.#parts
     const { digest } = file
     const row = rowOf(digest)
     let mine: HeldCopy | undefined
     if (row !== undefined) {
+      arrivals.drop(file.uploadId)
       const isOwner = owners.ofBlob(digest, row).includes(owners.self)
       mine = await keepHere(file, isOwner ? 'owner' : 'cache')
       const { applied } = await this.#commit(commit, 'there', [mine])
@@ -83,26 +98,49 @@ export class Spread {
     file: ArrivedFile,
     mine: HeldCopy | undefined,
   ): Promise<Choice & { readonly copies: HeldCopy[] }> {
-    const { owners, random } = this.#parts
-    const without = new Set<number>()
+    const { owners, random, arrivals, clock } = this.#parts
+    const startedAt = clock.monotonic()
+    const arrived = await arrivals.finish(file.uploadId, file.digest, file.sizeBytes)
+    const without = new Set(arrived?.without)
+    let choice = arrived?.choice
+    let copies = [...(arrived?.copies ?? [])]
     for (let tries = 0; tries < groupsMax; tries += 1) {
-      const choice = owners.choose(random, without)
+      choice ??= owners.choose(random, without)
       if (choice === undefined) break
-      const others = choice.owners.filter((member) => member !== owners.self)
-      const wanted = owners.writeCopies - (choice.owners.length - others.length)
-      const found = await Promise.all(
-        others.slice(0, wanted).map(async (member) => {
-          const copy = await this.#copyTo(member, file, mine !== undefined)
-          if (copy === undefined) without.add(member)
-          return copy
-        }),
-      )
-      const copies = found.filter((copy) => copy !== undefined)
-      if (copies.length === wanted) return { ...choice, copies }
+      const isWhole = await this.#complement(file, choice, copies, without, mine !== undefined)
+      if (isWhole) return { ...choice, copies }
       for (const copy of copies) this.#release(copy)
+      copies = []
+      choice = undefined
+      if (clock.monotonic() - startedAt >= triesMs) break
     }
+    for (const copy of copies) this.#release(copy)
     if (mine !== undefined) this.#release(mine)
     throw copiesShort(file.digest)
+  }
+
+  /** Adds the copies that are missing at the owners of a group, one after the other in its order; false: too few. */
+  async #complement(
+    file: ArrivedFile,
+    { owners: all }: Choice,
+    copies: HeldCopy[],
+    without: Set<number>,
+    isInPlace: boolean,
+  ): Promise<boolean> {
+    const { self, writeCopies } = this.#parts.owners
+    const wanted = writeCopies - Number(all.includes(self))
+    const has = (member: number) => copies.some((copy) => copy.member === member)
+    const others = all.filter((it) => it !== self && !without.has(it) && !has(it))
+    while (copies.length < wanted) {
+      const next = others.splice(0, wanted - copies.length)
+      if (next.length === 0) return false
+      const found = await Promise.all(next.map((member) => this.#copyTo(member, file, isInPlace)))
+      for (const [at, copy] of found.entries()) {
+        if (copy === undefined) without.add(next[at]!)
+        else copies.push(copy)
+      }
+    }
+    return true
   }
 
   /** Undefined: it does not take it now. */

@@ -1,13 +1,14 @@
 /** @module A file on its way to enough members, with members that refuse and transactions that fail. */
-import { expect, test } from 'vitest'
-import type { ArrivedFile, Placed } from '../../../../src/blobs/shared-port.ts'
-import { Owners } from '../../../../src/mesh/blobs/owners.ts'
-import { Spread } from '../../../../src/mesh/blobs/spread.ts'
-import type { CommitOutcome, HeldCopy } from '../../../../src/metadata/transaction.ts'
-import { RegistryError } from '../../../../src/registry/errors.ts'
-import { digestOf } from '../../../../src/registry/hasher.ts'
-import { systemRandom } from '../../../../src/runtime/random.ts'
-import { factsOf } from '../../../support/mesh/member-facts.ts'
+import { describe, expect, test } from 'vitest'
+import type { ArrivedFile, Placed } from '../../../../../src/blobs/shared-port.ts'
+import { Owners } from '../../../../../src/mesh/blobs/owners.ts'
+import { Spread } from '../../../../../src/mesh/blobs/push/spread.ts'
+import type { CommitOutcome, HeldCopy } from '../../../../../src/metadata/transaction.ts'
+import { RegistryError } from '../../../../../src/registry/errors.ts'
+import { digestOf } from '../../../../../src/registry/hasher.ts'
+import { systemRandom } from '../../../../../src/runtime/random.ts'
+import { FakeClock } from '../../../../support/fake-clock.ts'
+import { factsOf } from '../../../../support/mesh/member-facts.ts'
 
 const digest = digestOf('sha256', Buffer.from('some blob'))
 const refused = { applied: false, failed: { check: 'held' } } as unknown as CommitOutcome
@@ -23,7 +24,13 @@ class Scene {
   readonly outcomes: (CommitOutcome | RegistryError)[] = []
   readonly committed: Placed[] = []
   hasRow = false
+  /** What others have got while it arrived: the members, and those that have failed. */
+  arrived:
+    | { readonly group: number; readonly members: number[]; readonly failed: number[] }
+    | undefined
+  readonly clock = new FakeClock()
   rowGroup: number | undefined
+  onAsked: (member: number) => void = () => undefined
   #pin = 0
   readonly owners: Owners
   readonly spread: Spread
@@ -46,8 +53,22 @@ class Scene {
     this.spread = new Spread({
       owners: this.owners,
       random: systemRandom,
+      clock: this.clock,
+      arrivals: {
+        begin: () => ({ reached() {}, stop() {} }),
+        finish: async () => {
+          const { arrived } = this
+          this.arrived = undefined
+          if (arrived === undefined) return undefined
+          const { group, members, failed } = arrived
+          const choice = { group, owners: this.owners.of(group) }
+          return { choice, copies: members.map(pin), without: new Set(failed) }
+        },
+        drop: () => this.calls.push('drop'),
+      },
       ask: {
         keep: async (member) => {
+          this.onAsked(member)
           if (this.deaf.has(member)) throw new Error('deaf')
           this.calls.push(`keep ${member}`)
           return this.having.has(member) ? pin(member) : undefined
@@ -175,8 +196,8 @@ test('a blob that has a row is touched, and sent nowhere', async () => {
     scene.rowGroup = group
     await scene.store()
     const role = isOwner ? 'here owner' : 'here cache'
-    expect(scene.calls.slice(0, 3)).toEqual(['seal', role, 'touch'])
-    expect(scene.calls[3]).toMatch(/^release 1 /)
+    expect(scene.calls.slice(0, 4)).toEqual(['drop', 'seal', role, 'touch'])
+    expect(scene.calls[4]).toMatch(/^release 1 /)
   }
 })
 
@@ -186,7 +207,8 @@ test('a row that goes in that moment makes it a new blob, from the file that is 
   scene.rowGroup = 3
   scene.outcomes.push(refused)
   await scene.store()
-  expect(scene.calls).toEqual(['seal', 'here owner', 'touch', 'keep 2', 'send 2', 'commit'])
+  const expected = ['drop', 'seal', 'here owner', 'touch', 'keep 2', 'send 2', 'commit']
+  expect(scene.calls).toEqual(expected)
 })
 
 test('owners beyond those that are waited for are told to fetch it', async () => {
@@ -196,4 +218,61 @@ test('owners beyond those that are waited for are told to fetch it', async () =>
   const told = scene.calls.filter((it) => it.startsWith('mend'))
   const third = [1, 2, 3].find((it) => !scene.pins.some(({ member }) => member === it))
   expect(told).toEqual([`mend ${third}`])
+})
+
+/** A group whose owners are these, in whatever order. */
+function groupOf({ owners }: Scene, ...members: number[]): number {
+  let group = 0
+  const isIt = (all: readonly number[]) =>
+    all.length === members.length && members.every((member) => all.includes(member))
+  while (!isIt(owners.of(group))) group += 1
+  return group
+}
+
+describe('a file that others have got while it arrived', () => {
+  test('is sent nowhere', async () => {
+    const scene = new Scene()
+    const group = groupOf(scene, 1, 3)
+    scene.arrived = { group, members: [3], failed: [] }
+    await scene.store()
+    expect(scene.calls).toEqual(['seal', 'here owner', 'commit'])
+    expect(scene.pins.map(({ member }) => member)).toEqual([1, 3])
+    expect((scene.committed[0] as Exclude<Placed, 'there'>).group).toBe(group)
+  })
+
+  test('goes to the next owner of its group where one has failed', async () => {
+    const scene = new Scene(3, 3)
+    scene.arrived = { group: 7, members: [], failed: [2] }
+    await scene.store()
+    expect(scene.calls.slice(0, 2)).toEqual(['keep 3', 'send 3'])
+    expect(scene.pins.map(({ member }) => member)).toEqual([1, 3])
+    expect((scene.committed[0] as Exclude<Placed, 'there'>).group).toBe(7)
+  })
+
+  test('goes to another group where its own has too few, and what is there is let go', async () => {
+    const scene = new Scene(3)
+    scene.arrived = { group: groupOf(scene, 1, 2), members: [], failed: [2] }
+    await scene.store()
+    expect(scene.pins.map(({ member }) => member)).toEqual([1, 3])
+  })
+})
+
+test('an upload whose blob is there already is begun with nowhere', () => {
+  const scene = new Scene()
+  expect(scene.spread.begin('u', 'sha256', digest)).toBeDefined()
+  scene.hasRow = true
+  expect(scene.spread.begin('u', 'sha256', digest)).toBeUndefined()
+  expect(scene.spread.begin('u', 'sha256', undefined)).toBeDefined()
+})
+
+test('no other member is begun with when ten seconds have gone', async () => {
+  const scene = new Scene(5)
+  for (const member of [2, 3, 4, 5]) scene.deaf.add(member)
+  let asked = 0
+  scene.onAsked = () => {
+    asked += 1
+    scene.clock.advance(6_000)
+  }
+  await expect(scene.store()).rejects.toMatchObject({ kind: 'BUSY' })
+  expect(asked).toBe(2)
 })

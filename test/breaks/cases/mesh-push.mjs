@@ -1,0 +1,79 @@
+/** @module The breaks of layers that other nodes of a mesh get while they arrive. */
+import { vitest } from '../breaks.mjs'
+
+const streams = vitest('mesh', 'test/mesh/blob-streams.test.ts')
+const arrivals = vitest('unit', 'test/unit/mesh/blobs/push/arrivals.test.ts')
+const spread = vitest('unit', 'test/unit/mesh/blobs/push/spread.test.ts')
+
+export const BREAKS = [
+  {
+    what: 'mesh: a layer that arrives goes to no other node before its end',
+    file: 'src/distribution/upload/session.ts',
+    find: 'this.#begin(pending)',
+    replace: '',
+    guard: streams,
+  },
+  {
+    what: 'mesh: a layer whose blob is there is sent all the same',
+    file: 'src/mesh/blobs/push/spread.ts',
+    find: 'if (expected !== undefined && rowOf(expected) !== undefined) return undefined',
+    replace: '',
+    guard: spread,
+  },
+  {
+    what: 'mesh: an upload that was cancelled goes on at the others',
+    file: 'src/distribution/upload/session.ts',
+    find: 'async discard(): Promise<void> {\n    this.#stopArriving()',
+    replace: 'async discard(): Promise<void> {',
+    guard: streams,
+  },
+  {
+    what: 'mesh: bytes that were taken back stay at the others',
+    file: 'src/distribution/upload/session.ts',
+    find: '// They may have bytes that are taken back here.\n    this.#stopArriving()',
+    replace: '',
+    guard: streams,
+  },
+  {
+    what: 'mesh: a file that arrives is kept without a word of its length',
+    file: 'src/mesh/blobs/push/receive.ts',
+    find: 'if (pending.offsetBytes !== size)',
+    replace: 'if (pending.offsetBytes < size)',
+    guard: streams,
+  },
+  {
+    what: 'mesh: a file that arrives has a length',
+    file: 'src/mesh/blobs/push/receive.ts',
+    find: "if (request.headers['transfer-encoding'] !== 'chunked')",
+    replace: "if (request.headers['transfer-encoding'] === 'none')",
+    guard: streams,
+  },
+  {
+    what: 'mesh: files that peers send stay when a node stops',
+    file: 'src/mesh/blobs/push/receive.ts',
+    find: 'for (const [request] of all) request.destroy()',
+    replace: 'if (all.length > 0) return',
+    guard: streams,
+  },
+  {
+    what: 'mesh: an upload that stands still holds a file at the others',
+    file: 'src/mesh/blobs/push/arrivals.ts',
+    find: 'if (time.monotonic() - this.#reachedAt >= idleMs) return this.stop()',
+    replace: '',
+    guard: arrivals,
+  },
+  {
+    what: 'mesh: a node that fails while a layer arrives is not replaced',
+    file: 'src/mesh/blobs/push/arrivals.ts',
+    find: 'onRefused(member, undefined, error)\n        this.#fill()',
+    replace: 'onRefused(member, undefined, error)',
+    guard: arrivals,
+  },
+  {
+    what: 'mesh: a push tries groups for ever',
+    file: 'src/mesh/blobs/push/spread.ts',
+    find: 'if (clock.monotonic() - startedAt >= triesMs) break',
+    replace: '',
+    guard: spread,
+  },
+]
