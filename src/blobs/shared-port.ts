@@ -34,7 +34,14 @@ export type Placed =
   /** It has a row, and so its copies: the transaction must fail when the row is gone. */
   'there' | { readonly group: number; readonly held: HeldCheck }
 
+/** What has become of pushed blobs, since the start. */
+export interface SharedCounts {
+  /** By outcome: `Placement` of `mesh/blobs/push/spread.ts`. */
+  readonly placements: ReadonlyMap<string, number>
+}
+
 export interface SharedBlobs {
+  readonly counts: SharedCounts
   /**
    * An upload begins to go to a file. `expected`: its digest, when the client has said that before. Undefined: no
    * other node gets it before it is whole.

@@ -112,7 +112,8 @@ async function withBlobs(mesh: MeshNode, config: Config, log: Logger): Promise<M
   const { blocks, bsize } = statfsSync(path)
   const cacheBytesMax = mesh.cacheBytesMax ?? blocks * bsize * cacheShare
   const parts = { member, peers, clock: systemClock, time: systemTime, random: systemRandom, log }
-  const blobs = new MeshBlobs({ ...parts, cacheBytesMax, replicationFactor })
+  const pushes = mesh.pushes ?? config.mesh ?? {}
+  const blobs = new MeshBlobs({ ...parts, cacheBytesMax, replicationFactor, pushes })
   return {
     ...mesh,
     blobs,

@@ -9,7 +9,7 @@ import { routeKinds } from '../http/routes.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import { Health, type HealthCheck, HealthProblem } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
-import { declareMeshMetrics } from '../observability/metrics/mesh.ts'
+import { declareMeshMetrics, declarePlacementMetrics } from '../observability/metrics/mesh.ts'
 import { Metrics } from '../observability/metrics/metrics.ts'
 import { declareMirrorMetrics } from '../observability/metrics/mirrors.ts'
 import {
@@ -104,6 +104,8 @@ export function makeMetrics(
   declareSignatureMetrics(metrics, parts.signatureCounters)
   const { overview } = parts
   if (overview !== undefined) declareMeshMetrics(metrics, () => meshReadingOf(overview))
+  const { shared } = storage
+  if (shared !== undefined) declarePlacementMetrics(metrics, () => shared.counts.placements)
   return metrics
 }
 

@@ -23,7 +23,10 @@ import { secretFolder } from '../../src/auth/secret-file.ts'
 import { plansFolder } from '../../src/gc/plan/plans.ts'
 import { metadataFolder } from '../../src/metadata/lmdb/folder.ts'
 import { DATABASES } from '../../src/metadata/schema.ts'
-import { declareMeshMetrics } from '../../src/observability/metrics/mesh.ts'
+import {
+  declareMeshMetrics,
+  declarePlacementMetrics,
+} from '../../src/observability/metrics/mesh.ts'
 import { Metrics } from '../../src/observability/metrics/metrics.ts'
 import { declareMirrorMetrics } from '../../src/observability/metrics/mirrors.ts'
 import {
@@ -157,6 +160,7 @@ async function metricsMarkdown(): Promise<string> {
   )
   declareSignatureMetrics(metrics, new SignatureCounters(() => new Map()))
   declareMeshMetrics(metrics, () => emptySources)
+  declarePlacementMetrics(metrics, () => new Map())
   const text = await metrics.render()
   metrics.stop()
   const rows = [...text.matchAll(/^# HELP (fastregistry_\w+) (.*)$/gm)].map(

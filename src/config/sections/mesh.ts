@@ -58,6 +58,19 @@ export const MESH_SETTINGS = {
     doc: 'How many nodes hold a blob that is larger than `mesh.inline_limit`. The number of the node that founds the mesh counts for all.',
     since,
   }),
+  'mesh.write_copies': setting({
+    type: type.integer(0, 100),
+    default: 0,
+    unit: 'nodes',
+    doc: 'How many of these nodes have a blob on their disks before a push is acknowledged, where there are as many. 0: two, or `mesh.replication_factor` when that is less.',
+    since,
+  }),
+  'mesh.degraded_writes': setting({
+    type: type.oneOf('refuse', 'allow'),
+    default: 'refuse',
+    doc: 'When fewer nodes than `mesh.write_copies` can be reached within ten seconds, `refuse` answers a push with 503, and `allow` acknowledges it with the copies that there are. The others get theirs when they are back.',
+    since,
+  }),
   'mesh.secret': setting({
     type: type.text(),
     default: '',
@@ -201,6 +214,9 @@ export interface MeshConfig {
   /** `host:port`, or `dns:name:port`. */
   readonly peers: readonly string[]
   readonly replicationFactor: number
+  /** 0: two, or all. */
+  readonly writeCopies: number
+  readonly degradedWrites: 'refuse' | 'allow'
   /** Empty: none. One of the two at most. */
   readonly secret: string
   readonly secretFile: string
@@ -232,6 +248,8 @@ export function meshPart(values: MeshValues): MeshPart {
     bind: isOpen ? { ...bind, host: '127.0.0.1' } : bind,
     peers: values['mesh.peers'],
     replicationFactor: values['mesh.replication_factor'],
+    writeCopies: values['mesh.write_copies'],
+    degradedWrites: values['mesh.degraded_writes'],
     secret: values['mesh.secret'],
     secretFile: values['mesh.secret_file'],
     name: values['mesh.name'],
@@ -281,6 +299,10 @@ export function meshContradictions(
       key: 'mesh.bind',
       message: 'expected a port from 1 to 65533: etcd takes the next two',
     })
+  }
+  if (values['mesh.write_copies'] > values['mesh.replication_factor']) {
+    const message = 'no blob has more copies than mesh.replication_factor'
+    found.push({ key: 'mesh.write_copies', message })
   }
   found.push(...secretContradictions(values))
   const isOwn = values['mesh.log.endpoints'].length === 0

@@ -10,6 +10,7 @@ import type {
   Placed,
   SharedBlobs,
   SharedBlobsMaker,
+  SharedCounts,
   SharedStore,
 } from '../../blobs/shared-port.ts'
 import { dropBlob } from '../../metadata/edits.ts'
@@ -28,6 +29,7 @@ import { CopyLedger } from './ledger.ts'
 import { LocalFiles } from './local.ts'
 import { Owners } from './owners.ts'
 import { Arrivals } from './push/arrivals.ts'
+import { Placements } from './push/placements.ts'
 import { ReceivedFiles } from './push/receive.ts'
 import { Spread } from './push/spread.ts'
 import { Repair } from './repair.ts'
@@ -46,9 +48,17 @@ export interface MeshBlobsParts {
   readonly random: Random
   /** Files of a blob, where there are as many members: for a mesh that has no number of its own. Default 2. */
   readonly replicationFactor?: number
+  readonly pushes?: PushRules
   /** Of copies that were fetched for pulls. */
   readonly cacheBytesMax: number
   readonly log: MeshBlobsLog
+}
+
+export interface PushRules {
+  /** Copies that an acknowledged blob has, where there are as many members. Default, and for 0: two. */
+  readonly writeCopies?: number
+  /** Whether a blob is acknowledged with fewer while owners are away. Default refuse. */
+  readonly degradedWrites?: 'refuse' | 'allow'
 }
 
 export interface MeshBlobsLog {
@@ -100,6 +110,7 @@ class AttachedBlobs implements SharedBlobs {
   readonly #received: ReceivedFiles
   readonly #arrivals: Arrivals
   readonly #spread: Spread
+  readonly #placements: Placements
   readonly #repair: Repair
   readonly #timer: NodeJS.Timeout
   readonly #paths: readonly string[]
@@ -109,7 +120,7 @@ class AttachedBlobs implements SharedBlobs {
   #evicting: Promise<void> | undefined
 
   constructor(parts: MeshBlobsParts, store: SharedStore) {
-    const { member, peers, clock, time, random, log } = parts
+    const { member, peers, clock, time, random, log, pushes = {} } = parts
     const { metadata, driver } = store
     this.#parts = parts
     this.#store = store
@@ -118,6 +129,7 @@ class AttachedBlobs implements SharedBlobs {
       members: () => peers.members,
       present: () => peers.links.open,
       replicationFactor: () => this.#factor,
+      ...(pushes.writeCopies !== undefined && { writeCopies: pushes.writeCopies }),
     })
     this.#ask = new AskPeers({ peers, time })
     this.#ledger = new CopyLedger(metadata, clock)
@@ -147,6 +159,7 @@ class AttachedBlobs implements SharedBlobs {
     const { writer } = driver
     const openTail = writer.openTail && ((id: string) => writer.openTail!(id))
     this.#arrivals = new Arrivals({ ...shared, openTail, onRefused })
+    this.#placements = new Placements(clock, log)
     this.#spread = new Spread({
       ...shared,
       arrivals: this.#arrivals,
@@ -156,6 +169,8 @@ class AttachedBlobs implements SharedBlobs {
       keepMoreHere: (digest) => local.keepMore(digest),
       releaseHere: (copy) => local.release(copy),
       onRefused,
+      mayDegrade: pushes.degradedWrites === 'allow',
+      onPlaced: (outcome) => this.#placements.count(outcome),
     })
     this.#repair = new Repair({
       ...shared,
@@ -171,6 +186,10 @@ class AttachedBlobs implements SharedBlobs {
     this.#paths = [...routes.keys()]
     this.#timer = setInterval(() => this.#tick(), tickMs)
     this.#timer.unref()
+  }
+
+  get counts(): SharedCounts {
+    return this.#placements
   }
 
   begin(uploadId: string, algorithm: Algorithm, expected?: Digest): Arriving | undefined {
@@ -247,6 +266,7 @@ class AttachedBlobs implements SharedBlobs {
   #tick(): void {
     if (!this.#isCompared) this.#compare()
     this.local.tick()
+    this.#spread.tick()
     this.#repair.tick()
     this.#ticks += 1
     if (this.#ticks % flushTicks !== 0) return

@@ -7,8 +7,8 @@ import type { Random } from '../../runtime/random.ts'
 import type { MeshMember } from '../peers/peers.ts'
 import { groupCount, groupOf, ownersOf } from '../placement.ts'
 
-/** Copies that an acknowledged blob has, where there are as many members. */
-const writeCopiesMax = 2
+/** Copies that an acknowledged blob has, where there are as many members and no number was set. */
+const writeCopiesDefault = 2
 
 /** Groups that fit, of which the best is taken; and groups that are looked at for them. */
 const choicesMax = 16
@@ -23,6 +23,8 @@ export interface MembersParts {
   readonly present: () => readonly number[]
   /** Files of a blob, where there are as many members, as the mesh has it now. */
   readonly replicationFactor: () => number
+  /** Of them, those without which no blob is acknowledged. Default, and for 0: two. */
+  readonly writeCopies?: number
 }
 
 export interface Choice {
@@ -54,7 +56,18 @@ export class Owners {
   /** Copies without which no blob is acknowledged. */
   get writeCopies(): number {
     this.#look()
-    return Math.max(1, Math.min(writeCopiesMax, this.#factor, this.#active.length))
+    const wanted = this.#parts.writeCopies || writeCopiesDefault
+    return Math.max(1, Math.min(wanted, this.#factor, this.#active.length))
+  }
+
+  /** Whether a member is known to run now. */
+  isPresent(member: number): boolean {
+    return member === this.self || this.#parts.present().includes(member)
+  }
+
+  /** Members that are not known to run now. */
+  get away(): number[] {
+    return this.members.map(({ number }) => number).filter((member) => !this.isPresent(member))
   }
 
   /** Owners of a group, the first one first. */

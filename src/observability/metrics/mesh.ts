@@ -32,6 +32,30 @@ const FAULTS = [
   'poison',
 ]
 
+const PLACEMENTS = ['there', 'streamed', 'sent', 'degraded', 'refused'] as const
+
+/** What has become of pushed blobs. `read` is called at each scrape. */
+export function declarePlacementMetrics(
+  metrics: Metrics,
+  read: () => ReadonlyMap<string, number>,
+): void {
+  const name = 'fastregistry_mesh_placements_total'
+  const help =
+    'Pushed blobs: there before, at other nodes while they arrived, sent when they were whole, with too few copies, refused.'
+  metrics.table('counter', name, help, ['outcome'], () => {
+    const placements = read()
+    return PLACEMENTS.map((outcome) => ({
+      labels: { outcome },
+      value: placements.get(outcome) ?? 0,
+    }))
+  })
+  const degraded = 'fastregistry_mesh_degraded_writes_total'
+  const why = 'Blobs that were acknowledged with fewer copies than mesh.write_copies.'
+  metrics.table('counter', degraded, why, [], () => [
+    { labels: {}, value: read().get('degraded') ?? 0 },
+  ])
+}
+
 /** `read` is called at each scrape. */
 export function declareMeshMetrics(metrics: Metrics, read: () => MeshReading): void {
   const one = (name: string, help: string, value: (reading: MeshReading) => number | boolean) =>

@@ -42,6 +42,8 @@ export interface MeshNode extends MeshOfStore {
   readonly cacheBytesMax?: number
   /** How it answers reads. Default: it says nothing of its health, and refuses what may be old. */
   readonly gate?: Pick<Gate, 'checks' | 'stale'>
+  /** How many copies a push waits for. Default: as the configuration says. */
+  readonly pushes?: Pick<Partial<MeshConfig>, 'writeCopies' | 'degradedWrites'>
 }
 
 /** Why a node does not go on, and whether it is to be started again. */

@@ -46,9 +46,9 @@ export const BREAKS = [
   {
     what: 'mesh: a file is in place before the others have it',
     file: 'src/mesh/blobs/push/spread.ts',
-    find: 'const choice = await this.#spread(file, mine)',
+    find: 'const found = await this.#spread(file, mine)',
     replace:
-      "mine ??= await keepHere(file, 'owner')\n    const choice = await this.#spread(file, mine)",
+      "mine ??= await keepHere(file, 'owner')\n    const found = await this.#spread(file, mine)",
     guard: spread,
   },
   {

@@ -2,7 +2,9 @@
 import { vitest } from '../breaks.mjs'
 
 const streams = vitest('mesh', 'test/mesh/blob-streams.test.ts')
+const session = vitest('unit', 'test/unit/distribution/arriving-uploads.test.ts')
 const arrivals = vitest('unit', 'test/unit/mesh/blobs/push/arrivals.test.ts')
+const owners = vitest('unit', 'test/unit/mesh/blobs/owners.test.ts')
 const spread = vitest('unit', 'test/unit/mesh/blobs/push/spread.test.ts')
 
 export const BREAKS = [
@@ -11,7 +13,7 @@ export const BREAKS = [
     file: 'src/distribution/upload/session.ts',
     find: 'this.#begin(pending)',
     replace: '',
-    guard: streams,
+    guard: session,
   },
   {
     what: 'mesh: a layer whose blob is there is sent all the same',
@@ -25,14 +27,14 @@ export const BREAKS = [
     file: 'src/distribution/upload/session.ts',
     find: 'async discard(): Promise<void> {\n    this.#stopArriving()',
     replace: 'async discard(): Promise<void> {',
-    guard: streams,
+    guard: session,
   },
   {
     what: 'mesh: bytes that were taken back stay at the others',
     file: 'src/distribution/upload/session.ts',
     find: '// They may have bytes that are taken back here.\n    this.#stopArriving()',
     replace: '',
-    guard: streams,
+    guard: session,
   },
   {
     what: 'mesh: a file that arrives is kept without a word of its length',
@@ -72,8 +74,44 @@ export const BREAKS = [
   {
     what: 'mesh: a push tries groups for ever',
     file: 'src/mesh/blobs/push/spread.ts',
-    find: 'if (clock.monotonic() - startedAt >= triesMs) break',
+    find: 'if (time.monotonic() - startedAt >= triesMs) break',
     replace: '',
     guard: spread,
+  },
+  {
+    what: 'mesh: an upload that goes on after hours is sent again and again',
+    file: 'src/distribution/upload/session.ts',
+    find: 'if (isInMemory) pending.append(this.#inline.whole())\n    this.#becomeFile(pending)',
+    replace:
+      'if (isInMemory) pending.append(this.#inline.whole())\n    this.#becomeFile(pending)\n    this.#begin(pending)',
+    guard: session,
+  },
+  {
+    what: 'mesh: fewer copies will do at once',
+    file: 'src/mesh/blobs/push/spread.ts',
+    find: 'while (!this.#isShort && time.monotonic() - startedAt < shortMs) {',
+    replace: 'while (this.#isShort && time.monotonic() - startedAt < shortMs) {',
+    guard: spread,
+  },
+  {
+    what: 'mesh: fewer copies will do where that is not allowed',
+    file: 'src/mesh/blobs/push/spread.ts',
+    find: 'if (mayDegrade) return this.#spreadShort(file, mine !== undefined)',
+    replace: 'if (!mayDegrade) return this.#spreadShort(file, mine !== undefined)',
+    guard: spread,
+  },
+  {
+    what: 'mesh: a node that is back is not told of the copies that it lacks',
+    file: 'src/mesh/blobs/push/spread.ts',
+    find: 'ask.mend(member, digest).catch(() => this.#owe(member, digest))',
+    replace: 'ask.mend(member, digest).catch(() => undefined)',
+    guard: spread,
+  },
+  {
+    what: 'mesh: a push waits for fewer copies than were set',
+    file: 'src/mesh/blobs/owners.ts',
+    find: 'const wanted = this.#parts.writeCopies || writeCopiesDefault',
+    replace: 'const wanted = writeCopiesDefault',
+    guard: owners,
   },
 ]

@@ -14,6 +14,7 @@ import type { LogFault, LogSettings } from '../../../src/metadata/lmdb/worker/me
 import { systemTime } from '../../../src/metadata/log/etcd/time.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { systemRandom } from '../../../src/runtime/random.ts'
+import type { MeshNode } from '../../../src/server/mesh/node.ts'
 import {
   dispose,
   type EngineName,
@@ -40,6 +41,7 @@ export interface MeshRegistriesOptions {
   readonly config?: Readonly<Record<string, unknown>>
   /** Further settings of `storage`. */
   readonly storage?: Readonly<Record<string, unknown>>
+  readonly pushes?: MeshNode['pushes']
   readonly cacheBytesMax?: number
   /** With which the mesh is founded. Default: none. */
   readonly replicationFactor?: number
@@ -141,7 +143,7 @@ export class MeshRegistries {
   #node(log: LogSettings, member: number): Promise<InProcessRegistry> {
     const peers = this.peers(member)
     const { engines = ['node'], config = {}, mirrors = [], inlineLimit = 65_536 } = this.#options
-    const { storage, cacheBytesMax } = this.#options
+    const { storage, cacheBytesMax, pushes } = this.#options
     return startInProcess({
       engine: engines[(member - 1) % engines.length]!,
       config: {
@@ -155,6 +157,7 @@ export class MeshRegistries {
       mirrors,
       mesh: {
         ...(cacheBytesMax !== undefined && { cacheBytesMax }),
+        ...(pushes !== undefined && { pushes }),
         member,
         log,
         peers,

@@ -11,6 +11,8 @@ describe('a node of a mesh', () => {
       bind: { host: '127.0.0.1', port: 7946 },
       peers: [],
       replicationFactor: 2,
+      writeCopies: 0,
+      degradedWrites: 'refuse',
       secret: '',
       secretFile: '',
       name: '',
@@ -89,6 +91,11 @@ describe('a node of a mesh', () => {
       'mesh: { log: { endpoints: ["https://10.0.0.1:2379"] } }',
       'mesh.log.endpoints[0]: expected "host:port"',
     ],
+    [
+      'mesh: { enabled: true, write_copies: 3 }',
+      'mesh.write_copies: no blob has more copies than mesh.replication_factor',
+    ],
+    ['mesh: { degraded_writes: maybe }', 'mesh.degraded_writes'],
     ['mesh: { name: "a b" }', 'mesh.name: expected at most 64 letters'],
     ['mesh: { advertise: "10.0.0.1" }', 'mesh.advertise: expected "host:port"'],
   ])('%s is refused', async (text, what) => {

@@ -200,10 +200,11 @@ class Arrival implements Arriving {
   }
 
   /** Members that may get it, those first that do. */
-  #candidates({ owners }: Choice): number[] {
-    const { self } = this.#parts.owners
-    return owners
-      .filter((member) => member !== self && !this.#without.has(member))
+  #candidates({ owners: all }: Choice): number[] {
+    const { owners } = this.#parts
+    const mayGet = (member: number) => !this.#without.has(member) && owners.isPresent(member)
+    return all
+      .filter((member) => member !== owners.self && mayGet(member))
       .sort((one, other) => Number(this.#streams.has(other)) - Number(this.#streams.has(one)))
   }
 

@@ -6,6 +6,9 @@
  *   else         ─► group whose owners run ─► each other owner has it, or gets it ─► in place here ─► rows + `held`
  *
  * Most have got it while it arrived (`arrivals.ts`): then they are told which blob it is.
+ * Where that is allowed (`mesh.degraded_writes`) a blob gets fewer copies when owners are away for ten seconds; they
+ * are told of it when they are back, and fetch it.
+ *
  * The other owners have it first: when they do not take it, the upload stands where it stood. A promise is for one
  * transaction: when one was refused each member is asked for another. After an outcome that nobody knows promises
  * are not given back, as the transaction may be in the log.
@@ -13,23 +16,28 @@
 
 import type { OpenFile } from '../../../blobs/port.ts'
 import type { ArrivedFile, Arriving, Placed } from '../../../blobs/shared-port.ts'
+import type { Time } from '../../../metadata/log/etcd/time.ts'
 import type { CopyRow } from '../../../metadata/rows/mesh.ts'
 import type { BlobRow } from '../../../metadata/schema.ts'
 import type { CommitOutcome, HeldCopy } from '../../../metadata/transaction.ts'
 import type { Algorithm, Digest } from '../../../registry/digest.ts'
 import { RegistryError } from '../../../registry/errors.ts'
-import type { Clock } from '../../../runtime/clock.ts'
 import type { Random } from '../../../runtime/random.ts'
 import type { AskPeers } from '../ask.ts'
 import type { Choice, Owners } from '../owners.ts'
 import { copiesShort } from '../refusals.ts'
-import type { Arrivals } from './arrivals.ts'
+import type { Arrivals, Arrived } from './arrivals.ts'
 
 /** Groups that are tried for a file, and transactions. */
 const groupsMax = 4
 const commitsMax = 4
 /** After so long no other group is begun with, ms. */
 const triesMs = 10_000
+/** Owners are away for so long before fewer copies will do, and how often they are asked meanwhile, ms. */
+const shortMs = 10_000
+const againMs = 500
+/** Copies that members lack and will be told of; more are found by their repair. */
+const owedMax = 10_000
 
 export type Commit = (placed: Placed) => Promise<CommitOutcome>
 
@@ -38,7 +46,9 @@ export interface SpreadParts {
   readonly ask: Pick<AskPeers, 'keep' | 'send' | 'release' | 'mend'>
   readonly arrivals: Pick<Arrivals, 'begin' | 'finish' | 'drop'>
   readonly random: Random
-  readonly clock: Pick<Clock, 'monotonic'>
+  readonly time: Time
+  /** Whether fewer copies than wanted will do while owners are away. */
+  readonly mayDegrade: boolean
   /** The file for one who reads it: that of the upload, or in place. */
   readonly open: (file: ArrivedFile, isInPlace: boolean) => Promise<OpenFile>
   readonly rowOf: (digest: Digest) => BlobRow | undefined
@@ -48,10 +58,22 @@ export interface SpreadParts {
   readonly releaseHere: (copy: HeldCopy) => void
   /** A member has not taken a copy. */
   readonly onRefused: (member: number, digest: Digest, error: unknown) => void
+  /** What has become of a blob that a client has pushed. */
+  readonly onPlaced: (outcome: Placement) => void
 }
+
+/** Its row was there; others had it while it arrived, or when it was whole; it has too few copies, or none at all. */
+export type Placement = 'there' | 'streamed' | 'sent' | 'degraded' | 'refused'
+
+type Spreading = Choice & { readonly copies: HeldCopy[]; readonly outcome: Placement }
 
 export class Spread {
   readonly #parts: SpreadParts
+  /** Since when too few owners take copies. */
+  #shortSince: number | undefined
+  /** What each member lacks. */
+  readonly #owed = new Map<number, Set<Digest>>()
+  #isPaying = false
 
   constructor(parts: SpreadParts) {
     this.#parts = parts
@@ -66,7 +88,7 @@ export class Spread {
 
   /** See `SharedBlobs`. */
   async store(file: ArrivedFile, commit: Commit): Promise<void> {
-    const { rowOf, keepHere, owners, arrivals } = this.#parts
+    const { rowOf, keepHere, owners, arrivals, onPlaced } = this.#parts
     const { digest } = file
     const row = rowOf(digest)
     let mine: HeldCopy | undefined
@@ -76,47 +98,123 @@ export class Spread {
       mine = await keepHere(file, isOwner ? 'owner' : 'cache')
       const { applied } = await this.#commit(commit, 'there', [mine])
       // It keeps nothing by itself: the row does.
-      if (applied) return this.#release(mine)
+      if (applied) {
+        onPlaced('there')
+        return this.#release(mine)
+      }
     }
-    const choice = await this.#spread(file, mine)
-    const isOwner = choice.owners.includes(owners.self)
+    const found = await this.#spread(file, mine)
+    const { group, copies, outcome } = found
+    const isOwner = found.owners.includes(owners.self)
     mine ??= await keepHere(file, isOwner ? 'owner' : 'cache')
-    const { group, copies } = choice
-    await this.#commitHeld(digest, commit, group, isOwner ? [mine, ...copies] : copies)
-    if (!isOwner) this.#release(mine)
-    for (const member of choice.owners) this.#complete(member, digest, [mine, ...copies])
+    const isHeld = isOwner || copies.length === 0
+    await this.#commitHeld(digest, commit, group, isHeld ? [mine, ...copies] : copies)
+    if (!isHeld) this.#release(mine)
+    onPlaced(outcome)
+    for (const member of found.owners) this.#complete(member, digest, [mine, ...copies])
+  }
+
+  /** Tells members that are back what they lack. To be called about once a second. */
+  tick(): void {
+    if (this.#parts.owners.away.length === 0) this.#shortSince = undefined
+    if (this.#isPaying || this.#owed.size === 0) return
+    this.#isPaying = true
+    void this.#pay().finally(() => {
+      this.#isPaying = false
+    })
+  }
+
+  async #pay(): Promise<void> {
+    const { owners, ask } = this.#parts
+    for (const [member, digests] of this.#owed) {
+      for (const digest of digests) {
+        if (!owners.isPresent(member)) break
+        const isTold = await ask.mend(member, digest).then(
+          () => true,
+          () => false,
+        )
+        if (!isTold) break
+        digests.delete(digest)
+      }
+      if (digests.size === 0) this.#owed.delete(member)
+    }
   }
 
   /** Owners beyond those that an acknowledged blob needs fetch it behind the answer. */
   #complete(member: number, digest: Digest, copies: readonly HeldCopy[]): void {
     if (copies.some((copy) => copy.member === member)) return
-    this.#parts.ask.mend(member, digest).catch(() => undefined)
+    this.#parts.ask.mend(member, digest).catch(() => this.#owe(member, digest))
+  }
+
+  #owe(member: number, digest: Digest): void {
+    const digests = this.#owed.get(member) ?? new Set()
+    if (digests.size < owedMax) this.#owed.set(member, digests.add(digest))
   }
 
   /** Copies at the other owners of a group, as many as are missing beside the one here. */
-  async #spread(
-    file: ArrivedFile,
-    mine: HeldCopy | undefined,
-  ): Promise<Choice & { readonly copies: HeldCopy[] }> {
-    const { owners, random, arrivals, clock } = this.#parts
-    const startedAt = clock.monotonic()
+  async #spread(file: ArrivedFile, mine: HeldCopy | undefined): Promise<Spreading> {
+    const { arrivals, mayDegrade, onPlaced } = this.#parts
     const arrived = await arrivals.finish(file.uploadId, file.digest, file.sizeBytes)
-    const without = new Set(arrived?.without)
+    const found = await this.#tryGroups(file, mine !== undefined, arrived)
+    if (found !== undefined) return found
+    if (mayDegrade) return this.#spreadShort(file, mine !== undefined)
+    if (mine !== undefined) this.#release(mine)
+    onPlaced('refused')
+    throw copiesShort(file.digest)
+  }
+
+  /** Undefined: too few members take it now. Members that do not run are asked, unless that is known for long. */
+  async #tryGroups(
+    file: ArrivedFile,
+    isInPlace: boolean,
+    arrived?: Arrived,
+  ): Promise<Spreading | undefined> {
+    const { owners, random, time } = this.#parts
+    const startedAt = time.monotonic()
+    const without = new Set(arrived?.without ?? [])
+    if (this.#isShort) for (const member of owners.away) without.add(member)
     let choice = arrived?.choice
     let copies = [...(arrived?.copies ?? [])]
     for (let tries = 0; tries < groupsMax; tries += 1) {
       choice ??= owners.choose(random, without)
       if (choice === undefined) break
-      const isWhole = await this.#complement(file, choice, copies, without, mine !== undefined)
-      if (isWhole) return { ...choice, copies }
+      const arrivedCount = copies.length
+      if (await this.#complement(file, choice, copies, without, isInPlace)) {
+        this.#shortSince = undefined
+        const outcome = copies.length > 0 && copies.length === arrivedCount ? 'streamed' : 'sent'
+        return { ...choice, copies, outcome }
+      }
       for (const copy of copies) this.#release(copy)
       copies = []
       choice = undefined
-      if (clock.monotonic() - startedAt >= triesMs) break
+      if (time.monotonic() - startedAt >= triesMs) break
     }
     for (const copy of copies) this.#release(copy)
-    if (mine !== undefined) this.#release(mine)
-    throw copiesShort(file.digest)
+    return undefined
+  }
+
+  /** Whether too few members took copies for so long that fewer will do. */
+  get #isShort(): boolean {
+    return (
+      this.#shortSince !== undefined && this.#parts.time.monotonic() - this.#shortSince >= shortMs
+    )
+  }
+
+  /** When owners are away for long: with as many copies as there can be, at least the one here. */
+  async #spreadShort(file: ArrivedFile, isInPlace: boolean): Promise<Spreading> {
+    const { owners, random, time } = this.#parts
+    const startedAt = time.monotonic()
+    while (!this.#isShort && time.monotonic() - startedAt < shortMs) {
+      this.#shortSince ??= time.monotonic()
+      await new Promise<void>((resolve) => time.after(againMs, resolve))
+      const found = await this.#tryGroups(file, isInPlace)
+      if (found !== undefined) return found
+    }
+    const choice = owners.choose(random, new Set())
+    if (choice === undefined) throw copiesShort(file.digest)
+    const copies: HeldCopy[] = []
+    await this.#complement(file, choice, copies, new Set(owners.away), isInPlace)
+    return { ...choice, copies, outcome: 'degraded' }
   }
 
   /** Adds the copies that are missing at the owners of a group, one after the other in its order; false: too few. */

@@ -13,7 +13,7 @@ function membersOf(states: readonly MemberState[]): MeshMember[] {
 
 function ownersOf(
   states: readonly MemberState[],
-  { self = 1, present = [2, 3, 4, 5], replicationFactor = 2 } = {},
+  { self = 1, present = [2, 3, 4, 5], replicationFactor = 2, writeCopies = 0 } = {},
 ) {
   const state = { members: membersOf(states), present }
   const owners = new Owners({
@@ -21,6 +21,7 @@ function ownersOf(
     members: () => state.members,
     present: () => state.present,
     replicationFactor: () => replicationFactor,
+    writeCopies,
   })
   return { owners, state }
 }
@@ -53,6 +54,15 @@ describe('the group of a new file', () => {
     const choice = owners.choose(systemRandom, new Set())!
     expect(choice.owners).toHaveLength(2)
     expect(choice.owners).not.toContain(1)
+  })
+
+  test('needs as many copies as were set, and no more than there are', () => {
+    const copies = (writeCopies: number, replicationFactor: number, count: number) =>
+      ownersOf(active(count), { writeCopies, replicationFactor }).owners.writeCopies
+    expect(copies(3, 3, 4)).toBe(3)
+    expect(copies(1, 3, 4)).toBe(1)
+    expect(copies(3, 2, 4)).toBe(2)
+    expect(copies(3, 3, 2)).toBe(2)
   })
 
   test('needs as many copies as there are members, two at most', () => {

@@ -20,6 +20,8 @@ class Scene {
   /** Members that do not keep it in the end. */
   readonly deaf = new Set<number>()
   readonly refused: number[] = []
+  /** Members that are not known to run. */
+  readonly away = new Set<number>()
   tails = 0
   readonly owners: Owners
   readonly arrivals: Arrivals
@@ -31,7 +33,7 @@ class Scene {
     this.owners = new Owners({
       self: 1,
       members: () => members,
-      present: () => members.map(({ number }) => number),
+      present: () => members.map(({ number }) => number).filter((it) => !this.away.has(it)),
       replicationFactor: () => replicationFactor,
     })
     this.arrivals = new Arrivals({
@@ -103,6 +105,13 @@ test('the other owner of its group hears how far the file is, and keeps it in th
   const arrived = await scene.arrivals.finish('u', digest, 300)
   expect([...arrived!.choice.owners].sort()).toEqual([1, other])
   expect(arrived!.copies.map(({ member }) => member)).toEqual([other])
+  scene.expectOver()
+})
+
+test('a member that does not run is begun with by nobody', async () => {
+  const scene = new Scene(2)
+  scene.away.add(2)
+  await scene.begin()
   scene.expectOver()
 })
 

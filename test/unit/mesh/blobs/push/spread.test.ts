@@ -2,12 +2,12 @@
 import { describe, expect, test } from 'vitest'
 import type { ArrivedFile, Placed } from '../../../../../src/blobs/shared-port.ts'
 import { Owners } from '../../../../../src/mesh/blobs/owners.ts'
-import { Spread } from '../../../../../src/mesh/blobs/push/spread.ts'
+import { type Placement, Spread } from '../../../../../src/mesh/blobs/push/spread.ts'
 import type { CommitOutcome, HeldCopy } from '../../../../../src/metadata/transaction.ts'
 import { RegistryError } from '../../../../../src/registry/errors.ts'
 import { digestOf } from '../../../../../src/registry/hasher.ts'
 import { systemRandom } from '../../../../../src/runtime/random.ts'
-import { FakeClock } from '../../../../support/fake-clock.ts'
+import { FakeTime, settled } from '../../../../support/mesh/fake-time.ts'
 import { factsOf } from '../../../../support/mesh/member-facts.ts'
 
 const digest = digestOf('sha256', Buffer.from('some blob'))
@@ -28,23 +28,27 @@ class Scene {
   arrived:
     | { readonly group: number; readonly members: number[]; readonly failed: number[] }
     | undefined
-  readonly clock = new FakeClock()
+  readonly time = new FakeTime()
+  readonly placed: Placement[] = []
   rowGroup: number | undefined
-  onAsked: (member: number) => void = () => undefined
+  onAsked: (member: number) => Promise<void> | void = () => undefined
+  /** Members that are not known to run. */
+  readonly away = new Set<number>()
   #pin = 0
   readonly owners: Owners
   readonly spread: Spread
 
-  constructor(count = 3, replicationFactor = 2) {
+  constructor(count = 3, replicationFactor = 2, writeCopies = 0, mayDegrade = false) {
     const members = Array.from({ length: count }, (_, at) => {
       return { number: at + 1, ...factsOf(`n${at + 1}`), state: 'active' as const }
     })
-    const present = () => members.map(({ number }) => number)
+    const present = () => members.map(({ number }) => number).filter((it) => !this.away.has(it))
     this.owners = new Owners({
       self: 1,
       members: () => members,
       present,
       replicationFactor: () => replicationFactor,
+      writeCopies,
     })
     const pin = (member: number): HeldCopy => {
       this.#pin += 1
@@ -53,7 +57,9 @@ class Scene {
     this.spread = new Spread({
       owners: this.owners,
       random: systemRandom,
-      clock: this.clock,
+      time: this.time,
+      mayDegrade,
+      onPlaced: (outcome) => this.placed.push(outcome),
       arrivals: {
         begin: () => ({ reached() {}, stop() {} }),
         finish: async () => {
@@ -68,7 +74,7 @@ class Scene {
       },
       ask: {
         keep: async (member) => {
-          this.onAsked(member)
+          await this.onAsked(member)
           if (this.deaf.has(member)) throw new Error('deaf')
           this.calls.push(`keep ${member}`)
           return this.having.has(member) ? pin(member) : undefined
@@ -82,6 +88,7 @@ class Scene {
           this.calls.push(`release ${member} ${number}`)
         },
         mend: async (member) => {
+          if (this.deaf.has(member)) throw new Error('deaf')
           this.calls.push(`mend ${member}`)
         },
       },
@@ -249,6 +256,15 @@ describe('a file that others have got while it arrived', () => {
     expect((scene.committed[0] as Exclude<Placed, 'there'>).group).toBe(7)
   })
 
+  test('goes to as many as a push waits for; those that have it keep it', async () => {
+    const scene = new Scene(4, 4, 3)
+    scene.arrived = { group: 0, members: [2], failed: [3] }
+    await scene.store()
+    expect(scene.calls.slice(0, 2)).toEqual(['keep 4', 'send 4'])
+    expect(scene.pins.map(({ member }) => member)).toEqual([1, 2, 4])
+    expect(scene.calls.some((it) => it.startsWith('release'))).toBe(false)
+  })
+
   test('goes to another group where its own has too few, and what is there is let go', async () => {
     const scene = new Scene(3)
     scene.arrived = { group: groupOf(scene, 1, 2), members: [], failed: [2] }
@@ -269,10 +285,102 @@ test('no other member is begun with when ten seconds have gone', async () => {
   const scene = new Scene(5)
   for (const member of [2, 3, 4, 5]) scene.deaf.add(member)
   let asked = 0
-  scene.onAsked = () => {
+  scene.onAsked = async () => {
     asked += 1
-    scene.clock.advance(6_000)
+    await scene.time.advance(6_000)
   }
   await expect(scene.store()).rejects.toMatchObject({ kind: 'BUSY' })
   expect(asked).toBe(2)
+})
+
+describe('where fewer copies will do', () => {
+  /** Two nodes, of which the other one is away. */
+  function half(): Scene {
+    const scene = new Scene(2, 2, 0, true)
+    scene.deaf.add(2)
+    scene.away.add(2)
+    return scene
+  }
+
+  test('a push waits ten seconds for owners, and is acknowledged with the copy here', async () => {
+    const scene = half()
+    let isDone = false
+    const done = scene.store().then(() => {
+      isDone = true
+    })
+    await scene.time.advance(9_400)
+    expect(isDone).toBe(false)
+    await scene.time.advance(1_000)
+    await done
+    expect(scene.pins.map(({ member }) => member)).toEqual([1])
+    expect((scene.committed[0] as Exclude<Placed, 'there'>).held.atLeast).toBe(1)
+    expect(scene.placed).toEqual(['degraded'])
+  })
+
+  test('the next ones do not wait, until the owner is back', async () => {
+    const scene = half()
+    await Promise.all([scene.store(), scene.time.advance(11_000)])
+    await scene.store()
+    scene.deaf.clear()
+    scene.away.clear()
+    await scene.store()
+    expect(scene.placed).toEqual(['degraded', 'degraded', 'sent'])
+    expect(scene.pins).toHaveLength(2)
+  })
+
+  test('an owner that comes back within ten seconds gets its copy', async () => {
+    const scene = half()
+    const done = scene.store()
+    await scene.time.advance(5_000)
+    scene.deaf.clear()
+    scene.away.clear()
+    await scene.time.advance(1_000)
+    await done
+    expect(scene.placed).toEqual(['sent'])
+  })
+
+  test('after all were back a push waits for ten seconds again', async () => {
+    const scene = half()
+    await Promise.all([scene.store(), scene.time.advance(11_000)])
+    scene.away.clear()
+    scene.spread.tick()
+    scene.away.add(2)
+    let isDone = false
+    const done = scene.store().then(() => {
+      isDone = true
+    })
+    await scene.time.advance(5_000)
+    expect(isDone).toBe(false)
+    await scene.time.advance(6_000)
+    await done
+  })
+
+  test('an owner that is back is told what it lacks', async () => {
+    const scene = half()
+    await Promise.all([scene.store(), scene.time.advance(11_000)])
+    scene.spread.tick()
+    await settled()
+    expect(scene.calls).not.toContain('mend 2')
+    scene.deaf.clear()
+    scene.away.clear()
+    scene.calls.length = 0
+    scene.spread.tick()
+    await settled()
+    scene.spread.tick()
+    await settled()
+    expect(scene.calls).toEqual(['mend 2'])
+  })
+})
+
+test('outcomes are counted, a refusal too', async () => {
+  const scene = new Scene(2)
+  scene.arrived = { group: 0, members: [2], failed: [] }
+  await scene.store()
+  await scene.store()
+  scene.deaf.add(2)
+  await expect(scene.store()).rejects.toMatchObject({ kind: 'BUSY' })
+  scene.hasRow = true
+  scene.rowGroup = 3
+  await scene.store()
+  expect(scene.placed).toEqual(['streamed', 'sent', 'refused', 'there'])
 })
