@@ -42,6 +42,8 @@ export interface SharedCounts {
 
 export interface SharedBlobs {
   readonly counts: SharedCounts
+  /** While this node has no room: the member that has most, and takes new uploads. Undefined: none, or this one does. */
+  readonly roomElsewhere: number | undefined
   /**
    * An upload begins to go to a file. `expected`: its digest, when the client has said that before. Undefined: no
    * other node gets it before it is whole.

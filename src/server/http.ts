@@ -44,11 +44,12 @@ export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEn
   const gated = metadata.isShared ? freshly(dispatch, metadata, mesh?.gate?.stale) : dispatch
   const options = engineOptions(config, parts, browsers, late, browsers.before(gated))
   const { shutdownTimeoutMs } = config.server
+  const roomElsewhere = () => storage.shared?.roomElsewhere
   const { engine, notice, isFallback } = await loadEngine(
     config.server.engine,
     mesh === undefined
       ? options
-      : await handingOn(options, { ...mesh, metadata, life, shutdownTimeoutMs }),
+      : await handingOn(options, { ...mesh, metadata, life, shutdownTimeoutMs, roomElsewhere }),
   )
   life.opened('engine', engine, (one) => one.close())
   late.engine = engine

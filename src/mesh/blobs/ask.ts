@@ -26,10 +26,12 @@ import {
   type PinQuestion,
   ProofAnswer,
   proofMs,
+  RoomAnswer,
   requirePinOf,
   silentMs,
   sizeHeader,
 } from './protocol.ts'
+import type { RoomWord } from './push/rooms.ts'
 import { CopyStream, type CopyStreamParts } from './push/stream.ts'
 
 /** Uploads that a member gets while they arrive: beside its other connections, as each lasts as long as its client. */
@@ -115,6 +117,16 @@ export class AskPeers {
       cancel()
       if (!asked.writableFinished) asked.destroy()
       await sending.catch(() => undefined)
+    }
+  }
+
+  /** How many bytes it can still take. */
+  async room(member: number): Promise<RoomWord> {
+    const answer = await this.#parts.peers.client(member).get(blobPaths.room)
+    try {
+      return parseJson(await this.#body(answer), RoomAnswer)
+    } catch (error) {
+      throw asMeshError(error)
     }
   }
 

@@ -4,7 +4,13 @@
  */
 
 import { hasObject, type Promised } from '../../blobs/driver.ts'
-import { type BlobSource, isDamage, isMissing, type PendingBlob } from '../../blobs/port.ts'
+import {
+  type BlobSource,
+  isDamage,
+  isMissing,
+  type PendingBlob,
+  type Room,
+} from '../../blobs/port.ts'
 import type { ArrivedFile, SharedStore } from '../../blobs/shared-port.ts'
 import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
 import type { CopyNews } from '../../metadata/log/copy-news.ts'
@@ -127,8 +133,12 @@ export class LocalFiles implements LocalCopies {
     return store.driver.writer.adopt(randomHexId(random), algorithm, 0)
   }
 
+  get room(): Room {
+    return this.#parts.store.driver.writer.room
+  }
+
   requireRoom(): void {
-    this.#parts.store.driver.writer.room.require()
+    this.room.require()
   }
 
   keep(digest: Digest, sizeBytes: number, pending: PendingBlob): Promise<HeldCopy> {

@@ -31,6 +31,7 @@ import { Owners } from './owners.ts'
 import { Arrivals } from './push/arrivals.ts'
 import { Placements } from './push/placements.ts'
 import { ReceivedFiles } from './push/receive.ts'
+import { Rooms } from './push/rooms.ts'
 import { Spread } from './push/spread.ts'
 import { Repair } from './repair.ts'
 import { blobRoutes } from './serve.ts'
@@ -105,6 +106,7 @@ class AttachedBlobs implements SharedBlobs {
   readonly #store: SharedStore
   readonly #owners: Owners
   readonly #ask: AskPeers
+  readonly #rooms: Rooms
   readonly #ledger: CopyLedger
   readonly #fetches: Fetches
   readonly #received: ReceivedFiles
@@ -129,9 +131,17 @@ class AttachedBlobs implements SharedBlobs {
       members: () => peers.members,
       present: () => peers.links.open,
       replicationFactor: () => this.#factor,
+      hasRoom: (it) => this.#rooms.has(it),
       ...(pushes.writeCopies !== undefined && { writeCopies: pushes.writeCopies }),
     })
     this.#ask = new AskPeers({ peers, time })
+    this.#rooms = new Rooms({
+      self: member,
+      own: driver.writer.room,
+      present: () => peers.links.open,
+      ask: (other) => this.#ask.room(other),
+      time,
+    })
     this.#ledger = new CopyLedger(metadata, clock)
     const ledger = this.#ledger
     const onFailure = (digest: string, error: unknown) =>
@@ -190,6 +200,11 @@ class AttachedBlobs implements SharedBlobs {
 
   get counts(): SharedCounts {
     return this.#placements
+  }
+
+  get roomElsewhere(): number | undefined {
+    if (this.#store.driver.writer.room.hasRoom) return undefined
+    return this.#rooms.roomiest(this.#owners.active)
   }
 
   begin(uploadId: string, algorithm: Algorithm, expected?: Digest): Arriving | undefined {
@@ -266,6 +281,7 @@ class AttachedBlobs implements SharedBlobs {
   #tick(): void {
     if (!this.#isCompared) this.#compare()
     this.local.tick()
+    this.#rooms.tick()
     this.#spread.tick()
     this.#repair.tick()
     this.#ticks += 1

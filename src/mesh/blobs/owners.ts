@@ -25,6 +25,8 @@ export interface MembersParts {
   readonly replicationFactor: () => number
   /** Of them, those without which no blob is acknowledged. Default, and for 0: two. */
   readonly writeCopies?: number
+  /** Whether a member has room for files, as far as that is known. Default: each has. */
+  readonly hasRoom?: (member: number) => boolean
 }
 
 export interface Choice {
@@ -58,6 +60,17 @@ export class Owners {
     this.#look()
     const wanted = this.#parts.writeCopies || writeCopiesDefault
     return Math.max(1, Math.min(wanted, this.#factor, this.#active.length))
+  }
+
+  /** Whether a member has room for files, as far as that is known. */
+  hasRoom(member: number): boolean {
+    return this.#parts.hasRoom?.(member) ?? true
+  }
+
+  /** Members that may own what is new. */
+  get active(): readonly number[] {
+    this.#look()
+    return this.#active.filter(({ weight }) => weight > 0).map(({ number }) => number)
   }
 
   /** Whether a member is known to run now. */
@@ -101,15 +114,16 @@ export class Owners {
   }
 
   /**
-   * A group for a new file, none of whose other owners is among `without`: this node owns it where it can, and the
-   * others run. Undefined: there is none.
+   * A group for a new file, none of whose other owners is among `without`: this node owns it where it can, the
+   * others run, and at least as many as a push waits for have room. Undefined: there is none.
    */
   choose(random: Random, without: ReadonlySet<number>): Choice | undefined {
     const present = new Set([...this.#parts.present(), this.self])
     const canOwn = this.members.some(
-      ({ number, state, weight }) => number === this.self && state === 'active' && weight > 0,
+      ({ number, state, weight }) =>
+        number === this.self && state === 'active' && weight > 0 && this.hasRoom(number),
     )
-    let best: (Choice & { readonly away: number }) | undefined
+    let best: (Choice & { readonly lacking: number }) | undefined
     let choices = 0
     for (let draw = 0; draw < drawsMax && choices < choicesMax; draw += 1) {
       const [high, low] = random.bytes(2)
@@ -117,10 +131,12 @@ export class Owners {
       const owners = this.of(group)
       if (owners.length < this.writeCopies || owners.some((it) => without.has(it))) continue
       if (canOwn && !owners.includes(this.self)) continue
+      const full = owners.filter((it) => !this.hasRoom(it)).length
+      if (owners.length - full < this.writeCopies) continue
       choices += 1
-      const away = owners.filter((it) => !present.has(it)).length
-      if (best === undefined || away < best.away) best = { group, owners, away }
-      if (best.away === 0) break
+      const lacking = full + owners.filter((it) => !present.has(it)).length
+      if (best === undefined || lacking < best.lacking) best = { group, owners, lacking }
+      if (best.lacking === 0) break
     }
     return best
   }

@@ -5,6 +5,7 @@
  *   POST …/blobs/keep?digest=&size= a whole file: it is kept, and the answer is the pin
  *   POST …/blobs/arrive?algorithm=  a file that arrives at the sender: it is kept when its trailers say which it is,
  *                                   and the answer is the pin
+ *   GET  …/blobs/room               how many bytes it can take
  *   POST …/pins                     another pin for a copy that is here, or out of the trash; pins given back;
  *                                   a copy that is to be looked at
  *   POST …/copies                   which copies are here, by a look at the disk
@@ -20,6 +21,7 @@ export const blobPaths = {
   bytes: '/internal/v1/blobs',
   keep: '/internal/v1/blobs/keep',
   arrive: '/internal/v1/blobs/arrive',
+  room: '/internal/v1/blobs/room',
   pins: '/internal/v1/pins',
   copies: '/internal/v1/copies',
   proof: '/internal/v1/copies/proof',
@@ -102,6 +104,8 @@ export const CopiesQuestion: v.GenericSchema<unknown, CopiesQuestion> = v.strict
 export const ProofQuestion = v.strictObject({ digest: DigestText })
 
 export const ProofAnswer = v.strictObject({ is: v.picklist(['none', 'cache', 'owner']) })
+
+export const RoomAnswer = v.strictObject({ bytes: Whole })
 
 /** In the order of the question. */
 export const CopiesAnswer = v.strictObject({ here: v.array(v.boolean()) })

@@ -4,7 +4,7 @@
 import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { BlobSource } from '../../blobs/port.ts'
+import type { BlobSource, Room } from '../../blobs/port.ts'
 import type { Time } from '../../metadata/log/etcd/time.ts'
 import type { HeldCopy } from '../../metadata/transaction.ts'
 import type { Digest } from '../../registry/digest.ts'
@@ -24,6 +24,7 @@ import {
   sizeHeader,
 } from './protocol.ts'
 import type { FilesTaken, ReceivedFiles } from './push/receive.ts'
+import { roomOf } from './push/rooms.ts'
 
 /** Files that are sent to peers at once. */
 const sentAtOnceMax = 256
@@ -32,6 +33,7 @@ const stalledMs = 30_000
 
 /** The files of this node, as its peers use them. */
 export interface LocalCopies extends FilesTaken {
+  readonly room: Room
   /** The copy here; undefined: there is none. */
   open(digest: Digest): Promise<BlobSource | undefined>
   keepMore(digest: Digest): Promise<HeldCopy | undefined>
@@ -55,6 +57,7 @@ export function blobRoutes(
     [blobPaths.bytes, bytesRoute(local)],
     [blobPaths.keep, received.keepRoute],
     [blobPaths.arrive, received.arriveRoute],
+    [blobPaths.room, roomRoute(local)],
     [blobPaths.pins, pinsRoute(local, time)],
     [blobPaths.copies, copiesRoute(local, time)],
     [blobPaths.proof, proofRoute(local, time)],
@@ -101,6 +104,16 @@ async function sendCopy(local: LocalCopies, it: Outgoing): Promise<void> {
     await pipeline(Readable.from(pieces, { objectMode: true, highWaterMark: 1 }), response)
   } finally {
     source.close()
+  }
+}
+
+function roomRoute({ room }: LocalCopies): PeerRoute {
+  return {
+    method: 'GET',
+    async answer({ query, response }) {
+      if (query !== '') throw new MeshError('message', 'the path has no query')
+      respondJson(response, 200, roomOf(room))
+    },
   }
 }
 

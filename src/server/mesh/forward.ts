@@ -13,12 +13,14 @@ import type { Peers } from '../../mesh/peers/peers.ts'
 import { systemTime } from '../../metadata/log/etcd/time.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
 import type { LifeCycle } from '../../runtime/life-cycle.ts'
-import { type Owned, ownerOf, takesHandedOn, type WorkRows } from './owners.ts'
+import { type Owned, opensUpload, ownerOf, takesHandedOn, type WorkRows } from './owners.ts'
 
 export interface ForwardParts {
   readonly member: number
   readonly peers: Peers
   readonly metadata: MetadataReader
+  /** The member that takes new uploads for this one, which has no room; undefined: this one does. */
+  readonly roomElsewhere: () => number | undefined
   readonly life: LifeCycle
   /** For how long a stop waits for requests that other members have handed on, ms. */
   readonly shutdownTimeoutMs: number
@@ -52,11 +54,20 @@ export function forwarding(options: EngineOptions, parts: ForwardParts): EngineO
     isThere(peers, owned.member) &&
     (!owned.isOptional || lives(owned.member))
   const handler: Handler = (request, response) => {
-    const owned = ownerOf(request.method, request.path, rows)
+    const owned = ownerOf(request.method, request.path, rows) ?? openedBy(parts, request)
     if (owned === undefined || !isElsewhere(owned)) return options.handler(request, response)
     return handOn(forward, owned, request, response)
   }
   return { ...options, handler }
+}
+
+/** While this node has no room another one opens sessions, and keeps them. */
+function openedBy(
+  { roomElsewhere }: ForwardParts,
+  { method, path }: HttpRequest,
+): Owned | undefined {
+  const member = opensUpload(method, path) ? roomElsewhere() : undefined
+  return member === undefined ? undefined : { kind: 'uploads', member, isOptional: true }
 }
 
 function handOn(

@@ -68,6 +68,11 @@ const ADMIN: readonly AdminRow[] = [
   },
 ]
 
+/** Whether it opens an upload, or is a whole one: any node takes it. */
+export function opensUpload(method: string, path: string): boolean {
+  return method === 'POST' && path.includes('/uploads') && routeOf(path)?.kind === 'uploads'
+}
+
 /** The number of the member that a row names; undefined: it names none, as those of a single node. */
 export function memberOf(row: object | undefined): number | undefined {
   return row !== undefined && 'member' in row && typeof row.member === 'number'
@@ -87,11 +92,13 @@ export function ownerOf(method: string, path: string, rows: WorkRows): Owned | u
 }
 
 /**
- * Whether `member` takes a request that another member hands on: one for an upload session of its own, or one for
- * work whose row that other member has read; what has become of it meanwhile the handler knows.
+ * Whether `member` takes a request that another member hands on: one for an upload session of its own or for a new
+ * one, for which the other has no room, or one for work whose row that other member has read; what has become of it
+ * meanwhile the handler knows.
  */
 export function takesHandedOn(method: string, path: string, member: number): boolean {
-  return uploadOwner(path) === member || adminRow(method, path) !== undefined
+  if (uploadOwner(path) === member || opensUpload(method, path)) return true
+  return adminRow(method, path) !== undefined
 }
 
 function uploadOwner(path: string): number | undefined {

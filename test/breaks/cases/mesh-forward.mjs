@@ -37,8 +37,8 @@ export const BREAKS = [
   {
     what: 'forward: whatever a peer hands on is taken',
     file: owners,
-    find: 'return uploadOwner(path) === member || adminRow(method, path) !== undefined',
-    replace: 'return member > 0 || adminRow(method, path) !== undefined',
+    find: 'if (uploadOwner(path) === member || opensUpload(method, path)) return true',
+    replace: 'if (member > 0 || opensUpload(method, path)) return true',
     guard: ownership,
   },
   {

@@ -5,6 +5,8 @@ const streams = vitest('mesh', 'test/mesh/blob-streams.test.ts')
 const session = vitest('unit', 'test/unit/distribution/arriving-uploads.test.ts')
 const arrivals = vitest('unit', 'test/unit/mesh/blobs/push/arrivals.test.ts')
 const owners = vitest('unit', 'test/unit/mesh/blobs/owners.test.ts')
+const rooms = vitest('unit', 'test/unit/mesh/blobs/push/rooms.test.ts')
+const room = vitest('mesh', 'test/mesh/blob-room.test.ts')
 const spread = vitest('unit', 'test/unit/mesh/blobs/push/spread.test.ts')
 
 export const BREAKS = [
@@ -113,5 +115,26 @@ export const BREAKS = [
     find: 'const wanted = this.#parts.writeCopies || writeCopiesDefault',
     replace: 'const wanted = writeCopiesDefault',
     guard: owners,
+  },
+  {
+    what: 'mesh: files go to a node without room',
+    file: 'src/mesh/blobs/owners.ts',
+    find: 'if (owners.length - full < this.writeCopies) continue',
+    replace: '',
+    guard: owners,
+  },
+  {
+    what: 'mesh: what a node has said of its room counts for ever',
+    file: 'src/mesh/blobs/push/rooms.ts',
+    find: 'return this.#parts.time.monotonic() - known.at < freshMs ? known : undefined',
+    replace: 'return known',
+    guard: rooms,
+  },
+  {
+    what: 'mesh: a node without room opens sessions by itself',
+    file: 'src/server/mesh/forward.ts',
+    find: 'ownerOf(request.method, request.path, rows) ?? openedBy(parts, request)',
+    replace: 'ownerOf(request.method, request.path, rows)',
+    guard: room,
   },
 ]

@@ -41,6 +41,8 @@ export interface MeshRegistriesOptions {
   readonly config?: Readonly<Record<string, unknown>>
   /** Further settings of `storage`. */
   readonly storage?: Readonly<Record<string, unknown>>
+  /** The same of one node. */
+  readonly storageOf?: (member: number) => Readonly<Record<string, unknown>>
   readonly pushes?: MeshNode['pushes']
   readonly cacheBytesMax?: number
   /** With which the mesh is founded. Default: none. */
@@ -143,7 +145,7 @@ export class MeshRegistries {
   #node(log: LogSettings, member: number): Promise<InProcessRegistry> {
     const peers = this.peers(member)
     const { engines = ['node'], config = {}, mirrors = [], inlineLimit = 65_536 } = this.#options
-    const { storage, cacheBytesMax, pushes } = this.#options
+    const { storage, storageOf, cacheBytesMax, pushes } = this.#options
     return startInProcess({
       engine: engines[(member - 1) % engines.length]!,
       config: {
@@ -152,6 +154,7 @@ export class MeshRegistries {
           inline_limit: inlineLimit,
           ...(config['storage'] as object | undefined),
           ...storage,
+          ...storageOf?.(member),
         },
       },
       mirrors,

@@ -202,7 +202,8 @@ class Arrival implements Arriving {
   /** Members that may get it, those first that do. */
   #candidates({ owners: all }: Choice): number[] {
     const { owners } = this.#parts
-    const mayGet = (member: number) => !this.#without.has(member) && owners.isPresent(member)
+    const mayGet = (member: number) =>
+      !this.#without.has(member) && owners.isPresent(member) && owners.hasRoom(member)
     return all
       .filter((member) => member !== owners.self && mayGet(member))
       .sort((one, other) => Number(this.#streams.has(other)) - Number(this.#streams.has(one)))

@@ -1,6 +1,7 @@
 /**
  * @module What has become of the blobs that clients have pushed here: counted, and said in the log where they have
  * fewer copies than they should.
+ * @apart what is counted and said is no part of how copies are made, nor of how the mesh's parts are put together
  */
 import type { SharedCounts } from '../../../blobs/shared-port.ts'
 import type { Clock } from '../../../runtime/clock.ts'

@@ -225,10 +225,14 @@ export class Spread {
     without: Set<number>,
     isInPlace: boolean,
   ): Promise<boolean> {
-    const { self, writeCopies } = this.#parts.owners
+    const { owners } = this.#parts
+    const { self, writeCopies } = owners
     const wanted = writeCopies - Number(all.includes(self))
     const has = (member: number) => copies.some((copy) => copy.member === member)
-    const others = all.filter((it) => it !== self && !without.has(it) && !has(it))
+    const others = all
+      .filter((it) => it !== self && !without.has(it) && !has(it))
+      // One without room may have the blob all the same.
+      .sort((one, other) => Number(owners.hasRoom(other)) - Number(owners.hasRoom(one)))
     while (copies.length < wanted) {
       const next = others.splice(0, wanted - copies.length)
       if (next.length === 0) return false

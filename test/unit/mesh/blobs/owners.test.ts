@@ -13,7 +13,13 @@ function membersOf(states: readonly MemberState[]): MeshMember[] {
 
 function ownersOf(
   states: readonly MemberState[],
-  { self = 1, present = [2, 3, 4, 5], replicationFactor = 2, writeCopies = 0 } = {},
+  {
+    self = 1,
+    present = [2, 3, 4, 5],
+    replicationFactor = 2,
+    writeCopies = 0,
+    full = [] as number[],
+  } = {},
 ) {
   const state = { members: membersOf(states), present }
   const owners = new Owners({
@@ -22,6 +28,7 @@ function ownersOf(
     present: () => state.present,
     replicationFactor: () => replicationFactor,
     writeCopies,
+    hasRoom: (member) => !full.includes(member),
   })
   return { owners, state }
 }
@@ -47,6 +54,22 @@ describe('the group of a new file', () => {
       expect(owners.choose(systemRandom, new Set([2]))!.owners).not.toContain(2)
     }
     expect(owners.choose(systemRandom, new Set([2, 3]))).toBeUndefined()
+  })
+
+  test('leaves out members that have no room, as long as enough have some', () => {
+    const { owners } = ownersOf(active(4), { full: [2, 4] })
+    for (let turn = 0; turn < 50; turn += 1) {
+      expect([...owners.choose(systemRandom, new Set())!.owners].sort()).toEqual([1, 3])
+    }
+    const all = ownersOf(active(3), { full: [2], replicationFactor: 3 }).owners
+    expect(all.choose(systemRandom, new Set())!.owners).toHaveLength(3)
+    const none = ownersOf(active(3), { full: [2, 3] }).owners
+    expect(none.choose(systemRandom, new Set())).toBeUndefined()
+  })
+
+  test('is owned by others where this node has no room', () => {
+    const { owners } = ownersOf(active(4), { full: [1] })
+    expect(owners.choose(systemRandom, new Set())!.owners).not.toContain(1)
   })
 
   test('is owned by others where this node may own nothing new', () => {

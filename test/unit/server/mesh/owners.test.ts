@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import {
   memberOf,
+  opensUpload,
   ownerOf,
   takesHandedOn,
   type WorkRows,
@@ -54,7 +55,6 @@ describe('the member that answers a request', () => {
   test.each([
     ['GET', '/v2/'],
     ['GET', '/v2/team/app/manifests/latest'],
-    ['POST', '/v2/team/app/blobs/uploads/'],
     ['PATCH', `/v2/team/app/blobs/uploads/${random}`],
     ['PATCH', `/v2/team/app/uploads/3-${random}`],
     ['PATCH', `/v2/UPPER/blobs/uploads/3-${random}`],
@@ -73,6 +73,18 @@ describe('the member that answers a request', () => {
   ])('%s %s is never handed on', (method, path) => {
     expect(ownerOf(method, path, rows)).toBeUndefined()
     expect(takesHandedOn(method, path, 3)).toBe(false)
+  })
+
+  test("what opens an upload is no member's, and each takes it of one without room", () => {
+    for (const path of ['/v2/team/app/blobs/uploads/', '/v2/team/app/blobs/uploads']) {
+      expect(ownerOf('POST', path, rows)).toBeUndefined()
+      expect([1, 2, 3].map((member) => takesHandedOn('POST', path, member))).not.toContain(false)
+      expect(opensUpload('POST', path)).toBe(true)
+      expect(opensUpload('GET', path)).toBe(false)
+    }
+    expect(opensUpload('POST', upload)).toBe(false)
+    expect(opensUpload('POST', '/v2/UPPER/blobs/uploads/')).toBe(false)
+    expect(opensUpload('POST', '/admin/uploads')).toBe(false)
   })
 
   test('rows without a number name nobody', () => {
