@@ -95,7 +95,7 @@ async function start(
   // Before anything is opened that would have to be closed again.
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
-  const { storage, mesh, run, work } = await openStores(config, options, logger, life)
+  const { storage, mesh, run, work, care } = await openStores(config, options, logger, life)
   const { metadata } = storage
   const reconciliation = makeReconciliation(config, storage, () => useCases, logger)
   // Closed after the use cases: a stop is clean only when no upload writes any more.
@@ -139,7 +139,7 @@ async function start(
     syncCounters,
     signatureCounters: signed.counters,
     audit,
-    overview: run?.overview(metadata),
+    ...{ overview: run?.overview(metadata), care },
     logger,
   }
   const engine = await makeHttp(config, {
@@ -159,7 +159,7 @@ async function start(
         ...endpointsOfSyncs(syncs?.engine),
         ...endpointsOfPrune(syncs?.prune, useCases.writes.jobs),
         ...endpointsOfSignatures(config, metadata, useCases.writes.jobs, signed),
-        ...endpointsOfMesh(shown.overview, run?.setState),
+        ...endpointsOfMesh(shown, run),
         ...auditEndpoints({ file: config.auditFile, flush: async () => audit?.flush() }),
       ]
       return endpoints

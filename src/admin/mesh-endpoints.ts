@@ -5,6 +5,19 @@ import * as v from 'valibot'
 import { type Endpoint, endpoint } from './endpoint.ts'
 import { notFound } from './problem.ts'
 
+const amountSchema = v.object({ blobs: v.number(), bytes: v.number() })
+
+/** Of blobs that are files, as the last pass of the repair has counted them. */
+const copiesSchema = {
+  /** Here, and the node owns them; owned, and not here. */
+  owned: amountSchema,
+  lacking: amountSchema,
+  /** Here, others own them, and they have not taken them over yet. */
+  kept: amountSchema,
+  /** Here for pulls alone. */
+  cached: amountSchema,
+}
+
 const memberSchema = v.object({
   number: v.number(),
   name: v.string(),
@@ -28,6 +41,11 @@ const memberSchema = v.object({
   voter: v.boolean(),
   /** Whether the stream from this node to it is open. */
   reached: v.boolean(),
+  /** Whether `copies` are known: not before a pass that began after the last change of members. */
+  counted: v.picklist(['known', 'not known yet', 'not reached', 'left']),
+  copies: v.optional(v.object({ ...copiesSchema, countedAt: v.number() })),
+  /** Uploads that rest on copies of the node. */
+  pins: v.optional(v.number()),
 })
 
 const meshSchema = v.object({
@@ -50,12 +68,14 @@ const meshSchema = v.object({
   /** The rules of the log that are in force. */
   level: v.number(),
   members: v.array(memberSchema),
+  /** Sum over the members whose copies are known; `isWhole`: that is all that have not left. */
+  copies: v.object({ isWhole: v.boolean(), ...copiesSchema }),
 })
 
 export type MeshOverview = v.InferInput<typeof meshSchema>
 
 export interface MeshSources {
-  readonly overview: () => MeshOverview
+  readonly overview: () => Promise<MeshOverview>
   /** Resolves when all nodes know it; false: there is no such member, or it has left. */
   readonly setState: (member: number, state: 'active' | 'draining' | 'left') => Promise<boolean>
 }
@@ -83,7 +103,7 @@ export function meshEndpoints(sources: MeshSources | undefined): Endpoint[] {
       params: memberParams,
       answer: meshSchema,
       handle: async ({ params }) => {
-        const number = numberOf(params.member, overview())
+        const number = numberOf(params.member, await overview())
         if (!(await setState(number, state))) throw notFound('there is no such node any more')
         return overview()
       },

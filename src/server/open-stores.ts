@@ -3,7 +3,9 @@
  */
 import { mkdirSync, statfsSync } from 'node:fs'
 import type { Config } from '../config/config.ts'
+import type { MeshBlobs } from '../mesh/blobs/mesh-blobs.ts'
 import { SharedWork } from '../mesh/shared-work.ts'
+import type { CopyCare } from '../mesh/standing/care.ts'
 import { systemTime } from '../metadata/log/etcd/time.ts'
 import type { Logger } from '../observability/logger.ts'
 import { systemClock } from '../runtime/clock.ts'
@@ -53,6 +55,8 @@ export interface Stores {
   readonly run: MeshRun | undefined
   /** What its nodes share beside rows. */
   readonly work: SharedWork | undefined
+  /** How copies of blobs stand on its nodes. */
+  readonly care: CopyCare | undefined
 }
 
 /** One node alone loads nothing of what speaks with etcd and peers. */
@@ -74,9 +78,11 @@ export async function openStores(
   if (run !== undefined) life.opened('mesh', run, (one) => one.close())
   let node = mesh
   let work: SharedWork | undefined
+  let blobs: MeshBlobs | undefined
   const openMesh = async (): Promise<MeshOfStore> => {
     node ??= await run!.open()
-    work = new SharedWork(await withBlobs(node, config, logger), systemClock)
+    blobs = await makeBlobs(node, config, logger)
+    work = new SharedWork(withBlobs(node, blobs), systemClock)
     return work.mesh
   }
   const settings = {
@@ -95,25 +101,35 @@ export async function openStores(
   const opened = await openStorage(settings, life)
   if (run !== undefined) {
     life.opened('upkeep of the mesh', run, (one) => one.detach())
-    await run.attach(opened)
+    await run.attach(opened, blobs!.care!)
   }
-  return { storage: opened, mesh: node, run, work }
+  return { storage: opened, mesh: node, run, work, care: (blobs as MeshBlobs | undefined)?.care }
 }
 
-/** Share of the disk for copies that were fetched for pulls. */
-const cacheShare = 0.1
-
-async function withBlobs(mesh: MeshNode, config: Config, log: Logger): Promise<MeshOfStore> {
-  const { MeshBlobs } = await import('../mesh/blobs/mesh-blobs.ts')
-  const { member, peers } = mesh
+/** Bytes of copies that were fetched for pulls, at most. */
+function cacheBytesOf(config: Config): number {
   const { path } = config.storage
-  const replicationFactor = config.mesh?.replicationFactor ?? 2
+  const share = config.mesh?.cacheMax ?? { percent: 10 }
+  if ('bytes' in share) return share.bytes
   mkdirSync(path, { recursive: true, mode: 0o750 })
   const { blocks, bsize } = statfsSync(path)
-  const cacheBytesMax = mesh.cacheBytesMax ?? blocks * bsize * cacheShare
+  return (blocks * bsize * share.percent) / 100
+}
+
+async function makeBlobs(mesh: MeshNode, config: Config, log: Logger): Promise<MeshBlobs> {
+  const { MeshBlobs } = await import('../mesh/blobs/mesh-blobs.ts')
+  const { member, peers } = mesh
+  const { replicationFactor = 2, rebalanceRate = mesh.rebalanceRate } = config.mesh ?? {}
+  const cacheBytesMax = mesh.cacheBytesMax ?? cacheBytesOf(config)
   const parts = { member, peers, clock: systemClock, time: systemTime, random: systemRandom, log }
   const pushes = mesh.pushes ?? config.mesh ?? {}
-  const blobs = new MeshBlobs({ ...parts, cacheBytesMax, replicationFactor, pushes })
+  return new MeshBlobs({
+    ...{ ...parts, cacheBytesMax, replicationFactor, pushes },
+    ...(rebalanceRate !== undefined && { bytesPerSecond: rebalanceRate }),
+  })
+}
+
+function withBlobs(mesh: MeshNode, blobs: MeshBlobs): MeshOfStore {
   return {
     ...mesh,
     blobs,

@@ -6,10 +6,15 @@ import { serviceEndpoints } from '../admin/service-endpoints.ts'
 import type { Config } from '../config/config.ts'
 import type { HttpEngine } from '../http/engine/port.ts'
 import { routeKinds } from '../http/routes.ts'
+import type { CopyCare } from '../mesh/standing/care.ts'
 import type { Mirrors } from '../mirror/mirrors.ts'
 import { Health, type HealthCheck, HealthProblem } from '../observability/health.ts'
 import type { Logger } from '../observability/logger.ts'
-import { declareMeshMetrics, declarePlacementMetrics } from '../observability/metrics/mesh.ts'
+import {
+  declareCopyMetrics,
+  declareMeshMetrics,
+  declarePlacementMetrics,
+} from '../observability/metrics/mesh.ts'
 import { Metrics } from '../observability/metrics/metrics.ts'
 import { declareMirrorMetrics } from '../observability/metrics/mirrors.ts'
 import {
@@ -25,7 +30,7 @@ import type { Syncs } from '../sync/syncs.ts'
 import type { Audit } from './audit.ts'
 import type { ScheduledScrub } from './background.ts'
 import type { Cleanup } from './cleanup.ts'
-import { meshReadingOf, type OverviewParts } from './mesh/overview.ts'
+import { copiesReadingOf, meshReadingOf, type OverviewParts } from './mesh/overview.ts'
 import { readingsOfSyncs } from './sync/readings.ts'
 import type { UseCases } from './use-cases.ts'
 
@@ -45,6 +50,7 @@ export interface StatusParts {
   readonly audit: Audit | undefined
   /** Undefined: one node alone. */
   readonly overview?: OverviewParts | undefined
+  readonly care?: CopyCare | undefined
   readonly logger: Logger
 }
 
@@ -102,10 +108,11 @@ export function makeMetrics(
   const readings = () => (syncs === undefined ? [] : readingsOfSyncs(syncs))
   declareSyncMetrics(metrics, syncCounters, readings, systemClock.now)
   declareSignatureMetrics(metrics, parts.signatureCounters)
-  const { overview } = parts
+  const { overview, care } = parts
   if (overview !== undefined) declareMeshMetrics(metrics, () => meshReadingOf(overview))
   const { shared } = storage
   if (shared !== undefined) declarePlacementMetrics(metrics, () => shared.counts.placements)
+  if (care !== undefined) declareCopyMetrics(metrics, () => copiesReadingOf(care))
   return metrics
 }
 

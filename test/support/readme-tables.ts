@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { auditEndpoints } from '../../src/admin/audit-endpoints.ts'
+import { copyEndpoints } from '../../src/admin/copy-endpoints.ts'
 import type { Endpoint } from '../../src/admin/endpoint.ts'
 import { eventEndpoints } from '../../src/admin/events/endpoints.ts'
 import { gcEndpoints } from '../../src/admin/gc-endpoints.ts'
@@ -24,6 +25,7 @@ import { plansFolder } from '../../src/gc/plan/plans.ts'
 import { metadataFolder } from '../../src/metadata/lmdb/folder.ts'
 import { DATABASES } from '../../src/metadata/schema.ts'
 import {
+  declareCopyMetrics,
   declareMeshMetrics,
   declarePlacementMetrics,
 } from '../../src/observability/metrics/mesh.ts'
@@ -114,6 +116,7 @@ export function adminEndpoints(): readonly Endpoint[] {
     ...syncEndpoints({ syncs: undefined, clock: nothing }),
     ...syncPlanEndpoints({ jobs: nothing, plans: nothing, apply: nothing }),
     ...meshEndpoints({ overview: nothing, setState: nothing }),
+    ...copyEndpoints({ copiesOf: nothing, repair: nothing }),
     ...mirrorEndpoints({ mirrors: undefined, isTls: false, onWarmed: nothing }),
   ]
 }
@@ -134,6 +137,8 @@ const emptySources = new Proxy({} as never, {
     return name === 'runs' || name === 'removed' ? () => [] : () => 0
   },
 })
+
+const noCopies = { pins: 0, repairBytes: 0, sentBytes: 0, receivedBytes: 0 }
 
 /** Name and meaning of every metric of our own, as `/metrics` says them. */
 async function metricsMarkdown(): Promise<string> {
@@ -161,6 +166,7 @@ async function metricsMarkdown(): Promise<string> {
   declareSignatureMetrics(metrics, new SignatureCounters(() => new Map()))
   declareMeshMetrics(metrics, () => emptySources)
   declarePlacementMetrics(metrics, () => new Map())
+  declareCopyMetrics(metrics, () => ({ ...noCopies, figures: undefined }))
   const text = await metrics.render()
   metrics.stop()
   const rows = [...text.matchAll(/^# HELP (fastregistry_\w+) (.*)$/gm)].map(

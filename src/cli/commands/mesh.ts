@@ -80,6 +80,7 @@ function show(terminal: Terminal, isJson: boolean, mesh: Json): void {
     yesNo(it['serving']),
     yesNo(it['voter']),
     yesNo(it['reached']),
+    ...copiesOf(it),
   ])
   const titles = [
     'NODE',
@@ -91,8 +92,26 @@ function show(terminal: Terminal, isJson: boolean, mesh: Json): void {
     'SERVING',
     'VOTER',
     'REACHED',
+    'LACKS',
+    'TO HAND OVER',
   ]
   printTable(terminal, titles, rows)
+}
+
+/** What the node lacks, and what it has to hand over. */
+function copiesOf({ counted, copies }: Json): readonly string[] {
+  if (copies === undefined) return [counted === 'left' ? '-' : String(counted), '-']
+  const { lacking, kept } = copies as Readonly<Record<'lacking' | 'kept', Amount>>
+  return [shown(lacking), shown(kept)]
+}
+
+interface Amount {
+  readonly blobs: number
+  readonly bytes: number
+}
+
+function shown({ blobs, bytes }: Amount): string {
+  return blobs === 0 ? '0' : `${blobs} (${Math.ceil(bytes / 2 ** 20)} MiB)`
 }
 
 function yesNo(value: unknown): string {

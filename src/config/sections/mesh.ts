@@ -1,6 +1,8 @@
 /**
  * @module Settings of a node of a mesh, and the part of the configuration that they make.
  */
+
+import { ok } from '../../registry/result.ts'
 import { formatAddress, isLoopback, type ListenAddress, parseAddress } from '../address.ts'
 import { type Contradiction, setting, type ValuesOf } from '../setting.ts'
 import * as type from '../values.ts'
@@ -25,6 +27,22 @@ const nodeName = type.refine(type.text(), (text) =>
     ? undefined
     : 'expected at most 64 letters, digits, dots, hyphens and underscores',
 )
+
+/** Of a disk, or bytes. */
+export type Share = { readonly percent: number } | { readonly bytes: number }
+
+const bytes = type.size('0', '1024TiB')
+const share: type.ValueType<Share> = {
+  name: 'size, or a share of the disk such as `10%`',
+  parse(raw) {
+    const percent = typeof raw === 'string' ? /^(\d{1,2}|100)%$/.exec(raw) : null
+    if (percent !== null) return ok({ percent: Number(percent[1]) })
+    const parsed = bytes.parse(raw)
+    if (parsed.ok) return ok({ bytes: parsed.value })
+    const message = 'expected a size, or a share of the disk from 0% to 100%'
+    return { ok: false, error: [{ path: [], message }] }
+  },
+}
 
 /** Host and port, both of them. */
 function isPeerAddress(text: string): boolean {
@@ -133,6 +151,19 @@ export const MESH_SETTINGS = {
     doc: 'When a node was away for so long, other nodes get the copies of blobs that it had. They are its own again when it is back.',
     since,
   }),
+  'mesh.rebalance_rate': setting({
+    type: type.size('0', '1TiB'),
+    default: '64MiB',
+    unit: 'a second',
+    doc: 'How fast this node fetches copies in the background that it is to have: after nodes have come or gone, or a copy was lost. 0: no bound. Copies that it reads to prove them have the same bound where that is more than 64 MiB.',
+    since,
+  }),
+  'mesh.cache_max': setting({
+    type: share,
+    default: '10%',
+    doc: 'Copies that this node has for pulls alone, as a size or as a share of its disk. Those that were not read for longest go first.',
+    since,
+  }),
   'mesh.inline_limit': setting({
     type: type.size('0', '1MiB'),
     default: '16KiB',
@@ -230,6 +261,9 @@ export interface MeshConfig {
   readonly readLeaseMs: number
   readonly staleReads: 'refuse' | 'serve'
   readonly rebalanceAfterMs: number
+  /** Bytes a second; 0: no bound. */
+  readonly rebalanceRate: number
+  readonly cacheMax: Share
   readonly log: MeshLogConfig
 }
 
@@ -260,6 +294,8 @@ export function meshPart(values: MeshValues): MeshPart {
     readLeaseMs: values['mesh.read_lease'],
     staleReads: values['mesh.stale_reads'],
     rebalanceAfterMs: values['mesh.rebalance_after'],
+    rebalanceRate: values['mesh.rebalance_rate'],
+    cacheMax: values['mesh.cache_max'],
     log: {
       endpoints: values['mesh.log.endpoints'],
       binary: values['mesh.log.binary'],

@@ -83,6 +83,17 @@ export class AskPeers {
     return (await this.#post(member, blobPaths.proof, question, ProofAnswer, ms)).is
   }
 
+  /** Any question whose answer is a message. `ms`: until its last byte. */
+  ask<T>(
+    member: number,
+    path: string,
+    question: object,
+    schema: v.GenericSchema<unknown, T>,
+    ms: number,
+  ): Promise<T> {
+    return this.#post(member, path, question, schema, ms)
+  }
+
   /** Sends the file; the member keeps it with this pin. The source is the caller's to close. */
   async send(member: number, digest: Digest, source: BlobSource): Promise<HeldCopy> {
     const { peers, time } = this.#parts

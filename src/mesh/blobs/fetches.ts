@@ -14,6 +14,7 @@ import { RegistryError } from '../../registry/errors.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { type Random, randomHexId } from '../../runtime/random.ts'
 import { PassThrough } from '../../upstream/pass-through.ts'
+import type { Traffic } from '../standing/traffic.ts'
 import type { AskPeers } from './ask.ts'
 import type { CopyLedger } from './ledger.ts'
 import type { Owners } from './owners.ts'
@@ -37,6 +38,7 @@ export interface FetchesParts {
   readonly clock: Clock
   readonly time: Time
   readonly random: Random
+  readonly traffic: Traffic
   /** Runs the work when the blob has a row, which keeps the file from then on; false: it has none. */
   readonly add: (digest: Digest, place: () => Promise<void>) => Promise<boolean>
   /** A copy came for pulls alone. */
@@ -106,9 +108,9 @@ export class Fetches {
   #fillOf(digest: Digest, row: BlobRow): Running {
     const running = this.#fills.get(digest)
     if (running !== undefined) return running
-    const { ask, owners, time, onNone } = this.#parts
+    const { ask, owners, time, traffic, onNone } = this.#parts
     const source = new PeerSource({
-      ask,
+      ask: { open: async (...of) => traffic.receiving(await ask.open(...of)) },
       time,
       digest,
       sizeBytes: row.sizeBytes,

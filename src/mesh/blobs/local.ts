@@ -21,6 +21,7 @@ import type { Algorithm, Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { type Random, randomHexId } from '../../runtime/random.ts'
 import { BlobCopies } from '../copies.ts'
+import type { Traffic } from '../standing/traffic.ts'
 import { DriverFiles, digestIn } from './files.ts'
 import type { CopyLedger } from './ledger.ts'
 import { type CopyIs, Proofs } from './proofs.ts'
@@ -33,6 +34,9 @@ export interface LocalFilesParts {
   readonly member: number
   readonly clock: Clock
   readonly random: Random
+  readonly traffic: Traffic
+  /** Copies that are read as a whole in a second, bytes; 0: no bound. Default 64 MiB. */
+  readonly bytesPerSecond?: number
   /** Whether this node owns the blob. */
   readonly isOwner: (digest: Digest, row: BlobRow) => boolean
   readonly onFailure: (digest: string, error: unknown) => void
@@ -117,7 +121,7 @@ export class LocalFiles implements LocalCopies {
     const promised = this.promised(digest, row !== undefined && hasObject(row) ? row : undefined)
     if (promised === undefined) return undefined
     try {
-      return await driver.reader.open(digest, promised)
+      return this.#parts.traffic.sending(await driver.reader.open(digest, promised))
     } catch (error) {
       if (!isDamage(error)) throw error
       if (isMissing(error)) await this.#missing(digest)
@@ -143,6 +147,7 @@ export class LocalFiles implements LocalCopies {
 
   keep(digest: Digest, sizeBytes: number, pending: PendingBlob): Promise<HeldCopy> {
     const seal = () => pending.commit(digest)
+    this.#parts.traffic.received(sizeBytes)
     return this.keepFile({ digest, sizeBytes, uploadId: '', seal }, 'owner')
   }
 

@@ -23,6 +23,8 @@ import type { Algorithm, Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Random } from '../../runtime/random.ts'
 import type { Peers } from '../peers/peers.ts'
+import { CopyCare } from '../standing/care.ts'
+import { Traffic } from '../standing/traffic.ts'
 import { AskPeers } from './ask.ts'
 import { Fetches } from './fetches.ts'
 import { CopyLedger } from './ledger.ts'
@@ -52,6 +54,8 @@ export interface MeshBlobsParts {
   readonly pushes?: PushRules
   /** Of copies that were fetched for pulls. */
   readonly cacheBytesMax: number
+  /** What is fetched in a second to have what this node owns, bytes; 0: no bound. Default 64 MiB. */
+  readonly bytesPerSecond?: number
   readonly log: MeshBlobsLog
 }
 
@@ -78,6 +82,11 @@ export class MeshBlobs implements SharedBlobsMaker {
     this.#parts = parts
   }
 
+  /** Undefined: no store is open yet. */
+  get care(): CopyCare | undefined {
+    return this.#attached?.care
+  }
+
   attach(store: SharedStore): SharedBlobs {
     const attached = new AttachedBlobs(this.#parts, store)
     this.#attached = attached
@@ -102,6 +111,7 @@ export class MeshBlobs implements SharedBlobsMaker {
 
 class AttachedBlobs implements SharedBlobs {
   readonly local: LocalFiles
+  readonly care: CopyCare
   readonly #parts: MeshBlobsParts
   readonly #store: SharedStore
   readonly #owners: Owners
@@ -114,6 +124,7 @@ class AttachedBlobs implements SharedBlobs {
   readonly #spread: Spread
   readonly #placements: Placements
   readonly #repair: Repair
+  readonly #traffic: Traffic
   readonly #timer: NodeJS.Timeout
   readonly #paths: readonly string[]
   #ticks = 0
@@ -152,10 +163,14 @@ class AttachedBlobs implements SharedBlobs {
     }
     const isOwner = (digest: Digest, row: BlobRow) =>
       this.#owners.ofBlob(digest, row).includes(member)
-    const own = { store, ledger, member, clock, random, isOwner }
+    const traffic = new Traffic()
+    this.#traffic = traffic
+    const { bytesPerSecond } = parts
+    const rate = bytesPerSecond === undefined ? {} : { bytesPerSecond }
+    const own = { store, ledger, member, clock, random, traffic, isOwner, ...rate }
     this.local = new LocalFiles({ ...own, onFailure, onLost })
     const local = this.local
-    const shared = { ask: this.#ask, owners: this.#owners, ledger, clock, time, random }
+    const shared = { ask: this.#ask, owners: this.#owners, ledger, clock, time, random, traffic }
     this.#fetches = new Fetches({
       ...shared,
       writer: driver.writer,
@@ -183,7 +198,7 @@ class AttachedBlobs implements SharedBlobs {
       onPlaced: (outcome) => this.#placements.count(outcome),
     })
     this.#repair = new Repair({
-      ...shared,
+      ...{ ...shared, ...rate },
       metadata,
       inventory: driver.inventory,
       fetch: (...of) => this.#fetches.fetch(...of),
@@ -191,7 +206,11 @@ class AttachedBlobs implements SharedBlobs {
       onError: (error) => log.warn({ error: String(error) }, 'repair of copies failed'),
     })
     this.#received = new ReceivedFiles(local, time)
-    const routes = blobRoutes(local, this.#received, time)
+    this.care = new CopyCare({
+      ...{ ...shared, member, peers, metadata, inventory: driver.inventory, repair: this.#repair },
+      pins: () => local.pinCount,
+    })
+    const routes = new Map([...blobRoutes(local, this.#received, time), ...this.care.routes()])
     for (const [path, route] of routes) peers.addRoute(path, route)
     this.#paths = [...routes.keys()]
     this.#timer = setInterval(() => this.#tick(), tickMs)
@@ -341,8 +360,14 @@ class AttachedBlobs implements SharedBlobs {
 
   async #openArrived({ digest, sizeBytes, uploadId }: ArrivedFile, isInPlace: boolean) {
     const { driver } = this.#store
-    if (!isInPlace) return driver.writer.openGrowing(uploadId, sizeBytes)
-    const lend = () => driver.reader.open(digest, this.local.promised(digest, undefined)!)
+    const traffic = this.#traffic
+    if (!isInPlace) {
+      const file = await driver.writer.openGrowing(uploadId, sizeBytes)
+      const lend = async () => traffic.sending(await file.lend())
+      return { lend, close: () => file.close() }
+    }
+    const promised = this.local.promised(digest, undefined)!
+    const lend = async () => traffic.sending(await driver.reader.open(digest, promised))
     return { lend, close: () => undefined }
   }
 

@@ -5,7 +5,7 @@
 import type { Clock } from '../../runtime/clock.ts'
 import { Rate } from '../../runtime/token-bucket.ts'
 
-/** What one kind of such work reads or fetches in a second, bytes. */
+/** What one kind of such work reads or fetches in a second where nothing else is said, bytes. */
 export const paceBytesPerSecond = 64 * 1024 * 1024
 /** Between two looks at whether it goes on, ms. */
 const waitMsMax = 1_000
@@ -14,9 +14,17 @@ export class Pace {
   readonly #rate: Rate
   readonly #goesOn: () => boolean
 
-  /** `saved`: what can be used at once. `goesOn`: asked about once a second while it waits. */
-  constructor(clock: Clock, saved: 'all' | 'nothing', goesOn: () => boolean) {
-    this.#rate = new Rate(paceBytesPerSecond, clock, saved)
+  /**
+   * `saved`: what can be used at once. `goesOn`: asked about once a second while it waits. `perSecond`: bytes; 0: no
+   * bound.
+   */
+  constructor(
+    clock: Clock,
+    saved: 'all' | 'nothing',
+    goesOn: () => boolean,
+    perSecond = paceBytesPerSecond,
+  ) {
+    this.#rate = new Rate(perSecond, clock, saved)
     this.#goesOn = goesOn
   }
 

@@ -11,7 +11,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import { KeyedLock } from '../../runtime/keyed-lock.ts'
 import { MeshError } from '../identity/problem.ts'
 import type { CopyLedger } from './ledger.ts'
-import { Pace } from './pace.ts'
+import { Pace, paceBytesPerSecond } from './pace.ts'
 
 /**
  * What a look has found: no copy; a right one, on which no other node may rest; a right one that this node owns, and
@@ -30,6 +30,8 @@ export interface ProofsParts {
   }
   readonly ledger: Pick<CopyLedger, 'get' | 'adopt' | 'turn'>
   readonly clock: Clock
+  /** What is read in a second, bytes; 0: no bound. Default 64 MiB, and never less: others wait for the answer. */
+  readonly bytesPerSecond?: number
   readonly isOwner: (digest: Digest, row: BlobRow) => boolean
   /** Takes a damaged copy out of service, which is looked at once more: false when it is not damaged. */
   readonly isolate: (digest: Digest, reason: string) => Promise<boolean>
@@ -46,7 +48,9 @@ export class Proofs {
 
   constructor(parts: ProofsParts) {
     this.#parts = parts
-    this.#pace = new Pace(parts.clock, 'all', () => !this.#isStopped)
+    const { clock, bytesPerSecond = paceBytesPerSecond } = parts
+    const rate = bytesPerSecond === 0 ? 0 : Math.max(paceBytesPerSecond, bytesPerSecond)
+    this.#pace = new Pace(clock, 'all', () => !this.#isStopped, rate)
   }
 
   /**

@@ -1,7 +1,7 @@
 /**
  * @module Brings the files of this node in line with its rows, in the background: fetches copies that it owns and
- * lacks, after members have changed and once an hour; copies that others own by now become those of a cache, once
- * each owner has read all of its own and found it right.
+ * lacks, after members have changed and once an hour, those first of which there is one copy only; copies that others
+ * own by now become those of a cache, once each owner has read all of its own and found it right.
  */
 import { type BlobInventory, hasObject } from '../../blobs/driver.ts'
 import type { MetadataStore } from '../../metadata/port.ts'
@@ -9,6 +9,8 @@ import { inTurns } from '../../metadata/scan.ts'
 import type { BlobRow } from '../../metadata/schema.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { countCopies, mostInDangerFirst, type SizedBlob } from '../standing/census.ts'
+import { Standing } from '../standing/figures.ts'
 import type { AskPeers } from './ask.ts'
 import type { CopyLedger } from './ledger.ts'
 import type { Owners } from './owners.ts'
@@ -17,10 +19,17 @@ import type { CopyIs } from './proofs.ts'
 import { digestsMax } from './protocol.ts'
 
 const everyMs = 3_600_000
-/** Until the first walk, and until the next one where owners were not ready, ms. */
+/** From the start to the first walk, ms. */
 const firstMs = 60_000
-/** Copies that are wanted at once, besides those that a walk finds. */
+/** Until the next walk where something was not done: twice as long each time, and longer than four walks, ms. */
+const againMsMin = 2_000
+const againMsMax = 60_000
+const walkShare = 4
+/** Copies that are wanted at once, besides those that a walk finds; and those that a walk finds. */
 const wantedMax = 10_000
+const lackingMax = 100_000
+/** Copies that a walk fetches at once. */
+const fetchesMax = 4
 
 export interface RepairParts {
   readonly metadata: MetadataStore
@@ -29,6 +38,8 @@ export interface RepairParts {
   readonly ledger: CopyLedger
   readonly ask: Pick<AskPeers, 'copies' | 'prove'>
   readonly clock: Clock
+  /** What is fetched in a second, bytes; 0: no bound. Default 64 MiB. */
+  readonly bytesPerSecond?: number
   /** Brings a copy here; false when that did not work out. */
   readonly fetch: (digest: Digest, row: BlobRow) => Promise<boolean>
   /** Copies are of the cache from now on. */
@@ -39,19 +50,26 @@ export interface RepairParts {
 export class Repair {
   readonly #parts: RepairParts
   readonly #pace: Pace
+  readonly #standing: Standing
   readonly #wanted = new Set<Digest>()
   #members: unknown
-  #walkedAt: number
+  /** When the next walk begins, ms of the monotonic clock. */
+  #dueAt: number
+  /** Walks since the last one that has done all, or anything. */
+  #idleWalks = 0
+  #fetchedBytes = 0
   #running: Promise<void> | undefined
   #isStopped = false
   /** Ends the wait for an owner that reads. */
   #giveUp: () => void = () => undefined
 
   constructor(parts: RepairParts) {
+    const { owners, clock, bytesPerSecond } = parts
     this.#parts = parts
-    this.#pace = new Pace(parts.clock, 'nothing', () => !this.#isStopped)
-    this.#members = parts.owners.members
-    this.#walkedAt = parts.clock.monotonic() + firstMs - everyMs
+    this.#pace = new Pace(clock, 'nothing', () => !this.#isStopped, bytesPerSecond)
+    this.#standing = new Standing(() => owners.members)
+    this.#members = owners.members
+    this.#dueAt = clock.monotonic() + firstMs
   }
 
   /** Settles when nothing is under way any more. */
@@ -59,9 +77,24 @@ export class Repair {
     return this.#running ?? Promise.resolve()
   }
 
+  /** How copies stood at the last walk; undefined: not known since members have changed. */
+  get figures(): Standing['figures'] {
+    return this.#standing.figures
+  }
+
+  /** What was fetched since the start. */
+  get fetchedBytes(): number {
+    return this.#fetchedBytes
+  }
+
   /** A copy that is owned here is gone. */
   want(digest: Digest): void {
     if (this.#wanted.size < wantedMax) this.#wanted.add(digest)
+  }
+
+  /** The next walk begins at the next tick, or when the one that is under way has ended. */
+  hurry(): void {
+    this.#dueAt = Number.NEGATIVE_INFINITY
   }
 
   /** To be called about once a second. */
@@ -69,11 +102,12 @@ export class Repair {
     if (this.#running !== undefined || this.#isStopped) return
     const { owners, clock, onError } = this.#parts
     const isOther = owners.members !== this.#members
-    const isDue = isOther || clock.monotonic() - this.#walkedAt >= everyMs
+    const isDue = isOther || clock.monotonic() >= this.#dueAt
     if (!isDue && this.#wanted.size === 0) return
     if (isDue) {
+      if (isOther) this.#idleWalks = 0
       this.#members = owners.members
-      this.#walkedAt = clock.monotonic()
+      this.#dueAt = clock.monotonic() + everyMs
     }
     this.#running = (isDue ? this.#walk() : this.#fetchWanted()).catch(onError).finally(() => {
       this.#running = undefined
@@ -89,30 +123,95 @@ export class Repair {
     for (const digest of this.#wanted) {
       this.#wanted.delete(digest)
       const row = this.#parts.metadata.get('blobs', digest)
-      if (row !== undefined) await this.#mend(digest, row)
+      if (row === undefined) continue
+      const lacking: SizedBlob[] = []
+      await this.#look(digest, row, lacking)
+      for (const it of lacking) await this.#bring(it)
       if (this.#isStopped) return
     }
   }
 
   async #walk(): Promise<void> {
-    for await (const { key: digest, row } of inTurns(this.#parts.metadata, 'blobs', [])) {
-      if (this.#isStopped) return
-      await this.#mend(digest, row)
+    const { metadata, owners, clock, ask } = this.#parts
+    const startedAt = clock.monotonic()
+    const standing = this.#standing
+    standing.begin()
+    const lacking: SizedBlob[] = []
+    let more = 0
+    for await (const { key: digest, row } of inTurns(metadata, 'blobs', [])) {
+      if (this.#mustEnd) return
+      const kind = await this.#look(digest, row, lacking)
+      if (kind !== undefined) standing.count(kind, row.sizeBytes)
+      if (lacking.length > lackingMax) more += lacking.splice(lackingMax).length
     }
-    await this.#handOver()
+    if (this.#mustEnd) return
+    standing.finish(clock.now())
+    const others = owners.members.map(({ number }) => number).filter((it) => it !== owners.self)
+    const copies = await countCopies(ask, others, lacking)
+    const fetched = await this.#bringAll(mostInDangerFirst(lacking, copies))
+    const { handed, left } = await this.#handOver()
+    if (this.#mustEnd) return
+    const isWhole = fetched === lacking.length && left === 0
+    this.#idleWalks = isWhole || fetched + handed > 0 ? 0 : this.#idleWalks + 1
+    if (more > 0) this.hurry()
+    else if (!isWhole) this.#again(clock.monotonic() - startedAt, left > 0 ? againMsMax : everyMs)
   }
 
-  /** Fetches the copy if it is owned here and missing; what is here is written down. */
-  async #mend(digest: Digest, row: BlobRow): Promise<void> {
-    const { owners, inventory, fetch, ledger } = this.#parts
-    if (!hasObject(row)) return
+  /** A walk comes sooner than in an hour: owners may have fetched meanwhile, or a peer is back. */
+  #again(walkMs: number, msMax: number): void {
+    const { clock } = this.#parts
+    const ms = Math.max(againMsMin * 2 ** this.#idleWalks, walkShare * walkMs)
+    this.#dueAt = Math.min(this.#dueAt, clock.monotonic() + Math.min(msMax, ms))
+  }
+
+  /** What the blob is here. What is here is written down; what is missing is added to `lacking`. */
+  async #look(
+    digest: Digest,
+    row: BlobRow,
+    lacking: SizedBlob[],
+  ): Promise<'owned' | 'lacking' | 'kept' | 'cached' | undefined> {
+    const { owners, inventory, ledger } = this.#parts
+    if (!hasObject(row)) return undefined
     const isOwner = owners.ofBlob(digest, row).includes(owners.self)
-    const isKnown = ledger.get(digest) !== undefined
-    if (!isOwner && isKnown) return
+    const known = ledger.get(digest)
+    if (!isOwner && known !== undefined) return known.role === 'owner' ? 'kept' : 'cached'
     const isHere = (await inventory.stat(digest)) !== undefined
-    if (isHere && !isKnown) return ledger.adopt(digest, row)
-    if (isHere) return ledger.turn(digest, 'owner')
-    if (isOwner && (await fetch(digest, row))) await this.#pace.pay(row.sizeBytes)
+    if (isHere && known === undefined) await ledger.adopt(digest, row)
+    else if (isHere) await ledger.turn(digest, 'owner')
+    if (isHere) return isOwner ? 'owned' : 'kept'
+    if (!isOwner) return undefined
+    lacking.push({ digest, size: row.sizeBytes })
+    return 'lacking'
+  }
+
+  /** How many came, some at once. */
+  async #bringAll(queue: readonly SizedBlob[]): Promise<number> {
+    let next = 0
+    let came = 0
+    const one = async (isFirst: boolean) => {
+      while (next < queue.length && !this.#mustEnd) {
+        // What was lost meanwhile does not wait for all of it.
+        if (isFirst) await this.#fetchWanted()
+        const it = queue[next]
+        next += 1
+        if (it === undefined || !(await this.#bring(it))) continue
+        came += 1
+        this.#standing.move('lacking', 'owned', it.size)
+      }
+    }
+    await Promise.all(Array.from({ length: fetchesMax }, (_, at) => one(at === 0)))
+    return came
+  }
+
+  /** Whether the copy is here now, or not needed any more. */
+  async #bring({ digest }: SizedBlob): Promise<boolean> {
+    const { metadata, fetch } = this.#parts
+    const row = metadata.get('blobs', digest)
+    if (row === undefined) return true
+    if (!(await fetch(digest, row))) return false
+    this.#fetchedBytes += row.sizeBytes
+    await this.#pace.pay(row.sizeBytes)
+    return true
   }
 
   /** What is known of owners is old, or nothing more is to be done. */
@@ -120,26 +219,40 @@ export class Repair {
     return this.#isStopped || this.#parts.owners.members !== this.#members
   }
 
-  async #handOver(): Promise<void> {
+  /** How many copies are those of the cache now, and of how many that has to wait. */
+  async #handOver(): Promise<{ readonly handed: number; readonly left: number }> {
     const { metadata, owners } = this.#parts
     let some: Handed[] = []
+    let handed = 0
+    let all = 0
+    const end = async () => {
+      all += some.length
+      handed += await this.#askFor(some)
+      some = []
+    }
     for await (const { key: digest, row: copy } of inTurns(metadata, 'copies', [])) {
-      if (this.#mustEnd) return
+      if (this.#mustEnd) break
       const row = metadata.get('blobs', digest)
       if (copy.role !== 'owner' || row === undefined) continue
       const others = owners.ofBlob(digest, row)
-      if (others.includes(owners.self) || others.length === 0) continue
+      if (others.includes(owners.self)) continue
+      if (others.length === 0) {
+        all += 1
+        continue
+      }
       some.push({ digest, size: row.sizeBytes, others })
-      if (some.length < digestsMax) continue
-      await this.#askFor(some)
-      some = []
+      if (some.length === digestsMax) await end()
     }
-    await this.#askFor(some)
+    await end()
+    return { handed, left: all - handed }
   }
 
-  /** Of what all owners seem to have each reads its copy: what is right at all of them is theirs from now on. */
-  async #askFor(some: readonly Handed[]): Promise<void> {
-    const { ledger, clock, onHandedOver } = this.#parts
+  /**
+   * Of what all owners seem to have each reads its copy: what is right at all of them is theirs from now on. Resolves
+   * with how many that are.
+   */
+  async #askFor(some: readonly Handed[]): Promise<number> {
+    const { ledger, onHandedOver } = this.#parts
     const missing = await this.#missingOf(some)
     const silent = new Set<number>()
     let handed = 0
@@ -150,12 +263,13 @@ export class Repair {
       if (this.#mustEnd) break
       const isProven = await this.#isProven(it, silent)
       if (this.#mustEnd) break
-      if (isProven) await ledger.turn(it.digest, 'cache')
-      if (isProven) handed += 1
-      else missing.add(it.digest)
+      if (!isProven) continue
+      await ledger.turn(it.digest, 'cache')
+      this.#standing.move('kept', 'cached', it.size)
+      handed += 1
     }
     if (handed > 0) onHandedOver()
-    if (missing.size > 0) this.#walkedAt = clock.monotonic() + firstMs - everyMs
+    return handed
   }
 
   /** Those that some owner says it lacks, or says nothing of: nothing is read for them. */
@@ -195,8 +309,6 @@ export class Repair {
   }
 }
 
-interface Handed {
-  readonly digest: Digest
-  readonly size: number
+interface Handed extends SizedBlob {
   readonly others: readonly number[]
 }

@@ -84,3 +84,61 @@ export function declareMeshMetrics(metrics: Metrics, read: () => MeshReading): v
     return FAULTS.map((fault) => ({ labels: { fault }, value: faults.get(fault) ?? 0 }))
   })
 }
+
+export interface CopiesReading {
+  /** Blobs and bytes by `owned`, `lacking`, `kept`, `cached`; undefined: not known yet. */
+  readonly figures:
+    | {
+        readonly [kind in (typeof ROLES)[number]]: {
+          readonly blobs: number
+          readonly bytes: number
+        }
+      }
+    | undefined
+  readonly pins: number
+  readonly repairBytes: number
+  readonly sentBytes: number
+  readonly receivedBytes: number
+}
+
+const ROLES = ['owned', 'lacking', 'kept', 'cached'] as const
+
+/** `read` is called at each scrape. */
+export function declareCopyMetrics(metrics: Metrics, read: () => CopiesReading): void {
+  const byRole = (unit: 'blobs' | 'bytes') => () => {
+    const { figures } = read()
+    if (figures === undefined) return []
+    return ROLES.map((role) => ({ labels: { role }, value: figures[role][unit] }))
+  }
+  const one = (kind: 'gauge' | 'counter', name: string, help: string, value: () => number) =>
+    metrics.table(kind, `fastregistry_mesh_${name}`, help, [], () => [
+      { labels: {}, value: value() },
+    ])
+  const gauge = (name: string, help: string, rows: Parameters<Metrics['table']>[4]) =>
+    metrics.table('gauge', `fastregistry_mesh_${name}`, help, ['role'], rows)
+  const known =
+    'as the last pass has counted them; absent until there was one after members changed.'
+  gauge('copies', `Copies of blobs that are files, ${known}`, byRole('blobs'))
+  gauge('copy_bytes', `Their bytes, ${known}`, byRole('bytes'))
+  metrics.table(
+    'gauge',
+    'fastregistry_mesh_under_replicated_blobs',
+    `Blobs that this node owns and has no copy of, ${known}`,
+    [],
+    () => {
+      const { figures } = read()
+      return figures === undefined ? [] : [{ labels: {}, value: figures.lacking.blobs }]
+    },
+  )
+  one('gauge', 'pins', 'Uploads that rest on copies of this node.', () => read().pins)
+  const repaired = 'Bytes that this node has fetched to have what it owns.'
+  one('counter', 'repair_bytes_total', repaired, () => read().repairBytes)
+  const sent = 'Bytes of blobs that went between this node and others.'
+  metrics.table('counter', 'fastregistry_mesh_peer_bytes_total', sent, ['direction'], () => {
+    const { sentBytes, receivedBytes } = read()
+    return [
+      { labels: { direction: 'sent' }, value: sentBytes },
+      { labels: { direction: 'received' }, value: receivedBytes },
+    ]
+  })
+}

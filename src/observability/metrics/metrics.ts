@@ -81,6 +81,8 @@ export class Metrics {
     Object.assign(metric, {
       collect() {
         metric.reset()
+        // Without labels a value of 0 is there by itself: what is not known is no 0.
+        if (labelNames.length === 0) metric.remove()
         for (const { labels, value } of rows()) metric.inc({ ...labels }, value)
       },
     })

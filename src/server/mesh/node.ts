@@ -5,7 +5,6 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Config, MeshConfig } from '../../config/config.ts'
-import type { EtcdRole } from '../../mesh/etcd/role.ts'
 import { IdentityFolder, type KeptIdentity } from '../../mesh/identity/kept.ts'
 import { Statements } from '../../mesh/membership/statements.ts'
 import type { Peers } from '../../mesh/peers/peers.ts'
@@ -44,6 +43,8 @@ export interface MeshNode extends MeshOfStore {
   readonly gate?: Pick<Gate, 'checks' | 'stale'>
   /** How many copies a push waits for. Default: as the configuration says. */
   readonly pushes?: Pick<Partial<MeshConfig>, 'writeCopies' | 'degradedWrites'>
+  /** Bytes a second, where the configuration says nothing of a mesh. */
+  readonly rebalanceRate?: number
 }
 
 /** Why a node does not go on, and whether it is to be started again. */
@@ -64,12 +65,13 @@ export class MeshRun {
   #end!: (end: MeshEnd) => void
   #keys: OwnKeys | undefined
   #listening: Listening | undefined
-  #role: EtcdRole | undefined
+  #role: Awaited<ReturnType<typeof makeEtcdRole>> | undefined
   #identity: KeptIdentity | undefined
   #endpoints: readonly string[] = []
   #run: RunOfLog | undefined
   #statements: Statements | undefined
   #upkeep: Upkeep | undefined
+  #care: OverviewParts['care'] | undefined
   #isTakingView = false
   readonly #gate: Gate
   readonly #faults = new Map<LogFault['is'], number>()
@@ -124,8 +126,9 @@ export class MeshRun {
   }
 
   /** The store is open: peers are answered from it from now on. */
-  async attach({ metadata, writer }: Storage): Promise<void> {
+  async attach({ metadata, writer }: Storage, care: OverviewParts['care']): Promise<void> {
     this.#gate.setRoom(writer.room)
+    this.#care = care
     const { path, reserveMb } = this.#config.storage
     const upkeep = new Upkeep({
       metadata,
@@ -162,6 +165,7 @@ export class MeshRun {
       etcd: role,
       faults: this.#faults,
       staleReads: () => this.#gate.stale?.count ?? 0,
+      care: this.#care!,
     }
   }
 

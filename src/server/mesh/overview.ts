@@ -1,8 +1,10 @@
 /**
  * @module What a node reports of its mesh: to the admin API, and to the metrics.
  */
+import { type CopiesOfBlob, copyEndpoints } from '../../admin/copy-endpoints.ts'
 import type { Endpoint } from '../../admin/endpoint.ts'
 import { type MeshOverview, type MeshSources, meshEndpoints } from '../../admin/mesh-endpoints.ts'
+import { hasObject } from '../../blobs/driver.ts'
 import type { EtcdRole } from '../../mesh/etcd/role.ts'
 import type { KeptIdentity } from '../../mesh/identity/kept.ts'
 import { levelOfRows } from '../../mesh/level-watch.ts'
@@ -10,10 +12,13 @@ import { etcdPeerUrl } from '../../mesh/membership/own-address.ts'
 import { allMembers, leadOf, sessionOf } from '../../mesh/membership/roster.ts'
 import type { Peers } from '../../mesh/peers/peers.ts'
 import type { ServingSet } from '../../mesh/serving.ts'
+import type { CopyCare } from '../../mesh/standing/care.ts'
+import type { CopyKind } from '../../mesh/standing/figures.ts'
 import { levelOfRun } from '../../metadata/level.ts'
 import type { LogFault } from '../../metadata/lmdb/worker/messages.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
-import type { MeshReading } from '../../observability/metrics/mesh.ts'
+import type { CopiesReading, MeshReading } from '../../observability/metrics/mesh.ts'
+import type { Digest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/errors.ts'
 
 export interface OverviewParts {
@@ -28,24 +33,99 @@ export interface OverviewParts {
   readonly faults: ReadonlyMap<LogFault['is'], number>
   /** Answers that were marked as stale. */
   readonly staleReads: () => number
+  /** How copies of blobs stand on all nodes. */
+  readonly care: Pick<CopyCare, 'standingOf'>
 }
 
-/** `parts` undefined: one node alone. */
+/** What the endpoints stand on: undefined for one node alone; in tests there may be copies without a run. */
+export interface MeshShown {
+  readonly storage: { readonly metadata: Pick<MetadataReader, 'get'> }
+  readonly overview?: OverviewParts | undefined
+  readonly care?: CopyCare | undefined
+}
+
 export function endpointsOfMesh(
-  parts: OverviewParts | undefined,
-  setState: MeshSources['setState'] | undefined,
+  { storage, overview: parts, care }: MeshShown,
+  run: Pick<MeshSources, 'setState'> | undefined,
 ): Endpoint[] {
-  if (parts === undefined || setState === undefined) return meshEndpoints(undefined)
-  return meshEndpoints({
-    overview: () => overviewOf(parts),
+  const copies = copyEndpoints(
+    care && {
+      copiesOf: (digest) => copiesOf(digest, storage.metadata, care),
+      repair: () => care.repairAll(),
+    },
+  )
+  if (parts === undefined || run === undefined) return [...meshEndpoints(undefined), ...copies]
+  const own = meshEndpoints({
+    overview: () => wholeOverview(parts),
     setState: (...of) =>
-      setState(...of).catch(() => {
+      run.setState(...of).catch(() => {
         throw new RegistryError('LOG_SILENT')
       }),
   })
+  return [...own, ...copies]
 }
 
-export function overviewOf({ metadata, identity, peers, set, etcd }: OverviewParts): MeshOverview {
+/** What each member says, by a look at its disk. */
+async function copiesOf(
+  digest: Digest,
+  metadata: Pick<MetadataReader, 'get'>,
+  care: CopyCare,
+): Promise<CopiesOfBlob | undefined> {
+  const row = metadata.get('blobs', digest)
+  if (row === undefined) return undefined
+  const { sizeBytes } = row
+  if (!hasObject(row)) return { digest, sizeBytes, isRow: true, copies: [] }
+  const owners = care.ownersOf(digest, row)
+  const copies = await Promise.all(
+    care.members.map(async ({ number: member, name }) => {
+      const head = { member, name, owner: owners.includes(member) }
+      try {
+        const copy = await care.copyAt(member, digest)
+        return { ...head, reached: true, ...copy }
+      } catch {
+        return { ...head, reached: false }
+      }
+    }),
+  )
+  return { digest, sizeBytes, isRow: false, copies }
+}
+
+/** What is known without asking other nodes. */
+type Base = Omit<MeshOverview, 'copies' | 'members'> & {
+  readonly members: readonly Omit<MeshOverview['members'][number], 'counted' | 'copies' | 'pins'>[]
+}
+
+/** With what every node says of its copies. */
+async function wholeOverview(parts: OverviewParts): Promise<MeshOverview> {
+  const base = overviewOf(parts)
+  const members = await Promise.all(
+    base.members.map(async (it) => {
+      if (it.state === 'left') return { ...it, counted: 'left' as const }
+      const said = await parts.care.standingOf(it.number).catch(() => undefined)
+      if (said === undefined) return { ...it, counted: 'not reached' as const }
+      const { pins, figures } = said
+      if (figures === null) return { ...it, pins, counted: 'not known yet' as const }
+      const { pass: _pass, ...copies } = figures
+      return { ...it, pins, counted: 'known' as const, copies }
+    }),
+  )
+  return { ...base, members, copies: sumOf(members) }
+}
+
+function sumOf(members: MeshOverview['members']): MeshOverview['copies'] {
+  const counted = members.flatMap(({ copies }) => (copies === undefined ? [] : [copies]))
+  const sum = (kind: CopyKind) => ({
+    blobs: counted.reduce((all, it) => all + it[kind].blobs, 0),
+    bytes: counted.reduce((all, it) => all + it[kind].bytes, 0),
+  })
+  return {
+    isWhole: members.every((it) => it.counted === 'known' || it.counted === 'left'),
+    ...{ owned: sum('owned'), lacking: sum('lacking') },
+    ...{ kept: sum('kept'), cached: sum('cached') },
+  }
+}
+
+function overviewOf({ metadata, identity, peers, set, etcd }: OverviewParts): Base {
   const { cluster, member, log, endpoints } = identity()
   const own = set()
   const role = etcd()
@@ -100,4 +180,9 @@ export function meshReadingOf(parts: OverviewParts): MeshReading {
     faults: parts.faults,
     staleReads: parts.staleReads(),
   }
+}
+
+export function copiesReadingOf({ figures, pins, repairBytes, traffic }: CopyCare): CopiesReading {
+  const { sentBytes, receivedBytes } = traffic
+  return { figures, pins, repairBytes, sentBytes, receivedBytes }
 }

@@ -32,8 +32,21 @@ describe('a node of a mesh', () => {
         compact: true,
         tls: { ca: '', cert: '', key: '' },
       },
+      rebalanceRate: 64 * 1024 * 1024,
+      cacheMax: { percent: 10 },
     })
     expect(storage.inlineLimitBytes).toBe(16 * 1024)
+  })
+
+  test.each([
+    ['50GiB', { bytes: 50 * 1024 ** 3 }],
+    ['0', { bytes: 0 }],
+    ['0%', { percent: 0 }],
+    ['100%', { percent: 100 }],
+  ])('keeps copies for pulls up to %s', async (text, cacheMax) => {
+    expect((await load(`mesh: { enabled: true, cache_max: ${text} }`)).mesh).toMatchObject({
+      cacheMax,
+    })
   })
 
   test('is reached from other machines with a secret only', async () => {
@@ -96,6 +109,10 @@ describe('a node of a mesh', () => {
       'mesh.write_copies: no blob has more copies than mesh.replication_factor',
     ],
     ['mesh: { degraded_writes: maybe }', 'mesh.degraded_writes'],
+    ...['101%', '-1%', '1.5%', '%', 'half'].map((text): [string, string] => [
+      `mesh: { cache_max: "${text}" }`,
+      'mesh.cache_max: expected a size, or a share of the disk',
+    ]),
     ['mesh: { name: "a b" }', 'mesh.name: expected at most 64 letters'],
     ['mesh: { advertise: "10.0.0.1" }', 'mesh.advertise: expected "host:port"'],
   ])('%s is refused', async (text, what) => {

@@ -1,112 +1,9 @@
 /** @module What a node does about copies that it should have, and about those that are others' by now. */
 import { expect, test } from 'vitest'
-import { CopyLedger } from '../../../../src/mesh/blobs/ledger.ts'
-import { Owners } from '../../../../src/mesh/blobs/owners.ts'
-import type { CopyIs } from '../../../../src/mesh/blobs/proofs.ts'
-import { Repair } from '../../../../src/mesh/blobs/repair.ts'
-import { MeshError } from '../../../../src/mesh/identity/problem.ts'
-import type { MeshMember } from '../../../../src/mesh/peers/peers.ts'
-import type { Digest } from '../../../../src/registry/digest.ts'
-import { digestOf } from '../../../../src/registry/hasher.ts'
-import { FakeClock } from '../../../support/fake-clock.ts'
-import { MemoryMetadataStore } from '../../../support/memory/memory-metadata.ts'
-import { factsOf } from '../../../support/mesh/member-facts.ts'
-
-function membersOf(count: number): MeshMember[] {
-  return Array.from({ length: count }, (_, at) => {
-    return { number: at + 1, ...factsOf(`n${at + 1}`), state: 'active' as const }
-  })
-}
-
-class Scene {
-  readonly metadata = new MemoryMetadataStore()
-  readonly clock = new FakeClock()
-  readonly ledger = new CopyLedger(this.metadata, this.clock)
-  readonly files = new Set<Digest>()
-  readonly fetched: Digest[] = []
-  /** Copies that the others have. */
-  readonly others = new Set<Digest>()
-  /** What they have read of it, where that is no right copy of theirs; undefined: they do not say. */
-  readonly found = new Map<Digest, CopyIs | undefined>()
-  readonly proven: string[] = []
-  onProof: () => Promise<void> | void = () => undefined
-  asked = 0
-  handedOver = 0
-  members = membersOf(2)
-  readonly owners = new Owners({
-    self: 1,
-    members: () => this.members,
-    present: () => [2, 3],
-    replicationFactor: () => 2,
-  })
-  readonly repair = new Repair({
-    metadata: this.metadata,
-    owners: this.owners,
-    ledger: this.ledger,
-    clock: this.clock,
-    inventory: {
-      stat: async (digest) =>
-        this.files.has(digest) ? { sizeBytes: 10, version: '1' } : undefined,
-    },
-    ask: {
-      copies: async (_member, { blobs }) => {
-        this.asked += 1
-        return blobs.map(({ digest }) => this.others.has(digest))
-      },
-      prove: async (member, digest) => {
-        this.proven.push(`${member} ${digest}`)
-        await this.onProof()
-        const is = this.found.has(digest) ? this.found.get(digest) : 'owner'
-        if (is === undefined) throw new MeshError('silent', 'the peer does not answer')
-        return is
-      },
-    },
-    fetch: async (digest) => {
-      this.fetched.push(digest)
-      this.files.add(digest)
-      await this.ledger.put(digest, 10, 'owner')
-      return true
-    },
-    onHandedOver: () => {
-      this.handedOver += 1
-    },
-    onError: (error) => {
-      throw error
-    },
-  })
-
-  /** A blob of a group, with its file here or not. */
-  async add(name: string, group: number, isHere: boolean): Promise<Digest> {
-    const digest = digestOf('sha256', Buffer.from(name))
-    const row = { sizeBytes: 10, place: 'file', createdAt: 1, linkedAt: 1, group } as const
-    await this.metadata.commit({
-      checks: [],
-      changes: [{ change: 'put', in: 'blobs', key: digest, row }],
-    })
-    if (!isHere) return digest
-    this.files.add(digest)
-    await this.ledger.put(digest, 10, 'owner')
-    return digest
-  }
-
-  /** A group that this node owns or not, with three members. */
-  groupOf(isOwn: boolean): number {
-    const all = this.members
-    this.members = membersOf(3)
-    let group = 0
-    while (this.owners.of(group).includes(1) !== isOwn) group += 1
-    this.members = all
-    return group
-  }
-
-  async tick(): Promise<void> {
-    this.repair.tick()
-    await this.repair.stopped
-  }
-}
+import { membersOf, RepairScene } from '../../../support/mesh/repair-scene.ts'
 
 test('copies that are owned and missing are fetched: a minute after the start, then once an hour', async () => {
-  const scene = new Scene()
+  const scene = new RepairScene()
   const digest = await scene.add('missing', 5, false)
   await scene.tick()
   expect(scene.fetched).toEqual([])
@@ -123,7 +20,7 @@ test('copies that are owned and missing are fetched: a minute after the start, t
 })
 
 test('one that was lost is fetched at once, if it is owned', async () => {
-  const scene = new Scene()
+  const scene = new RepairScene()
   scene.members = membersOf(3)
   await scene.tick()
   const own = await scene.add('own', scene.groupOf(true), false)
@@ -136,7 +33,7 @@ test('one that was lost is fetched at once, if it is owned', async () => {
 })
 
 test('members that change are reason to look; what others own is theirs when all of them have it', async () => {
-  const scene = new Scene()
+  const scene = new RepairScene()
   const own = await scene.add('own', scene.groupOf(true), true)
   const given = await scene.add('given', scene.groupOf(false), true)
   const kept = await scene.add('kept', scene.groupOf(false), true)
@@ -154,7 +51,7 @@ test('members that change are reason to look; what others own is theirs when all
 })
 
 test('what an owner only seems to have stays here as it is, and all owners are asked for it', async () => {
-  const scene = new Scene()
+  const scene = new RepairScene()
   const rotten = await scene.add('rotten', scene.groupOf(false), true)
   const cached = await scene.add('cached', scene.groupOf(false), true)
   const right = await scene.add('right', scene.groupOf(false), true)
@@ -172,7 +69,7 @@ test('what an owner only seems to have stays here as it is, and all owners are a
 })
 
 test('nothing is read for what an owner lacks, and one that does not answer is asked once', async () => {
-  const scene = new Scene()
+  const scene = new RepairScene()
   const group = scene.groupOf(false)
   await scene.add('lacking', group, true)
   const silent = [await scene.add('one', group, true), await scene.add('two', group, true)]
@@ -188,7 +85,7 @@ test('nothing is read for what an owner lacks, and one that does not answer is a
 })
 
 test('while owners read, what is lost is fetched, and members that change end it', async () => {
-  const scene = new Scene()
+  const scene = new RepairScene()
   const own = await scene.add('own', scene.groupOf(true), true)
   const given = [
     await scene.add('one', scene.groupOf(false), true),
@@ -210,7 +107,7 @@ test('while owners read, what is lost is fetched, and members that change end it
 })
 
 test('a stop does not wait for an owner that reads', async () => {
-  const scene = new Scene()
+  const scene = new RepairScene()
   const digest = await scene.add('large', scene.groupOf(false), true)
   scene.others.add(digest)
   scene.members = membersOf(3)
@@ -223,11 +120,103 @@ test('a stop does not wait for an owner that reads', async () => {
 })
 
 test('a file of before the mesh is written down, as old as its row', async () => {
-  const scene = new Scene()
+  const scene = new RepairScene()
   const digest = await scene.add('old', 5, false)
   scene.files.add(digest)
   scene.clock.advance(60_000)
   await scene.tick()
   expect(scene.fetched).toEqual([])
   expect(scene.ledger.get(digest)).toMatchObject({ role: 'owner', addedAt: 1, bytes: 10 })
+})
+
+test('blobs of which there is one copy come first, those of which there is none last', async () => {
+  const scene = new RepairScene()
+  scene.members = membersOf(3)
+  const group = scene.groupOf(true)
+  const names = Array.from({ length: 12 }, (_, at) => `blob ${at}`)
+  const digests = await Promise.all(names.map((name) => scene.add(name, group, false)))
+  const rows = [...digests].sort()
+  const single = [rows[3]!, rows[10]!]
+  const gone = [rows[0]!, rows[6]!]
+  for (const digest of rows) if (!gone.includes(digest)) scene.others.add(digest)
+  for (const digest of single) {
+    scene.others.delete(digest)
+    scene.single.add(digest)
+  }
+  // So long it has fetched nothing: it need not wait.
+  scene.clock.advance(1_000)
+  await scene.tick()
+  expect(scene.fetched.slice(0, 2)).toEqual(single)
+  expect(scene.fetched.slice(-2)).toEqual(gone)
+  expect(scene.fetched).toHaveLength(12)
+})
+
+test('what could not be fetched is tried again soon, then less and less often', async () => {
+  const scene = new RepairScene()
+  const digest = await scene.add('refused', 5, false)
+  scene.refused.add(digest)
+  scene.clock.advance(60_000)
+  await scene.tick()
+  for (const [at, ms] of [4_000, 8_000, 16_000].entries()) {
+    scene.clock.advance(ms - 1)
+    await scene.tick()
+    expect(scene.fetched).toHaveLength(at + 1)
+    scene.clock.advance(1)
+    await scene.tick()
+    expect(scene.fetched).toHaveLength(at + 2)
+  }
+})
+
+test('one that is asked for begins at once', async () => {
+  const scene = new RepairScene()
+  const digest = await scene.add('lost', 5, false)
+  await scene.tick()
+  scene.clock.advance(1_000)
+  scene.repair.hurry()
+  await scene.tick()
+  expect([scene.fetched, scene.repair.fetchedBytes]).toEqual([[digest], 10])
+})
+
+test('how copies stand is known behind a pass, until members change', async () => {
+  const scene = new RepairScene()
+  const own = scene.groupOf(true)
+  const foreign = scene.groupOf(false)
+  await scene.add('owned', own, true)
+  const lacking = await scene.add('lacking', own, false)
+  scene.refused.add(lacking)
+  const kept = await scene.add('kept', foreign, true)
+  const cached = await scene.add('cached', foreign, true)
+  await scene.ledger.turn(cached, 'cache')
+  const old = await scene.add('of before', foreign, false)
+  scene.files.add(old)
+  expect(scene.repair.figures).toBeUndefined()
+  scene.members = membersOf(3)
+  await scene.tick()
+  const one = { blobs: 1, bytes: 10 }
+  const counted = { owned: one, lacking: one, kept: { blobs: 2, bytes: 20 }, cached: one }
+  expect(scene.repair.figures).toMatchObject({ ...counted, pass: 1 })
+  scene.refused.clear()
+  scene.others.add(kept)
+  scene.clock.advance(1_000)
+  scene.repair.hurry()
+  await scene.tick()
+  const nothing = { blobs: 0, bytes: 0 }
+  const two = { blobs: 2, bytes: 20 }
+  expect(scene.repair.figures).toMatchObject({ owned: two, lacking: nothing, kept: one, pass: 2 })
+  expect(scene.repair.figures).toMatchObject({ cached: two })
+  scene.members = [...membersOf(2), { ...membersOf(3)[2]!, state: 'draining' }]
+  expect(scene.repair.figures).toBeUndefined()
+})
+
+test('a pass during which members change says nothing', async () => {
+  const scene = new RepairScene()
+  await scene.add('lacking', scene.groupOf(true), false)
+  scene.members = membersOf(3)
+  const stat = scene.files.has.bind(scene.files)
+  scene.files.has = (digest) => {
+    scene.members = membersOf(2)
+    return stat(digest)
+  }
+  await scene.tick()
+  expect([scene.repair.figures, scene.fetched]).toEqual([undefined, []])
 })
