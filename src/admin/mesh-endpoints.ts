@@ -3,7 +3,7 @@
  */
 import * as v from 'valibot'
 import { type Endpoint, endpoint } from './endpoint.ts'
-import { notFound } from './problem.ts'
+import { conflict, notFound } from './problem.ts'
 
 const amountSchema = v.object({ blobs: v.number(), bytes: v.number() })
 
@@ -70,6 +70,8 @@ const meshSchema = v.object({
   members: v.array(memberSchema),
   /** Sum over the members whose copies are known; `isWhole`: that is all that have not left. */
   copies: v.object({ isWhole: v.boolean(), ...copiesSchema }),
+  /** How far the node that answers is on its way out; absent: it stays. */
+  leaving: v.optional(v.picklist(['handing over', 'giving up its vote', 'handed over', 'left'])),
 })
 
 export type MeshOverview = v.InferInput<typeof meshSchema>
@@ -78,6 +80,10 @@ export interface MeshSources {
   readonly overview: () => Promise<MeshOverview>
   /** Resolves when all nodes know it; false: there is no such member, or it has left. */
   readonly setState: (member: number, state: 'active' | 'draining' | 'left') => Promise<boolean>
+  /** Copies of a member that no other one has, by a look at all disks. Rejects when it does not say. */
+  readonly onlyAt: (member: number) => Promise<number>
+  /** Lets the node that answers leave; it goes on behind the answer. Rejects with why it cannot. */
+  readonly leave: () => Promise<void>
 }
 
 const memberParams = v.object({
@@ -93,8 +99,8 @@ const summaries = {
 /** Undefined: one node alone. */
 export function meshEndpoints(sources: MeshSources | undefined): Endpoint[] {
   if (sources === undefined) return []
-  const { overview, setState } = sources
-  const change = (word: keyof typeof summaries, state: 'active' | 'draining' | 'left') =>
+  const { overview, setState, leave } = sources
+  const change = (word: Exclude<keyof typeof summaries, 'remove'>, state: 'active' | 'draining') =>
     endpoint({
       method: 'POST',
       path: `/admin/mesh/members/{member}/${word}`,
@@ -119,8 +125,49 @@ export function meshEndpoints(sources: MeshSources | undefined): Endpoint[] {
     }),
     change('drain', 'draining'),
     change('undrain', 'active'),
-    change('remove', 'left'),
+    remove(sources),
+    endpoint({
+      method: 'POST',
+      path: '/admin/mesh/leave',
+      group: 'mesh',
+      summary:
+        'let the node that answers leave: it hands over what it has, and its process ends with 0',
+      answer: meshSchema,
+      handle: async () => {
+        await leave()
+        return overview()
+      },
+    }),
   ]
+}
+
+function remove({ overview, setState, onlyAt }: MeshSources): Endpoint {
+  return endpoint({
+    method: 'POST',
+    path: '/admin/mesh/members/{member}/remove',
+    group: 'mesh',
+    summary: summaries.remove,
+    params: memberParams,
+    query: v.strictObject({ evenSo: v.optional(v.picklist(['true', 'false'])) }),
+    answer: meshSchema,
+    handle: async ({ params, query }) => {
+      const mesh = await overview()
+      const number = numberOf(params.member, mesh)
+      const { state, reached } = mesh.members.find((it) => it.number === number)!
+      // Of one that is not there nothing can be had any more.
+      if (query.evenSo !== 'true' && state !== 'left' && reached) await requireNothingAlone(number)
+      if (!(await setState(number, 'left'))) throw notFound('there is no such node any more')
+      return overview()
+    },
+  })
+
+  async function requireNothingAlone(number: number): Promise<void> {
+    const only = await onlyAt(number).catch(() => undefined)
+    if (only === 0) return
+    const advice = 'drain it first, or ask with evenSo=true (--even-so) to lose them'
+    if (only !== undefined) throw conflict(`only this node has ${only} of its blobs: ${advice}`)
+    throw conflict(`the node does not say whether only it has some of its blobs: ${advice}`)
+  }
 }
 
 /** By number, or by name: where several had it, the one that came last. */

@@ -27,12 +27,23 @@ const rows: readonly Omit<Command, 'needs'>[] = [
   {
     words: ['mesh', 'remove'],
     operands: [node],
-    flags: {},
+    flags: { 'even-so': { type: 'switch', summary: 'lose blobs that only this node has' } },
     summary: 'put a node out for good; it comes back only as a new one, with an empty storage',
     examples: ['mesh remove registry-3'],
     load: async () => (await import('./commands/mesh.ts')).meshRemove,
   },
 ]
+
+const leave: Omit<Command, 'needs'> = {
+  words: ['mesh', 'leave'],
+  operands: [],
+  flags: { 'no-wait': { type: 'switch', summary: 'return at once; the node goes on by itself' } },
+  summary:
+    'let the node that is asked leave its mesh: it hands over what it has, then its process ends',
+  details: 'Exit codes: 0 all is handed over, 1 the node cannot leave, or has ended before.',
+  examples: ['mesh leave --server http://registry-3:5000', 'mesh leave --no-wait'],
+  load: async () => (await import('./commands/mesh.ts')).meshLeave,
+}
 
 const evenSo = {
   'even-so': { type: 'switch', summary: 'give up blobs whose files are on other nodes only' },
@@ -61,6 +72,6 @@ const offline: readonly Omit<Command, 'needs'>[] = [
 ]
 
 export const MESH_COMMANDS: readonly Command[] = [
-  ...rows.map((row) => ({ ...row, needs: 'running' as const })),
+  ...[...rows, leave].map((row) => ({ ...row, needs: 'running' as const })),
   ...offline.map((row) => ({ ...row, needs: 'store' as const })),
 ]

@@ -115,7 +115,7 @@ export function adminEndpoints(): readonly Endpoint[] {
     ...auditEndpoints({ file: undefined, flush: nothing }),
     ...syncEndpoints({ syncs: undefined, clock: nothing }),
     ...syncPlanEndpoints({ jobs: nothing, plans: nothing, apply: nothing }),
-    ...meshEndpoints({ overview: nothing, setState: nothing }),
+    ...meshEndpoints({ overview: nothing, setState: nothing, onlyAt: nothing, leave: nothing }),
     ...copyEndpoints({ copiesOf: nothing, repair: nothing }),
     ...mirrorEndpoints({ mirrors: undefined, isTls: false, onWarmed: nothing }),
   ]

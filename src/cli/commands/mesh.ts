@@ -24,9 +24,43 @@ export const meshDrain: RunCommand = (line, terminal) =>
 
 export const meshRemove: RunCommand = (line, terminal) =>
   withAdmin(line, terminal, async ({ ask, isJson }) => {
-    show(terminal, isJson, await ask('POST', pathOf(line.operands[0]!, 'remove')))
+    const query = line.has('even-so') ? '?evenSo=true' : ''
+    show(terminal, isJson, await ask('POST', `${pathOf(line.operands[0]!, 'remove')}${query}`))
     return 0
   })
+
+/** Between two looks at how far a node is that leaves, ms: it says for two seconds that all is handed over. */
+const lookMs = 500
+
+export const meshLeave: RunCommand = (line, terminal) =>
+  withAdmin(line, terminal, async ({ ask, isJson }) => {
+    let mesh = await ask('POST', '/admin/mesh/leave')
+    if (line.has('no-wait')) {
+      show(terminal, isJson, mesh)
+      return 0
+    }
+    let last = ''
+    while (mesh['leaving'] !== 'handed over' && mesh['leaving'] !== 'left') {
+      const said = leavingLine(mesh)
+      if (said !== last && !isJson) terminal.print(said)
+      last = said
+      await new Promise((resolve) => setTimeout(resolve, lookMs))
+      mesh = await ask('GET', '/admin/mesh')
+      if (mesh['leaving'] === undefined)
+        throw new Error('the node stays in its mesh; its log says why')
+    }
+    if (isJson) show(terminal, isJson, mesh)
+    else terminal.print('the node has handed over all that it had; it leaves, and its process ends')
+    return 0
+  })
+
+function leavingLine({ leaving, member, members }: Json): string {
+  const own = (members as Json[]).find((it) => it['number'] === member)
+  const [, left] = own === undefined ? [] : copiesOf(own)
+  return leaving === 'handing over'
+    ? `handing over: ${left === '-' ? 'not counted yet' : left}`
+    : String(leaving)
+}
 
 /** At most so many digests are printed. */
 const shownMax = 20

@@ -73,12 +73,14 @@ async function runOnce(
   logger.info({ version: readVersion(), ports: server.ports, storage: path, startMs }, 'ready')
   const never = new Promise<never>(() => undefined)
   const why = await Promise.race([stopRequested, server.ended ?? never])
+  const isWanted = typeof why === 'string' || why.is === 'left'
   if (typeof why === 'string') logger.info({ signal: why }, 'stopping')
+  else if (isWanted) logger.info({ event: 'mesh' }, why.message)
   else logger.error({ event: 'mesh' }, why.message)
   try {
     await server.stop()
     logger.info('stopped')
-    if (typeof why === 'string') return 0
+    if (isWanted) return 0
     return why.is === 'again' ? why.is : 1
   } catch (error) {
     logger.error({ error }, 'stop failed')

@@ -49,6 +49,7 @@ export class LocalFiles implements LocalCopies {
   readonly #files: DriverFiles
   readonly #proofs: Proofs
   #copies: BlobCopies | undefined
+  #isClosed = false
 
   constructor(parts: LocalFilesParts) {
     this.#parts = parts
@@ -63,6 +64,11 @@ export class LocalFiles implements LocalCopies {
   /** Promises that are not over. */
   get pinCount(): number {
     return this.#copies?.pinCount ?? 0
+  }
+
+  /** Whether no promise is made any more: this node leaves, and others are asked instead. */
+  setClosed(isClosed: boolean): void {
+    this.#isClosed = isClosed
   }
 
   /** A run has begun: promises of the one before are over. */
@@ -132,7 +138,7 @@ export class LocalFiles implements LocalCopies {
 
   receive(algorithm: Algorithm): PendingBlob {
     const { store, random } = this.#parts
-    this.#requireRun()
+    this.#requireOpen()
     this.requireRoom()
     return store.driver.writer.adopt(randomHexId(random), algorithm, 0)
   }
@@ -154,7 +160,7 @@ export class LocalFiles implements LocalCopies {
   /** Puts a file in place, and promises to keep it. Rejects with what `seal` does. */
   keepFile(file: ArrivedFile, role: CopyRow['role']): Promise<HeldCopy> {
     const { digest, sizeBytes } = file
-    return this.#requireRun().keep(digest, () => this.#place(digest, sizeBytes, role, file.seal))
+    return this.#requireOpen().keep(digest, () => this.#place(digest, sizeBytes, role, file.seal))
   }
 
   /** Brings a copy for a blob that has a row; false: it has none. */
@@ -163,7 +169,7 @@ export class LocalFiles implements LocalCopies {
   }
 
   keepMore(digest: Digest): Promise<HeldCopy | undefined> {
-    return this.#requireRun().keepMore(digest)
+    return this.#requireOpen().keepMore(digest)
   }
 
   async restore(digest: Digest, sizeBytes: number): Promise<HeldCopy | undefined> {
@@ -174,7 +180,7 @@ export class LocalFiles implements LocalCopies {
       if (!isHere) throw new Error('there is none')
     }
     try {
-      return await this.#requireRun().keep(digest, () =>
+      return await this.#requireOpen().keep(digest, () =>
         this.#place(digest, sizeBytes, 'owner', restore),
       )
     } catch (error) {
@@ -257,6 +263,12 @@ export class LocalFiles implements LocalCopies {
     const { ledger, onFailure } = this.#parts
     ledger.hold(digest)
     ledger.turn(digest, 'owner').catch((error: unknown) => onFailure(digest, error))
+  }
+
+  /** Throws BUSY, too, when no promise is made any more. */
+  #requireOpen(): BlobCopies {
+    if (this.#isClosed) throw copiesShort(undefined)
+    return this.#requireRun()
   }
 
   /** Throws BUSY while this node does not know which run it is. */

@@ -209,6 +209,7 @@ class AttachedBlobs implements SharedBlobs {
     this.care = new CopyCare({
       ...{ ...shared, member, peers, metadata, inventory: driver.inventory, repair: this.#repair },
       pins: () => local.pinCount,
+      setClosed: (isClosed) => local.setClosed(isClosed),
     })
     const routes = new Map([...blobRoutes(local, this.#received, time), ...this.care.routes()])
     for (const [path, route] of routes) peers.addRoute(path, route)

@@ -57,6 +57,8 @@ export class Repair {
   #dueAt: number
   /** Walks since the last one that has done all, or anything. */
   #idleWalks = 0
+  #begun = 0
+  #lastWhole = 0
   #fetchedBytes = 0
   #running: Promise<void> | undefined
   #isStopped = false
@@ -92,9 +94,15 @@ export class Repair {
     if (this.#wanted.size < wantedMax) this.#wanted.add(digest)
   }
 
-  /** The next walk begins at the next tick, or when the one that is under way has ended. */
-  hurry(): void {
+  /** Number of the last walk that was made to its end. */
+  get walks(): number {
+    return this.#lastWhole
+  }
+
+  /** The next walk begins at the next tick, or when the one that is under way has ended. Returns its number. */
+  hurry(): number {
     this.#dueAt = Number.NEGATIVE_INFINITY
+    return this.#begun + 1
   }
 
   /** To be called about once a second. */
@@ -134,6 +142,8 @@ export class Repair {
   async #walk(): Promise<void> {
     const { metadata, owners, clock, ask } = this.#parts
     const startedAt = clock.monotonic()
+    this.#begun += 1
+    const number = this.#begun
     const standing = this.#standing
     standing.begin()
     const lacking: SizedBlob[] = []
@@ -151,6 +161,7 @@ export class Repair {
     const fetched = await this.#bringAll(mostInDangerFirst(lacking, copies))
     const { handed, left } = await this.#handOver()
     if (this.#mustEnd) return
+    this.#lastWhole = number
     const isWhole = fetched === lacking.length && left === 0
     this.#idleWalks = isWhole || fetched + handed > 0 ? 0 : this.#idleWalks + 1
     if (more > 0) this.hurry()

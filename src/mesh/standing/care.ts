@@ -41,9 +41,10 @@ export interface CareParts {
   readonly ledger: Pick<CopyLedger, 'get'>
   readonly owners: Pick<Owners, 'ofBlob'>
   readonly ask: Pick<AskPeers, 'ask' | 'copies'>
-  readonly repair: Pick<Repair, 'figures' | 'fetchedBytes' | 'hurry'>
+  readonly repair: Pick<Repair, 'figures' | 'fetchedBytes' | 'hurry' | 'walks'>
   readonly traffic: Traffic
   readonly pins: () => number
+  readonly setClosed: (isClosed: boolean) => void
   readonly time: Time
 }
 
@@ -88,9 +89,19 @@ export class CopyCare {
     return this.#parts.ask.ask(member, standingPaths.standing, {}, StandingAnswer, shortMs)
   }
 
-  /** A pass begins on this node, or right behind the one that is under way. */
-  repair(): void {
-    this.#parts.repair.hurry()
+  /** Number of the last pass of this node that was made to its end, with all that it has found to do. */
+  get passes(): number {
+    return this.#parts.repair.walks
+  }
+
+  /** A pass begins on this node, or right behind the one that is under way. Returns its number. */
+  repair(): number {
+    return this.#parts.repair.hurry()
+  }
+
+  /** From now on no promise to keep a copy is made here any more, or they are again. */
+  close(isClosed: boolean): void {
+    this.#parts.setClosed(isClosed)
   }
 
   /** The same on all nodes: those that have begun, by number. */

@@ -21,8 +21,9 @@ import { etcdEndpoint, etcdFolder, hadMember, makeEtcdRole, readTlsFiles } from 
 import { accountOf } from './faults.ts'
 import { Gate } from './gate.ts'
 import { type OwnKeys, ownKeys } from './identity.ts'
+import { Leaving } from './leaving.ts'
 import { Listening } from './listening.ts'
-import type { OverviewParts } from './overview.ts'
+import { type OverviewParts, votersAmong } from './overview.ts'
 import { Upkeep } from './upkeep.ts'
 import { tailOf, takeView, type ViewParts } from './view.ts'
 
@@ -49,7 +50,8 @@ export interface MeshNode extends MeshOfStore {
 
 /** Why a node does not go on, and whether it is to be started again. */
 export interface MeshEnd {
-  readonly is: 'failed' | 'again'
+  /** `left`: it was asked to leave, and has. */
+  readonly is: 'failed' | 'again' | 'left'
   /** What the operator can do, or why it starts again. */
   readonly message: string
 }
@@ -72,6 +74,7 @@ export class MeshRun {
   #statements: Statements | undefined
   #upkeep: Upkeep | undefined
   #care: OverviewParts['care'] | undefined
+  #leaving: Leaving | undefined
   #isTakingView = false
   readonly #gate: Gate
   readonly #faults = new Map<LogFault['is'], number>()
@@ -129,6 +132,7 @@ export class MeshRun {
   async attach({ metadata, writer }: Storage, care: OverviewParts['care']): Promise<void> {
     this.#gate.setRoom(writer.room)
     this.#care = care
+    this.#leaving = this.#makeLeaving(care)
     const { path, reserveMb } = this.#config.storage
     const upkeep = new Upkeep({
       metadata,
@@ -166,12 +170,18 @@ export class MeshRun {
       faults: this.#faults,
       staleReads: () => this.#gate.stale?.count ?? 0,
       care: this.#care!,
+      leaving: () => this.#leaving?.step,
     }
   }
 
   /** Says in the log what a member is from now on. False: there is none, or it has left. */
   readonly setState = async (member: number, state: MemberState): Promise<boolean> => {
     return await this.#statements!.say({ control: 'state', member, state })
+  }
+
+  /** Begins to leave. Rejects with why it cannot. */
+  readonly leave = async (): Promise<void> => {
+    await this.#leaving!.begin()
   }
 
   /** To be called before the store is closed: nothing reads it for the mesh any more. */
@@ -302,7 +312,27 @@ export class MeshRun {
     await this.#folder.setIdentity(identity)
   }
 
+  #makeLeaving(care: OverviewParts['care']): Leaving {
+    const { peers } = this.#listening!
+    const { member } = this.#identity!
+    return new Leaving({
+      ...{ member, care, setState: this.setState },
+      members: () => peers.members,
+      reached: () => peers.links.open,
+      voters: () => this.#role && votersAmong(peers.members, this.#role.voters),
+      pause: (ms) => this.#pause(ms),
+      onStep: (step) => this.#logger.info({ event: 'mesh', step }, 'this node leaves the mesh'),
+      onError: (error) => {
+        if (this.#closing.signal.aborted) return
+        this.#logger.error({ event: 'mesh', error }, 'this node does not leave the mesh')
+      },
+      onLeft: () => this.#end({ is: 'left', message: 'this node has left the mesh' }),
+    })
+  }
+
   #onFault(fault: LogFault): void {
+    // What it says from then on is void, as it has said itself.
+    if (fault.is === 'refused' && this.#leaving?.step === 'left') return
     const { message, level, end } = accountOf(fault)
     this.#faults.set(fault.is, (this.#faults.get(fault.is) ?? 0) + 1)
     this.#logger[level]({ event: 'mesh', fault: fault.is }, message)

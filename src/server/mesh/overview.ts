@@ -20,6 +20,7 @@ import type { MetadataReader } from '../../metadata/port.ts'
 import type { CopiesReading, MeshReading } from '../../observability/metrics/mesh.ts'
 import type { Digest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/errors.ts'
+import type { LeavingStep } from './leaving.ts'
 
 export interface OverviewParts {
   readonly metadata: Pick<MetadataReader, 'entries' | 'get'>
@@ -34,7 +35,9 @@ export interface OverviewParts {
   /** Answers that were marked as stale. */
   readonly staleReads: () => number
   /** How copies of blobs stand on all nodes. */
-  readonly care: Pick<CopyCare, 'standingOf'>
+  readonly care: CopyCare
+  /** How far this node is on its way out; undefined: it stays. */
+  readonly leaving: () => LeavingStep | undefined
 }
 
 /** What the endpoints stand on: undefined for one node alone; in tests there may be copies without a run. */
@@ -46,7 +49,7 @@ export interface MeshShown {
 
 export function endpointsOfMesh(
   { storage, overview: parts, care }: MeshShown,
-  run: Pick<MeshSources, 'setState'> | undefined,
+  run: Pick<MeshSources, 'setState' | 'leave'> | undefined,
 ): Endpoint[] {
   const copies = copyEndpoints(
     care && {
@@ -57,6 +60,8 @@ export function endpointsOfMesh(
   if (parts === undefined || run === undefined) return [...meshEndpoints(undefined), ...copies]
   const own = meshEndpoints({
     overview: () => wholeOverview(parts),
+    onlyAt: (member) => parts.care.onlyAt(member).then(({ blobs }) => blobs),
+    leave: () => run.leave(),
     setState: (...of) =>
       run.setState(...of).catch(() => {
         throw new RegistryError('LOG_SILENT')
@@ -90,8 +95,16 @@ async function copiesOf(
   return { digest, sizeBytes, isRow: false, copies }
 }
 
+/** Numbers of the members that have a vote, by the URLs of etcd's voters. */
+export function votersAmong(
+  members: readonly { readonly number: number; readonly address: string }[],
+  urls: ReadonlySet<string>,
+): number[] {
+  return members.filter(({ address }) => urls.has(etcdPeerUrl(address))).map(({ number }) => number)
+}
+
 /** What is known without asking other nodes. */
-type Base = Omit<MeshOverview, 'copies' | 'members'> & {
+type Base = Omit<MeshOverview, 'copies' | 'leaving' | 'members'> & {
   readonly members: readonly Omit<MeshOverview['members'][number], 'counted' | 'copies' | 'pins'>[]
 }
 
@@ -109,7 +122,8 @@ async function wholeOverview(parts: OverviewParts): Promise<MeshOverview> {
       return { ...it, pins, counted: 'known' as const, copies }
     }),
   )
-  return { ...base, members, copies: sumOf(members) }
+  const leaving = parts.leaving()
+  return { ...base, members, copies: sumOf(members), ...(leaving !== undefined && { leaving }) }
 }
 
 function sumOf(members: MeshOverview['members']): MeshOverview['copies'] {
