@@ -21,8 +21,8 @@ const copiesSchema = {
 const memberSchema = v.object({
   number: v.number(),
   name: v.string(),
-  /** `joining`, `active`, `draining`, `out` or `left`. */
-  state: v.picklist(['joining', 'active', 'draining', 'out', 'left']),
+  /** `joining`, `active`, `draining`, `out` or `left`; `witness`: it only votes. */
+  state: v.picklist(['joining', 'active', 'draining', 'out', 'left', 'witness']),
   address: v.string(),
   zone: v.string(),
   weight: v.number(),

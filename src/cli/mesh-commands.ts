@@ -71,7 +71,19 @@ const offline: readonly Omit<Command, 'needs'>[] = [
   },
 ]
 
+const witness: Command = {
+  words: ['witness'],
+  operands: [],
+  flags: {},
+  needs: 'config',
+  summary: 'vote in the etcd of a mesh, and do nothing else: with it any one of two nodes may go',
+  details: 'It has no rows and no blobs. `storage.path` is a folder of its own.',
+  examples: ['witness --config witness.yaml'],
+  load: async () => (await import('./commands/witness.ts')).witness,
+}
+
 export const MESH_COMMANDS: readonly Command[] = [
+  witness,
   ...[...rows, leave].map((row) => ({ ...row, needs: 'running' as const })),
   ...offline.map((row) => ({ ...row, needs: 'store' as const })),
 ]

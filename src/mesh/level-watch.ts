@@ -4,6 +4,7 @@
  * another one that takes over begins again.
  */
 import { levelOf, levelOfRun } from '../metadata/level.ts'
+import { hasRows } from '../metadata/member-state.ts'
 import type { MetadataReader } from '../metadata/port.ts'
 import { allMembers, sessionOf } from './membership/roster.ts'
 
@@ -15,7 +16,7 @@ export const raiseAfterMs = 10 * 60_000
 /** The newest rules that the programs of all members know that have not left; those in force, where none are newer. */
 export function levelOfAll(rows: Rows): number {
   const known = allMembers(rows)
-    .filter(({ state }) => state !== 'left')
+    .filter(({ state }) => hasRows(state))
     .map(({ number }) => levelOfRun(sessionOf(rows, number)))
   return Math.max(levelOfRows(rows), known.length === 0 ? 0 : Math.min(...known))
 }

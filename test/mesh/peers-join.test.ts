@@ -90,7 +90,7 @@ describe('a node that knows the secret', () => {
     })
     expect(got.authority).toBe(authority.certificate)
     const wish = { advertise: '127.0.0.1:7946', zone: '', weight: 1, level: 3 }
-    expect(joined).toEqual([{ name: 'node-b', ...wish, publicKey }])
+    expect(joined).toEqual([{ name: 'node-b', ...wish, witness: false, publicKey }])
     const client = clientOf({ ...got, privateKey }, { member: 1, port: listener.port })
     const answer = await client.get('/internal/v1/echo')
     let text = ''
@@ -120,7 +120,7 @@ test('a node that is no member says so, and which nodes are to found the mesh', 
     of: {
       founders,
       hasData: true,
-      vote: (address: string) => {
+      vote: async (address: string) => {
         voters.push(address)
         return true
       },

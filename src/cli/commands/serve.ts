@@ -11,13 +11,20 @@ import { exitCodeOf, listenForStop, type StopSignal } from '../../runtime/shutdo
 import { readVersion } from '../../runtime/version.ts'
 import { judgeConfig } from '../../server/judge/judge.ts'
 import type { startServer } from '../../server.ts'
-import type { RunCommand } from '../command.ts'
+import type { CommandLine, RunCommand } from '../command.ts'
 import { loadOptions } from '../command-line.ts'
 import { oneLine } from '../one-line.ts'
 import type { Terminal } from '../terminal.ts'
 
 /** Resolves with the exit code once the server has stopped. Throws when the configuration is wrong. */
-export const serve: RunCommand = async (line, terminal) => {
+export const serve: RunCommand = (line, terminal) => untilStopped(line, terminal, run)
+
+/** Runs until a signal: with the configuration, a logger, and what resolves with the signal. */
+export async function untilStopped(
+  line: CommandLine,
+  terminal: Terminal,
+  work: typeof run,
+): Promise<number> {
   const { config } = await judgeConfig(loadOptions(line, terminal.environment))
   // Other users of the machine must not read what the server writes, even without a service unit.
   process.umask(process.umask(0o027) | 0o027)
@@ -31,7 +38,7 @@ export const serve: RunCommand = async (line, terminal) => {
     }
     listenForStop({ onStop, onForce }, terminal.signals)
   })
-  const code = await run(config, terminal, logger, stopRequested)
+  const code = await work(config, terminal, logger, stopRequested)
   await logger.flush()
   return code
 }

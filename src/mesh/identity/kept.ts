@@ -37,6 +37,14 @@ const Founding = v.strictObject({
   sealedKey: text,
 })
 
+const Vote = v.strictObject({
+  /** Where the node is reached that has it. */
+  founder: text,
+  /** Among which nodes it was given. */
+  founders: v.array(text),
+})
+
+export type KeptVote = v.InferOutput<typeof Vote>
 export type KeptIdentity = v.InferOutput<typeof Identity>
 export type KeptFounding = v.InferOutput<typeof Founding>
 
@@ -81,6 +89,7 @@ export class IdentityFolder {
     // Last: who reads it finds the others.
     await this.#write('node.json', JSON.stringify(identity))
     await rm(join(this.#path, 'founding.json'), { force: true })
+    await rm(join(this.#path, 'vote.json'), { force: true })
   }
 
   /** Undefined: it has not begun to found a cluster, or that is done. */
@@ -91,6 +100,16 @@ export class IdentityFolder {
   /** On the disk when it resolves. */
   setFounding(founding: KeptFounding): Promise<void> {
     return this.#write('founding.json', JSON.stringify(founding))
+  }
+
+  /** Undefined: it has given its vote for a founder to no node, or is a member since. */
+  vote(): Promise<KeptVote | undefined> {
+    return this.#parsed('vote.json', Vote)
+  }
+
+  /** On the disk when it resolves. */
+  setVote(vote: KeptVote): Promise<void> {
+    return this.#write('vote.json', JSON.stringify(vote))
   }
 
   /** Certificates alone, for a founder whose etcd is to start before it is a member. */

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Control } from '../../metadata/entry.ts'
+import type { MemberFacts } from '../../metadata/rows/mesh.ts'
 import type { Authority } from '../identity/authority.ts'
 import { MeshError } from '../identity/problem.ts'
 import type { JoiningNode, MeshToJoin } from '../peers/join/answer.ts'
@@ -67,11 +68,18 @@ async function admit(
 
 /** The number that the node has: an answer that was lost is given again. */
 async function numberOf(
-  { name, advertise, zone, weight, publicKey }: JoiningNode,
+  { name, advertise, zone, weight, publicKey, witness }: JoiningNode,
   { members, say }: AdmissionParts,
 ): Promise<number> {
   const key = keyNameOf(publicKey)
-  const facts = { name, address: advertise, zone, weight, key }
+  const facts: MemberFacts = {
+    name,
+    address: advertise,
+    zone,
+    weight,
+    key,
+    ...(witness && { witness }),
+  }
   for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
     const all = members()
     const known = all.find((it) => it.key === key)
@@ -79,6 +87,12 @@ async function numberOf(
       throw new MeshError(
         'certificate',
         `member ${known.number} has left the mesh; empty its storage, and it joins as a new one`,
+      )
+    }
+    if (known !== undefined && (known.witness === true) !== witness) {
+      throw new MeshError(
+        'certificate',
+        `member ${known.number} is ${witness ? 'no' : 'a'} witness; give a witness a folder of its own`,
       )
     }
     if (known !== undefined) return known.number

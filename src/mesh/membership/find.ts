@@ -23,7 +23,7 @@ export interface FindParts {
   /** Asks the node at an address (`askToJoin`). */
   readonly ask: (address: string, claims: boolean) => Promise<Joined | NotFounded>
   /** Gives the one vote of this node to an address; false: another one has it. */
-  readonly vote: (address: string) => boolean
+  readonly vote: (address: string) => Promise<boolean>
   /** All addresses of `name:port`. Never rejects. */
   readonly resolve: (name: string) => Promise<readonly string[]>
   /** Rejects when the search is given up. */
@@ -88,7 +88,29 @@ export async function findMesh(parts: FindParts): Promise<FoundMesh | 'found'> {
 }
 
 /**
- * Asks for votes: each node has one, and gives it to one node, for as long as it runs. So two never have most of them,
+ * Resolves when a member has made this node one: for one that founds nothing. Rejects as `findMesh`.
+ */
+export async function findMember(
+  parts: Pick<FindParts, 'ask' | 'own' | 'pause' | 'resolve' | 'warn'>,
+): Promise<FoundMesh> {
+  const { own, resolve, pause, warn } = parts
+  for (let rounds = 0; ; rounds += 1) {
+    const named = (await Promise.all(own.names.map(resolve))).flat()
+    const addresses = [...new Set([...own.others, ...named])].filter((it) => it !== own.advertise)
+    const { found, refusals, none } = await askAll(addresses, parts, false)
+    if (found !== undefined) return found
+    if (refusals.length > 0) throw refusals[0]
+    if (rounds % roundsToSay === 0) {
+      const why =
+        none.size > 0 ? 'its nodes are about to found it' : 'no node of mesh.peers is reached'
+      warn(`no mesh yet: ${why}`)
+    }
+    await pause(roundMs)
+  }
+}
+
+/**
+ * Asks for votes: each node has one, and gives it to one node (`vote.ts`). So two never have most of them,
  * whatever each has heard. Undefined: another node has them.
  */
 async function claim(
@@ -96,7 +118,7 @@ async function claim(
   parts: FindParts,
 ): Promise<FoundMesh | 'found' | undefined> {
   const { own, vote } = parts
-  if (!vote(own.advertise)) return undefined
+  if (!(await vote(own.advertise))) return undefined
   const { found, none } = await askAll(own.others, parts, true)
   if (found !== undefined) return found
   const votes = [...none.values()].filter((said) => said.vote && isSame(said.founders, founders))
@@ -105,7 +127,7 @@ async function claim(
 
 async function askAll(
   addresses: readonly string[],
-  { ask }: FindParts,
+  { ask }: Pick<FindParts, 'ask'>,
   claims: boolean,
 ): Promise<Round> {
   const none = new Map<string, NotFounded>()

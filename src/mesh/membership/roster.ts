@@ -1,6 +1,8 @@
 /**
  * @module Who the members are and which of them takes part, as the rows say it: the same on every node.
  */
+
+import { hasRows } from '../../metadata/member-state.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
 import type { SessionRow } from '../../metadata/rows/mesh.ts'
 import type { MeshMember } from '../peers/peers.ts'
@@ -32,10 +34,10 @@ export function leadOf(rows: Rows): number | undefined {
     ?.number
 }
 
-/** The least entry that a loss of power cannot take from some member that has not left; 0 without one. */
+/** The least entry that a loss of power cannot take from some member that is to have it; 0 without one. */
 export function leastDurable(rows: Rows): number {
   const durable = allMembers(rows)
-    .filter(({ state }) => state !== 'left')
+    .filter(({ state }) => hasRows(state))
     .map(({ number }) => sessionOf(rows, number)?.durable ?? 0)
   return durable.length === 0 ? 0 : Math.min(...durable)
 }

@@ -13,6 +13,8 @@ import type { PeerCall, PeerRoute } from './listener.ts'
 export interface PeerLinksOptions extends LinkTimes, Omit<PeerClientOptions, 'peer' | 'silentMs'> {
   readonly time: Time
   readonly random: Random
+  /** Whether streams are taken from members that are no peers of this node. Default: no. */
+  readonly hearsAll?: boolean
   /** The stream to a peer was opened (undefined), or ended with this. */
   readonly onChange?: (peer: Peer, error: MeshError | undefined) => void
 }
@@ -129,7 +131,9 @@ export class PeerLinks {
 
   /** Resolves when the peer has ended its stream; rejects for everything else that ends it. */
   async #hear({ caller, request, response }: PeerCall): Promise<void> {
-    if (caller === undefined || this.#isClosed || !this.#outgoing.has(caller)) {
+    const isKnown = caller !== undefined && this.#outgoing.has(caller)
+    const { hearsAll = false } = this.#options
+    if (caller === undefined || this.#isClosed || !(isKnown || hearsAll)) {
       throw new MeshError('busy', 'this node does not know the member yet, or not any more')
     }
     // A peer that comes again has lost the stream that it had, though this end may not know that yet.

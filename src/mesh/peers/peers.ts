@@ -27,6 +27,8 @@ export interface PeersParts {
   readonly log: () => string | undefined
   readonly time: Time
   readonly random: Random
+  /** Whether streams are taken from members that this node does not know: it knows none. Default: no. */
+  readonly hearsAll?: boolean
   /** The stream to a peer was opened (undefined), or ended with this. */
   readonly onLink?: (member: number, error: MeshError | undefined) => void
 }
@@ -38,6 +40,8 @@ export class Peers {
   /** By member and by how many connections each may have. */
   readonly #clients = new Map<string, PeerClient>()
   #members: readonly MeshMember[] = []
+  /** Those that only vote are peers as well: they may ask, and are kept in touch with. */
+  #admitted: ReadonlySet<number> = new Set()
 
   constructor(parts: PeersParts) {
     this.#parts = parts
@@ -53,7 +57,7 @@ export class Peers {
     return this.#parts.credentials().member
   }
 
-  /** All that have not left, this one among them, by number. */
+  /** All that have rows and have not left, this one among them, by number. */
   get members(): readonly MeshMember[] {
     return this.#members
   }
@@ -76,7 +80,7 @@ export class Peers {
 
   /** Whether it is a member that has not left. */
   admits(member: number): boolean {
-    return this.#members.some(({ number }) => number === member)
+    return this.#admitted.has(member)
   }
 
   /**
@@ -99,13 +103,15 @@ export class Peers {
 
   /** From now on these are the members: streams to them are kept open, those to others end. */
   setMembers(members: readonly MeshMember[]): void {
-    this.#members = members.filter(({ state }) => state !== 'left')
+    const peers = members.filter(({ state }) => state !== 'left')
+    this.#members = peers.filter(({ state }) => state !== 'witness')
+    this.#admitted = new Set(peers.map(({ number }) => number))
     for (const [key, client] of [...this.#clients]) {
       if (this.admits(client.peer.member)) continue
       client.close()
       this.#clients.delete(key)
     }
-    this.links.setPeers(this.#members.map(({ number, address }) => ({ member: number, address })))
+    this.links.setPeers(peers.map(({ number, address }) => ({ member: number, address })))
   }
 
   /** Ends all streams and connections. */

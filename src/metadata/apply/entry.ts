@@ -8,6 +8,7 @@
  */
 import type { AppliedEntry, Control, Entry, EntryBody, EntryFate } from '../entry.ts'
 import { knownLevel, levelOf, levelOfRun, UnknownLevel } from '../level.ts'
+import { hasRows } from '../member-state.ts'
 import type { RowAccess } from '../row-access.ts'
 import type { ClusterRow, MemberRow, MemberState, SessionRow } from '../rows/mesh.ts'
 import type { Databases } from '../schema.ts'
@@ -92,7 +93,7 @@ function comesIn(rows: RowAccess, member: number, body: EntryBody | undefined): 
     return false
   }
   const known = memberOf(rows, member)
-  if (known !== undefined) return known.state !== 'left'
+  if (known !== undefined) return known.state !== 'left' && known.state !== 'witness'
   return body!.controls.some((it) => it.control === 'member' && it.member === member)
 }
 
@@ -141,6 +142,8 @@ function memberOf(rows: RowAccess, member: number): MemberRow | undefined {
 function putState(rows: RowAccess, member: number, state: MemberState): boolean {
   const row = memberOf(rows, member)
   if (row === undefined || row.state === 'left') return false
+  // It has nothing to hand over, and answers nothing.
+  if (row.state === 'witness' && state !== 'left') return false
   const session = rows.get('sessions', String(member)) as SessionRow | undefined
   // Who says that it is out may not have seen that it is back; and one that is to go does not come back by that.
   if (state === 'out' && (row.state !== 'active' || (session?.presentAt ?? 0) > 0)) return false
@@ -158,7 +161,7 @@ function raiseLevel(rows: RowAccess, level: number, known: number): boolean {
   for (const key of rows.firstKeys('members', []) as string[]) {
     const { state } = rows.get('members', key) as MemberRow
     const session = rows.get('sessions', key) as SessionRow | undefined
-    if (state !== 'left' && levelOfRun(session) < level) return false
+    if (hasRows(state) && levelOfRun(session) < level) return false
   }
   if (level > known) throw new UnknownLevel(level)
   const row = rows.get('cluster', 'settings') as ClusterRow | undefined
@@ -180,7 +183,8 @@ function runControl(
     case 'member': {
       const key = String(it.member)
       if (rows.get('members', key) !== undefined) return false
-      rows.put('members', key, { ...it.facts, state: 'joining', since: index })
+      const state = it.facts.witness === true ? 'witness' : 'joining'
+      rows.put('members', key, { ...it.facts, state, since: index })
       return true
     }
     case 'state':

@@ -7,8 +7,10 @@
  *
  *   joining ─► active ─► draining ─► left      (it was asked to go, and what it had is elsewhere)
  *                 └────► out ─► active         (it was away for long; it is back when it says that it is)
+ *
+ *   witness ─► left                            (it votes in etcd, and has neither rows nor files)
  */
-export type MemberState = 'joining' | 'active' | 'draining' | 'out' | 'left'
+export type MemberState = 'joining' | 'active' | 'draining' | 'out' | 'left' | 'witness'
 
 /** What a member says of itself when it joins. */
 export interface MemberFacts {
@@ -21,6 +23,8 @@ export interface MemberFacts {
   readonly weight: number
   /** SHA-256 of its public key (SubjectPublicKeyInfo, DER), hexadecimal. */
   readonly key: string
+  /** It only votes. */
+  readonly witness?: true
 }
 
 /** A member of the mesh, by its number. */

@@ -18,7 +18,7 @@ export interface MeshReading {
   readonly staleReads: number
 }
 
-const STATES = ['joining', 'active', 'draining', 'out', 'left'] as const
+const STATES = ['joining', 'active', 'draining', 'out', 'left', 'witness'] as const
 const FAULTS = [
   'cut',
   'refused',

@@ -15,6 +15,7 @@ import {
   type OwnAddress,
   splitAddress,
 } from '../../mesh/membership/own-address.ts'
+import { Vote } from '../../mesh/membership/vote.ts'
 import type { Peer } from '../../mesh/peers/client.ts'
 import { joinRoute } from '../../mesh/peers/join/answer.ts'
 import { askToJoin, type Joined } from '../../mesh/peers/join/ask.ts'
@@ -77,12 +78,10 @@ export async function enterMesh(options: EnterOptions): Promise<Entered> {
   const all = await lookAtSelf(options)
   const { folder, listening, secrets, own, hasData, logger } = all
   const begun = await folder.founding()
-  let voted: string | undefined
-  const vote = (address: string) => {
-    voted ??= address
-    return voted === address
-  }
-  const of = { founders: [...foundersOf(own)], hasData, vote }
+  const founders = [...foundersOf(own)]
+  const kept = await Vote.of(folder, founders)
+  const vote = (address: string) => kept.give(address)
+  const of = { founders, hasData, vote }
   const { authority } = listening.credentials
   listening.setJoin(joinRoute({ secrets, authority, ...parts, of }))
   const met = await find(all, vote)

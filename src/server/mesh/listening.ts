@@ -22,6 +22,8 @@ export interface ListeningOptions {
   readonly publicKey: Buffer
   /** Undefined: it is no member yet. */
   readonly identity: KeptIdentity | undefined
+  /** Whether it knows no members, and takes all that have a certificate of the mesh for some. Default: no. */
+  readonly isWitness?: boolean
   readonly logger: Logger
 }
 
@@ -42,6 +44,7 @@ export class Listening {
     const parts = { log: () => this.#log, time: systemTime, random: systemRandom }
     this.peers = new Peers({
       ...parts,
+      hearsAll: options.isWitness === true,
       credentials: () => this.#credentials,
       onLink: (member, error) => this.#onLink(member, error),
     })
@@ -104,6 +107,7 @@ export class Listening {
   /** Throws a MeshError 'busy' before the rows of members can be read. */
   #admits(member: number): boolean {
     const { peers } = this
+    if (this.#options.isWitness === true) return true
     if (peers.members.length === 0) throw new MeshError('busy', 'the node is starting')
     return peers.admits(member)
   }

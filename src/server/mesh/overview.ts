@@ -144,7 +144,7 @@ function overviewOf({ metadata, identity, peers, set, etcd }: OverviewParts): Ba
   const own = set()
   const role = etcd()
   const lead = leadOf(metadata)
-  const members = allMembers(metadata).map(({ key: _key, ...facts }) => {
+  const members = allMembers(metadata).map(({ key: _key, witness: _witness, ...facts }) => {
     const { number, address } = facts
     const session = sessionOf(metadata, number)
     const isSelf = number === member

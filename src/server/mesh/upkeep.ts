@@ -10,6 +10,7 @@ import { LevelWatch, levelOfRows } from '../../mesh/level-watch.ts'
 import { Away } from '../../mesh/membership/away.ts'
 import { etcdPeerUrl } from '../../mesh/membership/own-address.ts'
 import { allMembers, isPresent, leadOf, leastDurable } from '../../mesh/membership/roster.ts'
+import { SaidOnce } from '../../mesh/membership/said-once.ts'
 import type { Statements } from '../../mesh/membership/statements.ts'
 import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
 import type { Logger } from '../../observability/logger.ts'
@@ -54,6 +55,7 @@ export class Upkeep {
   readonly #parts: UpkeepParts
   readonly #shared: SharedSecrets
   readonly #away: Away
+  readonly #said = new SaidOnce()
   readonly #level = new LevelWatch()
   readonly #timers: NodeJS.Timeout[] = []
 
@@ -105,13 +107,15 @@ export class Upkeep {
 
   /** The members that may have a role in etcd, by number. */
   etcdMembers(): readonly EtcdMeshMember[] {
-    const { metadata } = this.#parts
+    const { metadata, listening } = this.#parts
+    const { links } = listening.peers
     return allMembers(metadata)
       .filter(({ state }) => state !== 'left')
       .map(({ number, address, state }) => ({
         peerUrl: etcdPeerUrl(address),
         isLeaving: state === 'draining',
-        isReady: isPresent(metadata, number),
+        // One that only votes says nothing in the log.
+        isReady: state === 'witness' ? links.open.includes(number) : isPresent(metadata, number),
       }))
   }
 
@@ -130,10 +134,11 @@ export class Upkeep {
 
   /** A member that was away for too long owns nothing until it is back. */
   #putOut(): void {
-    const { metadata, statements, logger } = this.#parts
+    const { metadata, statements, logger, run } = this.#parts
     if (!this.isLead()) return this.#away.forget()
     const here = (member: number) => isPresent(metadata, member)
-    for (const member of this.#away.look(allMembers(metadata), here, systemClock.monotonic())) {
+    const away = this.#away.look(allMembers(metadata), here, systemClock.monotonic())
+    for (const member of this.#said.take(away, run()?.boot ?? 0)) {
       statements.say({ control: 'state', member, state: 'out' }).then(
         (isOut) => {
           if (isOut)

@@ -277,7 +277,7 @@ export const BREAKS = [
   {
     what: 'mesh: newer rules are in force before all programs know them',
     file: applyEntry,
-    find: "if (state !== 'left' && levelOfRun(session) < level) return false",
+    find: 'if (hasRows(state) && levelOfRun(session) < level) return false',
     replace: '',
     guard: replica,
   },

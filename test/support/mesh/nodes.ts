@@ -2,12 +2,13 @@
  * @module Nodes of a mesh as an operator starts them: each a process of `fastregistry serve` with a configuration, and
  * an etcd of its own. All of it on 127.0.0.1.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expectStatus, RegistryClient } from '../registry-client.ts'
-import { type RunningRegistry, startProcess } from '../start-registry.ts'
+import { projectRoot, type RunningRegistry, startProcess } from '../start-registry.ts'
 import type { Machine } from './network.ts'
 
 /** The internal port of a node, with the two behind it for etcd. */
@@ -103,6 +104,64 @@ export class MeshProcess {
     this.client.close()
     await this.#registry.stop().catch(() => undefined)
     await rm(this.storage, { recursive: true, force: true })
+  }
+}
+
+/** A process of `fastregistry witness`. */
+export class WitnessProcess {
+  readonly lines: string[] = []
+  readonly #child: ChildProcess
+  readonly #folder: string
+
+  private constructor(child: ChildProcess, folder: string) {
+    this.#child = child
+    this.#folder = folder
+    const take = (chunk: Buffer) => this.lines.push(...String(chunk).split('\n'))
+    child.stdout!.on('data', take)
+    child.stderr!.on('data', take)
+  }
+
+  /** Resolves when it is a member. */
+  static async start(
+    port: number,
+    mesh: Record<string, unknown>,
+    storage: (folder: string) => string = (folder) => join(folder, 'storage'),
+  ): Promise<WitnessProcess> {
+    const folder = await mkdtemp(join(tmpdir(), 'fastregistry-witness-'))
+    const config = {
+      storage: { path: storage(folder) },
+      mesh: { enabled: true, bind: `127.0.0.1:${port}`, ...mesh },
+    }
+    const file = join(folder, 'config.yaml')
+    await writeFile(file, JSON.stringify(config))
+    const cli = join(projectRoot(), 'dist/src/cli.js')
+    const witness = new WitnessProcess(
+      spawn(process.execPath, [cli, 'witness', '--config', file], { cwd: folder }),
+      folder,
+    )
+    await poll(
+      () =>
+        witness.lines.some((line) => line.includes('a witness of the mesh')) || !witness.isRunning,
+    )
+    return witness
+  }
+
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** Resolves with the exit code. */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    if (!this.isRunning) return this.#child.exitCode
+    const gone = new Promise<number | null>((resolve) => this.#child.once('exit', resolve))
+    this.#child.kill(signal)
+    return await gone
+  }
+
+  /** Ends it and removes its folder. */
+  async dispose(): Promise<void> {
+    await this.end('SIGKILL')
+    await rm(this.#folder, { recursive: true, force: true })
   }
 }
 

@@ -25,6 +25,7 @@ test('the programs of all members that have not left decide', () => {
   expect(levelOfAll(rowsOf(undefined, ['active', 3], ['draining', 2]))).toBe(2)
   expect(levelOfAll(rowsOf(1, ['active', 3], ['out', undefined]))).toBe(1)
   expect(levelOfAll(rowsOf(1, ['active', 3], ['left', 1]))).toBe(3)
+  expect(levelOfAll(rowsOf(1, ['active', 3], ['witness', 0]))).toBe(3)
   // It has never come in: its program is not known.
   expect(levelOfAll(rowsOf(1, ['active', 3], ['joining', 0]))).toBe(1)
 })

@@ -54,7 +54,7 @@ export interface MeshToJoin {
 /** What a node says that is no member itself. */
 export interface BeforeFounding extends Omit<NotFounded, 'is' | 'vote'> {
   /** Gives the one vote that a node has to the node that is reached there; false: another one has it. */
-  readonly vote: (advertise: string) => boolean
+  readonly vote: (advertise: string) => Promise<boolean>
 }
 
 export interface JoinRouteOptions {
@@ -121,7 +121,8 @@ async function grantFor(
 ): Promise<JoinGrant | NotFounded> {
   if ('founders' in of) {
     const { founders, hasData, vote } = of
-    return { is: 'none', founders, hasData, vote: wish.claims && vote(wish.advertise) }
+    const isGiven = wish.claims && (await vote(wish.advertise))
+    return { is: 'none', founders, hasData, vote: isGiven }
   }
   requireMatch(wish, of, clock)
   const { publicKey, time: _time, hasData: _data, claims: _claims, cluster: _of, ...rest } = wish

@@ -41,6 +41,8 @@ export interface JoinOptions {
   /** The newest rules of the log that this program knows. */
   readonly level: number
   readonly hasData: boolean
+  /** Whether this node is only to vote in etcd. Default: no. */
+  readonly witness?: boolean
   /** Whether this node is about to found a mesh, and asks for a vote. */
   readonly claims: boolean
   /** Undefined: whichever cluster the peer is of. */
@@ -114,6 +116,7 @@ function wishOf({ advertise, zone, weight, publicKey, level, hasData, ...rest }:
     level,
     time: rest.clock.now(),
     hasData,
+    witness: rest.witness ?? false,
     claims: rest.claims,
     cluster: rest.cluster ?? null,
   }

@@ -61,6 +61,8 @@ export const Wish = v.strictObject({
   time: wholeNumber,
   /** Whether it has content of its own. */
   hasData: v.boolean(),
+  /** Whether it is only to vote in etcd. */
+  witness: v.boolean(),
   /** Whether it is about to found a mesh, and asks for the one vote that a node has. */
   claims: v.boolean(),
   /** The cluster that it expects; null: any. */

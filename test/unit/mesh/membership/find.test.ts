@@ -1,7 +1,7 @@
 /** How nodes without a mesh find one: who founds, who waits, and who is refused, whoever starts first. */
 import { describe, expect, test } from 'vitest'
 import { MeshError } from '../../../../src/mesh/identity/problem.ts'
-import { findMesh, foundersOf } from '../../../../src/mesh/membership/find.ts'
+import { findMember, findMesh, foundersOf } from '../../../../src/mesh/membership/find.ts'
 import type { OwnAddress } from '../../../../src/mesh/membership/own-address.ts'
 import type { Joined } from '../../../../src/mesh/peers/join/ask.ts'
 import type { NotFounded } from '../../../../src/mesh/peers/join/messages.ts'
@@ -34,7 +34,7 @@ async function outcome(
   const result = await findMesh({
     own: self,
     hasData,
-    vote: () => hasOwnVote,
+    vote: async () => hasOwnVote,
     ask: (address) => {
       const answer = rounds[round]![address] ?? new MeshError('silent', 'no answer')
       return answer instanceof MeshError ? Promise.reject(answer) : Promise.resolve(answer)
@@ -144,4 +144,41 @@ describe('a node joins', () => {
       expect((await outcome(own('a:1'), [answers, { 'b:1': joined }])).said).toBe('joined')
     },
   )
+})
+
+describe('a witness', () => {
+  const ask = async (rounds: readonly Answers[]) => {
+    const warnings: string[] = []
+    let round = 0
+    const result = await findMember({
+      own: own('w:1', ['a:1', 'b:1']),
+      ask: (address) => {
+        const answer = rounds[round]![address] ?? new MeshError('silent', 'no answer')
+        return answer instanceof MeshError ? Promise.reject(answer) : Promise.resolve(answer)
+      },
+      resolve: async () => [],
+      pause: () => {
+        round += 1
+        return round < rounds.length ? Promise.resolve() : Promise.reject(new Error('waits'))
+      },
+      warn: (message) => warnings.push(message),
+    }).catch((error: Error) => error.message)
+    return { result, warnings }
+  }
+
+  test('waits until a member takes it in, and founds nothing', async () => {
+    const { result, warnings } = await ask([
+      {},
+      { 'a:1': none(), 'b:1': none() },
+      { 'b:1': joined },
+    ])
+    expect(result).toMatchObject({ address: 'b:1', joined })
+    expect(warnings).toEqual(['no mesh yet: no node of mesh.peers is reached'])
+    expect((await ask([{ 'a:1': none(['w:1']), 'b:1': none(['w:1']) }])).result).toBe('waits')
+  })
+
+  test('ends where it is refused', async () => {
+    const refused = await ask([{ 'a:1': new MeshError('secret', 'another one') }])
+    expect(refused.result).toBe('a:1: another one')
+  })
 })

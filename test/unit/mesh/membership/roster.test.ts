@@ -29,4 +29,5 @@ test('the least that is on the disks is that of all members that have not left',
   expect(leastDurable(rowsOf(['active', 1, 90], ['active', 1, 50], ['active', 0, 70]))).toBe(50)
   expect(leastDurable(rowsOf(['active', 1, 90], ['left', 0, 5]))).toBe(90)
   expect(leastDurable(rowsOf())).toBe(0)
+  expect(leastDurable(rowsOf(['active', 1, 90], ['witness', 0, 0]))).toBe(90)
 })

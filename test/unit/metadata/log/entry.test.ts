@@ -328,3 +328,29 @@ describe('whole', () => {
     expect(outcomes.map(({ applied }) => applied)).toEqual([true, false, true])
   })
 })
+
+describe('a witness', () => {
+  const facts = { ...factsOf('w'), witness: true } as const
+  const joins2: Control = { control: 'member', member: 2, facts }
+  const stateOf = (log: Log) => (log.disk.get('members', '2') as MemberRow).state
+
+  test('takes no part, and is nothing else until it has left', () => {
+    const log = new Log()
+    log.apply([1, 1, 1], { controls: [joins(1), present, joins2] })
+    expect(stateOf(log)).toBe('witness')
+    expect(log.apply([2, 1, 1], { controls: [present] }).fate).toBe('void')
+    const states = ['active', 'draining', 'out', 'left', 'active'] as const
+    const controls = states.map((state): Control => ({ control: 'state', member: 2, state }))
+    expect(log.apply([1, 1, 2], { controls }).done).toEqual([false, false, false, true, false])
+    expect(stateOf(log)).toBe('left')
+  })
+
+  test('needs to know no rules', () => {
+    const log = new Log()
+    log.apply([1, 1, 1], { controls: [joins(1), { ...present, level: 1 }, joins2] })
+    const raise: Control = { control: 'raise', level: 1 }
+    expect(log.apply([1, 1, 2], { controls: [raise] }).done).toEqual([false])
+    log.disk.writeSync(() => log.disk.put('cluster', 'settings', { level: 0 }))
+    expect(log.apply([1, 1, 3], { controls: [raise] }).done).toEqual([true])
+  })
+})
