@@ -6,6 +6,8 @@ import { type HealthCheck, HealthProblem } from '../observability/health.ts'
 import type { RoomState } from './room.ts'
 import type { ServingSet } from './serving.ts'
 
+const fullWords = 'its disk is full: rows stand still, and no write is taken'
+
 /** `set` undefined: the writer of rows is not up yet. */
 export function conditionCheck(
   set: () => Pick<ServingSet, 'state'> | undefined,
@@ -16,8 +18,10 @@ export function conditionCheck(
     check: async () => {
       const state = set()?.state ?? 'coming'
       switch (state) {
-        case 'coming':
-          throw new HealthProblem('has not caught up with the log yet', 'not-ready')
+        case 'coming': {
+          const words = room() === 'full' ? fullWords : 'has not caught up with the log yet'
+          throw new HealthProblem(words, 'not-ready')
+        }
         case 'closed':
           throw new HealthProblem('has no rows that it may answer from')
         case 'silent':
@@ -31,9 +35,7 @@ export function conditionCheck(
 }
 
 function requireRoom(room: RoomState): void {
-  if (room === 'full') {
-    throw new HealthProblem('its disk is full: rows stand still, and no write is taken', 'degraded')
-  }
+  if (room === 'full') throw new HealthProblem(fullWords, 'degraded')
   if (room === 'short') {
     throw new HealthProblem('its disk is short of room: tags and lists ask the log', 'degraded')
   }

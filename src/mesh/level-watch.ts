@@ -3,9 +3,9 @@
  * while, in which the operator may still go back to the program of before. Seen by the node that acts for all;
  * another one that takes over begins again.
  */
-import { levelOf, levelOfRun } from '../metadata/level.ts'
-import { hasRows } from '../metadata/member-state.ts'
+import { levelOf, levelOfRun } from '../metadata/apply/level.ts'
 import type { MetadataReader } from '../metadata/port.ts'
+import { hasRows } from '../metadata/rows/member-state.ts'
 import { allMembers, sessionOf } from './membership/roster.ts'
 
 type Rows = Pick<MetadataReader, 'entries' | 'get'>

@@ -2,8 +2,8 @@
  * @module Who the members are and which of them takes part, as the rows say it: the same on every node.
  */
 
-import { hasRows } from '../../metadata/member-state.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
+import { hasRows } from '../../metadata/rows/member-state.ts'
 import type { SessionRow } from '../../metadata/rows/mesh.ts'
 import type { MeshMember } from '../peers/peers.ts'
 

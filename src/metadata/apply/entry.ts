@@ -7,14 +7,14 @@
  * after a newer run has begun, is void: a node that was cut off for an hour moves no tag back.
  */
 import type { AppliedEntry, Control, Entry, EntryBody, EntryFate } from '../entry.ts'
-import { knownLevel, levelOf, levelOfRun, UnknownLevel } from '../level.ts'
-import { hasRows } from '../member-state.ts'
 import type { RowAccess } from '../row-access.ts'
+import { hasRows } from '../rows/member-state.ts'
 import type { ClusterRow, MemberRow, MemberState, SessionRow } from '../rows/mesh.ts'
 import type { Databases } from '../schema.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import { dropEndedPins, endPins } from './held.ts'
 import { takeLead, yieldLead } from './leads.ts'
+import { knownLevel, levelOf, levelOfRun, UnknownLevel } from './level.ts'
 import { type Around, applyTogether } from './transaction.ts'
 
 export interface EntryParts {

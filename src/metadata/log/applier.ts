@@ -3,9 +3,9 @@
  * Keeps where it stands with them: a crash at any point goes on behind the last that was written.
  */
 import { applyEntry } from '../apply/entry.ts'
+import { levelOf } from '../apply/level.ts'
 import type { Around } from '../apply/transaction.ts'
 import type { AppliedEntry, Entry } from '../entry.ts'
-import { levelOf } from '../level.ts'
 import type { RowAccess } from '../row-access.ts'
 import type { PlaceRow, SessionRow } from '../rows/mesh.ts'
 import type { Transaction } from '../transaction.ts'

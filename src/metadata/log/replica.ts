@@ -2,9 +2,10 @@
  * @module One node's end of the log: puts what the node wants to change into it, and applies what stands in it,
  * whoever sent it. Runs in the thread that writes the metadata.
  */
+
+import { knownLevel, UnknownLevel } from '../apply/level.ts'
 import { type Around, applyTogether } from '../apply/transaction.ts'
 import type { AppliedEntry } from '../entry.ts'
-import { knownLevel, UnknownLevel } from '../level.ts'
 import type { CommitOutcome, Transaction } from '../transaction.ts'
 import { Applier, type ReplicaStore } from './applier.ts'
 import { ChainWatch, type SaidChain } from './chain.ts'

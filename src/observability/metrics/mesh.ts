@@ -71,7 +71,7 @@ export function declareMeshMetrics(metrics: Metrics, read: () => MeshReading): v
   one('etcd_up', "Whether this node's own etcd serves.", (it) => it.isEtcdUp)
   const staleHelp = 'Answers that may be old, and say so.'
   metrics.table('counter', 'fastregistry_mesh_stale_reads_total', staleHelp, [], () => [
-    { labels: {}, value: read().staleReads },
+    { labels: {}, value: Number(read().staleReads) || 0 },
   ])
   one('etcd_full', 'Whether etcd takes no entries for want of room.', (it) => it.isEtcdFull)
   metrics.table('gauge', 'fastregistry_mesh_members', 'Members by state.', ['state'], () => {

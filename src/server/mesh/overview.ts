@@ -12,9 +12,11 @@ import { etcdPeerUrl } from '../../mesh/membership/own-address.ts'
 import { allMembers, leadOf, sessionOf } from '../../mesh/membership/roster.ts'
 import type { Peers } from '../../mesh/peers/peers.ts'
 import type { ServingSet } from '../../mesh/serving.ts'
+
 import type { CopyCare } from '../../mesh/standing/care.ts'
 import type { CopyKind } from '../../mesh/standing/figures.ts'
-import { levelOfRun } from '../../metadata/level.ts'
+import { levelOfRun } from '../../metadata/apply/level.ts'
+
 import type { LogFault } from '../../metadata/lmdb/worker/messages.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
 import type { CopiesReading, MeshReading } from '../../observability/metrics/mesh.ts'

@@ -3,10 +3,8 @@
  * that of two nodes and a witness any one may go. It is asked for nothing but whether it is there.
  */
 
-import { lookup } from 'node:dns/promises'
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Config, MeshConfig } from '../../config/config.ts'
@@ -14,22 +12,16 @@ import type { EtcdRole } from '../../mesh/etcd/role.ts'
 import { isRenewalDue } from '../../mesh/identity/authority.ts'
 import { IdentityFolder, type KeptIdentity } from '../../mesh/identity/kept.ts'
 import { MeshError } from '../../mesh/identity/problem.ts'
-import { findMember } from '../../mesh/membership/find.ts'
-import { findOwnAddress, type OwnAddress } from '../../mesh/membership/own-address.ts'
-import { askToJoin } from '../../mesh/peers/join/ask.ts'
-import { knownLevel } from '../../metadata/level.ts'
 import { metadataFolder } from '../../metadata/lmdb/folder.ts'
 import { viewFile } from '../../metadata/lmdb/snapshot/format.ts'
-import { systemTime } from '../../metadata/log/etcd/time.ts'
 import type { Logger } from '../../observability/logger.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { loadLibc } from '../../runtime/libc.ts'
-import { systemRandom } from '../../runtime/random.ts'
 import { lockStore, type StoreLock } from '../../storage/lock.ts'
-import { addressesOf } from './enter.ts'
 import { etcdFolder, hadMember, makeEtcdRole } from './etcd.ts'
-import { nodeNameOf, type OwnKeys, ownKeys } from './identity.ts'
+import { type OwnKeys, ownKeys } from './identity.ts'
 import { Listening } from './listening.ts'
+import { joinAsWitness } from './witness-join.ts'
 
 /** Between two looks at the certificate, and at whether the mesh still has this member, ms. */
 const lookEveryMs = 60_000
@@ -117,49 +109,15 @@ export class Witness {
   }
 
   async #join(): Promise<KeptIdentity> {
-    const own = await this.#ownAddress()
-    const { joined } = await findMember({
-      own,
-      ask: (address) => this.#ask(address, own),
-      resolve: addressesOf,
+    const identity = await joinAsWitness({
+      ...this.#keys!,
+      mesh: this.#mesh,
+      cluster: this.#identity?.cluster,
       pause: (ms) => pause(ms, undefined, { signal: this.#closing.signal }),
       warn: (message) => this.#logger.warn({ event: 'mesh' }, message),
     })
-    const { cluster, member, log, endpoints, authority, certificate } = joined
-    const { advertise } = own
-    const of = { cluster, member, advertise, log, endpoints, authority, certificate }
-    const identity = { ...of, hasView: false }
     await this.#folder.setIdentity(identity)
     return identity
-  }
-
-  #ownAddress(): Promise<OwnAddress> {
-    return findOwnAddress(this.#mesh, {
-      lookup: (host) => lookup(host, { all: true }),
-      interfaces: networkInterfaces,
-    })
-  }
-
-  #ask(address: string, { advertise }: OwnAddress) {
-    const { key, secrets } = this.#keys!
-    const { zone } = this.#mesh
-    return askToJoin({
-      address,
-      secrets,
-      claims: false,
-      witness: true,
-      name: nodeNameOf(this.#mesh),
-      advertise,
-      zone,
-      weight: 0,
-      publicKey: key.publicKey,
-      level: knownLevel,
-      hasData: false,
-      cluster: this.#identity?.cluster,
-      clock: systemClock,
-      random: systemRandom,
-      time: systemTime,
-    })
   }
 
   /** Asks again as a node that joins: the answer is its certificate, or that it was removed. Never rejects. */

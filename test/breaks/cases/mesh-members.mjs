@@ -138,7 +138,7 @@ export const BREAKS = [
   },
   {
     what: 'members: the log waits for a witness',
-    file: 'src/metadata/member-state.ts',
+    file: 'src/metadata/rows/member-state.ts',
     find: "return state !== 'left' && state !== 'witness'",
     replace: "return state !== 'left'",
     guard: vitest('unit', 'test/unit/mesh/membership/roster.test.ts'),

@@ -41,3 +41,12 @@ test.each([
   const message = expect.stringContaining(room)
   await expect(check()).rejects.toMatchObject({ weight: 'degraded', message })
 })
+
+test('a node that cannot come in for want of room is not ready, and says why', async () => {
+  const { check } = conditionCheck(
+    () => undefined,
+    () => 'full',
+  )
+  const message = expect.stringContaining('full')
+  await expect(check()).rejects.toMatchObject({ weight: 'not-ready', message })
+})

@@ -5,8 +5,8 @@
  *
  * A rule that is new asks for the level: `if (levelOf(rows) >= 2) …`.
  */
-import type { RowAccess } from './row-access.ts'
-import type { ClusterRow, SessionRow } from './rows/mesh.ts'
+import type { RowAccess } from '../row-access.ts'
+import type { ClusterRow, SessionRow } from '../rows/mesh.ts'
 
 /** The newest rules that this program knows. */
 export const knownLevel = 1
