@@ -2,7 +2,7 @@
  * @module Files of blobs on the nodes of a mesh, put together: the copies of this node, what its peers ask, what it
  * asks of them.
  */
-import { hasObject, type Promised } from '../../blobs/driver.ts'
+import type { Promised } from '../../blobs/driver.ts'
 import type { BlobSource } from '../../blobs/port.ts'
 import type {
   ArrivedFile,
@@ -30,11 +30,7 @@ import { Fetches } from './fetches.ts'
 import { CopyLedger } from './ledger.ts'
 import { LocalFiles } from './local.ts'
 import { Owners } from './owners.ts'
-import { Arrivals } from './push/arrivals.ts'
-import { Placements } from './push/placements.ts'
-import { ReceivedFiles } from './push/receive.ts'
-import { Rooms } from './push/rooms.ts'
-import { Spread } from './push/spread.ts'
+import { Pushes, type PushRules } from './push/pushes.ts'
 import { Repair } from './repair.ts'
 import { blobRoutes } from './serve.ts'
 
@@ -57,13 +53,6 @@ export interface MeshBlobsParts {
   /** What is fetched in a second to have what this node owns, bytes; 0: no bound. Default 64 MiB. */
   readonly bytesPerSecond?: number
   readonly log: MeshBlobsLog
-}
-
-export interface PushRules {
-  /** Copies that an acknowledged blob has, where there are as many members. Default, and for 0: two. */
-  readonly writeCopies?: number
-  /** Whether a blob is acknowledged with fewer while owners are away. Default refuse. */
-  readonly degradedWrites?: 'refuse' | 'allow'
 }
 
 export interface MeshBlobsLog {
@@ -116,15 +105,10 @@ class AttachedBlobs implements SharedBlobs {
   readonly #store: SharedStore
   readonly #owners: Owners
   readonly #ask: AskPeers
-  readonly #rooms: Rooms
   readonly #ledger: CopyLedger
   readonly #fetches: Fetches
-  readonly #received: ReceivedFiles
-  readonly #arrivals: Arrivals
-  readonly #spread: Spread
-  readonly #placements: Placements
+  readonly #pushes: Pushes
   readonly #repair: Repair
-  readonly #traffic: Traffic
   readonly #timer: NodeJS.Timeout
   readonly #paths: readonly string[]
   #ticks = 0
@@ -142,17 +126,10 @@ class AttachedBlobs implements SharedBlobs {
       members: () => peers.members,
       present: () => peers.links.open,
       replicationFactor: () => this.#factor,
-      hasRoom: (it) => this.#rooms.has(it),
+      hasRoom: (it) => this.#pushes.hasRoom(it),
       ...(pushes.writeCopies !== undefined && { writeCopies: pushes.writeCopies }),
     })
     this.#ask = new AskPeers({ peers, time })
-    this.#rooms = new Rooms({
-      self: member,
-      own: driver.writer.room,
-      present: () => peers.links.open,
-      ask: (other) => this.#ask.room(other),
-      time,
-    })
     this.#ledger = new CopyLedger(metadata, clock)
     const ledger = this.#ledger
     const onFailure = (digest: string, error: unknown) =>
@@ -164,7 +141,6 @@ class AttachedBlobs implements SharedBlobs {
     const isOwner = (digest: Digest, row: BlobRow) =>
       this.#owners.ofBlob(digest, row).includes(member)
     const traffic = new Traffic()
-    this.#traffic = traffic
     const { bytesPerSecond } = parts
     const rate = bytesPerSecond === undefined ? {} : { bytesPerSecond }
     const own = { store, ledger, member, clock, random, traffic, isOwner, ...rate }
@@ -179,24 +155,7 @@ class AttachedBlobs implements SharedBlobs {
       onCached: () => this.#evict(),
       onNone: (digest, row) => this.#onNone(digest, row).catch(() => undefined),
     })
-    const onRefused = (other: number, digest: Digest | undefined, error: unknown) =>
-      log.warn({ member: other, digest, error: String(error) }, 'a member takes no copy')
-    const { writer } = driver
-    const openTail = writer.openTail && ((id: string) => writer.openTail!(id))
-    this.#arrivals = new Arrivals({ ...shared, openTail, onRefused })
-    this.#placements = new Placements(clock, log)
-    this.#spread = new Spread({
-      ...shared,
-      arrivals: this.#arrivals,
-      open: (file, isInPlace) => this.#openArrived(file, isInPlace),
-      rowOf: (digest) => fileRow(metadata.get('blobs', digest)),
-      keepHere: (...of) => local.keepFile(...of),
-      keepMoreHere: (digest) => local.keepMore(digest),
-      releaseHere: (copy) => local.release(copy),
-      onRefused,
-      mayDegrade: pushes.degradedWrites === 'allow',
-      onPlaced: (outcome) => this.#placements.count(outcome),
-    })
+    this.#pushes = new Pushes({ ...shared, member, peers, store, local, log, rules: pushes })
     this.#repair = new Repair({
       ...{ ...shared, ...rate },
       metadata,
@@ -205,13 +164,15 @@ class AttachedBlobs implements SharedBlobs {
       onHandedOver: () => this.#evict(),
       onError: (error) => log.warn({ error: String(error) }, 'repair of copies failed'),
     })
-    this.#received = new ReceivedFiles(local, time)
     this.care = new CopyCare({
       ...{ ...shared, member, peers, metadata, inventory: driver.inventory, repair: this.#repair },
       pins: () => local.pinCount,
       setClosed: (isClosed) => local.setClosed(isClosed),
     })
-    const routes = new Map([...blobRoutes(local, this.#received, time), ...this.care.routes()])
+    const routes = new Map([
+      ...blobRoutes(local, this.#pushes.received, time),
+      ...this.care.routes(),
+    ])
     for (const [path, route] of routes) peers.addRoute(path, route)
     this.#paths = [...routes.keys()]
     this.#timer = setInterval(() => this.#tick(), tickMs)
@@ -219,20 +180,19 @@ class AttachedBlobs implements SharedBlobs {
   }
 
   get counts(): SharedCounts {
-    return this.#placements
+    return this.#pushes.placements
   }
 
   get roomElsewhere(): number | undefined {
-    if (this.#store.driver.writer.room.hasRoom) return undefined
-    return this.#rooms.roomiest(this.#owners.active)
+    return this.#pushes.roomElsewhere
   }
 
   begin(uploadId: string, algorithm: Algorithm, expected?: Digest): Arriving | undefined {
-    return this.#spread.begin(uploadId, algorithm, expected)
+    return this.#pushes.begin(uploadId, algorithm, expected)
   }
 
   store(file: ArrivedFile, commit: (placed: Placed) => Promise<CommitOutcome>): Promise<void> {
-    return this.#spread.store(file, commit)
+    return this.#pushes.store(file, commit)
   }
 
   async restore(
@@ -271,8 +231,7 @@ class AttachedBlobs implements SharedBlobs {
     clearInterval(this.#timer)
     for (const path of this.#paths) this.#parts.peers.dropRoute(path)
     this.#repair.stop()
-    this.#arrivals.close()
-    await this.#received.close()
+    await this.#pushes.close()
     await this.#fetches.close()
     await this.#repair.stopped
     await this.#evicting
@@ -301,8 +260,7 @@ class AttachedBlobs implements SharedBlobs {
   #tick(): void {
     if (!this.#isCompared) this.#compare()
     this.local.tick()
-    this.#rooms.tick()
-    this.#spread.tick()
+    this.#pushes.tick()
     this.#repair.tick()
     this.#ticks += 1
     if (this.#ticks % flushTicks !== 0) return
@@ -359,25 +317,8 @@ class AttachedBlobs implements SharedBlobs {
     return found.every((is) => is === 'none')
   }
 
-  async #openArrived({ digest, sizeBytes, uploadId }: ArrivedFile, isInPlace: boolean) {
-    const { driver } = this.#store
-    const traffic = this.#traffic
-    if (!isInPlace) {
-      const file = await driver.writer.openGrowing(uploadId, sizeBytes)
-      const lend = async () => traffic.sending(await file.lend())
-      return { lend, close: () => file.close() }
-    }
-    const promised = this.local.promised(digest, undefined)!
-    const lend = async () => traffic.sending(await driver.reader.open(digest, promised))
-    return { lend, close: () => undefined }
-  }
-
   #release(copy: HeldCopy): void {
     if (copy.member === this.#parts.member) this.local.release(copy)
     else this.#ask.release(copy).catch(() => undefined)
   }
-}
-
-function fileRow(row: BlobRow | undefined): BlobRow | undefined {
-  return row !== undefined && hasObject(row) ? row : undefined
 }
