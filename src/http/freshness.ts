@@ -22,9 +22,10 @@ type Store = Required<Pick<MetadataStore, 'fresh' | 'settled'>> & Pick<MetadataS
 export function freshly(handler: Handler, store: Store, stale?: StaleReads): Handler {
   return (request, response) => {
     if (isOpenPath(request.path)) return handler(request, response)
+    const isRead = request.method === 'GET' || request.method === 'HEAD'
+    if (isRead && OF_THIS_NODE.has(request.path)) return handler(request, response)
     const route = routeOf(request.path)
     const path = pathOfRoute(route)
-    const isRead = request.method === 'GET' || request.method === 'HEAD'
     // Metrics, log-ins, keys and the node's own sessions are no other node's.
     if (path === undefined && isRead) return handler(request, response)
     const wait = store.fresh()
@@ -48,6 +49,9 @@ export function freshly(handler: Handler, store: Store, stale?: StaleReads): Han
     return wait.then(act, (error: unknown) => answerStale(handler, request, response, marks, error))
   }
 }
+
+/** What a node says of itself and of the others as it sees them: above all when it is cut off. */
+const OF_THIS_NODE: ReadonlySet<string> = new Set(['/admin/mesh', '/admin/status'])
 
 /** Whether a read may be answered by rows that are old. What is named by its digest is there or not: it is no list. */
 function mayBeStale(route: Route | undefined): boolean {

@@ -93,6 +93,13 @@ export const BREAKS = [
     guard: freshness,
   },
   {
+    what: 'mesh: a node that is cut off does not say what it sees of the mesh',
+    file: 'src/http/freshness.ts',
+    find: 'isRead && OF_THIS_NODE.has(request.path)',
+    replace: 'isRead && OF_THIS_NODE.has(request.method)',
+    guard: freshness,
+  },
+  {
     what: 'mesh: a refusal waits for nothing',
     file: 'src/http/freshness.ts',
     find: 'throw await response.settledRefusal(error)',

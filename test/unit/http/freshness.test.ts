@@ -159,8 +159,10 @@ describe('before', () => {
     await ask(store, says('z'), path).done
   })
 
-  test('health, metrics, log-ins and sessions wait for nothing', () => {
+  test('health, metrics, log-ins, sessions and what a node says of itself wait for nothing', () => {
     for (const path of [
+      '/admin/mesh',
+      '/admin/status',
       '/health',
       '/livez',
       '/metrics',
