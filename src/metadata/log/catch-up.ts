@@ -18,7 +18,7 @@ export interface CatchUpParts {
   readonly log: Pick<SequencedLog, 'head' | 'isPlace'>
   readonly replica: Pick<
     Replica,
-    'accept' | 'applied' | 'followAgain' | 'giveUp' | 'isProven' | 'place' | 'takeTail'
+    'accept' | 'applied' | 'followAgain' | 'giveUp' | 'isProven' | 'isStuck' | 'place' | 'takeTail'
   >
   /** Asks for the entries behind `place`, up to the one of index `upTo`. */
   readonly ask: (place: LogPlace, upTo: number) => void
@@ -59,6 +59,8 @@ export class CatchUp {
     const { replica, now } = this.#parts
     if (this.#upTo === undefined) return
     this.#upTo = undefined
+    // The log is followed again in a moment, and asks again.
+    if (!hasSome && replica.isStuck) return
     if (!hasSome) return this.#lose()
     this.#provenUntil = now() + provenMsMax
     replica.followAgain()

@@ -163,6 +163,11 @@ export class Replica {
     return !this.#isCut && this.#unproven === 0
   }
 
+  /** Whether the store has refused what came last: it is tried again. */
+  get isStuck(): boolean {
+    return this.#isStuck
+  }
+
   /** Whether nothing is applied for now. */
   get isHeld(): boolean {
     return this.#isHeld

@@ -7,14 +7,21 @@ import type { StaleReads } from '../../../src/http/stale-reads.ts'
 import { conditionCheck } from '../../../src/mesh/condition.ts'
 import type { Authority } from '../../../src/mesh/identity/authority.ts'
 import { PeerListener } from '../../../src/mesh/peers/listener.ts'
+import { paths } from '../../../src/mesh/peers/messages.ts'
 import { type MeshMember, Peers } from '../../../src/mesh/peers/peers.ts'
+import { logRoute } from '../../../src/mesh/peers/transfers.ts'
 import type { ServingSet } from '../../../src/mesh/serving.ts'
 import { startServing } from '../../../src/mesh/start-serving.ts'
 import type { LogFault, LogSettings } from '../../../src/metadata/lmdb/worker/messages.ts'
+import { EtcdLog } from '../../../src/metadata/log/etcd/log.ts'
 import { systemTime } from '../../../src/metadata/log/etcd/time.ts'
+import { openTailReader } from '../../../src/metadata/log/tail/reader.ts'
+import { createLogger } from '../../../src/observability/logger.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { systemRandom } from '../../../src/runtime/random.ts'
 import type { MeshNode } from '../../../src/server/mesh/node.ts'
+import { tailOf } from '../../../src/server/mesh/view.ts'
+import { tailFolder } from '../../../src/storage/open.ts'
 import {
   dispose,
   type EngineName,
@@ -25,6 +32,8 @@ import {
 import { factsOf } from './member-facts.ts'
 import { foundLog } from './mesh-store.ts'
 import { authorityOf, credentialsOf } from './peer-nodes.ts'
+
+const quiet = createLogger('fatal')
 
 interface Node {
   readonly peers: Peers
@@ -116,6 +125,20 @@ export class MeshRegistries {
     await until(() => this.#sets.get(member)?.isServing === true)
   }
 
+  /** From now on the nodes hand the tail of the log to each other, as nodes that were started by themselves do. */
+  async handTailsOn(log: LogSettings): Promise<void> {
+    const asked = new EtcdLog(log)
+    const identity = (await asked.identity())!
+    await asked.close()
+    const { cluster } = log
+    for (const [at, { peers }] of this.#nodes.entries()) {
+      const folder = tailFolder(this.registries[at]!.folder)
+      const openTail = () => openTailReader({ folder, identity, cluster })
+      const snapshots = { take: () => Promise.reject(new Error('there is none')) }
+      peers.addRoute(paths.log, logRoute({ openTail, snapshots }))
+    }
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.registries.map((registry) => dispose(registry)))
     for (const { peers, listener } of this.#nodes) {
@@ -164,6 +187,7 @@ export class MeshRegistries {
         member,
         log,
         peers,
+        readTail: tailOf(peers, quiet),
         gate: {
           checks: [conditionCheck(() => this.#sets.get(member))],
           stale: this.#options.stale,

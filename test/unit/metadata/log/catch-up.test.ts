@@ -6,7 +6,13 @@ import type { LogEntry } from '../../../../src/metadata/log/port.ts'
 const entry = (index: number): LogEntry => ({ index, token: `${index}`, bytes: Uint8Array.of(1) })
 
 function scene() {
-  const state = { now: 0, head: 9 as number | undefined, applied: 4, isProven: false }
+  const state = {
+    now: 0,
+    head: 9 as number | undefined,
+    applied: 4,
+    isProven: false,
+    isStuck: false,
+  }
   const done: string[] = []
   const catchUp = new CatchUp({
     log: {
@@ -22,6 +28,9 @@ function scene() {
       },
       get isProven() {
         return state.isProven
+      },
+      get isStuck() {
+        return state.isStuck
       },
       get place() {
         return { index: state.applied, token: `${state.applied}` }
@@ -95,6 +104,17 @@ test('without a tail nothing more is applied', async () => {
   catchUp.end(false)
   expect(done.slice(1)).toEqual(['give up', 'lost'])
   expect(catchUp.take([entry(5)])).toBeUndefined()
+})
+
+test('a store that refuses for now is no reason to give up', async () => {
+  const { state, done, catchUp, turns } = scene()
+  catchUp.onCut()
+  await turns()
+  state.isStuck = true
+  catchUp.end(false)
+  catchUp.onCut()
+  await turns()
+  expect(done).toEqual(['ask 4 to 9', 'ask 4 to 9'])
 })
 
 test.each([
