@@ -80,6 +80,27 @@ test('layers of one node are layers of the mesh that it becomes', async () => {
   await expectBytes(founder, pushed.digest, later)
 })
 
+test('a push waits for as many copies as its node is told to, and for fewer where that is allowed', async () => {
+  const [one, two] = (await meshPorts(2)) as [number, number]
+  const founder = await start(one, { mesh: { degraded_writes: 'allow' } })
+  const peers = [founder.address]
+  const joined = await start(two, { mesh: { peers, write_copies: 1 } })
+  const counted = async ({ client }: MeshProcess, outcome: string) => {
+    const { text } = await client.get('/metrics')
+    return new RegExp(`placements_total{outcome="${outcome}"} (\\d+)`).exec(text)?.[1]
+  }
+  await until(async () => (await membersOf(founder)).every(({ serving }) => serving))
+  for (const node of [founder, joined]) await node.client.pushBlob('team/app', randomBytes(90_000))
+  expect(await counted(founder, 'streamed')).toBe('1')
+  // It has sent nothing: the other copy comes behind the answer.
+  expect([await counted(joined, 'streamed'), await counted(joined, 'sent')]).toEqual(['0', '1'])
+  await joined.kill()
+  const layer = randomBytes(100_000)
+  const { digest } = await pushPatiently(founder, layer)
+  await expectBytes(founder, digest, layer)
+  expect(await counted(founder, 'degraded')).toBe('1')
+})
+
 test('a mesh has the number of copies of the node that founded it', async () => {
   const [one, two] = (await meshPorts(2)) as [number, number]
   const founder = await start(one, { mesh: { replication_factor: 1 } })

@@ -73,14 +73,6 @@ test('a node without room has its sessions opened by one that has some, and gets
   expect((await clientOf(own, 0).request('POST', mount)).status).toBe(201)
 })
 
-test('pushes to nodes with room go to those', async () => {
-  const own = await withFull(3)
-  for (let turn = 0; turn < 6; turn += 1) {
-    const { digest } = await clientOf(own, turn % 2).pushBlob('team/room', randomBytes(300_000))
-    expect(await holders(own, digest)).toEqual([0, 1])
-  }
-})
-
 test('when none has room a client hears what it hears of a node alone', async () => {
   const own = await withFull(1, 2, 3)
   for (const at of [0, 1, 2]) {

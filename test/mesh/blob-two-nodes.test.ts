@@ -74,7 +74,7 @@ describe('one of two nodes is gone', () => {
   })
 
   test('where fewer copies will do layers are taken, and the other one has them when it is back', async () => {
-    const own = await twoNodes({ degradedWrites: 'allow' })
+    const own = await twoNodes({ degradedWrites: 'allow', shortMs: 1_000 })
     const client = clientOf(own, 0)
     const layers = [randomBytes(40_000), randomBytes(40_001)]
     let digests: string[] = []

@@ -43,7 +43,10 @@ export interface MeshNode extends MeshOfStore {
   /** How it answers reads. Default: it says nothing of its health, and refuses what may be old. */
   readonly gate?: Pick<Gate, 'checks' | 'stale'>
   /** How many copies a push waits for. Default: as the configuration says. */
-  readonly pushes?: Pick<Partial<MeshConfig>, 'writeCopies' | 'degradedWrites'>
+  readonly pushes?: Pick<Partial<MeshConfig>, 'writeCopies' | 'degradedWrites'> & {
+    /** See `PushRules`. */
+    readonly shortMs?: number
+  }
   /** Bytes a second, where the configuration says nothing of a mesh. */
   readonly rebalanceRate?: number
 }

@@ -96,7 +96,7 @@ class Arrival implements Arriving {
   readonly #without = new Set<number>()
   #choice: Choice | undefined
   #tail: UploadTail | undefined
-  #isOpening = false
+  #opening: Promise<void> | undefined
   #begun = 0
   #reachedBytes = 0
   #reachedAt: number
@@ -121,11 +121,13 @@ class Arrival implements Arriving {
     if (writtenBytes <= this.#reachedBytes || this.#isOver) return
     this.#reachedBytes = writtenBytes
     this.#reachedAt = this.#parts.time.monotonic()
-    if (this.#tail === undefined) this.#start()
+    this.#opening ??= this.#start()
     for (const stream of this.#streams.values()) stream.reached(writtenBytes)
   }
 
   async finish(digest: Digest, sizeBytes: number): Promise<Arrived | undefined> {
+    // A small one is whole before its file is open here: others get it in one question all the same.
+    await this.#opening
     if (this.#isOver || this.#choice === undefined) {
       this.stop()
       return undefined
@@ -163,17 +165,15 @@ class Arrival implements Arriving {
   }
 
   /** The file is there as soon as it has bytes. */
-  #start(): void {
-    if (this.#isOpening) return
-    this.#isOpening = true
-    this.#open().then(
-      (tail) => {
-        if (this.#isOver) return tail.close()
-        this.#tail = tail
-        this.#fill()
-      },
-      () => this.stop(),
-    )
+  async #start(): Promise<void> {
+    try {
+      const tail = await this.#open()
+      if (this.#isOver) return tail.close()
+      this.#tail = tail
+      this.#fill()
+    } catch {
+      this.stop()
+    }
   }
 
   /** Streams to as many members as a push waits for; ends it when there are too few. */

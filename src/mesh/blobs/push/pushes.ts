@@ -26,6 +26,8 @@ export interface PushRules {
   readonly writeCopies?: number
   /** Whether a blob is acknowledged with fewer while owners are away. Default refuse. */
   readonly degradedWrites?: 'refuse' | 'allow'
+  /** For so long they have to be, ms. Default ten seconds. */
+  readonly shortMs?: number
 }
 
 export interface PushesParts {
@@ -80,6 +82,7 @@ export class Pushes {
       releaseHere: (copy) => local.release(copy),
       onRefused,
       mayDegrade: rules.degradedWrites === 'allow',
+      shortMs: rules.shortMs ?? 10_000,
       onPlaced: (outcome) => this.placements.count(outcome),
     })
   }

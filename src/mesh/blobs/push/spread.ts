@@ -33,8 +33,7 @@ const groupsMax = 4
 const commitsMax = 4
 /** After so long no other group is begun with, ms. */
 const triesMs = 10_000
-/** Owners are away for so long before fewer copies will do, and how often they are asked meanwhile, ms. */
-const shortMs = 10_000
+/** How often owners are asked while they are away, ms. */
 const againMs = 500
 /** Copies that members lack and will be told of; more are found by their repair. */
 const owedMax = 10_000
@@ -49,6 +48,8 @@ export interface SpreadParts {
   readonly time: Time
   /** Whether fewer copies than wanted will do while owners are away. */
   readonly mayDegrade: boolean
+  /** For so long they have to be, ms. */
+  readonly shortMs: number
   /** The file for one who reads it: that of the upload, or in place. */
   readonly open: (file: ArrivedFile, isInPlace: boolean) => Promise<OpenFile>
   readonly rowOf: (digest: Digest) => BlobRow | undefined
@@ -106,7 +107,12 @@ export class Spread {
     const found = await this.#spread(file, mine)
     const { group, copies, outcome } = found
     const isOwner = found.owners.includes(owners.self)
-    mine ??= await keepHere(file, isOwner ? 'owner' : 'cache')
+    try {
+      mine ??= await keepHere(file, isOwner ? 'owner' : 'cache')
+    } catch (error) {
+      for (const copy of copies) this.#release(copy)
+      throw error
+    }
     const isHeld = isOwner || copies.length === 0
     await this.#commitHeld(digest, commit, group, isHeld ? [mine, ...copies] : copies)
     if (!isHeld) this.#release(mine)
@@ -153,9 +159,10 @@ export class Spread {
 
   /** Copies at the other owners of a group, as many as are missing beside the one here. */
   async #spread(file: ArrivedFile, mine: HeldCopy | undefined): Promise<Spreading> {
-    const { arrivals, mayDegrade, onPlaced } = this.#parts
+    const { arrivals, mayDegrade, onPlaced, time } = this.#parts
+    const startedAt = time.monotonic()
     const arrived = await arrivals.finish(file.uploadId, file.digest, file.sizeBytes)
-    const found = await this.#tryGroups(file, mine !== undefined, arrived)
+    const found = await this.#tryGroups(file, mine !== undefined, startedAt, arrived)
     if (found !== undefined) return found
     if (mayDegrade) return this.#spreadShort(file, mine !== undefined)
     if (mine !== undefined) this.#release(mine)
@@ -167,10 +174,10 @@ export class Spread {
   async #tryGroups(
     file: ArrivedFile,
     isInPlace: boolean,
+    startedAt: number,
     arrived?: Arrived,
   ): Promise<Spreading | undefined> {
     const { owners, random, time } = this.#parts
-    const startedAt = time.monotonic()
     const without = new Set(arrived?.without ?? [])
     if (this.#isShort) for (const member of owners.away) without.add(member)
     let choice = arrived?.choice
@@ -195,19 +202,18 @@ export class Spread {
 
   /** Whether too few members took copies for so long that fewer will do. */
   get #isShort(): boolean {
-    return (
-      this.#shortSince !== undefined && this.#parts.time.monotonic() - this.#shortSince >= shortMs
-    )
+    const { time, shortMs } = this.#parts
+    return this.#shortSince !== undefined && time.monotonic() - this.#shortSince >= shortMs
   }
 
   /** When owners are away for long: with as many copies as there can be, at least the one here. */
   async #spreadShort(file: ArrivedFile, isInPlace: boolean): Promise<Spreading> {
-    const { owners, random, time } = this.#parts
+    const { owners, random, time, shortMs } = this.#parts
     const startedAt = time.monotonic()
     while (!this.#isShort && time.monotonic() - startedAt < shortMs) {
       this.#shortSince ??= time.monotonic()
       await new Promise<void>((resolve) => time.after(againMs, resolve))
-      const found = await this.#tryGroups(file, isInPlace)
+      const found = await this.#tryGroups(file, isInPlace, time.monotonic())
       if (found !== undefined) return found
     }
     const choice = owners.choose(random, new Set())

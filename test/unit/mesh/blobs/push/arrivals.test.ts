@@ -177,6 +177,15 @@ test('an upload that stands still is flushed, and let go after half a minute', a
   scene.expectOver()
 })
 
+test('one that is whole before its file is open goes to the others all the same', async () => {
+  const scene = new Scene()
+  const arriving = scene.arrivals.begin('u', 'sha256')!
+  arriving.reached(100)
+  const arrived = await scene.arrivals.finish('u', digest, 100)
+  expect(arrived!.copies).toHaveLength(1)
+  scene.expectOver()
+})
+
 test('one that is stopped before its file is open leaves nothing open', async () => {
   const scene = new Scene()
   const arriving = scene.arrivals.begin('u', 'sha256')!

@@ -23,6 +23,8 @@ class Scene {
   /** What transactions come to, the first one first; then they are applied. */
   readonly outcomes: (CommitOutcome | RegistryError)[] = []
   readonly committed: Placed[] = []
+  /** The disk here takes nothing. */
+  isFull = false
   hasRow = false
   /** What others have got while it arrived: the members, and those that have failed. */
   arrived:
@@ -59,6 +61,7 @@ class Scene {
       random: systemRandom,
       time: this.time,
       mayDegrade,
+      shortMs: 10_000,
       onPlaced: (outcome) => this.placed.push(outcome),
       arrivals: {
         begin: () => ({ reached() {}, stop() {} }),
@@ -98,6 +101,7 @@ class Scene {
           ? { sizeBytes: 9, place: 'file', createdAt: 1, linkedAt: 1, group: this.rowGroup! }
           : undefined,
       keepHere: async (file, role) => {
+        if (this.isFull) throw new Error('full')
         await file.seal()
         this.calls.push(`here ${role}`)
         return pin(1)
@@ -271,6 +275,13 @@ describe('a file that others have got while it arrived', () => {
     await scene.store()
     expect(scene.pins.map(({ member }) => member)).toEqual([1, 3])
   })
+})
+
+test('copies of others are given back when the disk here does not take its own', async () => {
+  const scene = new Scene(2)
+  scene.isFull = true
+  await expect(scene.store()).rejects.toThrow('full')
+  expect(scene.calls).toEqual(['keep 2', 'send 2', 'release 2 1'])
 })
 
 test('an upload whose blob is there already is begun with nowhere', () => {
