@@ -7,6 +7,7 @@ const arrivals = vitest('unit', 'test/unit/mesh/blobs/push/arrivals.test.ts')
 const owners = vitest('unit', 'test/unit/mesh/blobs/owners.test.ts')
 const rooms = vitest('unit', 'test/unit/mesh/blobs/push/rooms.test.ts')
 const room = vitest('mesh', 'test/mesh/blob-room.test.ts')
+const stream = vitest('unit', 'test/unit/mesh/blobs/push/stream.test.ts')
 const spread = vitest('unit', 'test/unit/mesh/blobs/push/spread.test.ts')
 
 export const BREAKS = [
@@ -136,5 +137,26 @@ export const BREAKS = [
     find: 'ownerOf(request.method, request.path, rows) ?? openedBy(parts, request)',
     replace: 'ownerOf(request.method, request.path, rows)',
     guard: room,
+  },
+  {
+    what: 'mesh: a member that takes no bytes is waited for',
+    file: 'src/mesh/blobs/push/stream.ts',
+    find: 'const cancel = this.#parts.time.after(silentMs, () => this.#fail(late()))',
+    replace: 'const cancel = () => undefined',
+    guard: stream,
+  },
+  {
+    what: 'mesh: a member that has answered before the end has the file',
+    file: 'src/mesh/blobs/push/stream.ts',
+    find: '(answer) => this.#last === undefined && this.#refused(answer),',
+    replace: '() => undefined,',
+    guard: stream,
+  },
+  {
+    what: 'mesh: copies of others stay when the disk here is full',
+    file: 'src/mesh/blobs/push/spread.ts',
+    find: 'for (const copy of copies) this.#release(copy)\n      throw error',
+    replace: 'throw error',
+    guard: spread,
   },
 ]
