@@ -3,7 +3,7 @@
  * them stays where they do not come to an end.
  */
 import { randomBytes } from 'node:crypto'
-import { stat } from 'node:fs/promises'
+import { stat, writeFile } from 'node:fs/promises'
 import { type ClientRequest, request } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -220,6 +220,10 @@ describe('hostile words between nodes', () => {
       ],
       [
         [digestTrailer, digest],
+        [sizeTrailer, '49999'],
+      ],
+      [
+        [digestTrailer, digest],
         [sizeTrailer, '050000'],
       ],
       [
@@ -251,7 +255,7 @@ describe('hostile words between nodes', () => {
     ] as const) {
       const { asked, answered } = post(query, headers)
       asked.flushHeaders()
-      asked.write('hello')
+      asked.write('hel')
       expect(await answered).toBe(400)
       asked.destroy()
     }
@@ -261,6 +265,14 @@ describe('hostile words between nodes', () => {
 
 // Last: they end nodes.
 describe('nodes that go while a layer arrives', () => {
+  test('what a crash has left of a layer is removed at the next start', async () => {
+    const { folder } = mesh.registries[2]!
+    await mesh.restart(3, async () => {
+      await writeFile(join(folder, 'uploads', '0123456789abcdef'.repeat(2)), randomBytes(5_000))
+    })
+    await until(async () => (await mesh.registries[2]!.uploadFiles()).length === 0)
+  })
+
   test('a node that stops leaves nothing of what came, and the third one takes its place', async () => {
     const whole = countFiles(mesh, 'keep')
     const layer = randomBytes(5_000_000)

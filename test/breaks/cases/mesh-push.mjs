@@ -155,8 +155,8 @@ export const BREAKS = [
   {
     what: 'mesh: copies of others stay when the disk here is full',
     file: 'src/mesh/blobs/push/spread.ts',
-    find: 'for (const copy of copies) this.#release(copy)\n      throw error',
-    replace: 'throw error',
+    find: 'catch (error) {\n      for (const copy of copies) this.#release(copy)\n      throw error',
+    replace: 'catch (error) {\n      throw error',
     guard: spread,
   },
 ]
