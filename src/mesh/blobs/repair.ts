@@ -52,6 +52,7 @@ export class Repair {
   readonly #pace: Pace
   readonly #standing: Standing
   readonly #wanted = new Set<Digest>()
+  readonly #coming = new Map<Digest, Promise<boolean>>()
   #members: unknown
   /** When the next walk begins, ms of the monotonic clock. */
   #dueAt: number
@@ -214,11 +215,22 @@ export class Repair {
     return came
   }
 
-  /** Whether the copy is here now, or not needed any more. */
-  async #bring({ digest }: SizedBlob): Promise<boolean> {
-    const { metadata, fetch } = this.#parts
+  /**
+   * Whether the copy is here now, or not needed any more. One that is wanted meanwhile, too, as a peer has asked for it,
+   * comes once.
+   */
+  #bring({ digest }: SizedBlob): Promise<boolean> {
+    const running = this.#coming.get(digest)
+    if (running !== undefined) return running
+    const coming = this.#fetch(digest).finally(() => this.#coming.delete(digest))
+    this.#coming.set(digest, coming)
+    return coming
+  }
+
+  async #fetch(digest: Digest): Promise<boolean> {
+    const { metadata, inventory, fetch } = this.#parts
     const row = metadata.get('blobs', digest)
-    if (row === undefined) return true
+    if (row === undefined || (await inventory.stat(digest)) !== undefined) return true
     if (!(await fetch(digest, row))) return false
     this.#fetchedBytes += row.sizeBytes
     await this.#pace.pay(row.sizeBytes)

@@ -6,7 +6,24 @@ const copies = vitest('mesh', 'test/mesh/copies.test.ts')
 const leaving = vitest('unit', 'test/unit/server/mesh/leaving.test.ts')
 const leave = vitest('mesh', 'test/mesh/leave.test.ts')
 
+const rebalance = vitest('mesh', 'test/mesh/rebalance.test.ts')
+
 export const BREAKS = [
+  {
+    what: 'mesh: owners are found by the number of members',
+    file: 'src/mesh/placement.ts',
+    find: 'return [...best, ...rest].slice(0, count)',
+    replace:
+      'const all = [...best, ...rest].sort((one, other) => one - other)\n  return all.map((_, at) => all[(group + at) % all.length]!).slice(0, count)',
+    guard: rebalance,
+  },
+  {
+    what: 'mesh: a copy that a peer has asked for is fetched twice',
+    file: 'src/mesh/blobs/repair.ts',
+    find: 'if (running !== undefined) return running',
+    replace: '',
+    guard: repair,
+  },
   {
     what: 'mesh: a node leaves while an upload rests on it',
     file: 'src/server/mesh/leaving.ts',

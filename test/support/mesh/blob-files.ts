@@ -25,7 +25,7 @@ export async function stranger(mesh: MeshRegistries, digest: string): Promise<nu
   return mesh.registries.findIndex((_, at) => !there.includes(at))
 }
 
-export function pathOf({ folder }: InProcessRegistry, digest: string): string {
+export function pathOf({ folder }: Pick<InProcessRegistry, 'folder'>, digest: string): string {
   const [algorithm, hex] = digest.split(':') as [string, string]
   return join(folder, 'blobs', algorithm, hex.slice(0, 2), hex)
 }

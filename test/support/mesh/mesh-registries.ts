@@ -16,6 +16,7 @@ import type { LogFault, LogSettings } from '../../../src/metadata/lmdb/worker/me
 import { EtcdLog } from '../../../src/metadata/log/etcd/log.ts'
 import { systemTime } from '../../../src/metadata/log/etcd/time.ts'
 import { openTailReader } from '../../../src/metadata/log/tail/reader.ts'
+import type { Transaction } from '../../../src/metadata/transaction.ts'
 import { createLogger } from '../../../src/observability/logger.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { systemRandom } from '../../../src/runtime/random.ts'
@@ -54,10 +55,17 @@ export interface MeshRegistriesOptions {
   readonly storageOf?: (member: number) => Readonly<Record<string, unknown>>
   readonly pushes?: MeshNode['pushes']
   readonly cacheBytesMax?: number
+  /** Bytes that a node fetches in a second for itself; 0: no bound. */
+  readonly rebalanceRate?: number
   /** With which the mesh is founded. Default: none. */
   readonly replicationFactor?: number
   /** Marks what may be old. Default: that is refused. */
   readonly stale?: StaleReads
+  /** What is in the log from the beginning, and the folders of the nodes with the files of it. */
+  readonly seed?: {
+    readonly transactions: readonly Transaction[]
+    readonly folders: readonly string[]
+  }
 }
 
 export class MeshRegistries {
@@ -84,7 +92,8 @@ export class MeshRegistries {
     const numbers = Array.from({ length: count }, (_, at) => at + 1)
     for (const member of numbers) mesh.#nodes.push(await mesh.#listen(authority, member))
     const addresses = mesh.#nodes.map(({ listener }) => `127.0.0.1:${listener.port}`)
-    await foundLog(log, count, addresses, options.replicationFactor)
+    const { replicationFactor, seed } = options
+    await foundLog(log, count, addresses, replicationFactor, seed?.transactions)
     const members = addresses.map((address, at): MeshMember => {
       return { number: at + 1, ...factsOf(`n${at + 1}`, address), state: 'active' }
     })
@@ -168,8 +177,10 @@ export class MeshRegistries {
   #node(log: LogSettings, member: number): Promise<InProcessRegistry> {
     const peers = this.peers(member)
     const { engines = ['node'], config = {}, mirrors = [], inlineLimit = 65_536 } = this.#options
-    const { storage, storageOf, cacheBytesMax, pushes } = this.#options
+    const { storage, storageOf, cacheBytesMax, rebalanceRate, pushes } = this.#options
+    const folder = this.#options.seed?.folders[member - 1]
     return startInProcess({
+      ...(folder !== undefined && { folder }),
       engine: engines[(member - 1) % engines.length]!,
       config: {
         ...config,
@@ -184,6 +195,7 @@ export class MeshRegistries {
       mesh: {
         ...(cacheBytesMax !== undefined && { cacheBytesMax }),
         ...(pushes !== undefined && { pushes }),
+        ...(rebalanceRate !== undefined && { rebalanceRate }),
         member,
         log,
         peers,

@@ -17,19 +17,24 @@ import { encodeBody, encodeEntry } from '../../../src/metadata/log/codec.ts'
 import { EtcdLog } from '../../../src/metadata/log/etcd/log.ts'
 import type { LogEntry } from '../../../src/metadata/log/port.ts'
 import { DATABASES, type DatabaseName } from '../../../src/metadata/schema.ts'
+import type { Transaction } from '../../../src/metadata/transaction.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { WorkerPool } from '../../../src/runtime/worker-pool.ts'
 import { factsOf } from './member-facts.ts'
 
+/** As many as an entry of a node has at most. */
+const seedsPerEntry = 250
+
 /**
  * Creates the log with so many members; `addresses`: where they are reached, if they are. With a number of files of a
- * blob where that is given.
+ * blob where that is given, and with what is there from the beginning.
  */
 export async function foundLog(
   settings: LogSettings,
   members: number,
   addresses: readonly string[] = [],
   replicationFactor?: number,
+  seeds: readonly Transaction[] = [],
 ): Promise<void> {
   const controls = Array.from({ length: members }, (_, at) => ({
     control: 'member' as const,
@@ -44,6 +49,12 @@ export async function foundLog(
   const log = new EtcdLog(settings)
   const head = { member: 1, boot: 0, seq: 1, piecesLeft: 0 }
   if (!(await log.create(encodeEntry({ ...head, body: body! })))) throw new Error('there is one')
+  for (let at = 0; at < seeds.length; at += seedsPerEntry) {
+    const some = seeds.slice(at, at + seedsPerEntry)
+    const [seeded] = encodeBody({ controls: [], transactions: some })
+    const seq = 2 + at / seedsPerEntry
+    await log.append(encodeEntry({ ...head, seq, body: seeded! }))
+  }
   await log.close()
 }
 

@@ -34,6 +34,7 @@ export class RepairScene {
   /** What they have read of it, where that is no right copy of theirs; undefined: they do not say. */
   readonly found = new Map<Digest, CopyIs | undefined>()
   readonly proven: string[] = []
+  onFetch: () => void = () => undefined
   onProof: () => Promise<void> | void = () => undefined
   asked = 0
   handedOver = 0
@@ -70,6 +71,8 @@ export class RepairScene {
     },
     fetch: async (digest) => {
       this.fetched.push(digest)
+      this.onFetch()
+      await new Promise(setImmediate)
       if (this.refused.has(digest)) return false
       this.files.add(digest)
       await this.ledger.put(digest, 10, 'owner')

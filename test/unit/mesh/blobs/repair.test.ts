@@ -220,3 +220,19 @@ test('a pass during which members change says nothing', async () => {
   await scene.tick()
   expect([scene.repair.figures, scene.fetched]).toEqual([undefined, []])
 })
+
+test('a copy that is wanted while a walk fetches it comes once', async () => {
+  const scene = new RepairScene()
+  const digests = await Promise.all(
+    ['one', 'two', 'three'].map((name) => scene.add(name, 5, false)),
+  )
+  scene.clock.advance(61_000)
+  scene.onFetch = () => {
+    for (const digest of digests) scene.repair.want(digest)
+    scene.onFetch = () => undefined
+  }
+  await scene.tick()
+  await scene.tick()
+  expect(scene.fetched).toHaveLength(3)
+  expect(scene.repair.fetchedBytes).toBe(30)
+})
