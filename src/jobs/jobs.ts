@@ -7,6 +7,7 @@
  * lead is lost.
  */
 
+import { setTimeout as pause } from 'node:timers/promises'
 import type { MetadataStore } from '../metadata/port.ts'
 import { RowIds } from '../metadata/row-ids.ts'
 import type { JobRow, JobState } from '../metadata/rows/jobs.ts'
@@ -17,6 +18,10 @@ import { LedStore } from './led-store.ts'
 
 /** Jobs that are remembered after their end. */
 export const jobsKeptMax = 1_000
+
+/** How often a lead is asked for while no job of the kind runs, and the time in between, ms. */
+const takesMax = 10
+const takeAgainMs = 50
 
 /** Work that a job's counters are written down after, ms. */
 const writeEveryMs = 5_000
@@ -148,7 +153,7 @@ export class Jobs {
     { id = this.#ids.next(), lead: name }: StartOptions = {},
   ): Promise<{ readonly id: string; readonly ended: Promise<void> }> {
     if (this.#leads === undefined || name === undefined) return this.#start(kind, by, work, id)
-    const lead = await this.#take(name)
+    const lead = await this.#takeFor(kind, name)
     try {
       await this.recover((one) => one === id, kind)
       const started = await this.#start(kind, by, work, id, lead)
@@ -157,6 +162,19 @@ export class Jobs {
     } catch (error) {
       this.#give(lead)
       throw error
+    }
+  }
+
+  /** A job that has just ended has its lead for a moment longer, in the log: that is no reason to refuse the next. */
+  async #takeFor(kind: string, name: string): Promise<Lead | undefined> {
+    for (let asked = 1; ; asked += 1) {
+      try {
+        return await this.#take(name)
+      } catch (error) {
+        const isEnding = error instanceof LeadTaken && this.running(kind) === undefined
+        if (!isEnding || asked === takesMax) throw error
+      }
+      await pause(takeAgainMs)
     }
   }
 

@@ -17,6 +17,13 @@ const ticks = 'src/jobs/ticks.ts'
 
 export const BREAKS = [
   {
+    what: 'leads: a job that has just ended keeps the next from beginning',
+    file: 'src/jobs/jobs.ts',
+    find: 'if (!isEnding || asked === takesMax) throw error',
+    replace: 'throw error',
+    guard: jobs,
+  },
+  {
     what: 'mesh: a lead is taken while another run has it',
     file: applyLeads,
     find: 'if (row !== undefined && stands(rows, row)) return false',

@@ -135,6 +135,38 @@ describe('under a lead', () => {
     expect(metadata.get('leads', 'gc')).toBeUndefined()
   })
 
+  test('a job that another node has just ended does not keep the next from beginning', async () => {
+    put({ in: 'leads', key: 'gc', row: { member: 2, boot: 7, index: 1 } })
+    stored('1', { member: 2, boot: 7, state: 'done' })
+    const { take } = leads
+    let asked = 0
+    leads.take = async (job) => {
+      asked += 1
+      // It is given back in the log a moment after the row.
+      if (asked === 3) {
+        metadata.applyBatch([
+          { checks: [], changes: [{ change: 'delete', in: 'leads', key: job }] },
+        ])
+      }
+      return take.call(leads, job)
+    }
+    const { ended } = await start(async () => ({ state: 'done' }))
+    await ended
+    expect(asked).toBe(3)
+  })
+
+  test('a lead is asked for once while another node is at the job', async () => {
+    put({ in: 'leads', key: 'gc', row: { member: 2, boot: 7, index: 1 } })
+    stored('1', { member: 2, boot: 7 })
+    let asked = 0
+    leads.take = async () => {
+      asked += 1
+      return undefined
+    }
+    await expect(start(async () => ({ state: 'done' }))).rejects.toBeInstanceOf(LeadTaken)
+    expect(asked).toBe(1)
+  })
+
   test('none begins while another has it', async () => {
     put({ in: 'leads', key: 'gc', row: { member: 2, boot: 7, index: 1 } })
     await expect(start(async () => ({ state: 'done' }))).rejects.toBeInstanceOf(LeadTaken)
