@@ -115,9 +115,13 @@ export class Owners {
 
   /**
    * A group for a new file, none of whose other owners is among `without`: this node owns it where it can, the
-   * others run, and at least as many as a push waits for have room. Undefined: there is none.
+   * others run, and at least `withRoom` have room: as many as a push waits for. Undefined: there is none.
    */
-  choose(random: Random, without: ReadonlySet<number>): Choice | undefined {
+  choose(
+    random: Random,
+    without: ReadonlySet<number>,
+    withRoom = this.writeCopies,
+  ): Choice | undefined {
     const present = new Set([...this.#parts.present(), this.self])
     const canOwn = this.members.some(
       ({ number, state, weight }) =>
@@ -132,7 +136,7 @@ export class Owners {
       if (owners.length < this.writeCopies || owners.some((it) => without.has(it))) continue
       if (canOwn && !owners.includes(this.self)) continue
       const full = owners.filter((it) => !this.hasRoom(it)).length
-      if (owners.length - full < this.writeCopies) continue
+      if (owners.length - full < withRoom) continue
       choices += 1
       const lacking = full + owners.filter((it) => !present.has(it)).length
       if (best === undefined || lacking < best.lacking) best = { group, owners, lacking }

@@ -99,8 +99,8 @@ export const BREAKS = [
   {
     what: 'mesh: fewer copies will do where that is not allowed',
     file: 'src/mesh/blobs/push/spread.ts',
-    find: 'if (mayDegrade) return this.#spreadShort(file, mine !== undefined)',
-    replace: 'if (!mayDegrade) return this.#spreadShort(file, mine !== undefined)',
+    find: 'const short = mayDegrade ? await',
+    replace: 'const short = !mayDegrade ? await',
     guard: spread,
   },
   {
@@ -120,7 +120,7 @@ export const BREAKS = [
   {
     what: 'mesh: files go to a node without room',
     file: 'src/mesh/blobs/owners.ts',
-    find: 'if (owners.length - full < this.writeCopies) continue',
+    find: 'if (owners.length - full < withRoom) continue',
     replace: '',
     guard: owners,
   },

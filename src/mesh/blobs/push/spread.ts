@@ -133,6 +133,7 @@ export class Spread {
   async #pay(): Promise<void> {
     const { owners, ask } = this.#parts
     for (const [member, digests] of this.#owed) {
+      if (!owners.members.some(({ number }) => number === member)) digests.clear()
       for (const digest of digests) {
         if (!owners.isPresent(member)) break
         const isTold = await ask.mend(member, digest).then(
@@ -164,7 +165,8 @@ export class Spread {
     const arrived = await arrivals.finish(file.uploadId, file.digest, file.sizeBytes)
     const found = await this.#tryGroups(file, mine !== undefined, startedAt, arrived)
     if (found !== undefined) return found
-    if (mayDegrade) return this.#spreadShort(file, mine !== undefined)
+    const short = mayDegrade ? await this.#spreadShort(file, mine !== undefined) : undefined
+    if (short !== undefined) return short
     if (mine !== undefined) this.#release(mine)
     onPlaced('refused')
     throw copiesShort(file.digest)
@@ -206,8 +208,8 @@ export class Spread {
     return this.#shortSince !== undefined && time.monotonic() - this.#shortSince >= shortMs
   }
 
-  /** When owners are away for long: with as many copies as there can be, at least the one here. */
-  async #spreadShort(file: ArrivedFile, isInPlace: boolean): Promise<Spreading> {
+  /** When owners are away for long: with as many copies as there can be, at least the one here. Undefined: no group. */
+  async #spreadShort(file: ArrivedFile, isInPlace: boolean): Promise<Spreading | undefined> {
     const { owners, random, time, shortMs } = this.#parts
     const startedAt = time.monotonic()
     while (!this.#isShort && time.monotonic() - startedAt < shortMs) {
@@ -216,8 +218,8 @@ export class Spread {
       const found = await this.#tryGroups(file, isInPlace, time.monotonic())
       if (found !== undefined) return found
     }
-    const choice = owners.choose(random, new Set())
-    if (choice === undefined) throw copiesShort(file.digest)
+    const choice = owners.choose(random, new Set(), 1)
+    if (choice === undefined) return undefined
     const copies: HeldCopy[] = []
     await this.#complement(file, choice, copies, new Set(owners.away), isInPlace)
     return { ...choice, copies, outcome: 'degraded' }

@@ -65,6 +65,7 @@ describe('the group of a new file', () => {
     expect(all.choose(systemRandom, new Set())!.owners).toHaveLength(3)
     const none = ownersOf(active(3), { full: [2, 3] }).owners
     expect(none.choose(systemRandom, new Set())).toBeUndefined()
+    expect(none.choose(systemRandom, new Set(), 1)!.owners).toContain(1)
   })
 
   test('is owned by others where this node has no room', () => {

@@ -23,6 +23,8 @@ class Scene {
   /** What transactions come to, the first one first; then they are applied. */
   readonly outcomes: (CommitOutcome | RegistryError)[] = []
   readonly committed: Placed[] = []
+  /** Members without room. */
+  readonly full = new Set<number>()
   /** The disk here takes nothing. */
   isFull = false
   hasRow = false
@@ -51,6 +53,7 @@ class Scene {
       present,
       replicationFactor: () => replicationFactor,
       writeCopies,
+      hasRoom: (member) => !this.full.has(member),
     })
     const pin = (member: number): HeldCopy => {
       this.#pin += 1
@@ -364,6 +367,15 @@ describe('where fewer copies will do', () => {
     expect(isDone).toBe(false)
     await scene.time.advance(6_000)
     await done
+  })
+
+  test('an owner without room is as one that is away', async () => {
+    const scene = half()
+    scene.away.clear()
+    scene.full.add(2)
+    await Promise.all([scene.store(), scene.time.advance(11_000)])
+    expect(scene.placed).toEqual(['degraded'])
+    expect(scene.pins.map(({ member }) => member)).toEqual([1])
   })
 
   test('an owner that is back is told what it lacks', async () => {
