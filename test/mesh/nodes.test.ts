@@ -16,13 +16,14 @@ import { IdentityFolder } from '../../src/mesh/identity/kept.ts'
 import { EtcdLog } from '../../src/metadata/log/etcd/log.ts'
 import { basic, bearer, htpasswd } from '../support/access.ts'
 import { needEtcd } from '../support/mesh/etcd.ts'
-import { followFrom } from '../support/mesh/follow.ts'
+import { followFrom, START } from '../support/mesh/follow.ts'
 import {
   haveRoles,
   MeshProcess,
   meshPorts,
   type NodeOptions,
   overview,
+  poll,
 } from '../support/mesh/nodes.ts'
 import { projectRoot } from '../support/start-registry.ts'
 
@@ -228,26 +229,45 @@ test('a login at one node is good at all, and so is an access token', async () =
   await rm(folder, { recursive: true })
 })
 
-test('a node that was away for longer than the log is kept takes a view, and goes on', async () => {
+test('a node that was away for longer than the log is kept takes the tail of a peer, or its view, and goes on', async () => {
   const [a, b, c] = (await startAll(3)) as [MeshProcess, MeshProcess, MeshProcess]
   await a.client.pushImage('app', 'v1')
   expect(await tagsOf(c, 'app')).toEqual(['v1'])
-  await haveRoles([a, b, c])
-  await c.terminate()
-  for (const tag of ['v2', 'v3', 'v4']) await b.client.pushImage('app', tag)
-  const { log, close } = await logOf(a)
-  const index = await log.head()
-  const following = followFrom(log)
-  await following.until(index)
-  following.stop()
-  await log.truncate(following.place)
-  await close()
-  await c.restart()
-  const tags = async () => (await tagsOf(c, 'app').catch(() => undefined)) as string[] | undefined
-  while ((await tags())?.length !== 4) await new Promise((resolve) => setTimeout(resolve, 100))
-  await c.client.pushImage('app', 'v5')
-  expect(await tagsOf(a, 'app')).toEqual(['v1', 'v2', 'v3', 'v4', 'v5'])
-  expect(c.logs.join('\n')).toContain('took the view of a peer')
+  const shows = async (tag: string) => {
+    const tags: unknown = await tagsOf(c, 'app').catch(() => undefined)
+    return Array.isArray(tags) && tags.includes(tag)
+  }
+  const viewsTaken = () => c.logs.filter((line) => line.includes('took the view of a peer')).length
+  const atJoin = viewsTaken()
+  let place = START
+  const leaveBehind = async (pushed: readonly string[], meanwhile: () => Promise<void>) => {
+    await haveRoles([a, b, c])
+    await c.terminate()
+    for (const tag of pushed) await b.client.pushImage('app', tag)
+    await meanwhile()
+    const { log, close } = await logOf(a)
+    const index = await log.head()
+    const following = followFrom(log, place)
+    await following.until(index)
+    following.stop()
+    place = following.place
+    await log.truncate(place)
+    await close()
+    await c.restart()
+    await poll(() => shows(pushed.at(-1)!))
+  }
+  await leaveBehind(['v2', 'v3'], async () => undefined)
+  await c.client.pushImage('app', 'v4')
+  expect(await tagsOf(a, 'app')).toEqual(['v1', 'v2', 'v3', 'v4'])
+  expect(c.logs.join('\n')).toContain('the log has left this node behind')
+  expect(viewsTaken()).toBe(atJoin)
+
+  await leaveBehind(['v5', 'v6'], async () => {
+    for (const { storage } of [a, b]) await rm(join(storage, 'tail'), { recursive: true })
+  })
+  await c.client.pushImage('app', 'v7')
+  expect(await tagsOf(a, 'app')).toEqual(['v1', 'v2', 'v3', 'v4', 'v5', 'v6', 'v7'])
+  expect(viewsTaken()).toBe(atJoin + 1)
 })
 
 test('a node whose disk is lost comes back as a new one at its address, with a vote', async () => {
