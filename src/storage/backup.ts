@@ -12,7 +12,8 @@ import { metadataFolder } from '../metadata/lmdb/folder.ts'
 import type { BlobRow, Databases, EventRow } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
-import { clearMesh } from './detach.ts'
+import { clearMesh, membersIn } from './detach.ts'
+import type { FileSource, MemberPlace, OpenFileSource } from './file-source.ts'
 import { storeSetup } from './setup.ts'
 
 export interface CopyReport {
@@ -20,6 +21,8 @@ export interface CopyReport {
   readonly bytes: number
   /** How many files were linked rather than copied. */
   readonly linked: number
+  /** How many came from other nodes of the mesh. */
+  readonly fetched: number
   /** Blobs that the metadata names and the disk does not have. */
   readonly missing: readonly Digest[]
 }
@@ -31,26 +34,35 @@ export type SecretFolder = (storagePath: string) => string
 
 /**
  * Writes a backup of the store at `source` into `target`, which must be empty or absent. Upload
- * sessions are not part of it. Throws with what to do.
+ * sessions are not part of it. Of a node of a mesh it has the blobs, too, whose files other nodes have, where
+ * `openSource` is given. Throws with what to do.
  */
 export async function backup(
   source: string,
   target: string,
   secretFolder: SecretFolder,
   clock: Clock = systemClock,
+  openSource?: OpenFileSource,
 ): Promise<CopyReport> {
   await requireEmpty(target)
   const metadata = metadataFolder(target)
   await mkdir(metadata, { recursive: true, mode: 0o750 })
   const live = new LmdbEnvironment(metadataFolder(source), false)
+  let members: readonly MemberPlace[]
   try {
     await live.copyTo(metadata)
+    members = membersIn(live)
   } finally {
     await live.close()
   }
   await numberAnew(metadata, clock)
   await copySecrets(secretFolder(source), secretFolder(target))
-  return copyBlobs(source, target)
+  const others = members.length < 2 ? undefined : await openSource?.(source, members)
+  try {
+    return await copyBlobs(source, target, others)
+  } finally {
+    others?.close()
+  }
 }
 
 /** Makes a store at `target` (empty or absent) out of a backup. The backup stays as it is. */
@@ -111,21 +123,25 @@ async function copySecrets(from: string, to: string): Promise<void> {
 }
 
 /** Copies what the metadata at `to` names; it was copied first, so that nothing it names is newer. */
-async function copyBlobs(source: string, target: string): Promise<CopyReport> {
+async function copyBlobs(source: string, target: string, others?: FileSource): Promise<CopyReport> {
   const metadata = new LmdbEnvironment(metadataFolder(target), false)
   const inventory = await openInventory(storeSetup(source).driver)
   const missing: Digest[] = []
   let blobs = 0
   let bytes = 0
   let linked = 0
+  let fetched = 0
   try {
     // Whatever opens the copy later, an older version or another program, may begin with anything.
     metadata.writeSync(() => undefined)
     for (const { digest, row } of blobsWithObject(metadata)) {
       const outcome = await inventory.copyTo(target, digest)
       if (outcome === 'missing') {
-        missing.push(digest)
-        continue
+        if (!((await others?.bring(target, digest, row.sizeBytes)) ?? false)) {
+          missing.push(digest)
+          continue
+        }
+        fetched += 1
       }
       blobs += 1
       bytes += row.sizeBytes
@@ -134,7 +150,7 @@ async function copyBlobs(source: string, target: string): Promise<CopyReport> {
   } finally {
     await metadata.close()
   }
-  return { blobs, bytes, linked, missing }
+  return { blobs, bytes, linked, fetched, missing }
 }
 
 function* blobsWithObject(metadata: LmdbEnvironment): Iterable<{ digest: Digest; row: BlobRow }> {

@@ -10,11 +10,12 @@ import { hasObject, openInventory } from '../blobs/driver.ts'
 import { LmdbEnvironment, prefixRange } from '../metadata/lmdb/environment.ts'
 import { metadataFolder } from '../metadata/lmdb/folder.ts'
 import { viewFile } from '../metadata/lmdb/snapshot/format.ts'
-import type { PlaceRow } from '../metadata/rows/mesh.ts'
+import type { MemberRow, PlaceRow } from '../metadata/rows/mesh.ts'
 import type { BlobRow, DatabaseName, Databases } from '../metadata/schema.ts'
 import type { Digest } from '../registry/digest.ts'
 import { loadLibc } from '../runtime/libc.ts'
 import { bootFileName, tailFolder } from './commits.ts'
+import type { MemberPlace, OpenFileSource } from './file-source.ts'
 import { lockStore } from './lock.ts'
 import { storeSetup } from './setup.ts'
 
@@ -33,6 +34,7 @@ const meshTables: readonly DatabaseName[] = [
 ]
 
 const rowsPerStep = 500
+const membersMax = 10_000
 
 export interface DetachReport {
   /** The last entry of the log that is in it. */
@@ -45,12 +47,27 @@ export interface DetachReport {
 
 /**
  * Takes the store at `path` out of its mesh. Throws when a process has it open, and when it is none of a mesh. With
- * `evenSo` blobs that are on other nodes only are given up: their pulls answer 404. On the disk when it resolves.
+ * `evenSo` blobs that are on other nodes only are given up: their pulls answer 404. Before, `openSource` gives those that
+ * the other nodes have; what came stays when it is not done. On the disk when it resolves.
  */
-export async function detach(path: string, evenSo: boolean): Promise<DetachReport> {
+export async function detach(
+  path: string,
+  evenSo: boolean,
+  openSource?: OpenFileSource,
+): Promise<DetachReport> {
   return whileLocked(path, async (environment) => {
     const { index } = requirePlace(path, environment)
-    const missing = await missingFiles(path, environment)
+    const missing: Digest[] = []
+    const lacking = await missingFiles(path, environment)
+    const members = membersIn(environment)
+    const others = lacking.length === 0 ? undefined : await openSource?.(path, members)
+    try {
+      for (const { digest, sizeBytes } of lacking) {
+        if (!((await others?.bring(path, digest, sizeBytes)) ?? false)) missing.push(digest)
+      }
+    } finally {
+      others?.close()
+    }
     if (missing.length > 0 && !evenSo) return { index, missing, isDone: false }
     // The identity first: with it alone the store would be refused, without it the rest is done again.
     await setAside(join(path, 'mesh'))
@@ -94,6 +111,16 @@ export function placeIn(environment: Pick<LmdbEnvironment, 'get'>): PlaceRow | u
   return environment.get('places', 'applied') as PlaceRow | undefined
 }
 
+/** Of the mesh that the rows are of; none where they are of none. */
+export function membersIn(environment: LmdbEnvironment): readonly MemberPlace[] {
+  if (placeIn(environment) === undefined) return []
+  const rows = environment.entries('members', { ...prefixRange([], undefined), limit: membersMax })
+  return [...rows]
+    .map(({ key, value }) => ({ number: Number(key), ...(value as MemberRow) }))
+    .filter(({ state }) => state !== 'left')
+    .map(({ number, address }) => ({ number, address }))
+}
+
 function requirePlace(path: string, environment: LmdbEnvironment): PlaceRow {
   const place = placeIn(environment)
   if (place === undefined) throw new Error(`${path} is no store of a mesh`)
@@ -119,17 +146,23 @@ async function whileLocked<T>(
   }
 }
 
-async function missingFiles(path: string, environment: LmdbEnvironment): Promise<Digest[]> {
+interface Lacking {
+  readonly digest: Digest
+  readonly sizeBytes: number
+}
+
+async function missingFiles(path: string, environment: LmdbEnvironment): Promise<Lacking[]> {
   const inventory = await openInventory(storeSetup(path).driver)
-  const missing: Digest[] = []
+  const missing: Lacking[] = []
   let last: string | undefined
   for (;;) {
     const rows = [...environment.entries('blobs', { ...prefixRange([], last), limit: rowsPerStep })]
     if (rows.length === 0) return missing
     for (const { key, value } of rows) {
       const digest = key as Databases['blobs']['key']
-      const isHere = !hasObject(value as BlobRow) || (await inventory.stat(digest)) !== undefined
-      if (!isHere) missing.push(digest)
+      const row = value as BlobRow
+      const isHere = !hasObject(row) || (await inventory.stat(digest)) !== undefined
+      if (!isHere) missing.push({ digest, sizeBytes: row.sizeBytes })
     }
     last = rows.at(-1)!.key as string
   }

@@ -3,7 +3,8 @@
  * the only ones is not removed by mistake.
  */
 import { randomBytes } from 'node:crypto'
-import { rm, stat } from 'node:fs/promises'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { runCli } from '../support/cli.ts'
@@ -50,6 +51,16 @@ test('nodes leave one after the other, the last one has all, and cannot', async 
     digests.push((await all[at % 3]!.client.pushBlob('team/app', layer)).digest)
   }
   const [a, b, c] = all as [MeshProcess, MeshProcess, MeshProcess]
+
+  // A backup of one node has what the others have.
+  const copy = await mkdtemp(join(tmpdir(), 'fastregistry-backup-'))
+  const saved = await runCli(['backup', join(copy, 'all'), '--storage', c.storage])
+  expect([saved.code, saved.stderr, saved.stdout]).toEqual([
+    0,
+    '',
+    expect.stringMatching(/12 blob files, .* from other nodes/),
+  ])
+  await rm(copy, { recursive: true })
 
   // What only it has is not removed by mistake.
   const held = await Promise.all(digests.map((digest) => hasFile(c, digest)))

@@ -5,6 +5,7 @@
 import { secretFolder } from '../../auth/secret-file.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { backup, type CopyReport, restore } from '../../storage/backup.ts'
+import type { OpenFileSource } from '../../storage/file-source.ts'
 import { openOffline } from '../../storage/open-offline.ts'
 import { Scrub } from '../../storage/scrub.ts'
 import type { CommandLine, RunCommand } from '../command.ts'
@@ -58,9 +59,16 @@ export async function verify(path: string, repairs: boolean, output: Output): Pr
   }
 }
 
+/** The other nodes of a mesh. A store of one node alone loads nothing of it. */
+export const openPeers: OpenFileSource = async (...of) => {
+  const { openPeerFiles } = await import('../../mesh/standing/peer-files.ts')
+  return openPeerFiles(...of)
+}
+
 /** Copies the store to an empty folder, beside a running server if there is one. */
 export async function writeBackup(path: string, target: string, output: Output): Promise<number> {
-  return printCopy(await backup(path, target, secretFolder), `backup in ${target}`, output)
+  const report = await backup(path, target, secretFolder, systemClock, openPeers)
+  return printCopy(report, `backup in ${target}`, output)
 }
 
 /** Makes a store out of a backup. */
@@ -69,8 +77,11 @@ export async function restoreBackup(source: string, path: string, output: Output
 }
 
 function printCopy(report: CopyReport, what: string, output: Output): number {
-  const { blobs, bytes, linked, missing } = report
+  const { blobs, bytes, linked, fetched, missing } = report
   for (const digest of missing) output.printError(`${digest}: its file is missing`)
-  output.print(`${what}: metadata and ${blobs} blob files, ${bytes} bytes (${linked} hard links)`)
+  const from = fetched === 0 ? '' : `, ${fetched} from other nodes`
+  output.print(
+    `${what}: metadata and ${blobs} blob files, ${bytes} bytes (${linked} hard links${from})`,
+  )
   return missing.length === 0 ? 0 : 1
 }

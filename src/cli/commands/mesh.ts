@@ -8,6 +8,7 @@ import { type Json, printTable, withAdmin } from '../admin-client.ts'
 import type { RunCommand } from '../command.ts'
 import { configOf, reportFailure } from '../command-line.ts'
 import type { Terminal } from '../terminal.ts'
+import { openPeers } from './maintenance.ts'
 
 export const meshStatus: RunCommand = (line, terminal) =>
   withAdmin(line, terminal, async ({ ask, isJson }) => {
@@ -68,13 +69,15 @@ const shownMax = 20
 export const meshDetach: RunCommand = async (line, terminal) => {
   const { storage } = await configOf(line, terminal)
   return reportFailure(terminal, 'mesh detach failed', async () => {
-    const { index, missing, isDone } = await detach(storage.path, line.has('even-so'))
+    const { index, missing, isDone } = await detach(storage.path, line.has('even-so'), openPeers)
     for (const digest of missing.slice(0, shownMax)) {
       terminal.printError(`${digest}: its file is on other nodes only`)
     }
     if (missing.length > 0) terminal.printError(`${missing.length} blobs are on other nodes only`)
     if (!isDone) {
-      terminal.printError('let this node have them first (docs/mesh.md), or use --even-so')
+      terminal.printError(
+        'the other nodes have to run and to give them (docs/mesh.md), or use --even-so',
+      )
       return 1
     }
     terminal.print(`${storage.path} is out of its mesh; it has all up to entry ${index}`)
