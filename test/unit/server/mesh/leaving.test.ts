@@ -120,7 +120,10 @@ test('it goes when all is handed over, and its vote is given up', async () => {
     },
     () => {
       // Nothing new rests on it from here on; one promise is still to be used.
-      expect(scene.isClosed).toBe(true)
+      expect([scene.isClosed, scene.begun]).toEqual([true, 1])
+    },
+    () => {
+      expect(scene.begun).toBe(1)
       scene.pins = 0
       scene.kept = 1
     },
