@@ -2,7 +2,7 @@
  * @module Bytes of blobs that this node has sent to its peers and got from them, since its start: for a metric.
  */
 import type { FillAnswer } from '../../blobs/fill/source.ts'
-import type { BlobSource } from '../../blobs/port.ts'
+import type { BlobSource, UploadTail } from '../../blobs/port.ts'
 
 export class Traffic {
   #sent = 0
@@ -32,6 +32,18 @@ export class Traffic {
       },
       close: () => source.close(),
       ...(source.lasts !== undefined && { lasts: source.lasts }),
+    }
+  }
+
+  /** The same file of an upload, whose reader sends what it reads to a peer. */
+  sendingTail(tail: UploadTail): UploadTail {
+    return {
+      read: async (into, offset) => {
+        const count = await tail.read(into, offset)
+        this.#sent += count
+        return count
+      },
+      close: () => tail.close(),
     }
   }
 

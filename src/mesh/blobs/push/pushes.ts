@@ -55,7 +55,7 @@ export class Pushes {
   readonly #spread: Spread
 
   constructor(parts: PushesParts) {
-    const { member, peers, store, local, ask, clock, time, log, rules } = parts
+    const { member, peers, store, local, ask, clock, time, traffic, log, rules } = parts
     const { metadata, driver } = store
     this.#parts = parts
     this.received = new ReceivedFiles(local, time)
@@ -70,7 +70,8 @@ export class Pushes {
     const onRefused = (other: number, digest: Digest | undefined, error: unknown) =>
       log.warn({ member: other, digest, error: String(error) }, 'a member takes no copy')
     const { writer } = driver
-    const openTail = writer.openTail && ((id: string) => writer.openTail!(id))
+    const openTail =
+      writer.openTail && (async (id: string) => traffic.sendingTail(await writer.openTail!(id)))
     this.#arrivals = new Arrivals({ ...parts, openTail, onRefused })
     this.#spread = new Spread({
       ...parts,
