@@ -6,12 +6,24 @@
  * disk; the event loop only ever reads the memory map. (lmdb-js's own asynchronous transactions
  * never call back under Node 20 with the prebuilt binary; see native-notes.md.)
  */
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Database, type GetOptions, open, type RootDatabase, type Transaction } from 'lmdb'
 import { justAfter, lastText } from '../key-order.ts'
 import { DATABASES, type DatabaseName, type Table } from '../schema.ts'
 
 /** Address space reserved for the map, bytes. Only what is stored takes memory or disk. */
-const mapBytes = 256 * 1024 ** 3
+const mapBytesMin = 256 * 1024 ** 3
+/** So many times what is stored at the start. */
+const mapFactor = 4
+
+/**
+ * Room for what comes until the next start. Not more than is needed: some machines (ARM with addresses of 39 bits) have
+ * no more than 512 GiB for all.
+ */
+export function mapBytesFor(storedBytes: number): number {
+  return Math.max(mapBytesMin, mapFactor * storedBytes)
+}
 
 export interface RangeOptions {
   /** First key to return, inclusive. */
@@ -37,7 +49,7 @@ export class LmdbEnvironment {
     this.#root = open({
       path,
       maxDbs: 64,
-      mapSize: mapBytes,
+      mapSize: mapBytesFor(statSync(join(path, 'data.mdb'), { throwIfNoEntry: false })?.size ?? 0),
       maxReaders: 254,
       noMetaSync: isRelaxed,
     })
