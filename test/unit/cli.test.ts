@@ -10,6 +10,7 @@ import { parseCommandLine } from '../../src/cli/parse.ts'
 import type { Terminal } from '../../src/cli/terminal.ts'
 import type { Config } from '../../src/config/config.ts'
 import { createLogger } from '../../src/observability/logger.ts'
+import { RegistryError } from '../../src/registry/errors.ts'
 
 let folder: string
 beforeAll(() => {
@@ -239,6 +240,34 @@ describe('serve', () => {
     expect(lines).toHaveLength(1)
     expect(lines[0]).toMatch(/^stderr: fastregistry: cannot start: [^\n]*$/)
     expect(lines[0]).toContain(advice)
+  })
+
+  test.each(['LOG_SILENT', 'NOT_DONE', 'OUTCOME_UNKNOWN'] as const)(
+    'a start that the log of the mesh does not let through (%s) is tried again',
+    async (kind) => {
+      let starts = 0
+      const { terminal, messages, signals, finishStop } = stage(async () => {
+        starts += 1
+        if (starts < 3) throw new RegistryError(kind)
+      })
+      const ended = main([], terminal)
+      await until(() => messages().includes('ready'))
+      expect(starts).toBe(3)
+      signals.emit('SIGTERM')
+      finishStop()
+      expect(await ended).toBe(0)
+    },
+    20_000,
+  )
+
+  test('a signal ends the wait for the log', async () => {
+    const { terminal, messages, signals } = stage(async () => {
+      throw new RegistryError('LOG_SILENT')
+    })
+    const ended = main([], terminal)
+    await until(() => messages().some((text) => text.includes('starting again')))
+    signals.emit('SIGTERM')
+    expect(await ended).toBe(0)
   })
 
   test('a wrong configuration starts nothing, and ends with 1', async () => {

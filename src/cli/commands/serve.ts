@@ -2,11 +2,14 @@
  * @module `fastregistry serve`: starts the server, waits for a signal, stops it. `server.ts` makes the
  * server.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import { formatAddress } from '../../config/address.ts'
 import type { Config } from '../../config/config.ts'
 import type { Logger } from '../../observability/logger.ts'
+import { RegistryError } from '../../registry/errors.ts'
 import { loadLibc } from '../../runtime/libc.ts'
 import { answerFirst } from '../../runtime/priority.ts'
+import { systemRandom } from '../../runtime/random.ts'
 import { exitCodeOf, listenForStop, type StopSignal } from '../../runtime/shutdown.ts'
 import { readVersion } from '../../runtime/version.ts'
 import { judgeConfig } from '../../server/judge/judge.ts'
@@ -15,6 +18,10 @@ import type { CommandLine, RunCommand } from '../command.ts'
 import { loadOptions } from '../command-line.ts'
 import { oneLine } from '../one-line.ts'
 import type { Terminal } from '../terminal.ts'
+
+/** Until a start is tried again that the log has not let through, ms; and by chance up to a second more. */
+const startAgainMs = 500
+const chanceStepMs = 4
 
 /** Resolves with the exit code once the server has stopped. Throws when the configuration is wrong. */
 export const serve: RunCommand = (line, terminal) => untilStopped(line, terminal, run)
@@ -72,6 +79,12 @@ async function runOnce(
   } catch (error) {
     if (giveUp.signal.aborted) return 0
     logger.debug({ error }, 'start failed')
+    if (isOfTheLog(error)) {
+      const reason = oneLine(error.message)
+      logger.warn({ event: 'mesh', reason }, 'the log of the mesh does not answer: starting again')
+      await Promise.race([stopRequested, pause(startAgainMs + chanceMs())])
+      return giveUp.signal.aborted ? 0 : 'again'
+    }
     terminal.printError(`fastregistry: cannot start: ${explainStart(error, config)}`)
     return 1
   }
@@ -93,6 +106,17 @@ async function runOnce(
     logger.error({ error }, 'stop failed')
     return 1
   }
+}
+
+/** The other nodes do not answer for now: nothing is wrong with this one. */
+function isOfTheLog(error: unknown): error is RegistryError {
+  if (!(error instanceof RegistryError)) return false
+  return ['LOG_SILENT', 'NOT_DONE', 'OUTCOME_UNKNOWN'].includes(error.kind)
+}
+
+/** So that nodes which have failed together do not start together. */
+function chanceMs(): number {
+  return systemRandom.bytes(1)[0]! * chanceStepMs
 }
 
 /** One line that says what to do, for the faults that an operator meets. */

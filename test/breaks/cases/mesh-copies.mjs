@@ -136,6 +136,6 @@ export const BREAKS = [
     file: 'src/mesh/standing/care.ts',
     find: 'const answer = ask.ask(other, standingPaths.repair, {}, Nothing, shortMs)',
     replace: 'const answer = ask.ask(other, standingPaths.standing, {}, StandingAnswer, shortMs)',
-    guard: copies,
+    guard: vitest('unit', 'test/unit/mesh/standing/care.test.ts'),
   },
 ]
