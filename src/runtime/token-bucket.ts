@@ -57,22 +57,30 @@ export class TokenBucket {
   }
 }
 
+const alone = () => 1
+
 /** A rate of the configuration, where 0 means no limit. */
 export class Rate {
   readonly #clock: Pick<Clock, 'monotonic'>
   readonly #burstSeconds: number
+  readonly #sharers: () => number
   #perSecond: number
   #bucket: TokenBucket | undefined
 
-  /** `saved`: what is there at the beginning. `burstSeconds`: what can be saved up, in seconds' worth. */
+  /**
+   * `saved`: what is there at the beginning. `burstSeconds`: what can be saved up, in seconds' worth. `sharers`: how
+   * many programs have the rate together at the moment, this one among them.
+   */
   constructor(
     perSecond: number,
     clock: Pick<Clock, 'monotonic'>,
     saved: 'all' | 'nothing',
     burstSeconds = 1,
+    sharers: () => number = alone,
   ) {
     this.#clock = clock
     this.#burstSeconds = burstSeconds
+    this.#sharers = sharers
     this.#perSecond = perSecond
     this.#bucket = this.#bucketWith(saved === 'all' ? perSecond * burstSeconds : 0)
   }
@@ -88,7 +96,8 @@ export class Rate {
   /** Takes `amount` (negative: gives it back); returns how long to wait before more is taken, ms. */
   take(amount: number): number {
     if (this.#bucket === undefined) return 0
-    this.#bucket.take(amount)
+    // The others take as much meanwhile.
+    this.#bucket.take(amount * this.#sharers())
     return Math.ceil(this.#bucket.waitMs(0))
   }
 

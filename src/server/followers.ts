@@ -83,7 +83,7 @@ export async function openFollowers(
 ) {
   const { storage, useCases, readManifest, logger, life } = shared
   const { tagLocks, flights, jobs, shared: work } = useCases.writes
-  const accounts = new Accounts(systemClock)
+  const accounts = new Accounts(systemClock, mesh && (() => 1 + mesh.peers.links.open.length))
   const witness = attest?.attestor
   const mirrorParts = {
     logger,

@@ -8,7 +8,7 @@
 import { BoundedMap } from '../runtime/bounded-map.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { Rate } from '../runtime/token-bucket.ts'
-import { type Ask, type PathAsk, REQUEST_CLASSES, type RequestClass } from './ask.ts'
+import { REQUEST_CLASSES, type RequestClass } from './ask.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
 import type { Answer, AnswerHeaders, HttpCall, HttpClient } from './client.ts'
 import { toUpstreamError, UpstreamError } from './error.ts'
@@ -111,19 +111,20 @@ export class Account {
     { credential, origin }: Pick<AccountOwner, 'credential' | 'origin'>,
     limits: AccountLimits,
     clock: Clock,
+    sharers?: () => number,
   ) {
     this.#credential = credential
     this.#clock = clock
     this.tokens = new Tokens(credential, clock)
     this.slots = new Slots(limits.connections)
     this.passes = new PassBudget(limits.connections)
-    this.requestRate = new Rate(limits.requestsPerSecond, clock, 'all')
-    this.byteRate = new Rate(limits.bytesPerSecond, clock, 'all')
+    this.requestRate = new Rate(limits.requestsPerSecond, clock, 'all', 1, sharers)
+    this.byteRate = new Rate(limits.bytesPerSecond, clock, 'all', 1, sharers)
     const known = KNOWN_HOSTS[new URL(origin).hostname]
     this.#isRated = known !== undefined || limits.classes !== undefined
     const windowMax = () => this.slots.perOrigin
     const gateOf = (of: RequestClass) => {
-      const gate = new Gate({ perSecond: known?.[of] ?? 0, clock, windowMax })
+      const gate = new Gate({ perSecond: known?.[of] ?? 0, clock, windowMax, sharers })
       gate.lower(limits.classes?.[of] ?? 0)
       return gate
     }
@@ -363,9 +364,12 @@ function outcomeOf({ status }: Answer): Outcome {
 export class Accounts {
   readonly #clock: Clock
   readonly #byOwner = new Map<string, Account>()
+  readonly #sharers: (() => number) | undefined
 
-  constructor(clock: Clock) {
+  /** `sharers`: how many nodes ask with these accounts at the moment. Default: this one alone. */
+  constructor(clock: Clock, sharers?: () => number) {
     this.#clock = clock
+    this.#sharers = sharers
   }
 
   /** The account of this owner, for one more who asks. Bounded by the configuration. */
@@ -376,7 +380,7 @@ export class Accounts {
       known.lower(limits)
       return known
     }
-    const account = new Account(owner, limits, this.#clock)
+    const account = new Account(owner, limits, this.#clock, this.#sharers)
     this.#byOwner.set(key, account)
     return account
   }
@@ -387,11 +391,4 @@ function keyOf({ origin, credential, caFile, proxy }: AccountOwner): string {
   const { username, secret, isToken, tokenServer } = credential ?? {}
   const who = credential && [username, secret?.kind, secret?.value, isToken, tokenServer]
   return JSON.stringify([origin, caFile, proxy, who])
-}
-
-/** Which limits of registries it is counted for. */
-export function classOf(ask: Ask | PathAsk): RequestClass {
-  if ('path' in ask) return ask.class
-  if (ask.tail.startsWith('blobs/')) return 'blob'
-  return ask.tail.startsWith('tags/') ? 'list' : 'manifest'
 }

@@ -28,6 +28,8 @@ export interface GateOptions {
   readonly clock: Pick<Clock, 'monotonic'>
   /** The window is of no use once it has grown to this. */
   readonly windowMax: () => number
+  /** How many programs have the limit together at the moment. Default: this one alone. */
+  readonly sharers?: (() => number) | undefined
 }
 
 export class Gate {
@@ -109,7 +111,7 @@ export class Gate {
         }, Math.ceil(waitMs))
         return
       }
-      this.#bucket?.take(1)
+      this.#bucket?.take(this.#options.sharers?.() ?? 1)
       if (by === 'sync') this.#entered += 1
       this.#count += 1
       next.enter(this.#leaveOf(this.#count, by))

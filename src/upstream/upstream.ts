@@ -10,11 +10,10 @@ import {
   type AccountLimits,
   type Accounts,
   type Budget,
-  classOf,
   patientMsMax,
   type Sending,
 } from './account.ts'
-import type { Ask, PathAsk } from './ask.ts'
+import { type Ask, classOf, type PathAsk } from './ask.ts'
 import type { BreakerState } from './breaker.ts'
 import { type Answer, headerOf, readBody } from './client.ts'
 import { isOfLimit, toUpstreamError, UpstreamError } from './error.ts'

@@ -54,3 +54,13 @@ test('a rate may begin with nothing saved', () => {
   clock.advance(20)
   expect(rate.take(100)).toBe(80)
 })
+
+test('of a rate that several have together each takes its part', () => {
+  const clock = new FakeClock()
+  let sharers = 4
+  const rate = new Rate(100, clock, 'nothing', 1, () => sharers)
+  expect(rate.take(10)).toBe(400)
+  clock.advance(400)
+  sharers = 1
+  expect(rate.take(10)).toBe(100)
+})

@@ -142,3 +142,18 @@ describe('with a rate', () => {
     await expect.poll(() => entered.length).toBe(101)
   })
 })
+
+test('of a rate that three have together each sends its part', async () => {
+  const clock = new FakeClock()
+  const gate = new Gate({ perSecond: 3, clock, windowMax: () => 8, sharers: () => 3 })
+  const entered: number[] = []
+  const seconds = 6
+  for (let second = 0; second < seconds; second += 1) {
+    const asked = Array.from({ length: 3 }, () => gate.enter('pull', 1, undefined))
+    for (const leave of await Promise.all(asked)) if (leave !== undefined) entered.push(second)
+    clock.advance(1_000)
+  }
+  // One a second, and what was saved up at the beginning.
+  expect(entered.length).toBeLessThanOrEqual(seconds + 3)
+  expect(entered.length).toBeGreaterThanOrEqual(seconds)
+})
