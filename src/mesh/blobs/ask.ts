@@ -21,10 +21,12 @@ import {
   blobPaths,
   CopiesAnswer,
   type CopiesQuestion,
+  elsewhereHeader,
   messageBytesMax,
   PinAnswer,
   type PinQuestion,
   ProofAnswer,
+  parseElsewhere,
   proofMs,
   RoomAnswer,
   requirePinOf,
@@ -40,6 +42,11 @@ const streamsMax = 128
 export interface AskParts {
   readonly peers: Pick<Peers, 'client'>
   readonly time: Time
+}
+
+/** Bytes of a blob, and the member that sends them. */
+export interface PeerAnswer extends FillAnswer {
+  readonly sender: number
 }
 
 export class AskPeers {
@@ -152,17 +159,38 @@ export class AskPeers {
     return new CopyStream({ ...parts, member, client, time, algorithm })
   }
 
-  /** The bytes from `from` on. 'blob' when the member has no copy. */
-  async open(member: number, digest: Digest, from: number): Promise<FillAnswer> {
-    const { peers, time } = this.#parts
-    const answer = await peers
-      .client(member)
-      .get(`${blobPaths.bytes}?digest=${digest}&from=${from}`)
+  /**
+   * The bytes from `from` on. 'blob' when the member has no copy. When many others get them there, a member that has
+   * taken them may send them (`mayBeElsewhere`), and the first one if that does not work out.
+   */
+  async open(
+    member: number,
+    digest: Digest,
+    from: number,
+    mayBeElsewhere = false,
+  ): Promise<PeerAnswer> {
+    const query = `digest=${digest}&from=${from}`
+    if (!mayBeElsewhere) return this.#bytes(member, query, from)
+    const path = `${blobPaths.bytes}?${query}&elsewhere=1`
+    const first = await this.#parts.peers.client(member).get(path)
+    const other = parseElsewhere(first.headers[elsewhereHeader])
+    if (other === undefined) return this.#filling(member, first, from)
+    first.resume()
+    return this.#bytes(other, query, from).catch(() => this.#bytes(member, query, from))
+  }
+
+  async #bytes(member: number, query: string, from: number): Promise<PeerAnswer> {
+    const answer = await this.#parts.peers.client(member).get(`${blobPaths.bytes}?${query}`)
+    return this.#filling(member, answer, from)
+  }
+
+  #filling(sender: number, answer: IncomingMessage, from: number): PeerAnswer {
     const said = answer.headers[sizeHeader]
     const sizeBytes = typeof said === 'string' && /^[1-9]\d{0,14}$/.test(said) ? Number(said) : 0
     const length = Number(answer.headers['content-length'])
     if (sizeBytes > 0 && length === sizeBytes - from) {
-      return { offset: from, sizeBytes, body: new PeerBody(answer, time, silentMs) }
+      const body = new PeerBody(answer, this.#parts.time, silentMs)
+      return { offset: from, sizeBytes, body, sender }
     }
     answer.destroy()
     throw new MeshError('message', 'the peer does not say how long the blob is')

@@ -8,7 +8,7 @@ import type { Time } from '../../metadata/log/etcd/time.ts'
 import type { Digest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { MeshError } from '../identity/problem.ts'
-import type { AskPeers } from './ask.ts'
+import type { AskPeers, PeerAnswer } from './ask.ts'
 import { firstAnswer, NoAnswer } from './first-answer.ts'
 import { copiesSilent } from './refusals.ts'
 
@@ -41,33 +41,34 @@ export class PeerSource implements FillSource {
 
   /** Throws BLOB_UNKNOWN, BUSY: no repetition helps at once. */
   async open(offset: number): Promise<FillAnswer> {
-    const { member, answer } = await this.#ask(offset)
-    this.#last = member
+    const answer = await this.#ask(offset)
+    this.#last = answer.sender
     this.#body = answer.body
     return answer
   }
 
   /** The same for another reader: what comes of it is no matter of the fill. */
-  async openAside(offset: number): Promise<FillAnswer> {
-    return (await this.#ask(offset)).answer
+  openAside(offset: number): Promise<FillAnswer> {
+    return this.#ask(offset)
   }
 
-  async #ask(offset: number): Promise<{ readonly member: number; readonly answer: FillAnswer }> {
+  async #ask(offset: number): Promise<PeerAnswer> {
     const { ask, time, digest, sizeBytes, bad, onNone } = this.#parts
     const all = this.#parts.members()
     if (all === undefined) throw copiesSilent(digest)
     const members = all.filter((member) => !bad.has(member))
     try {
-      const first = await firstAnswer(members, {
-        ask: (one) => ask.open(one, digest, offset),
+      const { answer } = await firstAnswer(members, {
+        // Where one has sent wrong bytes each answers for itself.
+        ask: (one) => ask.open(one, digest, offset, bad.size === 0),
         drop: ({ body }) => body.abort(),
         hedgeMs,
         time,
       })
-      if (first.answer.sizeBytes === sizeBytes) return first
-      first.answer.body.abort()
-      this.#refuse(first.member)
-      const text = `member ${first.member} has ${first.answer.sizeBytes} bytes`
+      if (answer.sizeBytes === sizeBytes) return answer
+      answer.body.abort()
+      this.#refuse(answer.sender)
+      const text = `member ${answer.sender} has ${answer.sizeBytes} bytes`
       throw new MeshError('message', text)
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error

@@ -1,7 +1,8 @@
 /**
  * @module What nodes say to each other about files of blobs:
  *
- *   GET  …/blobs?digest=&from=      the bytes of the copy here, from that one on
+ *   GET  …/blobs?digest=&from=      the bytes of the copy here, from that one on; with &elsewhere=1 it may be no body,
+ *                                   and a header with the number of another member that has it
  *   POST …/blobs/keep?digest=&size= a whole file: it is kept, and the answer is the pin
  *   POST …/blobs/arrive?algorithm=  a file that arrives at the sender: it is kept when its trailers say which it is,
  *                                   and the answer is the pin
@@ -29,6 +30,9 @@ export const blobPaths = {
 
 /** How long the whole blob is: with every answer that has bytes. */
 export const sizeHeader = 'fastregistry-size'
+
+/** The number of a member that has the blob, in an answer without bytes. */
+export const elsewhereHeader = 'fastregistry-elsewhere'
 
 /** Which blob it was, behind the last byte of a file that arrives. */
 export const digestTrailer = 'fastregistry-digest'
@@ -116,11 +120,26 @@ export function requirePinOf(member: number, copy: HeldCopy): HeldCopy {
   throw new MeshError('message', `member ${member} answers with a pin of member ${copy.member}`)
 }
 
+export interface BytesQuery {
+  readonly digest: Digest
+  readonly from: number
+  /** Whether the answer may name another member instead. */
+  readonly mayBeElsewhere: boolean
+}
+
 /** Throws a MeshError 'message'. */
-export function parseBytesQuery(query: string): { readonly digest: Digest; readonly from: number } {
-  const found = /^digest=([a-z0-9:]{1,200})&from=(0|[1-9]\d{0,14})$/.exec(query)
+export function parseBytesQuery(query: string): BytesQuery {
+  const found = /^digest=([a-z0-9:]{1,200})&from=(0|[1-9]\d{0,14})(&elsewhere=1)?$/.exec(query)
   if (found === null) throw new MeshError('message', 'the path needs ?digest=&from=')
-  return { digest: digestIn(found[1]!), from: Number(found[2]) }
+  const mayBeElsewhere = found[3] !== undefined
+  return { digest: digestIn(found[1]!), from: Number(found[2]), mayBeElsewhere }
+}
+
+/** Undefined: the answer has bytes. Throws a MeshError 'message' for what is no number of a member. */
+export function parseElsewhere(header: string | string[] | undefined): number | undefined {
+  if (header === undefined) return undefined
+  if (typeof header === 'string' && /^[1-9]\d{0,8}$/.test(header)) return Number(header)
+  throw new MeshError('message', 'the peer names no member')
 }
 
 /** Throws a MeshError 'message'. */

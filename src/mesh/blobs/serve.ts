@@ -11,11 +11,13 @@ import type { Digest } from '../../registry/digest.ts'
 import { MeshError } from '../identity/problem.ts'
 import type { PeerCall, PeerRoute } from '../peers/listener.ts'
 import { parseJson, readBody, respondJson } from '../peers/messages.ts'
+import { HotBlobs } from './hot.ts'
 import { piecesOf } from './pieces.ts'
 import type { CopyIs } from './proofs.ts'
 import {
   blobPaths,
   CopiesQuestion,
+  elsewhereHeader,
   messageBytesMax,
   PinQuestion,
   ProofQuestion,
@@ -65,17 +67,27 @@ export function blobRoutes(
 }
 
 function bytesRoute(local: LocalCopies): PeerRoute {
+  const hot = new HotBlobs()
   let sent = 0
   return {
     method: 'GET',
-    async answer({ query, response }) {
-      const { digest, from } = parseBytesQuery(query)
+    async answer({ caller, query, response }) {
+      const { digest, from, mayBeElsewhere } = parseBytesQuery(query)
+      const other = mayBeElsewhere ? hot.elsewhere(digest, caller) : undefined
+      if (other !== undefined) {
+        response.writeHead(200, { 'Content-Length': 0, [elsewhereHeader]: other }).end()
+        return
+      }
       if (sent >= sentAtOnceMax) throw new MeshError('busy', 'too many blobs are sent at once')
       sent += 1
+      const over = hot.begin(digest, caller)
+      let isWhole = false
       try {
         await sendCopy(local, { digest, from, response })
+        isWhole = from === 0
       } finally {
         sent -= 1
+        over(isWhole)
       }
     },
   }

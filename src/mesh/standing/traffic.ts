@@ -48,7 +48,7 @@ export class Traffic {
   }
 
   /** The same answer of a peer. */
-  receiving(answer: FillAnswer): FillAnswer {
+  receiving<T extends FillAnswer>(answer: T): T {
     const { body } = answer
     const read: FillAnswer['body']['read'] = (onChunk) =>
       body.read((bytes) => {

@@ -14,6 +14,27 @@ const ledger = vitest('unit', 'test/unit/mesh/blobs/ledger.test.ts')
 
 export const BREAKS = [
   {
+    what: 'mesh: a member that took a part of a hot blob is taken for one that has it',
+    file: 'src/mesh/blobs/serve.ts',
+    find: 'isWhole = from === 0',
+    replace: 'isWhole = true',
+    guard: vitest('mesh', 'test/mesh/hot-blobs.test.ts'),
+  },
+  {
+    what: 'mesh: a hot blob is not sent when the other member has dropped it',
+    file: 'src/mesh/blobs/ask.ts',
+    find: '.catch(() => this.#bytes(member, query, from))',
+    replace: '',
+    guard: vitest('mesh', 'test/mesh/hot-blobs.test.ts'),
+  },
+  {
+    what: 'mesh: a member is sent to itself for a hot blob',
+    file: 'src/mesh/blobs/hot.ts',
+    find: '(taker) => taker !== member',
+    replace: '() => true',
+    guard: vitest('unit', 'test/unit/mesh/blobs/hot.test.ts'),
+  },
+  {
     what: 'mesh: a blob is acknowledged with one copy',
     file: 'src/mesh/blobs/push/spread.ts',
     find: 'if (next.length === 0) return false',
