@@ -1,7 +1,8 @@
 /**
  * @module Clients that pull some blobs once, each blob on a connection of its own as container engines
- * do; times to the first byte and to the last one. Bytes are counted and let go.
+ * do; times to the first byte and to the last one.
  */
+import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 import type { Metrics } from '../statistics.ts'
 import { percentile } from '../statistics.ts'
@@ -10,6 +11,8 @@ import type { Target } from './http-client.ts'
 export interface Wanted {
   readonly path: string
   readonly sizeBytes: number
+  /** `sha256:…`: the client compares it, as container engines do. Default: bytes are counted and let go. */
+  readonly digest?: string
 }
 
 const patienceMs = 120_000
@@ -17,7 +20,8 @@ const patienceMs = 120_000
 /** One buffer for all sockets: what is read is counted before the next read. */
 const buffer = Buffer.allocUnsafeSlow(256 * 1024)
 
-function pull(target: Target, { path, sizeBytes }: Wanted): Promise<number> {
+function pull(target: Target, { path, sizeBytes, digest }: Wanted): Promise<number> {
+  const hash = digest === undefined ? undefined : createHash('sha256')
   return new Promise((resolve, reject) => {
     const startedAt = performance.now()
     let head = ''
@@ -36,7 +40,11 @@ function pull(target: Target, { path, sizeBytes }: Wanted): Promise<number> {
       }
       if (body > 0 && firstMs === 0) firstMs = performance.now() - startedAt
       bodyBytes += body
+      hash?.update(buffer.subarray(count - body, count))
       if (bodyBytes < sizeBytes) return
+      if (hash !== undefined && `sha256:${hash.digest('hex')}` !== digest) {
+        return fail(new Error(`other bytes for ${path}`))
+      }
       resolve(firstMs)
       socket.destroy()
     }
