@@ -89,8 +89,8 @@ describeRegistry(
           times[name].push(answer.milliseconds)
         }
       }
-      const median = (list: number[]) => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]!
-      const ratio = median(times.nobody) / median(times.slow)
+      // The shortest of each: other work on the machine only makes an answer later.
+      const ratio = Math.min(...times.nobody) / Math.min(...times.slow)
       // Without the work for nobody it would be below a tenth.
       expect(ratio).toBeGreaterThan(0.5)
       expect(ratio).toBeLessThan(2)
