@@ -82,6 +82,9 @@ export class PinMesh implements PinNetwork {
     this.#isOver = true
     this.#heal()
     await this.time.run({ ms: this.#durationMs + 15 * this.keepMs })
+    // A revocation that met the end of an outage is sent again: rare, and late.
+    const isAtRest = () => this.nodes.every(({ copies }) => copies.pinCount === 0)
+    await this.time.run({ when: isAtRest, ms: 100 * this.keepMs })
     this.counts['swept'] = this.ledger.swept
   }
 
