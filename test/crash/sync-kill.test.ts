@@ -186,7 +186,11 @@ test(`${kills} kills in runs, seed ${seed}`, async () => {
         return Running || result !== undefined
       })
     }
-    await until(async () => !(await statusOf(client)).Running)
+    // The run that was killed last may not have gone on yet: it is not under way then either.
+    await until(async () => {
+      const { Running, result } = await statusOf(client)
+      return !Running && result === 'ok'
+    })
     expect(await statusOf(client)).toMatchObject({ state: 'idle', result: 'ok' })
     // What was pushed since the last listing.
     await trigger(client)
