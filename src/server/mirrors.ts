@@ -21,7 +21,7 @@ import { systemClock } from '../runtime/clock.ts'
 import type { Witness } from '../signing/attest/witness.ts'
 import { openGate } from '../signing/gate.ts'
 import type { Storage } from '../storage/open.ts'
-import type { Accounts } from '../upstream/account.ts'
+import type { Accounts } from '../upstream/accounts.ts'
 
 /** What upstream serves is stored as it is: its blobs come when they are asked for. */
 const mirrorPolicy = {

@@ -8,7 +8,7 @@
 import { BoundedMap } from '../runtime/bounded-map.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { Rate } from '../runtime/token-bucket.ts'
-import { REQUEST_CLASSES, type RequestClass } from './ask.ts'
+import { type Ask, type PathAsk, REQUEST_CLASSES, type RequestClass } from './ask.ts'
 import { Breaker, type BreakerState } from './breaker.ts'
 import type { Answer, AnswerHeaders, HttpCall, HttpClient } from './client.ts'
 import { toUpstreamError, UpstreamError } from './error.ts'
@@ -360,35 +360,9 @@ function outcomeOf({ status }: Answer): Outcome {
   return status >= 500 ? 'unheard' : 'good'
 }
 
-/** Every account of the process. */
-export class Accounts {
-  readonly #clock: Clock
-  readonly #byOwner = new Map<string, Account>()
-  readonly #sharers: (() => number) | undefined
-
-  /** `sharers`: how many nodes ask with these accounts at the moment. Default: this one alone. */
-  constructor(clock: Clock, sharers?: () => number) {
-    this.#clock = clock
-    this.#sharers = sharers
-  }
-
-  /** The account of this owner, for one more who asks. Bounded by the configuration. */
-  join(owner: AccountOwner, limits: AccountLimits): Account {
-    const key = keyOf(owner)
-    const known = this.#byOwner.get(key)
-    if (known !== undefined) {
-      known.lower(limits)
-      return known
-    }
-    const account = new Account(owner, limits, this.#clock, this.#sharers)
-    this.#byOwner.set(key, account)
-    return account
-  }
-}
-
-/** The same for credentials that are the same, whichever repositories they are for. */
-function keyOf({ origin, credential, caFile, proxy }: AccountOwner): string {
-  const { username, secret, isToken, tokenServer } = credential ?? {}
-  const who = credential && [username, secret?.kind, secret?.value, isToken, tokenServer]
-  return JSON.stringify([origin, caFile, proxy, who])
+/** Which limits of registries it is counted for. */
+export function classOf(ask: Ask | PathAsk): RequestClass {
+  if ('path' in ask) return ask.class
+  if (ask.tail.startsWith('blobs/')) return 'blob'
+  return ask.tail.startsWith('tags/') ? 'list' : 'manifest'
 }

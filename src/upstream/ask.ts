@@ -52,10 +52,3 @@ export interface PathAsk extends AnyAsk {
   /** A 401 says nothing of the credential, `/v2/` neither: whoever asks finds that out itself. */
   readonly isJudgedByAsker?: boolean
 }
-
-/** Which limits of registries it is counted for. */
-export function classOf(ask: Ask | PathAsk): RequestClass {
-  if ('path' in ask) return ask.class
-  if (ask.tail.startsWith('blobs/')) return 'blob'
-  return ask.tail.startsWith('tags/') ? 'list' : 'manifest'
-}

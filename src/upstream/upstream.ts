@@ -8,12 +8,13 @@ import type { Clock } from '../runtime/clock.ts'
 import {
   type Account,
   type AccountLimits,
-  type Accounts,
   type Budget,
+  classOf,
   patientMsMax,
   type Sending,
 } from './account.ts'
-import { type Ask, classOf, type PathAsk } from './ask.ts'
+import type { Accounts } from './accounts.ts'
+import type { Ask, PathAsk } from './ask.ts'
 import type { BreakerState } from './breaker.ts'
 import { type Answer, headerOf, readBody } from './client.ts'
 import { isOfLimit, toUpstreamError, UpstreamError } from './error.ts'

@@ -13,7 +13,7 @@ import type { Courtesy } from '../../sync/copy/courtesy.ts'
 import type { SyncJournal } from '../../sync/journal.ts'
 import type { Prune } from '../../sync/prune/prune.ts'
 import type { NameOwners } from '../../sync/selection/names.ts'
-import type { Accounts } from '../../upstream/account.ts'
+import type { Accounts } from '../../upstream/accounts.ts'
 import type { UseCases } from '../use-cases.ts'
 
 export interface SyncParts {

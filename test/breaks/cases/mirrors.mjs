@@ -130,7 +130,7 @@ export const BREAKS = [
   },
   {
     what: 'mirrors: two mirrors of one host count apart',
-    file: 'src/upstream/account.ts',
+    file: 'src/upstream/accounts.ts',
     find: 'if (known !== undefined) {\n      known.lower(limits)',
     replace: 'if (known?.tokens === null) {\n      known.lower(limits)',
     guard: http('mirror/accounts'),
@@ -165,7 +165,7 @@ export const BREAKS = [
   },
   {
     what: 'mirrors: all credentials of a host count together',
-    file: 'src/upstream/account.ts',
+    file: 'src/upstream/accounts.ts',
     find: 'return JSON.stringify([origin, caFile, proxy, who])',
     replace: 'return JSON.stringify([origin, caFile, proxy, who === null])',
     guard: http('mirror/accounts'),

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import type { Rate } from '../../../src/runtime/token-bucket.ts'
-import { Accounts } from '../../../src/upstream/account.ts'
+import { Accounts } from '../../../src/upstream/accounts.ts'
 import type { PathAsk } from '../../../src/upstream/ask.ts'
 import { ShiftedClock } from '../../support/fake-clock.ts'
 import { FAULTS, type Fault, FaultyUpstream, sendJson } from '../../support/faulty-upstream.ts'

@@ -1,7 +1,7 @@
 /** @module What those who ask one registry share: the ranges that they may ask for beside their fills. */
 import { expect, test } from 'vitest'
 import { systemClock } from '../../../src/runtime/clock.ts'
-import { Accounts } from '../../../src/upstream/account.ts'
+import { Accounts } from '../../../src/upstream/accounts.ts'
 import type { HttpClient } from '../../../src/upstream/client.ts'
 import { Upstream } from '../../../src/upstream/upstream.ts'
 

@@ -1,7 +1,7 @@
 /** @module Requests at the rate of an account: what never had its turn costs the others nothing. */
 import { expect, test } from 'vitest'
 import { systemClock } from '../../../src/runtime/clock.ts'
-import { Accounts } from '../../../src/upstream/account.ts'
+import { Accounts } from '../../../src/upstream/accounts.ts'
 import type { HttpClient } from '../../../src/upstream/client.ts'
 import { Upstream } from '../../../src/upstream/upstream.ts'
 
