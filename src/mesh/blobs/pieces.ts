@@ -3,6 +3,8 @@
  * as a fill reads it.
  */
 import type { IncomingMessage } from 'node:http'
+import type { Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import type { FillBody } from '../../blobs/fill/source.ts'
 import type { BlobSource } from '../../blobs/port.ts'
 import type { Time } from '../../metadata/log/etcd/time.ts'
@@ -29,10 +31,50 @@ export async function* piecesOf(
   }
 }
 
+/**
+ * Writes the bytes from `from` on to `into`, which it ends, over two buffers in turns: a fresh one for each piece would
+ * be most of what the node has to collect. Resolves when `into` has taken all. Rejects with what ends `into` early. The
+ * source is the caller's to close then.
+ */
+export async function sendPieces(
+  source: BlobSource,
+  from: number,
+  into: Writable,
+): Promise<void> {
+  const taken = finished(into, { readable: false })
+  taken.catch(() => undefined)
+  const sizeMax = Math.min(pieceBytesMax, source.sizeBytes - from)
+  const buffers = [Buffer.allocUnsafe(sizeMax), Buffer.allocUnsafe(sizeMax)]
+  /** By buffer: until its last piece was taken. */
+  const free = [Promise.resolve(), Promise.resolve()]
+  let offset = from
+  let turn = 0
+  try {
+    while (offset < source.sizeBytes && !into.destroyed) {
+      const ready = source.ready(offset, Math.min(sizeMax, source.sizeBytes - offset))
+      if (typeof ready !== 'number') {
+        await Promise.race([ready, taken])
+        continue
+      }
+      await Promise.race([free[turn], taken])
+      const piece = buffers[turn]!.subarray(0, ready)
+      source.use(offset, ready, (bytes) => piece.set(bytes.subarray(0, ready)))
+      offset += ready
+      free[turn] = new Promise((resolve) => into.write(piece, () => resolve()))
+      turn = 1 - turn
+    }
+    into.end()
+  } catch (error) {
+    into.destroy(error as Error)
+  }
+  await taken
+}
+
 export class PeerBody implements FillBody {
   readonly #answer: IncomingMessage
   readonly #time: Time
   readonly #silentMs: number
+  #heardAt = 0
   #cancel: () => void = () => undefined
 
   /** `silentMs`: how long it is waited for the next byte, while bytes are wanted. */
@@ -55,7 +97,7 @@ export class PeerBody implements FillBody {
       answer.once('close', () => reject(new MeshError('silent', 'the answer was cut')))
       answer.once('end', resolve)
       answer.on('data', (bytes: Uint8Array) => {
-        this.#watch()
+        this.#heardAt = this.#time.monotonic()
         try {
           onChunk(bytes)
         } catch (error) {
@@ -82,10 +124,18 @@ export class PeerBody implements FillBody {
     this.#answer.destroy()
   }
 
+  /** From now on, while bytes are wanted. Pieces are many, so each only notes when it came. */
   #watch(): void {
     this.#cancel()
     if (this.#answer.isPaused()) return
-    this.#cancel = this.#time.after(this.#silentMs, () => {
+    this.#heardAt = this.#time.monotonic()
+    this.#lookIn(this.#silentMs)
+  }
+
+  #lookIn(ms: number): void {
+    this.#cancel = this.#time.after(ms, () => {
+      const leftMs = this.#heardAt + this.#silentMs - this.#time.monotonic()
+      if (leftMs > 0) return this.#lookIn(leftMs)
       this.#answer.destroy(new MeshError('silent', 'the peer has stopped sending'))
     })
   }

@@ -2,8 +2,6 @@
  * @module What this node answers its peers about files of blobs (`protocol.ts`). What they send is `receive.ts`.
  */
 import type { ServerResponse } from 'node:http'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import type { BlobSource, Room } from '../../blobs/port.ts'
 import type { Time } from '../../metadata/log/etcd/time.ts'
 import type { HeldCopy } from '../../metadata/transaction.ts'
@@ -12,7 +10,7 @@ import { MeshError } from '../identity/problem.ts'
 import type { PeerCall, PeerRoute } from '../peers/listener.ts'
 import { parseJson, readBody, respondJson } from '../peers/messages.ts'
 import { HotBlobs } from './hot.ts'
-import { piecesOf } from './pieces.ts'
+import { sendPieces } from './pieces.ts'
 import type { CopyIs } from './proofs.ts'
 import {
   blobPaths,
@@ -112,8 +110,7 @@ async function sendCopy(local: LocalCopies, it: Outgoing): Promise<void> {
     })
     // Node.js counts from the last byte that the system has taken.
     response.setTimeout(stalledMs, () => response.destroy())
-    const pieces = piecesOf(source, from)
-    await pipeline(Readable.from(pieces, { objectMode: true, highWaterMark: 1 }), response)
+    await sendPieces(source, from, response)
   } finally {
     source.close()
   }

@@ -11,7 +11,7 @@ import type { Time } from '../../metadata/log/etcd/time.ts'
 import type { LogEntry } from '../../metadata/log/port.ts'
 import { memberIn } from '../identity/authority.ts'
 import { MeshError } from '../identity/problem.ts'
-import { type Credentials, requireMember, tlsOf } from './credentials.ts'
+import { type Credentials, clientTlsOf, requireMember } from './credentials.ts'
 import { logHeader, logWord, paths, problemIn, requireSameLog } from './messages.ts'
 import { entriesIn } from './records.ts'
 
@@ -34,7 +34,8 @@ export interface PeerClientOptions {
   readonly connectionsMax?: number
 }
 
-const freeConnectionsMax = 2
+/** Kept for what comes next: a new connection costs both ends some milliseconds of a processor. */
+const freeConnectionsMax = 32
 const freeMs = 30_000
 
 export class PeerClient {
@@ -67,7 +68,7 @@ export class PeerClient {
     const word = logWord(log())
     const asked = request({
       ...this.#place,
-      ...tlsOf(own),
+      ...clientTlsOf(own),
       agent: this.#agent,
       method,
       path,

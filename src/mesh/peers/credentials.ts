@@ -3,7 +3,7 @@
  * cluster's own authority at both ends, judged by cluster and number of the member and by no host name.
  */
 import { constants } from 'node:crypto'
-import type { TLSSocket } from 'node:tls'
+import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import { type MemberIdentity, memberIn } from '../identity/authority.ts'
 import { MeshError } from '../identity/problem.ts'
 
@@ -17,6 +17,16 @@ export interface Credentials extends MemberIdentity {
 /** Options of TLS, of both ends. */
 export function tlsOf({ authority, certificate, privateKey }: Credentials) {
   return { ca: authority, cert: certificate, key: privateKey, ...tlsRules }
+}
+
+const contexts = new WeakMap<Credentials, SecureContext>()
+
+/** Of the end that connects: reading keys takes longer than connecting, so that is done once. */
+export function clientTlsOf(credentials: Credentials) {
+  const options = tlsOf(credentials)
+  const secureContext = contexts.get(credentials) ?? createSecureContext(options)
+  contexts.set(credentials, secureContext)
+  return { ...options, secureContext }
 }
 
 /** No tickets: a connection that is resumed would skip the certificate, which may have ended meanwhile. */

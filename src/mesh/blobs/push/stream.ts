@@ -41,7 +41,8 @@ export class CopyStream {
   readonly #parts: CopyStreamParts
   readonly #asked: ClientRequest
   readonly #answering: Promise<IncomingMessage>
-  readonly #buffer = Buffer.allocUnsafe(pieceBytes)
+  /** As long as the longest piece so far: most uploads are one small piece. */
+  #buffer = Buffer.alloc(0)
   #reachedBytes = 0
   #sentBytes = 0
   /** What is there is sent, however little. */
@@ -139,6 +140,7 @@ export class CopyStream {
   }
 
   async #send(wanted: number): Promise<void> {
+    if (this.#buffer.byteLength < wanted) this.#buffer = Buffer.allocUnsafe(wanted)
     const bytes = this.#buffer.subarray(0, wanted)
     const count = await this.#parts.read(bytes, this.#sentBytes)
     if (count === 0) throw new MeshError('fault', 'the file of an upload has ended early')
