@@ -36,11 +36,7 @@ export async function* piecesOf(
  * be most of what the node has to collect. Resolves when `into` has taken all. Rejects with what ends `into` early. The
  * source is the caller's to close then.
  */
-export async function sendPieces(
-  source: BlobSource,
-  from: number,
-  into: Writable,
-): Promise<void> {
+export async function sendPieces(source: BlobSource, from: number, into: Writable): Promise<void> {
   const taken = finished(into, { readable: false })
   taken.catch(() => undefined)
   const sizeMax = Math.min(pieceBytesMax, source.sizeBytes - from)

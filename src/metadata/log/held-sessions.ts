@@ -13,6 +13,8 @@ export class HeldSessions implements RowAccess {
   readonly #held = new Map<string, SessionRow>()
   /** Of what is being applied. */
   #staged = new Map<string, SessionRow>()
+  /** Members of which the store has no pieces of a body: nearly every entry is whole, and each one asks. */
+  readonly #withoutParts = new Set<string>()
 
   constructor(store: RowAccess) {
     this.#store = store
@@ -26,7 +28,10 @@ export class HeldSessions implements RowAccess {
 
   put(database: DatabaseName, key: unknown, row: unknown): void {
     if (database === 'sessions') this.#staged.set(key as string, row as SessionRow)
-    else this.#store.put(database, key, row)
+    else {
+      if (database === 'parts') this.#withoutParts.delete((key as readonly string[])[0]!)
+      this.#store.put(database, key, row)
+    }
   }
 
   delete(database: DatabaseName, key: unknown): void {
@@ -34,7 +39,12 @@ export class HeldSessions implements RowAccess {
   }
 
   firstKeys(database: DatabaseName, prefix: readonly string[], limit?: number): unknown[] {
-    return this.#store.firstKeys(database, prefix, limit)
+    if (database !== 'parts') return this.#store.firstKeys(database, prefix, limit)
+    const [member] = prefix as readonly [string]
+    if (this.#withoutParts.has(member)) return []
+    const keys = this.#store.firstKeys(database, prefix, limit)
+    if (keys.length === 0) this.#withoutParts.add(member)
+    return keys
   }
 
   keysFrom(database: DatabaseName, start: readonly string[], limit: number): (readonly string[])[] {
@@ -69,5 +79,7 @@ export class HeldSessions implements RowAccess {
   /** What is staged was not applied. */
   abandon(): void {
     this.#staged.clear()
+    // The store may have again what was deleted.
+    this.#withoutParts.clear()
   }
 }

@@ -291,6 +291,20 @@ describe('whole', () => {
     expect(log.disk.firstKeys('parts', [])).toEqual([])
   })
 
+  test('what is packed already is copied, text is packed', () => {
+    const size = 20_000
+    const blob = (inlineBytes: Uint8Array): Transaction => ({
+      checks: [],
+      changes: [
+        { change: 'arrive', in: 'blobs', key: 'sha256:a', row: { sizeBytes: size }, inlineBytes },
+      ] as never,
+    })
+    const lengthOf = (content: Uint8Array) =>
+      encodeBody({ controls: [], transactions: [blob(content)] })[0]!.byteLength
+    expect(lengthOf(new SeededRandom(2).bytes(size))).toBeGreaterThan(size)
+    expect(lengthOf(Buffer.alloc(size, '{"created":"by a builder"}'))).toBeLessThan(size / 10)
+  })
+
   test('pieces of other members do not mix', () => {
     const log = meshLog()
     log.apply([2, 1, 1], { controls: [present] })

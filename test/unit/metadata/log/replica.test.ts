@@ -289,7 +289,7 @@ describe('applying', () => {
       const [body] = encodeBody({ controls: [], transactions: transactions as Transaction[] })
       return log.order(encodeEntry({ member: 1, boot: 1, seq, piecesLeft: 0, body: body! }))
     }
-    at(3, [{ checks: null, changes: null }])
+    at(3, [{ checks: null, changes: [] }])
     at(4, [put('b')])
     log.deliver(...log.entries.slice(1))
     expect(heard.faults).toEqual(['poison 3'])
