@@ -7,6 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { pathOf, pathOfAll, pathOfLists } from '../metadata/paths.ts'
 import type { MetadataStore } from '../metadata/port.ts'
 import { parseDigest } from '../registry/digest.ts'
+import { RegistryError } from '../registry/errors.ts'
 import { isOpenPath } from './access/needs.ts'
 import type { ByteSource, Handler, HttpRequest, HttpResponse, ResponseHead } from './engine/port.ts'
 import { parseRoute, type Route } from './router.ts'
@@ -44,6 +45,7 @@ export function freshly(handler: Handler, store: Store, stale?: StaleReads): Han
       const settled = () => store.settled(path)
       return settling(handler, request, new SettlingResponse(response, settled, marks))
     }
+    if (!isRead) return telling(wait, act)
     if (wait === undefined) return act()
     if (marks === undefined) return wait.then(act)
     return wait.then(act, (error: unknown) => answerStale(handler, request, response, marks, error))
@@ -79,6 +81,20 @@ async function answerStale(
     await handler(request, stale.mark(response))
   } catch (refusal) {
     throw asStale(refusal)
+  }
+}
+
+/** A change that ends by LOG_SILENT says what is known of it: before its handler was called nothing was done. */
+async function telling(wait: Promise<void> | undefined, act: () => unknown): Promise<void> {
+  let outcome = 'not done'
+  try {
+    if (wait !== undefined) await wait
+    outcome = 'unknown'
+    await act()
+  } catch (error) {
+    throw error instanceof RegistryError && isLogSilent(error)
+      ? error.withDetail({ outcome })
+      : error
   }
 }
 

@@ -75,6 +75,13 @@ export class RegistryError extends Error {
     return new RegistryError(this.kind, { message, detail, facts: all, cause, more, passedOn })
   }
 
+  /** The same refusal, whose detail is this. */
+  withDetail(detail: unknown): RegistryError {
+    const { message, facts = {}, cause, more, code, status } = this
+    const passedOn = { code, status }
+    return new RegistryError(this.kind, { message, detail, facts, cause, more, passedOn })
+  }
+
   /** Undefined: it is not known when the same request may succeed. */
   get retryAfterSeconds(): number | undefined {
     return this.facts?.retryAfterSeconds ?? ROWS[this.kind].retryAfterSeconds

@@ -15,6 +15,20 @@ const applyEntry = 'src/metadata/apply/entry.ts'
 
 export const BREAKS = [
   {
+    what: 'mesh: a change that is refused in front does not say that it was not done',
+    file: 'src/http/freshness.ts',
+    find: 'if (!isRead) return telling(wait, act)',
+    replace: '',
+    guard: freshness,
+  },
+  {
+    what: 'mesh: a change that was made and may not be answered says that it was not done',
+    file: 'src/http/freshness.ts',
+    find: "outcome = 'unknown'\n",
+    replace: '\n',
+    guard: freshness,
+  },
+  {
     what: 'mesh: an answer does not wait until all nodes give it',
     file: serving,
     find: 'const index = this.#dirty.indexOf(path)',

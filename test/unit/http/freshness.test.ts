@@ -137,6 +137,18 @@ describe('before', () => {
     await expect(done).rejects.toMatchObject({ kind: 'LOG_SILENT' })
   })
 
+  test('a change that is refused here says that it was not done', async () => {
+    for (const method of ['PUT', 'POST', 'PATCH', 'DELETE']) {
+      const store = new Store()
+      store.fresh_ = new Wait()
+      const { calls, done } = ask(store, says('x'), '/v2/a/blobs/uploads/1-2', method)
+      store.fresh_.reject(new RegistryError('LOG_SILENT'))
+      const refusal = { kind: 'LOG_SILENT', detail: { outcome: 'not done' } }
+      await expect(done, method).rejects.toMatchObject(refusal)
+      expect(calls).toEqual([])
+    }
+  })
+
   test('its GET waits for the others only while they are heard of', async () => {
     const path = `/v2/a/blobs/${digest}`
     const store = new Store()
@@ -331,6 +343,16 @@ describe('after', () => {
     store.settled_.reject(new RegistryError('LOG_SILENT'))
     await expect(done).rejects.toMatchObject({ kind: 'LOG_SILENT' })
     expect([calls, closed]).toEqual([[], 1])
+  })
+
+  test('of a change whose answer may not be given it is not known whether it was done', async () => {
+    const store = new Store()
+    store.settled_ = new Wait()
+    const { calls, done } = ask(store, says('x'), '/v2/a/manifests/t', 'PUT')
+    store.settled_.reject(new RegistryError('LOG_SILENT'))
+    const refusal = { kind: 'LOG_SILENT', detail: { outcome: 'unknown' } }
+    await expect(done).rejects.toMatchObject(refusal)
+    expect(calls).toEqual([])
   })
 
   test('bytes of a row are kept as they were', async () => {
