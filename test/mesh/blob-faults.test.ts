@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { blobPaths } from '../../src/mesh/blobs/protocol.ts'
 import type { MemberState } from '../../src/metadata/rows/mesh.ts'
 import { digestOf } from '../../src/registry/hasher.ts'
@@ -23,27 +23,17 @@ import {
   trashed,
   writeBelow,
 } from '../support/mesh/blob-files.ts'
-import { EtcdCluster, etcdVersion, needEtcd } from '../support/mesh/etcd.ts'
+import { useEtcd } from '../support/mesh/etcd.ts'
 import { MeshRegistries, type MeshRegistriesOptions } from '../support/mesh/mesh-registries.ts'
 import { imageManifest } from '../support/registry-client.ts'
 
-needEtcd()
-
-let etcd: EtcdCluster
+const etcd = useEtcd()
 let meshes = 0
-
-beforeAll(async () => {
-  if (etcdVersion === undefined) return
-  etcd = await EtcdCluster.start()
-})
-afterAll(async () => {
-  await etcd?.stop()
-})
 
 /** One that goes with the test. */
 async function ownMesh(options: MeshRegistriesOptions = {}, count = 3): Promise<MeshRegistries> {
   meshes += 1
-  const log = { endpoints: etcd.endpoints, cluster: `blobs-${meshes}` }
+  const log = { endpoints: etcd().endpoints, cluster: `blobs-${meshes}` }
   const own = await MeshRegistries.start(log, count, { inlineLimit: 1_024, ...options })
   onTestFinished(() => own.stop())
   return own

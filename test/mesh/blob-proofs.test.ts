@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { blobPaths } from '../../src/mesh/blobs/protocol.ts'
 import { MeshError } from '../../src/mesh/identity/problem.ts'
 import type { MemberState } from '../../src/metadata/rows/mesh.ts'
@@ -19,25 +19,15 @@ import {
   stranger,
   writeBelow,
 } from '../support/mesh/blob-files.ts'
-import { EtcdCluster, etcdVersion, needEtcd } from '../support/mesh/etcd.ts'
+import { useEtcd } from '../support/mesh/etcd.ts'
 import { MeshRegistries, type MeshRegistriesOptions } from '../support/mesh/mesh-registries.ts'
 
-needEtcd()
-
-let etcd: EtcdCluster
+const etcd = useEtcd()
 let meshes = 0
-
-beforeAll(async () => {
-  if (etcdVersion === undefined) return
-  etcd = await EtcdCluster.start()
-})
-afterAll(async () => {
-  await etcd?.stop()
-})
 
 async function ownMesh(options: MeshRegistriesOptions = {}): Promise<MeshRegistries> {
   meshes += 1
-  const log = { endpoints: etcd.endpoints, cluster: `proofs-${meshes}` }
+  const log = { endpoints: etcd().endpoints, cluster: `proofs-${meshes}` }
   const own = await MeshRegistries.start(log, 3, { inlineLimit: 1_024, ...options })
   onTestFinished(() => own.stop())
   return own

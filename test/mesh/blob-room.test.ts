@@ -3,30 +3,20 @@
  * when none has room a client hears of it.
  */
 import { randomBytes } from 'node:crypto'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { digestOf } from '../../src/registry/hasher.ts'
 import { until } from '../support/in-process.ts'
 import { clientOf, holders, pull } from '../support/mesh/blob-files.ts'
-import { EtcdCluster, etcdVersion, needEtcd } from '../support/mesh/etcd.ts'
+import { useEtcd } from '../support/mesh/etcd.ts'
 import { MeshRegistries } from '../support/mesh/mesh-registries.ts'
 
-needEtcd()
-
-let etcd: EtcdCluster
+const etcd = useEtcd()
 let meshes = 0
-
-beforeAll(async () => {
-  if (etcdVersion === undefined) return
-  etcd = await EtcdCluster.start()
-})
-afterAll(async () => {
-  await etcd?.stop()
-})
 
 /** Three nodes; these members are to keep more free than any disk has. */
 async function withFull(...full: number[]): Promise<MeshRegistries> {
   meshes += 1
-  const log = { endpoints: etcd.endpoints, cluster: `room-${meshes}` }
+  const log = { endpoints: etcd().endpoints, cluster: `room-${meshes}` }
   const own = await MeshRegistries.start(log, 3, {
     inlineLimit: 1_024,
     engines: ['uws', 'node'],

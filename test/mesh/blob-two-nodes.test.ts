@@ -3,31 +3,21 @@
  * first one has when it is back.
  */
 import { randomBytes } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { digestOf } from '../../src/registry/hasher.ts'
 import { mediaTypes } from '../../src/registry/media-type.ts'
 import { until } from '../support/in-process.ts'
 import { clientOf, hasFile, holders, pull } from '../support/mesh/blob-files.ts'
-import { EtcdCluster, etcdVersion, needEtcd } from '../support/mesh/etcd.ts'
+import { useEtcd } from '../support/mesh/etcd.ts'
 import { MeshRegistries, type MeshRegistriesOptions } from '../support/mesh/mesh-registries.ts'
 import { imageManifest } from '../support/registry-client.ts'
 
-needEtcd()
-
-let etcd: EtcdCluster
+const etcd = useEtcd()
 let meshes = 0
-
-beforeAll(async () => {
-  if (etcdVersion === undefined) return
-  etcd = await EtcdCluster.start()
-})
-afterAll(async () => {
-  await etcd?.stop()
-})
 
 async function twoNodes(pushes: MeshRegistriesOptions['pushes']): Promise<MeshRegistries> {
   meshes += 1
-  const log = { endpoints: etcd.endpoints, cluster: `two-${meshes}` }
+  const log = { endpoints: etcd().endpoints, cluster: `two-${meshes}` }
   const own = await MeshRegistries.start(log, 2, { inlineLimit: 1_024, pushes: { ...pushes } })
   onTestFinished(() => own.stop())
   return own

@@ -3,15 +3,23 @@
  * taken it serves it to the next.
  */
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { expect, onTestFinished, test } from 'vitest'
 import type { BlobSource } from '../../src/blobs/port.ts'
 import { AskPeers, type PeerAnswer } from '../../src/mesh/blobs/ask.ts'
-import { parseBytesQuery, parseElsewhere } from '../../src/mesh/blobs/protocol.ts'
+import {
+  blobPaths,
+  elsewhereHeader,
+  parseBytesQuery,
+  parseElsewhere,
+} from '../../src/mesh/blobs/protocol.ts'
 import { ReceivedFiles } from '../../src/mesh/blobs/push/receive.ts'
 import { blobRoutes, type LocalCopies } from '../../src/mesh/blobs/serve.ts'
 import type { Authority } from '../../src/mesh/identity/authority.ts'
+import type { PeerRoute } from '../../src/mesh/peers/listener.ts'
 import { systemTime } from '../../src/metadata/log/etcd/time.ts'
 import { digestOf } from '../../src/registry/hasher.ts'
+import { until } from '../support/in-process.ts'
 import { authorityOf, clientOf, credentialsOf, listen } from '../support/mesh/peer-nodes.ts'
 
 const bytes = randomBytes(50_000)
@@ -130,6 +138,32 @@ test('the owner sends it when the other one has dropped it, or took only a part'
     const answer = await (await as(30 + turn)).open(owner, digest, 0, true)
     expect([answer.sender, (await readAll(answer)).equals(bytes)]).toEqual([owner, true])
   }
+})
+
+test('who names another member and sends bytes all the same is not listened to', async () => {
+  const authority = await authorityOf()
+  const seen = { asked: 0, cut: 0 }
+  const route: PeerRoute = {
+    method: 'GET',
+    async answer({ response }) {
+      seen.asked += 1
+      const cut = once(response, 'close').then(() => {
+        seen.cut += 1
+      })
+      response.writeHead(200, { 'Content-Length': 1e12, [elsewhereHeader]: taker })
+      response.write(bytes)
+      await cut
+    },
+  }
+  const credentials = await credentialsOf(authority, owner)
+  const { port } = await listen({ credentials, routes: new Map([[blobPaths.bytes, route]]) })
+  const own = await credentialsOf(authority, next)
+  const client = () => clientOf(own, { member: owner, port })
+  const asked = new AskPeers({ peers: { client }, time: systemTime })
+  await expect(asked.open(owner, digest, 0, true)).rejects.toMatchObject({ problem: 'message' })
+  // Nothing reads on, and the member that it has named is not asked.
+  await until(() => seen.cut === 1)
+  expect(seen.asked).toBe(1)
 })
 
 test('what is said is understood to the last byte', () => {

@@ -3,11 +3,13 @@
  * store. Nothing of it is there before its digest is right and it is on the disk.
  */
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { algorithmOf, type Digest, encodedOf } from '../../registry/digest.ts'
 import { createHasher } from '../../registry/hasher.ts'
+import { disk } from '../../runtime/disk.ts'
 import { blobPath, blobPaths, uploadPath } from './layout.ts'
+import { moveInto } from './worker/upload-file.ts'
 
 /**
  * `read` gives the bytes in order, each good inside the call alone. Durable with its name when it resolves. Rejects with
@@ -22,9 +24,7 @@ export async function writeFetched(
   const paths = blobPaths(storagePath)
   const target = blobPath(paths, digest)
   const part = uploadPath(paths, `fetched-${encodedOf(digest)}`)
-  for (const folder of [dirname(part), dirname(target)]) {
-    await mkdir(folder, { recursive: true, mode: 0o750 })
-  }
+  await disk.makeFolder(dirname(part))
   const file = openSync(part, 'w', 0o640)
   try {
     const hasher = createHasher(algorithmOf(digest))
@@ -42,13 +42,8 @@ export async function writeFetched(
     } finally {
       closeSync(file)
     }
-    await rename(part, target)
-    const folder = openSync(dirname(target), 'r')
-    try {
-      fsyncSync(folder)
-    } finally {
-      closeSync(folder)
-    }
+    await moveInto(part, target)
+    await disk.flushFolder(dirname(target))
   } finally {
     await rm(part, { force: true })
   }

@@ -175,6 +175,10 @@ export class AskPeers {
     const first = await this.#parts.peers.client(member).get(path)
     const other = parseElsewhere(first.headers[elsewhereHeader])
     if (other === undefined) return this.#filling(member, first, from)
+    if (first.headers['content-length'] !== '0') {
+      first.destroy()
+      throw new MeshError('message', 'the peer names another member and sends bytes')
+    }
     first.resume()
     return this.#bytes(other, query, from).catch(() => this.#bytes(member, query, from))
   }

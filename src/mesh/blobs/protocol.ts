@@ -64,7 +64,8 @@ const Whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 
 const Pin = v.strictObject({ member: Whole, boot: Whole, pin: Whole })
 
-const DigestText: v.GenericSchema<unknown, Digest> = v.pipe(
+/** A digest in a message. */
+export const DigestText: v.GenericSchema<unknown, Digest> = v.pipe(
   v.string(),
   v.maxLength(200),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {

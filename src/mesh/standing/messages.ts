@@ -7,7 +7,8 @@
  *   POST …/copies/only      how many copies are here that no other member has, by a look at their disks now
  */
 import * as v from 'valibot'
-import { type Digest, parseDigest } from '../../registry/digest.ts'
+import type { Digest } from '../../registry/digest.ts'
+import { DigestText } from '../blobs/protocol.ts'
 
 export const standingPaths = {
   standing: '/internal/v1/copies/standing',
@@ -48,16 +49,7 @@ export const StandingAnswer = v.strictObject({
 export type StandingAnswer = v.InferOutput<typeof StandingAnswer>
 
 export const OneQuestion: v.GenericSchema<unknown, { readonly digest: Digest }> = v.strictObject({
-  digest: v.pipe(
-    v.string(),
-    v.maxLength(200),
-    v.rawTransform(({ dataset, addIssue, NEVER }) => {
-      const parsed = parseDigest(dataset.value)
-      if (parsed.ok) return parsed.value
-      addIssue({ message: 'no digest' })
-      return NEVER
-    }),
-  ),
+  digest: DigestText,
 })
 
 export const OneAnswer = v.strictObject({

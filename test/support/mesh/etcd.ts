@@ -10,7 +10,7 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { beforeEach, type TestContext } from 'vitest'
+import { afterAll, beforeAll, beforeEach, type TestContext } from 'vitest'
 import { EtcdLog, type EtcdLogOptions } from '../../../src/metadata/log/etcd/log.ts'
 import { skipLoudly } from '../../clients/support/tools.ts'
 
@@ -33,6 +33,17 @@ export function needEtcd(): void {
     if (etcdVersion !== undefined) return
     skipLoudly(context, `${PROGRAM} is not installed (apt-get install etcd-server)`)
   })
+}
+
+/** One cluster for all tests of the file, which are skipped without etcd. */
+export function useEtcd(): () => EtcdCluster {
+  needEtcd()
+  let etcd: EtcdCluster | undefined
+  beforeAll(async () => {
+    if (etcdVersion !== undefined) etcd = await EtcdCluster.start()
+  })
+  afterAll(() => etcd?.stop())
+  return () => etcd!
 }
 
 export interface EtcdClusterOptions {

@@ -212,7 +212,7 @@ async function hashPrefix(
 }
 
 /** Renames, making the folder (and its name durable) when this is its first blob. */
-async function moveInto(path: string, target: string): Promise<void> {
+export async function moveInto(path: string, target: string): Promise<void> {
   try {
     await disk.rename(path, target)
   } catch (error) {
