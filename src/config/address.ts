@@ -57,3 +57,9 @@ function parseHost(text: string): Result<string, string> {
   if (DIGITS_AND_DOTS.test(text)) return fail('expected four numbers from 0 to 255 before the port')
   return HOST_NAME.test(text) ? ok(text) : fail(`expected an address such as ${FORMS}`)
 }
+
+/** Scheme (http or https), host and port as browsers send them: no path, no user, nothing behind. */
+export function isOrigin(text: string): boolean {
+  if (text.includes('*') || text.length > 300) return false
+  return /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text
+}

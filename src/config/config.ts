@@ -29,7 +29,8 @@ export type {
   RetentionPolicy,
   TagRule,
 } from './sections/cleanup.ts'
-export type { MeshConfig, MeshLogConfig } from './sections/mesh.ts'
+export type { MeshConfig } from './sections/mesh.ts'
+export type { MeshLogConfig } from './sections/mesh-log.ts'
 export type {
   MirrorConfig,
   MirrorCredential,

@@ -23,7 +23,7 @@ import type { Storage } from '../storage/open.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
 import type { AccessControl } from './access.ts'
 import type { Audit } from './audit.ts'
-import type { MeshNode } from './open-stores.ts'
+import type { OpenedMesh } from './open-stores.ts'
 import type { OpenedSignatures } from './signatures.ts'
 import type { UseCases } from './use-cases.ts'
 
@@ -50,7 +50,7 @@ export interface HttpParts {
   readonly makeMetrics: (engine: HttpEngine) => Metrics | undefined
   readonly logger: Logger
   /** Undefined: the registry is alone. */
-  readonly mesh: Pick<MeshNode, 'member' | 'peers' | 'gate'> | undefined
+  readonly mesh: Pick<OpenedMesh, 'member' | 'peers' | 'gate' | 'redirects'> | undefined
   /** Everything that is opened here is closed with it. */
   readonly life: LifeCycle
 }
@@ -105,7 +105,7 @@ export function makeHandlers(
       ),
       witness: attest?.attestor,
     }),
-    blobs: new BlobHandlers(metadata, answers, blobs, deletes, headPromise),
+    blobs: new BlobHandlers(metadata, answers, blobs, deletes, headPromise, parts.mesh?.redirects),
     uploads: new UploadHandlers(uploads, mounts, room, access?.sourceRights ?? (() => allSources)),
     discovery: new DiscoveryHandlers(discovery, access?.maySee),
     service,

@@ -12,6 +12,7 @@ import { readTls } from '../http/engine/tls-files.ts'
 import { freshly } from '../http/freshness.ts'
 import { MirrorFront } from '../http/handlers/mirrored.ts'
 import { PreparedAnswers } from '../http/prepared-answers.ts'
+import { takingLinks } from '../http/redirected.ts'
 import { RequestLog } from '../http/request-log.ts'
 import { engineRefusal, respondError } from '../http/respond-error.ts'
 import { RegistryError } from '../registry/errors.ts'
@@ -39,7 +40,10 @@ export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEn
   const onDenied = (request: HttpRequest) => audit?.refused(request, { reason: 'mirror' })
   const front = mirrors === undefined ? undefined : new MirrorFront(mirrors, handlers, onDenied)
   if (front !== undefined) answers.inspector = (path, prepared) => front.inspect(path, prepared)
-  const dispatch = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
+  const dispatcher = createDispatcher(handlers, answers, { gate: access?.gate, mirrors: front })
+  const redirects = mesh?.redirects
+  const dispatch =
+    redirects === undefined ? dispatcher : takingLinks(dispatcher, handlers.blobs, redirects)
   const { metadata } = storage
   const gated = metadata.isShared ? freshly(dispatch, metadata, mesh?.gate?.stale) : dispatch
   const options = engineOptions(config, parts, browsers, late, browsers.before(gated))
@@ -66,7 +70,7 @@ export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEn
 
 function engineOptions(
   config: Config,
-  { limits, audit, logger, served }: HttpParts,
+  { limits, audit, logger, served, mesh }: HttpParts,
   browsers: Browsers,
   late: Late,
   dispatch: EngineOptions['handler'],
@@ -74,7 +78,8 @@ function engineOptions(
   const requestLog = config.log.access
     ? new RequestLog(logger.accessLog, config.log.accessSample)
     : undefined
-  const needsAddress = requestLog !== undefined || limits !== undefined
+  const isRedirecting = mesh?.redirects?.isOn === true
+  const needsAddress = requestLog !== undefined || limits !== undefined || isRedirecting
   const proxies = new Networks(config.trustedProxies)
   const balancers = new Networks(config.server.proxyProtocol)
   return {

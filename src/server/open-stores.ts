@@ -3,6 +3,7 @@
  */
 import { mkdirSync, statfsSync } from 'node:fs'
 import type { Config } from '../config/config.ts'
+import type { Redirects } from '../http/redirected.ts'
 import type { MeshBlobs } from '../mesh/blobs/mesh-blobs.ts'
 import { SharedWork } from '../mesh/shared-work.ts'
 import type { CopyCare } from '../mesh/standing/care.ts'
@@ -47,10 +48,15 @@ export function makeReconciliation(
   })
 }
 
+export interface OpenedMesh extends MeshNode {
+  /** Sends clients to a node that has what they pull. Undefined where a test has made the node. */
+  readonly redirects?: Redirects
+}
+
 export interface Stores {
   readonly storage: Storage
   /** Undefined: one node alone. */
-  readonly mesh: MeshNode | undefined
+  readonly mesh: OpenedMesh | undefined
   /** The node itself; undefined where a test has made it. */
   readonly run: MeshRun | undefined
   /** What its nodes share beside rows. */
@@ -76,7 +82,7 @@ export async function openStores(
   const run = config.mesh && (await makeRun(config, config.mesh, logger, signal))
   // Closed after the store, whose last words are for the log.
   if (run !== undefined) life.opened('mesh', run, (one) => one.close())
-  let node = mesh
+  let node: OpenedMesh | undefined = mesh
   let work: SharedWork | undefined
   let blobs: MeshBlobs | undefined
   const openMesh = async (): Promise<MeshOfStore> => {
@@ -101,7 +107,12 @@ export async function openStores(
   const opened = await openStorage(settings, life)
   if (run !== undefined) {
     life.opened('upkeep of the mesh', run, (one) => one.detach())
-    await run.attach(opened, blobs!.care!)
+    const care = blobs!.care!
+    await run.attach(opened, care)
+    const { startRedirects } = await import('./mesh/redirects.ts')
+    const { member, peers } = node!
+    const parts = { member, peers, care, metadata: opened.metadata, seals: run.seals }
+    node = { ...node!, redirects: await startRedirects(config, parts, life) }
   }
   return { storage: opened, mesh: node, run, work, care: (blobs as MeshBlobs | undefined)?.care }
 }

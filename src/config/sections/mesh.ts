@@ -3,9 +3,16 @@
  */
 
 import { ok } from '../../registry/result.ts'
-import { formatAddress, isLoopback, type ListenAddress, parseAddress } from '../address.ts'
+import {
+  formatAddress,
+  isLoopback,
+  isOrigin,
+  type ListenAddress,
+  parseAddress,
+} from '../address.ts'
 import { type Contradiction, setting, type ValuesOf } from '../setting.ts'
 import * as type from '../values.ts'
+import { isPeerAddress, MESH_LOG_SETTINGS, type MeshLogConfig, meshLogPart } from './mesh-log.ts'
 
 const since = '1.0.0'
 
@@ -16,7 +23,6 @@ const peer = type.textThat(
   (text) => isPeerAddress(text.startsWith(dnsWord) ? text.slice(dnsWord.length) : text),
   'expected "host:port" of a node, or "dns:name:port" for all addresses of a name',
 )
-const endpoint = type.textThat(isPeerAddress, 'expected "host:port" of a member of etcd')
 const advertised = type.refine(type.text(), (text) =>
   text === '' || isPeerAddress(text)
     ? undefined
@@ -42,12 +48,6 @@ const share: type.ValueType<Share> = {
     const message = 'expected a size, or a share of the disk from 0% to 100%'
     return { ok: false, error: [{ path: [], message }] }
   },
-}
-
-/** Host and port, both of them. */
-function isPeerAddress(text: string): boolean {
-  const parsed = parseAddress(text)
-  return parsed.ok && parsed.value.host !== '' && parsed.value.port > 0
 }
 
 export const MESH_SETTINGS = {
@@ -114,6 +114,22 @@ export const MESH_SETTINGS = {
     doc: 'Where the other nodes reach this one, as `host:port`. Empty: its entry in `mesh.peers`, else `mesh.bind`, else the first address of this machine.',
     since,
   }),
+  'mesh.advertise_url': setting({
+    type: type.refine(type.text(), (text) =>
+      text === '' || isOrigin(text)
+        ? undefined
+        : 'expected the URL of this node for clients, such as "https://registry-1.example.com", in lower case, without a path',
+    ),
+    default: '',
+    doc: 'Where clients of the other nodes reach this one, for `mesh.redirect` of those: http or https, name and port, no path. Empty: no client is sent here.',
+    since,
+  }),
+  'mesh.redirect': setting({
+    type: type.list('list of networks', type.network()),
+    default: [],
+    doc: 'Clients of these addresses and networks that pull a blob of 1 MiB or more from this node, of which it has no copy, are sent to a node that has one (307), where that has `mesh.advertise_url`. Empty: this node fetches it, and sends it.',
+    since,
+  }),
   'mesh.zone': setting({
     type: type.text(),
     default: '',
@@ -170,75 +186,8 @@ export const MESH_SETTINGS = {
     doc: 'Blobs up to this size are rows, and so on every node. Replaces `storage.inline_limit`.',
     since,
   }),
-  'mesh.log.endpoints': setting({
-    type: type.list('list of addresses', endpoint),
-    default: [],
-    doc: 'Members of an etcd 3.4 to 3.7 that runs already, as `host:port`. Empty: the nodes run one themselves.',
-    since,
-  }),
-  'mesh.log.binary': setting({
-    type: type.path(),
-    default: '',
-    doc: 'Program of etcd. Empty: `etcd` on the `PATH`.',
-    since,
-  }),
-  'mesh.log.data_dir': setting({
-    type: type.path(),
-    default: '',
-    doc: 'Folder for the etcd that this node runs, such as one on a fast disk of its own. Empty: below `storage.path`. Move it with the node, or let the node join again.',
-    since,
-  }),
-  'mesh.log.keep': setting({
-    type: type.size('1MiB', '256MiB'),
-    default: '64MiB',
-    doc: 'Entries that etcd keeps although all nodes have them. For a node that is away it keeps up to four times as much; one that lacks more takes the tail of the log from a peer.',
-    since,
-  }),
-  'mesh.log.tail': setting({
-    type: type.size('128MiB', '1TiB'),
-    default: '4GiB',
-    doc: 'Entries that this node keeps on its own disk, for peers that the log in etcd leaves behind. A node that lacks more takes the whole view of a peer.',
-    since,
-  }),
-  'mesh.log.compact': setting({
-    type: type.boolean(),
-    default: true,
-    doc: 'Let etcd forget entries that are not needed. `false` is for `mesh.log.endpoints` that others share: it is then compacted by its own rules.',
-    since,
-  }),
-  'mesh.log.tls.ca': setting({
-    type: type.path(),
-    default: '',
-    doc: 'PEM file with the authority of `mesh.log.endpoints`. Empty: no TLS to them.',
-    since,
-  }),
-  'mesh.log.tls.cert': setting({
-    type: type.path(),
-    default: '',
-    doc: 'PEM file with the certificate that this node shows to them. Needs `mesh.log.tls.key`.',
-    since,
-  }),
-  'mesh.log.tls.key': setting({
-    type: type.path(),
-    default: '',
-    doc: 'PEM file with its private key. Needs `mesh.log.tls.cert`.',
-    since,
-  }),
+  ...MESH_LOG_SETTINGS,
 } as const
-
-export interface MeshLogConfig {
-  /** Empty: the nodes run etcd themselves. */
-  readonly endpoints: readonly string[]
-  /** Absolute, or empty. */
-  readonly binary: string
-  /** Absolute, or empty. */
-  readonly dataDir: string
-  readonly keepBytes: number
-  readonly tailBytes: number
-  readonly compact: boolean
-  /** Files; empty: none. */
-  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string }
-}
 
 export interface MeshConfig {
   readonly bind: ListenAddress
@@ -254,6 +203,10 @@ export interface MeshConfig {
   readonly name: string
   /** `host:port`, or empty. */
   readonly advertise: string
+  /** An origin, or empty. */
+  readonly advertiseUrl: string
+  /** Networks of clients. */
+  readonly redirect: readonly string[]
   readonly zone: string
   /** TiB; 0: of the disk. */
   readonly weight: number
@@ -288,6 +241,8 @@ export function meshPart(values: MeshValues): MeshPart {
     secretFile: values['mesh.secret_file'],
     name: values['mesh.name'],
     advertise: values['mesh.advertise'],
+    advertiseUrl: values['mesh.advertise_url'],
+    redirect: values['mesh.redirect'],
     zone: values['mesh.zone'],
     weight: values['mesh.weight'],
     reads: values['mesh.reads'],
@@ -296,19 +251,7 @@ export function meshPart(values: MeshValues): MeshPart {
     rebalanceAfterMs: values['mesh.rebalance_after'],
     rebalanceRate: values['mesh.rebalance_rate'],
     cacheMax: values['mesh.cache_max'],
-    log: {
-      endpoints: values['mesh.log.endpoints'],
-      binary: values['mesh.log.binary'],
-      dataDir: values['mesh.log.data_dir'],
-      keepBytes: values['mesh.log.keep'],
-      tailBytes: values['mesh.log.tail'],
-      compact: values['mesh.log.compact'],
-      tls: {
-        ca: values['mesh.log.tls.ca'],
-        cert: values['mesh.log.tls.cert'],
-        key: values['mesh.log.tls.key'],
-      },
-    },
+    log: meshLogPart(values),
   }
   return { mesh: values['mesh.enabled'] ? mesh : undefined }
 }

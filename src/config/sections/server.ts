@@ -2,7 +2,7 @@
  * @module Settings of the listeners and of what surrounds them: addresses, TLS, proxies, browsers,
  * limits of one client, threads, log, metrics. And the parts of the configuration that they make.
  */
-import { isLoopback, type ListenAddress } from '../address.ts'
+import { isLoopback, isOrigin, type ListenAddress } from '../address.ts'
 import { type Contradiction, type Fields, fieldsOf, setting, type ValuesOf } from '../setting.ts'
 import * as type from '../values.ts'
 import { type AccessValues, hasAccessControl } from './access.ts'
@@ -13,20 +13,13 @@ const since = '1.0.0'
 const anyOrigin = '*'
 
 const origin = type.textThat(
-  isOrigin,
+  (text) => text === anyOrigin || isOrigin(text),
   'expected an origin such as "https://ui.example.com" or "http://localhost:8080", in lower case, without a path; or "*" alone',
 )
 const hostName = type.textThat(
   isHostName,
   'expected a name such as "registry.example.com" or "*.example.com"',
 )
-
-/** Scheme, host and port as browsers send them. */
-function isOrigin(text: string): boolean {
-  if (text === anyOrigin) return true
-  if (text.includes('*')) return false
-  return /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text
-}
 
 /** A host name without a port in lower case, perhaps with `*` for its first label. */
 function isHostName(text: string): boolean {

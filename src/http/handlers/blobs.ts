@@ -19,6 +19,7 @@ import { BytesSource } from '../engine/bytes-source.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine/port.ts'
 import { MultipartSource, multipartType, SpanSource } from '../multipart.ts'
 import { keptBodyBytesMax, type PreparedAnswers, type PreparedBlob } from '../prepared-answers.ts'
+import { type Redirects, redirect } from '../redirected.ts'
 import { type HeaderList, respondEmpty, sandboxHeader, versionHeader } from '../respond.ts'
 
 export interface BlobRoute {
@@ -41,14 +42,18 @@ export class BlobHandlers {
   readonly #blobs: BlobReader
   readonly #deletes: Deletes
   readonly #headPromise: HeadPromise
+  readonly #redirects: Redirects | undefined
 
+  /** `redirects`: undefined where each client gets all bytes here. */
   constructor(
     metadata: MetadataReader,
     answers: PreparedAnswers,
     blobs: BlobReader,
     deletes: Deletes,
     headPromise: HeadPromise,
+    redirects?: Redirects,
   ) {
+    this.#redirects = redirects
     this.#headPromise = headPromise
     this.#metadata = metadata
     this.#answers = answers
@@ -146,6 +151,8 @@ export class BlobHandlers {
   ): void | Promise<void> {
     const { digest, row, bytes } = prepared
     if (bytes !== undefined) return sendBytes(prepared, bytes, response, spans)
+    const redirects = this.#redirects
+    if (redirects !== undefined && redirect(redirects, prepared, request, response)) return
     const opened = this.#blobs.open(digest, row, spans === undefined)
     if (opened instanceof Promise) {
       return opened.then((blob) => this.#sendOpened(prepared, blob, request, response, spans))

@@ -20,7 +20,7 @@ import { enterMesh } from './enter.ts'
 import { etcdEndpoint, etcdFolder, hadMember, makeEtcdRole, readTlsFiles } from './etcd.ts'
 import { accountOf } from './faults.ts'
 import { Gate } from './gate.ts'
-import { type OwnKeys, ownKeys } from './identity.ts'
+import { type OwnKeys, ownKeys, sealsOf } from './identity.ts'
 import { Leaving } from './leaving.ts'
 import { Listening } from './listening.ts'
 import { type OverviewParts, votersAmong } from './overview.ts'
@@ -154,6 +154,11 @@ export class MeshRun {
     this.#upkeep = upkeep
     await upkeep.start()
     this.#role?.follow()
+  }
+
+  /** Opens the rows of secrets. From `open` on. */
+  get seals() {
+    return sealsOf(this.#keys!.secrets, this.#identity!.cluster)
   }
 
   /** Name of the mesh; undefined: it was not found yet. */

@@ -178,8 +178,11 @@ export interface Overview {
 }
 
 /** Throws what it says instead. */
-export async function overview(node: MeshProcess): Promise<Overview> {
-  const answer = await node.client.get('/admin/mesh')
+export async function overview(
+  node: MeshProcess,
+  headers: Record<string, string> = {},
+): Promise<Overview> {
+  const answer = await node.client.get('/admin/mesh', headers)
   expectStatus(answer, 200, 'the overview of the mesh')
   return answer.json as Overview
 }
@@ -190,10 +193,13 @@ export async function poll(holds: () => boolean | Promise<boolean>): Promise<voi
 }
 
 /** Resolves when all that have not left vote in etcd, serve, and reach each other. */
-export async function haveRoles(all: readonly MeshProcess[]): Promise<void> {
+export async function haveRoles(
+  all: readonly MeshProcess[],
+  headers: Record<string, string> = {},
+): Promise<void> {
   for (const node of all) {
     await poll(async () => {
-      const { members } = await overview(node)
+      const { members } = await overview(node, headers)
       const there = members.filter(({ state }) => state !== 'left')
       return there.every((it) => it.state === 'active' && it.voter && it.serving && it.reached)
     })

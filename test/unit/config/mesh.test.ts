@@ -17,6 +17,8 @@ describe('a node of a mesh', () => {
       secretFile: '',
       name: '',
       advertise: '',
+      advertiseUrl: '',
+      redirect: [],
       zone: '',
       weight: 0,
       reads: 'strict',
@@ -115,6 +117,21 @@ describe('a node of a mesh', () => {
     ]),
     ['mesh: { name: "a b" }', 'mesh.name: expected at most 64 letters'],
     ['mesh: { advertise: "10.0.0.1" }', 'mesh.advertise: expected "host:port"'],
+    ...[
+      'registry-1.example.com',
+      'https://registry-1.example.com/',
+      'https://registry-1.example.com/base',
+      'https://user@registry-1.example.com',
+      'https://registry-1.example.com?x',
+      'https://Registry-1.example.com',
+      'ftp://registry-1.example.com',
+      'https://',
+    ].map((url): [string, string] => [
+      `mesh: { advertise_url: "${url}" }`,
+      'mesh.advertise_url: expected the URL of this node for clients',
+    ]),
+    ['mesh: { redirect: ["10.0.0.0/99"] }', 'mesh.redirect[0]: expected'],
+    ['mesh: { redirect: ["example.com"] }', 'mesh.redirect[0]: expected'],
   ])('%s is refused', async (text, what) => {
     const [line, ...more] = await problems(text)
     expect(more).toEqual([])
