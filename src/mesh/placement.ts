@@ -29,6 +29,11 @@ export function groupOf(digest: Digest): number {
   return Number.parseInt(encodedOf(digest).slice(0, 3), 16)
 }
 
+/** The group of a blob that has a row. */
+export function groupOfRow(digest: Digest, { group }: { readonly group?: number }): number {
+  return group ?? groupOf(digest)
+}
+
 /**
  * Numbers of the members that own a group, at most `count`, the first owner first. The best of each zone come
  * before the second of any. Depends on the set of the members only, not on their order.

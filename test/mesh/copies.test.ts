@@ -7,7 +7,7 @@ import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { standingPaths } from '../../src/mesh/standing/messages.ts'
 import { until } from '../support/in-process.ts'
-import { clientOf, hasFile, holders, pathOf, pull } from '../support/mesh/blob-files.ts'
+import { clientOf, hasFile, holders, pathOf, pull, stranger } from '../support/mesh/blob-files.ts'
 import { EtcdCluster, etcdVersion, needEtcd } from '../support/mesh/etcd.ts'
 import { MeshRegistries } from '../support/mesh/mesh-registries.ts'
 
@@ -127,6 +127,68 @@ test('what another node has alone is what no other disk has now', async () => {
   expect(JSON.parse(await only())).toEqual({ blobs: 1, bytes: 30_000 })
 })
 
+interface Groups {
+  readonly groups: readonly {
+    readonly group: number
+    readonly owners: readonly number[]
+    readonly rows?: { readonly blobs: number; readonly bytes: number }
+    readonly copies: { readonly blobs: number; readonly bytes: number }
+    readonly lacking: { readonly blobs: number; readonly bytes: number }
+  }[]
+  readonly counted: readonly number[]
+  readonly unknown: readonly number[]
+  readonly next?: string
+}
+
+async function allPages(): Promise<Groups[]> {
+  const pages: Groups[] = []
+  let after: string | undefined
+  do {
+    pages.push(await groupsAt(1, `?limit=1000${after === undefined ? '' : `&after=${after}`}`))
+    after = pages.at(-1)!.next
+  } while (after !== undefined)
+  return pages
+}
+
+async function groupsAt(at: number, query: string): Promise<Groups> {
+  const answer = await clientOf(mesh, at).get(`/admin/mesh/groups${query}`)
+  expect(answer.status).toBe(200)
+  return answer.json as Groups
+}
+
+test('placement groups say who owns them, and what of them is there, page by page', async () => {
+  const layer = randomBytes(70_000)
+  const { digest } = await clientOf(mesh, 0).pushBlob('team/groups', layer)
+  // A copy for pulls alone is none that counts.
+  const third = await stranger(mesh, digest)
+  expect((await pull(mesh, third, 'team/groups', digest)).body.equals(layer)).toBe(true)
+  await until(() => hasFile(mesh.registries[third]!, digest))
+  await clientOf(mesh, 0).request('POST', '/admin/mesh/repair')
+  let pages: Groups[] = []
+  await until(async () => {
+    pages = await allPages()
+    const all = pages.flatMap(({ groups }) => groups)
+    const sum = (of: (group: Groups['groups'][number]) => number | undefined) =>
+      all.reduce((so, it) => so + (of(it) ?? 0), 0)
+    const [rows, copies] = [sum((it) => it.rows?.blobs), sum((it) => it.copies.blobs)]
+    const bytes = [sum((it) => it.rows?.bytes), sum((it) => it.copies.bytes)]
+    const isAll = rows > 0 && copies === 2 * rows && bytes[1] === 2 * bytes[0]!
+    return isAll && sum((it) => it.lacking.blobs) === 0 && pages[0]!.unknown.length === 0
+  })
+  expect(pages.map(({ groups }) => groups.length)).toEqual([1000, 1000, 1000, 1000, 96])
+  expect(pages.flatMap(({ groups }) => groups.map((it) => it.group))).toEqual(
+    Array.from({ length: 4_096 }, (_, at) => at),
+  )
+  expect(pages[0]).toMatchObject({ counted: [1, 2, 3], unknown: [] })
+  for (const { owners } of pages.flatMap(({ groups }) => groups)) {
+    expect([new Set(owners).size, owners.every((it) => it >= 1 && it <= 3)]).toEqual([2, true])
+  }
+  expect((await groupsAt(1, '?after=4095')).groups).toEqual([])
+  for (const query of ['?limit=0', '?limit=1001', '?after=-1', '?after=99999', '?more=1']) {
+    expect((await clientOf(mesh, 0).get(`/admin/mesh/groups${query}`)).status, query).toBe(400)
+  }
+})
+
 test('questions that are not understood to the last byte are refused', async () => {
   const client = mesh.peers(1).client(2)
   onTestFinished(() => expect(mesh.peerFaults).toEqual([]))
@@ -136,6 +198,10 @@ test('questions that are not understood to the last byte are refused', async () 
     [standingPaths.one, '{}'],
     [standingPaths.one, '{"digest":"sha256:x"}'],
     [standingPaths.only, '[]'],
+    [standingPaths.groups, '{"from":0}'],
+    [standingPaths.groups, '{"from":4096,"count":1}'],
+    [standingPaths.groups, '{"from":0,"count":1001}'],
+    [standingPaths.groups, '{"from":0,"count":0}'],
     [standingPaths.only, `{${' '.repeat(5_000)}}`],
   ] as const) {
     const asked = client.open('POST', path)

@@ -116,7 +116,7 @@ export function adminEndpoints(): readonly Endpoint[] {
     ...syncEndpoints({ syncs: undefined, clock: nothing }),
     ...syncPlanEndpoints({ jobs: nothing, plans: nothing, apply: nothing }),
     ...meshEndpoints({ overview: nothing, setState: nothing, onlyAt: nothing, leave: nothing }),
-    ...copyEndpoints({ copiesOf: nothing, repair: nothing }),
+    ...copyEndpoints({ copiesOf: nothing, groups: nothing, repair: nothing }),
     ...mirrorEndpoints({ mirrors: undefined, isTls: false, onWarmed: nothing }),
   ]
 }

@@ -5,7 +5,7 @@
 import type { Digest } from '../../registry/digest.ts'
 import type { Random } from '../../runtime/random.ts'
 import type { MeshMember } from '../peers/peers.ts'
-import { groupCount, groupOf, ownersOf } from '../placement.ts'
+import { groupCount, groupOfRow, ownersOf } from '../placement.ts'
 
 /** Copies that an acknowledged blob has, where there are as many members and no number was set. */
 const writeCopiesDefault = 2
@@ -94,8 +94,8 @@ export class Owners {
   }
 
   /** Owners of a blob that has a row. */
-  ofBlob(digest: Digest, { group }: { readonly group?: number }): readonly number[] {
-    return this.of(group ?? groupOf(digest))
+  ofBlob(digest: Digest, row: { readonly group?: number }): readonly number[] {
+    return this.of(groupOfRow(digest, row))
   }
 
   /**

@@ -9,6 +9,7 @@ import { inTurns } from '../../metadata/scan.ts'
 import type { BlobRow } from '../../metadata/schema.ts'
 import type { Digest } from '../../registry/digest.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { groupOfRow } from '../placement.ts'
 import { countCopies, mostInDangerFirst, type SizedBlob } from '../standing/census.ts'
 import { Standing } from '../standing/figures.ts'
 import type { AskPeers } from './ask.ts'
@@ -85,6 +86,11 @@ export class Repair {
     return this.#standing.figures
   }
 
+  /** The same of placement groups. */
+  groups(from: number, count: number): ReturnType<Standing['groups']> {
+    return this.#standing.groups(from, count)
+  }
+
   /** What was fetched since the start. */
   get fetchedBytes(): number {
     return this.#fetchedBytes
@@ -133,7 +139,7 @@ export class Repair {
       this.#wanted.delete(digest)
       const row = this.#parts.metadata.get('blobs', digest)
       if (row === undefined) continue
-      const lacking: SizedBlob[] = []
+      const lacking: GroupedBlob[] = []
       await this.#look(digest, row, lacking)
       for (const it of lacking) await this.#bring(it)
       if (this.#isStopped) return
@@ -147,12 +153,12 @@ export class Repair {
     const number = this.#begun
     const standing = this.#standing
     standing.begin()
-    const lacking: SizedBlob[] = []
+    const lacking: GroupedBlob[] = []
     let more = 0
     for await (const { key: digest, row } of inTurns(metadata, 'blobs', [])) {
       if (this.#mustEnd) return
       const kind = await this.#look(digest, row, lacking)
-      if (kind !== undefined) standing.count(kind, row.sizeBytes)
+      if (hasObject(row)) standing.count(kind, row.sizeBytes, groupOfRow(digest, row))
       if (lacking.length > lackingMax) more += lacking.splice(lackingMax).length
     }
     if (this.#mustEnd) return
@@ -180,7 +186,7 @@ export class Repair {
   async #look(
     digest: Digest,
     row: BlobRow,
-    lacking: SizedBlob[],
+    lacking: GroupedBlob[],
   ): Promise<'owned' | 'lacking' | 'kept' | 'cached' | undefined> {
     const { owners, inventory, ledger } = this.#parts
     if (!hasObject(row)) return undefined
@@ -192,12 +198,12 @@ export class Repair {
     else if (isHere) await ledger.turn(digest, 'owner')
     if (isHere) return isOwner ? 'owned' : 'kept'
     if (!isOwner) return undefined
-    lacking.push({ digest, size: row.sizeBytes })
+    lacking.push({ digest, size: row.sizeBytes, group: groupOfRow(digest, row) })
     return 'lacking'
   }
 
   /** How many came, some at once. */
-  async #bringAll(queue: readonly SizedBlob[]): Promise<number> {
+  async #bringAll(queue: readonly GroupedBlob[]): Promise<number> {
     let next = 0
     let came = 0
     const one = async (isFirst: boolean) => {
@@ -208,7 +214,7 @@ export class Repair {
         next += 1
         if (it === undefined || !(await this.#bring(it))) continue
         came += 1
-        this.#standing.move('lacking', 'owned', it.size)
+        this.#standing.move('lacking', 'owned', it.size, it.group)
       }
     }
     await Promise.all(Array.from({ length: fetchesMax }, (_, at) => one(at === 0)))
@@ -263,7 +269,8 @@ export class Repair {
         all += 1
         continue
       }
-      some.push({ digest, size: row.sizeBytes, others })
+      const group = groupOfRow(digest, row)
+      some.push({ digest, size: row.sizeBytes, group, others })
       if (some.length === digestsMax) await end()
     }
     await end()
@@ -288,7 +295,7 @@ export class Repair {
       if (this.#mustEnd) break
       if (!isProven) continue
       await ledger.turn(it.digest, 'cache')
-      this.#standing.move('kept', 'cached', it.size)
+      this.#standing.move('kept', 'cached', it.size, it.group)
       handed += 1
     }
     if (handed > 0) onHandedOver()
@@ -332,6 +339,10 @@ export class Repair {
   }
 }
 
-interface Handed extends SizedBlob {
+interface GroupedBlob extends SizedBlob {
+  readonly group: number
+}
+
+interface Handed extends GroupedBlob {
   readonly others: readonly number[]
 }

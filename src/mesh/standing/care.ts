@@ -17,10 +17,13 @@ import { MeshError } from '../identity/problem.ts'
 import type { PeerCall, PeerRoute } from '../peers/listener.ts'
 import { parseJson, readBody, respondJson } from '../peers/messages.ts'
 import type { MeshMember, Peers } from '../peers/peers.ts'
+import { groupCount } from '../placement.ts'
 import { countCopies, type SizedBlob } from './census.ts'
-import type { Amount, CopyFigures } from './figures.ts'
+import type { Amount, CopyFigures, GroupFigures } from './figures.ts'
 import {
   type CopyHere,
+  GroupsAnswer,
+  GroupsQuestion,
   Nothing,
   OneAnswer,
   OneQuestion,
@@ -39,9 +42,9 @@ export interface CareParts {
   readonly metadata: MetadataReader
   readonly inventory: Pick<BlobInventory, 'stat'>
   readonly ledger: Pick<CopyLedger, 'get'>
-  readonly owners: Pick<Owners, 'ofBlob'>
+  readonly owners: Pick<Owners, 'of' | 'ofBlob'>
   readonly ask: Pick<AskPeers, 'ask' | 'copies'>
-  readonly repair: Pick<Repair, 'figures' | 'fetchedBytes' | 'hurry' | 'walks'>
+  readonly repair: Pick<Repair, 'figures' | 'groups' | 'fetchedBytes' | 'hurry' | 'walks'>
   readonly traffic: Traffic
   readonly pins: () => number
   readonly setClosed: (isClosed: boolean) => void
@@ -56,6 +59,11 @@ export class CopyCare {
   constructor(parts: CareParts) {
     this.#parts = parts
     this.traffic = parts.traffic
+  }
+
+  /** Number of this node. */
+  get member(): number {
+    return this.#parts.member
   }
 
   /** All that have not left. */
@@ -87,6 +95,26 @@ export class CopyCare {
   async standingOf(member: number): Promise<StandingAnswer> {
     if (member === this.#parts.member) return { pins: this.pins, figures: this.figures ?? null }
     return this.#parts.ask.ask(member, standingPaths.standing, {}, StandingAnswer, shortMs)
+  }
+
+  /** Who is to have the blobs of a placement group. */
+  ownersOfGroup(group: number): readonly number[] {
+    return this.#parts.owners.of(group)
+  }
+
+  /** Figures of placement groups of any member; undefined: it does not know them yet, or does not say. */
+  async groupsOf(
+    member: number,
+    from: number,
+    count: number,
+  ): Promise<readonly GroupFigures[] | undefined> {
+    if (member === this.#parts.member) return this.#parts.repair.groups(from, count)
+    const question = { from, count }
+    const { ask } = this.#parts
+    const { groups } = await ask
+      .ask(member, standingPaths.groups, question, GroupsAnswer, shortMs)
+      .catch(() => ({ groups: null }))
+    return groups?.length === Math.min(count, groupCount - from) ? groups : undefined
   }
 
   /** Number of the last pass of this node that was made to its end, with all that it has found to do. */
@@ -184,6 +212,13 @@ export class CopyCare {
         route(async (call) => {
           const { digest } = parseJson(await this.#bodyOf(call), OneQuestion)
           return { copy: (await this.copyHere(digest)) ?? null }
+        }),
+      ],
+      [
+        standingPaths.groups,
+        route(async (call) => {
+          const { from, count } = parseJson(await this.#bodyOf(call), GroupsQuestion)
+          return { groups: this.#parts.repair.groups(from, count) ?? null }
         }),
       ],
       [

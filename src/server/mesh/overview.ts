@@ -1,7 +1,7 @@
 /**
  * @module What a node reports of its mesh: to the admin API, and to the metrics.
  */
-import { type CopiesOfBlob, copyEndpoints } from '../../admin/copy-endpoints.ts'
+import { type CopiesOfBlob, copyEndpoints, type GroupsOfMesh } from '../../admin/copy-endpoints.ts'
 import type { Endpoint } from '../../admin/endpoint.ts'
 import { type MeshOverview, type MeshSources, meshEndpoints } from '../../admin/mesh-endpoints.ts'
 import { hasObject } from '../../blobs/driver.ts'
@@ -11,10 +11,11 @@ import { levelOfRows } from '../../mesh/level-watch.ts'
 import { etcdPeerUrl } from '../../mesh/membership/own-address.ts'
 import { allMembers, leadOf, sessionOf } from '../../mesh/membership/roster.ts'
 import type { Peers } from '../../mesh/peers/peers.ts'
+import { groupCount } from '../../mesh/placement.ts'
 import type { ServingSet } from '../../mesh/serving.ts'
 
 import type { CopyCare } from '../../mesh/standing/care.ts'
-import type { CopyKind } from '../../mesh/standing/figures.ts'
+import type { Amount, CopyKind } from '../../mesh/standing/figures.ts'
 import { levelOfRun } from '../../metadata/apply/level.ts'
 
 import type { LogFault } from '../../metadata/lmdb/worker/messages.ts'
@@ -56,6 +57,7 @@ export function endpointsOfMesh(
   const copies = copyEndpoints(
     care && {
       copiesOf: (digest) => copiesOf(digest, storage.metadata, care),
+      groups: (from, count) => groupsOf(from, count, care),
       repair: () => care.repairAll(),
     },
   )
@@ -95,6 +97,38 @@ async function copiesOf(
     }),
   )
   return { digest, sizeBytes, isRow: false, copies }
+}
+
+/** Some placement groups, with what all nodes say of them. */
+async function groupsOf(from: number, count: number, care: CopyCare): Promise<GroupsOfMesh> {
+  const length = Math.max(0, Math.min(count, groupCount - from))
+  if (length === 0) return { groups: [], counted: [], unknown: [] }
+  const numbers = care.members.map(({ number }) => number)
+  const said = await Promise.all(numbers.map((member) => care.groupsOf(member, from, length)))
+  const isKnown = (at: number) => said[at] !== undefined
+  const own = said[numbers.indexOf(care.member)]
+  const groups = Array.from({ length }, (_, at) => {
+    const all = said.flatMap((figures) => figures?.[at] ?? [])
+    const rows = own?.[at]?.rows
+    return {
+      group: from + at,
+      owners: [...care.ownersOfGroup(from + at)],
+      ...(rows !== undefined && { rows }),
+      copies: all.reduce((sum, it) => sumOfTwo(sum, sumOfTwo(it.owned, it.kept)), nothing),
+      lacking: all.reduce((sum, it) => sumOfTwo(sum, it.lacking), nothing),
+    }
+  })
+  return {
+    groups,
+    counted: numbers.filter((_, at) => isKnown(at)),
+    unknown: numbers.filter((_, at) => !isKnown(at)),
+  }
+}
+
+const nothing: Amount = { blobs: 0, bytes: 0 }
+
+function sumOfTwo(one: Amount, other: Amount): Amount {
+  return { blobs: one.blobs + other.blobs, bytes: one.bytes + other.bytes }
 }
 
 /** Numbers of the members that have a vote, by the URLs of etcd's voters. */
