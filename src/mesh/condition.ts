@@ -34,6 +34,25 @@ export function conditionCheck(
   }
 }
 
+/**
+ * Of the etcd that a node runs: undefined: it runs none; `stopped`: it has no part in it now; `coming`: since the start
+ * it has not served, and had a part before. Until then the next node is not to be stopped: the log could lose its
+ * majority. Later it is no matter of this node alone: the others carry the log, and it is started again.
+ */
+export function etcdCheck(state: () => string | undefined): HealthCheck {
+  return {
+    name: 'etcd',
+    check: async () => {
+      const now = state()
+      if (now === undefined || now === 'stopped' || now === 'serving') return
+      if (now === 'coming') {
+        throw new HealthProblem('the etcd of this node does not serve yet', 'not-ready')
+      }
+      throw new HealthProblem('the etcd of this node does not serve; others may', 'told')
+    },
+  }
+}
+
 function requireRoom(room: RoomState): void {
   if (room === 'full') throw new HealthProblem(fullWords, 'degraded')
   if (room === 'short') {

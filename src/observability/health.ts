@@ -13,9 +13,9 @@ export interface HealthCheck {
 
 /**
  * What a problem means. `unhealthy`: neither well nor ready. `not-ready`: well, and to be sent nothing for now.
- * `degraded`: well and ready, and less than usual.
+ * `degraded`: well and ready, and less than usual. `told`: nothing that matters to clients.
  */
-export type Weight = 'degraded' | 'not-ready' | 'unhealthy'
+export type Weight = 'told' | 'degraded' | 'not-ready' | 'unhealthy'
 
 /** What is wrong with a part, in words that anybody may read. */
 export class HealthProblem extends Error {

@@ -42,6 +42,36 @@ function hasFile(node: MeshProcess, digest: string): Promise<boolean> {
   )
 }
 
+test('a node that is killed while it leaves goes on with it, unless it was taken back meanwhile', async () => {
+  const all = await startAll(3)
+  await haveRoles(all)
+  const [a, , c] = all as [MeshProcess, MeshProcess, MeshProcess]
+  const { digest } = await c.client.pushBlob('team/app', randomBytes(50_000))
+  const { member } = await overview(c)
+  const mark = join(c.storage, 'mesh', 'leaving')
+  const stateOfC = async () =>
+    (await overview(a)).members.find(({ number }) => number === member)!.state
+  const beginAndDie = async () => {
+    expect((await c.client.request('POST', '/admin/mesh/leave')).status).toBe(200)
+    await c.kill()
+    expect(await stateOfC()).toBe('draining')
+    expect((await stat(mark)).isFile()).toBe(true)
+  }
+  await beginAndDie()
+  const back = await a.client.request('POST', `/admin/mesh/members/${member}/undrain`)
+  expect(back.status).toBe(200)
+  await c.restart()
+  await poll(async () => (await stat(mark).catch(() => undefined)) === undefined)
+  await haveRoles(all)
+  expect(await stateOfC()).toBe('active')
+
+  await beginAndDie()
+  await c.restart()
+  expect(await c.ended()).toBe(0)
+  expect(await stateOfC()).toBe('left')
+  expect((await a.client.get(`/v2/team/app/blobs/${digest}`)).status).toBe(200)
+})
+
 test('nodes leave one after the other, the last one has all, and cannot', async () => {
   const all = await startAll(3)
   await haveRoles(all)

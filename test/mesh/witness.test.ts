@@ -16,11 +16,13 @@ let first: MeshProcess
 let second: MeshProcess
 let witness: WitnessProcess
 let dataDir: string
+let witnessPort: number
 
 beforeAll(async () => {
   if (etcdVersion === undefined) return
   dataDir = await mkdtemp(join(tmpdir(), 'fastregistry-etcd-'))
-  const ports = await meshPorts(3)
+  const ports = await meshPorts(4)
+  witnessPort = ports[3]!
   const peers = ports.slice(0, 2).map((port) => `127.0.0.1:${port}`)
   const mesh = { peers, replication_factor: 2 }
   // The folder of its etcd is elsewhere: the mesh cares for none of that.
@@ -30,7 +32,10 @@ beforeAll(async () => {
     all.push(node)
     return node
   })
-  const voter = WitnessProcess.start(ports[2]!, { peers, log: { keep: '1MiB' } })
+  const voter = WitnessProcess.start(ports[2]!, {
+    ...{ peers, log: { keep: '1MiB' } },
+    witness_addr: `127.0.0.1:${witnessPort}`,
+  })
   ;[first, second] = (await Promise.all(nodes)) as [MeshProcess, MeshProcess]
   witness = await voter
   all.push(witness)
@@ -65,6 +70,11 @@ test('a witness votes, and has nothing', async () => {
     present: false,
     voter: true,
   })
+  for (const path of ['/livez', '/readyz']) {
+    expect((await fetch(`http://127.0.0.1:${witnessPort}${path}`)).status).toBe(200)
+  }
+  const { text } = await first.client.get('/readyz')
+  expect(JSON.parse(text)).toMatchObject({ status: 'ready', checks: { mesh: 'ok', etcd: 'ok' } })
   expect(await readdir(dataDir)).toEqual([expect.stringMatching(/^m[0-9a-f]{16}-[123]$/)])
   expect(existsSync(join(first.storage, 'mesh', 'etcd'))).toBe(false)
 })

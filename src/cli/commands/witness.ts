@@ -1,5 +1,5 @@
 /**
- * @module `fastregistry witness`: a voter of a mesh without storage. `server/mesh/witness.ts` makes it.
+ * @module `fastregistry witness`: a voter of a mesh without storage. `server/mesh/witness/` makes it.
  */
 import type { RunCommand } from '../command.ts'
 import { oneLine } from '../one-line.ts'
@@ -8,7 +8,7 @@ import { untilStopped } from './serve.ts'
 /** Resolves with 0 when it was asked to stop, and with 1 when it cannot go on. */
 export const witness: RunCommand = (line, terminal) =>
   untilStopped(line, terminal, async (config, _terminal, logger, stopRequested) => {
-    const { Witness } = await import('../../server/mesh/witness.ts')
+    const { Witness } = await import('../../server/mesh/witness/witness.ts')
     let isAsked = false
     const asked = stopRequested.then(() => {
       isAsked = true

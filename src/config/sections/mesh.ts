@@ -143,6 +143,12 @@ export const MESH_SETTINGS = {
     doc: 'Share of blobs that this node holds, beside the other nodes. 0: the size of its disk when it joins.',
     since,
   }),
+  'mesh.witness_addr': setting({
+    type: type.optionalAddress(),
+    default: '',
+    doc: 'Where a witness answers `/livez` and `/readyz`, by plain HTTP and without credentials. Empty: nowhere. A node that is no witness answers them at `server.addr`, and does not look at this.',
+    since,
+  }),
   'mesh.reads': setting({
     type: type.oneOf('strict', 'barrier'),
     default: 'strict',
@@ -210,6 +216,8 @@ export interface MeshConfig {
   readonly zone: string
   /** TiB; 0: of the disk. */
   readonly weight: number
+  /** Of a witness. */
+  readonly witnessAddr: ListenAddress | undefined
   readonly reads: 'strict' | 'barrier'
   readonly readLeaseMs: number
   readonly staleReads: 'refuse' | 'serve'
@@ -245,6 +253,7 @@ export function meshPart(values: MeshValues): MeshPart {
     redirect: values['mesh.redirect'],
     zone: values['mesh.zone'],
     weight: values['mesh.weight'],
+    witnessAddr: values['mesh.witness_addr'],
     reads: values['mesh.reads'],
     readLeaseMs: values['mesh.read_lease'],
     staleReads: values['mesh.stale_reads'],

@@ -112,6 +112,17 @@ export class IdentityFolder {
     return this.#write('vote.json', JSON.stringify(vote))
   }
 
+  /** Whether it was asked to leave its mesh, and has not. */
+  async isLeaving(): Promise<boolean> {
+    return (await this.#read('leaving')) !== undefined
+  }
+
+  /** On the disk when it resolves. */
+  async setLeaving(isLeaving: boolean): Promise<void> {
+    if (isLeaving) await this.#write('leaving', '')
+    else await rm(join(this.#path, 'leaving'), { force: true })
+  }
+
   /** Certificates alone, for a founder whose etcd is to start before it is a member. */
   async setCertificates(authority: string, certificate: string): Promise<void> {
     await this.#write('authority.crt', authority)

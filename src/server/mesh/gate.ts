@@ -4,7 +4,7 @@
  */
 import type { MeshConfig } from '../../config/config.ts'
 import { StaleReads } from '../../http/stale-reads.ts'
-import { conditionCheck } from '../../mesh/condition.ts'
+import { conditionCheck, etcdCheck } from '../../mesh/condition.ts'
 import type { PeerLinks } from '../../mesh/peers/links.ts'
 import { type RoomState, RoomWatch } from '../../mesh/room.ts'
 import type { ServingSet } from '../../mesh/serving.ts'
@@ -13,6 +13,9 @@ import type { RunOfLog } from '../../metadata/lmdb/log-commits.ts'
 import type { HealthCheck } from '../../observability/health.ts'
 import { systemClock } from '../../runtime/clock.ts'
 
+/** A node is not waited for longer because of its etcd, ms: it may never serve again. */
+const etcdStartMs = 120_000
+
 export class Gate {
   readonly checks: readonly HealthCheck[]
   /** Undefined: tags and lists are refused while it is cut off. */
@@ -20,6 +23,7 @@ export class Gate {
   readonly #mesh: Pick<MeshConfig, 'reads' | 'readLeaseMs'>
   readonly #room: RoomWatch
   #freeBytes = () => Number.POSITIVE_INFINITY
+  #etcd: () => string | undefined = () => undefined
   #set: ServingSet | undefined
   #forgetReports: (() => void) | undefined
 
@@ -36,7 +40,20 @@ export class Gate {
         () => this.#set,
         () => this.#roomNow(),
       ),
+      etcdCheck(() => this.#etcd()),
     ]
+  }
+
+  /** The node runs an etcd. `had`: it had a part of it in an earlier run, and so others count on it. */
+  setEtcd(state: () => string | undefined, had: boolean): void {
+    const startedAt = systemClock.monotonic()
+    let hasServed = !had
+    this.#etcd = () => {
+      const now = state() ?? 'stopped'
+      if (now === 'serving') hasServed = true
+      const isLate = systemClock.monotonic() - startedAt > etcdStartMs
+      return hasServed || isLate ? now : 'coming'
+    }
   }
 
   /** Of the run of now; undefined: the writer is not up yet. */

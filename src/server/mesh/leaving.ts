@@ -9,7 +9,8 @@
  *   left           it is no member; its process ends
  *
  * It takes no new promise once all is handed over: so the last pass, which begins behind the last promise, sees all that
- * may ever rest on this node. A node that is stopped meanwhile stays draining, and can be asked again.
+ * may ever rest on this node. What it was asked for is kept on its disk: a node that is stopped meanwhile goes on with
+ * it in its next run, unless it was taken back.
  */
 import type { MeshMember } from '../../mesh/peers/peers.ts'
 import type { CopyCare } from '../../mesh/standing/care.ts'
@@ -30,6 +31,8 @@ export interface LeavingParts {
   readonly reached: () => readonly number[]
   /** Voters of etcd by the number of their member, this node among them or not; undefined: etcd is run by others. */
   readonly voters: () => readonly number[] | undefined
+  /** Whether it is on its way out, for the next run. On the disk when it resolves. */
+  readonly keep: (isLeaving: boolean) => Promise<void>
   readonly setState: (member: number, state: MemberState) => Promise<boolean>
   readonly care: Pick<
     CopyCare,
@@ -92,8 +95,32 @@ export class Leaving {
     }
     if (this.#step !== undefined) return
     this.#to('handing over')
-    this.#run().catch((error: unknown) => {
+    try {
+      await this.#parts.keep(true)
+    } finally {
+      this.#start()
+    }
+  }
+
+  /** An earlier run was asked to leave: this one goes on with it. Resolves when it has begun, or is to stay. */
+  async goOn(): Promise<void> {
+    const { pause, keep } = this.#parts
+    // Rows and peers come a moment after the start.
+    while (this.#own === undefined) await pause(lookMs)
+    while (this.#own?.state === 'draining' && whyItStays(this.#parts) !== undefined) {
+      await pause(lookMs)
+    }
+    if (this.#step !== undefined) return
+    if (this.#own?.state !== 'draining') return keep(false)
+    this.#to('handing over')
+    this.#start()
+  }
+
+  #start(): void {
+    this.#run().catch(async (error: unknown) => {
       this.#step = undefined
+      const isTakenBack = this.#own?.state !== 'draining'
+      if (isTakenBack) await this.#parts.keep(false).catch(() => undefined)
       this.#parts.onError(error)
     })
   }

@@ -154,6 +154,7 @@ export class MeshRun {
     this.#upkeep = upkeep
     await upkeep.start()
     this.#role?.follow()
+    if (await this.#folder.isLeaving()) this.#leaving.goOn().catch(() => undefined)
   }
 
   /** Opens the rows of secrets. From `open` on. */
@@ -243,7 +244,9 @@ export class MeshRun {
   async #startRole(identity: KeptIdentity): Promise<void> {
     if (!this.#isOwnEtcd) return
     await this.#makeRole(identity)
-    await this.#role!.resume(await hadMember(etcdFolder(this.#config, identity)))
+    const had = await hadMember(etcdFolder(this.#config, identity))
+    this.#gate.setEtcd(() => this.#role?.state, had)
+    await this.#role!.resume(had)
   }
 
   async #makeRole(
@@ -325,6 +328,7 @@ export class MeshRun {
     const { member } = this.#identity!
     return new Leaving({
       ...{ member, care, setState: this.setState },
+      keep: (isLeaving) => this.#folder.setLeaving(isLeaving),
       members: () => peers.members,
       reached: () => peers.links.open,
       voters: () => this.#role && votersAmong(peers.members, this.#role.voters),

@@ -21,6 +21,7 @@ describe('a node of a mesh', () => {
       redirect: [],
       zone: '',
       weight: 0,
+      witnessAddr: undefined,
       reads: 'strict',
       readLeaseMs: 3_000,
       staleReads: 'refuse',

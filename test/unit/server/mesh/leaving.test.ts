@@ -21,6 +21,7 @@ class Scene {
   isClosed = false
   repairs = 0
   hasLeft = false
+  isKept = false
   readonly steps: LeavingStep[] = []
   readonly errors: unknown[] = []
   /** What happens while it waits, time by time; then it is over. */
@@ -39,6 +40,9 @@ class Scene {
       members: () => this.members,
       reached: () => this.reached,
       voters: () => this.voters,
+      keep: async (isLeaving) => {
+        this.isKept = isLeaving
+      },
       setState: async (member, state) => {
         this.set(member, state)
         return true
@@ -181,6 +185,59 @@ test('one that is taken back stays, and takes promises again', async () => {
   await scene.leave()
   expect(String(scene.errors[0])).toContain('taken back')
   expect([scene.leaving.step, scene.isClosed, scene.hasLeft]).toEqual([undefined, false, false])
+  expect(scene.isKept).toBe(false)
+})
+
+describe('the next run', () => {
+  const goOn = async (scene: Scene) => {
+    await scene.leaving.goOn()
+    while (scene.leaving.step !== undefined && !scene.hasLeft && scene.errors.length === 0) {
+      await new Promise(setImmediate)
+    }
+  }
+
+  test('is told while it leaves, and also when the node ends for another reason', async () => {
+    const scene = new Scene(2)
+    scene.waits.push(() => {
+      expect(scene.isKept).toBe(true)
+      throw new Error('the node is closed')
+    })
+    await scene.leave()
+    expect([String(scene.errors[0]), scene.isKept]).toEqual([
+      expect.stringContaining('closed'),
+      true,
+    ])
+  })
+
+  test('goes on when its rows are there and another node is reached', async () => {
+    const scene = new Scene(2)
+    scene.set(1, 'draining')
+    scene.voters = undefined
+    scene.isKept = true
+    const members = scene.members
+    scene.members = []
+    scene.reached = []
+    const nothing = () => undefined
+    scene.waits.push(
+      () => {
+        scene.members = members
+      },
+      () => expect(scene.steps).toEqual([]),
+      () => {
+        scene.reached = [2]
+      },
+      ...[pass(scene), nothing, pass(scene), nothing, nothing],
+    )
+    await goOn(scene)
+    expect([scene.errors, scene.waits, scene.hasLeft]).toEqual([[], [], true])
+  })
+
+  test('stays when it was taken back meanwhile', async () => {
+    const scene = new Scene(2)
+    scene.isKept = true
+    await goOn(scene)
+    expect([scene.isKept, scene.steps, scene.own]).toEqual([false, [], 'active'])
+  })
 })
 
 describe('it cannot leave', () => {

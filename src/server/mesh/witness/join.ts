@@ -3,17 +3,17 @@
  */
 import { lookup } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
-import type { MeshConfig } from '../../config/config.ts'
-import type { KeptIdentity } from '../../mesh/identity/kept.ts'
-import { findMember } from '../../mesh/membership/find.ts'
-import { findOwnAddress } from '../../mesh/membership/own-address.ts'
-import { askToJoin } from '../../mesh/peers/join/ask.ts'
-import { knownLevel } from '../../metadata/apply/level.ts'
-import { systemTime } from '../../metadata/log/etcd/time.ts'
-import { systemClock } from '../../runtime/clock.ts'
-import { systemRandom } from '../../runtime/random.ts'
-import { addressesOf } from './enter.ts'
-import { nodeNameOf, type OwnKeys } from './identity.ts'
+import type { MeshConfig } from '../../../config/config.ts'
+import type { KeptIdentity } from '../../../mesh/identity/kept.ts'
+import { findMember } from '../../../mesh/membership/find.ts'
+import { findOwnAddress } from '../../../mesh/membership/own-address.ts'
+import { askToJoin } from '../../../mesh/peers/join/ask.ts'
+import { knownLevel } from '../../../metadata/apply/level.ts'
+import { systemTime } from '../../../metadata/log/etcd/time.ts'
+import { systemClock } from '../../../runtime/clock.ts'
+import { systemRandom } from '../../../runtime/random.ts'
+import { addressesOf } from '../enter.ts'
+import { nodeNameOf, type OwnKeys } from '../identity.ts'
 
 export interface WitnessJoinOptions extends OwnKeys {
   readonly mesh: MeshConfig

@@ -7,21 +7,22 @@ import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Config, MeshConfig } from '../../config/config.ts'
-import type { EtcdRole } from '../../mesh/etcd/role.ts'
-import { isRenewalDue } from '../../mesh/identity/authority.ts'
-import { IdentityFolder, type KeptIdentity } from '../../mesh/identity/kept.ts'
-import { MeshError } from '../../mesh/identity/problem.ts'
-import { metadataFolder } from '../../metadata/lmdb/folder.ts'
-import { viewFile } from '../../metadata/lmdb/snapshot/format.ts'
-import type { Logger } from '../../observability/logger.ts'
-import { systemClock } from '../../runtime/clock.ts'
-import { loadLibc } from '../../runtime/libc.ts'
-import { lockStore, type StoreLock } from '../../storage/lock.ts'
-import { etcdFolder, hadMember, makeEtcdRole } from './etcd.ts'
-import { type OwnKeys, ownKeys } from './identity.ts'
-import { Listening } from './listening.ts'
-import { joinAsWitness } from './witness-join.ts'
+import type { Config, MeshConfig } from '../../../config/config.ts'
+import type { EtcdRole } from '../../../mesh/etcd/role.ts'
+import { isRenewalDue } from '../../../mesh/identity/authority.ts'
+import { IdentityFolder, type KeptIdentity } from '../../../mesh/identity/kept.ts'
+import { MeshError } from '../../../mesh/identity/problem.ts'
+import { metadataFolder } from '../../../metadata/lmdb/folder.ts'
+import { viewFile } from '../../../metadata/lmdb/snapshot/format.ts'
+import type { Logger } from '../../../observability/logger.ts'
+import { systemClock } from '../../../runtime/clock.ts'
+import { loadLibc } from '../../../runtime/libc.ts'
+import { lockStore, type StoreLock } from '../../../storage/lock.ts'
+import { etcdFolder, hadMember, makeEtcdRole } from '../etcd.ts'
+import { type OwnKeys, ownKeys } from '../identity.ts'
+import { Listening } from '../listening.ts'
+import { WitnessHealth } from './health.ts'
+import { joinAsWitness } from './join.ts'
 
 /** Between two looks at the certificate, and at whether the mesh still has this member, ms. */
 const lookEveryMs = 60_000
@@ -42,6 +43,7 @@ export class Witness {
   #timer: NodeJS.Timeout | undefined
   #isLooking = false
   #lock: StoreLock | undefined
+  #health: WitnessHealth | undefined
 
   /** Throws an Error for a configuration in which there is nothing to vote about. */
   constructor(config: Config, logger: Logger) {
@@ -71,6 +73,12 @@ export class Witness {
     await mkdir(path, { recursive: true, mode: 0o750 })
     const loaded = loadLibc()
     this.#lock = lockStore(path, 'unavailable' in loaded ? undefined : loaded)
+    const { witnessAddr } = this.#mesh
+    if (witnessAddr !== undefined) {
+      // Before it is a member: it waits for the nodes, and lives.
+      const isServing = () => this.#role?.state === 'serving'
+      this.#health = await WitnessHealth.listen(witnessAddr, isServing)
+    }
     const keys = await ownKeys(this.#mesh, this.#folder)
     this.#keys = keys
     const kept = await this.#folder.identity()
@@ -105,6 +113,7 @@ export class Witness {
     clearInterval(this.#timer)
     await this.#role?.stop()
     await this.#listening?.close()
+    await this.#health?.close()
     this.#lock?.release()
   }
 
