@@ -139,7 +139,7 @@ async function start(
     syncCounters,
     signatureCounters: signed.counters,
     audit,
-    ...{ overview: run?.overview(metadata), care },
+    ...{ overview: run?.overview(metadata), care, factsOf: mesh?.factsOf },
     logger,
   }
   const engine = await makeHttp(config, {

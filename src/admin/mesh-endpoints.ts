@@ -70,6 +70,13 @@ const meshSchema = v.object({
   members: v.array(memberSchema),
   /** Sum over the members whose copies are known; `isWhole`: that is all that have not left. */
   copies: v.object({ isWhole: v.boolean(), ...copiesSchema }),
+  /** What the operators should give alike to all nodes and have not, among those that are reached; hashes, no content. */
+  differences: v.array(
+    v.object({
+      what: v.string(),
+      given: v.array(v.object({ hash: v.string(), members: v.array(v.number()) })),
+    }),
+  ),
   /** How far the node that answers is on its way out; absent: it stays. */
   leaving: v.optional(v.picklist(['handing over', 'giving up its vote', 'handed over', 'left'])),
 })

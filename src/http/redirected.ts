@@ -42,7 +42,7 @@ export function redirect(
   request: HttpRequest,
   response: HttpResponse,
 ): boolean {
-  // Who was sent here is sent on to nobody: two nodes could go on with that.
+  // Who was sent here is not sent on: two nodes could go on with that.
   if (request.query.startsWith(redirects.mark)) return false
   const location = redirects.locationOf(request.remoteAddress, blob)
   if (location === undefined) return false

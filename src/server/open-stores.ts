@@ -3,7 +3,6 @@
  */
 import { mkdirSync, statfsSync } from 'node:fs'
 import type { Config } from '../config/config.ts'
-import type { Redirects } from '../http/redirected.ts'
 import type { MeshBlobs } from '../mesh/blobs/mesh-blobs.ts'
 import { SharedWork } from '../mesh/shared-work.ts'
 import type { CopyCare } from '../mesh/standing/care.ts'
@@ -14,6 +13,7 @@ import type { LifeCycle } from '../runtime/life-cycle.ts'
 import { systemRandom } from '../runtime/random.ts'
 import { type MeshOfStore, type OpenDriver, openStorage, type Storage } from '../storage/open.ts'
 import { Reconciliation } from '../storage/reconcile.ts'
+import type { Facts } from './mesh/facts.ts'
 import type { MeshNode, MeshRun } from './mesh/node.ts'
 import type { UseCases } from './use-cases.ts'
 
@@ -48,10 +48,8 @@ export function makeReconciliation(
   })
 }
 
-export interface OpenedMesh extends MeshNode {
-  /** Sends clients to a node that has what they pull. Undefined where a test has made the node. */
-  readonly redirects?: Redirects
-}
+/** `redirects` and `factsOf`: undefined where a test has made the node. */
+export interface OpenedMesh extends MeshNode, Partial<Facts> {}
 
 export interface Stores {
   readonly storage: Storage
@@ -109,10 +107,10 @@ export async function openStores(
     life.opened('upkeep of the mesh', run, (one) => one.detach())
     const care = blobs!.care!
     await run.attach(opened, care)
-    const { startRedirects } = await import('./mesh/redirects.ts')
+    const { startFacts } = await import('./mesh/facts.ts')
     const { member, peers } = node!
     const parts = { member, peers, care, metadata: opened.metadata, seals: run.seals }
-    node = { ...node!, redirects: await startRedirects(config, parts, life) }
+    node = { ...node!, ...(await startFacts(config, parts, life)) }
   }
   return { storage: opened, mesh: node, run, work, care: (blobs as MeshBlobs | undefined)?.care }
 }

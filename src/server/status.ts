@@ -30,7 +30,12 @@ import type { Syncs } from '../sync/syncs.ts'
 import type { Audit } from './audit.ts'
 import type { ScheduledScrub } from './background.ts'
 import type { Cleanup } from './cleanup.ts'
-import { copiesReadingOf, meshReadingOf, type OverviewParts } from './mesh/overview.ts'
+import {
+  type AskFacts,
+  copiesReadingOf,
+  meshReadingOf,
+  type OverviewParts,
+} from './mesh/overview.ts'
 import { readingsOfSyncs } from './sync/readings.ts'
 import type { UseCases } from './use-cases.ts'
 
@@ -51,6 +56,7 @@ export interface StatusParts {
   /** Undefined: one node alone. */
   readonly overview?: OverviewParts | undefined
   readonly care?: CopyCare | undefined
+  readonly factsOf?: AskFacts | undefined
   readonly logger: Logger
 }
 

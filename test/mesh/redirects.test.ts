@@ -183,7 +183,7 @@ test('a link gives no other right', async () => {
   expect((await doors[2]!.get(`${path}${query}`)).status).toBe(403)
 })
 
-test('nobody is sent to a node that is gone', async () => {
+test('no client is sent to a node that is gone', async () => {
   const { bytes, path } = await blobWithout(2, large)
   const { at } = await sentOn(path)
   await nodes[at]!.kill()

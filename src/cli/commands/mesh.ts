@@ -133,6 +133,20 @@ function show(terminal: Terminal, isJson: boolean, mesh: Json): void {
     'TO HAND OVER',
   ]
   printTable(terminal, titles, rows)
+  for (const line of differenceLines(mesh)) terminal.print(line)
+}
+
+/** Which nodes were given other things than others. */
+function differenceLines({ differences = [] }: Json): readonly string[] {
+  return (differences as readonly Difference[]).map(({ what, given }) => {
+    const groups = given.map(({ members }) => members.join(', ')).join(' / ')
+    return `not the same on all nodes: ${what} (nodes ${groups})`
+  })
+}
+
+interface Difference {
+  readonly what: string
+  readonly given: readonly { readonly members: readonly number[] }[]
 }
 
 /** What the node lacks, and what it has to hand over. */

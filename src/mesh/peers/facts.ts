@@ -26,6 +26,17 @@ const NodeFacts = v.object({
     v.maxLength(300),
     v.check((text) => text === '' || isOriginOfWeb(text), 'no URL'),
   ),
+  /** Hashes of what should be the same on all nodes, by name. */
+  alike: v.optional(
+    v.pipe(
+      v.record(
+        v.pipe(v.string(), v.regex(/^[a-z ]{1,30}$/)),
+        v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
+      ),
+      v.check((hashes) => Object.keys(hashes).length <= 50, 'too many'),
+    ),
+    {},
+  ),
 })
 export type NodeFacts = v.InferOutput<typeof NodeFacts>
 

@@ -2,6 +2,7 @@
  * @module What a node of a mesh is and knows as its configuration says it: its secrets, its name, what it says of
  * itself, and the authority of the cluster, whose key is a sealed row.
  */
+import { hkdfSync } from 'node:crypto'
 import { readFile, statfs } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import type { MeshConfig } from '../../config/config.ts'
@@ -64,6 +65,19 @@ export async function weightOf({ weight }: MeshConfig, path: string): Promise<nu
 
 export function sealsOf(secrets: MeshSecrets, cluster: string): Seals {
   return new Seals({ secrets, cluster, random: systemRandom })
+}
+
+/**
+ * 32 bytes for a use, the same on all nodes. Of the key of the authority, which was drawn when the mesh was founded:
+ * the secret of the mesh is a known one where all nodes are on one machine.
+ */
+export function keyOfCluster(
+  metadata: Pick<MetadataReader, 'get'>,
+  seals: Seals,
+  use: 'redirect 1' | 'alike 1',
+): Uint8Array {
+  const { bytes } = seals.open(authorityName, metadata.get('secrets', authorityName)!.sealed)
+  return new Uint8Array(hkdfSync('sha256', bytes, '', `fastregistry ${use}`, 32))
 }
 
 /** Throws a MeshError 'sealed' when the secret does not open its key, or there is none yet. */

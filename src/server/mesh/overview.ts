@@ -23,7 +23,10 @@ import type { MetadataReader } from '../../metadata/port.ts'
 import type { CopiesReading, MeshReading } from '../../observability/metrics/mesh.ts'
 import type { Digest } from '../../registry/digest.ts'
 import { RegistryError } from '../../registry/errors.ts'
+import type { AskFacts } from './facts.ts'
 import type { LeavingStep } from './leaving.ts'
+
+export type { AskFacts } from './facts.ts'
 
 export interface OverviewParts {
   readonly metadata: Pick<MetadataReader, 'entries' | 'get'>
@@ -48,10 +51,11 @@ export interface MeshShown {
   readonly storage: { readonly metadata: Pick<MetadataReader, 'get'> }
   readonly overview?: OverviewParts | undefined
   readonly care?: CopyCare | undefined
+  readonly factsOf?: AskFacts | undefined
 }
 
 export function endpointsOfMesh(
-  { storage, overview: parts, care }: MeshShown,
+  { storage, overview: parts, care, factsOf }: MeshShown,
   run: Pick<MeshSources, 'setState' | 'leave'> | undefined,
 ): Endpoint[] {
   const copies = copyEndpoints(
@@ -63,7 +67,7 @@ export function endpointsOfMesh(
   )
   if (parts === undefined || run === undefined) return [...meshEndpoints(undefined), ...copies]
   const own = meshEndpoints({
-    overview: () => wholeOverview(parts),
+    overview: () => wholeOverview(parts, factsOf),
     onlyAt: (member) => parts.care.onlyAt(member).then(({ blobs }) => blobs),
     leave: () => run.leave(),
     setState: (...of) =>
@@ -140,13 +144,17 @@ export function votersAmong(
 }
 
 /** What is known without asking other nodes. */
-type Base = Omit<MeshOverview, 'copies' | 'leaving' | 'members'> & {
+type Base = Omit<MeshOverview, 'copies' | 'differences' | 'leaving' | 'members'> & {
   readonly members: readonly Omit<MeshOverview['members'][number], 'counted' | 'copies' | 'pins'>[]
 }
 
 /** With what every node says of its copies. */
-async function wholeOverview(parts: OverviewParts): Promise<MeshOverview> {
+async function wholeOverview(
+  parts: OverviewParts,
+  factsOf: AskFacts | undefined,
+): Promise<MeshOverview> {
   const base = overviewOf(parts)
+  const differing = differencesOf(base, factsOf)
   const members = await Promise.all(
     base.members.map(async (it) => {
       if (it.state === 'left') return { ...it, counted: 'left' as const }
@@ -159,8 +167,43 @@ async function wholeOverview(parts: OverviewParts): Promise<MeshOverview> {
     }),
   )
   const leaving = parts.leaving()
-  return { ...base, members, copies: sumOf(members), ...(leaving !== undefined && { leaving }) }
+  const more = { copies: sumOf(members), differences: await differing }
+  return { ...base, members, ...more, ...(leaving !== undefined && { leaving }) }
 }
+
+/** What the nodes that say it were not all given alike. */
+async function differencesOf(
+  { members }: Base,
+  factsOf: AskFacts | undefined,
+): Promise<MeshOverview['differences']> {
+  if (factsOf === undefined) return []
+  const found = new Map<string, Map<string, number[]>>()
+  const asked = members.filter(({ reached, state }) => reached && nodeStates.has(state))
+  const said = await Promise.all(
+    asked.map(({ number }) =>
+      factsOf(number).then(
+        ({ alike }) => alike,
+        () => ({}),
+      ),
+    ),
+  )
+  for (const [at, { number }] of asked.entries()) {
+    for (const [what, hash] of Object.entries(said[at]!)) {
+      const hashes = found.get(what) ?? new Map<string, number[]>()
+      hashes.set(hash, [...(hashes.get(hash) ?? []), number])
+      found.set(what, hashes)
+    }
+  }
+  return [...found]
+    .filter(([, hashes]) => hashes.size > 1)
+    .map(([what, hashes]) => ({
+      what,
+      given: [...hashes].map(([hash, numbers]) => ({ hash, members: numbers })),
+    }))
+}
+
+/** Of members that have users, rules and settings of a registry. */
+const nodeStates: ReadonlySet<string> = new Set(['joining', 'active', 'draining', 'out'])
 
 function sumOf(members: MeshOverview['members']): MeshOverview['copies'] {
   const counted = members.flatMap(({ copies }) => (copies === undefined ? [] : [copies]))

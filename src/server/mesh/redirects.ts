@@ -2,21 +2,17 @@
  * @module Sends clients of a node of a mesh to a node that has the blob which they pull, as its configuration says, and
  * takes those that others send here.
  */
-import { hkdfSync } from 'node:crypto'
 import { Networks } from '../../auth/networks.ts'
 import { hasObject } from '../../blobs/driver.ts'
-import type { Config, MeshConfig } from '../../config/config.ts'
+import type { MeshConfig } from '../../config/config.ts'
 import type { PulledBlob, Redirects } from '../../http/redirected.ts'
-import type { Seals } from '../../mesh/identity/seals.ts'
-import { FactsOfPeers, factsPath, factsRoute } from '../../mesh/peers/facts.ts'
+import { FactsOfPeers } from '../../mesh/peers/facts.ts'
 import type { Peers } from '../../mesh/peers/peers.ts'
 import { isLinkTo, linkMark, signLink } from '../../mesh/redirect/links.ts'
 import type { CopyCare } from '../../mesh/standing/care.ts'
 import { systemTime } from '../../metadata/log/etcd/time.ts'
 import type { MetadataReader } from '../../metadata/port.ts'
 import { systemClock } from '../../runtime/clock.ts'
-import type { LifeCycle } from '../../runtime/life-cycle.ts'
-import { authorityName } from './identity.ts'
 
 /** A smaller blob is here sooner than a client has another connection, bytes. */
 const redirectedBytesMin = 1024 * 1024
@@ -27,8 +23,8 @@ export interface RedirectsParts {
   readonly peers: Peers
   readonly care: Pick<CopyCare, 'ownersOf'>
   readonly metadata: Pick<MetadataReader, 'get'>
-  /** Opens the rows of secrets. */
-  readonly seals: Seals
+  /** With which links are signed: only the nodes have it. */
+  readonly key: () => Uint8Array
 }
 
 export class MeshRedirects implements Redirects {
@@ -82,32 +78,8 @@ export class MeshRedirects implements Redirects {
     return isLinkTo(this.#keyNow(), target, query, systemClock.now())
   }
 
-  /**
-   * Of the key of the authority, which was drawn when the mesh was founded: the secret of the mesh may be one that
-   * everybody knows, where all nodes are on one machine.
-   */
   #keyNow(): Uint8Array {
-    if (this.#key !== undefined) return this.#key
-    const { metadata, seals } = this.#parts
-    const { bytes } = seals.open(authorityName, metadata.get('secrets', authorityName)!.sealed)
-    this.#key = new Uint8Array(hkdfSync('sha256', bytes, '', 'fastregistry redirect 1', 32))
+    this.#key ??= this.#parts.key()
     return this.#key
   }
-}
-
-/** Peers are told where clients reach this node from now on, and clients are sent to them. */
-export async function startRedirects(
-  config: Pick<Config, 'mesh'>,
-  parts: Omit<RedirectsParts, 'mesh'>,
-  life: LifeCycle,
-): Promise<Redirects> {
-  const mesh = config.mesh!
-  parts.peers.addRoute(
-    factsPath,
-    factsRoute(async () => ({ url: mesh.advertiseUrl })),
-  )
-  const redirects = new MeshRedirects({ ...parts, mesh })
-  life.opened('redirects', redirects, (one) => one.close())
-  await redirects.start()
-  return redirects
 }

@@ -1,19 +1,10 @@
 /** Whom a node sends clients to: owners alone that are reached, and that clients reach. */
 import { expect, test } from 'vitest'
-import { Seals } from '../../../../src/mesh/identity/seals.ts'
-import { MeshSecret } from '../../../../src/mesh/identity/secret.ts'
 import { parseDigest } from '../../../../src/registry/digest.ts'
 import { parseRepositoryName } from '../../../../src/registry/name.ts'
 import { unwrap } from '../../../../src/registry/result.ts'
-import { systemRandom } from '../../../../src/runtime/random.ts'
 import { MeshRedirects } from '../../../../src/server/mesh/redirects.ts'
 
-const seals = new Seals({
-  secrets: [new MeshSecret('sixteen bytes at least')],
-  cluster: 'main',
-  random: systemRandom,
-})
-const sealed = Uint8Array.from(seals.seal('authority', Buffer.alloc(32, 1)))
 const digest = unwrap(parseDigest(`sha256:${'a'.repeat(64)}`))
 const repository = unwrap(parseRepositoryName('team/app'))
 const blob = { repository, digest, sizeBytes: 2_000_000 }
@@ -23,7 +14,6 @@ async function node(owners: readonly number[], facts: Readonly<Record<number, st
   const rows: Record<string, () => unknown> = {
     blobs: () => ({ place: 'file', sizeBytes: blob.sizeBytes }),
     copies: () => (state.hasCopy ? {} : undefined),
-    secrets: () => ({ sealed }),
   }
   const client = (member: number) => ({
     get: async () =>
@@ -45,7 +35,7 @@ async function node(owners: readonly number[], facts: Readonly<Record<number, st
     peers: { client, links } as never,
     care: { ownersOf: () => owners },
     metadata: { get: (table: string) => rows[table]!() } as never,
-    seals,
+    key: () => Buffer.alloc(32, 1),
   })
   await redirects.start()
   redirects.close()
@@ -76,7 +66,7 @@ test('owners that are reached take turns', async () => {
   expect(redirects.locationOf('127.0.0.1', { ...blob, sizeBytes: 1_000_000 })).toBeUndefined()
 })
 
-test('nobody is sent to a node that says no URL, or one that is none', async () => {
+test('no client is sent to a node that says no URL, or one that is none', async () => {
   expect((await node([2, 3], { 3: 'http://c' })).ask()).toEqual(['c'])
   const urls = { 2: 'http://b/path', 3: 'javascript:alert(1)' }
   expect((await node([2, 3], urls)).ask()).toEqual([undefined])
