@@ -95,7 +95,7 @@ async function start(
   // Before anything is opened that would have to be closed again.
   const tls = tlsFilesOf(config)
   if (tls !== undefined) await readTls(tls)
-  const { storage, mesh, run, work, care } = await openStores(config, options, logger, life)
+  const { storage, mesh, run, work, care, logins } = await openStores(config, options, logger, life)
   const { metadata } = storage
   const reconciliation = makeReconciliation(config, storage, () => useCases, logger)
   // Closed after the use cases: a stop is clean only when no upload writes any more.
@@ -118,7 +118,7 @@ async function start(
   const limits = makeLimits(config)
   const access = await openAccess(config, {
     ...{ metadata, limits, audit, logger, life },
-    ...{ cluster: run?.cluster },
+    ...{ cluster: run?.cluster, logins },
   })
   const isForAll = access?.isForAll ?? (() => true)
   const served = { answers: 0 }

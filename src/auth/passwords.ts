@@ -3,6 +3,7 @@
  * for one user from one client (`runtime/client-key.ts`) has to wait there, for longer and longer; the
  * user himself, from elsewhere, never has to.
  */
+import { BoundedMap } from '../runtime/bounded-map.ts'
 import { clientKey, networkKey, networkShare } from '../runtime/client-key.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { Throttle } from '../runtime/throttle.ts'
@@ -29,7 +30,28 @@ export interface PasswordsOptions {
   }
   /** Told after every change of the file: what was judged by the old one is void. */
   readonly onChanged: () => void
+  /** Told of each password that was judged wrong here, and of the good one after it. */
+  readonly onJudged?: (news: LoginNews) => void
 }
+
+/** What one node of several tells the others of logins. */
+export interface LoginNews {
+  /** `failed-own`: the user has logged in well from that client before, so others there do not pay for it. */
+  readonly is: 'failed' | 'failed-own' | 'good'
+  readonly name: string
+  /** Its key (`runtime/client-key.ts`). */
+  readonly client: string
+}
+
+/** How nodes share what they judge. */
+export interface SharedLogins {
+  readonly tell: (news: LoginNews) => void
+  /** From now on this is told what others have judged, and how often. */
+  readonly hear: (take: (news: LoginNews, count: number) => void) => void
+}
+
+/** Users and clients whose failures are told, and not made good; the oldest are forgotten first. */
+const toldMax = 10_000
 
 /** Failures of one client, for one user and for all: then it waits, after many for minutes. */
 const perUserAndClient = {
@@ -54,6 +76,7 @@ export class Passwords {
   readonly #byNetwork: Throttle
   readonly #byUserAndNetwork: Throttle
   readonly #goodLogins: GoodLogins
+  readonly #told = new BoundedMap<string, true>(toldMax)
   #users: Users = new Map()
   #decoys: Decoys
   #isStarted = false
@@ -166,10 +189,38 @@ export class Passwords {
     isRight = isRight && hash !== undefined && this.#users.get(name) === hash
     if (isRight) {
       refund()
-      this.#byUser.forgive(keyOf(name, client))
-      this.#goodLogins.note(name, client)
+      this.#forgive(name, client)
     }
+    this.#tell(isRight, name, client)
     return isRight
+  }
+
+  /** A login that another node has judged `count` times. */
+  takeJudged({ is, name, client }: LoginNews, count: number): void {
+    if (is === 'good') return this.#forgive(name, client)
+    const own = [[this.#byUser, keyOf(name, client)]] as const
+    const buckets = is === 'failed-own' ? own : this.#bucketsOf(name, client)
+    for (const [throttle, key] of buckets) throttle.spend(key, count)
+  }
+
+  #forgive(name: string, client: string): void {
+    this.#byUser.forgive(keyOf(name, client))
+    this.#goodLogins.note(name, client)
+  }
+
+  /** Of good logins those alone that make told failures good: there are many others. */
+  #tell(isRight: boolean, name: string, client: string): void {
+    const { onJudged } = this.#options
+    if (onJudged === undefined) return
+    const key = keyOf(name, client)
+    if (!isRight) {
+      this.#told.set(key, true)
+      const is = this.#goodLogins.hasPair(name, client) ? 'failed-own' : 'failed'
+      onJudged({ is, name, client })
+    } else if (this.#told.get(key) === true) {
+      this.#told.delete(key)
+      onJudged({ is: 'good', name, client })
+    }
   }
 
   /**

@@ -10,7 +10,7 @@ import { anonymousCaller } from '../auth/caller.ts'
 import { ForeignTokens, keyTimes } from '../auth/foreign-tokens.ts'
 import { Verdicts } from '../auth/login-cache.ts'
 import { PasswordQueue } from '../auth/password-queue.ts'
-import { Passwords } from '../auth/passwords.ts'
+import { Passwords, type PasswordsOptions, type SharedLogins } from '../auth/passwords.ts'
 import { Revocations } from '../auth/revocations.ts'
 import { TokenService } from '../auth/token-service.ts'
 import type { Config } from '../config/config.ts'
@@ -53,6 +53,8 @@ export interface AccessParts {
   readonly logger: Logger
   /** Of a mesh: tokens of one node are for all of its nodes. Undefined: one node alone. */
   readonly cluster?: string | undefined
+  /** The same: failed logins at one node count at all. */
+  readonly logins?: SharedLogins | undefined
   /** Everything that is opened here is closed with it. */
   readonly life: LifeCycle
 }
@@ -60,7 +62,7 @@ export interface AccessParts {
 /** Rejects when a file that it needs cannot be used. */
 export async function startAccess(
   config: Config,
-  { metadata, limits, audit, logger, cluster, life }: AccessParts,
+  { metadata, limits, audit, logger, cluster, logins, life }: AccessParts,
 ): Promise<AccessControl> {
   const { auth } = config
   const rules = new AccessRules(config.access)
@@ -70,7 +72,8 @@ export async function startAccess(
     tokens.take(newer)
     forget()
   })
-  const users = await startPasswords(config, logger, keys.secret, forget, life)
+  const told = { secret: keys.secret, onChanged: forget, logins }
+  const users = await startPasswords(config, logger, told, life)
   const foreign = await startForeign(config, logger, forget, life)
   const accessTokens = new AccessTokens({
     clock: systemClock,
@@ -160,8 +163,7 @@ function hostOf(realm: string | undefined): string | undefined {
 async function startPasswords(
   { auth }: Config,
   logger: Logger,
-  secret: string,
-  onChanged: () => void,
+  { logins, ...told }: Pick<PasswordsOptions, 'secret' | 'onChanged'> & Pick<AccessParts, 'logins'>,
   life: LifeCycle,
 ): Promise<Passwords | undefined> {
   if (auth.htpasswdFile === undefined) return undefined
@@ -175,12 +177,13 @@ async function startPasswords(
     groups: new Map(Object.entries(auth.groups)),
     queue,
     clock: systemClock,
-    secret,
+    ...told,
     log: logger,
-    onChanged,
+    ...(logins !== undefined && { onJudged: logins.tell }),
   })
   life.opened('users', passwords, (one) => one.stop())
   await passwords.start()
+  logins?.hear((news, count) => passwords.takeJudged(news, count))
   return passwords
 }
 

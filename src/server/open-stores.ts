@@ -4,6 +4,7 @@
 import { mkdirSync, statfsSync } from 'node:fs'
 import type { Config } from '../config/config.ts'
 import type { MeshBlobs } from '../mesh/blobs/mesh-blobs.ts'
+import type { LoginsOfMesh } from '../mesh/peers/logins.ts'
 import { SharedWork } from '../mesh/shared-work.ts'
 import type { CopyCare } from '../mesh/standing/care.ts'
 import { systemTime } from '../metadata/log/etcd/time.ts'
@@ -61,6 +62,8 @@ export interface Stores {
   readonly work: SharedWork | undefined
   /** How copies of blobs stand on its nodes. */
   readonly care: CopyCare | undefined
+  /** How its nodes share what they judge of passwords. */
+  readonly logins: LoginsOfMesh | undefined
 }
 
 /** One node alone loads nothing of what speaks with etcd and peers. */
@@ -112,7 +115,14 @@ export async function openStores(
     const parts = { member, peers, care, metadata: opened.metadata, seals: run.seals }
     node = { ...node!, ...(await startFacts(config, parts, life)) }
   }
-  return { storage: opened, mesh: node, run, work, care: (blobs as MeshBlobs | undefined)?.care }
+  const logins = node && (await makeLogins(node, life))
+  const care = (blobs as MeshBlobs | undefined)?.care
+  return { storage: opened, mesh: node, run, work, care, logins }
+}
+
+async function makeLogins({ peers }: MeshNode, life: LifeCycle): Promise<LoginsOfMesh> {
+  const { LoginsOfMesh } = await import('../mesh/peers/logins.ts')
+  return life.opened('logins of peers', new LoginsOfMesh(peers, systemTime), (one) => one.close())
 }
 
 /** Bytes of copies that were fetched for pulls, at most. */

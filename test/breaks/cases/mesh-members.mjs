@@ -9,6 +9,8 @@ const truncation = vitest('unit', 'test/unit/metadata/log/truncation.test.ts')
 const away = vitest('unit', 'test/unit/mesh/membership/away.test.ts')
 const secrets = vitest('unit', 'test/unit/server/shared-secrets.test.ts')
 
+const logins = vitest('mesh', 'test/mesh/logins.test.ts')
+
 export const BREAKS = [
   {
     what: 'mesh: a node that is killed while it leaves stays draining',
@@ -37,6 +39,20 @@ export const BREAKS = [
     find: 'const isReady = isServing()',
     replace: 'const isReady = isServing() || url !== undefined',
     guard: vitest('unit', 'test/unit/server/mesh/witness-health.test.ts'),
+  },
+  {
+    what: 'mesh: failed logins are not told to the other nodes',
+    file: 'src/mesh/peers/logins.ts',
+    find: 'if (!this.#sending.has(member)) void this.#send(member)',
+    replace: '',
+    guard: logins,
+  },
+  {
+    what: 'mesh: good logins are not told to the other nodes',
+    file: 'src/auth/passwords.ts',
+    find: "onJudged({ is: 'good', name, client })",
+    replace: '',
+    guard: logins,
   },
   {
     what: 'mesh: hashes of what operators give are made without a key',
