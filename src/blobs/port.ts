@@ -141,6 +141,8 @@ export interface GrowingBlobs {
 export interface Room {
   /** Bytes that may still be written; infinite where nothing is known of a bound. */
   readonly freeBytes: number
+  /** Bytes that it has at all; undefined: that is not known. */
+  readonly totalBytes?: number | undefined
   /** Bytes below which pushes are refused. */
   readonly reserveBytes: number
   /** Whether pushes are taken. */

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { expect, onTestFinished, test } from 'vitest'
+import { blobPaths } from '../../src/mesh/blobs/protocol.ts'
 import { digestOf } from '../../src/registry/hasher.ts'
 import { until } from '../support/in-process.ts'
 import { clientOf, holders, pull } from '../support/mesh/blob-files.ts'
@@ -61,6 +62,20 @@ test('a node without room has its sessions opened by one that has some, and gets
 
   const mount = `/v2/team/mounted/blobs/uploads/?mount=${digest}&from=team/room`
   expect((await clientOf(own, 0).request('POST', mount)).status).toBe(201)
+})
+
+test('each node says how much of its disk is used, and how many files it gets', async () => {
+  const own = await withFull()
+  const answer = await own.peers(1).client(2).get(blobPaths.room)
+  const pieces: Buffer[] = []
+  for await (const piece of answer as AsyncIterable<Buffer>) pieces.push(piece)
+  const { bytes, used, files } = JSON.parse(Buffer.concat(pieces).toString()) as Record<
+    string,
+    number
+  >
+  expect(bytes).toBeGreaterThan(0)
+  expect(used! >= 0 && used! <= 1_000).toBe(true)
+  expect(files).toBe(0)
 })
 
 test('when none has room a client hears what it hears of a node alone', async () => {

@@ -13,6 +13,7 @@ export class DiskRoom implements Room {
   readonly #path: string
   readonly #reserveBytes: number
   #freeBytes = Number.POSITIVE_INFINITY
+  #totalBytes: number | undefined
   #timer: NodeJS.Timeout | undefined
 
   constructor(path: string, reserveBytes: number) {
@@ -36,6 +37,10 @@ export class DiskRoom implements Room {
     return this.#freeBytes
   }
 
+  get totalBytes(): number | undefined {
+    return this.#totalBytes
+  }
+
   get reserveBytes(): number {
     return this.#reserveBytes
   }
@@ -52,8 +57,9 @@ export class DiskRoom implements Room {
   /** A file system that cannot be asked is taken to have room: writes tell the truth soon enough. */
   async #ask(): Promise<void> {
     try {
-      const { bavail, bsize } = await statfs(this.#path)
+      const { bavail, blocks, bsize } = await statfs(this.#path)
       this.#freeBytes = bavail * bsize
+      this.#totalBytes = blocks * bsize
     } catch {
       this.#freeBytes = Number.POSITIVE_INFINITY
     }

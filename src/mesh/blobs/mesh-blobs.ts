@@ -127,6 +127,8 @@ class AttachedBlobs implements SharedBlobs {
       present: () => peers.links.open,
       replicationFactor: () => this.#factor,
       hasRoom: (it) => this.#pushes.hasRoom(it),
+      burdenOf: (it) => this.#pushes.burdenOf(it),
+      onChosen: (others) => this.#pushes.give(others),
       ...(pushes.writeCopies !== undefined && { writeCopies: pushes.writeCopies }),
     })
     this.#ask = new AskPeers({ peers, time })

@@ -6,9 +6,13 @@ import type { Digest } from '../../registry/digest.ts'
 import type { Random } from '../../runtime/random.ts'
 import type { MeshMember } from '../peers/peers.ts'
 import { groupCount, groupOfRow, ownersOf } from '../placement.ts'
+import type { Burden } from './push/rooms.ts'
 
 /** Copies that an acknowledged blob has, where there are as many members and no number was set. */
 const writeCopiesDefault = 2
+
+/** A disk that is used by so much more than the mean gets no new files where others can, in thousandths. */
+const fullerBy = 50
 
 /** Groups that fit, of which the best is taken; and groups that are looked at for them. */
 const choicesMax = 16
@@ -27,7 +31,14 @@ export interface MembersParts {
   readonly writeCopies?: number
   /** Whether a member has room for files, as far as that is known. Default: each has. */
   readonly hasRoom?: (member: number) => boolean
+  /** What a new file would come on top of, as far as that is known. Default: nothing. */
+  readonly burdenOf?: (member: number) => Burden
+  /** These, without this node, were chosen to get a file. */
+  readonly onChosen?: (members: readonly number[]) => void
 }
+
+/** Owners that cannot take it now; that are much fuller than others; files that go to the others of them. */
+type Cost = readonly [lacking: number, fuller: number, files: number]
 
 export interface Choice {
   readonly group: number
@@ -115,7 +126,8 @@ export class Owners {
 
   /**
    * A group for a new file, none of whose other owners is among `without`: this node owns it where it can, the
-   * others run, and at least `withRoom` have room: as many as a push waits for. Undefined: there is none.
+   * others run, and at least `withRoom` have room: as many as a push waits for. Of several that one none of whose owners
+   * is much fuller than others, and to whose other owners the fewest files go now. Undefined: there is none.
    */
   choose(
     random: Random,
@@ -123,26 +135,43 @@ export class Owners {
     withRoom = this.writeCopies,
   ): Choice | undefined {
     const present = new Set([...this.#parts.present(), this.self])
+    const isFuller = this.#fuller()
     const canOwn = this.members.some(
       ({ number, state, weight }) =>
         number === this.self && state === 'active' && weight > 0 && this.hasRoom(number),
     )
-    let best: (Choice & { readonly lacking: number }) | undefined
+    const mustOwn = canOwn && !isFuller(this.self)
+    let best: (Choice & { readonly cost: Cost }) | undefined
     let choices = 0
     for (let draw = 0; draw < drawsMax && choices < choicesMax; draw += 1) {
       const [high, low] = random.bytes(2)
       const group = ((high! << 8) | low!) % groupCount
       const owners = this.of(group)
       if (owners.length < this.writeCopies || owners.some((it) => without.has(it))) continue
-      if (canOwn && !owners.includes(this.self)) continue
+      if (mustOwn && !owners.includes(this.self)) continue
       const full = owners.filter((it) => !this.hasRoom(it)).length
       if (owners.length - full < withRoom) continue
       choices += 1
       const lacking = full + owners.filter((it) => !present.has(it)).length
-      if (best === undefined || lacking < best.lacking) best = { group, owners, lacking }
-      if (best.lacking === 0) break
+      const files = sumOf(owners, (it) => (it === this.self ? 0 : this.#burdenOf(it).files))
+      const cost = [lacking, owners.filter(isFuller).length, files] as const
+      if (best === undefined || isLess(cost, best.cost)) best = { group, owners, cost }
+      if (best.cost.every((it) => it === 0)) break
     }
+    if (best === undefined) return undefined
+    this.#parts.onChosen?.(best.owners.filter((it) => it !== this.self))
     return best
+  }
+
+  /** Tells of a member whether its disk is much fuller than those of all that may own something. */
+  #fuller(): (member: number) => boolean {
+    const known = this.active.flatMap((it) => this.#burdenOf(it).used ?? [])
+    const limit = sumOf(known, (it) => it) / known.length + fullerBy
+    return (member) => (this.#burdenOf(member).used ?? 0) > limit
+  }
+
+  #burdenOf(member: number): Burden {
+    return this.#parts.burdenOf?.(member) ?? { used: undefined, files: 0 }
   }
 
   #look(): void {
@@ -164,4 +193,13 @@ export class Owners {
     this.#active = members.filter(({ state }) => state === 'active')
     this.#known.clear()
   }
+}
+
+function isLess(one: Cost, other: Cost): boolean {
+  const at = one.findIndex((it, place) => it !== other[place])
+  return at !== -1 && one[at]! < other[at]!
+}
+
+function sumOf(numbers: readonly number[], of: (it: number) => number): number {
+  return numbers.reduce((sum, it) => sum + of(it), 0)
 }

@@ -6,7 +6,7 @@
  *   POST …/blobs/keep?digest=&size= a whole file: it is kept, and the answer is the pin
  *   POST …/blobs/arrive?algorithm=  a file that arrives at the sender: it is kept when its trailers say which it is,
  *                                   and the answer is the pin
- *   GET  …/blobs/room               how many bytes it can take
+ *   GET  …/blobs/room               how many bytes it can take, and how busy it is
  *   POST …/pins                     another pin for a copy that is here, or out of the trash; pins given back;
  *                                   a copy that is to be looked at
  *   POST …/copies                   which copies are here, by a look at the disk
@@ -110,7 +110,13 @@ export const ProofQuestion = v.strictObject({ digest: DigestText })
 
 export const ProofAnswer = v.strictObject({ is: v.picklist(['none', 'cache', 'owner']) })
 
-export const RoomAnswer = v.strictObject({ bytes: Whole })
+export const RoomAnswer = v.object({
+  bytes: Whole,
+  /** How much of its disk is used, in thousandths; absent: that is not known. */
+  used: v.optional(v.pipe(Whole, v.maxValue(1_000))),
+  /** Files that it gets from others now. */
+  files: v.optional(Whole, 0),
+})
 
 /** In the order of the question. */
 export const CopiesAnswer = v.strictObject({ here: v.array(v.boolean()) })

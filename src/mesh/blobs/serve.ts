@@ -57,7 +57,7 @@ export function blobRoutes(
     [blobPaths.bytes, bytesRoute(local)],
     [blobPaths.keep, received.keepRoute],
     [blobPaths.arrive, received.arriveRoute],
-    [blobPaths.room, roomRoute(local)],
+    [blobPaths.room, roomRoute(local, received)],
     [blobPaths.pins, pinsRoute(local, time)],
     [blobPaths.copies, copiesRoute(local, time)],
     [blobPaths.proof, proofRoute(local, time)],
@@ -116,12 +116,12 @@ async function sendCopy(local: LocalCopies, it: Outgoing): Promise<void> {
   }
 }
 
-function roomRoute({ room }: LocalCopies): PeerRoute {
+function roomRoute({ room }: LocalCopies, received: ReceivedFiles): PeerRoute {
   return {
     method: 'GET',
     async answer({ query, response }) {
       if (query !== '') throw new MeshError('message', 'the path has no query')
-      respondJson(response, 200, roomOf(room))
+      respondJson(response, 200, { ...roomOf(room), files: received.count })
     },
   }
 }

@@ -18,7 +18,7 @@ import type { Owners } from '../owners.ts'
 import { Arrivals } from './arrivals.ts'
 import { Placements } from './placements.ts'
 import { ReceivedFiles } from './receive.ts'
-import { Rooms } from './rooms.ts'
+import { type Burden, Rooms } from './rooms.ts'
 import { Spread } from './spread.ts'
 
 export interface PushRules {
@@ -90,6 +90,16 @@ export class Pushes {
 
   hasRoom(member: number): boolean {
     return this.#rooms.has(member)
+  }
+
+  /** See `Rooms`. */
+  burdenOf(member: number): Burden {
+    return this.#rooms.burdenOf(member)
+  }
+
+  /** See `Rooms`. */
+  give(members: readonly number[]): void {
+    this.#rooms.give(members)
   }
 
   /** See `SharedBlobs`. */

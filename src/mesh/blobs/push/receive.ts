@@ -56,6 +56,11 @@ export class ReceivedFiles {
     this.#time = time
   }
 
+  /** Files that come now. */
+  get count(): number {
+    return this.#whole + this.#arriving
+  }
+
   /** `POST …/blobs/keep`: a file whose length and digest are known before. */
   get keepRoute(): PeerRoute {
     return {

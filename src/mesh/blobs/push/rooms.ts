@@ -12,6 +12,16 @@ const freshMs = 20_000
 /** What a member says: how many bytes it can still take above its reserve, at least 0. */
 export interface RoomWord {
   readonly bytes: number
+  /** How much of its disk is used, in thousandths; undefined: that is not known. */
+  readonly used?: number | undefined
+  /** Files that it gets from others now. Default 0. */
+  readonly files?: number
+}
+
+/** What a new file would come on top of. */
+export interface Burden {
+  readonly used: number | undefined
+  readonly files: number
 }
 
 export interface RoomsParts {
@@ -32,6 +42,8 @@ export class Rooms {
   readonly #parts: RoomsParts
   readonly #known = new Map<number, Known>()
   readonly #asking = new Set<number>()
+  /** Files that were given to each since it has said how many it gets. */
+  readonly #given = new Map<number, number>()
   #askedAt: number | undefined
 
   constructor(parts: RoomsParts) {
@@ -70,11 +82,26 @@ export class Rooms {
     return best?.member
   }
 
+  /** As far as that is known. */
+  burdenOf(member: number): Burden {
+    const { self, own } = this.#parts
+    const given = this.#given.get(member) ?? 0
+    if (member === self) return { used: usedOf(own), files: given }
+    const known = this.#fresh(member)
+    return { used: known?.used, files: (known?.files ?? 0) + given }
+  }
+
+  /** These get a file more. */
+  give(members: readonly number[]): void {
+    for (const member of members) this.#given.set(member, (this.#given.get(member) ?? 0) + 1)
+  }
+
   async #ask(member: number): Promise<void> {
     this.#asking.add(member)
     try {
-      const { bytes } = await this.#parts.ask(member)
-      this.#known.set(member, { bytes, at: this.#parts.time.monotonic() })
+      const word = await this.#parts.ask(member)
+      this.#known.set(member, { ...word, at: this.#parts.time.monotonic() })
+      this.#given.delete(member)
     } catch {
       // It is asked again, and until then what it has said before counts for a while.
     } finally {
@@ -90,9 +117,19 @@ export class Rooms {
 }
 
 /** What this node says of itself. */
-export function roomOf({ hasRoom, freeBytes, reserveBytes }: Room): RoomWord {
-  if (!hasRoom) return { bytes: 0 }
+export function roomOf(room: Room): RoomWord {
+  const used = usedOf(room)
+  return { bytes: takesOf(room), ...(used !== undefined && { used }) }
+}
+
+function takesOf({ hasRoom, freeBytes, reserveBytes }: Room): number {
+  if (!hasRoom) return 0
   // Nothing is known of a bound: more than any disk has.
-  if (!Number.isFinite(freeBytes)) return { bytes: Number.MAX_SAFE_INTEGER }
-  return { bytes: Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, freeBytes - reserveBytes)) }
+  if (!Number.isFinite(freeBytes)) return Number.MAX_SAFE_INTEGER
+  return Math.max(0, Math.min(Number.MAX_SAFE_INTEGER, freeBytes - reserveBytes))
+}
+
+function usedOf({ freeBytes, totalBytes = 0 }: Room): number | undefined {
+  if (totalBytes <= 0 || freeBytes > totalBytes) return undefined
+  return Math.round((1 - freeBytes / totalBytes) * 1_000)
 }

@@ -1,6 +1,7 @@
 /** @module The members that are to keep a file: chosen for an upload, and asked for a blob. */
 import { describe, expect, test } from 'vitest'
 import { Owners } from '../../../../src/mesh/blobs/owners.ts'
+import type { Burden } from '../../../../src/mesh/blobs/push/rooms.ts'
 import type { MeshMember } from '../../../../src/mesh/peers/peers.ts'
 import type { MemberState } from '../../../../src/metadata/rows/mesh.ts'
 import { digestOf } from '../../../../src/registry/hasher.ts'
@@ -19,9 +20,10 @@ function ownersOf(
     replicationFactor = 2,
     writeCopies = 0,
     full = [] as number[],
+    burdens = {} as Readonly<Record<number, Partial<Burden>>>,
   } = {},
 ) {
-  const state = { members: membersOf(states), present }
+  const state = { members: membersOf(states), present, chosen: [] as number[][] }
   const owners = new Owners({
     self,
     members: () => state.members,
@@ -29,6 +31,8 @@ function ownersOf(
     replicationFactor: () => replicationFactor,
     writeCopies,
     hasRoom: (member) => !full.includes(member),
+    burdenOf: (member) => ({ used: undefined, files: 0, ...burdens[member] }),
+    onChosen: (others) => state.chosen.push([...others]),
   })
   return { owners, state }
 }
@@ -66,6 +70,34 @@ describe('the group of a new file', () => {
     const none = ownersOf(active(3), { full: [2, 3] }).owners
     expect(none.choose(systemRandom, new Set())).toBeUndefined()
     expect(none.choose(systemRandom, new Set(), 1)!.owners).toContain(1)
+  })
+
+  test('goes to the others that get the fewest files now, and is counted for them', () => {
+    const burdens = { 1: { files: 99 }, 2: { files: 5 }, 3: { files: 1 }, 4: { files: 2 } }
+    const { owners, state } = ownersOf(active(4), { burdens })
+    for (let turn = 0; turn < 20; turn += 1) {
+      expect([...owners.choose(systemRandom, new Set())!.owners].sort()).toEqual([1, 3])
+    }
+    expect(state.chosen).toEqual(Array(20).fill([3]))
+    // One that does not run takes nothing, however few it gets.
+    const away = ownersOf(active(4), { burdens, present: [2, 4] }).owners
+    expect(away.choose(systemRandom, new Set())!.owners).toContain(4)
+  })
+
+  test('is not owned by a node whose disk is much fuller than those of others, where others can', () => {
+    const at = (...used: (number | undefined)[]) =>
+      Object.fromEntries(used.map((it, place) => [place + 1, { used: it }]))
+    const chosen = (burdens: Readonly<Record<number, Partial<Burden>>>, count = 4) => {
+      const { owners } = ownersOf(active(count), { burdens })
+      const all = Array.from({ length: 60 }, () => owners.choose(systemRandom, new Set())!.owners)
+      return [...new Set(all.flat())].sort()
+    }
+    expect(chosen(at(500, 500, 900, 500))).toEqual([1, 2, 4])
+    expect(chosen(at(900, 500, 500, 500))).toEqual([2, 3, 4])
+    // Some thousandths are no matter.
+    expect(chosen(at(530, 500, 500, 500))).toEqual([1, 2, 3, 4])
+    expect(chosen(at(undefined, undefined, undefined, undefined))).toEqual([1, 2, 3, 4])
+    expect(chosen(at(500, 900), 2)).toEqual([1, 2])
   })
 
   test('is owned by others where this node has no room', () => {

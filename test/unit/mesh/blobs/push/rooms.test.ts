@@ -80,6 +80,23 @@ test('a node says what it has above its reserve', () => {
   expect(room(true, Number.POSITIVE_INFINITY, 10)).toBe(Number.MAX_SAFE_INTEGER)
 })
 
+test('a node says how much of its disk is used, where that is known', () => {
+  const used = (freeBytes: number, totalBytes?: number) =>
+    roomOf({ hasRoom: true, freeBytes, reserveBytes: 0, totalBytes } as Room).used
+  expect([used(250, 1_000), used(0, 1_000), used(1_000, 1_000)]).toEqual([750, 1_000, 0])
+  expect([used(10), used(10, 0), used(10, 5)]).toEqual([undefined, undefined, undefined])
+})
+
+test('files that were given count until the next word', async () => {
+  const { rooms, time } = scene()
+  rooms.give([2, 2, 3])
+  expect([rooms.burdenOf(2).files, rooms.burdenOf(3).files]).toEqual([2, 1])
+  await time.advance(10_000)
+  rooms.tick()
+  await settled()
+  expect([rooms.burdenOf(2).files, rooms.burdenOf(3).files]).toEqual([0, 0])
+})
+
 test('this node has the room that it has now', () => {
   const { rooms, own } = scene()
   own.hasRoom = false
