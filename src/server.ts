@@ -11,6 +11,7 @@ import { RequestLimits } from './http/request-limits.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import { systemClock } from './runtime/clock.ts'
 import { LifeCycle, type OnOpened } from './runtime/life-cycle.ts'
+import { featuresOf, openAccess } from './server/access/open-access.ts'
 import {
   endpointsOfMirrors,
   endpointsOfPrune,
@@ -26,7 +27,6 @@ import { openFollowers } from './server/followers.ts'
 import { makeHttp } from './server/http.ts'
 import { endpointsOfMesh } from './server/mesh/overview.ts'
 import { mirroredBy } from './server/mirrors.ts'
-import { openAccess } from './server/open-access.ts'
 import {
   type HowToOpen,
   type MeshRun,
@@ -153,7 +153,7 @@ async function start(
     makeMetrics: (itsEngine) => makeMetrics(config, shown, itsEngine),
     endpoints: (itsEngine) => {
       const endpoints: Endpoint[] = [
-        ...statusEndpoints(shown, itsEngine, () => endpoints),
+        ...statusEndpoints(featuresOf(config, shown), shown, itsEngine, () => endpoints),
         ...storeEndpoints(metadata, useCases, cleanup, (...of) => signed.standings.shown(...of)),
         ...endpointsOfMirrors(config, mirrors, logger),
         ...endpointsOfSyncs(syncs?.engine),

@@ -10,12 +10,13 @@ import { RegistryError } from '../registry/errors.ts'
 import type { ApiAnswer } from '../runtime/api-answer.ts'
 import {
   type AdminContext,
+  type AdminSessions,
   type Endpoint,
   EventStream,
   type ForeignBody,
   Reply,
 } from './endpoint.ts'
-import { requireAtFirst, requireNeed } from './needs.ts'
+import { isForAll, requireAtFirst, requireNeed } from './needs.ts'
 import { decodeParams, type PathPattern, pathPattern } from './path-pattern.ts'
 import { AdminProblem, badRequest, toProblem } from './problem.ts'
 
@@ -27,7 +28,8 @@ export interface AdminRequest {
   readonly query: string
   readonly bodyBytes: number | undefined
   readonly signal: AbortSignal
-  /** As the client names it. */
+  /** As the client sees them. */
+  readonly scheme: 'http' | 'https'
   readonly host: string
   header(name: string): string | undefined
   readBody(onChunk: (bytes: Uint8Array) => void): Promise<void>
@@ -46,13 +48,16 @@ interface Row {
 
 export class AdminApi {
   readonly #rows: readonly Row[]
-  readonly #isOtherSite: (request: AdminRequest) => boolean
+  readonly #isOtherSite: (request: AdminRequest, isByCookie: boolean) => boolean
 
   /**
    * `isOtherSite`: whether a browser asks for a page of another site. A page that an operator has open
-   * must not be able to make his browser talk to this API.
+   * must not be able to make his browser talk to this API. `isByCookie`: the browser says by itself who asks.
    */
-  constructor(endpoints: readonly Endpoint[], isOtherSite: (request: AdminRequest) => boolean) {
+  constructor(
+    endpoints: readonly Endpoint[],
+    isOtherSite: (request: AdminRequest, isByCookie: boolean) => boolean,
+  ) {
     this.#isOtherSite = isOtherSite
     // The most words first: `…/{repository}/tags` before `…/{repository}`, which fits it as well.
     this.#rows = endpoints
@@ -65,16 +70,22 @@ export class AdminApi {
   }
 
   /** Never rejects but for a client that left. */
-  async handle(request: AdminRequest, actor: string, asker: Asker): Promise<ApiAnswer> {
+  async handle(
+    request: AdminRequest,
+    actor: string,
+    asker: Asker,
+    sessions?: AdminSessions,
+  ): Promise<ApiAnswer> {
     const startedAt = performance.now()
     try {
       const { endpoint, params } = this.#find(request, asker)
       requireAtFirst(asker, endpoint.need)
-      if (this.#isOtherSite(request)) throw new AdminProblem('ADMIN_CROSS_SITE')
+      if (this.#isOtherSite(request, asker.isByCookie)) throw new AdminProblem('ADMIN_CROSS_SITE')
       const { id: requestId, signal } = request
       const lastEventId = request.header('last-event-id')
       const bearer = /^Bearer +(\S+)$/i.exec(request.header('authorization') ?? '')?.[1]
-      const context: AdminContext = { requestId, actor, signal, asker, lastEventId, bearer }
+      const of = { requestId, actor, signal, asker, lastEventId, bearer }
+      const context: AdminContext = { ...of, sessions }
       const input = await readInput(endpoint, params, request, context)
       requireNeed(asker, endpoint.need, input)
       const result = await endpoint.handle(input as never, context)
@@ -114,8 +125,8 @@ export class AdminApi {
       const row = rows.find(({ endpoint }) => endpoint.method === method)
       if (row === undefined) {
         // Who may come without a login is told the same as who has one.
-        const isForAll = rows.every(({ endpoint }) => endpoint.need === 'secret')
-        requireAtFirst(asker, isForAll ? 'secret' : 'any')
+        const isOpen = rows.every(({ endpoint }) => isForAll(endpoint.need))
+        requireAtFirst(asker, isOpen ? 'none' : 'any')
         throw wrongMethod(request, rows)
       }
       const params = decodeParams(row.pattern.match(request.path, takesSlashes)!)

@@ -23,6 +23,16 @@ export interface AdminContext {
   readonly lastEventId: string | undefined
   /** What follows `Authorization: Bearer`. For rows that judge a secret of their own. */
   readonly bearer: string | undefined
+  /** Logging in and out in the pages; undefined: access control is off. */
+  readonly sessions: AdminSessions | undefined
+}
+
+/** What one request may do about logins in the pages. */
+export interface AdminSessions {
+  /** With the `Set-Cookie` of the login. Rejects with the refusal. */
+  open(user: string, password: string): Promise<{ readonly asker: Asker; readonly cookie: string }>
+  /** Ends the login of the request, where it has one. */
+  close(): Promise<{ readonly ended: boolean; readonly cookie: string }>
 }
 
 /** Another status than 200, or headers beside the usual ones. */

@@ -16,10 +16,10 @@ export type RepositoryAction = Exclude<Action, 'admin'>
 
 /**
  * `admin`: on the server as a whole. `any`: any right on anything; the answer leaves out what the
- * asker may not see. `secret`: no login, but a secret of its own, which the row's `admit` judges. A list: all
- * of these.
+ * asker may not see. `secret`: no login, but a secret of its own, which the row's `admit` judges. `none`: no
+ * right at all. A list: all of these.
  */
-export type EndpointNeed = 'admin' | 'any' | 'secret' | readonly RepositoryNeed[]
+export type EndpointNeed = 'admin' | 'any' | 'secret' | 'none' | readonly RepositoryNeed[]
 
 /** To know of a repository and what is in it. */
 export const SEES = ['list', 'pull'] as const
@@ -33,9 +33,14 @@ export function sees(asker: Asker, repository: string): boolean {
   return SEES.some((action) => asker.may(action, repository))
 }
 
+/** Whether the row looks at no right of the asker. */
+export function isForAll(need: EndpointNeed): need is 'secret' | 'none' {
+  return need === 'secret' || need === 'none'
+}
+
 /** Before the request's body is read: whoever can have no right at all is refused here. */
 export function requireAtFirst(asker: Asker, need: EndpointNeed): void {
-  if (need === 'secret') return
+  if (isForAll(need)) return
   if (need === 'admin') {
     if (!asker.isAdmin) asker.refuse('admin', undefined)
     return
@@ -93,6 +98,7 @@ function field(value: unknown, name: string): unknown {
 /** For the table of endpoints. */
 export function needText(need: EndpointNeed): string {
   if (need === 'secret') return 'a secret of its own'
+  if (need === 'none') return 'nothing'
   if (typeof need === 'string') return need === 'any' ? 'any right; filtered' : 'admin'
   return need
     .map(({ anyOf, at }) => `${anyOf.join(' or ')}${at.includes('.') ? ` (${at.slice(5)})` : ''}`)

@@ -3,7 +3,7 @@
  * endpoint names what it needs; lists leave out what the asker may not see.
  */
 import { RegistryError } from '../registry/errors.ts'
-import type { Action } from './caller.ts'
+import type { Action, SessionFacts } from './caller.ts'
 
 /** Actions on what matches any of these patterns. */
 export interface Right {
@@ -22,11 +22,15 @@ export interface AskerFacts {
   readonly rights: readonly Right[]
   /** What the credentials are limited to beyond that; undefined: nothing. */
   readonly limits: readonly Right[] | undefined
+  /** Undefined: it is no login in the pages. */
+  readonly session?: SessionFacts | undefined
 }
 
 export interface Asker {
   /** May do everything on `/admin`, and so see every repository there. */
   readonly isAdmin: boolean
+  /** A browser says by itself who asks, whatever page made it ask. */
+  readonly isByCookie: boolean
   may(action: Action, repository: string): boolean
   /** Whether there may be any repository at all on which the asker has one of these. */
   mayAnywhere(actions: readonly Action[]): boolean
@@ -43,6 +47,7 @@ export interface Asker {
 /** Everybody, where access control is off. */
 export const openAsker: Asker = {
   isAdmin: true,
+  isByCookie: false,
   may: () => true,
   mayAnywhere: () => true,
   refuse: () => {
@@ -64,6 +69,7 @@ export const openAsker: Asker = {
 /** Who brings no login, and may nothing by rules: what he asks for judges a secret of its own. */
 export const nobodyAsker: Asker = {
   isAdmin: false,
+  isByCookie: false,
   may: () => false,
   mayAnywhere: () => false,
   refuse: () => {

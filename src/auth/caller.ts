@@ -19,13 +19,24 @@ export interface Grant {
   }[]
 }
 
+/** One login in the pages, as its cookie says. Times are ms since the epoch. */
+export interface SessionFacts {
+  /** The same in every cookie of the login. */
+  readonly id: string
+  /** When the password was given. */
+  readonly startedAt: number
+  /** When this cookie was made, and when it ends. */
+  readonly issuedAt: number
+  readonly expiresAt: number
+}
+
 export interface Caller {
   readonly kind: 'anonymous' | 'user'
   /** Empty for anonymous. */
   readonly name: string
   readonly groups: readonly string[]
   /** How the caller was told: for the audit trail and for the right challenge. */
-  readonly via: 'none' | 'basic' | 'bearer' | 'access-token'
+  readonly via: 'none' | 'basic' | 'bearer' | 'access-token' | 'session'
   /** Undefined: whatever the rules allow. */
   readonly grant: Grant | undefined
   /**
@@ -35,6 +46,8 @@ export interface Caller {
   readonly bounds?: Grant
   /** Id of the access token that stood in for the password: a bearer token ends with it. */
   readonly accessTokenId?: string
+  /** Of a login in the pages. */
+  readonly session?: SessionFacts
   /** The grant is what a client asked for, and it may ask for more. */
   readonly mayWiden?: true
 }

@@ -2,14 +2,15 @@
  * @module Logins that were taken back (`fastregistry token revoke`): refresh tokens and the bearer
  * tokens made from them, by the id of their login, of one token, or by user. One small file below
  * `storage.path` that the command line rewrites beside a running server; an entry goes when every
- * token that it could concern has ended.
+ * token that it could concern has ended. A second file of the same form has the logins in the pages that
+ * were ended there.
  */
 import * as v from 'valibot'
 import { parseSecrets } from './secret-file.ts'
 
 const Entry = v.union([
   /** A login (`sid`) or a single token (`jti`). */
-  v.object({ id: v.string(), until: v.number() }),
+  v.object({ id: v.string(), until: v.number(), of: v.optional(v.string()) }),
   /** Whatever this user was given at `before` (seconds since the epoch) or earlier. */
   v.object({ user: v.string(), before: v.number(), until: v.number() }),
 ])
@@ -48,6 +49,41 @@ export function addRevocation(
   return [...kept, added]
 }
 
+/** Logins in the pages that are ended one by one, of one user; and entries of their file. */
+const endedOfUserMax = 100
+const endedMax = 10_000
+
+/** Stands for every user, and can be no user's name. */
+const everyUser = '*'
+
+/** A login in the pages that ends. Times are ms since the epoch. */
+export interface EndedSession {
+  readonly id: string
+  readonly user: string
+  /** When no cookie of it can be good any more. */
+  readonly until: number
+}
+
+/**
+ * The list with one login more, without what is over. It never grows beyond its bound and never forgets a login: of
+ * a user with too many, and in the end of all users, every login until now ends.
+ */
+export function addEndedSession(
+  list: readonly Revocation[],
+  { id, user, until }: EndedSession,
+  now: number,
+): readonly Revocation[] {
+  const kept = list.filter((one) => one.until > now && !('id' in one && one.id === id))
+  const before = Math.floor(now / 1000)
+  const isOwn = (one: Revocation) => ('id' in one ? one.of === user : one.user === user)
+  const own = kept.filter(isOwn)
+  const all: readonly Revocation[] =
+    own.length < endedOfUserMax
+      ? [...kept, { id, of: user, until }]
+      : [...kept.filter((one) => !isOwn(one)), { user, before, until }]
+  return all.length <= endedMax ? all : [{ user: everyUser, before, until }]
+}
+
 /** What a token says of itself. */
 export interface TokenOrigin {
   readonly user: string
@@ -70,7 +106,9 @@ export class Revocations {
 
   isRevoked({ user, ids, at }: TokenOrigin): boolean {
     if (ids.some((id) => typeof id === 'string' && this.#ids.has(id))) return true
-    const before = this.#users.get(user)
-    return before !== undefined && !(at > before)
+    return [user, everyUser].some((name) => {
+      const before = this.#users.get(name)
+      return before !== undefined && !(at > before)
+    })
   }
 }

@@ -17,6 +17,7 @@ export function secretFilePaths(storagePath: string): {
   readonly keys: string
   readonly accessTokens: string
   readonly revocations: string
+  readonly endedSessions: string
   readonly signingKeys: string
 } {
   const folder = secretFolder(storagePath)
@@ -24,6 +25,7 @@ export function secretFilePaths(storagePath: string): {
     keys: join(folder, 'keys.json'),
     accessTokens: join(folder, 'access-tokens.json'),
     revocations: join(folder, 'revoked.json'),
+    endedSessions: join(folder, 'ended-sessions.json'),
     signingKeys: join(folder, 'signing.json'),
   }
 }

@@ -89,7 +89,7 @@ export class TokenService implements BearerVerifier {
       readonly login?: Login | undefined
     },
   ): Promise<IssuedToken> {
-    const { rules, clock, ttlMs, accessTokens } = this.#options
+    const { rules, clock, ttlMs } = this.#options
     const { from, service } = request
     const scopes = grantScopes(parseScopes(request.scopes), {
       may: (action, resource) => rules.may(caller, action, resource, from),
@@ -98,19 +98,12 @@ export class TokenService implements BearerVerifier {
         rules.mayAnywhere(caller, action, from),
     })
     const now = Math.floor(clock.now() / 1000)
-    const common: Claims = { sub: caller.name, aud: service, iat: now, nbf: now - 5 }
-    const fingerprint = this.#fingerprint(caller.name)
-    if (fingerprint !== undefined) common['pwd'] = fingerprint
-    const { accessTokenId } = caller
-    let end = now + Math.floor(ttlMs / 1000)
-    if (accessTokenId !== undefined) {
-      common['tid'] = accessTokenId
-      const limits = accessTokens.limitsOf(accessTokenId)
-      end = Math.min(end, Math.floor((limits?.expiresAt ?? 0) / 1000))
-    }
+    const own = this.identityOf(caller)
+    const common: Claims = { ...own.claims, aud: service, iat: now, nbf: now - 5 }
+    const end = Math.min(now + Math.floor(ttlMs / 1000), own.end)
     const { signer } = this.#keys
     // An access token of the command line has an end of its own that a refresh must not outlive.
-    const mayRefresh = request.wantsRefresh && caller.via === 'basic' && fingerprint !== undefined
+    const mayRefresh = request.wantsRefresh && caller.via === 'basic' && 'pwd' in own.claims
     const login = mayRefresh ? (request.login ?? { id: randomUUID(), at: now }) : undefined
     if (login !== undefined) common['sid'] = login.id
     const expiresInSeconds = Math.max(0, end - now)
@@ -125,6 +118,32 @@ export class TokenService implements BearerVerifier {
     }
   }
 
+  /**
+   * Who a token is of: the user, the password of now, and the access token that stood in for it, with the end that
+   * this has (seconds since the epoch).
+   */
+  identityOf({ name, accessTokenId }: Caller): { readonly claims: Claims; readonly end: number } {
+    const claims: Claims = { sub: name }
+    const fingerprint = this.#fingerprint(name)
+    if (fingerprint !== undefined) claims['pwd'] = fingerprint
+    if (accessTokenId === undefined) return { claims, end: Number.POSITIVE_INFINITY }
+    const limits = this.#options.accessTokens.limitsOf(accessTokenId)
+    claims['tid'] = accessTokenId
+    return { claims, end: Math.floor((limits?.expiresAt ?? 0) / 1000) }
+  }
+
+  /** A token of another type, for its own use. */
+  sign(claims: Claims, type: string): Promise<string> {
+    return this.#keys.signer.sign(claims, type)
+  }
+
+  /** What a token says that we have signed as of this type. Rejects with CredentialsRefused. */
+  async claimsOf(token: string, type: string): Promise<Claims> {
+    const verified = await this.#keys.signer.verify(token)
+    if (verified.kind === 'valid' && verified.type === type) return verified.claims
+    throw new CredentialsRefused('invalid-token')
+  }
+
   /** A new refresh token: it lives as long as any other, but never beyond the end of its login. */
   #renewed(common: Claims, { at }: Login, now: number): Claims {
     const { refreshTtlMs, loginLifeMs } = this.#options
@@ -135,17 +154,13 @@ export class TokenService implements BearerVerifier {
   /** The user of a refresh token, and the login it goes back to. Throws CredentialsRefused. */
   async refresh(token: string): Promise<{ readonly caller: Caller; readonly login: Login }> {
     const { clock, loginLifeMs } = this.#options
-    const verified = await this.#keys.signer.verify(token)
-    if (verified.kind !== 'valid' || verified.type !== refreshType) {
-      throw new CredentialsRefused('invalid-token')
-    }
-    const { claims } = verified
+    const claims = await this.claimsOf(token, refreshType)
     const login = loginOf(claims)
     // Asked again, although it is in the token: the setting may have become shorter.
     if (clock.now() >= login.at * 1000 + loginLifeMs) {
       throw new CredentialsRefused('invalid-token', claims.sub)
     }
-    return { caller: this.#user(claims, 'basic'), login }
+    return { caller: this.userOf(claims, 'basic'), login }
   }
 
   async verify(token: string): Promise<{ readonly caller: Caller; readonly lifeMs: number }> {
@@ -179,7 +194,9 @@ export class TokenService implements BearerVerifier {
     }
     const wanted = grantOfScopes((claims['access'] as readonly Scope[] | undefined) ?? [])
     const who =
-      claims.sub === '' || claims.sub === undefined ? anonymousCaller : this.#user(claims, 'bearer')
+      claims.sub === '' || claims.sub === undefined
+        ? anonymousCaller
+        : this.userOf(claims, 'bearer')
     // What an access token was limited to, no new bearer token goes beyond.
     const { bounds } = who
     const grant = bounds === undefined ? wanted : within(wanted, bounds)
@@ -189,9 +206,9 @@ export class TokenService implements BearerVerifier {
 
   /**
    * The user that a token was made for, if he and his password are still the same and nobody took
-   * it back; within the limits of the access token that it goes back to, as they are now.
+   * it back; within the limits of the access token that it goes back to, as they are now. Throws CredentialsRefused.
    */
-  #user(claims: Claims, via: Caller['via']): Caller {
+  userOf(claims: Claims, via: Caller['via']): Caller {
     const { users, accessTokens, revocations } = this.#options
     const name = claims.sub ?? ''
     const { at } = loginOf(claims)

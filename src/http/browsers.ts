@@ -21,7 +21,7 @@ export interface BrowserOptions {
 }
 
 /** What this module looks at of a request. */
-export type BrowserRequest = Pick<HttpRequest, 'header' | 'host'>
+export type BrowserRequest = Pick<HttpRequest, 'method' | 'header' | 'scheme' | 'host'>
 
 /** Headers of answers that pages may read beside the few that they always may. */
 export const exposedHeaders = [
@@ -135,9 +135,16 @@ export class Browsers {
     return adder === undefined ? response : adder.wrap(response)
   }
 
-  /** Whether a browser made this request for a page of a site that has no business here. */
-  isOtherSite(request: BrowserRequest): boolean {
+  /**
+   * Whether a browser made this request for a page of a site that has no business here. Where a cookie says who
+   * asks, a change needs an `Origin` that is ours: browsers name it with every change, and no page can.
+   */
+  isOtherSite(request: BrowserRequest, isByCookie = false): boolean {
     const origin = request.header('origin')
+    if (isByCookie && !NOT_CHANGING.has(request.method)) {
+      if (origin === undefined) return true
+      if (request.scheme === 'https' && !origin.startsWith('https:')) return true
+    }
     if (origin !== undefined && this.#welcomes.has(origin)) return false
     const site = request.header('sec-fetch-site')
     if (site !== undefined && site !== 'same-origin' && site !== 'none') return true

@@ -175,7 +175,7 @@ export function createDispatcher(
   if (gate === undefined) return (request, response) => dispatch(request, response, undefined)
   return (request, response) => {
     if (isOpenPath(request.path)) return dispatch(request, response, undefined)
-    if (hasOwnSecret(request.path)) {
+    if (hasOwnSecret(request)) {
       request.routeKind = 'admin'
       return admin.handle(request, response, nobodyAsker)
     }

@@ -21,6 +21,7 @@ export function errorHeaders(error: RegistryError): HeaderList {
   const allowed = facts?.allowed?.join(', ') ?? ALLOWED[kind]
   if (allowed !== undefined) headers.push(['Allow', allowed])
   if (facts?.challenge !== undefined) headers.push(['WWW-Authenticate', facts.challenge])
+  if (facts?.cookie !== undefined) headers.push(['Set-Cookie', facts.cookie])
   if (facts?.blobBytes !== undefined) {
     headers.push(['Content-Range', `bytes */${facts.blobBytes}`])
   }

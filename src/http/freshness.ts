@@ -25,6 +25,7 @@ export function freshly(handler: Handler, store: Store, stale?: StaleReads): Han
     if (isOpenPath(request.path)) return handler(request, response)
     const isRead = request.method === 'GET' || request.method === 'HEAD'
     if (isRead && OF_THIS_NODE.has(request.path)) return handler(request, response)
+    if (request.path === sessionPath) return handler(request, response)
     const route = routeOf(request.path)
     const path = pathOfRoute(route)
     // Metrics, log-ins, keys and the node's own sessions are no other node's.
@@ -54,6 +55,9 @@ export function freshly(handler: Handler, store: Store, stale?: StaleReads): Han
 
 /** What a node says of itself and of the others as it sees them: above all when it is cut off. */
 const OF_THIS_NODE: ReadonlySet<string> = new Set(['/admin/mesh', '/admin/status'])
+
+/** Logins rest on files and on no row: who is in has to see how a node stands that is cut off. */
+const sessionPath = '/admin/session'
 
 /** Whether a read may be answered by rows that are old. What is named by its digest is there or not: it is no list. */
 function mayBeStale(route: Route | undefined): boolean {

@@ -21,6 +21,8 @@ export interface RouteRow {
   readonly isOpen?: true
   /** Paths that begin so are given no caller: what they mean judges a secret of its own. */
   readonly ownSecretBelow?: string
+  /** A POST here brings a password in its body: no other credentials of it are looked at. */
+  readonly loginAt?: string
   /** In the order in which `Allow` names them. */
   readonly methods: Readonly<Partial<Record<Method, RouteNeed>>>
 }
@@ -68,7 +70,12 @@ export const ROUTES = {
     methods: { GET: 'push', HEAD: 'push', PATCH: 'push', PUT: 'push', DELETE: 'push' },
   },
   // Its endpoints have methods and needs of their own (`admin/needs.ts`).
-  admin: { path: '/admin/…', ownSecretBelow: '/admin/sync/hook/', methods: {} },
+  admin: {
+    path: '/admin/…',
+    ownSecretBelow: '/admin/sync/hook/',
+    loginAt: '/admin/session',
+    methods: {},
+  },
 } as const satisfies Readonly<Record<string, RouteRow>>
 
 export type RouteKind = keyof typeof ROUTES

@@ -8,12 +8,12 @@ import { dirname } from 'node:path'
 import { LogStream } from './log-stream.ts'
 
 export interface AuditRecord {
-  /** What was done or asked for: `push`, `delete`, `mount`, `login`, `admin` … */
+  /** What was done or asked for: `push`, `delete`, `mount`, `login`, `logout`, `admin` … */
   readonly action: string
   readonly decision: 'done' | 'refused'
   /** Empty: anonymous; undefined: the program itself. */
   readonly user: string | undefined
-  /** How the caller was told: `basic`, `bearer`, `access-token`, `none`. */
+  /** How the caller was told: `basic`, `bearer`, `access-token`, `session`, `none`. */
   readonly via?: string | undefined
   readonly address?: string | undefined
   readonly repository?: string | undefined

@@ -25,6 +25,8 @@ export interface ErrorFacts {
   readonly blobBytes?: number
   /** Which credentials are wanted, as `WWW-Authenticate` has it. */
   readonly challenge?: string
+  /** A cookie that the client is to forget, as `Set-Cookie` has it. */
+  readonly cookie?: string
   /** Whether it rests on rows that may be old. */
   readonly isStale?: boolean
 }

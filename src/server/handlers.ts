@@ -21,7 +21,7 @@ import type { Metrics } from '../observability/metrics/metrics.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
 import type { Storage } from '../storage/open.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
-import type { AccessControl } from './access.ts'
+import type { AccessControl } from './access/access.ts'
 import type { Audit } from './audit.ts'
 import type { OpenedMesh } from './open-stores.ts'
 import type { OpenedSignatures } from './signatures.ts'
@@ -89,7 +89,7 @@ export function makeHandlers(
   })
   const admin = new AdminApi(
     parts.endpoints(() => late.engine!),
-    (request) => browsers.isOtherSite(request),
+    (request, isByCookie) => browsers.isOtherSite(request, isByCookie),
   )
   return {
     manifests: new ManifestHandlers({
@@ -109,8 +109,12 @@ export function makeHandlers(
     uploads: new UploadHandlers(uploads, mounts, room, access?.sourceRights ?? (() => allSources)),
     discovery: new DiscoveryHandlers(discovery, access?.maySee),
     service,
-    admin: new AdminHandlers(admin, logger, (request, reason, status) =>
-      audit?.refused(request, { reason, path: request.path.slice(0, 512), status }),
+    admin: new AdminHandlers(
+      admin,
+      logger,
+      (request, reason, status) =>
+        audit?.refused(request, { reason, path: request.path.slice(0, 512), status }),
+      access?.sessions,
     ),
     token: access?.tokenHandlers,
   }

@@ -85,6 +85,7 @@ function toRequest(
     query,
     bodyBytes: bytes?.byteLength,
     signal,
+    scheme: 'http',
     host: '',
     header: (name) => (name === 'content-type' ? 'application/json' : undefined),
     readBody: async (onChunk) => {

@@ -2,7 +2,7 @@
  * @module What the server reports of itself: health checks, `/admin/status`, metrics.
  */
 import type { Endpoint } from '../admin/endpoint.ts'
-import { serviceEndpoints } from '../admin/service-endpoints.ts'
+import { type Features, serviceEndpoints } from '../admin/service-endpoints.ts'
 import type { Config } from '../config/config.ts'
 import type { HttpEngine } from '../http/engine/port.ts'
 import { routeKinds } from '../http/routes.ts'
@@ -62,6 +62,7 @@ export interface StatusParts {
 
 /** `/admin/status` and the API's description of itself; `all` gives every endpoint of the API. */
 export function statusEndpoints(
+  features: Features,
   { storage, useCases, reconciliation, scrub, cleanup }: StatusParts,
   engine: () => HttpEngine,
   all: () => readonly Endpoint[],
@@ -70,6 +71,7 @@ export function statusEndpoints(
   return serviceEndpoints({
     version: readVersion(),
     endpoints: all,
+    features,
     describe: () => ({
       engine: engine().kind,
       uptimeSeconds: Math.floor((systemClock.monotonic() - startedAt) / 1000),

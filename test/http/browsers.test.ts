@@ -312,7 +312,7 @@ test('every header that answers carry is one that pages may read', () => {
   // Words of other lists that look alike.
   const others = ['GET', 'POST', 'EdDSA']
   const always = ['Cache-Control', 'Content-Type', 'Vary', 'X-Content-Type-Options']
-  const forBrowsers = ['Content-Security-Policy', 'X-Accel-Buffering']
+  const forBrowsers = ['Content-Security-Policy', 'Set-Cookie', 'X-Accel-Buffering']
   const known = new Set<string>([...exposedHeaders, ...always, ...forBrowsers, ...others])
   const root = new URL('../../src/', import.meta.url)
   const names = ['http', 'admin', 'distribution', 'auth', 'server'].flatMap((part) =>

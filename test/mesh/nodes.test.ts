@@ -226,6 +226,20 @@ test('a login at one node is good at all, and so is an access token', async () =
   expect(asked.status).toBe(200)
   const { token } = asked.json as { token: string }
   expect((await b.client.get('/v2/', bearer(token))).status).toBe(200)
+  // A login in the pages of one is good at the other, until it ends at either.
+  const login = await a.client.request('POST', '/admin/session', {
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ user: 'alice', password: 'secret' }),
+  })
+  const cookie = { Cookie: String(login.headers['set-cookie']).split(';', 1)[0]! }
+  const session = async (node: MeshProcess) => node.client.get('/admin/session', cookie)
+  expect((await session(b)).json).toMatchObject({ user: 'alice', features: { mesh: true } })
+  const ended = await b.client.request('DELETE', '/admin/session', {
+    headers: { ...cookie, Origin: `http://127.0.0.1:${b.client.port}` },
+  })
+  expect(ended.json).toEqual({ ended: true })
+  expect((await session(b)).status).toBe(401)
+  while ((await session(a)).status !== 401) await new Promise((resolve) => setTimeout(resolve, 50))
   await rm(folder, { recursive: true })
 })
 

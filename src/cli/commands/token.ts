@@ -18,6 +18,7 @@ import {
   type Revocation,
 } from '../../auth/revocations.ts'
 import { changeSecretFile, readIfThere, secretFilePaths } from '../../auth/secret-file.ts'
+import { sessionLifeMs } from '../../auth/sessions.ts'
 import { formatKeyFile, newKeyFile, parseKeyFile, rotateKeys } from '../../auth/token-keys.ts'
 import type { Config } from '../../config/config.ts'
 import { parseDuration } from '../../config/quantities.ts'
@@ -168,10 +169,11 @@ function loginOf(text: string): string | undefined {
 
 async function rotate(config: Config, isNow: boolean, terminal: Terminal): Promise<number> {
   const { ttlMs, refreshTtlMs } = config.auth.tokens
+  const lifeMs = Math.max(ttlMs, refreshTtlMs, sessionLifeMs)
   await changeSecretFile(secretFilePaths(config.storage.path).keys, async (text) => {
     const now = Date.now()
     if (text === undefined || isNow) return formatKeyFile(await newKeyFile(now))
-    return formatKeyFile(await rotateKeys(parseKeyFile(text), now, Math.max(ttlMs, refreshTtlMs)))
+    return formatKeyFile(await rotateKeys(parseKeyFile(text), now, lifeMs))
   })
   terminal.print(
     isNow

@@ -6,14 +6,22 @@
 import type { AccessRules } from '../../auth/access-rules.ts'
 import type { Asker } from '../../auth/asker.ts'
 import { type Authenticator, CredentialsRefused, claimedName } from '../../auth/authenticator.ts'
-import { type Action, anonymousCaller, type Caller } from '../../auth/caller.ts'
+import { type Action, anonymousCaller, type Caller, type Origin } from '../../auth/caller.ts'
 import { LoginPutOff, type PutOffReason } from '../../auth/login-delay.ts'
+import type { Sessions } from '../../auth/sessions.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import type { RepositoryName } from '../../registry/name.ts'
 import type { HttpRequest } from '../engine/port.ts'
 import type { SourceRights } from '../handlers/uploads.ts'
 import { parseRoute } from '../router.ts'
 import { adminNeed, type Need, neededBy, pullOf, repositoryNeed } from './needs.ts'
+import {
+  forgetCookie,
+  isOfPage,
+  pageChallenge,
+  type SessionCookie,
+  sessionCookie,
+} from './session-cookie.ts'
 
 /** One refused request, for the audit trail. */
 export interface Refusal {
@@ -40,6 +48,7 @@ const lateTokenMs = 60 * 60 * 1000
 export interface GateOptions {
   readonly rules: AccessRules
   readonly authenticator: Authenticator
+  readonly sessions: Pick<Sessions, 'judge'>
   readonly challenges: ChallengeMaker
   readonly onRefused: (request: HttpRequest, refusal: Refusal) => void
   /** A moment to wait before a user's request goes on; undefined: none. */
@@ -68,10 +77,7 @@ export class Gate {
   /** The caller, at once where the credentials were judged lately. Throws or rejects with 401 or 503. */
   admit(request: HttpRequest): Caller | Promise<Caller> {
     try {
-      const found = this.#options.authenticator.authenticate(
-        request.header('authorization'),
-        request,
-      )
+      const found = this.#judge(credentialsOf(request), request)
       return found instanceof Promise
         ? found.catch((error: unknown) => this.#refuseCredentials(request, error))
         : found
@@ -139,19 +145,27 @@ export class Gate {
     const { remoteAddress } = request
     return this.#askerOf(request.caller, request, {
       remoteAddress,
-      credentials: request.header('authorization'),
+      credentials: credentialsOf(request),
     })
+  }
+
+  #judge({ authorization, cookie }: Credentials, from: Origin): Caller | Promise<Caller> {
+    const { authenticator, sessions } = this.#options
+    if (cookie === undefined) return authenticator.authenticate(authorization, from)
+    if (cookie.token === undefined) throw new CredentialsRefused('malformed')
+    return sessions.judge(cookie.token)
   }
 
   #askerOf(
     caller: Caller,
     request: HttpRequest,
-    from: { readonly remoteAddress: string; readonly credentials: string | undefined },
+    from: { readonly remoteAddress: string; readonly credentials: Credentials },
   ): Asker {
-    const { rules, authenticator } = this.#options
+    const { rules } = this.#options
     const isAdmin = rules.may(caller, 'admin', '/admin', from)
     return {
       isAdmin,
+      isByCookie: caller.session !== undefined,
       may: (action, repository) => isAdmin || rules.may(caller, action, repository, from),
       mayAnywhere: (actions) =>
         isAdmin || actions.some((action) => rules.mayAnywhere(caller, action, from)),
@@ -167,9 +181,10 @@ export class Gate {
         via: caller.via,
         rights: rules.describe(caller, from),
         limits: caller.grant?.describe(),
+        session: caller.session,
       }),
       renew: async () => {
-        const now = await authenticator.authenticate(from.credentials, from)
+        const now = await this.#judge(from.credentials, from)
         return this.#askerOf(now, request, from)
       },
     }
@@ -289,7 +304,23 @@ export class Gate {
     scope: string | undefined,
     error: 'invalid_token' | 'insufficient_scope' | undefined,
   ): RegistryError {
-    const challenge = this.#options.challenges.challenge(request, scope, error)
-    return new RegistryError('UNAUTHORIZED', { facts: { challenge } })
+    if (!isOfPage(request)) {
+      const challenge = this.#options.challenges.challenge(request, scope, error)
+      return new RegistryError('UNAUTHORIZED', { facts: { challenge } })
+    }
+    const cookie = sessionCookie(request) && forgetCookie(request)
+    const facts = { challenge: pageChallenge, ...(cookie !== undefined && { cookie }) }
+    return new RegistryError('UNAUTHORIZED', { facts })
   }
+}
+
+/** What a request brings to say who asks: a header, or else the cookie of a login in the pages. */
+interface Credentials {
+  readonly authorization: string | undefined
+  readonly cookie: SessionCookie | undefined
+}
+
+function credentialsOf(request: HttpRequest): Credentials {
+  const authorization = request.header('authorization')
+  return { authorization, cookie: authorization === undefined ? sessionCookie(request) : undefined }
 }

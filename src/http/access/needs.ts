@@ -21,6 +21,12 @@ export interface Need {
   readonly scope: string | undefined
 }
 
+/** What this module looks at of a request. */
+export interface RequestTarget {
+  readonly path: string
+  readonly method: string
+}
+
 /** The need of everything that names none. The admin API's own table narrows it by endpoint. */
 export const adminNeed: Need = { action: 'admin', resource: '/admin', scope: undefined }
 
@@ -65,9 +71,14 @@ const OWN_SECRET_BELOW: readonly string[] = [...routeRows.values()].flatMap(
   ({ ownSecretBelow }) => ownSecretBelow ?? [],
 )
 
-/** Paths whose `Authorization` is a secret of their own, and nothing that the gate could judge. */
-export function hasOwnSecret(path: string): boolean {
-  return OWN_SECRET_BELOW.some((head) => path.startsWith(head))
+const LOGIN_PATHS: ReadonlySet<string> = new Set(
+  [...routeRows.values()].flatMap(({ loginAt }) => loginAt ?? []),
+)
+
+/** Requests that bring a secret of their own, in `Authorization` or in the body: nothing that the gate could judge. */
+export function hasOwnSecret({ path, method }: RequestTarget): boolean {
+  if (OWN_SECRET_BELOW.some((head) => path.startsWith(head))) return true
+  return method === 'POST' && LOGIN_PATHS.has(path)
 }
 
 /** `login`: any caller that has logged in (or brings a token), with whatever rights. */
@@ -79,13 +90,7 @@ export function needOf(route: Route, method: string): Need | 'login' {
 }
 
 /** The need of a request by its path alone; undefined where the path means nothing. */
-export function neededBy({
-  path,
-  method,
-}: {
-  readonly path: string
-  readonly method: string
-}): Need | 'login' | undefined {
+export function neededBy({ path, method }: RequestTarget): Need | 'login' | undefined {
   try {
     const route = parseRoute(path)
     return route === undefined ? undefined : needOf(route, method)

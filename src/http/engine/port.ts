@@ -72,12 +72,15 @@ export interface ByteSource {
   readonly fetchedBytes?: number
 }
 
-export interface RequestChange {
+export interface ContentChange {
   readonly action: 'push' | 'mount' | 'delete'
   readonly repository: string
   readonly reference?: string
   readonly digest?: string
 }
+
+/** What the audit trail says of a request that was answered. */
+export type RequestChange = ContentChange | { readonly action: 'login' | 'logout' }
 
 export interface HttpRequest {
   /** When the request's head had arrived, ms on the monotonic clock. */

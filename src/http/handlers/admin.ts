@@ -6,27 +6,44 @@ import type { Asker } from '../../auth/asker.ts'
 import { actorOf } from '../../auth/caller.ts'
 import type { Logger } from '../../observability/logger.ts'
 import type { ApiAnswer, ApiStream } from '../../runtime/api-answer.ts'
+import type { RequestSessions, SessionDoor } from '../access/session-door.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine/port.ts'
 import { errorHeaders } from '../error-headers.ts'
-import { respondJson } from '../respond.ts'
+import { type HeaderList, respondJson } from '../respond.ts'
 
 /** The API, as far as this layer needs it. */
 export interface AdminPort {
-  handle(request: HttpRequest, actor: string, asker: Asker): Promise<ApiAnswer>
+  handle(
+    request: HttpRequest,
+    actor: string,
+    asker: Asker,
+    sessions: RequestSessions | undefined,
+  ): Promise<ApiAnswer>
 }
+
+/** Logins in the pages. */
+export type Sessions = Pick<SessionDoor, 'of' | 'renewal'>
+
+const setCookie = 'Set-Cookie'
 
 export class AdminHandlers {
   readonly #api: AdminPort
   readonly #logger: Logger
 
   readonly #onRefused: (request: HttpRequest, reason: string, status: number) => void
+  readonly #sessions: Sessions | undefined
 
-  /** `onRefused` is told of requests that the API answers nobody, whatever he may do. */
+  /**
+   * `onRefused` is told of requests that the API answers nobody, whatever he may do. `sessions`: undefined where
+   * access control is off.
+   */
   constructor(
     api: AdminPort,
     logger: Logger,
     onRefused: (request: HttpRequest, reason: string, status: number) => void,
+    sessions?: Sessions,
   ) {
+    this.#sessions = sessions
     this.#onRefused = onRefused
     this.#api = api
     this.#logger = logger
@@ -36,7 +53,7 @@ export class AdminHandlers {
   async handle(request: HttpRequest, response: HttpResponse, asker: Asker): Promise<void> {
     request.keepAddress()
     const actor = actorOf(request)
-    const answer = await this.#api.handle(request, actor, asker)
+    const answer = await this.#api.handle(request, actor, asker, this.#sessions?.of(request))
     if (answer.kind === 'stream') return sendPieces(request, response, answer)
     const { status, headers, body, error, fault } = answer
     // What the gate refuses it has booked itself.
@@ -46,8 +63,16 @@ export class AdminHandlers {
       this.#logger.error({ requestId: request.id, status, error: cause }, 'request failed')
     }
     if (status === 408) response.closeAfter()
-    const more = error === undefined ? [] : errorHeaders(error)
+    const more = error === undefined ? await this.#renewal(request, headers) : errorHeaders(error)
     respondJson(request, response, status, body, [...more, ...headers])
+  }
+
+  /** What keeps the login of the request alive, where the answer says nothing of it. */
+  async #renewal(request: HttpRequest, headers: HeaderList): Promise<HeaderList> {
+    if (request.caller.session === undefined) return []
+    if (headers.some(([name]) => name === setCookie)) return []
+    const cookie = await this.#sessions?.renewal(request)
+    return cookie === undefined ? [] : [[setCookie, cookie]]
   }
 }
 

@@ -71,6 +71,7 @@ export async function judgeCredentials(config: Config): Promise<readonly Finding
     judge(paths.keys, (text) => TokenKeys.from(parseKeyFile(text), auth.tokens.issuer)),
     judge(paths.accessTokens, parseAccessTokens),
     judge(paths.revocations, parseRevocations),
+    judge(paths.endedSessions, parseRevocations),
   ])
   return found.flat()
 }

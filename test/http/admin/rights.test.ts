@@ -271,7 +271,7 @@ describeRegistry('rights in the admin API', { config, engines: ['uws'] }, (regis
   test('the session says who asks and what he may', async () => {
     expect((await get('/admin/session', as.ann)).json).toEqual({
       kind: 'user',
-      name: 'ann',
+      user: 'ann',
       groups: ['team'],
       via: 'basic',
       isAdmin: false,
@@ -280,15 +280,19 @@ describeRegistry('rights in the admin API', { config, engines: ['uws'] }, (regis
         { repositories: ['home/ann/**'], actions: ['pull', 'push'] },
         { repositories: ['public/**'], actions: ['pull', 'list'] },
       ],
+      features: expect.any(Object),
+      version: expect.any(String),
     })
     expect((await get('/admin/session', as.cat)).json).toMatchObject({ groups: ['constructor'] })
     expect((await get('/admin/session', as.root)).json).toMatchObject({ isAdmin: true })
     expect((await get('/admin/session', nobody)).json).toEqual({
       kind: 'anonymous',
+      user: null,
       groups: [],
       via: 'none',
       isAdmin: false,
       rights: [{ repositories: ['public/**'], actions: ['pull', 'list'] }],
+      features: expect.any(Object),
     })
     const wrong = await get('/admin/session', basic('ann', 'wrong'))
     expect(wrong.status).toBe(401)

@@ -75,6 +75,7 @@ async function ask(method: string, target: string, { headers = {}, body = '' }: 
     query,
     bodyBytes: body.length,
     signal: new AbortController().signal,
+    scheme: 'http',
     host: headers['host'] ?? '',
     header: (name) => headers[name],
     readBody: async (onChunk) => {

@@ -23,6 +23,7 @@ function listen(asker: Asker, signal: AbortSignal) {
     asker,
     lastEventId: undefined,
     bearer: undefined,
+    sessions: undefined,
   }
   const input = { params: undefined, query: {}, body: undefined }
   const pieces = (stream.handle(input as never, context) as EventStream).pieces

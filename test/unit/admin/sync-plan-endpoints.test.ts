@@ -19,6 +19,7 @@ async function ask(method: string, target: string, sent = '') {
     path,
     query,
     bodyBytes: sent.length,
+    scheme: 'http',
     host: '',
     header: (name) => (name === 'content-type' ? 'application/json' : undefined),
     readBody: async (onChunk) => {

@@ -3,11 +3,12 @@
  * signing keys (made at first start, replaced when old), access tokens of the command line, the
  * JWKS file of a foreign issuer.
  */
-import type { AccessTokens } from '../auth/access-tokens.ts'
-import { formatAccessTokens, parseAccessTokens } from '../auth/access-tokens.ts'
-import type { ForeignTokens } from '../auth/foreign-tokens.ts'
-import { formatRevocations, parseRevocations, type Revocations } from '../auth/revocations.ts'
-import { changeSecretFile, secretFilePaths } from '../auth/secret-file.ts'
+import type { AccessTokens } from '../../auth/access-tokens.ts'
+import { formatAccessTokens, parseAccessTokens } from '../../auth/access-tokens.ts'
+import type { ForeignTokens } from '../../auth/foreign-tokens.ts'
+import { formatRevocations, parseRevocations, type Revocations } from '../../auth/revocations.ts'
+import { changeSecretFile, secretFilePaths } from '../../auth/secret-file.ts'
+import { sessionLifeMs } from '../../auth/sessions.ts'
 import {
   formatKeyFile,
   newestKeyAt,
@@ -15,19 +16,19 @@ import {
   parseKeyFile,
   rotateKeys,
   TokenKeys,
-} from '../auth/token-keys.ts'
-import type { Config } from '../config/config.ts'
-import type { Logger } from '../observability/logger.ts'
-import type { Clock } from '../runtime/clock.ts'
-import type { LifeCycle } from '../runtime/life-cycle.ts'
-import { WatchedFile } from '../runtime/watched-file.ts'
+} from '../../auth/token-keys.ts'
+import type { Config } from '../../config/config.ts'
+import type { Logger } from '../../observability/logger.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { LifeCycle } from '../../runtime/life-cycle.ts'
+import { WatchedFile } from '../../runtime/watched-file.ts'
 
 /** How often the age of the newest key is looked at, ms. */
 const keyAgeEveryMs = 10 * 60_000
 
 /** Longest that a token signed by a replaced key is of use. */
 export function tokenLifeMs({ auth: { tokens } }: Config): number {
-  return Math.max(tokens.ttlMs, tokens.refreshTtlMs)
+  return Math.max(tokens.ttlMs, tokens.refreshTtlMs, sessionLifeMs)
 }
 
 /** Makes the key file where it is missing, and replaces a key that is too old. */
@@ -88,7 +89,7 @@ export async function followAccessTokens(
   onChanged: () => void,
 ): Promise<void> {
   const path = secretFilePaths(config.storage.path).accessTokens
-  return follow(path, formatAccessTokens([]), logger, life, (text) => {
+  return followSecrets(path, formatAccessTokens([]), logger, life, (text) => {
     tokens.take(parseAccessTokens(text))
     onChanged()
   })
@@ -103,14 +104,14 @@ export async function followRevocations(
   onChanged: () => void,
 ): Promise<void> {
   const path = secretFilePaths(config.storage.path).revocations
-  return follow(path, formatRevocations([]), logger, life, (text) => {
+  return followSecrets(path, formatRevocations([]), logger, life, (text) => {
     revocations.take(parseRevocations(text))
     onChanged()
   })
 }
 
 /** Follows a file of secrets, which is made where it is missing. Rejects with what to do. */
-async function follow(
+export async function followSecrets(
   path: string,
   empty: string,
   logger: Logger,

@@ -5,11 +5,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { loadConfigText } from '../../../src/config/load.ts'
-import { createLogger } from '../../../src/observability/logger.ts'
-import { LifeCycle } from '../../../src/runtime/life-cycle.ts'
-import { openAccess } from '../../../src/server/open-access.ts'
-import { htpasswd } from '../../support/access.ts'
+import { loadConfigText } from '../../../../src/config/load.ts'
+import { createLogger } from '../../../../src/observability/logger.ts'
+import { LifeCycle } from '../../../../src/runtime/life-cycle.ts'
+import { openAccess } from '../../../../src/server/access/open-access.ts'
+import { htpasswd } from '../../../support/access.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'fastregistry-open-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -1,9 +1,12 @@
 /**
  * @module Whether anybody is asked who he is; only then is access control loaded at all, because an
- * open registry should not wait 60 ms at its start for libraries that it never calls.
+ * open registry should not wait 60 ms at its start for libraries that it never calls. And what else of a server is
+ * there or not, as it is configured.
  */
-import { isLoopback } from '../config/address.ts'
-import type { Config } from '../config/config.ts'
+import type { Features } from '../../admin/service-endpoints.ts'
+import { isLoopback } from '../../config/address.ts'
+import type { Config } from '../../config/config.ts'
+import type { StatusParts } from '../status.ts'
 import type { AccessControl, AccessParts } from './access.ts'
 
 /** Undefined: the registry is open. Rejects when a file that access control needs cannot be used. */
@@ -39,6 +42,30 @@ function plainListeners({ server, trustedProxies }: Config): readonly string[] {
   return hosts.filter(({ host }) => !isLoopback(host)).map(({ host, port }) => `${host}:${port}`)
 }
 
-function isAccessControlled({ auth, access }: Config): boolean {
+/** Whether anybody is asked who asks at all. */
+export function isAccessControlled({ auth, access }: Config): boolean {
   return auth.type !== 'none' || access.length > 0 || auth.foreign !== undefined
+}
+
+/** What a server has, as it is configured. */
+export function featuresOf(
+  config: Config,
+  {
+    audit,
+    mirrors,
+    overview,
+    syncs,
+  }: Pick<StatusParts, 'audit' | 'mirrors' | 'overview' | 'syncs'>,
+): Features {
+  const { policies, attest } = config.signing
+  return {
+    access: isAccessControlled(config),
+    audit: audit !== undefined,
+    deletes: config.policy.allowsDelete,
+    mesh: overview !== undefined,
+    metrics: config.metrics.enabled,
+    mirrors: mirrors !== undefined,
+    signatures: policies.length > 0 || attest.enabled,
+    sync: syncs !== undefined,
+  }
 }

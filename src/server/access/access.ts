@@ -3,29 +3,30 @@
  * it exists where the configuration has neither users nor rules; one line at start then says that
  * the registry is open.
  */
-import { AccessRules } from '../auth/access-rules.ts'
-import { AccessTokens } from '../auth/access-tokens.ts'
-import { Authenticator } from '../auth/authenticator.ts'
-import { anonymousCaller } from '../auth/caller.ts'
-import { ForeignTokens, keyTimes } from '../auth/foreign-tokens.ts'
-import { Verdicts } from '../auth/login-cache.ts'
-import { PasswordQueue } from '../auth/password-queue.ts'
-import { Passwords, type PasswordsOptions, type SharedLogins } from '../auth/passwords.ts'
-import { Revocations } from '../auth/revocations.ts'
-import { TokenService } from '../auth/token-service.ts'
-import type { Config } from '../config/config.ts'
-import { Challenges } from '../http/access/challenges.ts'
-import { Gate } from '../http/access/gate.ts'
-import type { MaySee } from '../http/handlers/discovery.ts'
-import { TokenHandlers } from '../http/handlers/token.ts'
-import type { SourceRightsOf } from '../http/handlers/uploads.ts'
-import type { RequestLimits } from '../http/request-limits.ts'
-import type { MetadataReader } from '../metadata/port.ts'
-import type { Logger } from '../observability/logger.ts'
-import { systemClock } from '../runtime/clock.ts'
-import type { LifeCycle } from '../runtime/life-cycle.ts'
-import { WorkerPool } from '../runtime/worker-pool.ts'
-import { type Audit, refusalRecord } from './audit.ts'
+import { AccessRules } from '../../auth/access-rules.ts'
+import { AccessTokens } from '../../auth/access-tokens.ts'
+import { Authenticator } from '../../auth/authenticator.ts'
+import { anonymousCaller } from '../../auth/caller.ts'
+import { ForeignTokens, keyTimes } from '../../auth/foreign-tokens.ts'
+import { Verdicts } from '../../auth/login-cache.ts'
+import { PasswordQueue } from '../../auth/password-queue.ts'
+import { Passwords, type PasswordsOptions, type SharedLogins } from '../../auth/passwords.ts'
+import { Revocations } from '../../auth/revocations.ts'
+import { TokenService } from '../../auth/token-service.ts'
+import type { Config } from '../../config/config.ts'
+import { Challenges } from '../../http/access/challenges.ts'
+import { Gate, type GateOptions } from '../../http/access/gate.ts'
+import type { MaySee } from '../../http/handlers/discovery.ts'
+import { TokenHandlers, type TokenHandlersOptions } from '../../http/handlers/token.ts'
+import type { SourceRightsOf } from '../../http/handlers/uploads.ts'
+import type { RequestLimits } from '../../http/request-limits.ts'
+import type { MetadataReader } from '../../metadata/port.ts'
+import type { Logger } from '../../observability/logger.ts'
+import { systemClock } from '../../runtime/clock.ts'
+import type { LifeCycle } from '../../runtime/life-cycle.ts'
+import { WorkerPool } from '../../runtime/worker-pool.ts'
+import { type Audit, refusalRecord } from '../audit.ts'
+import { openPageLogins, type PageLogins } from './page-logins.ts'
 import {
   followAccessTokens,
   followForeignKeys,
@@ -36,6 +37,8 @@ import {
 export interface AccessControl {
   readonly gate: Gate
   readonly tokenHandlers: TokenHandlers
+  /** Logins in the pages. */
+  readonly sessions: PageLogins['door']
   readonly sourceRights: SourceRightsOf
   readonly maySee: MaySee
   /** Whether everybody may pull it, from everywhere. */
@@ -67,7 +70,11 @@ export async function startAccess(
   const { auth } = config
   const rules = new AccessRules(config.access)
   const verdicts = new Verdicts(systemClock)
-  const forget = () => verdicts.clear()
+  const cookieVerdicts = new Verdicts(systemClock)
+  const forget = () => {
+    verdicts.clear()
+    cookieVerdicts.clear()
+  }
   const keys = await followKeys(config, systemClock, logger, life, (newer) => {
     tokens.take(newer)
     forget()
@@ -103,6 +110,12 @@ export async function startAccess(
     accessTokens,
     bearer: tokens,
   })
+  const pages = await openPageLogins(config, {
+    ...{ tokens, authenticator, logger, life },
+    verdicts: cookieVerdicts,
+    askerOf: (request) => gate.asker(request),
+    onRefused: (...of) => onLoginRefused(...of),
+  })
   const challenges = new Challenges({
     isBearer: asksForBearer(config),
     realm: auth.tokens.realm,
@@ -112,30 +125,29 @@ export async function startAccess(
   const gate = new Gate({
     rules,
     authenticator,
+    sessions: pages.sessions,
     challenges,
     onRefused: (request, refusal) => {
       audit?.write(refusalRecord(request, refusal, isUser))
     },
     limitUser: (request) => limits?.takeUser(request),
-    uploadStartedAt: (repository, id, user) => {
-      const row = metadata.get('uploads', id)
-      if (row?.repository !== repository) return undefined
-      return row.owner === undefined || row.owner === user ? row.startedAt : undefined
-    },
+    uploadStartedAt: uploadsIn(metadata),
     now: systemClock.now,
   })
+  const onLoginRefused: TokenHandlersOptions['onRefused'] = (request, claimedUser, reason) => {
+    const { caller } = request
+    const refusal = { caller, claimedUser, reason, need: undefined, rule: undefined }
+    audit?.write(refusalRecord(request, refusal, isUser))
+  }
   return {
     gate,
     tokenHandlers: new TokenHandlers({
       tokens,
       authenticator,
       serviceOf: (request) => challenges.serviceOf(request),
-      onRefused: (request, claimedUser, reason) => {
-        const { caller } = request
-        const refusal = { caller, claimedUser, reason, need: undefined, rule: undefined }
-        audit?.write(refusalRecord(request, refusal, isUser))
-      },
+      onRefused: onLoginRefused,
     }),
+    sessions: pages.door,
     sourceRights: (request) => gate.sourceRights(request),
     isForAll: (repository) => rules.may(anonymousCaller, 'pull', repository, anywhere),
     maySee: ({ caller, remoteAddress }) => {
@@ -158,6 +170,15 @@ function asksForBearer({ auth: { tokens, foreign }, access }: Config): boolean {
 
 function hostOf(realm: string | undefined): string | undefined {
   return realm === undefined ? undefined : new URL(realm).host
+}
+
+/** When an open upload session of a user began. */
+function uploadsIn(metadata: MetadataReader): GateOptions['uploadStartedAt'] {
+  return (repository, id, user) => {
+    const row = metadata.get('uploads', id)
+    if (row?.repository !== repository) return undefined
+    return row.owner === undefined || row.owner === user ? row.startedAt : undefined
+  }
 }
 
 async function startPasswords(
