@@ -36,6 +36,7 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist/src ./dist/src
 COPY --from=build /app/dist/workers ./dist/workers
+COPY --from=build /app/dist/ui ./dist/ui
 COPY --from=etcd /etcd/ /usr/local/bin/
 RUN mkdir -p /var/lib/fastregistry && chown node:node /var/lib/fastregistry \
   && node dist/src/cli.js check-config

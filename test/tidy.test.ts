@@ -165,10 +165,45 @@ describe('the direction of imports', () => {
   })
 })
 
+describe('the pages', () => {
+  const isPage = (path: string) => path.startsWith('src/ui/page/')
+
+  test('know the server by types alone, and Node.js not at all', () => {
+    const found = violations(({ path, imports }) => {
+      if (!isPage(path)) return []
+      return imports
+        .filter(({ target, isOwn, isTypeOnly }) =>
+          isOwn ? !isPage(target) && !isTypeOnly : target.startsWith('node:'),
+        )
+        .map(({ target }) => `loads ${target}`)
+    })
+    expect(found, 'a browser loads them: what they load is sent to it').toEqual([])
+  })
+
+  test('are loaded by no part of the server', () => {
+    const found = violations(({ path, imports }) => {
+      if (isPage(path)) return []
+      return imports.filter(({ target }) => isPage(target)).map(({ target }) => `loads ${target}`)
+    })
+    expect(found, 'the server reads what the build has written').toEqual([])
+  })
+
+  test('make no markup of text', () => {
+    const found = violations(({ path, text }) => {
+      if (!isPage(path)) return []
+      const ways = /\b(?:dangerouslySetInnerHTML|innerHTML|outerHTML|insertAdjacentHTML|eval|Function)\b/g
+      return [...text.matchAll(ways)].map(([way]) => `uses ${way}`)
+    })
+    expect(found, 'names, labels and annotations come from others').toEqual([])
+  })
+})
+
 describe('dependencies', () => {
-  const { dependencies, optionalDependencies } = JSON.parse(
+  const { dependencies, optionalDependencies, devDependencies } = JSON.parse(
     readFileSync(new URL('package.json', root), 'utf8'),
-  ) as Readonly<Record<'dependencies' | 'optionalDependencies', Record<string, string>>>
+  ) as Readonly<
+    Record<'dependencies' | 'optionalDependencies' | 'devDependencies', Record<string, string>>
+  >
 
   test('each heavy one has one owner', () => {
     const found = violations(({ path, imports }) =>
@@ -184,10 +219,14 @@ describe('dependencies', () => {
 
   test('each one that is imported is declared', () => {
     const declared = { ...dependencies, ...optionalDependencies }
-    const found = violations(({ imports }) =>
+    const found = violations(({ path, imports }) =>
       imports
         .filter(({ isOwn, target }) => !isOwn && !target.startsWith('node:'))
-        .filter(({ target }) => !Object.hasOwn(declared, target))
+        // What a browser runs was bundled by the build.
+        .filter(({ target }) => {
+          const known = path.startsWith('src/ui/page/') ? devDependencies : declared
+          return !Object.hasOwn(known, target)
+        })
         .map(({ target }) => `imports ${target}`),
     )
     expect(found, 'what is not in package.json is not there after npm ci').toEqual([])

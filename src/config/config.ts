@@ -45,6 +45,7 @@ export type {
   MetricsConfig,
   ServerConfig,
   TlsFiles,
+  UiConfig,
   WorkersConfig,
 } from './sections/server.ts'
 export type {

@@ -17,6 +17,7 @@ import type { ManifestHandlers } from './handlers/manifests.ts'
 import type { MirrorFront } from './handlers/mirrored.ts'
 import type { ServiceHandlers } from './handlers/service.ts'
 import type { TokenHandlers } from './handlers/token.ts'
+import type { UiHandlers } from './handlers/ui.ts'
 import type { UploadHandlers } from './handlers/uploads.ts'
 import type { Prepared, PreparedAnswers } from './prepared-answers.ts'
 import { parseRoute, type Route } from './router.ts'
@@ -29,6 +30,8 @@ export interface Handlers {
   readonly discovery: DiscoveryHandlers
   readonly service: ServiceHandlers
   readonly admin: AdminHandlers
+  /** Undefined where the pages are switched off. */
+  readonly ui?: UiHandlers | undefined
   /** Undefined where access control is off. */
   readonly token?: TokenHandlers | undefined
 }
@@ -48,6 +51,7 @@ function makeTable({
   uploads,
   discovery,
   service,
+  ui,
   token,
 }: Omit<Handlers, 'admin'>): Acts {
   const getAndHead = <K extends RouteKind>(act: Act<Route & { kind: K }>) => ({
@@ -63,11 +67,14 @@ function makeTable({
     live: getAndHead((_route, request, response) => service.live(request, response)),
     ready: getAndHead((_route, request, response) => service.ready(request, response)),
     metrics: getAndHead((_route, request, response) => service.metrics(request, response)),
+    ui: getAndHead((_route, request, response) => (ui ?? noPath('/ui/')).get(request, response)),
     token: {
-      GET: (_route, request, response) => orNone(token).get(request, response),
-      POST: (_route, request, response) => orNone(token).post(request, response),
+      GET: (_route, request, response) => (token ?? noPath('/token')).get(request, response),
+      POST: (_route, request, response) => (token ?? noPath('/token')).post(request, response),
     },
-    jwks: getAndHead((_route, request, response) => orNone(token).jwks(request, response)),
+    jwks: getAndHead((_route, request, response) =>
+      (token ?? noPath('/token')).jwks(request, response),
+    ),
     signingKeys: getAndHead((_route, request, response) => service.signingKeys(request, response)),
     base: getAndHead((_route, request, response) => discovery.base(request, response)),
     catalog: getAndHead((_route, request, response) => discovery.catalog(request, response)),
@@ -212,10 +219,9 @@ function noSuchPath(path: string): RegistryError {
   return new RegistryError('PATH_UNKNOWN', { detail: { path: path.slice(0, 512) } })
 }
 
-/** An open registry has no tokens, and so no paths for them. */
-function orNone(token: TokenHandlers | undefined): TokenHandlers {
-  if (token === undefined) throw noSuchPath('/token')
-  return token
+/** Of what is switched off: an open registry has no tokens, and so no paths for them. */
+function noPath(path: string): never {
+  throw noSuchPath(path)
 }
 
 function sizeOf(prepared: Prepared): number {

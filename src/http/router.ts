@@ -20,6 +20,10 @@ export type Route =
 
 const ADMIN: Route = { kind: 'admin' }
 
+/** What is below it are files of the pages. */
+export const uiBelow = '/ui/'
+const UI: Route = { kind: 'ui' }
+
 const FIXED: ReadonlyMap<string, Route> = new Map(
   [...routeRows].flatMap(([kind, { path, also = [], of }]) => {
     if (kind === 'admin' || of === 'repository') return []
@@ -33,6 +37,7 @@ export function parseRoute(path: string): Route | undefined {
   const fixed = FIXED.get(path)
   if (fixed !== undefined) return fixed
   if (path.startsWith('/admin/')) return ADMIN
+  if (path.startsWith(uiBelow)) return UI
   if (!path.startsWith('/v2/')) return undefined
   const rest = path.includes('%') ? decodeOnce(path.slice(4)) : path.slice(4)
   const last = rest.lastIndexOf('/')

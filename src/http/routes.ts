@@ -40,6 +40,7 @@ export const ROUTES = {
   live: { path: '/livez', isOpen: true, methods: OPEN },
   ready: { path: '/readyz', isOpen: true, methods: OPEN },
   metrics: { path: '/metrics', of: 'metrics', methods: READ },
+  ui: { path: '/ui/', also: ['/ui'], isOpen: true, methods: OPEN },
   token: { path: '/token', isOpen: true, methods: { GET: 'none', POST: 'none' } },
   jwks: { path: '/.well-known/jwks.json', isOpen: true, methods: OPEN },
   signingKeys: { path: '/.well-known/fastregistry-signing.pem', isOpen: true, methods: OPEN },

@@ -11,6 +11,7 @@ import { BlobHandlers } from '../http/handlers/blobs.ts'
 import { DiscoveryHandlers } from '../http/handlers/discovery.ts'
 import { ManifestHandlers } from '../http/handlers/manifests.ts'
 import { ServiceHandlers } from '../http/handlers/service.ts'
+import { UiHandlers } from '../http/handlers/ui.ts'
 import { allSources, UploadHandlers } from '../http/handlers/uploads.ts'
 import type { PreparedAnswers } from '../http/prepared-answers.ts'
 import type { RequestLimits } from '../http/request-limits.ts'
@@ -21,6 +22,7 @@ import type { Metrics } from '../observability/metrics/metrics.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
 import type { Storage } from '../storage/open.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
+import type { PageFiles } from '../ui/assets.ts'
 import type { AccessControl } from './access/access.ts'
 import type { Audit } from './audit.ts'
 import type { OpenedMesh } from './open-stores.ts'
@@ -59,6 +61,8 @@ export interface HttpParts {
 export interface Late {
   engine: HttpEngine | undefined
   metrics: Metrics | undefined
+  /** Undefined: switched off. */
+  pages: PageFiles | undefined
 }
 
 export function makeHandlers(
@@ -86,6 +90,7 @@ export function makeHandlers(
       return late.metrics
     },
     signingKeys: attest && (() => attest.keys.publicPem),
+    hasPages: late.pages !== undefined,
   })
   const admin = new AdminApi(
     parts.endpoints(() => late.engine!),
@@ -116,6 +121,7 @@ export function makeHandlers(
         audit?.refused(request, { reason, path: request.path.slice(0, 512), status }),
       access?.sessions,
     ),
+    ui: late.pages && new UiHandlers(late.pages),
     token: access?.tokenHandlers,
   }
 }

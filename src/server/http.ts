@@ -17,6 +17,7 @@ import { RequestLog } from '../http/request-log.ts'
 import { engineRefusal, respondError } from '../http/respond-error.ts'
 import { RegistryError } from '../registry/errors.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { readPages } from '../ui/assets.ts'
 import { type HttpParts, type Late, makeHandlers } from './handlers.ts'
 import type { forwarding } from './mesh/forward.ts'
 import { tlsFilesOf } from './tls-watch.ts'
@@ -30,7 +31,11 @@ async function handingOn(...of: Parameters<typeof forwarding>): Promise<EngineOp
 /** Builds the engine (not listening yet) and everything between it and the use cases. */
 export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEngine> {
   const { storage, mirrors, access, audit, logger, life, signed, mesh } = parts
-  const late: Late = { engine: undefined, metrics: undefined }
+  const pages = config.ui.isEnabled ? await readPages(config.ui) : undefined
+  if (config.ui.isEnabled && pages === undefined) {
+    logger.warn('there are no pages at /ui/: they were not built, see npm run build')
+  }
+  const late: Late = { engine: undefined, metrics: undefined, pages }
   const browsers = makeBrowsers(config)
   const answers = new PreparedAnswers()
   storage.metadata.onApplied(answers.effects)

@@ -19,4 +19,6 @@ export default function buildOnce(): void {
     encoding: 'utf8',
   })
   if (build.status !== 0) throw new Error(`the build before the tests failed:\n${build.stdout}`)
+  const pages = spawnSync(process.execPath, ['src/ui/build.mjs'], { cwd: root, encoding: 'utf8' })
+  if (pages.status !== 0) throw new Error(`the build of the pages failed:\n${pages.stderr}`)
 }

@@ -13,6 +13,7 @@ const TITLES: Readonly<Record<string, string>> = {
   workers: 'How many threads write?',
   log: 'What is logged?',
   metrics: 'Are there metrics?',
+  ui: 'Are there pages for browsers?',
   limits: 'How much may one client take?',
   audit: 'Who changed what?',
   auth: 'Who are the users?',

@@ -28,7 +28,7 @@ const root = new URL('../../', import.meta.url)
 export function readSourceFiles(...folders: readonly string[]): readonly SourceFile[] {
   return folders.flatMap((folder) =>
     readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.ts'))
+      .filter((name) => /\.tsx?$/.test(name))
       .sort()
       .map((name) => readSourceFile(posix.join(folder, name))),
   )

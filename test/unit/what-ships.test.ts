@@ -162,7 +162,7 @@ describe('the package', () => {
 
   test('has no file that nothing loads', () => {
     const reached = new Set<string>()
-    const open = ['src/cli.ts', 'src/server.ts']
+    const open = ['src/cli.ts', 'src/server.ts', 'src/ui/page/main.tsx']
     open.push(...files.map(({ path }) => path).filter((path) => path.startsWith('workers/')))
     for (let path = open.pop(); path !== undefined; path = open.pop()) {
       if (reached.has(path)) continue
@@ -180,7 +180,11 @@ describe('the package', () => {
 
   test('has what runs, and not what measures it', () => {
     const { files: shipped } = JSON.parse(read('package.json')) as { files: readonly string[] }
-    expect(shipped.filter((name) => name.startsWith('dist'))).toEqual(['dist/src', 'dist/workers'])
+    expect(shipped.filter((name) => name.startsWith('dist'))).toEqual([
+      'dist/src',
+      'dist/ui',
+      'dist/workers',
+    ])
   })
 
   test('has every page, and what the pages lead to', () => {

@@ -30,6 +30,11 @@ function isHostName(text: string): boolean {
   )
 }
 
+/** A host name or address, perhaps with a port, as image references begin. */
+function isPublicAddress(text: string): boolean {
+  return /^[a-z0-9.[\]:-]{1,253}$/.test(text) && URL.canParse(`http://${text}/`)
+}
+
 const SERVER = {
   'server.addr': setting({
     type: type.address(),
@@ -214,7 +219,41 @@ const METRICS = {
   }),
 } as const
 
-export const SERVER_SETTINGS = { ...SERVER, ...AROUND, ...LIMITS, ...WORKERS, ...LOG, ...METRICS }
+const UI = {
+  'ui.enabled': setting({
+    type: type.boolean(),
+    field: 'isEnabled',
+    default: true,
+    doc: 'Serve pages for browsers at `/ui/`. See [the pages](web.md).',
+    since,
+  }),
+  'ui.title': setting({
+    type: type.text({ lengthMin: 1 }),
+    field: 'title',
+    default: 'FastRegistry',
+    doc: 'Name of this registry at the top of the pages.',
+    since,
+  }),
+  'ui.public_address': setting({
+    type: type.orNone(
+      type.textThat(isPublicAddress, 'expected a host such as "registry.example.com:5000"'),
+    ),
+    field: 'publicAddress',
+    default: '',
+    doc: 'Host and port that the pages write into pull commands, such as `registry.example.com:5000`. Empty: the ones in the address line of the browser.',
+    since,
+  }),
+} as const
+
+export const SERVER_SETTINGS = {
+  ...SERVER,
+  ...AROUND,
+  ...LIMITS,
+  ...WORKERS,
+  ...LOG,
+  ...METRICS,
+  ...UI,
+}
 
 /** Two readable PEM files. */
 export interface TlsFiles {
@@ -235,6 +274,7 @@ export type LimitsConfig = Fields<typeof LIMITS>
 export type WorkersConfig = Fields<typeof WORKERS>
 export type LogConfig = Fields<typeof LOG>
 export type MetricsConfig = Fields<typeof METRICS>
+export type UiConfig = Fields<typeof UI>
 
 export interface ServerPart extends Fields<typeof AROUND> {
   readonly server: ServerConfig
@@ -242,6 +282,7 @@ export interface ServerPart extends Fields<typeof AROUND> {
   readonly workers: WorkersConfig
   readonly log: LogConfig
   readonly metrics: MetricsConfig
+  readonly ui: UiConfig
 }
 
 type Values = ValuesOf<typeof SERVER_SETTINGS> & AccessValues
@@ -262,6 +303,7 @@ export function serverPart(values: Values): ServerPart {
     workers: fieldsOf(WORKERS, values),
     log: fieldsOf(LOG, values),
     metrics: fieldsOf(METRICS, values),
+    ui: fieldsOf(UI, values),
   }
 }
 

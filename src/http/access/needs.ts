@@ -4,7 +4,7 @@
  */
 import type { Action } from '../../auth/caller.ts'
 import { assertNever } from '../../registry/assert-never.ts'
-import { parseRoute, type Route } from '../router.ts'
+import { parseRoute, type Route, uiBelow } from '../router.ts'
 import {
   type RepositoryKind,
   type RouteKind,
@@ -62,9 +62,9 @@ const OPEN_PATHS: ReadonlySet<string> = new Set(
   ),
 )
 
-/** Paths that answer everybody: liveness, the front page, and what logging in needs. */
+/** Paths that answer everybody: liveness, the front page, the pages' files, and what logging in needs. */
 export function isOpenPath(path: string): boolean {
-  return OPEN_PATHS.has(path)
+  return OPEN_PATHS.has(path) || path.startsWith(uiBelow)
 }
 
 const OWN_SECRET_BELOW: readonly string[] = [...routeRows.values()].flatMap(

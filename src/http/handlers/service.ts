@@ -6,6 +6,7 @@ import type { Metrics } from '../../observability/metrics/metrics.ts'
 import { RegistryError } from '../../registry/errors.ts'
 import { type HttpRequest, type HttpResponse, ResponseHead } from '../engine/port.ts'
 import { respondJson, respondText } from '../respond.ts'
+import { redirect, wantsPage } from './ui.ts'
 
 export interface ServiceOptions {
   readonly health: Health
@@ -14,6 +15,8 @@ export interface ServiceOptions {
   readonly metrics: Metrics | undefined
   /** Public keys in PEM; undefined: the registry signs nothing itself. */
   readonly signingKeys?: (() => string) | undefined
+  /** Whether there are pages for browsers. */
+  readonly hasPages?: boolean | undefined
 }
 
 const KEYS = new ResponseHead(200, [
@@ -23,11 +26,17 @@ const KEYS = new ResponseHead(200, [
 
 const TEXT = new ResponseHead(200, [['Content-Type', 'text/plain; charset=utf-8']])
 
+const VARYING_TEXT = new ResponseHead(200, [...TEXT.headers, ['Vary', 'Accept']])
+
+/** Relative, because a proxy may serve this below a path of its own. */
+const TO_PAGES = redirect('ui/')
+
 /** No version: it would tell strangers which faults to try. */
 const indexText = [
   'FastRegistry: an OCI and Docker container registry.',
   '',
   'docker push <this host>/<name>:<tag>   stores an image here',
+  '/ui/          pages for browsers',
   '/v2/          the registry API (OCI distribution specification)',
   '/livez        it runs',
   '/readyz       it can be sent requests, or why not',
@@ -48,7 +57,9 @@ export class ServiceHandlers {
   }
 
   index(request: HttpRequest, response: HttpResponse): void {
-    respondText(request, response, TEXT, indexText)
+    const hasPages = this.#options.hasPages === true
+    if (hasPages && wantsPage(request)) return response.send(TO_PAGES, '')
+    respondText(request, response, hasPages ? VARYING_TEXT : TEXT, indexText)
   }
 
   /** What the server as a whole understands: a question of load balancers. */

@@ -70,6 +70,7 @@ export const defaults = {
   workers: { ingestThreads: 0 },
   log: { level: 'info', access: true, accessSample: 1 },
   metrics: { enabled: true },
+  ui: { isEnabled: true, title: 'FastRegistry', publicAddress: undefined },
   trustedProxies: [],
   limits: { requestsPerSecond: 0, bytesPerSecond: 0 },
   auditFile: undefined,
