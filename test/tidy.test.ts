@@ -191,7 +191,8 @@ describe('the pages', () => {
   test('make no markup of text', () => {
     const found = violations(({ path, text }) => {
       if (!isPage(path)) return []
-      const ways = /\b(?:dangerouslySetInnerHTML|innerHTML|outerHTML|insertAdjacentHTML|eval|Function)\b/g
+      const ways =
+        /\b(?:dangerouslySetInnerHTML|innerHTML|outerHTML|insertAdjacentHTML|eval|Function)\b/g
       return [...text.matchAll(ways)].map(([way]) => `uses ${way}`)
     })
     expect(found, 'names, labels and annotations come from others').toEqual([])

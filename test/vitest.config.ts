@@ -44,6 +44,7 @@ export default defineConfig({
       suite('solo', ['test/solo/**/*.test.ts']),
       suite('clients', ['test/clients/**/*.test.ts'], 600),
       suite('proxies', ['test/proxies/**/*.test.ts'], 120),
+      suite('browser', ['test/browser/**/*.test.ts'], 90),
       suite('conformance', ['test/conformance/**/*.test.ts'], 300),
     ],
   },

@@ -11,7 +11,6 @@ import { BlobHandlers } from '../http/handlers/blobs.ts'
 import { DiscoveryHandlers } from '../http/handlers/discovery.ts'
 import { ManifestHandlers } from '../http/handlers/manifests.ts'
 import { ServiceHandlers } from '../http/handlers/service.ts'
-import { UiHandlers } from '../http/handlers/ui.ts'
 import { allSources, UploadHandlers } from '../http/handlers/uploads.ts'
 import type { PreparedAnswers } from '../http/prepared-answers.ts'
 import type { RequestLimits } from '../http/request-limits.ts'
@@ -22,7 +21,6 @@ import type { Metrics } from '../observability/metrics/metrics.ts'
 import type { LifeCycle } from '../runtime/life-cycle.ts'
 import type { Storage } from '../storage/open.ts'
 import type { Reconciliation } from '../storage/reconcile.ts'
-import type { PageFiles } from '../ui/assets.ts'
 import type { AccessControl } from './access/access.ts'
 import type { Audit } from './audit.ts'
 import type { OpenedMesh } from './open-stores.ts'
@@ -62,7 +60,7 @@ export interface Late {
   engine: HttpEngine | undefined
   metrics: Metrics | undefined
   /** Undefined: switched off. */
-  pages: PageFiles | undefined
+  ui: Handlers['ui']
 }
 
 export function makeHandlers(
@@ -90,7 +88,7 @@ export function makeHandlers(
       return late.metrics
     },
     signingKeys: attest && (() => attest.keys.publicPem),
-    hasPages: late.pages !== undefined,
+    hasPages: late.ui !== undefined,
   })
   const admin = new AdminApi(
     parts.endpoints(() => late.engine!),
@@ -121,7 +119,7 @@ export function makeHandlers(
         audit?.refused(request, { reason, path: request.path.slice(0, 512), status }),
       access?.sessions,
     ),
-    ui: late.pages && new UiHandlers(late.pages),
+    ui: late.ui,
     token: access?.tokenHandlers,
   }
 }

@@ -11,6 +11,7 @@ import type { EngineOptions, HttpEngine, HttpRequest } from '../http/engine/port
 import { readTls } from '../http/engine/tls-files.ts'
 import { freshly } from '../http/freshness.ts'
 import { MirrorFront } from '../http/handlers/mirrored.ts'
+import { UiHandlers } from '../http/handlers/ui.ts'
 import { PreparedAnswers } from '../http/prepared-answers.ts'
 import { takingLinks } from '../http/redirected.ts'
 import { RequestLog } from '../http/request-log.ts'
@@ -35,7 +36,7 @@ export async function makeHttp(config: Config, parts: HttpParts): Promise<HttpEn
   if (config.ui.isEnabled && pages === undefined) {
     logger.warn('there are no pages at /ui/: they were not built, see npm run build')
   }
-  const late: Late = { engine: undefined, metrics: undefined, pages }
+  const late: Late = { engine: undefined, metrics: undefined, ui: pages && new UiHandlers(pages) }
   const browsers = makeBrowsers(config)
   const answers = new PreparedAnswers()
   storage.metadata.onApplied(answers.effects)

@@ -22,6 +22,7 @@ const OWN_TIME: Exceptions = {
   'src/http/request-log.ts': 'a line of each request, with the time of the machine',
   'src/server.ts': 'the end of a process has a limit that no clock of a test may stretch',
   'src/storage/reconcile.ts': 'says how long the walk took',
+  'src/ui/page/core/format.ts': 'a browser gives no part a clock',
   // These are to be given a clock.
   'src/admin/admin-api.ts': 'is to be given a clock',
   'src/admin/events/endpoints.ts': 'is to be given a clock',

@@ -1,8 +1,10 @@
 /**
- * @module The entry of the pages: draws the frame into the document.
+ * @module The entry of the pages: the frame is drawn once the language and the caller are known.
  */
 import { render } from 'preact'
+import { App } from './app.tsx'
+import { askSession } from './core/session.ts'
+import { chooseLanguage } from './messages/catalogue.ts'
 
-const title = document.title
-
-render(<h1>{title}</h1>, document.getElementById('app')!)
+await Promise.all([chooseLanguage(), askSession()])
+render(<App />, document.getElementById('app')!)
