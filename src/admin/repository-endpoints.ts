@@ -4,32 +4,26 @@
  */
 import * as v from 'valibot'
 import type { Jobs } from '../jobs/jobs.ts'
-import type { MetadataReader } from '../metadata/port.ts'
 import type { Repositories } from '../repositories/delete-rename.ts'
-import type { ListRequest } from '../repositories/ordered-list.ts'
 import {
   describeRepository,
   listRepositoriesInOrder,
   type RepositoryInfo,
 } from '../repositories/repository-list.ts'
-import { BadCursor, listTagsInOrder } from '../repositories/tag-list.ts'
-import type { Standings } from '../signing/pulls/standings.ts'
 import { type Endpoint, endpoint, Reply } from './endpoint.ts'
 import { jobSchema, toJob } from './job-endpoints.ts'
 import { sees, seesIt } from './needs.ts'
-import { badRequest, notFound } from './problem.ts'
+import { notFound } from './problem.ts'
 import {
   defined,
-  digestSchema,
   isoTime,
   nextSchema,
   pageQuery,
   repositorySchema,
   searchQuery,
-  shownVerdict,
-  tagSchema,
-  verdictSchema,
 } from './schemas.ts'
+import { type TagSources, tagEndpoints } from './tags/endpoints.ts'
+import { atCursor, sortQuery, toRequest } from './tags/sorted-lists.ts'
 
 const repositoryAnswer = v.object({
   name: v.string(),
@@ -42,47 +36,8 @@ const repositoryAnswer = v.object({
   exclusiveBytes: v.number(),
 })
 
-const tagAnswer = v.object({
-  tag: v.string(),
-  digest: v.string(),
-  mediaType: v.string(),
-  pushedAt: v.string(),
-  pulledAt: v.optional(v.string()),
-  sizeBytes: v.number(),
-  signature: v.optional(verdictSchema),
-})
-
 const params = v.object({ repository: repositorySchema })
 const waitBody = v.strictObject({ wait: v.optional(v.boolean('expected true or false'), false) })
-
-const SORTS = ['name', '-name', 'pushed', '-pushed', 'pulled', '-pulled', 'size', '-size'] as const
-
-const sortQuery = { sort: v.optional(v.picklist(SORTS), 'name') }
-
-function toRequest({
-  sort,
-  limit,
-  after,
-  q,
-}: {
-  readonly sort: (typeof SORTS)[number]
-  readonly limit: number
-  readonly after?: string | undefined
-  readonly q?: string | undefined
-}): ListRequest {
-  const order = sort.replace('-', '') as ListRequest['order']
-  return { order, isDescending: sort.startsWith('-'), limit, after, search: q }
-}
-
-/** What a list says of a cursor that it never gave, as a refusal. */
-async function atCursor<T>(listing: Promise<T>): Promise<T> {
-  try {
-    return await listing
-  } catch (error) {
-    if (!(error instanceof BadCursor)) throw error
-    throw badRequest('query.after: expected the next of an earlier answer with the same sort')
-  }
-}
 
 function toAnswer({ createdAt, pushedAt, pulledAt, ...rest }: RepositoryInfo) {
   return defined({
@@ -93,16 +48,13 @@ function toAnswer({ createdAt, pushedAt, pulledAt, ...rest }: RepositoryInfo) {
   })
 }
 
-export interface RepositorySources {
-  readonly metadata: MetadataReader
+export interface RepositorySources extends TagSources {
   readonly repositories: Repositories
   readonly jobs: Jobs
-  /** What the policy of signatures says of a manifest, where that is known. */
-  readonly verdictOf: Standings['shown']
 }
 
 export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
-  const { metadata, repositories, jobs, verdictOf } = sources
+  const { metadata, repositories, jobs } = sources
   const jobReply = async (
     started: { readonly id: string; readonly ended: Promise<void> },
     wait: boolean,
@@ -160,80 +112,7 @@ export function repositoryEndpoints(sources: RepositorySources): Endpoint[] {
         return toAnswer(info)
       },
     }),
-    endpoint({
-      method: 'GET',
-      path: '/admin/repositories/{repository}/tags',
-      need: seesIt,
-      group: 'repositories',
-      summary:
-        'tags sorted by name, pushed, pulled or size (a leading - turns the order round); q finds tags that hold a text, or begin with it (TEXT*); total counts them',
-      params,
-      query: v.strictObject({ ...pageQuery, ...sortQuery, ...searchQuery }),
-      answer: v.object({
-        tags: v.array(tagAnswer),
-        next: nextSchema,
-        total: v.optional(v.number()),
-      }),
-      handle: async ({ params: { repository }, query }) => {
-        if (metadata.get('repositories', repository) === undefined) {
-          throw notFound('there is no such repository')
-        }
-        const request = toRequest(query)
-        const { tags, next, total } = await atCursor(listTagsInOrder(metadata, repository, request))
-        const shown = tags.map(({ pushedAt, pulledAt, ...rest }) =>
-          defined({
-            ...rest,
-            pushedAt: isoTime(pushedAt),
-            pulledAt: isoTime(pulledAt),
-            signature: shownVerdict(verdictOf(repository, rest.digest)),
-          }),
-        )
-        return defined({ tags: shown, next, total })
-      },
-    }),
-    endpoint({
-      method: 'GET',
-      path: '/admin/repositories/{repository}/tags/{tag}',
-      need: seesIt,
-      group: 'repositories',
-      summary: 'one tag and its history: who moved it from what to what',
-      params: v.object({ repository: repositorySchema, tag: tagSchema }),
-      answer: v.object({
-        tag: v.string(),
-        digest: v.string(),
-        pushedAt: v.string(),
-        by: v.optional(v.string()),
-        previous: v.array(
-          v.object({ digest: v.string(), replacedAt: v.string(), by: v.optional(v.string()) }),
-        ),
-      }),
-      handle: ({ params: { repository, tag } }) => {
-        const row = metadata.get('tags', [repository, tag])
-        if (row === undefined) throw notFound('there is no such tag')
-        const { digest, pushedAt, by } = row
-        const previous = row.previous.map((it) =>
-          defined({ digest: it.digest, replacedAt: isoTime(it.replacedAt), by: it.by }),
-        )
-        return defined({ tag, digest, pushedAt: isoTime(pushedAt), by, previous })
-      },
-    }),
-    endpoint({
-      method: 'GET',
-      path: '/admin/repositories/{repository}/manifests/{digest}/tags',
-      need: seesIt,
-      group: 'repositories',
-      summary: 'which tags point at a manifest',
-      params: v.object({ repository: repositorySchema, digest: digestSchema }),
-      query: v.strictObject({ limit: pageQuery.limit, after: v.optional(tagSchema) }),
-      answer: v.object({ tags: v.array(v.string()), next: nextSchema }),
-      handle: ({ params: { repository, digest }, query }) => {
-        const limit = query.limit
-        const prefix = [repository, digest]
-        const keys = metadata.keys('tagsByDigest', prefix, query.after, limit + 1)
-        const tags = keys.slice(0, limit).map(([, , tag]) => tag)
-        return defined({ tags, next: keys.length > limit ? tags.at(-1) : undefined })
-      },
-    }),
+    ...tagEndpoints(sources),
     endpoint({
       method: 'DELETE',
       path: '/admin/repositories/{repository}',

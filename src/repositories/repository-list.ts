@@ -46,7 +46,7 @@ export async function listRepositoriesInOrder(
 ): Promise<RepositoryPage> {
   const search = parseSearch(request.search)
   const keep = both(search?.fits, isSeen)
-  const { page, next } = await takePage(batchesOf(metadata, request), request.limit, keep)
+  const { page, next } = await takePage(batchesOf(metadata, request), request, keep)
   const repositories = page.flatMap(({ name }) => {
     const info = describeRepository(metadata, name)
     return info === undefined ? [] : [info]

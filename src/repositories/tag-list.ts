@@ -9,7 +9,9 @@ import { type Digest, parseDigest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import { parseTag, type Tag } from '../registry/tag.ts'
 import { nextTurn } from '../runtime/next-turn.ts'
+import { placeOf, sortNaturally } from './natural-order.ts'
 import {
+  BadSearch,
   countNames,
   type ListRequest,
   namesPerTurn,
@@ -18,15 +20,21 @@ import {
   type Search,
   takePage,
 } from './ordered-list.ts'
+import { type TagNames, tagNamesMax } from './tag-names.ts'
 
 export interface TagInfo {
   readonly tag: string
   readonly digest: Digest
   readonly mediaType: string
+  readonly artifactType: string | undefined
   readonly pushedAt: number
+  /** Who moved it where it is. */
+  readonly by: string | undefined
   /** Last pull of what it points at, by tag or by digest. */
   readonly pulledAt: number | undefined
   readonly sizeBytes: number
+  /** When it ends by the words of its image. */
+  readonly expiresAt: number | undefined
 }
 
 export interface TagPage {
@@ -36,35 +44,108 @@ export interface TagPage {
   readonly total: number | undefined
 }
 
+/** What is wanted of the tags of a repository. */
+export interface TagListRequest extends ListRequest {
+  /** Only those that point at it; then the order is that of names. */
+  readonly digest?: Digest | undefined
+}
+
 /** A row has the tag's history: so many are decoded in one turn (about 64 KiB). */
 const rowsPerTurn = 25
 
 /** Tags that a search counts. */
 const countedMax = 200_000
 
-/** A page of tags. Throws `BadCursor` when `after` was never given out for this order. */
+/** A page of tags. Throws `BadCursor` when `after` was never given out for this order, and `BadSearch`. */
 export async function listTagsInOrder(
   metadata: MetadataReader,
+  kept: TagNames,
   repository: RepositoryName,
-  request: ListRequest,
+  request: TagListRequest,
 ): Promise<TagPage> {
   const search = parseSearch(request.search)
-  if (search !== undefined && (request.order === 'pulled' || request.order === 'size')) {
+  if (request.order === 'name' || request.digest !== undefined) {
+    const names =
+      request.digest === undefined
+        ? await kept.list(repository, search)
+        : await namesOf(metadata, repository, request.digest, search)
+    if (names !== undefined) return pageOf(metadata, repository, names, request)
+  }
+  const isFew = request.order === 'pulled' || request.order === 'size'
+  if (search !== undefined && isFew && request.offset === undefined) {
     const found = await fewTags(metadata, repository, request, search)
     if (found !== undefined) return found
   }
   const batches = batchesOf(metadata, repository, request)
-  const { page, next } = await takePage(batches, request.limit, search?.fits)
-  const tags: TagInfo[] = []
-  for (const [index, { name }] of page.entries()) {
-    if (index % rowsPerTurn === rowsPerTurn - 1) await nextTurn()
-    const info = describeTag(metadata, repository, name)
-    if (info !== undefined) tags.push(info)
-  }
+  const { page, next } = await takePage(batches, request, search?.fits)
+  const tags = await describeTags(
+    metadata,
+    repository,
+    page.map(({ name }) => name),
+  )
   const all = metadata.get('repositorySums', repository)?.tags ?? 0
   if (search === undefined) return { tags, next, total: all }
   if (all > countedMax) return { tags, next, total: undefined }
   return { tags, next, total: await countNames(tagNames(metadata, repository), search.fits) }
+}
+
+/** A page of a list in natural order: the cursor is the name of its last tag. */
+async function pageOf(
+  metadata: MetadataReader,
+  repository: RepositoryName,
+  names: readonly Tag[],
+  { isDescending, after, offset = 0, limit }: TagListRequest,
+): Promise<TagPage> {
+  const last = after === undefined ? undefined : tagCursor(after)
+  let begin = offset
+  if (last !== undefined) {
+    const place = placeOf(names, last)
+    // Names in front of it, or behind it: it may have gone itself.
+    begin += isDescending ? names.length - place : place + (names[place] === last ? 1 : 0)
+  }
+  const end = Math.min(names.length, begin + limit)
+  const page: Tag[] = []
+  for (let at = begin; at < end; at += 1) {
+    page.push(names[isDescending ? names.length - 1 - at : at]!)
+  }
+  return {
+    tags: await describeTags(metadata, repository, page),
+    next: end < names.length ? page.at(-1) : undefined,
+    total: names.length,
+  }
+}
+
+/** The tags of one manifest, in natural order. Throws `BadSearch` where there are too many. */
+async function namesOf(
+  metadata: MetadataReader,
+  repository: RepositoryName,
+  digest: Digest,
+  search: Search | undefined,
+): Promise<readonly Tag[]> {
+  const names: Tag[] = []
+  let last: string | undefined
+  while (true) {
+    const keys = metadata.keys('tagsByDigest', [repository, digest], last, namesPerTurn)
+    for (const [, , tag] of keys) if (search?.fits(tag) !== false) names.push(tag)
+    if (keys.length < namesPerTurn) return sortNaturally(names)
+    if (names.length > tagNamesMax) throw new BadSearch('too many tags point at this digest')
+    last = keys.at(-1)![2]
+    await nextTurn()
+  }
+}
+
+async function describeTags(
+  metadata: MetadataReader,
+  repository: RepositoryName,
+  names: readonly Tag[],
+): Promise<TagInfo[]> {
+  const tags: TagInfo[] = []
+  for (const [index, name] of names.entries()) {
+    if (index % rowsPerTurn === rowsPerTurn - 1) await nextTurn()
+    const info = describeTag(metadata, repository, name)
+    if (info !== undefined) tags.push(info)
+  }
+  return tags
 }
 
 /** Tags that a search finds and that are sorted at once, instead of looking at every manifest. */
@@ -121,15 +202,19 @@ function describeTag(
 ): TagInfo | undefined {
   const row = metadata.get('tags', [repository, tag])
   if (row === undefined) return undefined
-  const { digest, pushedAt } = row
+  const { digest, pushedAt, by } = row
   const manifest = metadata.get('manifests', [repository, digest])
+  const lifeMs = manifest?.expiresAfterMs
   return {
     tag,
     digest,
     mediaType: manifest?.mediaType ?? '',
+    artifactType: manifest?.artifactType,
     pushedAt,
+    by,
     pulledAt: metadata.get('pulls', [repository, digest]),
     sizeBytes: manifest?.imageBytes ?? 0,
+    expiresAt: lifeMs === undefined ? undefined : pushedAt + lifeMs,
   }
 }
 
@@ -139,9 +224,10 @@ export class BadCursor extends Error {}
 function* batchesOf(
   metadata: MetadataReader,
   repository: RepositoryName,
-  { order, isDescending, after, limit, search }: ListRequest,
+  { order, isDescending, after, offset, limit, search }: ListRequest,
 ): Generator<readonly Placed<Tag>[]> {
-  const size = search === undefined ? limit + 1 : namesPerTurn
+  const isShort = search === undefined && offset === undefined
+  const size = isShort ? limit + 1 : namesPerTurn
   const read = isDescending ? metadata.keysBackward : metadata.keys
   const keys = read.bind(metadata) as MetadataReader['keys']
   if (order === 'name') {

@@ -52,7 +52,7 @@ export function storeEndpoints(
     ...eventEndpoints({ tail: new EventTail(metadata) }),
     ...pinEndpoints({ metadata, clock }),
     ...imageEndpoints({ metadata, copies, undelete, readBlob, verdictOf }),
-    ...repositoryEndpoints({ metadata, repositories, jobs, verdictOf }),
+    ...repositoryEndpoints({ metadata, repositories, jobs, readBlob, verdictOf, clock }),
   ]
 }
 

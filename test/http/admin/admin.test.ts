@@ -162,6 +162,49 @@ describeRegistry('the admin API', { config }, (registry) => {
     expect((await names(`sort=-size&limit=2&after=${encodeURIComponent(first.next!)}`)).names).toBe(
       'a',
     )
+    expect((await names('sort=-size&offset=1&limit=1')).names).toBe('b')
+    const labels = { 'quay.expires-after': '2d' }
+    const ends = await pushOwnImage(client, 'list/rows', 'v1.10', 'rows', { labels })
+    await pushOwnImage(client, 'list/rows', 'v1.9', 'rows of another')
+    const index = {
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociIndex,
+      manifests: [{ mediaType: ends.mediaType, digest: ends.digest, size: ends.size }].flatMap(
+        (it) => [
+          { ...it, platform: { os: 'linux', architecture: 'arm64', variant: 'v8' } },
+          { ...it, platform: { os: 'unknown', architecture: 'unknown' } },
+        ],
+      ),
+    }
+    expect((await client.putManifest('list/rows', 'multi', index)).status).toBe(201)
+    await adminJson(client, 'PUT', `/admin/pins/${ends.digest}/kept`, { repository: 'list/rows' })
+    const path = '/admin/repositories/list/rows/tags'
+    const rows = await adminJson<{ tags: Record<string, unknown>[]; total: number }>(
+      client,
+      'GET',
+      `${path}?include=platforms`,
+    )
+    expect(rows.total).toBe(3)
+    expect(rows.tags.map(({ tag, pinned, platforms }) => [tag, pinned, platforms])).toEqual([
+      ['multi', false, ['linux/arm64/v8']],
+      ['v1.9', false, ['linux/amd64']],
+      ['v1.10', true, ['linux/amd64']],
+    ])
+    const { pushedAt, expiresAt, by } = rows.tags[2] as Record<string, string>
+    expect(Date.parse(expiresAt!) - Date.parse(pushedAt!)).toBe(2 * 86_400_000)
+    expect(by).toBe('127.0.0.1')
+    const ofDigest = await adminJson(client, 'GET', `${path}?digest=${ends.digest}`)
+    expect(ofDigest).toMatchObject({ tags: [{ tag: 'v1.10' }], total: 1 })
+    for (const query of [
+      'q={a',
+      'offset=-1',
+      'offset=12345678',
+      'include=all',
+      `digest=${ends.digest}&sort=pushed`,
+      'digest=x',
+    ]) {
+      expect((await client.get(`${path}?${query}`)).status, query).toBe(400)
+    }
     const image = await adminJson<{ platform: object; layers: object[]; tags: string[] }>(
       client,
       'GET',

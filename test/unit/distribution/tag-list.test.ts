@@ -5,9 +5,15 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { MetadataReader, MetadataStore } from '../../../src/metadata/port.ts'
 import type { Change } from '../../../src/metadata/transaction.ts'
-import type { ListOrder, ListRequest } from '../../../src/repositories/ordered-list.ts'
+import { compareNaturally } from '../../../src/repositories/natural-order.ts'
+import { BadSearch, type ListOrder } from '../../../src/repositories/ordered-list.ts'
 import { listRepositoriesInOrder } from '../../../src/repositories/repository-list.ts'
-import { BadCursor, listTagsInOrder } from '../../../src/repositories/tag-list.ts'
+import {
+  BadCursor,
+  listTagsInOrder,
+  type TagListRequest,
+} from '../../../src/repositories/tag-list.ts'
+import { TagNames } from '../../../src/repositories/tag-names.ts'
 import { expectDerived } from '../../support/derived.ts'
 import { MemoryMetadataStore } from '../../support/memory/memory-metadata.ts'
 import { openTemporaryStorage, type TemporaryStorage } from '../../support/open-store.ts'
@@ -48,7 +54,7 @@ async function fill(store: MetadataStore, count: number): Promise<void> {
   }
 }
 
-const request = (more: Partial<ListRequest>): ListRequest => ({
+const request = (more: Partial<TagListRequest>): TagListRequest => ({
   order: 'name',
   isDescending: false,
   limit: 100,
@@ -57,12 +63,21 @@ const request = (more: Partial<ListRequest>): ListRequest => ({
   ...more,
 })
 
+const keeping = new WeakMap<object, TagNames>()
+
+/** The names that are kept of a store, once for all tests of it. */
+function keptOf(store: MetadataReader): TagNames {
+  const kept = keeping.get(store) ?? new TagNames(store)
+  keeping.set(store, kept)
+  return kept
+}
+
 /** All pages, one after the other. */
-async function allTags(store: MetadataReader, more: Partial<ListRequest>) {
+async function allTags(store: MetadataReader, more: Partial<TagListRequest>, kept = keptOf(store)) {
   const tags: Awaited<ReturnType<typeof listTagsInOrder>>['tags'] = []
   let after: string | undefined
   do {
-    const page = await listTagsInOrder(store, app, request({ ...more, after }))
+    const page = await listTagsInOrder(store, kept, app, request({ ...more, after }))
     tags.push(...page.tags)
     after = page.next
   } while (after !== undefined)
@@ -114,10 +129,10 @@ describe.each(['memory', 'lmdb'])('tags in %s', (kind) => {
       const tags = await allTags(store, { order, search, limit: 11 })
       const expected = Array.from({ length: count }, (_, at) => `t${String(at).padStart(5, '0')}`)
       expect(new Set(tags.map(({ tag }) => tag))).toEqual(new Set(expected.filter(fits)))
-      const { total } = await listTagsInOrder(store, app, request({ order, search }))
+      const { total } = await listTagsInOrder(store, keptOf(store), app, request({ order, search }))
       expect(total).toBe(tags.length)
     }
-    expect((await listTagsInOrder(store, app, request({ order }))).total).toBe(count)
+    expect((await listTagsInOrder(store, keptOf(store), app, request({ order }))).total).toBe(count)
   })
 
   test.each([
@@ -130,8 +145,45 @@ describe.each(['memory', 'lmdb'])('tags in %s', (kind) => {
     ['pulled', `0000000000000001~${sha256('x')}~t00001~more`],
     ['pulled', 'x'.repeat(2_000)],
   ] as const)('by %s, "%s" is no cursor', async (order, after) => {
-    const asked = listTagsInOrder(store, app, request({ order, after }))
+    const asked = listTagsInOrder(store, keptOf(store), app, request({ order, after }))
     await expect(asked).rejects.toThrow(BadCursor)
+  })
+
+  test.each(ORDERS)('a page by %s at any place is that part of the whole', async (order) => {
+    for (const isDescending of [false, true]) {
+      const all = (await allTags(store, { order, isDescending })).map(({ tag }) => tag)
+      for (const offset of [0, 1, 99, 100, 650, 699, 700, 9_999_999]) {
+        const by = request({ order, isDescending, offset, limit: 60 })
+        const { tags, total } = await listTagsInOrder(store, keptOf(store), app, by)
+        expect(tags.map(({ tag }) => tag)).toEqual(all.slice(offset, offset + 60))
+        expect(total).toBe(count)
+      }
+      const by = request({ order, isDescending, offset: 2, limit: 3, search: '00?' })
+      const found = await listTagsInOrder(store, keptOf(store), app, by)
+      expect(found.tags).toEqual([])
+      const globbed = { ...by, search: 'T0?6{1,2}*' }
+      const fitting = all.filter((tag) => /^t0.6[12]/.test(tag))
+      const page = await listTagsInOrder(store, keptOf(store), app, globbed)
+      expect(page.tags.map(({ tag }) => tag)).toEqual(fitting.slice(2, 5))
+      expect(page.total).toBe(fitting.length)
+    }
+  })
+
+  test('the tags of one digest', async () => {
+    const digest = sha256('manifest 7')
+    const by = request({ digest, limit: 2 })
+    const page = await listTagsInOrder(store, keptOf(store), app, by)
+    expect(page.tags.map(({ tag }) => tag)).toEqual(['t00021', 't00022'])
+    expect(page).toMatchObject({ total: 3, next: 't00022' })
+    const rest = await listTagsInOrder(store, keptOf(store), app, { ...by, after: 't00022' })
+    expect(rest.tags.map(({ tag }) => tag)).toEqual(['t00023'])
+    const searched = await listTagsInOrder(store, keptOf(store), app, { ...by, search: '*23' })
+    expect(searched.tags.map(({ tag }) => tag)).toEqual(['t00023'])
+  })
+
+  test.each(['{a', '[', 'a[b', 'x{a,b'])('"%s" is no search', async (search) => {
+    const asked = listTagsInOrder(store, keptOf(store), app, request({ search }))
+    await expect(asked).rejects.toThrow(BadSearch)
   })
 
   test('a page costs the page', async () => {
@@ -140,7 +192,12 @@ describe.each(['memory', 'lmdb'])('tags in %s', (kind) => {
         let after: string | undefined
         for (let page = 0; page < 3; page += 1) {
           const { reader, looks } = counted(store)
-          const found = await listTagsInOrder(reader, app, request({ order, isDescending, after }))
+          const found = await listTagsInOrder(
+            reader,
+            keptOf(store),
+            app,
+            request({ order, isDescending, after }),
+          )
           expect(found.tags).toHaveLength(100)
           // A row, its manifest and its index entry for each, and what was read ahead.
           expect(looks(), `${order} ${page}`).toBeLessThan(1_200)
@@ -151,13 +208,76 @@ describe.each(['memory', 'lmdb'])('tags in %s', (kind) => {
   })
 })
 
+test('names follow every push and delete, in the order in which people count', async () => {
+  const store = new MemoryMetadataStore()
+  const kept = new TagNames(store)
+  store.onApplied(kept.effects)
+  const set = async (names: readonly string[], isHere: boolean) => {
+    const changes = names.map((name): Change => {
+      const key = [app, asTag(name)] as const
+      const row = { digest: sha256('x'), pushedAt: 1, previous: [] }
+      return isHere
+        ? { change: 'put', in: 'tags', key, row }
+        : { change: 'delete', in: 'tags', key }
+    })
+    await store.commit({ checks: [], changes })
+  }
+  const list = async (more: Partial<TagListRequest> = {}) =>
+    (await allTags(store, { limit: 3, ...more }, kept)).map(({ tag }) => tag)
+  await set(['v1.10', 'v1.9', 'v2', 'v1.9-rc2', 'v01', 'v1', 'latest', '10', '9', 'v1.09'], true)
+  const all = ['9', '10', 'latest', 'v01', 'v1', 'v1.09', 'v1.9', 'v1.9-rc2', 'v1.10', 'v2']
+  expect(await list()).toEqual(all)
+  expect(await list({ isDescending: true })).toEqual(all.toReversed())
+  expect(await list({ search: 'v1*' })).toEqual(all.slice(4, 9))
+  await set(['v1.9', '9'], false)
+  await set(['v1.11', 'v1.9'], true)
+  const after = ['10', 'latest', 'v01', 'v1', 'v1.09', 'v1.9', 'v1.9-rc2', 'v1.10', 'v1.11', 'v2']
+  expect(await list()).toEqual(after)
+  expect(await list({ search: 'v1.1*' })).toEqual(['v1.10', 'v1.11'])
+  // What comes while the list is read is not lost.
+  const many = Array.from({ length: 3_000 }, (_, at) => `build-${at}`)
+  await set(many, true)
+  const other = new TagNames(store)
+  store.onApplied(other.effects)
+  const reading = other.list(app, undefined)
+  await set(['build-1', 'build-2999', 'v2'], false)
+  await set(['build-3000'], true)
+  await reading
+  const names = await other.list(app, undefined)
+  expect(names).toEqual(await kept.list(app, undefined))
+  expect(names).toContain('build-3000')
+  expect(names).not.toContain('build-2999')
+  expect(names).toHaveLength(3_000 + 10 - 3 + 1)
+})
+
+test('natural order is an order', () => {
+  const parts = ['', '0', '00', '1', '01', '9', '10', 'a', 'a0', '-', '.', 'B']
+  const texts = parts.flatMap((one) =>
+    parts.flatMap((two) => parts.map((three) => one + two + three)),
+  )
+  const sorted = [...new Set(texts)].sort(compareNaturally)
+  for (const [index, text] of sorted.entries()) {
+    expect(compareNaturally(text, text)).toBe(0)
+    for (const later of sorted.slice(index + 1)) {
+      if (compareNaturally(text, later) >= 0 || compareNaturally(later, text) <= 0) {
+        expect.fail(`${text} and ${later}`)
+      }
+    }
+  }
+})
+
 test('a tag that moves while it is listed comes once more at most, and none is lost', async () => {
   const store = new MemoryMetadataStore()
   await fill(store, 60)
   const seen: string[] = []
   let after: string | undefined
   do {
-    const page = await listTagsInOrder(store, app, request({ order: 'pulled', limit: 2, after }))
+    const page = await listTagsInOrder(
+      store,
+      keptOf(store),
+      app,
+      request({ order: 'pulled', limit: 2, after }),
+    )
     seen.push(...page.tags.map(({ tag }) => tag))
     after = page.next
     // The manifest in whose tags the page ended is pulled: its place is behind all others now.
