@@ -29,7 +29,9 @@ function problemsOf(text: string): string[] {
 
 /** What users read beside the program. */
 const PAGES = [
-  ...readdirSync(`${root}docs`).map((name) => `docs/${name}`),
+  ...readdirSync(`${root}docs`)
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
   ...readdirSync(`${root}deploy`, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.includes('.'))
     .map((name) => `deploy/${name}`),

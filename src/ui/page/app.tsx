@@ -6,7 +6,7 @@ import { useEffect, useRef } from 'preact/hooks'
 import { loginsMissing } from './core/api.ts'
 import { listenToKeys } from './core/keys.ts'
 import { route, toScreen } from './core/router.ts'
-import { askSession, isAdmin, logOut, sessionOf, standing } from './core/session.ts'
+import { askSession, logOut, sessionOf, standing } from './core/session.ts'
 import { registryTitle } from './core/settings.ts'
 import { texts } from './messages/catalogue.ts'
 import { DialogHost, showDialog } from './parts/dialog.tsx'
@@ -15,7 +15,7 @@ import { Notices } from './parts/notice.tsx'
 import { Problem } from './parts/states.tsx'
 import { Login } from './screens/login.tsx'
 import { Preferences } from './screens/preferences.tsx'
-import { pathsOf, SCREENS } from './screens/screens.tsx'
+import { isShown, pathsOf, SCREENS } from './screens/screens.tsx'
 
 export function App() {
   const now = standing.value
@@ -104,7 +104,7 @@ function Rail() {
   const { screen } = route.value
   return (
     <nav class="rail" aria-label={t.screens}>
-      {SCREENS.filter(({ needsAdmin }) => !needsAdmin || isAdmin()).map(({ id, title }) => {
+      {SCREENS.filter(isShown).map(({ id, title }) => {
         const isHere = pathsOf(id).includes(screen)
         return (
           <a key={id} href={toScreen(id)} aria-current={isHere ? 'page' : undefined}>
@@ -121,7 +121,7 @@ function Main() {
   const t = texts.value
   const main = useRef<HTMLElement>(null)
   const found = SCREENS.find(({ id }) => pathsOf(id).includes(screen))
-  const isShown = found !== undefined && (!found.needsAdmin || isAdmin())
+  const isThere = found !== undefined && isShown(found)
   const place = `${screen} ${repository} ${reference}`
   const subject = reference === '' ? repository : `${repository} ${reference}`
   useEffect(() => {
@@ -138,7 +138,7 @@ function Main() {
   }, [place])
   return (
     <main id="main" tabIndex={-1} ref={main} key={place}>
-      {isShown ? (
+      {isThere ? (
         found.draw(screen)
       ) : (
         <div class="state">

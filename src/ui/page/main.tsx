@@ -6,5 +6,9 @@ import { App } from './app.tsx'
 import { askSession } from './core/session.ts'
 import { chooseLanguage } from './messages/catalogue.ts'
 
-await Promise.all([chooseLanguage(), askSession()])
-render(<App />, document.getElementById('app')!)
+async function start(): Promise<void> {
+  await Promise.all([chooseLanguage(), askSession()])
+  render(<App />, document.getElementById('app')!)
+}
+
+void start()

@@ -67,11 +67,12 @@ export class Pusher {
     options: ImageOptions = {},
   ): Promise<Descriptor> {
     const { layers = 2, architecture = 'amd64', seed = 1, labels = {}, annotations = {} } = options
-    const parts: Descriptor[] = []
-    for (let at = 0; at < layers; at++) {
-      const bytes = someBytes(options.bytes ?? 40_000 * (at + 1), at === 0 ? 7 : seed * 1_000 + at)
-      parts.push(await this.blob(repository, bytes, LAYER))
-    }
+    const parts = await Promise.all(
+      Array.from({ length: layers }, (_, at) => {
+        const bytes = options.bytes ?? 40_000 * (at + 1)
+        return this.blob(repository, someBytes(bytes, at === 0 ? 7 : seed * 1_000 + at), LAYER)
+      }),
+    )
     const config = {
       os: 'linux',
       architecture,
@@ -132,29 +133,38 @@ export class Pusher {
     })
   }
 
-  /** So many tags of a few images: a push sets up to 256 at once. */
+  /** So many tags of one image: a push sets up to 256 at once, and some pushes go at a time. */
   async tags(repository: string, count: number, nameOf = (at: number) => `v1.${at}`) {
-    const perPush = 256
-    for (let from = 0; from < count; from += perPush) {
-      const names = Array.from({ length: Math.min(perPush, count - from) }, (_, at) =>
-        nameOf(from + at),
-      )
-      await this.image(repository, names, { layers: 1, seed: (from / perPush) % 20, bytes: 500 })
+    const config = await this.blob(repository, Buffer.from('{"os":"linux"}'), CONFIG)
+    const layers = [await this.blob(repository, someBytes(500), LAYER)]
+    const names = Array.from({ length: count }, (_, at) => nameOf(at))
+    const work = async () => {
+      for (let some = names.splice(0, 256); some.length > 0; some = names.splice(0, 256)) {
+        const annotations = { first: some[0]! }
+        const image = { schemaVersion: 2, mediaType: IMAGE, config, layers, annotations }
+        await this.manifest(repository, some, image)
+      }
     }
+    await Promise.all(Array.from({ length: 16 }, work))
   }
 
   /** Everything that a screen shows. */
   async content(): Promise<void> {
-    const app = await this.index('team/app', ['v1.10.0', 'latest'], 2)
-    await this.index('team/app', ['v1.9.3'], 1)
-    await this.attach('team/app', app, 'application/vnd.example.sbom.v1+json')
-    await this.image('team/worker', ['v2', 'v3'], { layers: 3, seed: 4 })
-    await this.image('library/base', ['12', '13'], { layers: 1, seed: 5 })
-    await this.image('hostile/names', ['x'], {
-      labels: { [hostileText]: hostileText, 'a.b': 'x'.repeat(5_000) },
-      annotations: { 'org.opencontainers.image.title': hostileText },
-    })
-    await this.image('big/layers', ['v1'], { layers: 40, bytes: 900 })
+    const app = async () => {
+      await this.index('team/app', ['v1.9.3'], 1)
+      const newest = await this.index('team/app', ['v1.10.0', 'latest'], 2)
+      await this.attach('team/app', newest, 'application/vnd.example.sbom.v1+json')
+    }
+    await Promise.all([
+      app(),
+      this.image('team/worker', ['v2', 'v3'], { layers: 3, seed: 4 }),
+      this.image('library/base', ['12', '13'], { layers: 1, seed: 5 }),
+      this.image('hostile/names', ['x'], {
+        labels: { [hostileText]: hostileText, 'a.b': 'x'.repeat(5_000) },
+        annotations: { 'org.opencontainers.image.title': hostileText },
+      }),
+      this.image('big/layers', ['v1'], { layers: 40, bytes: 900 }),
+    ])
   }
 }
 

@@ -149,9 +149,10 @@ export interface Job {
   readonly id: string
   readonly kind: string
   readonly state: string
-  readonly startedAt?: string
+  readonly createdAt: string
   readonly endedAt?: string
-  readonly by?: string
+  readonly by: string
+  readonly counts?: Readonly<Record<string, number>>
   readonly message?: string
 }
 

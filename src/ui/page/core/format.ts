@@ -49,6 +49,14 @@ export function shortDigest(digest: string): string {
   return colon < 0 ? digest.slice(0, 12) : digest.slice(colon + 1, colon + 13)
 }
 
+/** Signs that are not seen or turn the text round, spelled out: what others wrote is shown as it is. */
+export function visible(text: string): string {
+  return text.replace(
+    /[\u0000-\u0008\u000b-\u001f\u007f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g,
+    (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
 export function platformText(platform: unknown): string {
   if (typeof platform === 'string') return platform
   const { os, architecture, variant } = (platform ?? {}) as Readonly<Record<string, string>>

@@ -17,10 +17,17 @@ export function Filter({
   readonly name?: string
 }) {
   const timer = useRef<number | undefined>(undefined)
+  const field = useRef<HTMLInputElement>(null)
   useEffect(() => () => clearTimeout(timer.current), [])
+  // The address changed by a link, and not by what is typed here.
+  useEffect(() => {
+    const it = field.current!
+    if (document.activeElement !== it) it.value = value
+  }, [value])
   return (
     <input
       type="search"
+      ref={field}
       class="filter"
       placeholder={label}
       aria-label={label}

@@ -85,7 +85,7 @@ export function Repositories() {
         <span class="dim" role="status">
           {total !== undefined && t.countRepositories(total)}
         </span>
-        <Filter key={q === '' ? 'empty' : 'set'} label={t.filterNames} value={q} />
+        <Filter label={t.filterNames} value={q} />
       </div>
       <WindowList
         label={t.repositories}

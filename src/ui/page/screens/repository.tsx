@@ -17,7 +17,7 @@ import { type Messages, texts } from '../messages/catalogue.ts'
 import { showDialog } from '../parts/dialog.tsx'
 import { Filter, sortingOf } from '../parts/filter.tsx'
 import { say } from '../parts/notice.tsx'
-import { Empty, Ready } from '../parts/states.tsx'
+import { Empty, Problem, Ready } from '../parts/states.tsx'
 import { Tabs } from '../parts/tabs.tsx'
 import { Copy, copyText, Digest, Size, Time } from '../parts/values.tsx'
 import { type Column, WindowList } from '../parts/window-list.tsx'
@@ -52,40 +52,48 @@ export function RepositoryScreen() {
           </button>
         )}
       </div>
-      <Ready of={info}>
-        {(it) => (
-          <>
-            <p class="facts">
-              <span>{t.countTags(it.tags)}</span>
-              <span>
-                <Size bytes={it.logicalBytes} /> {t.inAll}
-              </span>
-              <span>
-                <Size bytes={it.exclusiveBytes} /> {t.onlyHereWords}
-              </span>
-              <span>
-                {t.pushed} <Time at={it.pushedAt} />
-              </span>
-            </p>
-            <Tabs
-              label={repository}
-              chosen={tab}
-              onChoose={(id) => setQuery({ tab: id === 'tags' ? '' : id, q: '', sort: '' })}
-              tabs={[
-                { id: 'tags', title: t.tags, count: it.tags },
-                { id: 'deleted', title: t.deleted },
-                { id: 'activity', title: t.activity },
-              ]}
-            />
-            <div id="tab-panel" role="tabpanel" aria-labelledby={`tab-${tab}`} class="panel">
-              {tab === 'tags' && <Tags repository={repository} onChange={info.reload} />}
-              {tab === 'deleted' && <Deleted repository={repository} onChange={info.reload} />}
-              {tab === 'activity' && <EventList filter={{ repository }} />}
-            </div>
-          </>
-        )}
-      </Ready>
+      {info.error === undefined ? (
+        <>
+          <Sums of={info.value} />
+          <Tabs
+            label={repository}
+            chosen={tab}
+            onChoose={(id) => setQuery({ tab: id === 'tags' ? '' : id, q: '', sort: '' })}
+            tabs={[
+              { id: 'tags', title: t.tags, count: info.value?.tags },
+              { id: 'deleted', title: t.deleted },
+              { id: 'activity', title: t.activity },
+            ]}
+          />
+          <div id="tab-panel" role="tabpanel" aria-labelledby={`tab-${tab}`} class="panel">
+            {tab === 'tags' && <Tags repository={repository} onChange={info.reload} />}
+            {tab === 'deleted' && <Deleted repository={repository} onChange={info.reload} />}
+            {tab === 'activity' && <EventList filter={{ repository }} />}
+          </div>
+        </>
+      ) : (
+        <Problem error={info.error} retry={info.reload} />
+      )}
     </div>
+  )
+}
+
+function Sums({ of }: { readonly of: RepositoryRow | undefined }) {
+  const t = texts.value
+  if (of === undefined) return <p class="facts">…</p>
+  return (
+    <p class="facts">
+      <span>{t.countTags(of.tags)}</span>
+      <span>
+        <Size bytes={of.logicalBytes} /> {t.inAll}
+      </span>
+      <span>
+        <Size bytes={of.exclusiveBytes} /> {t.onlyHereWords}
+      </span>
+      <span>
+        {t.pushed} <Time at={of.pushedAt} />
+      </span>
+    </p>
   )
 }
 
@@ -167,7 +175,7 @@ function Tags({ repository, onChange }: TagsProps) {
   const picked = useSignal<ReadonlySet<string>>(new Set())
   const pages = useMemo(() => tagPages(repository, { q, sort }), [repository, q, sort])
   const columns = useMemo(() => columnsOf(t, repository), [t, repository])
-  const mayDelete = may('delete', repository)
+  const mayDelete = isAdmin()
   const total = pages.total.value
   const changed = () => {
     picked.value = new Set()
@@ -177,7 +185,7 @@ function Tags({ repository, onChange }: TagsProps) {
   return (
     <>
       <div class="tools">
-        <Filter key={q === '' ? 'empty' : 'set'} label={t.filterTags} value={q} />
+        <Filter label={t.filterTags} value={q} />
         <span class="dim" role="status">
           {q !== '' && total !== undefined && t.countTags(total)}
         </span>

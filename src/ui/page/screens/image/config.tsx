@@ -4,6 +4,7 @@
  */
 import type { Image } from '../../core/answers.ts'
 import { get, part } from '../../core/api.ts'
+import { visible } from '../../core/format.ts'
 import { useLoaded } from '../../core/load.ts'
 import { texts } from '../../messages/catalogue.ts'
 import { Empty, Ready } from '../../parts/states.tsx'
@@ -31,7 +32,7 @@ export function Config({ image }: { readonly image: Image }) {
             <tbody>
               {Object.entries(values).map(([key, value]) => (
                 <tr key={key}>
-                  <th scope="row">{key}</th>
+                  <th scope="row">{visible(key)}</th>
                   <td>
                     <Value of={value} />
                   </td>
@@ -46,7 +47,7 @@ export function Config({ image }: { readonly image: Image }) {
 }
 
 function Value({ of }: { readonly of: unknown }) {
-  const text = typeof of === 'string' ? of : (JSON.stringify(of) ?? '')
+  const text = visible(typeof of === 'string' ? of : (JSON.stringify(of) ?? ''))
   return (
     <code dir="ltr">
       {text.length > drawnMax ? `${text.slice(0, drawnMax)} … (${text.length})` : text}

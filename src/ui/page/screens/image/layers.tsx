@@ -5,7 +5,7 @@
 import { useState } from 'preact/hooks'
 import type { Image, Part } from '../../core/answers.ts'
 import { get } from '../../core/api.ts'
-import { platformText } from '../../core/format.ts'
+import { platformText, visible } from '../../core/format.ts'
 import { useLoaded } from '../../core/load.ts'
 import { toImage, toRepository } from '../../core/router.ts'
 import { texts } from '../../messages/catalogue.ts'
@@ -90,10 +90,10 @@ function LayerRow({ layer, number, share }: LayerRowProps) {
         <td class="command">
           {command === undefined ? (
             <span class="dim">
-              {layer.mediaType} <Digest of={layer.digest} />
+              {layer.mediaType.replace(/^.*\.(?=tar)/, '')} <Digest of={layer.digest} />
             </span>
           ) : (
-            <code title={layer.digest}>{command}</code>
+            <code title={layer.digest}>{visible(command)}</code>
           )}
           {!layer.isHere && <span class="badge warn">{t.missing}</span>}
         </td>
