@@ -50,6 +50,8 @@ export class SharedSecrets {
    */
   async start(): Promise<void> {
     for (const file of this.#files) await this.#takeRow(file)
+    // A node that is ready has sealed all with the new secret: the next one may start without the old one.
+    await this.#sealAgain(authorityName).catch(() => undefined)
     this.#timer = setInterval(() => {
       this.#looking ??= this.#look().finally(() => {
         this.#looking = undefined
