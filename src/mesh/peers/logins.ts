@@ -16,7 +16,8 @@ export const loginsPath = '/internal/v1/logins'
 
 /** Of one message; what is told of more clients and users at once than this is forgotten. */
 const loginsMax = 500
-const bytesMax = 512 * 1024
+/** Of a message: each letter of a name may take six. */
+const bytesMax = 1024 * 1024
 /** Until a message is given up, ms. */
 const givenUpMs = 2_000
 const nameMax = 256
