@@ -53,6 +53,7 @@ describe('one of two nodes is gone', () => {
     expect((await client.request('PATCH', location, { body: next })).status).toBe(202)
     const refused = await client.request('PUT', `${location}?digest=${digest}`)
     expect([refused.status, refused.headers['retry-after']]).toEqual([503, '5'])
+    expect(refused.text).toContain('"outcome":"not done"')
     // The session stands where it stood.
     const there = await client.get(location)
     expect([there.status, there.headers['range']]).toEqual([204, '0-59999'])

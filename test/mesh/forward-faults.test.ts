@@ -235,9 +235,11 @@ describe('members that are not there', () => {
     const broken = await told
     expect([broken.status, broken.headers.get('retry-after')]).toEqual([503, '1'])
     expect(broken.body.toString()).toContain('UNAVAILABLE')
+    expect(broken.body.toString()).toContain('"outcome":"unknown"')
     const silent = await second!.client.get(location)
     expect(refusal(silent)).toBe('503 UNAVAILABLE')
     expect(silent.headers['retry-after']).toBe('1')
+    expect(silent.text).not.toContain('outcome')
     // The member itself goes on with what it has.
     expect((await first!.client.get(location)).headers['range']).toBe('0-0')
     const peers = mesh.peers(2)

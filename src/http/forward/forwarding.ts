@@ -38,7 +38,7 @@ export class Forwarding {
   async toMember(request: HttpRequest, response: HttpResponse, member: number): Promise<void> {
     request.handedTo = member
     const count = this.#counts.get(member) ?? 0
-    if (count >= passingMax) throw silent(member, 'busy')
+    if (count >= passingMax) throw silent(request, { member, reason: 'busy', outcome: 'not done' })
     this.#counts.set(member, count + 1)
     try {
       await this.#pass(request, response, member)
@@ -59,7 +59,8 @@ export class Forwarding {
       await passOn(request, response, await passing.answer(), passing)
     } catch (error) {
       if (signal.aborted) throw new ClientGone()
-      throw error instanceof MeshError ? silent(member, error.problem) : error
+      if (!(error instanceof MeshError)) throw error
+      throw silent(request, { member, reason: error.problem, outcome: 'unknown' })
     } finally {
       signal.removeEventListener('abort', left)
       passing.close()
@@ -71,7 +72,9 @@ export class Forwarding {
     try {
       return this.#start(member, head)
     } catch (error) {
-      if (error instanceof MeshError) throw silent(member, error.problem)
+      if (error instanceof MeshError) {
+        throw silent(request, { member, reason: error.problem, outcome: 'not done' })
+      }
       if (!(error instanceof RangeError)) throw error
       throw new RegistryError('BODY_TOO_LARGE', {
         message: 'the headers are too large to be handed to another node',
@@ -174,9 +177,18 @@ function notWhole(): MeshError {
   return new MeshError('message', 'an answer is not as long as its head says')
 }
 
-function silent(member: number, reason: string): RegistryError {
+interface Silence {
+  readonly member: number
+  readonly reason: string
+  /** Of a change; of a read there is nothing to say. */
+  readonly outcome: 'not done' | 'unknown'
+}
+
+function silent({ method }: Pick<HttpRequest, 'method'>, silence: Silence): RegistryError {
+  const { member, reason } = silence
+  const isRead = method === 'GET' || method === 'HEAD'
   return new RegistryError('BUSY', {
     message: 'the node that has this cannot be reached now; try again in a moment',
-    detail: { member, reason },
+    detail: isRead ? { member, reason } : silence,
   })
 }

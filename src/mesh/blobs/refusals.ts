@@ -8,7 +8,7 @@ import { RegistryError } from '../../registry/errors.ts'
 export function copiesShort(digest: Digest | undefined): RegistryError {
   return new RegistryError('BUSY', {
     message: 'too few nodes of the mesh can take a copy of the blob now; send the same again',
-    detail: { digest },
+    detail: { digest, outcome: 'not done' },
     facts: { retryAfterSeconds: 5 },
   })
 }

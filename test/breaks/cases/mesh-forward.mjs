@@ -23,6 +23,13 @@ const wiring = 'src/server/mesh/forward.ts'
 
 export const BREAKS = [
   {
+    what: 'forward: a change that was handed on and broke off says that it was not done',
+    file: forwarding,
+    find: "reason: error.problem, outcome: 'unknown' })",
+    replace: "reason: error.problem, outcome: 'not done' })",
+    guard: faults,
+  },
+  {
     what: 'redirect: a link of another blob is taken',
     file: 'src/mesh/redirect/links.ts',
     find: "const words = ['fastregistry redirect 1', member, repository, digest, end]",
@@ -201,8 +208,8 @@ export const BREAKS = [
   {
     what: 'forward: any number of requests goes to one member',
     file: forwarding,
-    find: "if (count >= passingMax) throw silent(member, 'busy')",
-    replace: '',
+    find: 'if (count >= passingMax) throw',
+    replace: 'if (count < 0) throw',
     guard: inFront,
   },
   {
