@@ -13,6 +13,9 @@ const program = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find((path) =
 export const hasBrowser = program !== undefined
 if (!hasBrowser) console.log('SKIPPED: chromium is not installed (test/browser/setup.sh)')
 
+/** Time for a step on a busy machine, ms. */
+const patienceMs = 12_000
+
 export const WIDE = { width: 1_280, height: 800 }
 export const NARROW = { width: 360, height: 740 }
 
@@ -47,6 +50,7 @@ export class WatchedPage {
     const { theme = 'light', size = WIDE, locale = 'en' } = options
     const context = await browser.newContext({ viewport: size, colorScheme: theme, locale })
     const page = await context.newPage()
+    page.setDefaultTimeout(patienceMs)
     const watched = new WatchedPage(page, context)
     await page.exposeFunction('reportFault', (fault: string) => watched.faults.push(fault))
     await page.addInitScript(() => {
@@ -57,7 +61,9 @@ export class WatchedPage {
       })
     })
     page.on('console', (message) => {
-      if (message.type() === 'error') watched.faults.push(`console: ${message.text()}`)
+      if (message.type() === 'error') {
+        watched.faults.push(`console: ${message.text()} ${message.location().url}`)
+      }
     })
     page.on('pageerror', (error) => watched.faults.push(`error: ${error.message}`))
     page.on('request', (request) => {

@@ -52,7 +52,9 @@ export interface TagRow {
   readonly sizeBytes: number
   readonly by?: string
   readonly pinned?: boolean
-  readonly platforms?: readonly (Platform | string)[]
+  readonly platforms?: readonly string[]
+  readonly artifactType?: string
+  readonly expiresAt?: string
   readonly signature?: Verdict
 }
 

@@ -36,9 +36,16 @@ interface CallOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Part of a path: slashes of names and colons of digests stay as they are. */
+/** Words of the API's own paths: `many/tags` may be a repository, or the tags of `many`. */
+const OWN_WORDS = /\/(?:tags|manifests|deleted|rename)(?:\/|$)/
+
+/**
+ * Part of a path. Slashes of names stay as they are, because some proxies refuse escaped ones, but where
+ * they could be the API's own; colons of digests stay.
+ */
 export function part(text: string): string {
-  return encodeURIComponent(text).replaceAll('%2F', '/').replaceAll('%3A', ':')
+  const escaped = encodeURIComponent(text).replaceAll('%3A', ':')
+  return OWN_WORDS.test(text) ? escaped : escaped.replaceAll('%2F', '/')
 }
 
 export function urlOf(path: string, query: Query = {}): string {

@@ -57,8 +57,10 @@ export function visible(text: string): string {
   )
 }
 
+/** `linux/arm64/v8` as `arm64/v8`: nearly all are of Linux. */
+export const shortPlatform = (platform: string) => platform.replace(/^linux\//, '')
+
 export function platformText(platform: unknown): string {
-  if (typeof platform === 'string') return platform
   const { os, architecture, variant } = (platform ?? {}) as Readonly<Record<string, string>>
   const words = [os === 'linux' ? undefined : os, architecture, variant]
   return words.filter((word) => word !== undefined && word !== '').join('/')

@@ -15,15 +15,22 @@ interface Answer<R> extends Page<R> {
   readonly next: string | undefined
 }
 
-/** Goes on at the cursor of the page before where it is known, else at the row's number. */
-function pagesOf<R>(fetchPage: (at: Query, stop: AbortSignal) => Promise<Answer<R>>): Pages<R> {
+type FetchRows<R> = (at: Query, stop: AbortSignal) => Promise<Answer<R>>
+
+/** Pages of a list that goes on at cursors alone: a page far away costs those before it. */
+function chainedPages<R>(fetchRows: FetchRows<R>): Pages<R> {
   const cursors = new Map<number, string>()
-  return new Pages<R>(async (offset, limit, stop) => {
+  const read = async (offset: number, limit: number, stop: AbortSignal) => {
     const after = cursors.get(offset)
-    const at: Query = offset === 0 ? {} : after === undefined ? { offset } : { after }
-    const { rows, total, next } = await fetchPage({ ...at, limit }, stop)
-    if (next !== undefined) cursors.set(offset + pageRows, next)
-    return { rows, total }
+    const found = await fetchRows({ limit, ...(after !== undefined && { after }) }, stop)
+    if (found.next !== undefined) cursors.set(offset + pageRows, found.next)
+    return found
+  }
+  return new Pages<R>(async (offset, limit, stop) => {
+    let known = offset
+    while (known > 0 && !cursors.has(known)) known -= pageRows
+    for (; known < offset; known += pageRows) await read(known, limit, stop)
+    return read(offset, limit, stop)
   })
 }
 
@@ -33,7 +40,7 @@ interface Counted {
 }
 
 export function repositoryPages(order: ListOrder): Pages<RepositoryRow> {
-  return pagesOf(async (at, stop) => {
+  return chainedPages(async (at, stop) => {
     const query = { ...at, ...order }
     const found = await get<Counted & { readonly repositories: readonly RepositoryRow[] }>(
       'admin/repositories',
@@ -45,10 +52,10 @@ export function repositoryPages(order: ListOrder): Pages<RepositoryRow> {
 }
 
 export function tagPages(repository: string, order: ListOrder): Pages<TagRow> {
-  return pagesOf(async (at, stop) => {
-    const query = { ...at, ...order }
+  return new Pages(async (offset, limit, stop) => {
+    const query = { ...order, limit, offset: offset || undefined, include: 'platforms' }
     const path = `admin/repositories/${part(repository)}/tags`
     const found = await get<Counted & { readonly tags: readonly TagRow[] }>(path, query, stop)
-    return { rows: found.tags, total: found.total, next: found.next }
+    return { rows: found.tags, total: found.total }
   })
 }

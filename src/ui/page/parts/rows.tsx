@@ -49,17 +49,35 @@ export function Rows<R>({ columns, rows, keyOf }: RowsProps<R>) {
 /** Levels of an answer that are drawn below each other. */
 const levelsMax = 4
 
+interface FactsProps {
+  readonly of: unknown
+  /** Leaves out what is zero: of counters that are mostly that. */
+  readonly isSparse?: boolean
+  readonly level?: number
+}
+
+const isZero = (value: unknown): boolean =>
+  value === 0 ||
+  (typeof value === 'object' && value !== null && Object.values(value).every((one) => isZero(one)))
+
 /** An answer of the API as a list of its fields. */
-export function Facts({ of, level = 0 }: { readonly of: unknown; readonly level?: number }) {
+export function Facts({ of, isSparse = false, level = 0 }: FactsProps) {
+  if (Array.isArray(of) && of.every((one) => typeof one !== 'object')) return <>{of.join(', ')}</>
   if (typeof of !== 'object' || of === null || level >= levelsMax) return <Fact of={of} />
-  const entries = Object.entries(of).filter(([, value]) => value !== undefined && value !== null)
+  const entries = Object.entries(of).filter(
+    ([, value]) => value !== undefined && value !== null && !(isSparse && isZero(value)),
+  )
   return (
     <dl class="fields">
       {entries.map(([key, value]) => (
         <div key={key}>
           <dt>{words(key)}</dt>
           <dd>
-            {isBytes(key, value) ? <Size bytes={value} /> : <Facts of={value} level={level + 1} />}
+            {isBytes(key, value) ? (
+              <Size bytes={value} />
+            ) : (
+              <Facts of={value} isSparse={isSparse} level={level + 1} />
+            )}
           </dd>
         </div>
       ))}

@@ -6,7 +6,7 @@ import { type Signal, useSignal } from '@preact/signals'
 import { useMemo } from 'preact/hooks'
 import type { RepositoryRow, TagRow } from '../core/answers.ts'
 import { get, part, post } from '../core/api.ts'
-import { platformText, relative } from '../core/format.ts'
+import { exact, relative, shortPlatform } from '../core/format.ts'
 import { tagPages } from '../core/lists.ts'
 import { useLoaded } from '../core/load.ts'
 import type { Pages } from '../core/pages.ts'
@@ -97,6 +97,9 @@ function Sums({ of }: { readonly of: RepositoryRow | undefined }) {
   )
 }
 
+/** Types of configurations that say no more than that it is an image. */
+const IMAGE = /image\.(?:config|v1)\b|container\.image/
+
 const columnsOf = (t: Messages, repository: string): readonly Column<TagRow>[] => [
   {
     id: 'tag',
@@ -117,9 +120,17 @@ const columnsOf = (t: Messages, repository: string): readonly Column<TagRow>[] =
     id: 'platforms',
     title: t.platforms,
     width: 'minmax(0, 1fr)',
-    cell: ({ platforms, signature, pinned }) => (
+    cell: ({ platforms, artifactType, signature, pinned, expiresAt }) => (
       <span class="badges">
-        {platforms?.map((one) => platformText(one)).join(' ')}
+        {platforms?.map(shortPlatform).join(' ')}
+        {artifactType !== undefined && !IMAGE.test(artifactType) && (
+          <span class="cut dim">{artifactType}</span>
+        )}
+        {expiresAt !== undefined && (
+          <span class="badge warn" title={exact(expiresAt)}>
+            {t.ends(relative(expiresAt))}
+          </span>
+        )}
         {pinned && <span class="badge">{t.pinned}</span>}
         {signature !== undefined && <Verdict of={signature} />}
       </span>

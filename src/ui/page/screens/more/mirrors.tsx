@@ -46,7 +46,8 @@ export function Mirrors() {
                       {t.connect}…
                     </button>
                   </div>
-                  <Facts of={rest} />
+                  <HitRatio of={rest} />
+                  <Facts of={rest} isSparse={true} />
                 </section>
               ))}
             </div>
@@ -55,6 +56,13 @@ export function Mirrors() {
       </Ready>
     </>
   )
+}
+
+/** How many answers needed no upstream; mirrors without a request have none. */
+function HitRatio({ of }: { readonly of: Readonly<Record<string, unknown>> }) {
+  const [hits, misses] = [Number(of['hits'] ?? 0), Number(of['misses'] ?? 0)]
+  if (hits + misses === 0) return <p class="dim">{texts.value.notAsked}</p>
+  return <p>{texts.value.hitRatio(Math.round((hits / (hits + misses)) * 100))}</p>
 }
 
 function Clients({ mirror }: { readonly mirror: string }) {

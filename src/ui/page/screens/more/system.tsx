@@ -54,6 +54,7 @@ function Jobs() {
                   title: t.what,
                   cell: ({ counts = {} }) =>
                     Object.entries(counts)
+                      .filter(([, count]) => count > 0)
                       .map(([name, count]) => `${number(count)} ${name}`)
                       .join(', '),
                 },
