@@ -121,7 +121,9 @@ export class AdminApi {
       const fits = ({ pattern }: Row) => pattern.match(request.path, takesSlashes) !== undefined
       const path = this.#rows.find(fits)?.endpoint.path
       if (path === undefined) continue
-      const rows = this.#rows.filter(({ endpoint }) => endpoint.path === path)
+      // A tag may be called as the word beside it that is an endpoint: then the method tells them apart.
+      const parent = parentOf(path)
+      const rows = this.#rows.filter((it) => parentOf(it.endpoint.path) === parent && fits(it))
       const row = rows.find(({ endpoint }) => endpoint.method === method)
       if (row === undefined) {
         // Who may come without a login is told the same as who has one.
@@ -137,6 +139,10 @@ export class AdminApi {
     requireAtFirst(asker, 'any')
     throw new AdminProblem('ADMIN_UNKNOWN', { context: { path: request.path.slice(0, 512) } })
   }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'))
 }
 
 function wrongMethod({ method }: AdminRequest, rows: readonly Row[]): AdminProblem {

@@ -16,6 +16,14 @@ import { readManifestToRemove } from './manifest-to-remove.ts'
 import type { Protection } from './protection.ts'
 import type { TagLocks } from './tag-locks.ts'
 
+/** How a tag is deleted, where there is more to say than by whom. */
+export interface TagDelete {
+  /** What it can be taken back by. */
+  readonly operation?: string
+  /** Only while the tag points there. */
+  readonly onlyAt?: Digest
+}
+
 /** What deletes share with the other ways to change a repository. */
 export interface DeleteParts {
   readonly clock: Clock
@@ -37,22 +45,32 @@ export class Deletes {
 
   /**
    * Removes a tag; its manifest stays, and can be tagged again. On disk when it resolves. Throws
-   * MANIFEST_UNKNOWN and TAG_IMMUTABLE.
+   * MANIFEST_UNKNOWN and TAG_IMMUTABLE, and MANIFEST_CHANGED when it points elsewhere.
    */
-  async deleteTag(repository: RepositoryName, tag: Tag, by = 'client'): Promise<void> {
-    this.#checkAllowed()
+  async deleteTag(
+    repository: RepositoryName,
+    tag: Tag,
+    by = 'client',
+    { operation, onlyAt }: TagDelete = {},
+  ): Promise<void> {
+    this.requireAllowed()
     const { clock, tagLocks, protection } = this.#parts
     const decide = () => {
       const row = this.#metadata.get('tags', [repository, tag])
       if (row === undefined) throw new RegistryError('MANIFEST_UNKNOWN', { detail: { tag } })
       const { digest } = row
+      if (onlyAt !== undefined && digest !== onlyAt) {
+        throw new RegistryError('MANIFEST_CHANGED', { detail: { tag, current: digest } })
+      }
       protection.requireMovable(repository, tag, digest)
       const at = clock.now()
-      const decision = dropTag(repository, tag, row, { at, by, why: 'deleted by a client' })
+      const of = operation === undefined ? {} : { operation }
+      const removal = { at, by, why: 'deleted by a client', ...of }
+      const decision = dropTag(repository, tag, row, removal)
       if (this.#metadata.get('manifests', [repository, digest]) !== undefined) {
         decision.changes.push({ change: 'raise', in: 'manifests', key: [repository, digest], at })
       }
-      const event = { at, action: 'delete-tag', repository, by, tag, digest } as const
+      const event = { at, action: 'delete-tag', repository, by, tag, digest, ...of } as const
       const gone = { repository, digest, artifactType: undefined, subject: undefined, by, at }
       const signed = signatureEvents('signature-removed', { ...gone, tags: [tag] })
       decision.changes.push(recordEvent(event), ...signed)
@@ -67,7 +85,7 @@ export class Deletes {
    * DIGEST_PINNED, and TAG_IMMUTABLE for one of the tags.
    */
   async deleteManifest(repository: RepositoryName, digest: Digest, by = 'client'): Promise<void> {
-    this.#checkAllowed()
+    this.requireAllowed()
     const { clock, tagLocks, protection } = this.#parts
     const decide = async () => {
       const row = this.#metadata.get('manifests', [repository, digest])
@@ -94,7 +112,7 @@ export class Deletes {
    * a manifest of the repository still uses it. On disk when it resolves.
    */
   async deleteBlob(repository: RepositoryName, digest: Digest): Promise<void> {
-    this.#checkAllowed()
+    this.requireAllowed()
     await commitRetrying(this.#metadata, () => {
       if (this.#metadata.get('links', [repository, digest]) === undefined) {
         throw new RegistryError('BLOB_UNKNOWN', { detail: { digest } })
@@ -113,7 +131,8 @@ export class Deletes {
     })
   }
 
-  #checkAllowed(): void {
+  /** Throws DELETES_OFF. */
+  requireAllowed(): void {
     if (!this.#isAllowed) throw new RegistryError('DELETES_OFF')
   }
 }

@@ -6,7 +6,7 @@
 import type { Algorithm, Digest } from '../registry/digest.ts'
 import type { RepositoryName } from '../registry/name.ts'
 import type { Tag } from '../registry/tag.ts'
-import type { EventRow } from './rows/events.ts'
+import type { EventRow, Removal } from './rows/events.ts'
 import type { JobRow, PlanRow } from './rows/jobs.ts'
 import type {
   ClusterRow,
@@ -39,7 +39,7 @@ import {
   verdictShapes,
 } from './verdicts/rows.ts'
 
-export type { EventAction, EventRow } from './rows/events.ts'
+export type { EventAction, EventRow, Removal } from './rows/events.ts'
 
 /** Raised by every migration; a store of a newer version is refused. */
 export const schemaVersion = 1
@@ -146,13 +146,6 @@ export interface ReferrerRow {
   readonly annotations?: Readonly<Record<string, string>>
   /** JSON, at most `referrerAnnotationsBytesMax`: read only for an entry that is shown. */
   readonly annotationsJson?: Uint8Array
-}
-
-/** Who deleted something, when and why: `client`, or the rule of a collection. */
-export interface Removal {
-  readonly at: Timestamp
-  readonly by: string
-  readonly why: string
 }
 
 /** A manifest that was taken out of a repository; its bytes and edges stay until it is purged. */

@@ -52,7 +52,10 @@ export function storeEndpoints(
     ...eventEndpoints({ tail: new EventTail(metadata) }),
     ...pinEndpoints({ metadata, clock }),
     ...imageEndpoints({ metadata, copies, undelete, readBlob, verdictOf }),
-    ...repositoryEndpoints({ metadata, repositories, jobs, readBlob, verdictOf, clock }),
+    ...repositoryEndpoints({
+      ...{ metadata, repositories, jobs, readBlob, verdictOf, clock },
+      ...{ changes: writes, isMirrored },
+    }),
   ]
 }
 

@@ -36,6 +36,7 @@ const eventSchema = v.object({
   digest: v.optional(v.string()),
   from: v.optional(v.string()),
   why: v.optional(v.string()),
+  operation: v.optional(v.string()),
 })
 
 const numberSchema = v.pipe(

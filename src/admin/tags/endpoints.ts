@@ -26,9 +26,10 @@ import {
   tagSchema,
   verdictSchema,
 } from '../schemas.ts'
+import { type OperationSources, operationEndpoints } from './operations.ts'
 import { atCursor, offsetQuery, sortQuery, toRequest } from './sorted-lists.ts'
 
-export interface TagSources {
+export interface TagSources extends OperationSources {
   readonly metadata: MetadataStore
   readonly clock: Pick<Clock, 'now'>
   readonly readBlob: (digest: Digest, bytesMax: number) => Promise<Uint8Array | undefined>
@@ -62,6 +63,7 @@ export function tagEndpoints(sources: TagSources): Endpoint[] {
   metadata.onApplied(tagNames.effects)
   metadata.onDoubt(() => tagNames.clear())
   return [
+    ...operationEndpoints(sources),
     listEndpoint(sources, tagNames, new Platforms(metadata, readBlob)),
     endpoint({
       method: 'GET',
