@@ -11,6 +11,6 @@ mkdir "$copy/deploy"
 cp deploy/prune-binaries.mjs "$copy/deploy/"
 cd "$copy"
 { npm run --silent build && npm prune --silent --omit=dev && node deploy/prune-binaries.mjs; } >/dev/null
-bytes=$(du -sb package.json node_modules dist/src dist/workers | awk '{ sum += $1 } END { print sum }')
+bytes=$(du -sb package.json node_modules dist/src dist/ui dist/workers | awk '{ sum += $1 } END { print sum }')
 printf 'the image adds %d MB to its base (at most %d)\n' $((bytes / 1000000)) "$most_mb"
 ((bytes < most_mb * 1000000))

@@ -95,7 +95,7 @@ describe.skipIf(!hasBrowser)('the first minutes', () => {
     await page.waitForSelector('.toast')
     expect(await isThere(repository, tag)).toBe(true)
     expect(await focused(page)).not.toBeNull()
-    expect(watched.takeFaults()).toEqual([])
+    expect(watched.takeFaults(), watched.requests.slice(-30).join('\n')).toEqual([])
     await watched.close()
   })
 

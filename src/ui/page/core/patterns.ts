@@ -10,14 +10,15 @@ export function fits(pattern: string, name: string): boolean {
   if (pattern === '**') return true
   if (/[{}[\]!]|^\/.*\/$/.test(pattern)) return true
   let states = new Set([0])
-  const close = (all: Set<number>) => {
+  const close = (all: Set<number>, isStart: boolean) => {
     for (const at of all) {
-      if (pattern.startsWith('**/', at)) all.add(at + 3)
+      // No component at all, so only where one may begin.
+      if (isStart && pattern.startsWith('**/', at)) all.add(at + 3)
       if (pattern[at] === '*') all.add(at + (pattern[at + 1] === '*' ? 2 : 1))
     }
     return all
   }
-  close(states)
+  close(states, true)
   for (const sign of name) {
     const next = new Set<number>()
     for (const at of states) {
@@ -25,7 +26,7 @@ export function fits(pattern: string, name: string): boolean {
       if (isDeep || (pattern[at] === '*' && sign !== '/')) next.add(at)
       else if (pattern[at] === sign || (pattern[at] === '?' && sign !== '/')) next.add(at + 1)
     }
-    states = close(next)
+    states = close(next, sign === '/')
   }
   return states.has(pattern.length)
 }
