@@ -92,4 +92,31 @@ describe.skipIf(!hasBrowser)('many tags', () => {
     await page.waitForSelector('.rows .row a')
     expect(watched.takeFaults()).toEqual([])
   })
+
+  test('a thousand of them go by one dialog, and come back as they were', async () => {
+    const { page } = watched
+    const first = await fetch(
+      `${registry.url}/admin/repositories/many%2Ftags/tags?limit=1000&sort=-pushed`,
+    )
+    const { tags } = (await first.json()) as { tags: { tag: string; digest: string }[] }
+    const bytesOf = ({ tag }: { tag: string }) =>
+      fetch(`${registry.url}/v2/many/tags/manifests/${tag}`).then((answer) =>
+        answer.ok ? answer.text() : `${answer.status}`,
+      )
+    const some = tags.filter((_, at) => at % 20 === 0)
+    const before = await Promise.all(some.map(bytesOf))
+    await watched.show(`${registry.url}/ui/#/many/tags?sort=-pushed`)
+    await page.waitForSelector('.rows .row a')
+    await page.click('.pick-bar button')
+    await page.waitForSelector('.pick-bar .danger:not(:disabled)')
+    await page.click('.pick-bar .danger')
+    await page.click('dialog .danger')
+    await page.waitForSelector('.undo-bar')
+    expect(await page.innerText('.undo-bar')).toContain('1,000')
+    expect(new Set(await Promise.all(some.map(bytesOf)))).toEqual(new Set(['404']))
+    await page.click('.undo-bar .strong')
+    await page.waitForSelector('.undo-bar', { state: 'detached' })
+    expect(await Promise.all(some.map(bytesOf))).toEqual(before)
+    expect(watched.takeFaults()).toEqual([])
+  })
 })

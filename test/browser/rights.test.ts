@@ -82,7 +82,7 @@ describe.skipIf(!hasBrowser)('rights', () => {
       true,
       true,
     ],
-    ['alice', ['team/app', 'team/worker'], false, false],
+    ['alice', ['team/app', 'team/worker'], true, false],
     ['bob', ['team/app'], false, false],
   ] as const)('%s sees what is theirs', async (user, repositories, mayDelete, isAdmin) => {
     const watched = await open()

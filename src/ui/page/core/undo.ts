@@ -1,64 +1,54 @@
 /**
- * @module Deletions and their way back.
+ * @module Deletions and their way back. The server names each by an operation; what a client of `/v2/` has
+ * deleted goes back by its name.
  */
 import { texts } from '../messages/catalogue.ts'
 import type { RegistryEvent } from './answers.ts'
-import { get, part, post } from './api.ts'
+import { call, part, post } from './api.ts'
+
+interface Left {
+  readonly tag: string
+  readonly reason: string
+}
 
 export interface Deletion {
+  readonly operation: string
   readonly deleted: readonly string[]
-  readonly kept: readonly string[]
+  /** Those that stay, each with why. */
+  readonly left: readonly Left[]
 }
 
-interface PlanAnswer {
-  readonly id: string
+export function deleteTags(repository: string, tags: readonly string[]): Promise<Deletion> {
+  return post<Deletion>(`admin/repositories/${part(repository)}/tags/delete`, { tags })
 }
 
-/** Patterns of one plan. */
-const planMax = 100
-
-/** Deletes tags by plans, so that the rules of the registry judge each of them. */
-export async function deleteTags(repository: string, tags: readonly string[]): Promise<Deletion> {
-  const deleted: string[] = []
-  for (let from = 0; from < tags.length; from += planMax) {
-    const some = tags.slice(from, from + planMax)
-    const body = { repositories: [repository], tags: some }
-    const { id } = await post<PlanAnswer>('admin/gc/plans', body)
-    const path = `admin/gc/plans/${part(id)}`
-    const { items } = await get<{ readonly items: readonly { readonly tag?: string }[] }>(
-      `${path}/items`,
-      { limit: 1_000 },
-    )
-    const found = items.flatMap(({ tag }) => tag ?? [])
-    if (found.length > 0) await post(`${path}/apply`, { wait: true })
-    deleted.push(...found)
-  }
-  const gone = new Set(deleted)
-  return { deleted, kept: tags.filter((tag) => !gone.has(tag)) }
+/** Points a tag elsewhere, unless it was moved meanwhile. */
+export function moveTag(
+  repository: string,
+  tag: string,
+  move: { readonly digest: string; readonly ifDigest: string | null },
+): Promise<{ readonly operation?: string }> {
+  const path = `admin/repositories/${part(repository)}/tags/${part(tag)}`
+  return call('PUT', path, { body: move })
 }
 
-/** Requests that run at a time. */
-const atOnce = 6
-
-/** Brings tags back. Resolves to what to say. */
-export async function restoreTags(repository: string, tags: readonly string[]): Promise<string> {
-  const left = [...tags]
-  const work = async () => {
-    for (let tag = left.pop(); tag !== undefined; tag = left.pop()) {
-      await post('admin/undelete', { repository, tag })
-    }
-  }
-  await Promise.all(Array.from({ length: atOnce }, work))
-  return texts.peek().undone
+/** Resolves to what to say. */
+export async function undoOperation(operation: string): Promise<string> {
+  const path = `admin/undo/${encodeURIComponent(operation)}`
+  const { left } = await post<{ readonly left: readonly Left[] }>(path)
+  const t = texts.peek()
+  return left.length === 0 ? t.undone : t.notUndone(left.length, left[0]!.tag, left[0]!.reason)
 }
 
-export function canUndo({ action, tag, digest }: RegistryEvent): boolean {
+export function canUndo({ action, tag, digest, operation }: RegistryEvent): boolean {
+  if (operation !== undefined) return true
   if (action === 'delete-tag') return tag !== undefined
   return action === 'delete-manifest' && digest !== undefined
 }
 
 export async function undoEvent(event: RegistryEvent): Promise<string> {
-  const { repository, tag, digest, action } = event
+  const { operation, repository, tag, digest, action } = event
+  if (operation !== undefined) return undoOperation(operation)
   await post(
     'admin/undelete',
     action === 'delete-tag' ? { repository, tag } : { repository, digest },

@@ -109,8 +109,9 @@ export const de: Messages = {
     'Das Löschen gibt jetzt keinen Platz frei. Ein Image ohne Tag endet, wenn die Frist zum Rückholen vorbei ist; was andere Images teilen, bleibt.',
   deletedTags: (count, first) =>
     count === 1 ? `${first} ist gelöscht.` : `${count.toLocaleString('de')} Tags sind gelöscht.`,
-  keptTags: (count, first) =>
-    `${many(count, 'Tag bleibt', 'Tags bleiben')}, wegen einer Regel oder angeheftet: ${first}`,
+  keptTags: (count, first, why) => `${many(count, 'Tag bleibt', 'Tags bleiben')}: ${first}, ${why}`,
+  notUndone: (count, first, why) =>
+    `Nicht alles kam zurück: ${many(count, 'Tag', 'Tags')}, etwa ${first}: ${why}`,
   deleteRepository: 'Repository löschen',
   deleteRepositoryWords:
     'Alle Tags und Images des Repositorys verschwinden. Innerhalb der Frist lassen sie sich zurückholen.',
@@ -178,6 +179,8 @@ export const de: Messages = {
   copyManifest: 'Manifest kopieren',
   now: 'jetzt',
   until: 'bis',
+  putBack: 'Wieder hierher zeigen',
+  tagMoved: (tag) => `${tag} wurde verschoben.`,
   noVerdict: 'Keine Regel sagt etwas dazu',
   stays: 'bleibt',
   goes: 'geht',

@@ -108,8 +108,10 @@ export const en = {
     'Deleting frees nothing now. An image without a tag ends when the window for undoing is over, and what other images share stays.',
   deletedTags: (count: number, first: string) =>
     count === 1 ? `${first} is deleted.` : `${count.toLocaleString('en')} tags are deleted.`,
-  keptTags: (count: number, first: string) =>
-    `${many(count, 'tag stays', 'tags stay')}, because of a pin or a rule: ${first}`,
+  keptTags: (count: number, first: string, why: string) =>
+    `${many(count, 'tag stays', 'tags stay')}: ${first}, ${why}`,
+  notUndone: (count: number, first: string, why: string) =>
+    `Not all came back: ${many(count, 'tag', 'tags')}, such as ${first}: ${why}`,
   deleteRepository: 'Delete repository',
   deleteRepositoryWords:
     'All tags and images of the repository go. Tags and images can be restored within the window.',
@@ -176,6 +178,8 @@ export const en = {
   copyManifest: 'Copy the manifest',
   now: 'now',
   until: 'until',
+  putBack: 'Point here again',
+  tagMoved: (tag: string) => `${tag} was moved.`,
   noVerdict: 'No rule says anything about it',
   stays: 'stays',
   goes: 'goes',

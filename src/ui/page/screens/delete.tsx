@@ -7,7 +7,7 @@ import type { Explained } from '../core/answers.ts'
 import { call, get, part } from '../core/api.ts'
 import { useLoaded } from '../core/load.ts'
 import { go, toScreen } from '../core/router.ts'
-import { deleteTags, restoreTags } from '../core/undo.ts'
+import { deleteTags, undoOperation } from '../core/undo.ts'
 import { texts } from '../messages/catalogue.ts'
 import { closeDialog } from '../parts/dialog.tsx'
 import { offerUndo, say } from '../parts/notice.tsx'
@@ -43,15 +43,15 @@ export function DeleteTags({ repository, tags, onDone }: DeleteTagsProps) {
   const reasons = new Map(explained.value?.map(({ tag, verdict }) => [tag, verdict?.reason]))
   const submit = () =>
     run(async () => {
-      const { deleted, kept } = await deleteTags(repository, tags)
+      const { operation, deleted, left } = await deleteTags(repository, tags)
       closeDialog()
       onDone()
-      if (kept.length > 0) say(t.keptTags(kept.length, kept[0]!))
+      if (left.length > 0) say(t.keptTags(left.length, left[0]!.tag, left[0]!.reason))
       if (deleted.length === 0) return
       offerUndo({
         text: t.deletedTags(deleted.length, deleted[0]!),
         undo: async () => {
-          const words = await restoreTags(repository, deleted)
+          const words = await undoOperation(operation)
           onDone()
           return words
         },

@@ -186,7 +186,7 @@ function Tags({ repository, onChange }: TagsProps) {
   const picked = useSignal<ReadonlySet<string>>(new Set())
   const pages = useMemo(() => tagPages(repository, { q, sort }), [repository, q, sort])
   const columns = useMemo(() => columnsOf(t, repository), [t, repository])
-  const mayDelete = isAdmin()
+  const mayDelete = may('delete', repository)
   const total = pages.total.value
   const changed = () => {
     picked.value = new Set()

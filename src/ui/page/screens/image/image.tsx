@@ -7,7 +7,7 @@ import { get, part } from '../../core/api.ts'
 import { platformText } from '../../core/format.ts'
 import { useLoaded } from '../../core/load.ts'
 import { go, route, setQuery, toImage, toRepository } from '../../core/router.ts'
-import { isAdmin } from '../../core/session.ts'
+import { may } from '../../core/session.ts'
 import { texts } from '../../messages/catalogue.ts'
 import { showDialog } from '../../parts/dialog.tsx'
 import { Ready } from '../../parts/states.tsx'
@@ -35,7 +35,7 @@ export function ImageScreen() {
           <span aria-hidden="true">{isTag ? ':' : '@'}</span>
           {isTag ? reference : <Digest of={reference} />}
         </h1>
-        {isTag && isAdmin() && found.value !== undefined && (
+        {isTag && may('delete', repository) && found.value !== undefined && (
           <button
             type="button"
             class="danger"

@@ -5,7 +5,10 @@ import type { Explained, Image, TagHistory } from '../../core/answers.ts'
 import { get, part } from '../../core/api.ts'
 import { useLoaded } from '../../core/load.ts'
 import { toImage } from '../../core/router.ts'
+import { may } from '../../core/session.ts'
+import { moveTag, undoOperation } from '../../core/undo.ts'
 import { texts } from '../../messages/catalogue.ts'
+import { offerUndo, say } from '../../parts/notice.tsx'
 import { Empty, Ready } from '../../parts/states.tsx'
 import { Digest, Time } from '../../parts/values.tsx'
 
@@ -25,6 +28,23 @@ function Past({ repository, tag }: { readonly repository: string; readonly tag: 
   const t = texts.value
   const path = `admin/repositories/${part(repository)}/tags/${part(tag)}`
   const found = useLoaded(`${repository} ${tag}`, (stop) => get<TagHistory>(path, undefined, stop))
+  const putBack = async (digest: string, ifDigest: string) => {
+    try {
+      const { operation } = await moveTag(repository, tag, { digest, ifDigest })
+      found.reload()
+      if (operation === undefined) return
+      offerUndo({
+        text: t.tagMoved(tag),
+        undo: async () => {
+          const words = await undoOperation(operation)
+          found.reload()
+          return words
+        },
+      })
+    } catch (error) {
+      say(error instanceof Error ? error.message : String(error))
+    }
+  }
   return (
     <section>
       <h2>
@@ -44,6 +64,11 @@ function Past({ repository, tag }: { readonly repository: string; readonly tag: 
                 </a>{' '}
                 {t.until} <Time at={one.replacedAt} />
                 {one.by !== undefined && <span class="dim"> · {one.by}</span>}
+                {one.digest !== digest && may('push', repository) && (
+                  <button type="button" class="link" onClick={() => putBack(one.digest, digest)}>
+                    {t.putBack}
+                  </button>
+                )}
               </li>
             ))}
           </ol>
