@@ -38,6 +38,9 @@ const TYPES: Readonly<Record<string, string>> = {
 
 const PACKED: Readonly<Record<string, Coding>> = { '.gz': 'gzip', '.br': 'br' }
 
+/** Characters that a name has of its bytes, in front of its ending. */
+const hashLength = 8
+
 /** The folder that the build has written, seen from `src/` and from `dist/src/` alike. */
 export function builtPages(): URL {
   const isCompiled = import.meta.url.includes('/dist/src/')
@@ -73,7 +76,8 @@ async function fileOf(
   for (const [end, coding] of Object.entries(PACKED)) {
     if (names.includes(name + end)) forms[coding] = await readFile(new URL(name + end, folder))
   }
-  const isHashed = /-[\w-]{8}\.[a-z]+$/.test(name)
+  // `main-C79mqUVV.js`
+  const isHashed = name[name.lastIndexOf('.') - hashLength - 1] === '-'
   return { contentType, isHashed, forms, etag: etagOf(bytes) }
 }
 

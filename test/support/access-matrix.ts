@@ -123,6 +123,7 @@ export const REGISTRY_ROWS: readonly EndpointRow[] = [
     ...getAndHead(fixed('/'), 'open'),
     OPTIONS: { path: fixed('/'), needs: 'open', done: 204 },
   }),
+  ...rows('ui', getAndHead(fixed('/ui/'), 'open')),
   ...rows('health', getAndHead(fixed('/health'), 'open')),
   ...rows('live', getAndHead(fixed('/livez'), 'open')),
   ...rows('ready', getAndHead(fixed('/readyz'), 'open')),

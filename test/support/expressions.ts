@@ -13,8 +13,11 @@ const ENDS_A_VALUE = /[\w$)\]}'"`]/
 /** Words after which a slash begins an expression all the same. */
 const BEFORE_A_VALUE = /\b(?:return|typeof|case|in|of|await|void|else|do|throw|new|delete)$/
 
-/** Every expression between slashes, comments and texts left out; code inside of templates is read. */
-export function findExpressions(text: string): FoundExpression[] {
+/**
+ * Every expression between slashes, comments and texts left out; code inside of templates is read. `hasElements`: of a
+ * file with elements (`<a />`), whose slashes begin none.
+ */
+export function findExpressions(text: string, hasElements = false): FoundExpression[] {
   const found: FoundExpression[] = []
   /** For each template that is open: how many braces its code has open. */
   const templates: number[] = []
@@ -41,7 +44,7 @@ export function findExpressions(text: string): FoundExpression[] {
         continue
       }
       templates[templates.length - 1]! -= 1
-    } else if (character === '/') {
+    } else if (character === '/' && !(hasElements && isOfElement(text, at))) {
       const code = before.trimEnd()
       if (!ENDS_A_VALUE.test(code.at(-1) ?? '') || BEFORE_A_VALUE.test(code)) {
         const end = endOfExpression(text, at)
@@ -57,6 +60,12 @@ export function findExpressions(text: string): FoundExpression[] {
     at += 1
   }
   return found
+}
+
+/** The end of an element (`</a>`, `<a />`), or its text: `<b>/</b>`. */
+function isOfElement(text: string, at: number): boolean {
+  const after = text.slice(at + 1, at + 64).trimStart()
+  return text[at - 1] === '<' || after.startsWith('>') || after.startsWith('</')
 }
 
 function endOf(text: string, mark: string, from: number): number {

@@ -229,11 +229,15 @@ test('names follow every push and delete, in the order in which people count', a
   expect(await list()).toEqual(all)
   expect(await list({ isDescending: true })).toEqual(all.toReversed())
   expect(await list({ search: 'v1*' })).toEqual(all.slice(4, 9))
+  expect(await list({ search: '*1' })).toEqual(['v01', 'v1'])
   await set(['v1.9', '9'], false)
   await set(['v1.11', 'v1.9'], true)
   const after = ['10', 'latest', 'v01', 'v1', 'v1.09', 'v1.9', 'v1.9-rc2', 'v1.10', 'v1.11', 'v2']
   expect(await list()).toEqual(after)
   expect(await list({ search: 'v1.1*' })).toEqual(['v1.10', 'v1.11'])
+  // What was found before is looked for again.
+  expect(await list({ search: 'v1*' })).toEqual(after.slice(3, 9))
+  expect(await list({ search: '*1' })).toEqual(['v01', 'v1', 'v1.11'])
   // What comes while the list is read is not lost.
   const many = Array.from({ length: 3_000 }, (_, at) => `build-${at}`)
   await set(many, true)

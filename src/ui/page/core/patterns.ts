@@ -8,7 +8,7 @@
  */
 export function fits(pattern: string, name: string): boolean {
   if (pattern === '**') return true
-  if (/[{}[\]!]|^\/.*\/$/.test(pattern)) return true
+  if (/[{}[\]!]/.test(pattern) || (pattern.startsWith('/') && pattern.endsWith('/'))) return true
   let states = new Set([0])
   const close = (all: Set<number>, isStart: boolean) => {
     for (const at of all) {
