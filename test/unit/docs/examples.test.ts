@@ -215,10 +215,10 @@ function isRequest(words: readonly string[]): void {
     expect(Object.keys(routeRows.get(route.kind as RouteKind)!.methods)).toContain(method)
     return
   }
+  const pathOf = (path: string) =>
+    path.replace('{repository}', '[^/]+(/[^/]+)*').replace(/\{\w+\}/g, '[^/]+')
   const endpoint = adminEndpoints().find(
-    (one) =>
-      one.method === method &&
-      new RegExp(`^${one.path.replace(/\{\w+\}/g, '[^/]+')}$`).test(url.pathname),
+    (one) => one.method === method && new RegExp(`^${pathOf(one.path)}$`).test(url.pathname),
   )
   if (endpoint === undefined) throw new Error(`no endpoint has ${method} ${url.pathname}`)
   v.parse(endpoint.query ?? v.strictObject({}), Object.fromEntries(url.searchParams))
