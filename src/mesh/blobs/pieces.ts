@@ -37,29 +37,46 @@ export async function* piecesOf(
  * source is the caller's to close then.
  */
 export async function sendPieces(source: BlobSource, from: number, into: Writable): Promise<void> {
+  let isOver = false
+  let wake: () => void = () => undefined
   const taken = finished(into, { readable: false })
-  taken.catch(() => undefined)
+  const over = () => {
+    isOver = true
+    wake()
+  }
+  // Once: a race for each piece would keep something of each until the end.
+  taken.then(over, over)
   const sizeMax = Math.min(pieceBytesMax, source.sizeBytes - from)
-  const buffers = [Buffer.allocUnsafe(sizeMax), Buffer.allocUnsafe(sizeMax)]
-  /** By buffer: until its last piece was taken. */
-  const free = [Promise.resolve(), Promise.resolve()]
+  const buffers = [Buffer.allocUnsafe(sizeMax), Buffer.allocUnsafe(sizeMax)] as const
+  /** By buffer: whether its last piece is not taken yet. */
+  const isBusy = [false, false]
   let offset = from
-  let turn = 0
+  let turn: 0 | 1 = 0
   try {
-    while (offset < source.sizeBytes && !into.destroyed) {
+    while (offset < source.sizeBytes && !isOver) {
       const ready = source.ready(offset, Math.min(sizeMax, source.sizeBytes - offset))
       if (typeof ready !== 'number') {
-        await Promise.race([ready, taken])
+        await ready
         continue
       }
-      await Promise.race([free[turn], taken])
-      const piece = buffers[turn]!.subarray(0, ready)
+      if (isBusy[turn]) {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+        continue
+      }
+      const at: 0 | 1 = turn
+      const piece = buffers[at].subarray(0, ready)
       source.use(offset, ready, (bytes) => piece.set(bytes.subarray(0, ready)))
       offset += ready
-      free[turn] = new Promise((resolve) => into.write(piece, () => resolve()))
-      turn = 1 - turn
+      isBusy[at] = true
+      into.write(piece, () => {
+        isBusy[at] = false
+        wake()
+      })
+      turn = at === 0 ? 1 : 0
     }
-    into.end()
+    if (!isOver) into.end()
   } catch (error) {
     into.destroy(error as Error)
   }
